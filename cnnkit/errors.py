@@ -1,0 +1,34 @@
+"""The error tree.
+
+A `CnnkitError` is bad input or a bad environment, not a bug: its message is one line that says what is wrong, where, and
+what to do. The command line prints it and exits with `exit_code`; it never shows a traceback for one. Programmer errors
+are plain `ValueError`s.
+"""
+
+
+class CnnkitError(Exception):
+    """Something the user can mend. The message is one clear line."""
+
+    exit_code = 1
+
+
+class DataError(CnnkitError):
+    """A file, folder, card or download that cannot be used."""
+
+
+class ArtifactError(CnnkitError):
+    """A run folder, `.keras` or `.tflite` that cannot be used."""
+
+
+class ConfigError(CnnkitError):
+    """A setting that does not exist or does not fit."""
+
+
+class MissingExtra(CnnkitError):
+    """A command that needs an optional dependency that is not installed."""
+
+
+class GateRefused(CnnkitError):
+    """The exported model does not score as the trained one."""
+
+    exit_code = 3

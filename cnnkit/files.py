@@ -1,0 +1,85 @@
+"""Files written whole or not at all, and their checksums.
+
+A killed process leaves either the old file or the new one: the new content goes to a temporary file in the same folder,
+is flushed to the disk and then renamed over the old name. Failures of the system (full disk, no permission) become one
+clear line.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from cnnkit.errors import CnnkitError
+
+
+@contextlib.contextmanager
+def system_errors(path: Path | str) -> Iterator[None]:
+    """Turn the operating system's complaint about writing `path` into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        reasons = {
+            errno.ENOSPC: f"No space left on the device while writing {path}. Free some and run the command again.",
+            errno.EDQUOT: f"The disk quota is used up; {path} was not written. Free some space and run it again.",
+            errno.EFBIG: f"{path} would be larger than this system allows. Write it to another place.",
+            errno.EACCES: f"No permission to write {path}. Choose another folder with --out or change its permissions.",
+            errno.EPERM: f"No permission to write {path}. Choose another folder with --out or change its permissions.",
+            errno.EROFS: f"{path} is on a read-only file system. Choose another folder with --out.",
+            errno.ENOTDIR: f"{path} cannot be written: a part of its path is a file, not a folder. Choose another path.",
+            errno.ENAMETOOLONG: f"The name {str(path)[:80]}... is too long for this file system. Choose a shorter one.",
+            errno.EISDIR: f"{path} is a folder; a file was to be written there. Choose another path.",
+        }
+        if error.errno not in reasons:
+            raise
+        raise CnnkitError(reasons[error.errno]) from error
+
+
+@contextlib.contextmanager
+def atomic(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Open a temporary file that replaces `path` when the block ends without an error, and vanishes otherwise."""
+    path = Path(path)
+    with system_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        temporary = Path(name)
+        try:
+            encoding = None if "b" in mode else "utf-8"
+            with open(descriptor, mode, encoding=encoding, newline=None if "b" in mode else "") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; a run folder is shared like any other
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_bytes(path: Path | str, content: bytes) -> None:
+    """Write `content` to `path` atomically."""
+    with atomic(path) as file:
+        file.write(content)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write `text` to `path` atomically, as UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path | str, document: Any) -> None:
+    """Write `document` to `path` atomically, as indented JSON. NaN and infinity are refused: they are not JSON."""
+    write_text(path, json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def sha256(path: Path | str) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
