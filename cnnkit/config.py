@@ -1,0 +1,124 @@
+"""Settings of a training run: frozen, checked on the way in, and the same as JSON, TOML and command-line options.
+
+Order of precedence, lowest first: the defaults below, the recipe's preset for the model and the amount of data, a
+`--config` file (TOML, or the `run.json` of an earlier run), options on the command line.
+"""
+
+import dataclasses
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cnnkit.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Everything that decides how a run comes out, apart from the data itself."""
+
+    data: str = ""  # card, folder or file
+    model: str = "default"  # a builder of the app
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)  # of the builder
+    image_size: int | None = None  # px of a square input; None: the data's own
+    epochs: int = 10
+    minutes: float | None = None  # time budget; it then decides the number of epochs
+    batch_size: int = 64
+    learning_rate: float = 1e-3  # its peak
+    warmup: float = 0.05  # share of the steps in which the learning rate rises from 0
+    weight_decay: float = 1e-4  # of AdamW; not on biases and batch norm
+    label_smoothing: float = 0.0  # share of the probability spread over all classes
+    ema: float = 0.0  # momentum of the moving average of the weights; 0: none
+    patience: int = 0  # epochs without a better validation loss before stopping; 0: never stop early
+    class_weights: bool = False  # weigh each class by the inverse of its frequency
+    augment: bool = True
+    rand_augment: bool = False
+    mixup: float = 0.0  # alpha of its Beta distribution; 0: off
+    cutmix: float = 0.0
+    mixed_precision: bool = False  # float16 compute; only where there is an accelerator
+    steps_per_execution: int = 1
+    validation: float | None = None  # share of the training images held out; None: the data's own
+    limit: int | None = None  # at most this many training images
+    skip_bad: bool = False
+    seed: int = 0  # of weights, order, augmentation
+    split_seed: int = 0  # of the split into train, validation and test
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        positive = ("epochs", "batch_size", "learning_rate", "steps_per_execution")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} must be above 0. Got {getattr(self, name)}.")
+        for name, low, high in (
+            ("label_smoothing", 0, 0.999),
+            ("ema", 0, 0.99999),
+            ("warmup", 0, 1),
+            ("weight_decay", 0, 10),
+            ("mixup", 0, 100),
+            ("cutmix", 0, 100),
+            ("patience", 0, 10**9),
+            ("seed", 0, 2**31 - 1),
+            ("split_seed", 0, 2**31 - 1),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise ConfigError(f"{name} must lie in [{low}, {high}]. Got {getattr(self, name)}.")
+        for name, low in (("minutes", 0), ("limit", 0), ("image_size", 0)):
+            value = getattr(self, name)
+            if value is not None and not value > low:
+                raise ConfigError(f"{name} must be above {low}. Got {value}.")
+        if self.validation is not None and not 0 < self.validation < 0.9:
+            raise ConfigError(f"validation must lie between 0 and 0.9. Got {self.validation}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `run.json` holds them."""
+        return dataclasses.asdict(self)
+
+
+_TYPES = typing.get_type_hints(Settings)
+
+
+def checked(given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Check names and types of settings read from `where`.
+
+    Raises:
+        ConfigError: naming the setting, what it needs and the settings that exist.
+    """
+    result = {}
+    for name, value in given.items():
+        if name not in _TYPES:
+            raise ConfigError(f"{where}: there is no setting `{name}`. Settings: {', '.join(sorted(_TYPES))}.")
+        kind = _TYPES[name]
+        allowed = typing.get_args(kind) if isinstance(kind, types.UnionType) else (typing.get_origin(kind) or kind,)
+        if float in allowed and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+            need = " or ".join(t.__name__ for t in allowed if t is not type(None))
+            raise ConfigError(f"{where}: `{name}` needs {need}. Got {value!r}.")
+        result[name] = value
+    return result
+
+
+def read(path: Path | str) -> dict[str, Any]:
+    """Read the settings given in a TOML file, or in the `run.json` of an earlier run.
+
+    Raises:
+        ConfigError: no such file, not TOML or JSON, an unknown setting, a value of the wrong type.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "run.json"
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist. Give a TOML file of settings or the run.json of a run.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} cannot be understood: {error}.") from error
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path} needs a table of settings. Got {type(document).__name__}.")
+    return checked(document.get("settings", document) if path.suffix == ".json" else document, str(path))

@@ -1,0 +1,154 @@
+"""An exported model, run by LiteRT.
+
+Design choices:
+- Everything a client needs travels inside the file: a ZIP appended to the flatbuffer (entries stored, as MediaPipe wants its
+  associated files) holds `cnnkit.json` (app, task, labels, input, scores) and `labels.txt`. LiteRT ignores it; so
+  `unzip x.tflite` shows it.
+- Inputs and outputs are found by signature name, never by position: converters reorder them.
+- Batches run one image at a time, as on a device; a static batch of 1 is what exports have.
+"""
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit.errors import ArtifactError
+
+METADATA = "cnnkit.json"
+MAX_METADATA = 1 << 20  # bytes; labels of a large vocabulary fit, a zip bomb does not
+
+
+def read_metadata(path: Path | str) -> dict[str, Any]:
+    """Read `cnnkit.json` out of a `.tflite` or `.keras` file; an empty dict where there is none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            info = archive.getinfo(METADATA)
+            if info.file_size > MAX_METADATA:
+                raise ArtifactError(f"{path}: its {METADATA} is larger than {MAX_METADATA} bytes. Export it again.")
+            document = json.loads(archive.read(info))
+    except (zipfile.BadZipFile, KeyError):
+        return {}
+    except (ValueError, NotImplementedError, EOFError, OSError) as error:
+        raise ArtifactError(f"{path}: its {METADATA} is damaged ({error}). Export it again.") from error
+    return document if isinstance(document, dict) else {}
+
+
+class DeviceModel:
+    """A `.tflite` file, loaded. Make one with `DeviceModel.open`.
+
+    Attributes:
+        path: where it was read from.
+        metadata: the content of its `cnnkit.json`; empty for a file that was not exported by cnnkit.
+        labels: names of the classes, in the order of the scores; "0", "1", ... where the file names none.
+        input_shape: (height, width, channels), px.
+        input_dtype: what the input tensor holds: float32 or uint8.
+    """
+
+    def __init__(self, path: Path, interpreter: Any, metadata: dict[str, Any]):
+        self.path = path
+        self.metadata = metadata
+        self._interpreter = interpreter
+        runner = interpreter.get_signature_runner()
+        inputs, outputs = runner.get_input_details(), runner.get_output_details()
+        if len(inputs) != 1:
+            raise ArtifactError(f"{path} has {len(inputs)} inputs; cnnkit runs models with one. Export it with cnnkit.")
+        self._input = next(iter(inputs.values()))
+        self._outputs: Mapping[str, Any] = outputs
+        self.input_shape = tuple(int(n) for n in self._input["shape"][1:])
+        self.input_dtype = np.dtype(self._input["dtype"])
+        classes = int(self._outputs[self._score_name()]["shape"][-1])
+        self.labels = tuple(str(label) for label in metadata.get("labels") or range(classes))
+
+    @classmethod
+    def open(cls, path: Path | str, *, threads: int | None = None) -> "DeviceModel":
+        """Load a `.tflite` file.
+
+        Args:
+            path: the file.
+            threads: threads of the interpreter; default: as many as the process may use, at most 4.
+
+        Raises:
+            ArtifactError: the file is missing, is not a `.tflite`, or uses operators LiteRT does not have.
+        """
+        path = Path(path)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise ArtifactError(f"{path} does not exist. Give a .tflite file that `export` wrote.") from None
+        except OSError as error:
+            raise ArtifactError(f"{path} cannot be read: {error.strerror or error}.") from error
+        if content[4:8] != b"TFL3":
+            raise ArtifactError(f"{path} is not a .tflite model (it lacks the mark TFL3). Give a file that `export` wrote.")
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            with _quiet_stderr():
+                interpreter = Interpreter(model_content=content, num_threads=threads or min(4, _processors()))
+                interpreter.allocate_tensors()
+                return cls(path, interpreter, read_metadata(path))
+        except (ValueError, RuntimeError, KeyError, IndexError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ArtifactError(f"{path} cannot be loaded: {reason}. It may be cut short; export it again.") from error
+
+    def _score_name(self) -> str:
+        return "scores" if "scores" in self._outputs else next(iter(self._outputs))
+
+    def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Run one input as it is, (h, w, c); returns every output by its signature name, with its batch axis of 1."""
+        tensor = np.asarray(image)[None]
+        scale, zero = self._input["quantization"]
+        if self.input_dtype != np.float32:
+            tensor = tensor.astype(np.float32)
+            if scale and (scale, zero) != (1.0, 0):
+                tensor = tensor / scale + zero
+            limits = np.iinfo(self.input_dtype)
+            tensor = np.clip(np.rint(tensor), limits.min, limits.max)
+        self._interpreter.set_tensor(self._input["index"], tensor.astype(self.input_dtype))
+        self._interpreter.invoke()
+        return {name: self._interpreter.get_tensor(output["index"]) for name, output in self._outputs.items()}
+
+    def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Score a batch.
+
+        Args:
+            images: uint8 or float32 (n, h, w, c) in [0, 255], of this model's `input_shape`.
+
+        Returns:
+            The outputs by name; for a classifier `{"scores": float32 (n, classes)}`, each row summing to 1.
+        """
+        if images.shape[1:] != self.input_shape:
+            raise ValueError(f"`images` need the shape (n, *{self.input_shape}). Received: {images.shape}.")
+        rows = [self.run(image) for image in images]
+        names = [self._score_name()] if len(self._outputs) == 1 else list(self._outputs)
+        aliases = {name: "scores" if len(names) == 1 else name for name in names}
+        return {
+            aliases[name]: np.concatenate([row[name] for row in rows])
+            if rows
+            else np.zeros((0, *self._outputs[name]["shape"][1:]), np.float32)
+            for name in names
+        }
+
+
+def _processors() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1
+
+
+class _quiet_stderr:
+    """Silence what C++ writes to standard error ("Created TensorFlow Lite XNNPACK delegate ..."), inside a block."""
+
+    def __enter__(self) -> None:
+        self._saved = os.dup(2)
+        with open(os.devnull, "w") as null:  # noqa: PTH123
+            os.dup2(null.fileno(), 2)
+
+    def __exit__(self, *_: object) -> None:
+        os.dup2(self._saved, 2)
+        os.close(self._saved)
