@@ -1,0 +1,136 @@
+"""The only module that prints: messages, tables, progress, and JSON.
+
+Design choices:
+- With `--json`, standard output carries one JSON document and nothing else; everything for people goes to standard error.
+- On a terminal long work shows a progress bar; elsewhere plain lines, so that a log stays readable.
+- Text from data (labels, file names) is never read as markup.
+"""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+_state = {"json": False}
+
+
+def use_json(on: bool) -> None:
+    """Send everything for people to standard error; `document` then prints on standard output."""
+    _state["json"] = on
+
+
+def is_json() -> bool:
+    """Whether this command was asked for JSON."""
+    return _state["json"]
+
+
+def _stream() -> Any:
+    return sys.stderr if _state["json"] else sys.stdout
+
+
+def _rich() -> Any:
+    from rich.console import Console
+
+    stream = _stream()
+    width = None if stream.isatty() else 110
+    return Console(file=stream, highlight=False, markup=False, emoji=False, width=width, soft_wrap=not stream.isatty())
+
+
+def message(text: str = "") -> None:
+    """Print a line for people."""
+    print(text, file=_stream(), flush=True)
+
+
+def warning(text: str) -> None:
+    """Print a warning line on standard error."""
+    _styled("Warning: " + text, "33")
+
+
+def error(text: str) -> None:
+    """Print an error as one line on standard error."""
+    _styled("Error: " + " ".join(str(text).split()), "31")
+
+
+def _styled(text: str, colour: str) -> None:
+    coloured = sys.stderr.isatty()
+    print(f"\x1b[{colour}m{text}\x1b[0m" if coloured else text, file=sys.stderr, flush=True)
+
+
+def document(content: Any) -> None:
+    """Print one JSON document on standard output, where `--json` asked for it."""
+    if _state["json"]:
+        print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=_plain), flush=True)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # numpy arrays and scalars
+        return value.tolist()
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    return str(value)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> None:
+    """Print a table: the first column to the left, the others to the right where they are numbers."""
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=_box())
+    for number, column in enumerate(columns):
+        numeric = number > 0 and all(isinstance(row[number], int | float) or _is_number(row[number]) for row in rows)
+        drawn.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(cell if isinstance(cell, str) else f"{cell:,}") for cell in row))
+    _rich().print(drawn)
+
+
+def _box() -> Any:
+    from rich import box
+
+    return box.ROUNDED if (_stream().encoding or "").lower().startswith("utf") else box.ASCII
+
+
+def _is_number(cell: Any) -> bool:
+    return isinstance(cell, str) and cell[:1] in "+-0123456789–" and any(c.isdigit() for c in cell[:3])  # noqa: RUF001
+
+
+@contextlib.contextmanager
+def progress(description: str, total: float, unit: str = "") -> Iterator[Callable[..., None]]:
+    """Show progress of long work.
+
+    Args:
+        description: what is being done.
+        total: where it ends.
+        unit: of total; "bytes" is shown as MB.
+
+    Yields:
+        `update(completed, text="")`: where the work is now, and a few words beside the bar. On a terminal it moves the bar;
+        elsewhere it prints a plain line now and then, at most every 10 s.
+    """
+    if _stream().isatty():
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %", markup=False),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[text]}", markup=False),
+            console=_rich(),
+        )
+        with bar:
+            task = bar.add_task(description, total=total, text="")
+            yield lambda completed, text="": bar.update(task, completed=completed, text=text)
+        return
+    last = time.monotonic()
+
+    def line(completed: float, text: str = "") -> None:
+        nonlocal last
+        if time.monotonic() - last >= 10:
+            last = time.monotonic()
+            message(f"{description}: {100 * completed / max(total, 1e-9):.0f} % {text}".rstrip())
+
+    yield line

@@ -1,0 +1,1 @@
+"""Scores any artifact, `.keras` or `.tflite`, with the same code."""

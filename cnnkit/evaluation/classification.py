@@ -1,0 +1,144 @@
+"""The task of naming one class an input: its loss, its scores, its baseline.
+
+A task is what training, evaluation and the export gate need to know of a domain, and all they know. Detection and
+segmentation are other tasks with the same methods.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnkit import metrics
+from cnnkit.data.records import Records
+
+BASELINE_IMAGES = 10_000  # a linear model gains little from more, and takes minutes
+BASELINE_SIDE = 32  # px; larger images are shrunk for the baseline
+
+
+class Classification:
+    """One class an input.
+
+    Attributes:
+        name: of the task, as artifacts carry it.
+        headline: the score that the export gate and tables show first, in [0, 1], higher is better.
+    """
+
+    name = "classification"
+    headline = "accuracy"
+
+    def encoder(self, classes: int) -> Callable[[Any], Any]:
+        """Return what turns int32 labels (b,) into float32 one-hot targets (b, classes), inside tf.data."""
+        import tensorflow as tf
+
+        return lambda labels: tf.one_hot(labels, classes)
+
+    def loss(self, settings: Any) -> Any:
+        """Return cross-entropy of logits and one-hot targets, with label smoothing (Szegedy et al. 2016)."""
+        import keras
+
+        return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
+
+    def metrics(self) -> list[Any]:
+        """Return what training shows: accuracy."""
+        import keras
+
+        return [keras.metrics.CategoricalAccuracy(name="accuracy")]
+
+    def sample_weights(self, records: Records) -> Callable[[Any], Any]:
+        """Return what weighs encoded targets (b, classes) by the inverse frequency of their class; the mean weight is 1."""
+        import tensorflow as tf
+
+        counts = np.bincount(records.labels, minlength=len(records.label_names))
+        present = np.maximum(counts, 1)
+        weights = tf.constant(len(records.labels) / (np.count_nonzero(counts) * present), tf.float32)
+        return lambda targets: tf.linalg.matvec(targets, weights)
+
+    def score(self, outputs: dict[str, np.ndarray], targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
+        """Score probabilities.
+
+        Args:
+            outputs: `scores`, float32 (n, classes).
+            targets: int32 (n,).
+            labels: names of the classes.
+
+        Returns:
+            `accuracy` with its 95 % interval, `macro_f1`, `ece`, `count`, `per_class` (precision, recall, f1, support by label),
+            `confusion` (a row a true class), `reliability` (points of the diagram).
+        """
+        scores = outputs["scores"]
+        predictions, confidences = scores.argmax(1), scores.max(1)
+        right = predictions == targets
+        matrix = metrics.confusion(targets, predictions, len(labels))
+        by_class = metrics.per_class(matrix)
+        present = by_class["support"] > 0
+        return {
+            "accuracy": float(right.mean()),
+            "accuracy_interval": list(metrics.wilson(int(right.sum()), len(right))),
+            "macro_f1": float(by_class["f1"][present].mean()),
+            "ece": metrics.expected_calibration_error(confidences, right),
+            "count": len(right),
+            "per_class": {
+                label: {name: values[number].item() for name, values in by_class.items()} for number, label in enumerate(labels)
+            },
+            "confusion": matrix.tolist(),
+            "reliability": metrics.reliability(confidences, right),
+        }
+
+    def gate_view(self, scores: dict[str, Any]) -> dict[str, Any]:
+        """Return what the export gate compares: right answers and counts, overall and per class."""
+        matrix = np.array(scores["confusion"])
+        return {
+            "score": scores["accuracy"],
+            "count": scores["count"],
+            "per_class": {label: values["recall"] for label, values in scores["per_class"].items()},
+            "class_count": {label: int(row.sum()) for label, row in zip(scores["per_class"], matrix)},
+        }
+
+    def worst(self, outputs: dict[str, np.ndarray], targets: np.ndarray, records: Records, labels: Sequence[str], count: int = 24) -> list[dict[str, Any]]:
+        """Return the most confident errors: index, name, true and predicted label, confidence, image uint8 (h, w, c)."""
+        scores = outputs["scores"]
+        predictions = scores.argmax(1)
+        wrong = np.flatnonzero(predictions != targets)
+        wrong = wrong[np.argsort(-scores[wrong, predictions[wrong]], kind="stable")][:count]
+        if not len(wrong):
+            return []
+        images, _ = records.read(wrong)
+        return [
+            {
+                "index": int(index),
+                "name": records.name(int(index)),
+                "true": labels[targets[index]],
+                "predicted": labels[predictions[index]],
+                "confidence": float(scores[index, predictions[index]]),
+                "image": image,
+            }
+            for index, image in zip(wrong, images, strict=True)
+        ]
+
+    def baseline(self, train: Records, test: Records) -> dict[str, Any]:
+        """Score what a plain linear model makes of the same pixels: scikit-learn's logistic regression.
+
+        It sees at most 10,000 training images, shrunk to 32 px where they are larger; both are stated in its name.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        height, width, channels = train.image_shape
+        shape = (min(height, BASELINE_SIDE), min(width, BASELINE_SIDE), channels)
+        chosen = np.random.default_rng(0).permutation(len(train))[:BASELINE_IMAGES]
+        pixels, truth = _pixels(train.with_shape(shape), np.sort(chosen))
+        model = LogisticRegression(C=0.05, max_iter=60).fit(pixels, truth)
+        right = total = 0
+        for start in range(0, len(test), 2000):
+            pixels, truth = _pixels(test.with_shape(shape), np.arange(start, min(len(test), start + 2000)))
+            right, total = right + int((model.predict(pixels) == truth).sum()), total + len(truth)
+        return {
+            "name": f"logistic regression on {shape[0]}x{shape[1]} pixels, {len(chosen):,} images",
+            "accuracy": right / total,
+            "accuracy_interval": list(metrics.wilson(right, total)),
+        }
+
+
+def _pixels(records: Records, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    images, targets = records.read(indices)
+    return images.reshape(len(images), -1).astype(np.float32) / 255, targets

@@ -1,0 +1,118 @@
+"""The export gate: a file is released only if it scores as the trained model does, on real held-out data.
+
+The rule: overall and in each class, an exported model may lose at most `tolerance` points of the task's score. A loss of one
+example is not held against it, as it says nothing (with 36 examples a class it is already 2.8 points).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit.data.records import Records
+from cnnkit.device.model import DeviceModel
+from cnnkit.errors import GateRefused
+from cnnkit.evaluation.artifacts import KerasArtifact
+from cnnkit.evaluation.scoring import score
+from cnnkit.export.convert import convert
+from cnnkit.files import write_bytes, write_json
+
+CALIBRATION_IMAGES = 512
+GATE = "gate.json"
+
+
+def compare(reference: dict[str, Any], exported: dict[str, Any], tolerance: float) -> dict[str, Any]:
+    """Compare two gate views of a task.
+
+    Args:
+        reference, exported: `score` in [0, 1] with its `count`; `per_class` and `class_count` by label.
+        tolerance: points (hundredths) that may be lost.
+
+    Returns:
+        `difference` in points (negative: worse), the worst class and its difference, `refused`: reasons, empty if it passed.
+    """
+
+    def lost(before: float, after: float, count: int) -> bool:
+        return 100 * (before - after) > tolerance + 1e-9 and round((before - after) * count) > 1
+
+    refused = []
+    if lost(reference["score"], exported["score"], reference["count"]):
+        refused.append(f"{100 * (reference['score'] - exported['score']):.2f} points lost overall")
+    differences = {label: 100 * (exported["per_class"][label] - value) for label, value in reference["per_class"].items()}
+    for label, value in reference["per_class"].items():
+        if lost(value, exported["per_class"][label], reference["class_count"][label]):
+            refused.append(f"{-differences[label]:.2f} points lost in class {label}")
+    worst = min(differences, key=lambda label: differences[label])
+    return {
+        "score": exported["score"],
+        "difference": 100 * (exported["score"] - reference["score"]),
+        "worst_class": worst,
+        "worst_class_difference": differences[worst],
+        "per_class": exported["per_class"],
+        "passed": not refused,
+        "refused": refused,
+    }
+
+
+def export(
+    artifact: KerasArtifact,
+    folder: Path,
+    *,
+    train: Records,
+    held_out: Records,
+    task: Any,
+    precisions: Sequence[str],
+    tolerance: float = 0.5,
+    name: str = "model",
+    progress: Any = lambda completed, text="": None,
+) -> dict[str, Any]:
+    """Convert a trained model and let each file through the gate.
+
+    Args:
+        artifact: the trained model.
+        folder: where `NAME-PRECISION.tflite` and `gate.json` are written. A refused file is not left there.
+        train: calibration images for int8 are drawn from these.
+        held_out: what both models are scored on.
+        task: scores them.
+        precisions: which files to make.
+        tolerance: points of the score that may be lost.
+        name: of the files.
+        progress: called with (steps done, text), one step a model scored.
+
+    Returns:
+        The content of `gate.json`.
+
+    Raises:
+        GateRefused: a file lost more; `gate.json` says which and where.
+    """
+    progress(0, "scoring the trained model")
+    reference = task.gate_view(score(artifact, held_out, task))
+    chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:CALIBRATION_IMAGES])
+    calibration = train.with_shape(artifact.input_shape).read(chosen)[0]
+    verdicts: dict[str, Any] = {}
+    for number, precision in enumerate(precisions, 1):
+        progress(number, precision)
+        content = convert(artifact.model, precision, calibration, artifact.metadata)
+        path = folder / f"{name}-{precision}.tflite"
+        candidate = path.with_suffix(".candidate.tflite")
+        write_bytes(candidate, content)
+        try:
+            exported = task.gate_view(score(DeviceModel.open(candidate), held_out, task))
+            verdict = compare(reference, exported, tolerance)
+            verdicts[precision] = {"file": path.name, "bytes": len(content), **verdict}
+            if verdict["passed"]:
+                candidate.replace(path)
+            else:
+                path.unlink(missing_ok=True)  # an older one must not pass for this one
+        finally:
+            candidate.unlink(missing_ok=True)
+    document = {"tolerance": tolerance, "images": len(held_out), "reference": reference, "artifacts": verdicts}
+    write_json(folder / GATE, document)
+    failed = [f"{precision}: {', '.join(v['refused'])}" for precision, v in verdicts.items() if not v["passed"]]
+    if failed:
+        raise GateRefused(
+            f"The gate refused {'; '.join(failed)} (tolerance {tolerance:g}). Details in {folder / GATE}. Export another "
+            "precision, train with more data, or raise --tolerance if you can accept the loss."
+        )
+    return document

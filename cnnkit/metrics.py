@@ -1,0 +1,77 @@
+"""Scores and their uncertainty, in NumPy."""
+
+import math
+
+import numpy as np
+
+
+def wilson(right: int, count: int, z: float = 1.959964) -> tuple[float, float]:
+    """Return the 95 % confidence interval of a share.
+
+    Args:
+        right: how many were right.
+        count: of how many.
+        z: quantile of the normal distribution.
+
+    Returns:
+        (low, high), in [0, 1]; (0, 1) where nothing was counted.
+
+    Source: Wilson 1927, the score interval: it holds near 0 and 1, where the usual one does not.
+    """
+    if not 0 <= right <= count:
+        raise ValueError(f"`right` needs to lie in [0, count]. Received: right={right}, count={count}.")
+    if count == 0:
+        return 0.0, 1.0
+    share = right / count
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def reliability(confidences: np.ndarray, right: np.ndarray, bins: int = 15) -> list[dict[str, float]]:
+    """Return the points of a reliability diagram.
+
+    Args:
+        confidences: (n,), the probability given to the prediction, in [0, 1].
+        right: (n,), whether it was right.
+        bins: of equal width; a confidence on an edge belongs to the bin below it.
+
+    Returns:
+        For each bin that is not empty: mean confidence, accuracy, count.
+
+    Source: Guo et al. 2017.
+    """
+    number = np.clip(np.ceil(np.asarray(confidences, np.float64) * bins).astype(int) - 1, 0, bins - 1)
+    points = []
+    for index in range(bins):
+        inside = number == index
+        if inside.any():
+            points.append(
+                {
+                    "confidence": float(confidences[inside].mean()),
+                    "accuracy": float(right[inside].mean()),
+                    "count": int(inside.sum()),
+                }
+            )
+    return points
+
+
+def expected_calibration_error(confidences: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
+    """Return the mean gap between confidence and accuracy over bins, weighted by their counts, in [0, 1] (Guo et al. 2017)."""
+    points = reliability(confidences, right, bins)
+    total = sum(point["count"] for point in points)
+    return sum(point["count"] * abs(point["accuracy"] - point["confidence"]) for point in points) / total if total else 0.0
+
+
+def confusion(targets: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """Return counts, int64 (classes, classes): a row a true class, a column a predicted one."""
+    return np.bincount(targets.astype(np.int64) * classes + predictions, minlength=classes * classes).reshape(classes, classes)
+
+
+def per_class(matrix: np.ndarray) -> dict[str, np.ndarray]:
+    """Return precision, recall, f1 (0 where undefined) and support of each class from a confusion matrix."""
+    hits, support, predicted = np.diag(matrix), matrix.sum(1), matrix.sum(0)
+    precision = hits / np.maximum(predicted, 1)
+    recall = hits / np.maximum(support, 1)
+    f1 = 2 * hits / np.maximum(support + predicted, 1)
+    return {"precision": precision, "recall": recall, "f1": f1, "support": support}

@@ -1,0 +1,31 @@
+"""What an app tells the core about its domain: plain functions, nothing looked up by string."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """One domain.
+
+    Attributes:
+        app: its name, as in `cnnkit NAME`.
+        data: the card trained on by default; one that needs no download.
+        task: what is learnt and how it is scored, such as `cnnkit.evaluation.classification.Classification()`.
+        load: (source, *, seed, limit, ...) -> `Splits`; as `cnnkit.data.load`.
+        builders: model builders by name, each f(shape, classes, **options) -> `keras.Model`.
+        augmentation: seed -> augmentation as `cnnkit.augment` makes them; None: none.
+        preset: (model, number of training records) -> settings that suit them.
+        intended_use, limits: a sentence each for the model card.
+    """
+
+    app: str
+    data: str
+    task: Any
+    load: Callable[..., Any]
+    builders: Mapping[str, Callable[..., Any]]
+    augmentation: Callable[[int], Callable[..., Any]] | None = None
+    preset: Callable[[str, int], dict[str, Any]] = lambda model, count: {}
+    intended_use: str = ""
+    limits: str = ""

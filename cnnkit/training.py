@@ -1,0 +1,448 @@
+"""Training: seeds, trains, validates, checkpoints, resumes, writes the run.
+
+Design choices:
+- Weights are drawn after the seed is set, so `fit` takes a builder, not a model.
+- A checkpoint is one file, written atomically at the end of an epoch: weights, optimizer, averages, best weights and
+  history. As every batch is a function of (seed, step), a run killed at any moment and resumed ends in the same weights,
+  bit for bit, as one that never stopped.
+- The best epoch is that of the lowest validation loss, measured with the averaged weights where there is an average.
+- AdamW (Loshchilov and Hutter 2019) without decay on biases and batch norm; linear warm-up, then cosine to zero.
+- XLA is off on a CPU (it trains three to seven times slower there) and on elsewhere.
+"""
+
+import dataclasses
+import io
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from cnnkit import augment
+from cnnkit.config import Settings
+from cnnkit.data.pipeline import Order, evaluation_batches, training_batches
+from cnnkit.data.records import Records, Splits
+from cnnkit.errors import ArtifactError, ConfigError
+from cnnkit.files import atomic, write_bytes
+from cnnkit.run import CHECKPOINT, HISTORY, MODEL, Run
+
+EVALUATION_BATCH = 256
+
+
+@dataclasses.dataclass
+class State:
+    """Where training is, beside the weights: what a checkpoint holds as JSON."""
+
+    epoch: int = 0  # epochs done
+    epochs: int = 0  # epochs planned; a time budget decides them once
+    best_epoch: int = 0
+    best_loss: float = math.inf
+    seconds: float = 0.0  # of training so far, over all resumes
+    stopped: str = ""  # why it ended
+    history: list[dict[str, float]] = dataclasses.field(default_factory=list)
+
+
+@keras.saving.register_keras_serializable("cnnkit")
+class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises in a line from 0 to `peak`, then falls along a cosine to 0.
+
+    Args:
+        peak: the highest learning rate.
+        steps: of the whole training.
+        warmup: share of the steps in which it rises.
+
+    Source: Goyal et al. 2017 (warm-up), Loshchilov and Hutter 2017 (cosine).
+    """
+
+    def __init__(self, peak: float, steps: int, warmup: float):
+        self.peak, self.steps, self.warmup = peak, steps, warmup
+
+    def __call__(self, step: Any) -> Any:
+        step = ops.cast(step, "float32") + 1  # the first step learns something too
+        rising = max(1.0, self.warmup * self.steps)
+        share = ops.clip((step - rising) / max(1.0, self.steps - rising), 0.0, 1.0)
+        return self.peak * ops.minimum(step / rising, 0.5 * (1 + ops.cos(math.pi * share)))
+
+    def get_config(self) -> dict[str, float]:
+        return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup}
+
+
+def fit(
+    recipe: Any,
+    settings: Settings,
+    splits: Splits,
+    run: Run,
+    *,
+    on_epoch: Callable[[State], None] = lambda state: None,
+    on_step: Callable[[int, int, dict[str, float]], None] | None = None,
+) -> keras.Model:
+    """Train, or go on training, the model of a run folder.
+
+    Args:
+        recipe: what the app does: its builders, augmentation and task.
+        settings: of the run.
+        splits: the data.
+        run: the folder; where it holds a checkpoint, training goes on from there.
+        on_epoch: called after each epoch.
+        on_step: called with (steps done, steps in all, running metrics) now and then.
+
+    Returns:
+        The model with its best weights, which `model.keras` in the folder holds too.
+
+    Raises:
+        ConfigError: settings that do not fit the model or the data.
+        ArtifactError: a checkpoint of another model.
+    """
+    keras.backend.clear_session()  # so that layer names, and with them seeds, do not depend on earlier models
+    keras.utils.set_random_seed(settings.seed)
+    precise = keras.config.dtype_policy()
+    if settings.mixed_precision:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = build(recipe, settings, splits.train)
+    finally:
+        keras.config.set_dtype_policy(precise)
+    checkpoint = _read_checkpoint(run.path / CHECKPOINT)
+    order = Order(len(splits.train), settings.batch_size, settings.seed)
+    state = checkpoint[0] if checkpoint else State(epochs=settings.epochs)
+    batches = _Batches(recipe, settings, splits.train, order)
+    if settings.minutes is not None and checkpoint is None:
+        state.epochs = _epochs_within(settings, recipe, model, splits, batches)
+    _compile(model, recipe.task, settings, state.epochs * order.steps_per_epoch)
+    model.optimizer.build(model.trainable_variables)
+    best = _numpy(model.variables)
+    if checkpoint:
+        best = _restore(checkpoint[1], model)
+    if state.epoch < state.epochs and not state.stopped:
+        loop = _Epochs(recipe, settings, splits, run, state, best, order, on_epoch, on_step)
+        callbacks: list[keras.callbacks.Callback] = [loop]
+        if settings.tensorboard:
+            callbacks.append(_tensorboard(run.path / "tensorboard"))
+        model.fit(
+            batches(state.epoch * order.steps_per_epoch, state.epochs * order.steps_per_epoch),
+            initial_epoch=state.epoch,
+            epochs=state.epochs,
+            steps_per_epoch=order.steps_per_epoch,
+            callbacks=callbacks,
+            verbose=0,
+        )
+        best = loop.best
+    for variable, value in zip(model.variables, best, strict=True):
+        variable.assign(value)
+    save(model, run.path / MODEL, describe(recipe, settings, splits.train))
+    run.save(
+        model={"name": settings.model, "parameters": model.count_params()},
+        training={
+            "epochs": state.epoch,
+            "planned_epochs": state.epochs,
+            "best_epoch": state.best_epoch,
+            "seconds": round(state.seconds, 2),
+            "stopped": state.stopped or "all epochs done",
+        },
+    )
+    return model
+
+
+def build(recipe: Any, settings: Settings, records: Records) -> keras.Model:
+    """Build the model that the settings name for these records; its errors are the user's."""
+    if settings.model not in recipe.builders:
+        raise ConfigError(f"There is no model `{settings.model}`. Models: {', '.join(recipe.builders)}.")
+    try:
+        return recipe.builders[settings.model](records.image_shape, len(records.label_names), **settings.options)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"The model `{settings.model}` cannot be built: {str(error).splitlines()[0]}") from error
+
+
+def describe(recipe: Any, settings: Settings, records: Records) -> dict[str, Any]:
+    """Return what travels inside an artifact: who made it and what its input and scores mean."""
+    return {
+        "format": 1,
+        "app": recipe.app,
+        "task": recipe.task.name,
+        "model": settings.model,
+        "data": settings.data,
+        "labels": list(records.label_names),
+        "input": {"shape": list(records.image_shape), "range": [0, 255]},
+    }
+
+
+def save(model: keras.Model, path: Path, metadata: dict[str, Any]) -> None:
+    """Write a `.keras` file atomically, with `cnnkit.json` inside."""
+    import tempfile
+    import zipfile
+
+    from cnnkit.device.model import METADATA
+
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder) / MODEL
+        model.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(METADATA, json.dumps(metadata, indent=2))
+        write_bytes(path, temporary.read_bytes())
+
+
+def steps(recipe: Any, settings: Settings, records: Records) -> "tuple[keras.Model, _Batches, Order]":
+    """Make a compiled model and its batches for work that is not a run: benchmarks, the learning-rate finder."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(settings.seed)
+    model = build(recipe, settings, records)
+    order = Order(len(records), settings.batch_size, settings.seed)
+    _compile(model, recipe.task, settings, settings.epochs * order.steps_per_epoch)
+    return model, _Batches(recipe, settings, records, order), order
+
+
+def find_learning_rate(
+    recipe: Any, settings: Settings, records: Records, *, low: float = 1e-5, high: float = 1.0, count: int = 100
+) -> tuple[float, list[tuple[float, float]]]:
+    """Suggest a learning rate: raise it step by step until the loss runs away (Smith 2017).
+
+    Args:
+        recipe, settings, records: as in `fit`.
+        low, high: the learning rates tried, evenly spaced in their logarithm.
+        count: steps.
+
+    Returns:
+        The suggestion (a tenth of the rate at which the smoothed loss is lowest) and the curve of (rate, smoothed loss).
+    """
+    model, batches, _ = steps(recipe, settings, records)
+    model.optimizer.learning_rate = low
+    curve: list[tuple[float, float]] = []
+    average = 0.0
+    for number, batch in enumerate(batches(0, count)):
+        rate = low * (high / low) ** (number / max(1, count - 1))
+        model.optimizer.learning_rate = rate
+        model.reset_metrics()
+        loss = float(np.asarray(model.train_on_batch(*batch, return_dict=True)["loss"]))
+        average = 0.9 * average + 0.1 * loss
+        smoothed = average / (1 - 0.9 ** (number + 1))
+        if not math.isfinite(loss) or (curve and smoothed > 4 * min(value for _, value in curve)):
+            break
+        curve.append((rate, smoothed))
+    start = min(len(curve) - 1, 10)  # the first few are noise
+    lowest = min(curve[start:], key=lambda point: point[1])
+    return lowest[0] / 10, curve
+
+
+class _Batches:
+    """The training batches of a run, for any range of steps."""
+
+    def __init__(self, recipe: Any, settings: Settings, records: Records, order: Order):
+        self.recipe, self.settings, self.records, self.order = recipe, settings, records, order
+        self.encode = recipe.task.encoder(len(records.label_names))
+        self.augmentation = _augmentation(recipe, settings)
+        self.weights = recipe.task.sample_weights(records) if settings.class_weights else None
+
+    def __call__(self, start: int, stop: int) -> Any:
+        return training_batches(
+            self.records,
+            self.order,
+            start=start,
+            stop=stop,
+            encode=self.encode,
+            augmentation=self.augmentation,
+            weights=self.weights,
+        )
+
+
+def _augmentation(recipe: Any, settings: Settings) -> Callable[..., Any] | None:
+    stages = []
+    if settings.augment and recipe.augmentation is not None:
+        stages.append(recipe.augmentation(settings.seed))
+    if settings.rand_augment:
+        stages.append(augment.rand_augment(seed=settings.seed + 1000))
+    if settings.mixup:
+        stages.append(augment.mixup(settings.mixup, seed=settings.seed + 2000))
+    if settings.cutmix:
+        stages.append(augment.cutmix(settings.cutmix, seed=settings.seed + 3000))
+    if not stages:
+        return None
+
+    def augmentation(images: Any, targets: Any, step: Any) -> tuple[Any, Any]:
+        for stage in stages:
+            images, targets = stage(images, targets, step)
+        return images, targets
+
+    return augmentation
+
+
+def _compile(model: keras.Model, task: Any, settings: Settings, total_steps: int) -> None:
+    optimizer = keras.optimizers.AdamW(
+        WarmupCosine(settings.learning_rate, total_steps, settings.warmup),
+        weight_decay=settings.weight_decay,
+        use_ema=settings.ema > 0,
+        ema_momentum=settings.ema or 0.99,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(
+        optimizer,
+        loss=task.loss(settings),
+        metrics=task.metrics(),
+        jit_compile=_accelerated(),
+        steps_per_execution=settings.steps_per_execution,
+    )
+
+
+def _accelerated() -> bool | str:
+    if keras.backend.backend() == "jax":
+        return "auto"  # JAX always compiles
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU"))
+
+
+def _epochs_within(settings: Settings, recipe: Any, model: keras.Model, splits: Splits, batches: _Batches) -> int:
+    """Plan how many epochs fit into the time budget, from the speed of a few steps. The model is as before afterwards."""
+    before = _numpy(model.variables)
+    _compile(model, recipe.task, settings, 1000)
+    step_seconds = []
+    for batch in batches(0, min(30, 3 + batches.order.steps_per_epoch)):
+        began = time.perf_counter()
+        model.train_on_batch(*batch)
+        step_seconds.append(time.perf_counter() - began)
+    for variable, value in zip(model.variables, before, strict=True):
+        variable.assign(value)
+    step = float(np.median(step_seconds[len(step_seconds) // 3 :]))  # the first ones compile
+    epoch = step * (batches.order.steps_per_epoch + 0.4 * len(splits.validation) / batches.order.batch_size)
+    return max(1, min(10_000, int(0.95 * 60 * (settings.minutes or 0) / epoch)))
+
+
+def _numpy(variables: Any) -> list[np.ndarray]:
+    return [np.array(ops.convert_to_numpy(variable)) for variable in variables]
+
+
+class _Epochs(keras.callbacks.Callback):
+    """What happens around epochs: validate the averaged weights, keep the best, checkpoint, stop."""
+
+    def __init__(
+        self,
+        recipe: Any,
+        settings: Settings,
+        splits: Splits,
+        run: Run,
+        state: State,
+        best: list[np.ndarray],
+        order: Order,
+        on_epoch: Callable[[State], None],
+        on_step: Callable[[int, int, dict[str, float]], None] | None,
+    ):
+        super().__init__()
+        self.settings, self.splits, self.run_folder, self.state, self.best = settings, splits, run, state, best
+        self.order, self.on_epoch, self.on_step = order, on_epoch, on_step
+        self.encode = recipe.task.encoder(len(splits.train.label_names))
+        self.began = time.monotonic() - state.seconds
+        self._shown = 0.0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        now = time.monotonic()
+        if self.settings.minutes is not None and now - self.began > 60 * self.settings.minutes:
+            self.state.stopped = f"time budget of {self.settings.minutes:g} minutes used"
+            self.model.stop_training = True
+        if self.on_step is not None and now - self._shown > 0.2:
+            self._shown = now
+            done = self.state.epoch * self.order.steps_per_epoch + batch + 1
+            self.on_step(done, self.state.epochs * self.order.steps_per_epoch, {})
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        state, model = self.state, self.model
+        steps = int(ops.convert_to_numpy(model.optimizer.iterations))
+        rate = float(ops.convert_to_numpy(model.optimizer._learning_rate(max(0, steps - 1))))
+        row = {"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}}
+        training = self._swap_in_averages()
+        row |= self._validate()
+        loss = row.get("val_loss", row["loss"])
+        if not math.isfinite(row["loss"]):
+            state.stopped = f"the loss was {row['loss']} in epoch {epoch + 1}; try a smaller learning rate"
+            model.stop_training = True
+        elif loss < state.best_loss or not len(self.splits.validation):
+            state.best_loss, state.best_epoch, self.best = loss, epoch + 1, _numpy(model.variables)
+        for variable, value in training:
+            variable.assign(value)
+        state.epoch, state.seconds = epoch + 1, time.monotonic() - self.began
+        state.history.append({**row, "learning_rate": rate, "seconds": round(state.seconds, 3)})
+        if self.settings.patience and state.epoch - state.best_epoch >= self.settings.patience and not state.stopped:
+            state.stopped = f"no better validation loss for {self.settings.patience} epochs"
+            model.stop_training = True
+        self._write()
+        self.on_epoch(state)
+
+    def _swap_in_averages(self) -> list[tuple[Any, np.ndarray]]:
+        if not self.settings.ema:
+            return []
+        trainable = self.model.trainable_variables
+        before = list(zip(trainable, _numpy(trainable), strict=True))
+        for variable, average in zip(
+            trainable, _numpy(self.model.optimizer._model_variables_moving_average), strict=True
+        ):
+            variable.assign(average)
+        return before
+
+    def _validate(self) -> dict[str, float]:
+        if not len(self.splits.validation):
+            return {}
+        batches = evaluation_batches(self.splits.validation, batch_size=EVALUATION_BATCH, encode=self.encode)
+        scores = self.model.evaluate(batches, verbose=0, return_dict=True)
+        return {f"val_{name}": float(value) for name, value in scores.items()}
+
+    def _write(self) -> None:
+        _write_checkpoint(self.run_folder.path / CHECKPOINT, self.state, self.model, self.best)
+        write_history(self.run_folder.path / HISTORY, self.state.history)
+
+
+def write_history(path: Path, rows: list[dict[str, float]]) -> None:
+    """Write `history.csv`: a line an epoch, a column a number."""
+    import csv
+
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with atomic(path, "w") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_checkpoint(path: Path, state: State, model: keras.Model, best: list[np.ndarray]) -> None:
+    arrays = {"state": np.frombuffer(json.dumps(dataclasses.asdict(state)).encode(), np.uint8)}
+    for name, values in (
+        ("model", _numpy(model.variables)),
+        ("optimizer", _numpy(model.optimizer.variables)),
+        ("best", best),
+    ):
+        arrays |= {f"{name}{number}": value for number, value in enumerate(values)}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_bytes(path, buffer.getvalue())
+
+
+def _read_checkpoint(path: Path) -> tuple[State, dict[str, np.ndarray]] | None:
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        return State(**json.loads(bytes(arrays.pop("state")))), arrays
+    except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
+        raise ArtifactError(f"{path} is damaged ({error}). Delete it to train this run from the start.") from error
+
+
+def _restore(arrays: dict[str, np.ndarray], model: keras.Model) -> list[np.ndarray]:
+    groups = {"model": model.variables, "optimizer": model.optimizer.variables}
+    for name, variables in groups.items():
+        for number, variable in enumerate(variables):
+            value = arrays.get(f"{name}{number}")
+            if value is None or value.shape != tuple(variable.shape):
+                raise ArtifactError("The checkpoint is of another model. Give the settings it was trained with, or a new --out.")
+            variable.assign(value)
+    return [arrays[f"best{number}"] for number in range(len(model.variables))]
+
+
+def _tensorboard(folder: Path) -> keras.callbacks.Callback:
+    from cnnkit.errors import MissingExtra
+
+    try:
+        return keras.callbacks.TensorBoard(folder)
+    except ImportError as error:
+        raise MissingExtra('--tensorboard needs TensorBoard: pip install "cnnkit[tensorboard]".') from error
