@@ -250,24 +250,18 @@ class _Batches:
 
 
 def _augmentation(recipe: Any, settings: Settings) -> Callable[..., Any] | None:
-    stages = []
-    if settings.augment and recipe.augmentation is not None:
-        stages.append(recipe.augmentation(settings.seed))
+    layers = []
     if settings.rand_augment:
-        stages.append(augment.rand_augment(seed=settings.seed + 1000))
+        layers.append(augment.rand_augment())
     if settings.mixup:
-        stages.append(augment.mixup(settings.mixup, seed=settings.seed + 2000))
+        layers.append(augment.mixup(settings.mixup))
     if settings.cutmix:
-        stages.append(augment.cutmix(settings.cutmix, seed=settings.seed + 3000))
-    if not stages:
-        return None
-
-    def augmentation(images: Any, targets: Any, step: Any) -> tuple[Any, Any]:
-        for stage in stages:
-            images, targets = stage(images, targets, step)
-        return images, targets
-
-    return augmentation
+        layers.append(augment.cutmix(settings.cutmix))
+    own = recipe.augmentation(settings.seed) if settings.augment and recipe.augmentation is not None else None
+    if not layers:
+        return own
+    more = augment.on_images(*layers, seed=settings.seed + 1)
+    return more if own is None else lambda images, targets, step: more(*own(images, targets, step), step)
 
 
 def _compile(model: keras.Model, task: Any, settings: Settings, total_steps: int) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.errors import ArtifactError
+from cnnkit.quiet import quiet
 
 METADATA = "cnnkit.json"
 MAX_METADATA = 1 << 20  # bytes; labels of a large vocabulary fit, a zip bomb does not
@@ -87,7 +88,7 @@ class DeviceModel:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
-            with _quiet_stderr():
+            with quiet():  # "Created TensorFlow Lite XNNPACK delegate ..."
                 interpreter = Interpreter(model_content=content, num_threads=threads or min(4, _processors()))
                 interpreter.allocate_tensors()
                 return cls(path, interpreter, read_metadata(path))
@@ -139,16 +140,3 @@ def _processors() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux
         return os.cpu_count() or 1
-
-
-class _quiet_stderr:
-    """Silence what C++ writes to standard error ("Created TensorFlow Lite XNNPACK delegate ..."), inside a block."""
-
-    def __enter__(self) -> None:
-        self._saved = os.dup(2)
-        with open(os.devnull, "w") as null:  # noqa: PTH123
-            os.dup2(null.fileno(), 2)
-
-    def __exit__(self, *_: object) -> None:
-        os.dup2(self._saved, 2)
-        os.close(self._saved)

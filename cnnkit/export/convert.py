@@ -9,19 +9,16 @@ Design choices:
 - Labels and the meaning of input and scores travel in a ZIP behind the flatbuffer (`cnnkit.device.model`).
 """
 
-import contextlib
 import io
 import json
-import os
-import sys
 import zipfile
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from cnnkit.device.model import METADATA
 from cnnkit.errors import CnnkitError
+from cnnkit.quiet import quiet
 
 PRECISIONS = ("float32", "float16", "int8")
 
@@ -61,7 +58,7 @@ def convert(model: Any, precision: str, calibration: np.ndarray, metadata: dict[
         converter.inference_input_type = tf.uint8
         converter.representative_dataset = lambda: ([example[None]] for example in _full_range(calibration))
     try:
-        with _quiet():
+        with quiet():
             content = converter.convert()
     except Exception as error:  # the converter raises many kinds
         raise CnnkitError(f"The model cannot be converted to {precision}: {str(error).strip().splitlines()[0][:300]}") from error
@@ -83,20 +80,3 @@ def _appendix(metadata: dict[str, Any]) -> bytes:
         for name, text in files.items():
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)
     return buffer.getvalue()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the converter, which writes to both standard streams from Python and from C++."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = os.dup(1), os.dup(2)
-    with open(os.devnull, "w") as null, contextlib.redirect_stdout(null), contextlib.redirect_stderr(null):  # noqa: PTH123
-        os.dup2(null.fileno(), 1)
-        os.dup2(null.fileno(), 2)
-        try:
-            yield
-        finally:
-            for number, descriptor in enumerate(saved, 1):
-                os.dup2(descriptor, number)
-                os.close(descriptor)

@@ -1,0 +1,1 @@
+"""cnnkit digits: recognise handwritten digits, alone or as numbers on a page."""

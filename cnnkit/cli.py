@@ -1,0 +1,325 @@
+"""The command line: the same verbs for every app, made once.
+
+Design choices:
+- `app(...)` returns a Click group with the standard verbs; an app adds its own commands beside them.
+- This module imports Click and the standard library only, so that `--help` answers at once. Work is done in
+  `cnnkit.workflow`, imported when a command runs; `predict`, `bench` and whatever reads a `.tflite` never load TensorFlow.
+- A user error is one line and exit code 1; a refused export 3; wrong usage 2, as Click has it.
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cnnkit import __version__
+from cnnkit.errors import CnnkitError, MissingExtra
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+FILE = click.Path(path_type=Path)  # existence is checked where the error can say what to do
+_EXTRAS = {
+    "train": ("tensorflow", "keras", "sklearn", "matplotlib", "jinja2", "tf_keras"),
+    "scans": ("SimpleITK",),
+    "jax": ("jax",),
+}
+
+
+class Group(click.Group):
+    """A group whose user errors are one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CnnkitError as error:
+            return _fail(ctx, str(error), error.exit_code)
+        except ModuleNotFoundError as error:
+            for extra, modules in _EXTRAS.items():
+                if (error.name or "").split(".")[0] in modules:
+                    lines = f'This command needs {error.name}, which is not installed: pip install "cnnkit[{extra}]".'
+                    return _fail(ctx, str(MissingExtra(lines)), 1)
+            raise
+        except OSError as error:
+            if error.errno is None or isinstance(error, BrokenPipeError):
+                raise
+            return _fail(ctx, f"{error.strerror}: {error.filename or 'while reading or writing'}.", 1)
+        except MemoryError:
+            return _fail(ctx, "Not enough memory. Use a smaller --batch-size or --image-size, or --limit the data.", 1)
+        except KeyboardInterrupt:
+            return _fail(ctx, "Stopped. What was finished is kept; `train --resume` goes on with an unfinished run.", 130)
+
+
+def _fail(ctx: click.Context, message: str, code: int) -> None:
+    from cnnkit import console
+
+    console.error(message)
+    if console.is_json():
+        console.document({"error": " ".join(message.split())})
+    ctx.exit(code)
+
+
+class Apps(Group):
+    """The group of all installed apps; an app is imported only when it is called."""
+
+    def _entries(self) -> dict[str, Any]:
+        from importlib.metadata import entry_points
+
+        return {entry.name: entry for entry in entry_points(group="cnnkit.apps")}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self._entries())
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        entry = self._entries().get(name)
+        return entry.load() if entry else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = []
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            rows.append((name, command.get_short_help_str(80) if command else ""))
+        with formatter.section("Apps"):
+            formatter.write_dl(rows)
+
+
+@click.command(cls=Apps, context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="cnnkit")
+def main() -> None:
+    """From a folder of labelled data to a small, measured model running on a device."""
+
+
+# Families of options --------------------------------------------------------------------------------------------------
+
+
+def _json(command: Callable[..., Any]) -> Callable[..., Any]:
+    def switch(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+        from cnnkit import console
+
+        console.use_json(value)
+
+    return click.option(
+        "--json",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=switch,
+        help="Print one JSON document on standard output; everything else goes to standard error.",
+    )(command)
+
+
+json_option = _json
+artifact = click.argument("artifact", type=FILE, required=False)
+data_option = click.option("--data", metavar="CARD|FOLDER|FILE", help="Data: a card's name, a folder, or a file.")
+skip_bad = click.option("--skip-bad", is_flag=True, default=None, help="Go on without files that cannot be read; name them.")
+threads = click.option("--threads", type=click.IntRange(1, 64), help="Threads of the interpreter.  [default: up to 4]")
+
+_POSITIVE = click.IntRange(min=1)
+_SETTINGS = [
+    data_option,
+    click.option("--model", help="Model to build; `train --help` ends with the list."),
+    click.option("--image-size", type=click.IntRange(4, 4096), help="Side of the model's square input, px.  [default: the data's]"),
+    click.option("--epochs", type=_POSITIVE, help="Passes over the training data."),
+    click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Time budget; it decides the epochs."),
+    click.option("--batch-size", type=_POSITIVE, help="Records a step."),
+    click.option("--learning-rate", metavar="RATE|auto", help="Peak learning rate; `auto` looks for one first."),
+    click.option("--weight-decay", type=float, help="Of AdamW."),
+    click.option("--label-smoothing", type=float, help="Share of the probability spread over all classes."),
+    click.option("--ema", type=float, help="Momentum of the moving average of the weights; 0: none."),
+    click.option("--patience", type=click.IntRange(min=0), help="Stop after so many epochs without a better validation loss."),
+    click.option("--class-weights/--no-class-weights", default=None, help="Weigh rare classes up."),
+    click.option("--augment/--no-augment", default=None, help="The app's augmentation.  [default: on]"),
+    click.option("--rand-augment/--no-rand-augment", default=None, help="RandAugment on top."),
+    click.option("--mixup", type=float, help="MixUp: alpha of its Beta distribution; 0: off."),
+    click.option("--cutmix", type=float, help="CutMix: alpha of its Beta distribution; 0: off."),
+    click.option("--mixed-precision/--no-mixed-precision", default=None, help="16-bit compute; pays on an accelerator."),
+    click.option("--validation", type=click.FloatRange(0, 0.9, min_open=True), help="Share of the training data held out."),
+    click.option("--limit", type=_POSITIVE, help="Train on at most so many records."),
+    skip_bad,
+    click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Of weights, order and augmentation.  [default: 0]"),
+    click.option("--split-seed", type=click.IntRange(0, 2**31 - 1), help="Of the split of the data.  [default: 0]"),
+    click.option("--tensorboard", is_flag=True, default=None, help="Write a TensorBoard log into the run."),
+]
+
+
+def _with(options: Sequence[Callable[..., Any]]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return lambda command: functools.reduce(lambda inner, option: option(inner), reversed(options), command)
+
+
+# The standard verbs ---------------------------------------------------------------------------------------------------
+
+
+def app(
+    help: str,
+    recipe: Callable[[], Any],
+    *,
+    name: str,
+    build_options: Sequence[Callable[..., Any]] = (),
+    prepare: Callable[..., Any] | None = None,
+) -> click.Group:
+    """Make an app's command line.
+
+    Args:
+        help: one line on what it does.
+        recipe: returns the app's `Recipe`; called only when a command needs it, so it may import what is slow.
+        name: of the app, as in `cnnkit NAME`.
+        build_options: Click options of `train` that go to the model's builder, None where not given.
+        prepare: (image uint8, model) -> uint8 of the model's input shape; what `predict` does to a picture beyond fitting
+            it into the shape. It runs on devices, so it must not load TensorFlow.
+
+    Returns:
+        The group with data, train, evaluate, predict, explain, export, bench and report.
+    """
+
+    @click.group(name=name, cls=Group, help=help, context_settings=CONTEXT)
+    @click.version_option(__version__, prog_name=f"cnnkit {name}")
+    def group() -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        from cnnkit import console
+
+        console.use_json(False)  # until a command's --json says otherwise
+
+    group.add_command(_data(recipe))
+    names = {parameter.name for option in build_options for parameter in _parameters(option)}
+
+    @group.command()
+    @_with(_SETTINGS)
+    @_with(list(build_options))
+    @click.option("--out", type=FILE, help="Folder of the run.  [default: runs/<app>/<time>-<model>]")
+    @click.option("--config", type=FILE, help="Settings: a TOML file, or an earlier run or its run.json.")
+    @click.option("--resume", is_flag=True, help="Go on with the run in --out, or the latest; start it if it has not begun.")
+    @json_option
+    def train(out: Path | None, config: Path | None, resume: bool, **given: Any) -> None:
+        """Train a model, score it on held-out data beside a baseline, and write a report."""
+        from cnnkit import workflow
+
+        options = {key: given.pop(key) for key in list(given) if key in names}
+        options = {key: value for key, value in options.items() if value is not None}
+        settings = {key: value for key, value in given.items() if value is not None}
+        workflow.train(recipe(), settings, options, out=out, config_file=config, resume=resume)
+
+    @group.command()
+    @artifact
+    @data_option
+    @click.option("--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True)
+    @skip_bad
+    @json_option
+    def evaluate(artifact: Path | None, data: str | None, split: str, skip_bad: bool | None) -> None:
+        """Score a run, a .keras or a .tflite on a split, with confidence intervals, beside a baseline."""
+        from cnnkit import workflow
+
+        workflow.evaluate(recipe(), artifact, data=data, split=split, skip_bad=bool(skip_bad))
+
+    @group.command()
+    @click.argument("inputs", metavar="[ARTIFACT] INPUT...", type=click.Path(path_type=Path, allow_dash=True), nargs=-1, required=True)
+    @click.option("--top", type=_POSITIVE, default=1, show_default=True, help="How many classes to show for each input.")
+    @skip_bad
+    @threads
+    @json_option
+    def predict(inputs: tuple[Path, ...], top: int, skip_bad: bool | None, threads: int | None) -> None:
+        """Name what is in pictures: files, folders, or - for standard input."""
+        from cnnkit import ondevice
+
+        ondevice.predict(name, inputs, prepare=prepare, top=top, skip_bad=bool(skip_bad), threads=threads)
+
+    @group.command()
+    @click.argument("inputs", metavar="[ARTIFACT] IMAGE...", type=FILE, nargs=-1)
+    @click.option("--layer", help="Show the feature maps of this layer.  [default: the first and last that have some]")
+    @click.option("--out", type=FILE, help="Folder of the pictures.  [default: <run>/explain]")
+    @json_option
+    def explain(inputs: tuple[Path, ...], layer: str | None, out: Path | None) -> None:
+        """Show what the model looks at: layer table, filters, feature maps, Grad-CAM, classic filters."""
+        from cnnkit import workflow
+
+        workflow.explain(recipe(), inputs, layer=layer, out=out, prepare=prepare)
+
+    @group.command()
+    @artifact
+    @click.option("--precision", default="float32,float16,int8", show_default=True, help="Comma-separated list.")
+    @click.option("--tolerance", type=click.FloatRange(min=0), default=0.5, show_default=True, help="Points of the score that may be lost.")
+    @data_option
+    @click.option("--out", type=FILE, help="Folder of the files.  [default: <run>/export]")
+    @json_option
+    def export(artifact: Path | None, precision: str, tolerance: float, data: str | None, out: Path | None) -> None:
+        """Convert to .tflite and prove that the device model scores as the trained one, or fail (exit 3)."""
+        from cnnkit import workflow
+
+        workflow.export(recipe(), artifact, precision=precision, tolerance=tolerance, data=data, out=out)
+
+    @group.command()
+    @artifact
+    @click.option("--runs", type=_POSITIVE, default=200, show_default=True, help="Timed inferences of each file.")
+    @threads
+    @json_option
+    def bench(artifact: Path | None, runs: int, threads: int | None) -> None:
+        """Measure latency, size and memory of exported models on this machine."""
+        from cnnkit import ondevice
+
+        ondevice.bench(name, artifact, runs=runs, threads=threads)
+
+    @group.command()
+    @artifact
+    @click.option("--out", type=FILE, help="The page.  [default: <run>/report.html]")
+    @json_option
+    def report(artifact: Path | None, out: Path | None) -> None:
+        """Write one self-contained HTML page about a run."""
+        from cnnkit import workflow
+
+        workflow.report(recipe(), artifact, out=out)
+
+    return group
+
+
+def _parameters(option: Callable[..., Any]) -> list[click.Parameter]:
+    return click.command()(option(lambda **_: None)).params
+
+
+def _data(recipe: Callable[[], Any]) -> click.Group:
+    @click.group(cls=Group)
+    def data() -> None:
+        """List, fetch, check and show data sets."""
+
+    @data.command("list")
+    @json_option
+    def list_() -> None:
+        """List the known data sets and where each is."""
+        from cnnkit import workflow
+
+        workflow.data_list(recipe())
+
+    @data.command()
+    @click.argument("card")
+    @json_option
+    def fetch(card: str) -> None:
+        """Download a data set; resumes, and verifies checksums."""
+        from cnnkit import workflow
+
+        workflow.data_fetch(card)
+
+    @data.command()
+    @click.argument("source", required=False)
+    @json_option
+    def check(source: str | None) -> None:
+        """Look for what spoils training: bad files, odd sizes, starved classes, duplicates across splits."""
+        from cnnkit import workflow
+
+        workflow.data_check(recipe(), source)
+
+    @data.command()
+    @click.argument("source", required=False)
+    @click.option("--out", type=FILE, default="samples.png", show_default=True, help="The picture to write.")
+    @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+    @json_option
+    def show(source: str | None, out: Path, seed: int) -> None:
+        """Draw a contact sheet: samples as they are, and as the model sees them after augmentation."""
+        from cnnkit import workflow
+
+        workflow.data_show(recipe(), source, out=out, seed=seed)
+
+    return data
+
+
+if __name__ == "__main__":
+    sys.exit(main())

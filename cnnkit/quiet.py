@@ -1,0 +1,24 @@
+"""Silence for libraries that write to the standard streams past Python."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Drop everything written to standard output and standard error inside the block, from Python and from C++ alike."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(ValueError, OSError, AttributeError):
+            stream.flush()
+    saved = [(number, os.dup(number)) for number in (1, 2)]
+    with open(os.devnull, "w") as null, contextlib.redirect_stdout(null), contextlib.redirect_stderr(null):  # noqa: PTH123
+        for number, _ in saved:
+            os.dup2(null.fileno(), number)
+        try:
+            yield
+        finally:
+            for number, descriptor in saved:
+                os.dup2(descriptor, number)
+                os.close(descriptor)

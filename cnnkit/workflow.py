@@ -1,0 +1,458 @@
+"""What the commands do that need the training extra: they tie data, training, evaluation, export and report together."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit import config, console, ondevice
+from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError
+from cnnkit.quiet import quiet
+from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT, Run, latest, mark_latest, new_path
+
+DATA_KEYS = ("data", "image_size", "limit", "skip_bad", "validation", "seed", "split_seed")  # settings that decide the splits
+
+
+# Data -----------------------------------------------------------------------------------------------------------------
+
+
+def load(recipe: Any, settings: dict[str, Any]) -> Any:
+    """Load the splits that settings name; progress on the console."""
+    size = settings.get("image_size")
+    with console.progress("Loading data", 1) as update:
+        splits = recipe.load(
+            settings.get("data") or recipe.data,
+            seed=settings.get("seed", 0),
+            split_seed=settings.get("split_seed", 0),
+            limit=settings.get("limit"),
+            validation=settings.get("validation"),
+            size=size,
+            skip_bad=settings.get("skip_bad", False),
+            progress=lambda done, total=1, text="": update(done / max(total, 1), text),
+        )
+    for line in splits.warnings:
+        console.warning(line)
+    return splits
+
+
+def data_list(recipe: Any) -> None:
+    """Print the known cards and where each one's data is."""
+    from cnnkit.data import cards
+
+    rows = [{"name": c.name, "title": c.title, "licence": c.licence, "where": c.where()} for c in cards.known()]
+    console.document({"cards": rows, "default": recipe.data})
+    if not console.is_json():
+        console.table(["card", "title", "licence", "where"], [[row[k] for k in ("name", "title", "licence", "where")] for row in rows])
+
+
+def data_fetch(name: str) -> None:
+    """Download a card's files."""
+    from cnnkit.data import cards, fetch
+
+    card = cards.load(name)
+    with console.progress(f"Fetching {card.name}", 1) as update:
+        paths = fetch.fetch(card, progress=lambda done, total, text="": update(done / max(total, 1), text))
+    console.document({"card": card.name, "files": [str(path) for path in paths]})
+    console.message(f"{card.title}: {len(paths)} files in place." if paths else f"{card.title} needs no download.")
+
+
+def data_check(recipe: Any, source: str | None) -> None:
+    """Print what would spoil training."""
+    from cnnkit import data
+
+    with console.progress("Checking", 1) as update:
+        findings = data.check(
+            source or recipe.data, progress=lambda done, total=1, text="": update(done / max(total, 1), text)
+        )
+    console.document({"data": source or recipe.data, "findings": [dataclasses.asdict(finding) for finding in findings]})
+    if console.is_json():
+        return
+    if not findings:
+        console.message("Nothing found: every file reads, no duplicates across the splits, no starved class.")
+        return
+    rows = [[f.severity, f.text, ", ".join(map(str, f.files[:3])) + (", ..." if len(f.files) > 3 else "")] for f in findings]
+    console.table(["severity", "finding", "files"], rows)
+
+
+def data_show(recipe: Any, source: str | None, *, out: Path, seed: int) -> None:
+    """Draw samples, plain and augmented."""
+    from cnnkit.report import figures
+
+    splits = load(recipe, {"data": source, "seed": seed})
+    figure = figures.samples(*_samples(recipe, splits.train, seed))
+    figures.save(figure, out)
+    console.document({"picture": str(out)})
+    console.message(f"Samples as they are and as the model sees them in training: {out}")
+
+
+def _samples(recipe: Any, records: Any, seed: int, count: int = 8) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Return plain images (n, h, w, c), their labels, and augmented versions (rounds, n, h, w, c), uint8."""
+    import tensorflow as tf
+
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(records))[:count])
+    images, targets = records.read(chosen)
+    names = [records.label_names[target] for target in targets]
+    rounds = []
+    if recipe.augmentation is not None:
+        augmentation = recipe.augmentation(seed)
+        encoded = recipe.task.encoder(len(records.label_names))(targets)
+        for step in range(5):
+            changed, _ = augmentation(tf.cast(images, tf.float32), encoded, tf.constant(step, tf.int64))
+            rounds.append(np.clip(np.asarray(changed), 0, 255).astype(np.uint8))
+    return images, names, np.stack(rounds) if rounds else np.zeros((0, *images.shape), np.uint8)
+
+
+# Training -------------------------------------------------------------------------------------------------------------
+
+
+def train(
+    recipe: Any, given: dict[str, Any], options: dict[str, Any], *, out: Path | None, config_file: Path | None, resume: bool
+) -> None:
+    """Train a run, score it, write its report."""
+    rate = given.pop("learning_rate", None)
+    if rate is not None and rate != "auto":
+        given["learning_rate"] = _number(rate)
+    given = (config.read(config_file) if config_file else {}) | config.checked(given, "the command line")
+    if options:
+        given["options"] = {**given.get("options", {}), **options}
+    run = _resumable(recipe, out, given) if resume else None
+    if run is not None and run.document.get("scores"):
+        console.message(f"{run.path} is finished already; its scores are below.")
+    elif out is not None and out.exists() and run is None and (not out.is_dir() or any(out.iterdir())):
+        raise CnnkitError(f"{out} exists already. Choose another --out, delete it, or go on with it by --resume.")
+    with quiet():
+        from cnnkit import training
+
+    settings_given = run.settings.to_dict() if run else given
+    splits = load(recipe, settings_given)
+    if run is None:
+        model = given.get("model") or config.Settings.model
+        if model not in recipe.builders:
+            raise ConfigError(f"There is no model `{model}`. Models: {', '.join(recipe.builders)}.")
+        preset = config.checked(recipe.preset(model, len(splits.train)), f"the preset of {model}")
+        settings = config.Settings(**{**preset, **given, "data": given.get("data") or recipe.data})
+        if rate == "auto":
+            settings = _with_found_rate(training, recipe, settings, splits)
+        run = Run.create(out or new_path(recipe.app, settings.model), recipe.app, settings, data=describe_data(splits))
+    elif run.document["data"]["fingerprint"] != splits.train.fingerprint():
+        raise DataError(f"The data of {run.path} has changed since it was started. Train anew, or restore the data.")
+    mark_latest(run.path, recipe.app)
+    settings = run.settings
+    console.message(
+        f"Training {settings.model} on {run.document['data']['title']}: {len(splits.train):,} images, "
+        f"{len(splits.validation):,} for validation, {len(splits.test):,} for the test -> {run.path}"
+    )
+    _fit(training, recipe, settings, splits, run)
+    artifact = _keras(run.path / MODEL, recipe.app)
+    scores, found, targets = _score(recipe, artifact, splits.test, "Scoring on the test split")
+    with console.progress("Fitting the baseline", 1):
+        baseline = recipe.task.baseline(splits.train, splits.test)
+    run.save(scores={"test": {**scores, "baseline": baseline}})
+    page = _report(recipe, run, splits, artifact, found, targets)
+    console.document({"run": str(run.path), **{k: run.document[k] for k in ("model", "training", "scores")}, "report": str(page)})
+    _print_scores(recipe, {settings.model: scores}, baseline)
+    console.message(f"Run: {run.path}\nReport: {page}\nNext: cnnkit {recipe.app} export")
+
+
+def _number(text: Any) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"--learning-rate needs a number or `auto`. Got {text!r}.") from None
+
+
+def _with_found_rate(training: Any, recipe: Any, settings: config.Settings, splits: Any) -> config.Settings:
+    with console.progress("Looking for a learning rate", 1):
+        rate, _ = training.find_learning_rate(recipe, settings, splits.train)
+    console.message(f"Learning rate found: {rate:.2g} (a tenth of where the loss is lowest)")
+    return dataclasses.replace(settings, learning_rate=float(f"{rate:.2g}"))
+
+
+def _resumable(recipe: Any, out: Path | None, given: dict[str, Any]) -> Run | None:
+    path = out or latest(recipe.app)
+    if not (path / "run.json").exists():
+        if out is None:
+            raise ArtifactError(f"{path} has no run.json to go on from. Start it again with `cnnkit {recipe.app} train`.")
+        return None
+    run = Run.open(path, recipe.app)
+    before = run.settings.to_dict()
+    changed = [name for name, value in given.items() if before[name] != value]
+    if changed:
+        raise ConfigError(
+            f"{path} was started with {changed[0]}={before[changed[0]]!r}, not {given[changed[0]]!r}. Resume it without "
+            "that option, or train into a new --out."
+        )
+    return run
+
+
+def describe_data(splits: Any) -> dict[str, Any]:
+    """Return what `run.json` says of the data."""
+    card = splits.card
+    return {
+        **{key: card.get(key, "") for key in ("name", "title", "licence", "source", "citation")},
+        "fingerprint": splits.train.fingerprint(),
+        "sizes": {name: len(getattr(splits, name)) for name in ("train", "validation", "test")},
+        "labels": list(splits.train.label_names),
+        "shape": list(splits.train.image_shape),
+    }
+
+
+def _fit(training: Any, recipe: Any, settings: config.Settings, splits: Any, run: Run) -> None:
+    monitor = f"val_{recipe.task.headline}"
+    with console.progress("Training", 1) as update:
+
+        def on_epoch(state: Any) -> None:
+            row = state.history[-1]
+            text = f"loss {row['loss']:.4f}  {monitor} {row.get(monitor, float('nan')):.4f}"
+            update(state.epoch / state.epochs, f"epoch {state.epoch}/{state.epochs}  {text}")
+
+        training.fit(
+            recipe, settings, splits, run, on_epoch=on_epoch, on_step=lambda done, total, _: update(done / total)
+        )
+    done = run.document["training"]
+    console.message(
+        f"Trained {done['epochs']} of {done['planned_epochs']} epochs in {done['seconds']:.0f} s ({done['stopped']}); "
+        f"best: epoch {done['best_epoch']}; {run.document['model']['parameters']:,} parameters"
+    )
+
+
+# Evaluation, report, explanation --------------------------------------------------------------------------------------
+
+
+def _keras(path: Path, app: str) -> Any:
+    from cnnkit.evaluation.artifacts import KerasArtifact, open_artifact
+
+    with quiet():
+        artifact = open_artifact(path, app)
+    if not isinstance(artifact, KerasArtifact):
+        raise ArtifactError(f"{path} is an exported model; this needs the trained one: a run folder or its model.keras.")
+    return artifact
+
+
+def _score(recipe: Any, artifact: Any, records: Any, text: str) -> tuple[dict[str, Any], dict[str, np.ndarray], np.ndarray]:
+    from cnnkit.evaluation import scoring
+
+    if not len(records):
+        raise DataError("There is nothing to score: this split is empty. Give data with a test split.")
+    with console.progress(text, len(records)) as update:
+        found, targets = scoring.outputs(artifact, records, update)
+    return recipe.task.score(found, targets, artifact.labels), found, targets
+
+
+def _run_of(artifact: Path) -> Run | None:
+    """Return the run an artifact belongs to: the folder itself, or that around a .keras or export/*.tflite."""
+    for folder in (artifact, artifact.parent, artifact.parent.parent):
+        if (folder / "run.json").is_file():
+            return Run.open(folder)
+    return None
+
+
+def _data_for(recipe: Any, artifact: Path, data: str | None, **changes: Any) -> tuple[Run | None, Any]:
+    """Load the data an artifact was trained on, split as it was then; or other data, if it is named."""
+    run = _run_of(artifact)
+    settings = {key: run.document["settings"].get(key) for key in DATA_KEYS} if run else {}
+    if data is not None and data != settings.get("data"):
+        settings = {"data": data}
+    elif not settings:
+        raise DataError(f"{artifact} does not belong to a run folder, so its data is not known. Name it with --data.")
+    return run, load(recipe, settings | changes)
+
+
+def evaluate(recipe: Any, artifact: Path | None, *, data: str | None, split: str, skip_bad: bool) -> None:
+    """Score any artifact on a split."""
+    path = artifact or latest(recipe.app)
+    from cnnkit.evaluation.artifacts import open_artifact
+
+    with quiet():
+        opened = open_artifact(path, recipe.app)
+    run, splits = _data_for(recipe, path, data, **({"skip_bad": True} if skip_bad else {}))
+    scores, _, _ = _score(recipe, opened, getattr(splits, split), f"Scoring on the {split} split")
+    known = (run.document.get("scores", {}).get(split) or {}).get("baseline") if run and data is None else None
+    if known is None:
+        with console.progress("Fitting the baseline", 1):
+            known = recipe.task.baseline(splits.train, getattr(splits, split))
+    console.document({"artifact": str(opened.path), "split": split, "data": splits.card.get("name"), **scores, "baseline": known})
+    _print_scores(recipe, {opened.path.name: scores}, known, per_class=True)
+
+
+def _print_scores(recipe: Any, scores: dict[str, dict[str, Any]], baseline: dict[str, Any], per_class: bool = False) -> None:
+    if console.is_json():
+        return
+    name = recipe.task.headline
+
+    def interval(entry: dict[str, Any]) -> str:
+        low, high = entry[f"{name}_interval"]
+        return f"{100 * low:.2f} to {100 * high:.2f}"
+
+    rows = [
+        [model, f"{100 * s[name]:.2f}", interval(s), f"{100 * s['macro_f1']:.2f}", f"{s['ece']:.4f}", f"{s['count']:,}"]
+        for model, s in scores.items()
+    ]
+    rows.append([f"baseline: {baseline['name']}", f"{100 * baseline[name]:.2f}", interval(baseline), "", "", ""])
+    console.table(["", f"{name} %", "95 % interval", "macro F1 %", "ECE", "records"], rows)
+    if per_class:
+        (first,) = scores.values()
+        lines = [
+            [label, *(f"{100 * v[key]:.2f}" for key in ("precision", "recall", "f1")), v["support"]]
+            for label, v in first["per_class"].items()
+        ]
+        console.table(["class", "precision %", "recall %", "F1 %", "records"], lines)
+
+
+def report(recipe: Any, artifact: Path | None, *, out: Path | None) -> None:
+    """Write the report of a run anew."""
+    run = Run.open(artifact or latest(recipe.app), recipe.app)
+    model = _keras(run.file(MODEL), recipe.app)
+    _, splits = _data_for(recipe, run.path, None)
+    scores, found, targets = _score(recipe, model, splits.test, "Scoring on the test split")
+    baseline = run.document.get("scores", {}).get("test", {}).get("baseline") or recipe.task.baseline(splits.train, splits.test)
+    run.document["scores"] = {"test": {**scores, "baseline": baseline}}
+    page = _report(recipe, run, splits, model, found, targets, out)
+    console.document({"report": str(page)})
+    console.message(f"Report: {page}")
+
+
+def _report(
+    recipe: Any,
+    run: Run,
+    splits: Any,
+    artifact: Any,
+    found: dict[str, np.ndarray],
+    targets: np.ndarray,
+    out: Path | None = None,
+) -> Path:
+    from cnnkit.report import page
+
+    path = out or run.path / REPORT
+    gate = run.path / EXPORT / "gate.json"
+    with console.progress("Writing the report", 1):
+        page.write(
+            path,
+            run=run.document,
+            history=read_history(run.path / HISTORY),
+            gate=json.loads(gate.read_text(encoding="utf-8")) if gate.exists() else None,
+            worst=recipe.task.worst(found, targets, splits.test, artifact.labels),
+            samples=_samples(recipe, splits.train, run.settings.seed),
+            model=artifact.model,
+            intended_use=recipe.intended_use,
+            limits=recipe.limits,
+        )
+    return path
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Read `history.csv`: a row an epoch."""
+    import csv
+
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: float(value) for name, value in row.items() if value != ""} for row in csv.DictReader(file)]
+
+
+def explain(recipe: Any, inputs: tuple[Path, ...], *, layer: str | None, out: Path | None, prepare: Any) -> None:
+    """Draw what the model looks at, for given images, or for one of the test split."""
+    from cnnkit.device.image import fit_image, read_image
+
+    path, images = ondevice.split(recipe.app, inputs)
+    artifact = _keras(Run.open(path, recipe.app).file(MODEL) if path.is_dir() else path, recipe.app)
+    from cnnkit import explain as explaining
+
+    run = _run_of(path)
+    if out is None and run is None:
+        raise CnnkitError(f"{path} does not belong to a run folder; name a folder for the pictures with --out.")
+    folder = out or run.path / "explain"  # type: ignore[union-attr]
+    if images:
+        pictures = {
+            file.stem: prepare(read_image(file), artifact) if prepare else fit_image(read_image(file), artifact.input_shape)
+            for file in ondevice.image_files(images)
+        }
+    else:
+        _, splits = _data_for(recipe, path, None)
+        pictures = {"test-0": splits.test.read(np.array([0]))[0][0]}
+    done = {}
+    for name, image in pictures.items():
+        with console.progress(f"Explaining {name}", 1):
+            done[name] = explaining.explain(artifact.model, image, folder / name, labels=artifact.labels, layer=layer)
+    console.document({"folder": str(folder), "images": {name: {**d, "pictures": {k: str(p) for k, p in d["pictures"].items()}} for name, d in done.items()}})
+    if console.is_json():
+        return
+    first = next(iter(done.values()))
+    console.table(
+        ["layer", "kind", "kernel", "stride", "padding", "output", "receptive field", "parameters", "multiply-adds"],
+        [_layer_row(row) for row in first["layers"]],
+    )
+    for name, result in done.items():
+        console.message(f"{name}: {result['label']} ({result['confidence']:.1%}); pictures in {folder / name}")
+
+
+def _layer_row(row: dict[str, Any]) -> list[str]:
+    def sides(value: Any) -> str:
+        if value is None:
+            return ""
+        return "x".join(f"{side:g}" if side is not None else "?" for side in value) if isinstance(value, list | tuple) else str(value)
+
+    return [
+        row["name"],
+        row["kind"],
+        sides(row["kernel"]),
+        sides(row["stride"]),
+        row["padding"] or "",
+        sides(row["output"]),
+        sides(row["receptive_field"]),
+        f"{row['parameters']:,}",
+        f"{row['multiply_adds']:,}" if row["multiply_adds"] is not None else "",
+    ]
+
+
+# Export ---------------------------------------------------------------------------------------------------------------
+
+
+def export(recipe: Any, artifact: Path | None, *, precision: str, tolerance: float, data: str | None, out: Path | None) -> None:
+    """Convert, and let each file through the gate."""
+    path = artifact or latest(recipe.app)
+    if path.is_dir():
+        path = Run.open(path, recipe.app).file(MODEL)
+    with quiet():
+        from cnnkit.export import convert, gate
+    precisions = [name.strip() for name in precision.split(",") if name.strip()]
+    unknown = [name for name in precisions if name not in convert.PRECISIONS]
+    if unknown or not precisions:
+        raise ConfigError(f"--precision knows {', '.join(convert.PRECISIONS)}. Got {precision!r}.")
+    opened = _keras(path, recipe.app)
+    run, splits = _data_for(recipe, path, data)
+    folder = out or (run.path / EXPORT if run else path.parent / EXPORT)
+    document = None
+    try:
+        with console.progress("Exporting", len(precisions) + 1) as update:
+            document = gate.export(
+                opened,
+                folder,
+                train=splits.train,
+                held_out=splits.test,
+                task=recipe.task,
+                precisions=precisions,
+                tolerance=tolerance,
+                name=recipe.app,
+                progress=update,
+            )
+    finally:
+        if document is None and (folder / gate.GATE).exists():
+            _print_gate(recipe, json.loads((folder / gate.GATE).read_text(encoding="utf-8")))
+    console.document({"folder": str(folder), **document})
+    _print_gate(recipe, document)
+    if run is not None and run.path / EXPORT == folder and run.document.get("scores"):
+        scores, found, targets = _score(recipe, opened, splits.test, "Updating the report")
+        _report(recipe, run, splits, opened, found, targets)
+    console.message(f"Every file scores as the trained model, within {tolerance:g} points. Files: {folder}")
+
+
+def _print_gate(recipe: Any, document: dict[str, Any]) -> None:
+    if console.is_json():
+        return
+    rows = [["trained model", "", f"{100 * document['reference']['score']:.2f}", "", "", ""]]
+    for name, v in document["artifacts"].items():
+        worst = f"{v['worst_class']}: {v['worst_class_difference']:+.2f}"
+        verdict = "passed" if v["passed"] else "REFUSED"
+        rows.append([name, f"{v['bytes'] / 1000:.1f}", f"{100 * v['score']:.2f}", f"{v['difference']:+.2f}", worst, verdict])
+    console.table(["", "size kB", f"{recipe.task.headline} %", "points", "worst class", "gate"], rows)
