@@ -1,0 +1,50 @@
+# Every line here also runs by hand. `make digits` and `make test` set up what they need.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Where research data sets for tests and benchmarks are; tests that need one skip without it.
+export CNNKIT_DATA ?=
+
+.PHONY: help setup digits check test test-all bench docs clean
+
+help:  ## Show these targets.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+
+setup: $(READY)  ## Make .venv with everything in it.
+
+$(READY): pyproject.toml
+	@echo "Setting up $(VENV) (once, a few minutes) ..."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[train,dev]"
+	@touch $@
+
+digits: setup  ## Train on the embedded digits, export, pass the gate, read a page.
+	$(BIN)/cnnkit digits train
+	$(BIN)/cnnkit digits export
+	$(BIN)/cnnkit digits read --sample
+	@echo "Report: runs/digits/latest/report.html"
+
+check: setup  ## What a commit must pass: format, lint, types, fast tests.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+test: setup  ## The fast tests.
+	$(BIN)/python -m pytest
+
+test-all: setup  ## Every test, the slow ones too.
+	$(BIN)/python -m pytest -m ""
+
+bench: setup  ## Every benchmark that ends within minutes; the long ones are listed in benchmarks/README.md.
+	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/startup.py
+
+docs: setup  ## Write docs/reference.md from the commands themselves.
+	$(BIN)/python docs/make_reference.py
+
+clean:  ## Remove caches and builds; runs stay.
+	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,85 @@
+"""What `cnnkit digits read` does: pages in, numbers out, as a table, JSON and annotated pictures. No TensorFlow."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from cnnkit import console, ondevice
+from cnnkit.device.image import read_image
+from cnnkit.errors import ArtifactError, DataError
+from cnnkit.files import write_bytes
+from cnnkit.run import Run
+from cnnkit_digits import pages as page_maker
+from cnnkit_digits.reader import annotate, read_page
+
+
+def read(paths: Sequence[Path], *, out: Path | None, sample: bool, skip_bad: bool, threads: int | None) -> None:
+    """Read every number on each page.
+
+    Raises:
+        DataError: no page, or one that cannot be read.
+        ArtifactError: the model does not read digits of 28x28.
+    """
+    artifact, images = ondevice.split("digits", paths)
+    model = ondevice.open_model(artifact, "digits", threads)
+    if model.input_shape != (28, 28, 1) or len(model.labels) != 10:
+        raise ArtifactError(
+            f"{model.path} takes {model.input_shape} and knows {len(model.labels)} classes; pages need a model of 28x28 grey "
+            "digits, 0 to 9. Train one with `cnnkit digits train`."
+        )
+    if sample:
+        folder = out or (artifact / "pages" if artifact.is_dir() else Path("pages"))
+        images, out = (_sample_page(artifact, folder / "sample-page.png"), *images), folder
+    if not images:
+        raise DataError("There is no page to read. Give photos or scans, or --sample for a page made of held-out digits.")
+    results: list[dict[str, Any]] = []
+    skipped: list[str] = []
+    for path in ondevice.image_files(images):
+        try:
+            image = read_image(path)
+        except DataError as error:
+            if not skip_bad:
+                raise
+            skipped.append(str(error))
+            console.warning(f"skipped: {error}")
+            continue
+        page = read_page(image, lambda digits: model.predict(digits)["scores"])
+        result = {"page": str(path), **page.to_dict()}
+        if out is not None:
+            picture = out / f"{path.stem}-read.png"
+            _, encoded = cv2.imencode(".png", np.ascontiguousarray(annotate(image, page)[..., ::-1]))
+            write_bytes(picture, encoded.tobytes())
+            result["annotated"] = str(picture)
+        results.append(result)
+    console.document({"artifact": str(model.path), "pages": results, "skipped": skipped})
+    if console.is_json():
+        return
+    for result in results:
+        rows = [
+            [n["text"], f"{n['confidence']:.0%}", ", ".join(f"{v:.0f}" for v in n["box"]), ", ".join(n["flags"])]
+            for n in result["numbers"]
+        ]
+        if rows:
+            console.table(["number", "confidence", "box x0, y0, x1, y1", "flags"], rows, title=result["page"])
+        else:
+            console.message(f"{result['page']}: no number found.")
+        if "annotated" in result:
+            console.message(f"Annotated: {result['annotated']}")
+
+
+def _sample_page(artifact: Path, path: Path) -> Path:
+    """Write a page made of digits that the model was not trained on."""
+    from cnnkit.data import load
+
+    settings: dict[str, Any] = {"data": "digits", "split_seed": 0}
+    if artifact.is_dir():
+        settings = Run.open(artifact, "digits").document["settings"]
+    splits = load(settings["data"], seed=0, split_seed=settings["split_seed"])
+    digits, labels = splits.test.read(np.arange(len(splits.test)))
+    image, _ = page_maker.sample_page(digits, labels)
+    _, encoded = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1] if image.ndim == 3 else image))
+    write_bytes(path, encoded.tobytes())
+    return path
