@@ -1,0 +1,279 @@
+"""Dataset cards: what a data set is, where it comes from, how it is read. One TOML file each, no Python.
+
+Design choices:
+- A card says title, task, source, licence, citation, labels; then one form in which the data exists: reader, files
+  (url, checksum), splits, options. `[[alternatives]]` holds further forms of it; whichever is found first is used.
+- What a table under `[splits]` says belongs to the reader (`file`, `images`, `labels`, `folder`, ...), so that masks,
+  boxes and texts need no other card format. A number (`test = 0.2`) is a part to hold out.
+- A user's folder or file becomes a card too, so everything after this module knows only cards.
+- A key that no card has is an error: a misspelt `sha265` would otherwise switch the check off.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from cnnkit.errors import DataError
+
+_FORM_KEYS = {"reader", "files", "splits", "options"}
+_CARD_KEYS = _FORM_KEYS | {"title", "task", "source", "licence", "citation", "labels"}
+_CARD_KEYS |= {"image_shape", "path", "notes", "alternatives"}
+_FILE_KEYS = {"name", "url", "sha256", "md5", "bytes", "extract"}
+_SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a data set, as its source publishes it.
+
+    Attributes:
+        name: path below the data set's folder.
+        urls: where it is published, best first; empty where it must be put there by hand.
+        sha256, md5: checksum, where the source states one.
+        bytes: size, where known.
+        extract: patterns of the members to unpack from the archive beside it; empty for no archive.
+    """
+
+    name: str
+    urls: tuple[str, ...] = ()
+    sha256: str | None = None
+    md5: str | None = None
+    bytes: int | None = None
+    extract: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form in which a data set exists.
+
+    Attributes:
+        reader: name of the reader, as in `cnnkit.data.readers.READERS`.
+        files: what to download.
+        splits: "train", "validation", "test" -> the reader's own table, or the part to hold out; empty where the
+            reader finds them by itself.
+        options: settings of the reader.
+    """
+
+    reader: str
+    files: tuple[File, ...] = ()
+    splits: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Card:
+    """A data set. `labels` is empty where they are found in the data; `root` is set for a user's own data."""
+
+    name: str
+    title: str
+    forms: tuple[Form, ...]
+    task: str = "classification"
+    source: str = ""
+    licence: str = ""
+    citation: str = ""
+    notes: str = ""
+    labels: tuple[str, ...] = ()
+    image_shape: tuple[int, int, int] | None = None
+    root: Path | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a report says of the data set, as plain JSON values."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "task": self.task,
+            "source": self.source,
+            "licence": self.licence,
+            "citation": self.citation,
+            "notes": self.notes,
+        }
+
+
+def known() -> dict[str, Path]:
+    """Return the cards that come with cnnkit: name -> file, sorted by name."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "datasets", package.parent / "datasets"):  # an installed wheel, a checkout
+        cards = {path.stem: path for path in sorted(folder.glob("*.toml"))}
+        if cards:
+            return cards
+    return {}
+
+
+def load(source: Path | str) -> Card:
+    """Find the data set that `source` means.
+
+    Args:
+        source: the name of a card that comes with cnnkit, or the path of a card (.toml), of a folder or of a data file.
+            A name wins over a folder of that name; write ./NAME for the folder.
+
+    Raises:
+        DataError: no such card, folder or file, or a card with a mistake in it.
+    """
+    cards = known()
+    if isinstance(source, str) and source in cards:
+        return read_card(cards[source])
+    path = Path(source).expanduser()
+    if path.suffix.lower() == ".toml" and path.is_file():
+        return read_card(path, own=True)
+    if path.exists():
+        from cnnkit.data import readers
+
+        root, form = readers.detect(path)
+        return Card(_slug(path.resolve().stem), str(path), (form,), source=str(path), root=root)
+    raise DataError(
+        f"There is no data set {str(source)!r}: it is neither a folder or file nor one of {', '.join(cards) or 'none'}."
+    )
+
+
+def read_card(path: Path, *, own: bool = False) -> Card:
+    """Read a card file. `own`: a user's card, whose data lies at its `path`, or beside it where nothing is downloaded.
+
+    Raises:
+        DataError: not TOML, a key that is unknown, missing or of the wrong kind.
+    """
+    try:
+        with path.open("rb") as file:
+            table = tomllib.load(file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"The card {path} is not valid TOML: {error}.") from None
+    except OSError as error:
+        raise DataError(f"The card {path} cannot be read: {error.strerror}.") from None
+    return _Parser(path).card(table, own)
+
+
+class _Parser:
+    """Turns a TOML table into a card; every complaint names the file and the key."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def fail(self, text: str) -> DataError:
+        return DataError(f"The card {self.path} is wrong: {text}.")
+
+    def card(self, table: dict[str, Any], own: bool) -> Card:
+        self.keys(table, _CARD_KEYS, "a card")
+        texts = {key: self.text(table, key) for key in ("title", "task", "source", "licence", "citation", "notes")}
+        forms = []
+        if "reader" in table:
+            forms.append(self.form(table, "a card"))
+        forms += [self.form(part, "[[alternatives]]") for part in self.tables(table, "alternatives")]
+        root = self.root(table, own, forms)
+        if not forms:
+            if root is None:
+                raise self.fail("it needs `reader` and what it reads, or the `path` of a folder or file")
+            forms.append(Form(""))
+        if root is not None and not forms[0].splits:
+            root, forms = self.detected(root, forms[0])
+        shape = table.get("image_shape")
+        if shape is not None and not (
+            isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and n > 0 for n in shape)
+        ):
+            raise self.fail("`image_shape` is [height, width, channels] in px")
+        labels = self.strings(table, "labels")
+        if len(set(labels)) != len(labels):
+            raise self.fail("`labels` has a label twice")
+        name = _slug(self.path.stem)
+        texts["title"] = texts["title"] or name
+        texts["task"] = texts["task"] or "classification"
+        return Card(
+            name, forms=tuple(forms), labels=labels, image_shape=tuple(shape) if shape else None, root=root, **texts
+        )
+
+    def root(self, table: dict[str, Any], own: bool, forms: list[Form]) -> Path | None:
+        """Where a user's data lies: `path` is relative to the card; without one and without urls, it lies beside it."""
+        if "path" in table:
+            return self.path.parent / Path(self.text(table, "path")).expanduser()
+        downloads = any(file.urls for form in forms for file in form.files)
+        return self.path.parent if own and not downloads and forms else None
+
+    def detected(self, root: Path, form: Form) -> tuple[Path, list[Form]]:
+        from cnnkit.data import readers
+
+        if form.reader and not readers.READERS.get(form.reader, readers.EMBEDDED).needs:
+            return root, [form]
+        if not root.exists():
+            raise self.fail(f"there is no {root}, which its `path` names")
+        root, found = readers.detect(root, form.reader)
+        return root, [Form(found.reader, form.files, found.splits, {**found.options, **form.options})]
+
+    def form(self, table: dict[str, Any], where: str) -> Form:
+        if where != "a card":
+            self.keys(table, _FORM_KEYS, where)
+        reader = self.text(table, "reader")
+        if not reader:
+            raise self.fail(f"{where} needs a `reader`")
+        splits, options = table.get("splits", {}), table.get("options", {})
+        if not isinstance(splits, dict) or not isinstance(options, dict):
+            raise self.fail("`splits` and `options` are tables")
+        self.keys(splits, set(_SPLITS), "[splits]")
+        for name, split in splits.items():
+            held_out = type(split) in (int, float) and name != "train" and 0 < split < 1
+            if not held_out and not isinstance(split, dict):
+                raise self.fail(f"`splits.{name}` is a table that the reader {reader!r} knows, or a part such as 0.2")
+        return Form(reader, tuple(self.file(part) for part in self.tables(table, "files")), splits, options)
+
+    def file(self, table: dict[str, Any]) -> File:
+        self.keys(table, _FILE_KEYS, "[[files]]")
+        urls = self.strings({"url": [table["url"]]} if isinstance(table.get("url"), str) else table, "url")
+        for url in urls:
+            if not url.startswith(("https://", "http://")):
+                raise self.fail(f"{url!r} is no http(s) address")
+        name = self.text(table, "name") or (urls[0].rpartition("/")[2] if urls else "")
+        if not inside(name):
+            raise self.fail(f"a file needs a `name` inside the data set's folder, not {name!r}")
+        for key, digits in (("sha256", 64), ("md5", 32)):
+            if key in table and not re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", str(table[key])):
+                raise self.fail(f"`{key}` of {name} is not {digits} hexadecimal digits")
+        size = table.get("bytes")
+        if size is not None and (type(size) is not int or size < 1):
+            raise self.fail(f"`bytes` of {name} is a number of bytes")
+        sums = {key: str(table[key]).lower() for key in ("sha256", "md5") if key in table}
+        return File(name, urls, bytes=size, extract=self.strings(table, "extract"), **sums)
+
+    def keys(self, table: dict[str, Any], allowed: set[str], where: str) -> None:
+        unknown = sorted(table.keys() - allowed)
+        if unknown:
+            raise self.fail(f"{where} has no key {unknown[0]!r}; it may have {', '.join(sorted(allowed))}")
+
+    def text(self, table: dict[str, Any], key: str) -> str:
+        if not isinstance(table.get(key, ""), str):
+            raise self.fail(f"`{key}` is a text")
+        return table.get(key, "").strip()
+
+    def strings(self, table: dict[str, Any], key: str) -> tuple[str, ...]:
+        values = table.get(key, [])
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise self.fail(f"`{key}` is a list of texts")
+        return tuple(values)
+
+    def tables(self, table: dict[str, Any], key: str) -> list[dict[str, Any]]:
+        values = table.get(key, [])
+        if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+            raise self.fail(f"`{key}` is written as [[{key}]]")
+        return values
+
+
+def inside(name: str) -> bool:
+    """Say whether `name` is a path below a folder: not empty, not absolute, without "..", "~" or a drive."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return bool(parts) and parts[0] not in ("/", "~") and ".." not in parts and ":" not in parts[0] and "\0" not in name
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "data"
+
+
+def data_folder() -> Path | None:
+    """Return $CNNKIT_DATA, a folder of data sets that are used as they are and never written to, or None."""
+    folder = os.environ.get("CNNKIT_DATA")
+    return Path(folder).expanduser() if folder else None
+
+
+def cache_folder() -> Path:
+    """Return where downloads and unpacked files go: $CNNKIT_CACHE, else ~/.cache/cnnkit."""
+    folder = os.environ.get("CNNKIT_CACHE")
+    return Path(folder).expanduser() if folder else Path.home() / ".cache" / "cnnkit"

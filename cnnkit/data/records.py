@@ -1,0 +1,197 @@
+"""Records: an immutable view of a data set that holds where the images are, never the images.
+
+Design choices:
+- Every read is positional (`os.pread`, or opening one image file), so any number of threads may read at once and
+  memory does not grow with the data set: a record costs its label, its group and its place, some 16 to 60 bytes.
+- Pixels are read through an `Images` source and targets through a `Targets` source. For classification the targets are
+  the labels themselves; masks, boxes or tokens bring a source of their own, and `labels` remain the strata.
+- The fingerprint is of the content (pixels or file bytes, labels, their names, the shape), not of paths or times: the
+  same data has the same fingerprint on every machine and in every container format.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+Progress = Callable[[str, int, int | None], None]
+"""Called as progress(what, done, total); total is None where it is not known."""
+
+Shape = tuple[int, int, int]
+"""(height, width, channels), in px."""
+
+
+class Images(Protocol):
+    """Where images are. Safe to share between threads."""
+
+    @property
+    def shape(self) -> Shape:
+        """The shape that suits them, unless another is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: np.ndarray, shape: Shape) -> np.ndarray:
+        """Return uint8 (b, h, w, c) at `shape`, in [0, 255]."""
+
+    def native(self, index: int) -> np.ndarray:
+        """Return one image as it is: uint8 (h, w), (h, w, 3) or (h, w, 4)."""
+
+    def name(self, index: int) -> str:
+        """Return what a person calls the image: its path, or its place in an array."""
+
+    def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
+        """Feed what identifies these images to `add`."""
+
+
+class Targets(Protocol):
+    """What belongs to each image. Safe to share between threads."""
+
+    def read(self, indices: np.ndarray) -> Any:
+        """Return the targets of these images."""
+
+
+class Records:
+    """An immutable view of labelled images.
+
+    Args:
+        images: where the images are.
+        labels: int (n,), the class of each record; for other tasks the strata to split by.
+        label_names: what the classes are called, in order.
+        groups: int (n,), equal for records that may not be torn apart by a split, or None.
+        targets: where the targets are; None where they are the labels.
+        image_shape: (height, width, channels) to read at; by default what suits the images.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        labels: np.ndarray,
+        label_names: Sequence[str],
+        *,
+        groups: np.ndarray | None = None,
+        targets: Targets | None = None,
+        image_shape: Shape | None = None,
+        index: np.ndarray | None = None,
+    ):
+        self._images = images
+        self._targets = targets
+        self._index = np.arange(len(images)) if index is None else np.asarray(index, np.int64)
+        self.labels = _frozen(np.asarray(labels, np.int32))
+        self.label_names = tuple(label_names)
+        self.groups = None if groups is None else _frozen(np.asarray(groups))
+        self.image_shape: Shape = tuple(image_shape or images.shape)  # type: ignore[assignment]
+        for name, values in (("labels", self.labels), ("groups", self.groups)):
+            if values is not None and values.shape != (len(self),):
+                raise ValueError(f"`{name}` needs the shape ({len(self)},). Received: {name} of {values.shape}.")
+        if len(self) and not 0 <= self.labels.min() <= self.labels.max() < len(self.label_names):
+            raise ValueError(f"`labels` needs values below {len(self.label_names)}, as `label_names` has.")
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __repr__(self) -> str:
+        return f"Records({len(self):,} images of {self.image_shape}, {len(self.label_names)} labels)"
+
+    def read(self, indices: np.ndarray) -> tuple[np.ndarray, Any]:
+        """Read these records, in this order.
+
+        Args:
+            indices: int (b,), each below `len(self)`.
+
+        Returns:
+            images uint8 (b, h, w, c) at `image_shape` in [0, 255]; targets, for classification int32 (b,).
+
+        Raises:
+            DataError: an image is missing or damaged; the line names it.
+        """
+        indices = self._checked(indices)
+        places = self._index[indices]
+        images = self._images.read(places, self.image_shape)
+        return images, self.labels[indices] if self._targets is None else self._targets.read(places)
+
+    def take(self, indices: np.ndarray) -> "Records":
+        """Return a view of these records, in this order; indices may repeat."""
+        indices = self._checked(indices)
+        groups = None if self.groups is None else self.groups[indices]
+        return Records(
+            self._images,
+            self.labels[indices],
+            self.label_names,
+            groups=groups,
+            targets=self._targets,
+            image_shape=self.image_shape,
+            index=self._index[indices],
+        )
+
+    def with_shape(self, image_shape: Shape) -> "Records":
+        """Return a view that reads its images at another (height, width, channels); channels 1, 3 or 4."""
+        if len(image_shape) != 3 or min(image_shape) < 1 or image_shape[2] not in (1, 3, 4):
+            raise ValueError(
+                f"`image_shape` needs height, width and 1, 3 or 4 channels. Received: image_shape={image_shape}."
+            )
+        return Records(
+            self._images,
+            self.labels,
+            self.label_names,
+            groups=self.groups,
+            targets=self._targets,
+            image_shape=image_shape,
+            index=self._index,
+        )
+
+    def name(self, index: int) -> str:
+        """Return what a person calls this record: the path of its image, or its place in an array."""
+        return self._images.name(int(self._index[index]))
+
+    def native(self, index: int) -> np.ndarray:
+        """Return the image as it is stored: uint8 (h, w), (h, w, 3) RGB or (h, w, 4) RGBA, of its own size."""
+        return self._images.native(int(self._index[index]))
+
+    def counts(self) -> np.ndarray:
+        """Return the number of records of each class: int64 (classes,)."""
+        return np.bincount(self.labels, minlength=len(self.label_names))
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the content, as 64 hexadecimal digits: equal for equal data on any machine.
+
+        Of image files above 64 KiB only the size, the first and the last 32 KiB are taken.
+        """
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        sha = hashlib.sha256(repr(("records 1", self.label_names, self.image_shape, len(self))).encode())
+        sha.update(self.labels.astype("<i4").tobytes())
+        self._images.digest(self._index, sha.update)
+        return sha.hexdigest()
+
+    def _checked(self, indices: np.ndarray) -> np.ndarray:
+        indices = np.atleast_1d(np.asarray(indices))
+        if indices.size == 0:
+            return indices.astype(np.int64)
+        if indices.ndim != 1 or indices.dtype.kind not in "iu":
+            raise ValueError(f"`indices` needs int (b,). Received: {indices.dtype} of shape {indices.shape}.")
+        if not 0 <= indices.min() <= indices.max() < len(self):
+            raise IndexError(
+                f"`indices` needs values from 0 to {len(self) - 1}. Received: {indices.min()} to {indices.max()}."
+            )
+        return indices
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A data set, divided. `card` says of it what a report needs: name, title, licence, labels, splits, warnings."""
+
+    train: Records
+    validation: Records
+    test: Records
+    card: dict[str, Any] = field(default_factory=dict)
+
+
+def _frozen(values: np.ndarray) -> np.ndarray:
+    values = values.view()
+    values.flags.writeable = False
+    return values
