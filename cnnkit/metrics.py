@@ -25,7 +25,7 @@ def wilson(right: int, count: int, z: float = 1.959964) -> tuple[float, float]:
     share = right / count
     centre = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return (max(0.0, centre - half) if right else 0.0), (min(1.0, centre + half) if right < count else 1.0)
 
 
 def reliability(confidences: np.ndarray, right: np.ndarray, bins: int = 15) -> list[dict[str, float]]:

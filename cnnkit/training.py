@@ -15,6 +15,7 @@ import io
 import json
 import math
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def fit(
     batches = _Batches(recipe, settings, splits.train, order)
     if settings.minutes is not None and checkpoint is None:
         state.epochs = _epochs_within(settings, recipe, model, splits, batches)
-    _compile(model, recipe.task, settings, state.epochs * order.steps_per_epoch)
+    _compile(model, recipe.task, settings, _schedule(settings, state.epochs * order.steps_per_epoch))
     model.optimizer.build(model.trainable_variables)
     best = _numpy(model.variables)
     if checkpoint:
@@ -174,7 +175,6 @@ def describe(recipe: Any, settings: Settings, records: Records) -> dict[str, Any
 def save(model: keras.Model, path: Path, metadata: dict[str, Any]) -> None:
     """Write a `.keras` file atomically, with `cnnkit.json` inside."""
     import tempfile
-    import zipfile
 
     from cnnkit.device.model import METADATA
 
@@ -192,7 +192,7 @@ def steps(recipe: Any, settings: Settings, records: Records) -> "tuple[keras.Mod
     keras.utils.set_random_seed(settings.seed)
     model = build(recipe, settings, records)
     order = Order(len(records), settings.batch_size, settings.seed)
-    _compile(model, recipe.task, settings, settings.epochs * order.steps_per_epoch)
+    _compile(model, recipe.task, settings, _schedule(settings, settings.epochs * order.steps_per_epoch))
     return model, _Batches(recipe, settings, records, order), order
 
 
@@ -210,12 +210,12 @@ def find_learning_rate(
         The suggestion (a tenth of the rate at which the smoothed loss is lowest) and the curve of (rate, smoothed loss).
     """
     model, batches, _ = steps(recipe, settings, records)
-    model.optimizer.learning_rate = low
+    ramp = keras.optimizers.schedules.ExponentialDecay(low, decay_steps=max(1, count - 1), decay_rate=high / low)
+    _compile(model, recipe.task, settings, ramp)
     curve: list[tuple[float, float]] = []
     average = 0.0
     for number, batch in enumerate(batches(0, count)):
         rate = low * (high / low) ** (number / max(1, count - 1))
-        model.optimizer.learning_rate = rate
         model.reset_metrics()
         loss = float(np.asarray(model.train_on_batch(*batch, return_dict=True)["loss"]))
         average = 0.9 * average + 0.1 * loss
@@ -264,9 +264,13 @@ def _augmentation(recipe: Any, settings: Settings) -> Callable[..., Any] | None:
     return more if own is None else lambda images, targets, step: more(*own(images, targets, step), step)
 
 
-def _compile(model: keras.Model, task: Any, settings: Settings, total_steps: int) -> None:
+def _schedule(settings: Settings, total_steps: int) -> WarmupCosine:
+    return WarmupCosine(settings.learning_rate, total_steps, settings.warmup)
+
+
+def _compile(model: keras.Model, task: Any, settings: Settings, learning_rate: Any) -> None:
     optimizer = keras.optimizers.AdamW(
-        WarmupCosine(settings.learning_rate, total_steps, settings.warmup),
+        learning_rate,
         weight_decay=settings.weight_decay,
         use_ema=settings.ema > 0,
         ema_momentum=settings.ema or 0.99,
@@ -292,7 +296,7 @@ def _accelerated() -> bool | str:
 def _epochs_within(settings: Settings, recipe: Any, model: keras.Model, splits: Splits, batches: _Batches) -> int:
     """Plan how many epochs fit into the time budget, from the speed of a few steps. The model is as before afterwards."""
     before = _numpy(model.variables)
-    _compile(model, recipe.task, settings, 1000)
+    _compile(model, recipe.task, settings, _schedule(settings, 1000))
     step_seconds = []
     for batch in batches(0, min(30, 3 + batches.order.steps_per_epoch)):
         began = time.perf_counter()
@@ -418,7 +422,7 @@ def _read_checkpoint(path: Path) -> tuple[State, dict[str, np.ndarray]] | None:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return State(**json.loads(bytes(arrays.pop("state")))), arrays
-    except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ArtifactError(f"{path} is damaged ({error}). Delete it to train this run from the start.") from error
 
 

@@ -46,7 +46,7 @@ def convert(model: Any, precision: str, calibration: np.ndarray, metadata: dict[
 
     image = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="image")
     logits = keras.layers.Activation("linear", dtype="float32", name="float_logits")(model(image))
-    whole = keras.Model(image, {"scores": keras.layers.Softmax(name="scores", dtype="float32")(logits)})
+    whole = keras.Model(image, {"scores": keras.layers.Softmax(name="scores", dtype="float32")(logits)}, name="device")
     converter = tf.lite.TFLiteConverter.from_keras_model(whole)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if precision != "float32":

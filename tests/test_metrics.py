@@ -1,0 +1,47 @@
+"""Every score against a case worked out by hand."""
+
+import numpy as np
+import pytest
+
+from cnnkit import metrics
+
+
+def test_wilson_interval_of_nine_out_of_ten():
+    # z = 1.96: centre (0.9 + 0.19208) / 1.38416 = 0.78898; half width 1.96 / 1.38416 * sqrt(0.009 + 0.009604) = 0.19314
+    low, high = metrics.wilson(9, 10)
+    assert low == pytest.approx(0.5958, abs=1e-4)
+    assert high == pytest.approx(0.9821, abs=1e-4)
+
+
+def test_wilson_interval_stays_inside_and_knows_its_limits():
+    assert metrics.wilson(10, 10)[1] == 1.0
+    assert metrics.wilson(0, 10)[0] == 0.0
+    assert metrics.wilson(0, 0) == (0.0, 1.0)
+    with pytest.raises(ValueError, match="right=3"):
+        metrics.wilson(3, 2)
+
+
+def test_calibration_error_by_hand():
+    # two bins of five in use: (0.2, 0.4] holds 0.3 and 0.4, one right: |0.5 - 0.35| = 0.15 of 2/4;
+    # (0.8, 1.0] holds 0.9 and 1.0, both right: |1 - 0.95| = 0.05 of 2/4
+    confidences, right = np.array([0.3, 0.4, 0.9, 1.0]), np.array([True, False, True, True])
+    assert metrics.expected_calibration_error(confidences, right, bins=5) == pytest.approx(0.1)
+    points = metrics.reliability(confidences, right, bins=5)
+    assert [point["count"] for point in points] == [2, 2]
+    assert points[0] == pytest.approx({"confidence": 0.35, "accuracy": 0.5, "count": 2})
+
+
+def test_calibration_error_of_nothing_is_zero_and_a_zero_confidence_counts():
+    assert metrics.expected_calibration_error(np.zeros(0), np.zeros(0, bool)) == 0.0
+    assert metrics.expected_calibration_error(np.array([0.0]), np.array([True]), bins=10) == pytest.approx(1.0)
+
+
+def test_confusion_and_class_scores_by_hand():
+    targets, predictions = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 0, 0])
+    matrix = metrics.confusion(targets, predictions, 3)
+    assert matrix.tolist() == [[2, 1, 0], [1, 1, 0], [1, 0, 0]]
+    scores = metrics.per_class(matrix)
+    assert scores["precision"] == pytest.approx([2 / 4, 1 / 2, 0])
+    assert scores["recall"] == pytest.approx([2 / 3, 1 / 2, 0])
+    assert scores["f1"] == pytest.approx([4 / 7, 1 / 2, 0])
+    assert scores["support"].tolist() == [3, 2, 1]

@@ -1,0 +1,212 @@
+"""Training learns, repeats bit for bit, and goes on after a kill as if nothing had happened."""
+
+import dataclasses
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+from cnnkit import config, training
+from cnnkit.data.pipeline import Order, evaluation_batches, training_batches
+from cnnkit.errors import ArtifactError, CnnkitError, ConfigError
+from cnnkit.evaluation.artifacts import KerasArtifact, open_artifact
+from cnnkit.evaluation.scoring import score
+from cnnkit.run import CHECKPOINT, HISTORY, MODEL, Run
+from tests import toys
+
+SETTINGS = config.Settings(data="bars", epochs=4, batch_size=24, learning_rate=0.01, ema=0.9, label_smoothing=0.05)
+
+
+def fit(path, settings=SETTINGS, recipe=None, **kwargs):
+    run = Run.open(path) if path.exists() else Run.create(path, "toy", settings)
+    return training.fit(recipe or toys.recipe(), settings, toys.splits(), run, **kwargs)
+
+
+def weights(model):
+    return [np.array(value) for value in model.get_weights()]
+
+
+def same(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_it_learns_what_is_held_out(tmp_path):
+    model = fit(tmp_path / "run", dataclasses.replace(SETTINGS, epochs=12))
+    artifact = KerasArtifact(tmp_path, model, {"labels": ["horizontal", "vertical", "square"]})
+    assert score(artifact, toys.splits().test, toys.recipe().task)["accuracy"] > 0.93
+    assert Run.open(tmp_path / "run").document["training"]["epochs"] == 12
+
+
+def test_it_repeats_bit_for_bit_and_another_seed_differs(tmp_path):
+    first, again = weights(fit(tmp_path / "a")), weights(fit(tmp_path / "b"))
+    assert same(first, again)
+    other = weights(fit(tmp_path / "c", dataclasses.replace(SETTINGS, seed=1)))
+    assert not same(first, other)
+
+
+def test_a_run_stopped_after_an_epoch_resumes_to_the_same_weights(tmp_path):
+    whole = weights(fit(tmp_path / "whole"))
+
+    def stop(state):
+        if state.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "cut", on_epoch=stop)
+    assert not (tmp_path / "cut" / MODEL).exists()
+    resumed = fit(tmp_path / "cut")
+    assert same(whole, weights(resumed))
+    assert (tmp_path / "whole" / HISTORY).read_text().count("\n") == (tmp_path / "cut" / HISTORY).read_text().count("\n") == 5
+
+
+def test_a_finished_run_resumed_is_the_same_run(tmp_path):
+    first = weights(fit(tmp_path / "run"))
+    seconds = Run.open(tmp_path / "run").document["training"]["seconds"]
+    assert same(first, weights(fit(tmp_path / "run")))
+    assert Run.open(tmp_path / "run").document["training"]["seconds"] == seconds
+
+
+@pytest.mark.slow
+def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
+    whole = weights(fit(tmp_path / "whole"))
+    program = textwrap.dedent(
+        """
+        import sys, time, pathlib
+        from tests.test_training import fit
+        fit(pathlib.Path(sys.argv[1]), on_step=lambda *_: time.sleep(0.05))
+        """
+    )
+    path = tmp_path / "killed"
+    for wait in (0.0, 0.35, 0.8):  # after the first checkpoint, and again after each resume
+        process = subprocess.Popen([sys.executable, "-c", program, str(path)])
+        before = (path / CHECKPOINT).stat().st_mtime if (path / CHECKPOINT).exists() else None
+        while process.poll() is None:
+            now = (path / CHECKPOINT).stat().st_mtime if (path / CHECKPOINT).exists() else None
+            if now != before:
+                time.sleep(wait)
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.02)
+        process.wait()
+    assert same(whole, weights(fit(path)))
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    fit(tmp_path / "run")
+    with pytest.raises(ArtifactError, match="another model"):
+        fit(tmp_path / "run", dataclasses.replace(SETTINGS, options={"width": 4}, epochs=6))
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    fit(tmp_path / "run")
+    path = tmp_path / "run" / CHECKPOINT
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ArtifactError, match=r"checkpoint\.npz is damaged"):
+        fit(tmp_path / "run")
+
+
+def test_early_stopping_keeps_the_best_epoch(tmp_path):
+    settings = dataclasses.replace(SETTINGS, epochs=60, patience=2, learning_rate=0.05, augment=False, ema=0.0)
+    fit(tmp_path / "run", settings)
+    done = Run.open(tmp_path / "run").document["training"]
+    assert done["epochs"] < 60
+    assert done["best_epoch"] == done["epochs"] - 2
+    assert "no better validation loss for 2 epochs" in done["stopped"]
+
+
+def test_a_time_budget_plans_the_epochs_and_is_kept(tmp_path):
+    settings = dataclasses.replace(SETTINGS, epochs=10_000, minutes=0.05)
+    began = time.monotonic()
+    fit(tmp_path / "run", settings)
+    assert time.monotonic() - began < 30  # 3 s of training, and building
+    done = Run.open(tmp_path / "run").document["training"]
+    assert 1 <= done["planned_epochs"] < 10_000
+    assert done["seconds"] < 10
+
+
+def test_a_loss_that_runs_away_stops_with_a_word(tmp_path):
+    settings = dataclasses.replace(SETTINGS, learning_rate=1e30, epochs=3, augment=False, warmup=0.0)
+    fit(tmp_path / "run", settings)
+    assert "smaller learning rate" in Run.open(tmp_path / "run").document["training"]["stopped"]
+
+
+def test_class_weights_mixup_and_cutmix_train(tmp_path):
+    settings = dataclasses.replace(SETTINGS, epochs=1, class_weights=True, mixup=0.2, cutmix=1.0, rand_augment=True)
+    fit(tmp_path / "run", settings)
+    rows = (tmp_path / "run" / HISTORY).read_text().splitlines()
+    assert len(rows) == 2 and "nan" not in rows[1]
+
+
+def test_the_learning_rate_finder_suggests_one_that_learns():
+    rate, curve = training.find_learning_rate(toys.recipe(), SETTINGS, toys.splits().train, count=60)
+    assert 1e-4 < rate < 0.3
+    assert len(curve) > 20
+    assert min(loss for _, loss in curve) < curve[0][1]
+
+
+def test_the_model_written_is_the_model_returned_with_labels_inside(tmp_path):
+    model = fit(tmp_path / "run")
+    opened = open_artifact(tmp_path / "run", "toy")
+    images = toys.splits().test.read(np.arange(9))[0]
+    direct = KerasArtifact(tmp_path, model, {}).predict(images)["scores"]
+    assert np.array_equal(opened.predict(images)["scores"], direct)
+    assert opened.labels == ("horizontal", "vertical", "square")
+
+
+def test_an_unknown_model_or_option_is_one_line(tmp_path):
+    with pytest.raises(ConfigError, match="no model `none`. Models: default"):
+        fit(tmp_path / "a", dataclasses.replace(SETTINGS, model="none"))
+    with pytest.raises(ConfigError, match="cannot be built"):
+        fit(tmp_path / "b", dataclasses.replace(SETTINGS, options={"wings": 2}))
+
+
+def test_a_run_folder_is_not_overwritten(tmp_path):
+    fit(tmp_path / "run", dataclasses.replace(SETTINGS, epochs=1))
+    with pytest.raises(CnnkitError, match="exists already"):
+        Run.create(tmp_path / "run", "toy", SETTINGS)
+    with pytest.raises(ArtifactError, match="a run of `cnnkit toy`, not of `cnnkit digits`"):
+        Run.open(tmp_path / "run", "digits")
+
+
+def test_the_learning_rate_warms_up_and_ends_at_zero():
+    schedule = training.WarmupCosine(0.1, 100, 0.1)
+    rates = [float(schedule(step)) for step in range(100)]
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[9] == pytest.approx(0.1)
+    assert rates[54] == pytest.approx(0.05)  # half of the cosine
+    assert rates[99] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_order_is_a_permutation_of_each_epoch_and_a_function_of_the_step():
+    order = Order(10, 3, seed=5)
+    assert order.steps_per_epoch == 3
+    first = np.concatenate([order.indices(step) for step in range(3)])
+    assert len(set(first)) == 9
+    assert np.array_equal(Order(10, 3, seed=5).indices(7), order.indices(7))
+    assert not np.array_equal(order.indices(0), order.indices(3))
+    assert Order(2, 100, seed=0).steps_per_epoch == 1
+
+
+def test_batches_from_the_middle_are_those_of_the_whole():
+    recipe, records = toys.recipe(), toys.splits().train
+    order = Order(len(records), 24, seed=0)
+    encode = recipe.task.encoder(3)
+
+    def batches(start):
+        made = training_batches(records, order, start=start, stop=8, encode=encode, augmentation=recipe.augmentation(3))
+        return [tuple(np.array(part) for part in batch) for batch in made]
+
+    whole, tail = batches(0), batches(5)
+    assert len(whole) == 8 and len(tail) == 3
+    assert all(same(a, b) for a, b in zip(whole[5:], tail, strict=True))
+
+
+def test_evaluation_sees_every_record_once_in_order():
+    records = toys.bars(50)
+    made = list(evaluation_batches(records, batch_size=16, encode=lambda labels: labels))
+    assert [len(images) for images, _ in made] == [16, 16, 16, 2]
+    assert np.array_equal(np.concatenate([np.array(labels) for _, labels in made]), records.labels)
