@@ -130,6 +130,7 @@ def fit(
             epochs=state.epochs,
             steps_per_epoch=order.steps_per_epoch,
             callbacks=callbacks,
+            shuffle=False,  # the batches come in their order already
             verbose=0,
         )
         best = loop.best

@@ -1,7 +1,9 @@
 """What the commands do that need the training extra: they tie data, training, evaluation, export and report together."""
 
+import contextlib
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +21,47 @@ DATA_KEYS = ("data", "image_size", "limit", "skip_bad", "validation", "seed", "s
 
 
 def load(recipe: Any, settings: dict[str, Any]) -> Any:
-    """Load the splits that settings name; progress on the console."""
-    size = settings.get("image_size")
-    with console.progress("Loading data", 1) as update:
-        splits = recipe.load(
-            settings.get("data") or recipe.data,
-            seed=settings.get("seed", 0),
-            split_seed=settings.get("split_seed", 0),
-            limit=settings.get("limit"),
-            validation=settings.get("validation"),
-            size=size,
-            skip_bad=settings.get("skip_bad", False),
-            progress=lambda done, total=1, text="": update(done / max(total, 1), text),
-        )
-    for line in splits.warnings:
+    """Load the splits that settings name; progress on the console, warnings too."""
+    chosen = {key: settings[key] for key in ("seed", "split_seed", "limit", "validation", "skip_bad") if settings.get(key) is not None}
+    with _progress("Loading data") as update:
+        splits = recipe.load(settings.get("data") or recipe.data, **chosen, progress=update)
+    if settings.get("image_size"):
+        side = settings["image_size"]
+        parts = {
+            name: part.with_shape((side, side, part.image_shape[2]))
+            for name in ("train", "validation", "test")
+            if (part := getattr(splits, name)) is not None
+        }
+        splits = dataclasses.replace(splits, **parts)
+    for line in splits.card.get("warnings", ()):
         console.warning(line)
     return splits
+
+
+@contextlib.contextmanager
+def _progress(description: str) -> Iterator[Any]:
+    """Show progress of work that reports (what, done, total), total being None where it is not known."""
+    with console.progress(description, 1) as update:
+        yield lambda what, done, total: update(done / total if total else 0, what)
 
 
 def data_list(recipe: Any) -> None:
     """Print the known cards and where each one's data is."""
     from cnnkit.data import cards
 
-    rows = [{"name": c.name, "title": c.title, "licence": c.licence, "where": c.where()} for c in cards.known()]
+    rows = [{"name": c.name, "title": c.title, "licence": c.licence, "where": _where(c)} for c in cards.known()]
     console.document({"cards": rows, "default": recipe.data})
     if not console.is_json():
         console.table(["card", "title", "licence", "where"], [[row[k] for k in ("name", "title", "licence", "where")] for row in rows])
+
+
+def _where(card: Any) -> str:
+    from cnnkit.data import fetch
+
+    found = fetch.locate(card)
+    if found is None:
+        return "not here; `data fetch` gets it"
+    return "embedded" if found[0] is None else str(found[0])
 
 
 def data_fetch(name: str) -> None:
@@ -52,8 +69,8 @@ def data_fetch(name: str) -> None:
     from cnnkit.data import cards, fetch
 
     card = cards.load(name)
-    with console.progress(f"Fetching {card.name}", 1) as update:
-        paths = fetch.fetch(card, progress=lambda done, total, text="": update(done / max(total, 1), text))
+    with _progress(f"Fetching {card.name}") as update:
+        paths = fetch.fetch(card, progress=update)
     console.document({"card": card.name, "files": [str(path) for path in paths]})
     console.message(f"{card.title}: {len(paths)} files in place." if paths else f"{card.title} needs no download.")
 
@@ -62,10 +79,8 @@ def data_check(recipe: Any, source: str | None) -> None:
     """Print what would spoil training."""
     from cnnkit import data
 
-    with console.progress("Checking", 1) as update:
-        findings = data.check(
-            source or recipe.data, progress=lambda done, total=1, text="": update(done / max(total, 1), text)
-        )
+    with _progress("Checking") as update:
+        findings = data.check(source or recipe.data, progress=update)
     console.document({"data": source or recipe.data, "findings": [dataclasses.asdict(finding) for finding in findings]})
     if console.is_json():
         return
@@ -78,11 +93,11 @@ def data_check(recipe: Any, source: str | None) -> None:
 
 def data_show(recipe: Any, source: str | None, *, out: Path, seed: int) -> None:
     """Draw samples, plain and augmented."""
-    from cnnkit.report import figures
+    from cnnkit.report import drawing, figures
 
     splits = load(recipe, {"data": source, "seed": seed})
     figure = figures.samples(*_samples(recipe, splits.train, seed))
-    figures.save(figure, out)
+    drawing.save(figure, out)
     console.document({"picture": str(out)})
     console.message(f"Samples as they are and as the model sees them in training: {out}")
 

@@ -96,7 +96,7 @@ def _train(recipe: Any, splits: Any, model: str, epochs: int, seed: int) -> Kera
 def _draw(rows: list[dict[str, Any]], picture: np.ndarray, out: Path) -> None:
     from matplotlib.figure import Figure
 
-    from cnnkit.explain import save
+    from cnnkit.report.drawing import save
 
     labels = list(rows[0]["confidences"])
     figure = Figure(figsize=(11, 1.0 * len(rows) + 1.6), layout="constrained")

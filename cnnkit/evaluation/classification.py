@@ -4,6 +4,7 @@ A task is what training, evaluation and the export gate need to know of a domain
 segmentation are other tasks with the same methods.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -121,13 +122,16 @@ class Classification:
 
         It sees at most 10,000 training images, shrunk to 32 px where they are larger; both are stated in its name.
         """
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
         height, width, channels = train.image_shape
         shape = (min(height, BASELINE_SIDE), min(width, BASELINE_SIDE), channels)
         chosen = np.random.default_rng(0).permutation(len(train))[:BASELINE_IMAGES]
         pixels, truth = _pixels(train.with_shape(shape), np.sort(chosen))
-        model = LogisticRegression(C=0.05, max_iter=60).fit(pixels, truth)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # 60 iterations are enough for a bar to clear
+            model = LogisticRegression(C=0.05, max_iter=60).fit(pixels, truth)
         right = total = 0
         for start in range(0, len(test), 2000):
             pixels, truth = _pixels(test.with_shape(shape), np.arange(start, min(len(test), start + 2000)))
