@@ -71,6 +71,11 @@ class ArrayImages:
         scale = min(1, LARGEST_SIDE / max(height, width))
         return max(1, round(height * scale)), max(1, round(width * scale)), 3 if channels == 4 else channels
 
+    @property
+    def end(self) -> int:
+        """Where the pixels end in the file, in bytes."""
+        return self._offset + self._count * self._size
+
     def read(self, indices: np.ndarray, shape: Shape) -> np.ndarray:
         images = self._raw(indices)
         if shape == self._native:
@@ -371,7 +376,7 @@ def _rows(stored: Stored, what: str, progress: Progress | None) -> Iterator[np.n
             data = _exactly(stream, rows * row * stored.dtype.itemsize, stored.path)
             yield np.frombuffer(data, stored.dtype).reshape(rows, row)
             if progress:
-                progress(f"{what} {stored.title}", start + rows, count)
+                progress(start + rows, count, f"{what} {stored.title}")
 
 
 def _exactly(stream: IO[bytes], count: int, path: Path) -> bytes:

@@ -80,6 +80,13 @@ class Card:
     image_shape: tuple[int, int, int] | None = None
     root: Path | None = None
 
+    def where(self) -> str:
+        """Say where the data is on this machine: a folder, "comes with a library" or "not fetched"."""
+        from cnnkit.data import fetch
+
+        found = fetch.locate(self)
+        return "not fetched" if found is None else str(found[0] or "comes with a library")
+
     def describe(self) -> dict[str, Any]:
         """Return what a report says of the data set, as plain JSON values."""
         return {
@@ -93,8 +100,13 @@ class Card:
         }
 
 
-def known() -> dict[str, Path]:
-    """Return the cards that come with cnnkit: name -> file, sorted by name."""
+def known() -> list[Card]:
+    """Return the cards that come with cnnkit, sorted by name."""
+    return [read_card(path) for path in _shipped().values()]
+
+
+def _shipped() -> dict[str, Path]:
+    """Find the cards: name -> file."""
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "datasets", package.parent / "datasets"):  # an installed wheel, a checkout
         cards = {path.stem: path for path in sorted(folder.glob("*.toml"))}
@@ -113,7 +125,7 @@ def load(source: Path | str) -> Card:
     Raises:
         DataError: no such card, folder or file, or a card with a mistake in it.
     """
-    cards = known()
+    cards = _shipped()
     if isinstance(source, str) and source in cards:
         return read_card(cards[source])
     path = Path(source).expanduser()
@@ -193,7 +205,7 @@ class _Parser:
     def detected(self, root: Path, form: Form) -> tuple[Path, list[Form]]:
         from cnnkit.data import readers
 
-        if form.reader and not readers.READERS.get(form.reader, readers.EMBEDDED).needs:
+        if form.reader and not readers.find(form.reader).needs:
             return root, [form]
         if not root.exists():
             raise self.fail(f"there is no {root}, which its `path` names")

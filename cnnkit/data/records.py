@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-Progress = Callable[[str, int, int | None], None]
-"""Called as progress(what, done, total); total is None where it is not known."""
+Progress = Callable[[int, int, str], None]
+"""Called as progress(done, total, what); done and total are 0 where the total is not known."""
 
 Shape = tuple[int, int, int]
 """(height, width, channels), in px."""
@@ -189,6 +189,11 @@ class Splits:
     validation: Records
     test: Records
     card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know of the data: files left out, classes too small to hold any out."""
+        return list(self.card.get("warnings", []))
 
 
 def _frozen(values: np.ndarray) -> np.ndarray:

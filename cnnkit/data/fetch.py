@@ -1,0 +1,295 @@
+"""Where data is found, and how it is downloaded: whole and checked, or not at all.
+
+Design choices:
+- $CNNKIT_DATA/NAME is used as it is and never written to; then the cache; then the source is asked.
+- A download goes to NAME.part, is checked and only then renamed. A broken connection leaves the .part
+  file and the next try goes on from there, where a checksum is stated; without one it starts again, because two halves
+  of different files could not be told from a whole.
+- A wrong checksum deletes the file and says so; nothing unchecked is ever read.
+- Archives are unpacked with limits on count and size; a member that is a link, a device or points outside is refused.
+- Offline, the error says which file to get from where and where to put it.
+"""
+
+import contextlib
+import fnmatch
+import functools
+import hashlib
+import http.client
+import shutil
+import tarfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from cnnkit import __version__, files
+from cnnkit.data import readers
+from cnnkit.data.cards import Card, File, Form, cache_folder, data_folder, inside
+from cnnkit.data.records import Progress
+from cnnkit.errors import DataError
+
+TIMEOUT = 30  # seconds without an answer
+ATTEMPTS = 3
+PAUSE = 1.0  # seconds before the second attempt, doubled before the third
+MOST_FILES = 1_000_000  # of an archive
+MOST_BYTES = 500 * 10**9
+_CHUNK = 1 << 18
+
+
+def locate(card: Card) -> tuple[Path | None, Form] | None:
+    """Find a data set on this machine.
+
+    Returns:
+        its folder (None for data that comes with a library) and the form it has there; None where it is not there.
+    """
+    for folder in _folders(card):
+        for form in card.forms:
+            if _needed(form) == [] and folder != card.root:
+                return None, form
+            if _complete(folder, form):
+                return folder, form
+    return None
+
+
+def fetch(card: Card, *, progress: Progress | None = None) -> list[Path]:
+    """Bring a data set to this machine: return its files, none for data that comes with a library. As `provide`."""
+    folder, form = provide(card, progress=progress)
+    return [] if folder is None else list(dict.fromkeys(folder / path for path in _needed(form)))
+
+
+def provide(card: Card, *, progress: Progress | None = None) -> tuple[Path | None, Form]:
+    """Find a data set, or download it into the cache.
+
+    Args:
+        card: the data set.
+        progress: called with the bytes done and in total.
+
+    Returns:
+        as `locate`.
+
+    Raises:
+        DataError: it is a user's own and not there, no source answers, or a checksum differs.
+    """
+    found = locate(card)
+    if found:
+        return found
+    if card.root is not None:
+        missing = next((path for path in _needed(card.forms[0]) if not (card.root / path).exists()), "its data")
+        raise DataError(f"The card {card.name} names {card.root / missing}, which is not there.")
+    folder = cache_folder() / card.name
+    problems = []
+    for form in card.forms:
+        if not form.files or not all(file.urls or (folder / file.name).is_file() for file in form.files):
+            continue
+        try:
+            for file in form.files:
+                _provide(file, folder, card.name, progress)
+        except _Unreachable as error:
+            problems.append(error)
+            continue
+        if _complete(folder, form):
+            return folder, form
+        missing = next(path for path in _needed(form) if not (folder / path).exists())
+        raise DataError(f"The download of {card.name} is complete but holds no {missing}. Tell the card's author.")
+    if not problems:
+        raise DataError(f"{card.title} is not published for download. Put its files into {folder}. See {card.source}.")
+    raise DataError(str(problems[0]))
+
+
+def _folders(card: Card) -> list[Path]:
+    if card.root is not None:
+        return [card.root]
+    shared = data_folder()
+    return [*([shared / card.name] if shared else []), cache_folder() / card.name]
+
+
+def _needed(form: Form) -> list[str]:
+    """List the paths that the splits of a form name."""
+    keys = readers.find(form.reader).needs
+    splits = [split for split in form.splits.values() if isinstance(split, dict)]
+    return [split[key] for split in splits for key in keys if isinstance(split.get(key), str)]
+
+
+def _complete(folder: Path, form: Form) -> bool:
+    return all((folder / path).exists() for path in _needed(form))
+
+
+class _Unreachable(Exception):
+    """No source of a file answers; another form of the data set may be reachable."""
+
+
+def _provide(file: File, folder: Path, name: str, progress: Progress | None) -> None:
+    """Bring one file into the folder, checked, and unpack it if it is an archive."""
+    path = folder / file.name
+    with files.system_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file() and (file.sha256 or file.md5):  # put there by hand, or by a fetch that was stopped
+        try:
+            _verify(path, file)
+        except DataError:
+            if not file.urls:
+                raise
+            path.unlink()
+    if not path.is_file():
+        _download(file, path, name, progress)
+    if file.extract:
+        _extract(path, folder, file.extract, progress)
+
+
+def _download(file: File, path: Path, name: str, progress: Progress | None) -> None:
+    """Try each address, each several times."""
+    reason = ""
+    for url in file.urls:
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(PAUSE * 2 ** (attempt - 1))
+            try:
+                with files.system_errors(path):
+                    _stream(url, file, path, progress)
+                return
+            except urllib.error.HTTPError as error:
+                reason = f"{url} answers {error.code} {error.reason}"
+                if error.code not in (408, 429, 500, 502, 503, 504):
+                    break  # it will not answer otherwise in a second
+            except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+                reason = f"{url} does not answer ({getattr(error, 'reason', None) or error or type(error).__name__})"
+    raise _Unreachable(
+        f"The data set {name} could not be downloaded: {reason}. Run the command again, or get {path.name} from "
+        f"{file.urls[0]} elsewhere and put it into {path.parent}."
+    )
+
+
+def _stream(url: str, file: File, path: Path, progress: Progress | None) -> None:
+    """Download to NAME.part, going on where an earlier try stopped, and rename what has the right checksum."""
+    part = path.with_name(path.name + ".part")
+    checked = bool(file.sha256 or file.md5)
+    done = part.stat().st_size if part.is_file() and checked else 0
+    headers = {"User-Agent": f"cnnkit/{__version__}", "Accept-Encoding": "identity"}
+    if done:
+        headers["Range"] = f"bytes={done}-"
+    try:
+        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code != 416 or not done:
+            raise
+        error.close()
+        _finish(part, path, file, url)  # nothing left to send: it is whole, or it is wrong
+        return
+    with response:
+        if done and (response.status != 206 or not _continues(response, done)):
+            done = 0  # the server sends it from the start
+        length = response.headers.get("Content-Length")
+        total = done + int(length) if length and length.isdigit() else file.bytes
+        limit = file.bytes or MOST_BYTES
+        with part.open("ab" if done else "wb") as target:
+            while chunk := response.read(_CHUNK):
+                done += len(chunk)
+                if done > limit:
+                    target.close()
+                    part.unlink()
+                    raise DataError(
+                        f"{url} sends more than the {limit:,} bytes that the card states. Nothing was kept."
+                    )
+                target.write(chunk)
+                if progress:
+                    progress(done if total else 0, total or 0, f"Downloading {path.name}: {done / 1e6:,.1f} MB")
+    if total is not None and done < total:
+        raise ConnectionError(f"it stopped after {done:,} of {total:,} bytes")
+    _finish(part, path, file, url)
+
+
+def _continues(response: Any, done: int) -> bool:
+    return str(response.headers.get("Content-Range", "")).startswith(f"bytes {done}-")
+
+
+def _finish(part: Path, path: Path, file: File, url: str) -> None:
+    try:
+        _verify(part, file)
+    except DataError:
+        part.unlink()
+        raise DataError(
+            f"The checksum of {path.name} from {url} differs from the card's: it was changed or damaged on the way. "
+            "It was deleted; run the command again, and if it differs again, tell the card's author."
+        ) from None
+    part.replace(path)
+
+
+def _verify(path: Path, file: File) -> None:
+    for kind, stated in (("sha256", file.sha256), ("md5", file.md5)):
+        if stated:
+            with path.open("rb") as stream:
+                found = hashlib.file_digest(stream, functools.partial(hashlib.new, kind, usedforsecurity=False))
+            if found.hexdigest() != stated:
+                raise DataError(
+                    f"The {kind} checksum of {path} is {found.hexdigest()}, the card states {stated}. Delete it and "
+                    "get it again."
+                )
+
+
+def _extract(archive: Path, folder: Path, patterns: tuple[str, ...], progress: Progress | None) -> None:
+    """Unpack the members that match `patterns` below `folder`, each whole or not at all."""
+    count = size = 0
+    try:
+        for name, length, open_member in _members(archive):
+            if not inside(name):
+                raise DataError(f"{archive} is not safe to unpack: its member {name!r} lies outside.")
+            if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns):
+                continue
+            count, size = count + 1, size + length
+            if count > MOST_FILES or size > MOST_BYTES:
+                raise DataError(
+                    f"{archive} is not unpacked: it holds more than {MOST_FILES:,} files or {MOST_BYTES:,} bytes."
+                )
+            _check_room(archive, folder, length)
+            with open_member() as source, files.atomic(folder / name) as target:
+                shutil.copyfileobj(_Limited(source, length, archive), target)
+            if progress:
+                progress(0, 0, f"Unpacking {archive.name}: {name}")
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{archive} is damaged ({error}). Delete it and fetch it again.") from None
+    if not count:
+        raise DataError(f"{archive} holds nothing called {' or '.join(patterns)}.")
+
+
+def _members(archive: Path) -> Iterator[tuple[str, int, Any]]:
+    """Yield (name, size, open) of the plain files in a .zip or .tar; links and devices are left out."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as box:
+            for entry in box.infolist():
+                is_link = entry.external_attr >> 16 & 0o170000 == 0o120000
+                if not entry.is_dir() and not is_link:
+                    yield entry.filename, entry.file_size, lambda box=box, entry=entry: box.open(entry)
+    elif tarfile.is_tarfile(archive):
+        with tarfile.open(archive) as tape:
+            for member in tape:
+                if member.isfile():
+                    yield member.name, member.size, lambda tape=tape, member=member: _stream_of(tape, member)
+    else:
+        raise DataError(f"{archive} is neither a zip nor a tar archive.")
+
+
+def _stream_of(tape: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
+    return tape.extractfile(member) or contextlib.nullcontext()
+
+
+class _Limited:
+    """A stream that fails when a member is longer than its archive says."""
+
+    def __init__(self, source: IO[bytes], length: int, archive: Path):
+        self.source, self.left, self.archive = source, length, archive
+
+    def read(self, count: int = _CHUNK) -> bytes:
+        data = self.source.read(count)
+        self.left -= len(data)
+        if self.left < 0:
+            raise DataError(f"{self.archive} is damaged: a member is longer than it says.")
+        return data
+
+
+def _check_room(archive: Path, folder: Path, length: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if length > free:
+        raise DataError(f"Unpacking {archive} needs {length / 1e9:.1f} GB in {folder}; {free / 1e9:.1f} GB are free.")

@@ -1,0 +1,291 @@
+"""Images in class folders: FOLDER/CLASS/*.png, or FOLDER/train/CLASS/*.png with test/ and validation/ beside it.
+
+Design choices:
+- The paths are kept in one block of bytes with offsets, sizes in small integers: a million images cost about 60 MB, not
+  the 300 MB of a million Python strings.
+- At load every header is read (20 microseconds an image): empty, foreign and oversized files and files that end too
+  early are known before training starts, all at once. Only files that look cut off are decoded then.
+- Hidden files and files without the suffix of an image are not part of the data; a class folder may have subfolders.
+- Where every name is TRACK_FRAME, as in the German traffic sign benchmark, CLASS/TRACK is a group: the frames of one
+  track show the same sign and may not be torn apart by a split.
+"""
+
+import array
+import os
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit.data.arrays import LARGEST_SIDE
+from cnnkit.data.records import Progress, Shape
+from cnnkit.device import image
+from cnnkit.errors import DataError
+
+SPLITS = {  # what the folders of the splits are called, in lower case
+    "train": ("train", "training"),
+    "validation": ("validation", "val", "valid"),
+    "test": ("test", "testing"),
+}
+_TRACK = re.compile(r"(\d+)_\d+\.\w+")
+_END = 32 * 1024  # bytes of either end of a large file that enter the fingerprint
+_IGNORED = frozenset(["thumbs.db", "desktop.ini"])
+
+
+class FolderImages:
+    """Image files below a folder, decoded as they are read. Make one with `scan`."""
+
+    def __init__(self, root: Path, paths: bytes, ends: np.ndarray, shape: Shape):
+        self._root = os.fspath(root)
+        self._paths, self._ends = paths, ends
+        self._shape = shape
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @property
+    def shape(self) -> Shape:
+        return self._shape
+
+    def read(self, indices: np.ndarray, shape: Shape) -> np.ndarray:
+        images = np.empty((len(indices), *shape), np.uint8)
+        for k, index in enumerate(indices.tolist()):
+            images[k] = image.fit_image(self.native(index), shape)
+        return images
+
+    def native(self, index: int) -> np.ndarray:
+        return image.read_image(self.path(index))
+
+    def name(self, index: int) -> str:
+        return self.path(index)
+
+    def path(self, index: int) -> str:
+        start = int(self._ends[index - 1]) if index else 0
+        return os.path.join(self._root, os.fsdecode(self._paths[start : int(self._ends[index])]))  # noqa: PTH118
+
+    def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
+        for index in indices.tolist():
+            path = self.path(index)
+            try:
+                with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path costs as much as the reading
+                    size = os.fstat(file.fileno()).st_size
+                    add(size.to_bytes(8, "little"))
+                    if size <= 2 * _END:
+                        add(file.read())
+                    else:
+                        add(file.read(_END))
+                        file.seek(-_END, os.SEEK_END)
+                        add(file.read(_END))
+            except OSError as error:
+                raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+@dataclass
+class Scan:
+    """What a walk through class folders found.
+
+    Attributes:
+        images: the good ones, sorted by class, then by path.
+        codes: int32 (n,), which of `names` each belongs to.
+        names: the class folders, those without a good image too.
+        groups: int32 (n,) or None.
+        bad: (path, reason) of every file that cannot be used.
+        ignored: files that are not images by their suffix.
+    """
+
+    images: FolderImages
+    codes: np.ndarray
+    names: tuple[str, ...]
+    groups: np.ndarray | None
+    bad: list[tuple[str, str]] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+
+
+def split_folders(root: Path) -> dict[str, str]:
+    """Find which subfolders of `root` are splits: {"train": "Training", ...}; empty where it has no training folder."""
+    names = {path.name.lower(): path.name for path in root.iterdir() if path.is_dir()}
+    found = {}
+    for split, spellings in SPLITS.items():
+        match = [names[spelling] for spelling in spellings if spelling in names]
+        if match:
+            found[split] = match[0]
+    return found if "train" in found else {}
+
+
+def scan(root: Path, *, verify: bool = False, progress: Progress | None = None) -> Scan:
+    """Walk the class folders of `root` and read the header of every image.
+
+    Args:
+        root: the folder that holds one folder a class.
+        verify: decode every image once, in threads, instead of those that look cut off.
+        progress: called while it goes.
+
+    Raises:
+        DataError: no class folders, or no image in them.
+    """
+    classes = _class_folders(root)
+    found = _Found()
+    counts = []
+    for name in classes:
+        before = len(found.ends)
+        for path, child in _walk(str(root / name), name, found.ignored):
+            found.add(path, child)
+            if progress and len(found.ends) % 1000 == 0:
+                progress(0, 0, f"Looking at images: {len(found.ends):,}")
+        counts.append(len(found.ends) - before)
+    codes = np.repeat(np.arange(len(classes), dtype=np.int32), counts)
+    ends = np.frombuffer(found.ends, np.int64)
+    images = FolderImages(root, bytes(found.paths), ends, (1, 1, 1))
+    _decode_suspects(images, found, range(len(ends)) if verify else found.suspects, progress)
+    good = np.setdiff1d(np.arange(len(ends)), np.array(sorted(found.broken), np.int64))
+    if not len(good):
+        if found.bad:
+            path, reason = found.bad[0]
+            raise DataError(f"No image in {root} can be used: {path} ({reason}) and {len(found.bad) - 1} more.")
+        raise DataError(f"The class folders of {root} ({', '.join(classes[:5])}) hold no image ({image.FORMATS}).")
+    images = _kept(images, good)
+    images._shape = _suitable_shape(images, found, good)
+    groups = _tracks(images, codes[good])
+    return Scan(images, codes[good], tuple(classes), groups, found.bad, found.ignored)
+
+
+class _Found:
+    """What a walk gathers, compactly."""
+
+    def __init__(self) -> None:
+        self.paths = bytearray()
+        self.ends = array.array("q")
+        self.sizes = array.array("I")  # width, height, width, height, ...
+        self.grey = bytearray()
+        self.suspects: list[int] = []
+        self.broken: set[int] = set()
+        self.bad: list[tuple[str, str]] = []
+        self.ignored: list[str] = []
+
+    def add(self, path: str, child: str) -> None:
+        try:
+            head = image.read_header(path)
+        except image.ImageError as error:
+            self.bad.append((path, error.reason))
+            return
+        if not head.complete:
+            self.suspects.append(len(self.ends))
+        self.paths += os.fsencode(child)
+        self.ends.append(len(self.paths))
+        self.sizes.extend((head.width, head.height))
+        self.grey.append(head.channels == 1)
+
+
+def _class_folders(root: Path) -> list[str]:
+    if not root.is_dir():
+        raise DataError(f"There is no folder {root}.")
+    try:
+        entries = sorted(os.scandir(root), key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"The folder {root} cannot be read: {error.strerror}.") from None
+    classes = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+    if not classes:
+        loose = any(Path(entry.name).suffix.lower() in image.SUFFIXES for entry in entries)
+        what = "images, but no class folders" if loose else "no class folders with images"
+        raise DataError(
+            f"{root} holds {what}. Put the images of each class in a folder of its own: {root}/CLASS/1.png."
+        )
+    return sorted(classes, key=class_order(classes))
+
+
+def class_order(names: list[str]) -> Callable[[str], Any]:
+    """Sort key of class names: by number where all are whole numbers, else by text."""
+    numbers = all(re.fullmatch(r"-?\d+", name) for name in names)
+    return (lambda name: (int(name), name)) if numbers else (lambda name: name)
+
+
+def _walk(folder: str, below: str, ignored: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield (path, path below the root) of the images in a folder and its subfolders, sorted."""
+    try:
+        with os.scandir(folder) as entries:
+            rows = sorted((entry.name, entry.is_dir(), entry.is_dir(follow_symlinks=False)) for entry in entries)
+    except OSError as error:
+        raise DataError(f"The folder {folder} cannot be read: {error.strerror}.") from None
+    for name, is_folder, is_own_folder in rows:
+        if name.startswith(".") or name.lower() in _IGNORED:
+            continue
+        path, child = f"{folder}{os.sep}{name}", f"{below}{os.sep}{name}"
+        if is_folder:
+            if is_own_folder:  # a link to a folder could lead in a circle
+                yield from _walk(path, child, ignored)
+        elif os.path.splitext(name)[1].lower() in image.SUFFIXES:  # noqa: PTH122
+            yield path, child
+        else:
+            ignored.append(path)
+
+
+def _decode_suspects(images: FolderImages, found: _Found, suspects, progress: Progress | None) -> None:
+    """Decode some images once, in threads (OpenCV frees the interpreter), and move the broken ones to `found.bad`."""
+
+    def problem(index: int) -> str | None:
+        try:
+            images.native(index)
+        except image.ImageError as error:
+            return error.reason
+        return None
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for start in range(0, len(suspects), 1024):  # `map` would queue a million at once
+            part = suspects[start : start + 1024]
+            for index, reason in zip(part, pool.map(problem, part), strict=True):
+                if reason:
+                    found.broken.add(index)
+                    found.bad.append((images.path(index), reason))
+            if progress and len(suspects) > 1024:
+                progress(start + len(part), len(suspects), "Decoding images")
+
+
+def _kept(images: FolderImages, good: np.ndarray) -> FolderImages:
+    if len(good) == len(images):
+        return images
+    starts = np.concatenate([[0], images._ends[:-1]])[good]
+    ends = images._ends[good]
+    paths = b"".join(images._paths[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True))
+    return FolderImages(Path(images._root), paths, np.cumsum(ends - starts), images._shape)
+
+
+def _suitable_shape(images: FolderImages, found: _Found, good: np.ndarray) -> Shape:
+    """Choose the shape to read at.
+
+    One size for all: that size. Otherwise a square, its side the median of all sides rounded up to a multiple of 8.
+    Neither above 224 px. Grey where all headers say so, or where a sample of colour images holds only greys.
+    """
+    sizes = np.frombuffer(found.sizes, np.uint32).reshape(-1, 2)[good]
+    if (sizes == sizes[0]).all():
+        width, height = (int(side) for side in sizes[0])
+        scale = min(1, LARGEST_SIDE / max(width, height))
+        height, width = max(1, round(height * scale)), max(1, round(width * scale))
+    else:
+        height = width = min(LARGEST_SIDE, int(-(-np.median(sizes) // 8) * 8))
+    coloured = np.flatnonzero(np.frombuffer(found.grey, np.uint8)[good] == 0)
+    sample = coloured[np.linspace(0, len(coloured) - 1, min(16, len(coloured))).astype(int)]
+    return height, width, 1 if all(_is_grey(images, int(index)) for index in sample) else 3
+
+
+def _is_grey(images: FolderImages, index: int) -> bool:
+    try:
+        pixels = images.native(index)
+    except image.ImageError:  # found when it is read
+        return True
+    return pixels.ndim == 2 or bool((pixels[..., :3] == pixels[..., :1]).all())
+
+
+def _tracks(images: FolderImages, codes: np.ndarray) -> np.ndarray | None:
+    """Number the groups CLASS/TRACK where every file is called TRACK_FRAME and tracks have several frames."""
+    groups = np.empty(len(images), np.int32)
+    seen: dict[tuple[int, str], int] = {}
+    for index, code in enumerate(codes.tolist()):
+        match = _TRACK.fullmatch(images.path(index).rpartition(os.sep)[2])
+        if not match:
+            return None
+        groups[index] = seen.setdefault((code, match[1]), len(seen))
+    return groups if len(images) >= 2 * len(seen) else None

@@ -1,0 +1,230 @@
+"""From the name of a data set to its splits: find or fetch, read, settle the labels, divide.
+
+Design choices:
+- What cannot be trained on is refused here, before anything is built: a class without images, a single class, labels
+  that the card does not have, files that cannot be used. Those can be left out (`skip_bad`), and are then named.
+- Labels are settled once for all splits: by the card's list where it has one, else by what training has.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit.data import cards, fetch, readers, splits
+from cnnkit.data.cards import Card, Form
+from cnnkit.data.records import Progress, Records, Shape, Splits
+from cnnkit.errors import DataError
+
+HELD_OUT = 0.2  # of a data set without a test split of its own
+VALIDATION = 0.1
+_NAMED = 5  # files in an error
+
+
+def load(
+    source: Path | str,
+    *,
+    seed: int = 0,
+    validation: float | None = None,
+    test: float | None = None,
+    limit: int | None = None,
+    size: int | None = None,
+    shape: Shape | None = None,
+    skip_bad: bool = False,
+    split_seed: int = 0,
+    verify: bool = False,
+    progress: Progress | None = None,
+) -> Splits:
+    """Load a data set for classification, divided.
+
+    Args:
+        source: name of a card, or path of a card, a folder or a data file.
+        seed: chooses the images that `limit` keeps.
+        validation: part of all but the source's own test split to hold out; None for 0.1. Not used where the source has
+            a validation split.
+        test: part to hold out where the source has no test split; None for what the card says, else 0.2.
+        limit: most training images, stratified; a smaller limit keeps a subset of a larger one.
+        size: side in px of the square to read at, in the data's own colours.
+        shape: (height, width, channels) to read at; without either, the card's, else what suits the data.
+        skip_bad: decode every image once and leave out those that cannot be used, instead of an error.
+        split_seed: another seed, another division.
+        verify: decode every image once, so that a damaged one is known now and not in the middle of training.
+        progress: called as progress(done, total, what).
+
+    Returns:
+        `Splits`; `card["warnings"]` lists what was left out and what is odd.
+
+    Raises:
+        DataError: no such data, or data that cannot be trained on.
+    """
+    card, parts, held_out = read_parts(source, verify=verify or skip_bad, progress=progress)
+    notes = _left_out(parts, skip_bad)
+    names, codes = settle_labels(card, parts, held_out)
+    own_shape = card.image_shape or parts["train"].images.shape
+    shape = shape or ((size, size, own_shape[2]) if size else own_shape)
+    records = {
+        split: Records(part.images, codes[split], names, groups=part.groups, image_shape=shape)
+        for split, part in parts.items()
+    }
+    _check_classes(card, records["train"])
+    asked = {"test": test, "validation": validation}
+    asked = {split: part for split, part in asked.items() if part is not None}
+    divided = divide(records, {**held_out, **asked}, seed=split_seed)
+    train = divided.train
+    if limit is not None and limit < len(train):
+        train = train.take(np.sort(splits.spread(train.labels, seed=seed)[:limit]))
+    if not len(train):
+        raise DataError(f"Nothing of {card.title} is left to train on. Ask for less validation and test.")
+    about: dict[str, Any] = {
+        **card.describe(),
+        "labels": list(names),
+        "image_shape": list(shape),
+        "images": {"train": len(train), "validation": len(divided.validation), "test": len(divided.test)},
+        "splits": {
+            split: "the source's own" if split in parts else f"held out, seed {split_seed}"
+            for split in ("validation", "test")
+        },
+        "warnings": notes + _tiny_classes(divided),
+    }
+    return replace(divided, train=train, card=about)
+
+
+def read_parts(
+    source: Path | str | Card, *, verify: bool = False, progress: Progress | None = None
+) -> tuple[Card, dict[str, readers.Part], dict[str, float]]:
+    """Find or fetch a data set and read its splits as they are.
+
+    Returns:
+        the card, with the form that was read; "train" and what other splits the source has -> `Part`; other splits ->
+        the part to hold out.
+    """
+    card = source if isinstance(source, Card) else cards.load(source)
+    if card.task != "classification":
+        raise DataError(f"{card.title} is for {card.task}; this command is for the classification of images.")
+    root, form = fetch.provide(card, progress=progress)
+    _check_form(card, form)
+    reader = readers.find(form.reader)
+    own = {split: table for split, table in form.splits.items() if isinstance(table, dict)}
+    if not reader.needs:
+        own.setdefault("train", {})
+    if "train" not in own:
+        raise DataError(f"The card {card.name} needs `train` under [splits].")
+    parts = {
+        split: reader.read(readers.Task(root, table, dict(form.options), verify, progress))
+        for split, table in own.items()
+    }
+    card = replace(card, forms=(form,))
+    return card, parts, {split: part for split, part in form.splits.items() if not isinstance(part, dict)}
+
+
+def divide(records: dict[str, Records], held_out: dict[str, float], *, seed: int = 0) -> Splits:
+    """Divide what a source has: its own splits stay, the parts of `held_out` (or the usual ones) are cut from "train"."""
+    return splits.make(
+        records["train"],
+        test=records.get("test", held_out.get("test", HELD_OUT)),
+        validation=records.get("validation", held_out.get("validation", VALIDATION)),
+        seed=seed,
+    )
+
+
+def settle_labels(
+    card: Card, parts: dict[str, readers.Part], held_out: dict[str, float] | None = None
+) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """Agree on the label names of all splits.
+
+    A source's label is looked up in the card's list; where the list has no such name, a whole number counts from
+    `first_label`. Without a list, training decides.
+
+    Returns:
+        the names, and for each split int32 (n,) codes.
+
+    Raises:
+        DataError: a split has labels that are not in the list.
+    """
+    first = card.forms[0].options.get("first_label", 0)
+    names = card.labels or parts["train"].names
+    codes = {}
+    for split, part in parts.items():
+        places = [_place(name, names, first if card.labels else None) for name in part.names]
+        outside = [name for name, place in zip(part.names, places) if place is None]
+        if outside:
+            whose = "the card" if card.labels else "the training split"
+            raise DataError(
+                f"The {split} split of {card.title} has labels that {whose} does not have: {_some(outside)}. "
+                f"{whose.capitalize()} has {_some(names, 12)}."
+            )
+        codes[split] = np.array([place or 0 for place in places], np.int32)[part.codes]
+    return names, codes
+
+
+def _place(name: str, names: tuple[str, ...], first: int | None) -> int | None:
+    """Find a source's label in the list of names, by number where `first` shifts the numbers."""
+    if not first and name in names:
+        return names.index(name)
+    if first is not None and name.lstrip("-").isdigit() and 0 <= int(name) - first < len(names):
+        return int(name) - first
+    return names.index(name) if name in names else None
+
+
+def _check_form(card: Card, form: Form) -> None:
+    """Refuse keys that the reader does not know: a misspelt one would be silently ignored."""
+    reader = readers.find(form.reader)
+    for what, given, allowed in (
+        *((f"[splits] {name}", table, reader.keys) for name, table in form.splits.items() if isinstance(table, dict)),
+        ("[options]", form.options, reader.options),
+    ):
+        unknown = sorted(set(given) - allowed)
+        if unknown:
+            may = ", ".join(sorted(allowed)) or "nothing"
+            raise DataError(
+                f"The card {card.name}: {what} of the reader {form.reader} may have {may}, not {unknown[0]}."
+            )
+    first = form.options.get("first_label", 0)
+    if type(first) is not int:
+        raise DataError(f"The card {card.name}: the option `first_label` is a whole number, not {first!r}.")
+
+
+def _left_out(parts: dict[str, readers.Part], skip_bad: bool) -> list[str]:
+    bad = [row for part in parts.values() for row in part.bad]
+    ignored = [path for part in parts.values() for path in part.ignored]
+    total = sum(len(part.images) for part in parts.values()) + len(bad)
+    rows = [f"{path} ({reason})" for path, reason in bad]
+    if bad and not skip_bad:
+        raise DataError(
+            f"{len(bad)} of {total:,} images cannot be used: {_some(rows)}. Repair or delete them, or go on without "
+            "them with --skip-bad."
+        )
+    notes = [f"Left out {row}." for row in rows]
+    if ignored:
+        notes.append(f"Ignored {len(ignored)} files that are no images by their names: {_some(ignored)}.")
+    return notes
+
+
+def _check_classes(card: Card, records: Records) -> None:
+    counts = records.counts()
+    empty = [name for name, count in zip(records.label_names, counts) if count == 0]
+    if empty:
+        raise DataError(
+            f"{card.title} has no training image of {_some(empty)}. Add some, or remove the class"
+            f"{' from the labels of the card' if card.labels else ''}."
+        )
+    if np.count_nonzero(counts) < 2:
+        raise DataError(f"{card.title} has one class only, {records.label_names[0]}; there is nothing to tell apart.")
+
+
+def _tiny_classes(divided: Splits) -> list[str]:
+    """Name classes that training has and a held-out split has not."""
+    notes = []
+    for split in ("validation", "test"):
+        held: Records = getattr(divided, split)
+        missing = [name for name, count in zip(held.label_names, held.counts()) if count == 0]
+        if len(held) and missing:
+            notes.append(f"The {split} split has no image of {_some(missing)}: too few to hold any out.")
+    return notes
+
+
+def _some(names: Any, most: int = _NAMED) -> str:
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

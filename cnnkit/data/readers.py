@@ -1,0 +1,294 @@
+"""Readers: from what a card says under `[splits]` to images and labels, one function each.
+
+Design choices:
+- A reader is told one split and returns one `Part`; what the labels mean across splits is settled afterwards, once.
+- `needs` names which entries of a split are paths, so a form of a data set is there when all of them are.
+- `detect` makes of a user's folder or file the same tables that a card would hold.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import cv2
+import numpy as np
+
+from cnnkit.data import arrays, folders, tables
+from cnnkit.data.cards import Form
+from cnnkit.data.records import Images, Progress
+from cnnkit.errors import DataError, MissingExtra
+
+
+@dataclass
+class Part:
+    """One split as its reader found it.
+
+    Attributes:
+        images: where the images are.
+        codes: int32 (n,), which of `names` each has.
+        names: the labels as the source writes them, sorted.
+        groups: int (n,) or None.
+        bad: (file, reason) of every file that was left out because it cannot be used.
+        ignored: files that are no data.
+    """
+
+    images: Images
+    codes: np.ndarray
+    names: tuple[str, ...]
+    groups: np.ndarray | None = None
+    bad: list[tuple[str, str]] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a reader is asked.
+
+    Attributes:
+        root: the folder of the data set; None for data that comes with a library.
+        split: the card's table of this split.
+        options: the card's options.
+        verify: decode every image once.
+        progress: called while it goes.
+    """
+
+    root: Path | None
+    split: dict[str, Any]
+    options: dict[str, Any]
+    verify: bool = False
+    progress: Progress | None = None
+
+    def path(self, key: str) -> Path:
+        """Return the file or folder that the split names under `key`."""
+        if not isinstance(self.split.get(key), str) or self.root is None:
+            raise DataError(f"The card needs `{key}` in each table of [splits].")
+        return self.root / self.split[key]
+
+    def text(self, key: str, otherwise: str) -> str:
+        return str(self.split.get(key, otherwise))
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A way to read data. `needs`: entries of a split that are paths; `options`: what the card may set."""
+
+    read: Callable[[Task], Part]
+    needs: tuple[str, ...]
+    keys: frozenset[str]
+    options: frozenset[str] = frozenset()
+
+
+def read_npz(task: Task) -> Part:
+    """An .npz file with an array of images and one of labels."""
+    path = task.path("file")
+    found = arrays.npz_arrays(path)
+    chosen = []
+    for key, otherwise in (("images", "x_train"), ("labels", "y_train")):
+        name = task.text(key, otherwise)
+        if name not in found:
+            raise DataError(f"{path} has no array {name!r}; it has {', '.join(sorted(found)) or 'none'}.")
+        chosen.append(found[name])
+    return _from_arrays(chosen[0], chosen[1], task)
+
+
+def read_idx(task: Task) -> Part:
+    """A pair of idx files, plain or .gz, as MNIST is published."""
+    return _from_arrays(arrays.idx_array(task.path("images")), arrays.idx_array(task.path("labels")), task)
+
+
+def _from_arrays(images: arrays.Stored, labels: arrays.Stored, task: Task) -> Part:
+    if not images.shape or images.shape[0] == 0:
+        raise DataError(f"{images.path}: {images.title} holds no image.")
+    codes, names = label_codes(labels.array(), labels.title)
+    if len(codes) != images.shape[0]:
+        raise DataError(f"{images.title} has {images.shape[0]:,} images, but {labels.title} {len(codes):,} labels.")
+    return Part(arrays.images_of(images, options=task.options, progress=task.progress), codes, names)
+
+
+def label_codes(values: np.ndarray, title: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Turn an array of labels (whole numbers, texts or one-hot rows) into codes and sorted names."""
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim == 2 and values.dtype.kind in "biuf" and (values.sum(1) == 1).all() and (values.max(1) == 1).all():
+        values = values.argmax(1)
+    if values.ndim != 1:
+        raise DataError(f"{title} has the shape {values.shape}: labels are (n,), (n, 1) or one-hot (n, classes).")
+    if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values % 1 == 0).all()):
+        raise DataError(f"{title} has labels that are no whole numbers.")
+    if values.dtype.kind in "bf":
+        values = values.astype(np.int64)
+    if values.dtype.kind not in "iuUS":
+        raise DataError(f"{title} holds {values.dtype}, not labels.")
+    return _coded(np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values)
+
+
+def _coded(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    found, codes = np.unique(values, return_inverse=True)
+    names = [str(value) for value in found.tolist()]
+    order = sorted(names, key=folders.class_order(names))
+    place = np.array([order.index(name) for name in names], np.int32)
+    return place[codes], tuple(order)
+
+
+def read_folder(task: Task) -> Part:
+    """Class folders of image files."""
+    found = folders.scan(task.path("folder"), verify=task.verify, progress=task.progress)
+    return Part(found.images, found.codes, found.names, found.groups, found.bad, found.ignored)
+
+
+def read_table(task: Task) -> Part:
+    """A table of labels and pixels."""
+    images, labels = tables.images_and_labels(task.path("file"), options=task.options, progress=task.progress)
+    codes, names = _coded(np.array(labels))
+    return Part(images, codes, names)
+
+
+def read_sklearn_digits(task: Task) -> Part:
+    """The 1,797 digits that come with scikit-learn, made like MNIST: 28x28, centred by centre of mass, ink white."""
+    try:
+        import sklearn
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise MissingExtra('The embedded digits come with scikit-learn. Run `pip install "cnnkit[train]"`.') from None
+    bunch = load_digits()
+
+    def build(file: IO[bytes]) -> None:
+        arrays.write_header(file, len(bunch.images), (28, 28, 1))
+        for ink in bunch.images:
+            file.write(_like_mnist(ink).tobytes())
+
+    path = arrays.cached(Path(str(sklearn.__file__)), "like MNIST 1", 2**21, build)
+    codes, names = label_codes(bunch.target, "digits")
+    return Part(arrays.open_cached(path, title="sklearn-digits"), codes, names)
+
+
+def _like_mnist(ink: np.ndarray) -> np.ndarray:
+    """Enlarge counts of ink (8, 8) in [0, 16] to 20x20 and put their centre of mass into the middle of 28x28."""
+    large = cv2.resize(ink.astype(np.float32) * (255 / 16), (20, 20), interpolation=cv2.INTER_CUBIC)
+    large = np.rint(large).clip(0, 255).astype(np.uint8)
+    mass = np.maximum(large.sum(dtype=np.int64), 1)
+    row, column = ((large.sum(1 - axis) * np.arange(20)).sum() / mass for axis in (0, 1))
+    top, left = (int(np.clip(round(13.5 - centre), 0, 8)) for centre in (row, column))
+    page = np.zeros((28, 28), np.uint8)
+    page[top : top + 20, left : left + 20] = large
+    return page
+
+
+_VALUES = frozenset(["image_shape", "value_range", "first_label"])
+READERS: dict[str, Reader] = {
+    "npz": Reader(read_npz, ("file",), frozenset(["file", "images", "labels"]), _VALUES | {"transpose"}),
+    "idx": Reader(read_idx, ("images", "labels"), frozenset(["images", "labels"]), _VALUES | {"transpose"}),
+    "csv": Reader(read_table, ("file",), frozenset(["file"]), _VALUES | {"label"}),
+    "folder": Reader(read_folder, ("folder",), frozenset(["folder"]), frozenset(["first_label"])),
+    "sklearn-digits": Reader(read_sklearn_digits, (), frozenset()),
+}
+
+_NPZ_NAMES = (("x_{}", "y_{}"), ("{}_images", "{}_labels"), ("{}_x", "{}_y"), ("X_{}", "Y_{}"))
+_NPZ_SINGLE = (("x", "y"), ("X", "y"), ("images", "labels"), ("data", "labels"), ("data", "target"))
+
+
+def find(name: str) -> Reader:
+    """Return the reader of that name; an error lists them all."""
+    if name not in READERS:
+        raise DataError(f"There is no reader {name!r}. There are {', '.join(READERS)}.")
+    return READERS[name]
+
+
+def detect(path: Path, reader: str = "") -> tuple[Path, Form]:
+    """Find out how a user's folder or file is read.
+
+    Args:
+        path: a folder or file that exists.
+        reader: the reader that a card asks for, or "" to choose one.
+
+    Returns:
+        the data set's folder, and a form whose splits name what lies in it.
+
+    Raises:
+        DataError: nothing in it is known.
+    """
+    if path.is_dir():
+        return path, _detect_folder(path, reader)
+    name = path.name.lower()
+    if name.endswith(".npz"):
+        return path.parent, Form("npz", splits=_npz_splits(path))
+    if re.search(r"idx\d.*(\.gz)?$", name):
+        return path.parent, _idx_form(path.parent, [path]) or _unknown(path)
+    if tables.is_table(path):
+        return path.parent, Form("csv", splits={"train": {"file": path.name}})
+    return _unknown(path)
+
+
+def _unknown(path: Path) -> Any:
+    raise DataError(
+        f"{path} is no data set: it needs to be a folder of class folders, an .npz, a .csv of pixels, a pair of idx "
+        "files or a card (.toml)."
+    )
+
+
+def _detect_folder(path: Path, reader: str) -> Form:
+    try:
+        inside = sorted(entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"The folder {path} cannot be read: {error.strerror}.") from None
+    idx = _idx_form(path, inside) if reader in ("", "idx") else None
+    if idx:
+        return idx
+    npz = [entry for entry in inside if entry.suffix.lower() == ".npz"]
+    if reader in ("", "npz") and len(npz) == 1:
+        return Form("npz", splits=_npz_splits(npz[0]))
+    found = [entry for entry in inside if tables.is_table(entry)] if reader in ("", "csv") else []
+    named = {split: [f for f in found if split[:3] in f.name.lower()] for split in ("train", "validation", "test")}
+    if found and len(named["train"]) == 1 and all(len(files) < 2 for files in named.values()):
+        return Form("csv", splits={split: {"file": files[0].name} for split, files in named.items() if files})
+    if reader not in ("", "folder"):
+        raise DataError(f"{path} holds nothing that the reader {reader!r} finds by itself. Name it under [splits].")
+    splits = folders.split_folders(path) or {"train": "."}
+    return Form("folder", splits={split: {"folder": name} for split, name in splits.items()})
+
+
+def _npz_splits(path: Path) -> dict[str, dict[str, str]]:
+    found = arrays.npz_arrays(path)
+    splits: dict[str, dict[str, str]] = {}
+    spellings = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
+    for split, words in spellings.items():
+        for word in words:
+            for images, labels in _NPZ_NAMES:
+                if images.format(word) in found and labels.format(word) in found:
+                    splits[split] = {"file": path.name, "images": images.format(word), "labels": labels.format(word)}
+    if "train" not in splits:
+        for images, labels in _NPZ_SINGLE:
+            if images in found and labels in found:
+                return {"train": {"file": path.name, "images": images, "labels": labels}}
+        raise DataError(
+            f"{path} has the arrays {', '.join(sorted(found)) or '(none)'}; it needs x_train and y_train, or x and y. "
+            "A card can name others."
+        )
+    return splits
+
+
+def _idx_form(root: Path, inside: list[Path]) -> Form | None:
+    """Pair files called ...images-idx3... and ...labels-idx1...; t10k is MNIST's word for test."""
+    splits: dict[str, dict[str, str]] = {}
+    for path in inside:
+        match = re.fullmatch(r"(.*)(images|labels)[-.](idx\d)(.*)", path.name, re.IGNORECASE)
+        if not match:
+            continue
+        start = match[1].lower()
+        split = "test" if "t10k" in start or "test" in start else "validation" if "val" in start else "train"
+        pair = {}
+        for key, kind in (("images", "idx3"), ("labels", "idx1")):
+            stem = path.name[: match.start(2)] + key + path.name[match.end(2)] + kind
+            names = [f.name for f in sorted(root.iterdir()) if f.name.startswith(stem)]
+            if names:
+                pair[key] = names[0]
+        if len(pair) < 2:
+            raise DataError(f"{path} has no partner: an idx file of images needs one of labels beside it.")
+        splits[split] = pair
+    if not splits:
+        return None
+    if "train" not in splits:  # a user's own pair, whatever it is called
+        splits = {"train": next(iter(splits.values()))}
+    return Form("idx", splits=splits)

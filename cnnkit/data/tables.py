@@ -1,0 +1,244 @@
+"""Images in tables: one image a line, a label and its pixels, as .csv, .tsv, spaced text or LIBSVM lines.
+
+Design choices:
+- A file is parsed once, a few hundred lines at a time, into the cache; then it is read by position like any array.
+- Found by itself: compression (.gz, .bz2, .xz), separator (comma, semicolon, tab, space), a header line, LIBSVM's
+  `index:value`. The label column is the one called label, class, target or y, else the first; the option `label` names
+  another (by header, or by number from 0; -1 is the last).
+- The values of a first block decide: fractions within [0, 1] are scaled, otherwise they must be 0 to 255. The option
+  `value_range` states another range.
+"""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import math
+import re
+import zlib
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from cnnkit.data import arrays
+from cnnkit.data.records import Progress
+from cnnkit.errors import DataError
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".libsvm", ".svm")
+_PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_LABEL_NAMES = ("label", "class", "target", "y")
+_LINES = 256  # parsed at once: some 2 MB for MNIST
+_LONGEST = 2**26  # characters of a line
+
+
+def is_table(path: Path) -> bool:
+    """Say whether a file is a table by its name, compressed or not."""
+    name = path.name.lower()
+    for ending in _PACKED:
+        name = name.removesuffix(ending)
+    return name.endswith(SUFFIXES)
+
+
+def images_and_labels(
+    path: Path, *, options: dict[str, Any], progress: Progress | None = None
+) -> tuple[arrays.ArrayImages, list[str]]:
+    """Read a table of pixels.
+
+    Args:
+        path: the file.
+        options: `label`, `image_shape`, `value_range` of the card.
+        progress: called while it is parsed.
+
+    Returns:
+        the images, and the label of each as it is written.
+
+    Raises:
+        DataError: the file or a line of it is not such a table; the line number is named.
+    """
+    if not path.is_file():
+        raise DataError(f"There is no file {path}.")
+    what = json.dumps({key: options.get(key) for key in ("label", "image_shape", "value_range")})
+    labels: list[str] = []
+
+    def build(file: IO[bytes]) -> None:
+        table = _Table(path, options)
+        count, shape = 0, None
+        for names, values in table.blocks():
+            if shape is None:
+                shape = arrays.image_shape((1, values.shape[1]), path.name, options.get("image_shape"))
+                arrays.write_header(file, 0, shape)
+            file.write(table.scale(values).tobytes())
+            labels.extend(names)
+            count += len(names)
+            if progress:
+                progress(0, 0, f"Parsing {path.name}: {count:,} images")
+        if shape is None:
+            raise DataError(f"{path} holds no image: it is empty.")
+        file.seek(0)
+        arrays.write_header(file, count, shape)
+        file.seek(0, io.SEEK_END)
+        file.write("\n".join(labels).encode())  # behind the pixels: one file, so never a half of it
+
+    stored = arrays.cached(path, what, path.stat().st_size, build)
+    images = arrays.open_cached(stored, title=path.name)
+    with stored.open("rb") as file:
+        file.seek(images.end)
+        return images, file.read().decode().split("\n")
+
+
+class _Table:
+    """Parses the lines of one file."""
+
+    def __init__(self, path: Path, options: dict[str, Any]):
+        self.path = path
+        self.limits = options.get("value_range")
+        self.shape = options.get("image_shape")
+        self.asked = options.get("label")
+        self.column = 0
+        self.separator: str | None = None
+        self.scale: Any = None
+
+    def fail(self, line: int, text: str) -> DataError:
+        return DataError(f"{self.path}, line {line}: {text}.")
+
+    def lines(self) -> Iterator[str]:
+        opened: Any = _PACKED.get(self.path.suffix.lower(), open)
+        try:
+            with opened(self.path, "rt", encoding="utf-8-sig", errors="strict") as file:
+                while line := file.readline(_LONGEST):
+                    if "\0" in line:
+                        raise DataError(f"{self.path} is not a table of text.")
+                    if line.strip():
+                        yield line.strip("\r\n")
+        except UnicodeDecodeError:
+            raise DataError(f"{self.path} is not a table of text.") from None
+        except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+            raise DataError(f"{self.path} is damaged or truncated ({error}). Fetch it again.") from None
+
+    def blocks(self) -> Iterator[tuple[list[str], np.ndarray]]:
+        """Yield labels and float values (lines, pixels), a block of lines at a time."""
+        lines = self.lines()
+        first = next(lines, None)
+        if first is None:
+            return
+        if re.match(r"\s*\S+(\s+\d+:\S+)+\s*$", first):
+            yield from self.sparse(first, lines)
+            return
+        self.separator = next((mark for mark in (",", ";", "\t") if mark in first), None)
+        head = self.split(first)
+        if len(head) < 2:
+            raise self.fail(1, "needs a label and pixels, separated by commas, semicolons, tabs or spaces")
+        header = self.find_label(head)
+        number, width = 1 + header, len(head) - 1
+        block = [] if header else [first]
+        while block := block + list(islice(lines, _LINES - len(block))):
+            yield self.parse(block, number, width)
+            number += len(block)
+            block = []
+
+    def split(self, line: str) -> list[str]:
+        return [cell.strip().strip('"') for cell in line.split(self.separator)]
+
+    def find_label(self, head: list[str]) -> bool:
+        """Choose the label column; return whether the first line is a header."""
+        names = [name.lower() for name in head]
+        header = sum(_is_number(cell) for cell in head) < len(head) / 2
+        self.column = next((names.index(name) for name in _LABEL_NAMES if header and name in names), 0)
+        if self.asked is not None:
+            if type(self.asked) is int and -len(head) <= self.asked < len(head):
+                self.column = self.asked % len(head)
+            elif header and self.asked in head:
+                self.column = head.index(self.asked)
+            else:
+                raise self.fail(1, f"has no column {self.asked!r}, which the option `label` names")
+        elif header and all(re.fullmatch(r"(pixel|px|p|x)?_?\d+(x\d+)?", name) for name in names):
+            raise self.fail(1, f"names {len(names)} columns of pixels and no label. A test set without labels?")
+        return header
+
+    def parse(self, block: list[str], number: int, width: int) -> tuple[list[str], np.ndarray]:
+        labels, rows = [], []
+        for k, line in enumerate(block):
+            cells = self.split(line) if self.column or '"' in line else None
+            if cells is None:
+                label, _, row = line.strip().partition(self.separator or " ")
+            else:
+                label = cells.pop(self.column if len(cells) == width + 1 else 0)
+                row = (self.separator or " ").join(cells)
+            if not label.strip():
+                raise self.fail(number + k, "has no label")
+            labels.append(_tidy(label.strip()))
+            rows.append(row)
+        try:
+            values = np.loadtxt(rows, np.float32, delimiter=self.separator, ndmin=2, comments=None)
+            if values.shape != (len(block), width):
+                raise ValueError
+        except ValueError:
+            raise self.complaint(block, number, width) from None
+        return labels, self.measured(values, number)
+
+    def complaint(self, block: list[str], number: int, width: int) -> DataError:
+        """Find the line that does not parse."""
+        for k, line in enumerate(block):
+            cells = self.split(line)
+            if len(cells) != width + 1:
+                return self.fail(number + k, f"has {len(cells)} columns where the first has {width + 1}")
+            cells.pop(self.column)
+            for cell in cells:
+                if not _is_number(cell):
+                    return self.fail(number + k, f"{cell[:20]!r} is not a pixel value")
+        return self.fail(number, "cannot be parsed")
+
+    def sparse(self, first: str, lines: Iterator[str]) -> Iterator[tuple[list[str], np.ndarray]]:
+        """LIBSVM: `label index:value ...`, indices from 1, those left out are 0."""
+        width, number, block = math.prod(self.shape or [0]), 1, [first]
+        while block := block + list(islice(lines, _LINES - len(block))):
+            labels, rows = [], []
+            for k, line in enumerate(block):
+                try:
+                    label, *cells = line.split()
+                    pairs = [cell.split(":") for cell in cells]
+                    rows.append(([int(index) - 1 for index, _ in pairs], [float(value) for _, value in pairs]))
+                except ValueError:
+                    raise self.fail(number + k, "is not `label index:value ...`") from None
+                labels.append(_tidy(label))
+            width = width or 1 + max(max(indices, default=0) for indices, _ in rows)
+            values = np.zeros((len(block), width), np.float32)
+            for k, (indices, given) in enumerate(rows):
+                if indices and not 0 <= min(indices) <= max(indices) < width:
+                    raise self.fail(number + k, f"has an index outside 1 to {width}")
+                values[k, indices] = given
+            yield labels, self.measured(values, number)
+            number += len(block)
+            block = []
+
+    def measured(self, values: np.ndarray, number: int) -> np.ndarray:
+        """Choose the scale by the first block, and hold all later ones to it."""
+        if self.scale is None:
+            fractions = values.max() <= 1 and bool((values % 1).any())
+            scaled = arrays.value_scale(self.limits or ((0, 1) if fractions else (0, 255)))
+
+            def named(values: np.ndarray) -> np.ndarray:
+                try:
+                    return scaled(values)
+                except DataError as error:
+                    raise DataError(f"{self.path}: {error}") from None
+
+            self.scale = named
+        return values
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return np.isfinite(float(cell))
+    except ValueError:
+        return False
+
+
+def _tidy(label: str) -> str:
+    """5.0 and 5.0000 are the label 5."""
+    whole = re.fullmatch(r"([+-]?\d+)\.0*", label)
+    return str(int(whole[1])) if whole else label.removeprefix("+") if label[1:].isdigit() else label
