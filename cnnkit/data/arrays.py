@@ -376,7 +376,7 @@ def _rows(stored: Stored, what: str, progress: Progress | None) -> Iterator[np.n
             data = _exactly(stream, rows * row * stored.dtype.itemsize, stored.path)
             yield np.frombuffer(data, stored.dtype).reshape(rows, row)
             if progress:
-                progress(start + rows, count, f"{what} {stored.title}")
+                progress(f"{what} {stored.title}", start + rows, count)
 
 
 def _exactly(stream: IO[bytes], count: int, path: Path) -> bytes:

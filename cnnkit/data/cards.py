@@ -80,13 +80,6 @@ class Card:
     image_shape: tuple[int, int, int] | None = None
     root: Path | None = None
 
-    def where(self) -> str:
-        """Say where the data is on this machine: a folder, "comes with a library" or "not fetched"."""
-        from cnnkit.data import fetch
-
-        found = fetch.locate(self)
-        return "not fetched" if found is None else str(found[0] or "comes with a library")
-
     def describe(self) -> dict[str, Any]:
         """Return what a report says of the data set, as plain JSON values."""
         return {

@@ -58,7 +58,7 @@ def check(source: Path | str | Splits, *, progress: Progress | None = None) -> l
 
     Args:
         source: name of a card, path of a card, folder or file; or splits that are loaded already.
-        progress: called as progress(done, total, what).
+        progress: called as progress(what, done, total).
 
     Returns:
         findings, errors first; none for a clean data set.
@@ -158,7 +158,7 @@ def _measure(records: dict[str, Records], findings: list[Finding], progress: Pro
                 kept.hashes[indices] = perceptual_hash(grids)
                 done += len(indices)
                 if progress:
-                    progress(done, total, "Looking at images")
+                    progress("Looking at images", done, total)
     if bad:
         findings.append(_finding("error", "bad-file", f"{len(bad)} images do not decode. Repair or delete them.", bad))
     return traits
@@ -324,7 +324,7 @@ def _near_duplicates(
             )
             yield _finding("warning", "near-duplicate", text, files)
         if progress:
-            progress(1, 1, f"Compared {first} and {second}")
+            progress(f"Compared {first} and {second}", 1, 1)
 
 
 def _confirmed(first: Records, one: _Traits, second: Records, two: _Traits) -> Iterator[tuple[int, int]]:

@@ -195,7 +195,7 @@ def _stream(url: str, file: File, path: Path, progress: Progress | None) -> None
                     )
                 target.write(chunk)
                 if progress:
-                    progress(done if total else 0, total or 0, f"Downloading {path.name}: {done / 1e6:,.1f} MB")
+                    progress(f"Downloading {path.name}: {done / 1e6:,.1f} MB", done, total)
     if total is not None and done < total:
         raise ConnectionError(f"it stopped after {done:,} of {total:,} bytes")
     _finish(part, path, file, url)
@@ -247,7 +247,7 @@ def _extract(archive: Path, folder: Path, patterns: tuple[str, ...], progress: P
             with open_member() as source, files.atomic(folder / name) as target:
                 shutil.copyfileobj(_Limited(source, length, archive), target)
             if progress:
-                progress(0, 0, f"Unpacking {archive.name}: {name}")
+                progress(f"Unpacking {name}", count, None)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{archive} is damaged ({error}). Delete it and fetch it again.") from None
     if not count:

@@ -135,7 +135,7 @@ def scan(root: Path, *, verify: bool = False, progress: Progress | None = None) 
         for path, child in _walk(str(root / name), name, found.ignored):
             found.add(path, child)
             if progress and len(found.ends) % 1000 == 0:
-                progress(0, 0, f"Looking at images: {len(found.ends):,}")
+                progress(f"Looking at images: {len(found.ends):,}", len(found.ends), None)
         counts.append(len(found.ends) - before)
     codes = np.repeat(np.arange(len(classes), dtype=np.int32), counts)
     ends = np.frombuffer(found.ends, np.int64)
@@ -241,7 +241,7 @@ def _decode_suspects(images: FolderImages, found: _Found, suspects, progress: Pr
                     found.broken.add(index)
                     found.bad.append((images.path(index), reason))
             if progress and len(suspects) > 1024:
-                progress(start + len(part), len(suspects), "Decoding images")
+                progress("Decoding images", start + len(part), len(suspects))
 
 
 def _kept(images: FolderImages, good: np.ndarray) -> FolderImages:

@@ -29,7 +29,6 @@ def load(
     validation: float | None = None,
     test: float | None = None,
     limit: int | None = None,
-    size: int | None = None,
     shape: Shape | None = None,
     skip_bad: bool = False,
     split_seed: int = 0,
@@ -45,12 +44,11 @@ def load(
             a validation split.
         test: part to hold out where the source has no test split; None for what the card says, else 0.2.
         limit: most training images, stratified; a smaller limit keeps a subset of a larger one.
-        size: side in px of the square to read at, in the data's own colours.
-        shape: (height, width, channels) to read at; without either, the card's, else what suits the data.
+        shape: (height, width, channels) to read at; None for the card's, else what suits the data.
         skip_bad: decode every image once and leave out those that cannot be used, instead of an error.
         split_seed: another seed, another division.
         verify: decode every image once, so that a damaged one is known now and not in the middle of training.
-        progress: called as progress(done, total, what).
+        progress: called as progress(what, done, total).
 
     Returns:
         `Splits`; `card["warnings"]` lists what was left out and what is odd.
@@ -61,15 +59,13 @@ def load(
     card, parts, held_out = read_parts(source, verify=verify or skip_bad, progress=progress)
     notes = _left_out(parts, skip_bad)
     names, codes = settle_labels(card, parts, held_out)
-    own_shape = card.image_shape or parts["train"].images.shape
-    shape = shape or ((size, size, own_shape[2]) if size else own_shape)
+    shape = shape or card.image_shape or parts["train"].images.shape
     records = {
         split: Records(part.images, codes[split], names, groups=part.groups, image_shape=shape)
         for split, part in parts.items()
     }
     _check_classes(card, records["train"])
-    asked = {"test": test, "validation": validation}
-    asked = {split: part for split, part in asked.items() if part is not None}
+    asked = {split: part for split, part in (("test", test), ("validation", validation)) if part is not None}
     divided = divide(records, {**held_out, **asked}, seed=split_seed)
     train = divided.train
     if limit is not None and limit < len(train):
@@ -119,7 +115,7 @@ def read_parts(
 
 
 def divide(records: dict[str, Records], held_out: dict[str, float], *, seed: int = 0) -> Splits:
-    """Divide what a source has: its own splits stay, the parts of `held_out` (or the usual ones) are cut from "train"."""
+    """Divide what a source has: its own splits stay, the parts of `held_out` (else the usual) are cut from "train"."""
     return splits.make(
         records["train"],
         test=records.get("test", held_out.get("test", HELD_OUT)),

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-Progress = Callable[[int, int, str], None]
-"""Called as progress(done, total, what); done and total are 0 where the total is not known."""
+Progress = Callable[[str, int, int | None], None]
+"""Called as progress(what, done, total); total is None where it is not known."""
 
 Shape = tuple[int, int, int]
 """(height, width, channels), in px."""

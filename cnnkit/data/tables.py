@@ -75,7 +75,7 @@ def images_and_labels(
             labels.extend(names)
             count += len(names)
             if progress:
-                progress(0, 0, f"Parsing {path.name}: {count:,} images")
+                progress(f"Parsing {path.name}: {count:,} images", count, None)
         if shape is None:
             raise DataError(f"{path} holds no image: it is empty.")
         file.seek(0)
