@@ -169,4 +169,4 @@ def latest(app: str) -> Path:
         link = link.parent / link.read_text(encoding="utf-8").strip()
     if not link.exists():
         raise ArtifactError(f"There is no run in {root(app)} yet. Train one with `cnnkit {app} train`, or name an artifact.")
-    return link.resolve() if link.is_symlink() else link
+    return link.parent / link.readlink() if link.is_symlink() else link

@@ -413,7 +413,7 @@ def _layer_row(row: dict[str, Any]) -> list[str]:
         sides(row["kernel"]),
         sides(row["stride"]),
         row["padding"] or "",
-        sides(row["output"]),
+        sides(row["output_size"]),
         sides(row["receptive_field"]),
         f"{row['parameters']:,}",
         f"{row['multiply_adds']:,}" if row["multiply_adds"] is not None else "",

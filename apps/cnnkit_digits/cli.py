@@ -16,6 +16,7 @@ def recipe() -> Any:
         from cnnkit.evaluation.classification import Classification
         from cnnkit.recipe import Recipe
         from cnnkit_digits import model
+        from cnnkit_digits.single import describe
 
     return Recipe(
         app="digits",
@@ -25,6 +26,7 @@ def recipe() -> Any:
         builders=model.BUILDERS,
         augmentation=model.augmentation,
         preset=model.preset,
+        describe=describe,
         intended_use="Handwritten digits 0 to 9, one an image, or as numbers on a page through `read`.",
         limits="Printed digits, letters and digits that touch were not in the training data; check them before relying on it.",
     )
@@ -32,7 +34,7 @@ def recipe() -> Any:
 
 def prepare(image: Any, model: Any) -> Any:
     """Make any picture of one digit look like the model's training data."""
-    from cnnkit_digits.reader import single_digit
+    from cnnkit_digits.single import single_digit
 
     return single_digit(image, model)
 
