@@ -22,9 +22,9 @@ from cnnkit.explain.pictures import (
     grad_cam_figure,
     journey_figure,
     layer_table_figure,
-    save,
     sides_text,
 )
+from cnnkit.report.drawing import save
 
 __all__ = [
     "all_feature_maps",
@@ -42,6 +42,7 @@ __all__ = [
     "layer_table",
     "layer_table_figure",
     "overlay",
+    "probabilities",
     "save",
     "sides_text",
     "totals",
@@ -84,7 +85,7 @@ def explain(
         values = feature_maps(model, image, layer)
         maps_figure = feature_maps_figure(values, layer)
         cam_layer = layer if values.ndim == 3 and min(values.shape[:2]) > 1 else None
-    scores = _probabilities(model, image)
+    scores = probabilities(model, image)
     heatmap = grad_cam(model, image, class_index, cam_layer)
     asked = int(scores.argmax()) if class_index is None else class_index
     label = str(asked) if labels is None else labels[asked]
@@ -107,8 +108,8 @@ def explain(
     }
 
 
-def _probabilities(model: keras.Model, image: np.ndarray) -> np.ndarray:
-    """float32 (classes,) in [0, 1]."""
+def probabilities(model: keras.Model, image: np.ndarray) -> np.ndarray:
+    """Return a classifier's answer to one image, (h, w) or (h, w, c) in [0, 255]: float32 (classes,) in [0, 1]."""
     array = np.asarray(image, np.float32).reshape(1, *image.shape[:2], -1)
     logits = keras.ops.cast(model(array, training=False), "float32")
     return keras.ops.convert_to_numpy(keras.ops.softmax(logits))[0]

@@ -1,28 +1,21 @@
 """The pictures of `explain`: each function returns a matplotlib figure, drawn without pyplot or any other global state.
 
 Choices:
-- One look for all: white paper, a title that says what is seen, a line below it that says how to read it.
 - Signed values (weights, edges) run from blue through white to orange, with 0 white; amounts run dark to light.
-- Names come from users' models and labels, so no text is read as mathematics.
 """
 
-import math
-import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib import colors
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from cnnkit import files
+from cnnkit.report.drawing import BLUE, INK, ORANGE, QUIET, RULE, frame, grid, paper, show
 
-INK, QUIET, RULE, ACCENT, BLUE = "#1c2024", "#6b7280", "#d9dce1", "#d9600a", "#2f5fd0"
-SIGNED = colors.LinearSegmentedColormap.from_list("signed", [BLUE, "#ffffff", ACCENT])
+SIGNED = colors.LinearSegmentedColormap.from_list("signed", [BLUE, "#ffffff", ORANGE])
 AMOUNT = "magma"
 
 
@@ -35,13 +28,13 @@ def filters_figure(filters: np.ndarray, name: str = "the first convolution") -> 
     reach = float(np.abs(tiles).max()) or 1.0
     note = f"{count} filters of {kernel[0]}x{kernel[1]} px. "
     note += "Mid grey is weight 0." if coloured else f"Orange adds, blue subtracts, white is 0, the most {reach:.2g}."
-    figure, axes = _grid(count, f"What {name} looks for", note, tile=0.95)
+    figure, axes = grid(count, f"What {name} looks for", note, tile=0.95)
     for ax, tile in zip(axes, tiles):
         if coloured:
             ax.imshow(tile / (2 * reach) + 0.5, interpolation="nearest")
         else:
             ax.imshow(tile, cmap=SIGNED, vmin=-reach, vmax=reach, interpolation="nearest")
-        _frame(ax)
+        frame(ax)
     return figure
 
 
@@ -49,9 +42,9 @@ def feature_maps_figure(maps: np.ndarray, layer: str, *, limit: int = 64) -> Fig
     """Draw what one layer puts out, (height, width, maps), the `limit` strongest maps; a vector becomes bars."""
     if maps.ndim != 3:
         values = maps.ravel()
-        figure = _figure(8.0, 3.2, f"What {layer} puts out", f"{values.size} numbers, not a picture any more.")
+        figure = paper(8.0, 3.2, f"What {layer} puts out", f"{values.size} numbers, not a picture any more.")
         ax = figure.add_axes((0.07, 0.14, 0.9, 0.54))
-        ax.bar(np.arange(values.size), values, width=0.8, color=ACCENT)
+        ax.bar(np.arange(values.size), values, width=0.8, color=ORANGE)
         _quiet(ax)
         return figure
     shown = sorted(np.argsort(-np.abs(maps).mean(axis=(0, 1)), kind="stable")[:limit])
@@ -59,11 +52,11 @@ def feature_maps_figure(maps: np.ndarray, layer: str, *, limit: int = 64) -> Fig
     note = f"{count} maps of {height}x{width}; bright is a strong answer, each map on its own scale."
     if len(shown) < count:
         note = f"The {len(shown)} strongest of {note}"
-    figure, axes = _grid(len(shown), f"What {layer} sees", note, tile=0.95, aspect=height / width)
+    figure, axes = grid(len(shown), f"What {layer} sees", note, tile=0.95, aspect=height / width)
     for ax, index in zip(axes, shown):
         ax.imshow(maps[..., index], cmap=AMOUNT, interpolation="nearest")
         ax.set_title(str(index), fontsize=6.5, color=QUIET, pad=2)
-        _frame(ax)
+        frame(ax)
     return figure
 
 
@@ -75,10 +68,10 @@ def journey_figure(image: np.ndarray, maps: Mapping[str, np.ndarray], *, across:
     tile, left = 0.82, 1.75
     height = len(names) * (tile + 0.08) + 0.95
     note = "Each row is a layer, with its strongest maps first; the sides shrink, the meaning grows."
-    figure = _figure(left + tile * 0.65 + across * (tile + 0.06) + 0.14, height, "The way through the model", note)
+    figure = paper(left + tile * 0.65 + across * (tile + 0.06) + 0.14, height, "The way through the model", note)
     width = figure.get_figwidth()
     start = figure.add_axes((0.2 / width, 1 - (0.85 + tile) / height, tile / width, tile / height))
-    _show(start, image)
+    show(start, image)
     for row, name in enumerate(names):
         layer = maps[name]
         bottom = 1 - (0.85 + tile + row * (tile + 0.08)) / height
@@ -89,7 +82,7 @@ def journey_figure(image: np.ndarray, maps: Mapping[str, np.ndarray], *, across:
             x = left + tile * 0.65 + column * (tile + 0.06)
             ax = figure.add_axes((x / width, bottom, tile / width, tile / height))
             ax.imshow(layer[..., index], cmap=AMOUNT, interpolation="nearest")
-            _frame(ax)
+            frame(ax)
     return figure
 
 
@@ -99,16 +92,16 @@ def grad_cam_figure(image: np.ndarray, heatmap: np.ndarray, label: str, confiden
 
     sure = "" if confidence is None else f", {confidence:.1%} sure"
     note = "Where the image speaks for this answer (Grad-CAM). Dark or grey areas played no part."
-    figure = _figure(8.0, 3.45, f"Why {label}{sure}", note)
+    figure = paper(8.0, 3.45, f"Why {label}{sure}", note)
     for index, name in enumerate(["image", "evidence", "together"]):
         ax = figure.add_axes((0.03 + index * 0.325, 0.03, 0.29, 0.66))
         if name == "image":
-            _show(ax, image)
+            show(ax, image)
         elif name == "evidence":
             ax.imshow(heatmap, cmap=AMOUNT, vmin=0, vmax=1, interpolation="bilinear")
         else:
             ax.imshow(overlay(image, heatmap, side=400), interpolation="nearest")
-        _frame(ax)
+        frame(ax)
         ax.set_title(name, fontsize=8.5, color=QUIET, loc="left", pad=4)
     return figure
 
@@ -119,7 +112,7 @@ def classic_filters_figure(classic: Mapping[str, Any]) -> Figure:
     count = len(classic["filters"])
     width, height = 9.9, 1.0 + 2.05 * count
     note = "Lay the kernel on the marked 3x3 pixels, multiply each pair, add up: one pixel of the result. Slide on."
-    figure = _figure(width, height, "What a 3x3 filter does to an image", note)
+    figure = paper(width, height, "What a 3x3 filter does to an image", note)
     for index, entry in enumerate(classic["filters"]):
         bottom = 1 - (1.08 + 2.05 * (index + 1) - 0.42) / height
         size = 1.5 / height
@@ -132,8 +125,8 @@ def classic_filters_figure(classic: Mapping[str, Any]) -> Figure:
         figure.text(0.3 / width, heading, name, fontsize=9.5, weight="bold", color=INK, va="center")
         figure.text(2.05 / width, heading, entry["meaning"], fontsize=8, color=QUIET, va="center")
         ax = axes(0.3, 1.5)
-        _show(ax, image)
-        ax.add_patch(Rectangle((column - 1.5, row - 1.5), 3, 3, fill=False, edgecolor=ACCENT, linewidth=1.6))
+        show(ax, image)
+        ax.add_patch(Rectangle((column - 1.5, row - 1.5), 3, 3, fill=False, edgecolor=ORANGE, linewidth=1.6))
         ax = axes(2.05, 1.5)
         _numbers(ax, classic["neighbourhood"], colormap="gray", low=0, high=255, form="{:.0f}")
         ax = axes(3.8, 1.5)
@@ -147,8 +140,8 @@ def classic_filters_figure(classic: Mapping[str, Any]) -> Figure:
             ax.imshow(output, cmap=SIGNED, vmin=-reach, vmax=reach, interpolation="nearest")
         else:
             ax.imshow(output, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        ax.add_patch(Rectangle((column - 1.5, row - 1.5), 1, 1, fill=False, edgecolor=ACCENT, linewidth=1.6))
-        _frame(ax)
+        ax.add_patch(Rectangle((column - 1.5, row - 1.5), 1, 1, fill=False, edgecolor=ORANGE, linewidth=1.6))
+        frame(ax)
         for x, sign in [(1.925, ":"), (3.675, "\N{MULTIPLICATION SIGN}"), (5.425, "\N{RIGHTWARDS ARROW}")]:
             figure.text(x / width, bottom + size / 2, sign, fontsize=11, color=QUIET, ha="center", va="center")
         steps = entry["steps"]
@@ -157,7 +150,7 @@ def classic_filters_figure(classic: Mapping[str, Any]) -> Figure:
         text, place = " +\n".join(lines), (7.1 / width, bottom + size * 0.48)
         figure.text(*place, text, fontsize=7, family="monospace", color=INK, va="bottom", linespacing=1.9)
         place = (7.25 / width, bottom + size * 0.36)
-        figure.text(*place, result, fontsize=10, weight="bold", color=ACCENT, va="top")
+        figure.text(*place, result, fontsize=10, weight="bold", color=ORANGE, va="top")
     return figure
 
 
@@ -169,7 +162,7 @@ def layer_table_figure(rows: Sequence[Mapping[str, Any]], title: str = "The laye
     line, top = 0.26, 1.12
     width, height = 13.5, top + line * (len(rows) + 1) + 0.25
     note = "Sees: the receptive field, in px of the image. Multiply-adds: the arithmetic for one image."
-    figure = _figure(width, height, title, note)
+    figure = paper(width, height, title, note)
 
     def cell(column: int, y: float, text: str, **style: Any) -> None:
         x = right.get(column, columns[column] if column < len(columns) else 0)
@@ -213,61 +206,13 @@ def sides_text(sides: Sequence[float | None] | None) -> str:
     return "x".join("n" if side is None else f"{side:g}" for side in sides or ())
 
 
-def save(figure: Figure, path: Path | str) -> None:
-    """Write a figure as PNG, atomically and reproducibly."""
-    FigureCanvasAgg(figure)
-    with warnings.catch_warnings(), files.atomic(path) as file:
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a label in a script the font does not have
-        figure.savefig(file, format="png", dpi=140, metadata={"Software": None})
-
-
-def _figure(width: float, height: float, title: str, note: str) -> Figure:
-    figure = Figure(figsize=(width, height), facecolor="white")
-    style: dict[str, Any] = {"va": "center", "parse_math": False}
-    figure.text(0.2 / width, 1 - 0.32 / height, title, fontsize=12.5, weight="bold", color=INK, **style)
-    figure.text(0.2 / width, 1 - 0.6 / height, note, fontsize=8.5, color=QUIET, **style)
-    return figure
-
-
-def _grid(count: int, title: str, note: str, *, tile: float, aspect: float = 1.0) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` tiles, about twice as wide as high."""
-    columns = min(count, max(8, math.ceil(math.sqrt(2 * count))))
-    rows = math.ceil(count / columns)
-    gap, top, tall = 0.16, 0.95, tile * aspect
-    width = max(6.6, 0.4 + columns * (tile + gap))
-    height = top + rows * (tall + gap) + 0.1
-    figure = _figure(width, height, title, note)
-    axes = []
-    for index in range(count):
-        row, column = divmod(index, columns)
-        left, bottom = 0.2 + column * (tile + gap), height - top - (row + 1) * tall - row * gap
-        axes.append(figure.add_axes((left / width, bottom / height, tile / width, tall / height)))
-    return figure, axes
-
-
-def _show(ax: Axes, image: np.ndarray) -> None:
-    array = np.asarray(image, np.float32).squeeze()
-    if array.ndim == 3:
-        array = array[..., :3]
-    ax.imshow((array / 255).clip(0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    _frame(ax)
-
-
 def _numbers(ax: Axes, values: np.ndarray, *, colormap: Any, low: float, high: float, form: str) -> None:
     """A small matrix as coloured cells with their numbers."""
     ax.imshow(values, cmap=colormap, vmin=low, vmax=high, interpolation="nearest", alpha=0.9)
     for (row, column), value in np.ndenumerate(values):
         dark = colormap == "gray" and value < 140
         ax.text(column, row, form.format(value), ha="center", va="center", fontsize=8.5, color="white" if dark else INK)
-    _frame(ax)
-
-
-def _frame(ax: Axes) -> None:
-    ax.set_xticks([])
-    ax.set_yticks([])
-    for spine in ax.spines.values():
-        spine.set_color(RULE)
-        spine.set_linewidth(0.6)
+    frame(ax)
 
 
 def _quiet(ax: Axes) -> None:

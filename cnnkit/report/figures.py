@@ -1,0 +1,159 @@
+"""The charts of the report, and the contact sheet of samples.
+
+Choices:
+- A chart function takes plain numbers and returns SVG; nothing in it is the user's text, so nothing needs escaping.
+- Charts have no title or legend of their own: the page writes both, where they can be read, searched and translated.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from cnnkit.report import drawing
+from cnnkit.report.drawing import VARIABLES, save
+
+__all__ = ["curve", "reliability", "samples", "save"]
+
+ROWS = Sequence[Mapping[str, float]]
+
+
+def curve(
+    history: ROWS, names: Sequence[str], *, best: int | None = None, phases: Sequence[Mapping[str, Any]] = ()
+) -> str:
+    """Draw one or two columns of a history over its epochs; the first is drawn quieter, as training beside validation.
+
+    Args:
+        history: two rows or more, one an epoch, with `epoch` and the columns; a missing value leaves a gap.
+        names: one or two columns.
+        best: the epoch whose weights were kept; marked.
+        phases: `start` and `end` epoch of each phase of training; every other one is shaded.
+
+    Returns:
+        SVG.
+    """
+    figure, ax = drawing.chart()
+    epochs = [row["epoch"] for row in history]
+    for index, phase in enumerate(phases):
+        if index % 2:
+            ax.axvspan(phase["start"] - 0.5, phase["end"] + 0.5, color=VARIABLES["rule"], alpha=0.35, linewidth=0)
+    colours = ["two", "one"] if len(names) > 1 else ["one"]
+    low, high = math.inf, -math.inf
+    for name, colour in zip(names, colours):
+        values = np.array([row.get(name, math.nan) for row in history], float)
+        if not np.isfinite(values).any():
+            continue
+        low, high = min(low, np.nanmin(values)), max(high, np.nanmax(values))
+        ax.plot(epochs, values, color=VARIABLES[colour], linewidth=1.8, solid_capstyle="round")
+        if best is not None and best in epochs and name.startswith("val_"):
+            ax.axvline(best, color=VARIABLES["quiet"], linewidth=0.8, dashes=(3, 3))
+            ax.plot([best], [values[epochs.index(best)]], "o", color=VARIABLES[colour], markersize=5.5)
+    _scale(ax, names[-1], low, high)
+    ax.set_xlim(epochs[0], epochs[-1])
+    ax.margins(x=0.02)
+    ax.xaxis.set_major_locator(MaxNLocator(min(6, len(epochs)), integer=True))
+    return drawing.inline_svg(figure, names[-1].replace("_", "-"))
+
+
+def _scale(ax: Any, name: str, low: float, high: float) -> None:
+    """A scale on which the end of training can be told from its middle: errors logarithmic, scores up to 100 %."""
+    kind = name.removeprefix("val_")
+    if kind == "learning_rate":
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.set_ylim(bottom=0)
+        ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    elif "loss" in kind or high > 1.001 or low < 0:
+        if low > 0 and high / low > 8:
+            ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 60 else (1,)))
+            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            ax.yaxis.set_minor_formatter(NullFormatter())
+            ax.tick_params(which="minor", length=0)
+    else:
+        floor = max(low, 1 - 12 * max(1 - high, 0.004))  # the first epochs would press the rest against the top
+        span = max(high - floor, 0.01)
+        ax.set_ylim(max(0.0, floor - 0.05 * span), min(1.0, high + 0.12 * span) if high < 1 else 1.002)
+        ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        digits = 0 if span > 0.08 else 1
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.{digits}f} %"))
+
+
+def reliability(points: ROWS) -> str:
+    """Draw how often a model is right, for each confidence it claims, with 95 % intervals, over how often it claims it.
+
+    Args:
+        points: for each bin that is not empty: mean `confidence` and `accuracy` in [0, 1], `count`.
+
+    Returns:
+        SVG.
+    """
+    from cnnkit.metrics import wilson
+
+    width, height = 4.6, 4.6
+    figure, ax = drawing.chart((width, height))
+    ax.set_position((0.5 / width, 1.3 / height, 1 - 0.66 / width, 1 - 1.46 / height))
+    ax.plot([0, 1], [0, 1], color=VARIABLES["quiet"], linewidth=1, dashes=(3, 3))
+    for point in points:
+        low, high = wilson(round(point["accuracy"] * point["count"]), int(point["count"]))
+        ax.plot(
+            [point["confidence"]] * 2,
+            [low, high],
+            color=VARIABLES["one"],
+            alpha=0.45,
+            linewidth=4,
+            solid_capstyle="round",
+        )
+    confidences, accuracies = ([point[key] for point in points] for key in ("confidence", "accuracy"))
+    ax.plot(confidences, accuracies, "o", color=VARIABLES["one"], markersize=6)
+    ax.set_xlim(-0.02, 1.02)
+    ax.set_ylim(-0.02, 1.02)
+    percent = FuncFormatter(lambda value, _: f"{100 * value:.0f} %")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: ""))
+    ax.yaxis.set_major_formatter(percent)
+    below = figure.add_axes((0.5 / width, 0.36 / height, 1 - 0.66 / width, 0.78 / height))
+    drawing.calm(below)
+    below.bar(confidences, [point["count"] for point in points], width=0.045, color=VARIABLES["two"])
+    below.set_yscale("log")
+    below.set_ylim(bottom=0.7)
+    below.set_xlim(-0.02, 1.02)
+    below.xaxis.set_major_formatter(percent)
+    below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    below.yaxis.set_minor_formatter(NullFormatter())
+    below.tick_params(which="minor", length=0)
+    return drawing.inline_svg(figure, "reliability")
+
+
+def samples(images: np.ndarray, names: Sequence[str], rounds: np.ndarray) -> Figure:
+    """Draw samples as they are, and below each what augmentation makes of it.
+
+    Args:
+        images: uint8 (n, h, w, c).
+        names: the label of each.
+        rounds: uint8 (rounds, n, h, w, c); no rounds: no augmentation.
+
+    Returns:
+        matplotlib figure.
+    """
+    count, tall = len(images), images.shape[1] / images.shape[2]
+    tile, gap, left = 1.0, 0.08, 1.15
+    rows = 1 + len(rounds)
+    width = left + count * (tile + gap) + 0.15
+    height = 1.15 + rows * (tile * tall + gap) + (0.15 if len(rounds) else 0)
+    note = "The first row is the data; below it is what training makes of it, anew in every epoch."
+    figure = drawing.paper(width, height, "Samples", note if len(rounds) else "The data as it is; no augmentation.")
+    for row, batch in enumerate([images, *rounds]):
+        bottom = height - 1.05 - (row + 1) * (tile * tall + gap) - (0.12 if row else 0)
+        if row < 2:
+            text = "augmented" if row else "as it is"
+            place = (0.2 / width, (bottom + tile * tall / 2) / height)
+            figure.text(*place, text, fontsize=8.5, color=drawing.QUIET, va="center")
+        for column, image in enumerate(batch):
+            x = left + column * (tile + gap)
+            ax = figure.add_axes((x / width, bottom / height, tile / width, tile * tall / height))
+            drawing.show(ax, image)
+            if row == 0:
+                ax.set_title(str(names[column])[:14], fontsize=8.5, color=drawing.INK, pad=4, parse_math=False)
+    return figure

@@ -1,0 +1,176 @@
+"""The page: one HTML file that needs nothing else, now or in ten years.
+
+Choices:
+- No scripts, no requests: styles and pictures are inside, and a Content-Security-Policy holds the page to that.
+- Everything that comes from users (labels, names, settings) is escaped by the template.
+- Light or dark as the reader's system is; one column on a phone; printable.
+- The same run gives the same bytes: the page's date is the run's.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import markupsafe
+import numpy as np
+
+from cnnkit import files
+from cnnkit.report import blocks, sections
+from cnnkit.report.blocks import Section, percent
+
+SAMPLES_EXPLAINED, ERRORS_EXPLAINED = 6, 6  # a row each
+
+
+def write(path: Path | str, *, run: Mapping[str, Any], **parts: Any) -> None:
+    """Write the report of a run, atomically.
+
+    Args:
+        path: the page.
+        run: the content of `run.json`.
+        parts: as in `render`.
+
+    Errors: `CnnkitError` where the page cannot be written.
+    """
+    files.write_text(path, render(run=run, **parts))
+
+
+def render(
+    *,
+    run: Mapping[str, Any],
+    history: Sequence[Mapping[str, float]] = (),
+    gate: Mapping[str, Any] | None = None,
+    worst: Sequence[Mapping[str, Any]] | None = None,
+    samples: tuple[np.ndarray, Sequence[str], np.ndarray] | None = None,
+    layers: Sequence[Mapping[str, Any]] = (),
+    evidence: Sequence[Mapping[str, Any]] = (),
+    model: Any = None,
+    intended_use: str = "",
+    limits: str = "",
+    extra: Sequence[Section] = (),
+) -> str:
+    """Make the report of a run. A section appears where its data is there.
+
+    Args:
+        run: the content of `run.json`.
+        history: the rows of `history.csv`, as numbers.
+        gate: the content of `gate.json`.
+        worst: the worst errors: `name`, `true`, `predicted`, `confidence`, `image` uint8 (h, w, c).
+        samples: plain images uint8 (n, h, w, c), their labels, and augmented versions (rounds, n, h, w, c).
+        layers: a layer table; made from `model` where that is given.
+        evidence: Grad-CAM examples, as `sections.evidence`; made from `model`, `worst` and `samples` where given.
+        model: the trained `keras.Model`.
+        intended_use, limits: for the model card.
+        extra: an app's own sections, shown after the scores.
+
+    Returns:
+        HTML.
+    """
+    scores = run.get("scores", {}).get("test", {})
+    data = run.get("data", {})
+    labels = [str(label) for label in data.get("labels", scores.get("per_class", ()))]
+    worst = list(scores.get("worst", ()) if worst is None else worst)
+    if model is not None:
+        from cnnkit import explain
+
+        layers = layers or explain.layer_table(model)
+        evidence = evidence or _evidence(model, labels, worst, samples)
+    key = sections.headline(scores)
+    made = [
+        sections.training(run, history),
+        sections.confusion(scores, labels),
+        sections.per_class(scores),
+        sections.calibration(scores),
+        sections.worst(worst, labels),
+        *extra,
+        sections.evidence(evidence),
+        sections.export_gate(gate, key),
+        sections.samples(*samples) if samples else None,
+        sections.layers(layers),
+        sections.card(run, gate, intended_use, limits),
+        sections.settings(run),
+    ]
+    model_name = str(run.get("model", {}).get("name", "model"))
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            app=run.get("app", ""),
+            model=model_name,
+            title=data.get("title") or data.get("name") or "Report",
+            created=run.get("created", ""),
+            summary=_summary(scores, key, model_name),
+            headline=(sections.named(key), percent(scores[key])) if key else None,
+            interval=tuple(percent(value) for value in scores[f"{key}_interval"]) if key else None,
+            intervals=blocks.Intervals(sections.intervals(scores, model_name)) if key else None,
+            tiles=sections.tiles(run, scores, gate),
+            sections=[section for section in made if section is not None],
+        )
+    )
+
+
+def _summary(scores: Mapping[str, Any], key: str | None, model: str) -> str:
+    """The result in two sentences, for who reads no further."""
+    if key is None:
+        return "This run has no scores yet."
+    low, high = (percent(value, 1) for value in scores[f"{key}_interval"])
+    count = f"{scores['count']:,} held-out records" if "count" in scores else "held-out data"
+    name = sections.named(key)
+    text = f"{name} {percent(scores[key], 1)} on {count} that played no part in training"
+    text += f"; with 95 % confidence the true value lies between {low} and {high}."
+    baseline = scores.get("baseline") or {}
+    if key in baseline:
+        ahead = scores[key] - baseline[key]
+        how = "better than" if ahead > 0 else "worse than" if ahead < 0 else "no better than"
+        by = f"{abs(100 * ahead):.1f} points {how}" if ahead else how
+        text += f" That is {by} the baseline."
+        apart = scores[f"{key}_interval"][0] > baseline.get(f"{key}_interval", (0, 1))[1]
+        if ahead > 0 and not apart:
+            text += " Their intervals overlap, so the difference may be chance."
+    return text
+
+
+def _evidence(
+    model: Any, labels: Sequence[str], worst: Sequence[Mapping[str, Any]], samples: Any
+) -> list[dict[str, Any]]:
+    """Explain some samples and the worst errors, where they have the model's size."""
+    from cnnkit import explain
+    from cnnkit.errors import CnnkitError
+
+    shape = tuple(model.input_shape[1:])
+    chosen = [(image, str(name)) for image, name in zip(*samples[:2])][:SAMPLES_EXPLAINED] if samples else []
+    for entry in [entry for entry in worst if entry.get("image") is not None][:ERRORS_EXPLAINED]:
+        true = entry["true"]
+        chosen.append((entry["image"], str(labels[int(true)]) if isinstance(true, (int, np.integer)) else str(true)))
+    examples = []
+    for image, label in chosen:
+        if np.shape(image) != shape:
+            continue
+        try:
+            scores = explain.probabilities(model, image)
+            heatmap = explain.grad_cam(model, image)
+        except CnnkitError:  # no feature maps or another backend: the report is written without this section
+            return []
+        answer = int(scores.argmax())
+        examples.append(
+            {
+                "image": explain.overlay(image, heatmap),
+                "label": label,
+                "predicted": labels[answer] if answer < len(labels) else str(answer),
+                "confidence": float(scores[answer]),
+            }
+        )
+    return examples
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("cnnkit.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["drawn"] = lambda chart: markupsafe.Markup(chart.svg)  # by this package, never from outside
+    environment.filters["percent"] = percent
+    return environment

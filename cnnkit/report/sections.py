@@ -1,0 +1,405 @@
+"""The sections of a report, each made from a part of `run.json`, `history.csv`, `gate.json` or arrays of images.
+
+Choices:
+- A section is made from what is there: scores that carry a confusion matrix get one, whatever the task is called. So
+  later tasks bring their own scores and get their tables, and an app adds sections of its own beside these.
+- Every section says in plain words how to read it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnkit.report import figures
+from cnnkit.report.blocks import (
+    MINUS,
+    THIN,
+    Block,
+    Cell,
+    Chart,
+    Charts,
+    Contact,
+    Facts,
+    Interval,
+    Matrix,
+    Picture,
+    Pictures,
+    Section,
+    Table,
+    Tile,
+    duration,
+    matrix_picture,
+    percent,
+    picture,
+    plain,
+    points,
+    scale_start,
+    size,
+)
+
+NAMES = {
+    "accuracy": "Accuracy",
+    "val_accuracy": "Accuracy",
+    "macro_f1": "Macro F1",
+    "ece": "Calibration error",
+    "f1": "F1",
+    "ap": "AP",
+    "ap50": "AP50",
+    "ap75": "AP75",
+    "dice": "Dice",
+    "hd95": "HD95",
+    "nsd": "NSD",
+    "support": "records",
+    "learning_rate": "Learning rate",
+}
+MATRIX_CLASSES = 24  # more are drawn as a picture
+TABLE_CLASSES = 60  # more are left out, the best first
+TIMES = "\u00d7"
+
+
+def named(key: str) -> str:
+    """A score's name for people."""
+    return NAMES.get(key, key.replace("_", " ").capitalize())
+
+
+def headline(scores: Mapping[str, Any]) -> str | None:
+    """The score that stands first: the first one with an interval."""
+    return next((key for key in scores if f"{key}_interval" in scores), None)
+
+
+def intervals(scores: Mapping[str, Any], model: str) -> list[Interval]:
+    """The headline score beside its baseline."""
+    key = headline(scores)
+    if key is None:
+        return []
+    low, high = scores[f"{key}_interval"]
+    entries = [Interval(model, scores[key], low, high, main=True)]
+    baseline = scores.get("baseline") or {}
+    if key in baseline:
+        low, high = baseline.get(f"{key}_interval", (None, None))
+        entries.append(Interval(baseline["name"], baseline[key], low, high))
+    return entries
+
+
+def tiles(run: Mapping[str, Any], scores: Mapping[str, Any], gate: Mapping[str, Any] | None) -> list[Tile]:
+    """The numbers that matter beside the headline."""
+    found: list[Tile] = []
+    for key, value in scores.items():
+        if isinstance(value, float) and key != headline(scores) and len(found) < 3:
+            share = key != "ece" and 0 <= value <= 1
+            note = {"macro_f1": "mean over classes", "ece": "confidence against truth"}.get(key, "")
+            found.append(Tile(named(key), percent(value) if share else f"{value:.3f}", note))
+    parameters = run.get("model", {}).get("parameters")
+    if parameters is not None:
+        found.append(Tile("Parameters", f"{parameters:,}", run["model"].get("name", "")))
+    passed = {name: entry for name, entry in (gate or {}).get("artifacts", {}).items() if entry["passed"]}
+    if passed:
+        name, entry = min(passed.items(), key=lambda item: item[1]["bytes"])
+        found.append(Tile("On the device", size(entry["bytes"]), f"{name}, {points(entry['difference'])} points"))
+    training = run.get("training", {})
+    if "seconds" in training:
+        epochs = f"{training['epochs']} epochs" if "epochs" in training else ""
+        found.append(Tile("Training", duration(training["seconds"]), epochs))
+    return found
+
+
+def training(run: Mapping[str, Any], history: figures.ROWS) -> Section | None:
+    """Curves of everything in the history; a column and its `val_` twin share a chart."""
+    if not history:
+        return None
+    columns = [name for name in history[0] if name not in ("epoch", "seconds") and not name.startswith("val_")]
+    document = run.get("training", {})
+    best, phases = document.get("best_epoch"), document.get("phases") or ()
+    charts: list[Chart] = []
+    for name in columns if len(history) > 1 else ():
+        pair = [name, f"val_{name}"] if any(f"val_{name}" in row for row in history) else [name]
+        last = {column: history[-1].get(column) for column in pair}
+        ends = ", ".join(f"{column} ends at {value:.4g}" for column, value in last.items() if value is not None)
+        legend = (("two", "training"), ("one", "validation")) if len(pair) > 1 else ()
+        svg = figures.curve(history, pair, best=best, phases=phases)
+        charts.append(Chart(svg, named(name), f"{named(name)} over {len(history)} epochs; {ends}.", legend))
+    text = (
+        "How the model learnt, epoch by epoch. Training is measured on augmented images, so validation may be better."
+    )
+    if best:
+        text += f" The weights kept are those of epoch {best}, marked, where the validation loss was lowest."
+    if document.get("stopped"):
+        text += f" Why it ended: {document['stopped']}."
+    blocks: list[Block] = [Charts(charts)]
+    if len(history) == 1:
+        blocks = [
+            Facts("After one epoch", {n: plain(v) for n, v in history[0].items() if n not in ("epoch", "seconds")})
+        ]
+    if phases:
+        rows = [[str(phase.get("name", "")), f"{phase['start']} to {phase['end']}"] for phase in phases]
+        blocks.append(Table(["phase", "epochs"], rows))
+    return Section("Training", text, blocks, wide=True)
+
+
+def confusion(scores: Mapping[str, Any], labels: Sequence[str]) -> Section | None:
+    """The confusion matrix and the pairs confused most."""
+    counts = scores.get("confusion")
+    if not counts:
+        return None
+    matrix = Matrix(list(labels), counts)
+    blocks: list[Block] = []
+    if len(labels) <= MATRIX_CLASSES:
+        blocks.append(matrix)
+    else:
+        description = f"Confusion matrix of {len(labels)} classes: a row a true class, a column a predicted one."
+        blocks.append(Pictures([Picture(matrix_picture(matrix), description)], side=560))
+    array = np.array(counts)
+    wrong = [(int(array[i, j]), i, j) for i, j in zip(*np.nonzero(array)) if i != j]
+    wrong.sort(key=lambda entry: (-entry[0], entry[1], entry[2]))
+    if wrong:
+        rows = [[labels[i], labels[j], str(count), percent(count / array[i].sum(), 1)] for count, i, j in wrong[:8]]
+        title = "Confused most often" if len(wrong) > 8 else "Every confusion"
+        blocks.append(Table(["true", "read as", "times", "of its class"], rows, numbers=(2, 3), caption=title))
+    total, errors = int(array.sum()), int(array.sum() - np.trace(array))
+    text = (
+        f"Each row is a true class, each column an answer. {total - errors:,} of {total:,} lie on the diagonal, in "
+        f"blue: they are right. The {errors:,} errors are orange, coloured by their share of the row."
+    )
+    return Section("Confusions", text, blocks)
+
+
+def per_class(scores: Mapping[str, Any]) -> Section | None:
+    """A table of every class's scores, whatever they are called."""
+    classes = scores.get("per_class")
+    if not classes:
+        return None
+    keys = list(next(iter(classes.values())))
+    lead = next((key for key in ("f1", "ap", "dice") if key in keys), keys[0])
+    shown = list(classes.items())
+    text = "Precision: how many of these answers are right. Recall: how many of these were found. F1 weighs both."
+    if "precision" not in keys:
+        text = "The scores of every class on its own."
+    if len(shown) > TABLE_CLASSES:
+        shown = sorted(shown, key=lambda item: item[1][lead])[:TABLE_CLASSES]
+        text += f" Of {len(classes)} classes the {TABLE_CLASSES} weakest are shown."
+    lowest = min(values[lead] for values in classes.values())
+    start = scale_start([lowest])
+    if 0 <= lowest <= 1:
+        text += f" The dots are on a scale from {percent(start, 1)} to 100{THIN}%."
+    text += f" The weakest class is marked: {min(classes, key=lambda label: classes[label][lead])}."
+
+    def cell(key: str, value: Any) -> Cell:
+        if isinstance(value, int):
+            return Cell(f"{value:,}")
+        if not 0 <= value <= 1:
+            return Cell(f"{value:.2f}")
+        tone = "bad" if key == lead and value == lowest < 1 else ""
+        return Cell(percent(value), (value - start) / (1 - start) if key == lead else None, tone)
+
+    rows = [[label, *(cell(key, values[key]) for key in keys)] for label, values in shown]
+    names = [NAMES.get(key, key.replace("_", " ")) for key in keys]
+    return Section("Classes", text, [Table(["class", *names], rows, numbers=range(1, len(keys) + 1))])
+
+
+def calibration(scores: Mapping[str, Any]) -> Section | None:
+    """The reliability diagram."""
+    bins = scores.get("reliability")
+    if not bins:
+        return None
+    total = sum(point["count"] for point in bins)
+    gap = sum(point["count"] * (point["confidence"] - point["accuracy"]) for point in bins) / total
+    leaning = "more often right than it claims" if gap < 0 else "more confident than it should be"
+    text = (
+        "Does 90 % sure mean right nine times in ten? On the dashed line it does; below it the model is too sure of "
+        "itself. The pale bars are 95 % intervals: long where few answers fall. The columns count the answers."
+    )
+    if "ece" in scores:
+        text += f" The expected calibration error is {scores['ece']:.3f}; on the whole the model is {leaning}."
+    described = "; ".join(f"{percent(p['confidence'], 0)} sure, {percent(p['accuracy'], 0)} right" for p in bins)
+    described = f"Reliability diagram: {described}."
+    chart = Chart(figures.reliability(bins), "Right, by how sure the model is", described, axes="how sure")
+    return Section("Calibration", text, [chart])
+
+
+def worst(entries: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> Section | None:
+    """The most confident errors, as pictures."""
+    shown = [entry for entry in entries if entry.get("image") is not None]
+    if not shown:
+        return None
+
+    def name(value: Any) -> str:
+        return str(labels[int(value)]) if isinstance(value, (int, np.integer)) else str(value)
+
+    pictures = []
+    for entry in shown:
+        true, predicted = name(entry["true"]), name(entry["predicted"])
+        sure = percent(entry["confidence"], 1)
+        description = f"A {true} read as {predicted}, {sure} sure: {entry.get('name', '')}"
+        note = f"{sure} sure"
+        pictures.append(Picture(picture(entry["image"]), description, f"{true} read as {predicted}", note, "bad"))
+    text = (
+        "The errors of which the model was most sure, worst first: what it said, what it is, how sure it was. Some "
+        "show a gap in the data, some a label that people would dispute."
+    )
+    return Section("Worst errors", text, [Pictures(pictures)])
+
+
+def export_gate(document: Mapping[str, Any] | None, key: str | None) -> Section | None:
+    """What the exported files score beside the trained model."""
+    if not document:
+        return None
+    reference = document["reference"]
+    rows: list[list[Cell | str]] = [["trained model", "", percent(reference["score"]), "", "", ""]]
+    refusals = {}
+    for name, entry in document["artifacts"].items():
+        verdict = Cell("passed", tone="good") if entry["passed"] else Cell("refused", tone="bad")
+        label = f"{entry['worst_class']}: {points(entry['worst_class_difference'])}"
+        rows.append([name, size(entry["bytes"]), percent(entry["score"]), points(entry["difference"]), label, verdict])
+        if entry.get("refused"):
+            refusals[name] = "; ".join(entry["refused"])
+    blocks: list[Block] = [
+        Table(["file", "size", named(key or "score").lower(), "points", "worst class", "gate"], rows, numbers=(1, 2, 3))
+    ]
+    if refusals:
+        blocks.append(Facts("Refused, because", refusals))
+    on = f"{document['images']:,} held-out images" if "images" in document else "held-out data"
+    text = (
+        f"Every exported file answers the same {on} as the trained model. One that loses more than "
+        f"{document['tolerance']:g} points, overall or in a class, is refused; a single image is not held against it."
+    )
+    return Section("Export gate", text, blocks)
+
+
+def samples(images: np.ndarray, names: Sequence[str], rounds: np.ndarray) -> Section | None:
+    """Samples as they are, and what augmentation makes of them; as `figures.samples`."""
+    if not len(images):
+        return None
+
+    def row(batch: np.ndarray, how: str) -> list[Picture]:
+        return [
+            Picture(picture(image, largest=96), f"{how}: {name}", str(name) if how == "Sample" else "")
+            for image, name in zip(batch, names)
+        ]
+
+    rows = [("as it is", row(images, "Sample"))]
+    rows += [("augmented" if index == 0 else "", row(batch, "Augmented")) for index, batch in enumerate(rounds)]
+    text = "Some of the training data."
+    if len(rounds):
+        text += " Below each, what augmentation makes of it: never the same image twice, and the label must still hold."
+    return Section("Samples", text, [Contact(rows)])
+
+
+def layers(rows: Sequence[Mapping[str, Any]]) -> Section | None:
+    """The layer table, as `cnnkit.explain.layer_table` makes it."""
+    if not rows:
+        return None
+
+    def sides(value: Sequence[float | None] | None) -> str:
+        return TIMES.join("n" if side is None else f"{side:g}" for side in value or ())
+
+    def formula(text: str) -> str:
+        return text.replace("*", "\u00b7").replace(" - ", f" {MINUS} ").replace("->", "\u2192")
+
+    body: list[list[Cell | str]] = [
+        [
+            row["name"],
+            Cell(row["kind"], tone="quiet"),
+            sides(row["kernel"]),
+            sides(row["stride"]),
+            row["padding"] or "",
+            sides(row["output_size"]),
+            Cell(formula(row["formula"]), tone="quiet"),
+            sides(row["receptive_field"]) or "unknown",
+            f"{row['parameters']:,}" if row["parameters"] else "",
+            "unknown" if row["multiply_adds"] is None else f"{row['multiply_adds']:,}" if row["multiply_adds"] else "",
+        ]
+        for row in rows
+    ]
+    parameters, work = (sum(row[key] or 0 for row in rows) for key in ("parameters", "multiply_adds"))
+    total = ["total", "", "", "", "", "", "", "", f"{parameters:,}", f"{work:,}"]
+    head = ["layer", "kind", "kernel", "stride", "padding", "output", "worked out", "sees"]
+    head += ["parameters", "multiply-adds"]
+    text = (
+        "What each layer does to the size, with the formula filled in; how much of the image one of its outputs "
+        "sees (its receptive field, px); what it remembers (parameters) and computes for one image (multiply-adds)."
+    )
+    return Section("Layers", text, [Table(head, body, numbers=(8, 9), total=total)], wide=True)
+
+
+def evidence(examples: Sequence[Mapping[str, Any]]) -> Section | None:
+    """Grad-CAM pictures. Each example: `image` (h, w, 3) as `overlay` makes it, `label`, `predicted`, `confidence`."""
+    if not examples:
+        return None
+    groups: dict[bool, list[Picture]] = {True: [], False: []}
+    for example in examples:
+        right = str(example["label"]) == str(example["predicted"])
+        title = str(example["predicted"]) if right else f"{example['label']} read as {example['predicted']}"
+        sure = percent(example["confidence"], 1)
+        description = f"Grad-CAM for the answer {example['predicted']} to a {example['label']}, {sure} sure."
+        source = picture(example["image"], largest=168)
+        groups[right].append(Picture(source, description, title, f"{sure} sure", "" if right else "bad"))
+    text = (
+        "Grad-CAM: where the image speaks for the answer, in orange. A model that looks at a margin or a watermark "
+        "has learnt the wrong thing, however well it scores."
+    )
+    titles = {True: "Right answers", False: "Errors"}
+    shown = [Pictures(found, titles[right], smooth=True, side=116) for right, found in groups.items() if found]
+    return Section("Evidence", text, shown)
+
+
+def card(run: Mapping[str, Any], gate: Mapping[str, Any] | None, intended_use: str, limits: str) -> Section:
+    """The model card."""
+    data, model, scores = run.get("data", {}), run.get("model", {}), run.get("scores", {}).get("test", {})
+    labels, sizes = data.get("labels", []), data.get("sizes", {})
+    shown = ", ".join(map(str, labels[:30])) + (f" ... ({len(labels)})" if len(labels) > 30 else "")
+    about = {
+        "Name": data.get("title") or data.get("name"),
+        "Licence": data.get("licence"),
+        "Source": data.get("source"),
+        "Citation": data.get("citation"),
+        "Classes": shown,
+        "Records": ", ".join(f"{count:,} {name}" for name, count in sizes.items()),
+        "Fingerprint": data.get("fingerprint"),
+    }
+    files = {name: size(entry["bytes"]) for name, entry in (gate or {}).get("artifacts", {}).items() if entry["passed"]}
+    shape = data.get("shape")
+    what = {
+        "Made by": f"cnnkit {run.get('app', '')}".strip(),
+        "Kind": model.get("name"),
+        "Input": f"{TIMES.join(map(str, shape))}, values 0 to 255" if shape else None,
+        "Parameters": f"{model['parameters']:,}" if "parameters" in model else None,
+        "Files": plain(files) if files else None,
+        "Made": run.get("created", "").replace("T", " "),
+    }
+    key = headline(scores)
+    measured = {named(name): f"{value:.4f}" for name, value in scores.items() if isinstance(value, float)}
+    if key is not None:
+        low, high = scores[f"{key}_interval"]
+        measured[named(key)] = f"{scores[key]:.4f} (95 % interval {low:.4f} to {high:.4f})"
+        baseline = scores.get("baseline") or {}
+        if key in baseline:
+            measured["Baseline"] = f"{baseline[key]:.4f}, {baseline['name']}"
+    if "count" in scores:
+        measured["Measured on"] = f"{scores['count']:,} records of the test split, used for nothing else"
+    use = {"Intended use": intended_use, "Limits": limits}
+    if key is not None:
+        half = 100 * (scores[f"{key}_interval"][1] - scores[f"{key}_interval"][0]) / 2
+        use["Precision of the score"] = (
+            f"With {scores.get('count', sizes.get('test', 0)):,} test records, differences below about "
+            f"{half:.1f} points say nothing."
+        )
+    if labels and scores.get("confusion"):
+        use["What it cannot say"] = (
+            f"It always answers with one of its {len(labels)} classes, also for an image of none of them. "
+            "Data unlike its training data was not measured."
+        )
+    blocks = [
+        Facts(title, {name: value for name, value in pairs.items() if value})
+        for title, pairs in [("Model", what), ("Use", use), ("Data", about), ("Scores", measured)]
+    ]
+    text = "What this model is, what it was made from, what it may be used for, and what is known of its limits."
+    return Section("Model card", text, [block for block in blocks if block.pairs])
+
+
+def settings(run: Mapping[str, Any]) -> Section | None:
+    """Everything needed to make the run again."""
+    parts = {"Settings": "settings", "Versions": "versions", "Machine": "machine"}
+    blocks = [Facts(title, {n: plain(v) for n, v in run[key].items()}) for title, key in parts.items() if run.get(key)]
+    text = "What to repeat the run with: the same settings, versions and data give the same weights."
+    return Section("To repeat it", text, blocks) if blocks else None
