@@ -310,7 +310,7 @@ def _data(recipe: Callable[[], Any]) -> click.Group:
     @data.command()
     @click.argument("source", required=False)
     @click.option("--out", type=FILE, default="samples.png", show_default=True, help="The picture to write.")
-    @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+    @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of the samples and their augmentation.")
     @json_option
     def show(source: str | None, out: Path, seed: int) -> None:
         """Draw a contact sheet: samples as they are, and as the model sees them after augmentation."""

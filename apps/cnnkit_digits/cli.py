@@ -70,7 +70,7 @@ def read(pages: tuple[Path, ...], out: Path | None, sample: bool, skip_bad: bool
 @cli.data_option
 @click.option("--model", default="simple_cnn", show_default=True, help="Model to train at each fraction.")
 @click.option("--epochs", type=click.IntRange(1), default=6, show_default=True, help="Passes at the full data; smaller fractions get more.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of the order of the data and of training.")
 @click.option("--out", type=cli.FILE, default="learning-curve.png", show_default=True, help="The picture to write.")
 @cli.json_option
 def learning_curve(image: Path, data: str | None, model: str, epochs: int, seed: int, out: Path) -> None:
