@@ -1,0 +1,63 @@
+"""What is special about training on digits: how a digit may be bent, and settings that suit each model.
+
+Design choices:
+- One augmentation for all models and both sizes of data, and a gentle one. Held out from MNIST's training images,
+  `default` scored 99.60 % after ten epochs with about this, 99.37 % with 1.7 times and 99.00 % with 2.5 times as much.
+- Settings were chosen on the last 10,000 of MNIST's training images, never on a test split.
+"""
+
+from typing import Any
+
+from cnnkit import augment
+from cnnkit.models import MODELS
+
+BUILDERS = MODELS
+SMALL = 10_000  # training images; below, a data set gets more epochs of smaller batches
+
+
+def augmentation(seed: int) -> augment.Augmentation:
+    """Turn, shift, scale, slant and bend a digit a little, in one resampling.
+
+    No flips: a mirrored 2 is not a 2, and a 6 upside down is a 9; so no large turns either.
+
+    Args:
+        seed: of every random number.
+
+    Returns:
+        (images float32 (b, h, w, c) in [0, 255], targets float32 (b, classes), step) -> (images, targets).
+    """
+    return augment.on_images(
+        augment.RandomWarp(
+            rotation=6,  # degrees
+            translation=0.035,  # one pixel of 28
+            zoom=0.06,
+            shear=0.06,
+            elastic=0.55,  # px
+            smoothness=4,  # px
+        ),
+        seed=seed,
+    )
+
+
+# Peak learning rates are for batches of 128 on large data and 32 on small data.
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.03, "epochs": 24},
+    "micro": {"learning_rate": 1e-2, "weight_decay": 0.01, "label_smoothing": 0.0, "epochs": 40},
+    "simple_cnn": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.05, "epochs": 40},
+    "lenet5": {"learning_rate": 2e-3, "weight_decay": 0.05, "label_smoothing": 0.03, "epochs": 30},
+    "resnet": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.03, "epochs": 10},
+    "densenet": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.03, "epochs": 10},
+}
+
+
+def preset(model: str, count: int) -> dict[str, Any]:
+    """Return settings that suit a model and a number of training images.
+
+    Args:
+        model: a name in `BUILDERS`.
+        count: training images. Below 10,000: batches of 32 and twice the epochs; from there on: batches of 128.
+    """
+    settings = {**PRESETS.get(model, PRESETS["default"]), "warmup": 0.1}
+    if count < SMALL:
+        return {**settings, "epochs": 2 * settings["epochs"], "batch_size": 32, "ema": 0.99}
+    return {**settings, "batch_size": 128, "ema": 0.998}
