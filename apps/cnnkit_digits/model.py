@@ -2,7 +2,7 @@
 
 Design choices:
 - One augmentation for all models and both sizes of data, and a gentle one. Held out from MNIST's training images,
-  `default` scored 99.60 % after ten epochs with about this, 99.37 % with 1.7 times and 99.00 % with 2.5 times as much.
+  `default` scored 99.60 % after ten epochs with it, 99.37 % with 1.5 times and 99.00 % with more than twice as much.
 - Settings were chosen on the last 10,000 of MNIST's training images, never on a test split.
 """
 
@@ -28,11 +28,11 @@ def augmentation(seed: int) -> augment.Augmentation:
     """
     return augment.on_images(
         augment.RandomWarp(
-            rotation=6,  # degrees
-            translation=0.035,  # one pixel of 28
-            zoom=0.06,
-            shear=0.06,
-            elastic=0.55,  # px
+            rotation=7,  # degrees
+            translation=0.04,  # one pixel of 28
+            zoom=0.07,
+            shear=0.07,
+            elastic=0.6,  # px
             smoothness=4,  # px
         ),
         seed=seed,
@@ -41,9 +41,9 @@ def augmentation(seed: int) -> augment.Augmentation:
 
 # Peak learning rates are for batches of 128 on large data and 32 on small data.
 PRESETS: dict[str, dict[str, Any]] = {
-    "default": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.03, "epochs": 24},
-    "micro": {"learning_rate": 1e-2, "weight_decay": 0.01, "label_smoothing": 0.0, "epochs": 40},
-    "simple_cnn": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.05, "epochs": 40},
+    "default": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.03, "epochs": 30},
+    "micro": {"learning_rate": 1e-2, "weight_decay": 0.01, "label_smoothing": 0.0, "epochs": 60},
+    "simple_cnn": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.05, "epochs": 60},
     "lenet5": {"learning_rate": 2e-3, "weight_decay": 0.05, "label_smoothing": 0.03, "epochs": 30},
     "resnet": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.03, "epochs": 10},
     "densenet": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.03, "epochs": 10},
