@@ -193,7 +193,7 @@ def _left_out(parts: dict[str, readers.Part], skip_bad: bool) -> list[str]:
         )
     notes = [f"Left out {row}." for row in rows]
     if ignored:
-        notes.append(f"Ignored {len(ignored)} files that are no images by their names: {_some(ignored)}.")
+        notes.append(f"Ignored files that are no images by their names ({len(ignored)}): {_some(ignored)}.")
     return notes
 
 

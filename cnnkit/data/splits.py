@@ -2,8 +2,8 @@
 
 Design choices:
 - Stratified by spreading: each class is shuffled and laid out evenly over the whole, and a split takes the first part.
-  Every class gets its share to the nearest image, a subset of 1 % lies inside that of 10 %, and a class too small for a
-  share stays in training, which scikit-learn's splitters refuse. scikit-learn splits where groups hold several classes.
+  Every class gets its share to the nearest image, a subset of 1 % lies inside that of 10 %, and a class of one image
+  stays in training, where scikit-learn's splitter gives up. scikit-learn splits where groups hold several classes.
 - A group never crosses. Where each group has one class (tracks of traffic signs), whole groups are dealt out class by
   class, at least one to each split where a class has three.
 - The source's own test split is respected; validation is always cut from training.
@@ -64,7 +64,11 @@ def hold_out(records: Records, part: float, *, seed: int = 0) -> np.ndarray:
     if part <= 0 or not len(records):
         return chosen
     if records.groups is None:
-        chosen[spread(records.labels, seed=seed)[: round(part * len(records))]] = True
+        order = spread(records.labels, seed=seed)
+        _, last = np.unique(records.labels[order][::-1], return_index=True)
+        stays = len(order) - 1 - last  # one of each class
+        alone = np.count_nonzero(records.counts() == 1)
+        chosen[np.delete(order, stays)[: round(part * (len(records) - alone))]] = True
         return chosen
     groups, first, members = np.unique(records.groups, return_index=True, return_inverse=True)
     labels = records.labels[first]
@@ -121,7 +125,7 @@ def _mixed_groups(labels: np.ndarray, members: np.ndarray, groups: int, part: fl
     from sklearn.model_selection import StratifiedGroupKFold
 
     share = Fraction(part).limit_denominator(20)
-    folds = min(max(share.denominator, 2), groups)
+    folds = min(max(share.denominator, 2), groups, int(np.bincount(labels).max()))
     if folds < 2:
         return np.zeros(len(labels), bool)
     taken = min(max(1, round(part * folds)), folds - 1)

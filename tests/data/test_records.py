@@ -1,0 +1,181 @@
+"""Records: immutable views that read only what is asked, from any thread, at any size of the data set."""
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from cnnkit import data
+from cnnkit.data.arrays import ArrayImages
+from cnnkit.data.records import Records
+from cnnkit.device import image
+from cnnkit.errors import DataError
+
+
+@pytest.fixture
+def raw(tmp_path, toy_arrays):
+    """500 images of 8 x 10 px, 7 bytes into a file, with labels; and the arrays they came from."""
+    x, y = toy_arrays(n=500)
+    path = tmp_path / "raw.bin"
+    path.write_bytes(b"header." + x.tobytes())
+    return Records(ArrayImages(path, 7, 500, (8, 10, 1)), y, ["a", "b", "c"]), x, y
+
+
+def test_records_are_read_in_the_order_asked(raw):
+    records, x, y = raw
+    for indices in ([3], [0, 1, 2, 3], [499, 0, 0, 250], [], list(range(500))):
+        images, targets = records.read(np.array(indices, int))
+        assert images.shape == (len(indices), 8, 10, 1) and images.dtype == np.uint8
+        assert np.array_equal(images[..., 0], x[indices]) and np.array_equal(targets, y[indices])
+        assert targets.dtype == np.int32
+
+
+def test_a_view_of_a_view_reads_the_same_records(raw):
+    records, x, y = raw
+    odd = records.take(np.arange(1, 500, 2)).take(np.arange(0, 250, 5)).with_shape((8, 10, 1))
+    assert len(odd) == 50
+    images, targets = odd.read(np.arange(50))
+    assert np.array_equal(images[..., 0], x[1::10]) and np.array_equal(targets, y[1::10])
+    assert odd.name(1) == "raw.bin[11]" and np.array_equal(odd.native(1), x[11])
+    assert np.array_equal(odd.labels, y[1::10])
+
+
+def test_records_cannot_be_changed(raw):
+    records, _, _ = raw
+    with pytest.raises(ValueError, match="read-only"):
+        records.labels[0] = 1
+    labels = records.take(np.arange(10)).labels
+    assert not labels.flags.writeable
+
+
+@pytest.mark.parametrize("shape", [(16, 20, 1), (4, 5, 1), (8, 10, 3), (12, 6, 4)])
+def test_another_shape_is_fitted_as_on_the_device(raw, shape):
+    records, x, _ = raw
+    images, _ = records.with_shape(shape).read(np.array([7, 3]))
+    assert images.shape == (2, *shape)
+    assert np.array_equal(images[0], image.fit_image(x[7], shape))
+
+
+def test_many_threads_read_at_once(raw):
+    records, x, _ = raw
+    orders = [np.random.default_rng(k).permutation(500) for k in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        for order, (images, _) in zip(orders, pool.map(records.read, orders)):
+            assert np.array_equal(images[..., 0], x[order])
+
+
+@pytest.mark.parametrize("wrong", [[500], [-1], [0, 10_000]])
+def test_records_that_do_not_exist_are_refused(raw, wrong):
+    for ask in (raw[0].read, raw[0].take):
+        with pytest.raises(IndexError, match="from 0 to 499"):
+            ask(np.array(wrong))
+
+
+def test_wrong_arguments_are_refused(raw):
+    records, _, y = raw
+    with pytest.raises(ValueError, match=r"`indices` needs int"):
+        records.read(np.array([0.5]))
+    with pytest.raises(ValueError, match=r"1, 3 or 4 channels\. Received: image_shape=\(8, 8, 2\)"):
+        records.with_shape((8, 8, 2))
+    with pytest.raises(ValueError, match="`labels` needs the shape"):
+        Records(records._images, y[:4], ["a", "b", "c"])
+    with pytest.raises(ValueError, match="values below 2"):
+        Records(records._images, y, ["a", "b"])
+
+
+def test_a_file_that_shrinks_while_in_use_is_an_error(raw, tmp_path):
+    os.truncate(tmp_path / "raw.bin", 1000)
+    with pytest.raises(DataError, match="truncated while in use"):
+        raw[0].read(np.arange(500))
+
+
+def test_an_image_that_vanishes_while_in_use_is_named(class_folders):
+    root = class_folders({"a": 4, "b": 4})
+    records = data.load(root, test=0, validation=0).train
+    (root / "b" / "001.png").unlink()
+    with pytest.raises(DataError, match=r"b.001\.png cannot be used: there is no such file"):
+        records.read(np.arange(8))
+
+
+def test_the_fingerprint_is_of_content_not_of_place(class_folders, tmp_path):
+    first = data.load(class_folders({"a": 4, "b": 4}, tmp_path / "one")).train
+    second = data.load(class_folders({"a": 4, "b": 4}, tmp_path / "two")).train
+    other = data.load(class_folders({"a": 4, "b": 4}, tmp_path / "three", seed=1)).train
+    assert first.fingerprint() == second.fingerprint() != other.fingerprint()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda records: records.take(np.arange(499)),
+        lambda records: records.take(np.arange(500)[::-1]),
+        lambda records: records.with_shape((8, 10, 3)),
+        lambda records: Records(records._images, 2 - records.labels, records.label_names),
+        lambda records: Records(records._images, records.labels, ["a", "b", "d"]),
+    ],
+    ids=["fewer", "other order", "other shape", "other labels", "other names"],
+)
+def test_the_fingerprint_changes_with(raw, change):
+    assert change(raw[0]).fingerprint() != raw[0].fingerprint()
+    assert raw[0].take(np.arange(500)).fingerprint() == raw[0].fingerprint()
+
+
+def test_a_batch_is_read_in_well_under_half_a_millisecond(tmp_path):
+    path = tmp_path / "raw.bin"
+    path.write_bytes(bytes(20_000 * 784))
+    records = Records(ArrayImages(path, 0, 20_000, (28, 28, 1)), np.zeros(20_000), ["a"])
+    times = []
+    for order in np.random.default_rng(0).integers(0, 20_000, (50, 128)):
+        start = time.perf_counter()
+        records.read(order)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.0004, f"128 records of 28x28 took {min(times) * 1e3:.2f} ms"
+
+
+READ_ALL = """
+import pathlib, re, resource, sys
+import numpy as np
+from cnnkit import data
+records = data.load(sys.argv[1], test=0, validation=0).train
+order = np.random.default_rng(0).permutation(len(records))
+for start in range(0, len(order), 128):
+    records.read(order[start : start + 128])
+status = pathlib.Path("/proc/self/status")  # what `resource` says includes the parent's memory on Linux
+memory = int(re.search(r"VmHWM:\\s*(\\d+)", status.read_text())[1]) if status.exists() else 0
+print(len(records), memory or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def peak(source):
+    """Read every record in a process of its own; return how many, and its peak memory in KB."""
+    done = subprocess.run([sys.executable, "-c", READ_ALL, str(source)], capture_output=True, text=True, check=True)
+    count, memory = map(int, done.stdout.split())
+    return count, memory
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_ten_times_the_images_take_no_more_memory(tmp_path, save):
+    memory = {}
+    for count in (4_000, 40_000):
+        x = np.random.default_rng(0).integers(0, 256, (count, 28, 28), np.uint8)
+        x[:, 4:] = 0  # compresses well
+        save(tmp_path / f"{count}.npz", x=x, y=np.arange(count) % 10)
+        found, memory[count] = peak(tmp_path / f"{count}.npz")
+        assert found == count
+    assert memory[40_000] < 1.1 * memory[4_000], memory
+
+
+def test_ten_times_the_files_take_no_more_memory(tmp_path, class_folders):
+    memory = {}
+    for count in (300, 3_000):
+        root = class_folders({"a": 1, "b": 1}, tmp_path / str(count), height=16, width=16)
+        for name in ("a", "b"):
+            for k in range(1, count // 2):
+                os.link(root / name / "000.png", root / name / f"{k:05}.png")
+        found, memory[count] = peak(root)
+        assert found == count
+    assert memory[3_000] < 1.1 * memory[300], memory
