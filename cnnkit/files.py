@@ -32,6 +32,7 @@ def system_errors(path: Path | str) -> Iterator[None]:
             errno.EPERM: f"No permission to write {path}. Choose another folder with --out or change its permissions.",
             errno.EROFS: f"{path} is on a read-only file system. Choose another folder with --out.",
             errno.ENOTDIR: f"{path} cannot be written: a part of its path is a file, not a folder. Choose another path.",
+            errno.EEXIST: f"{path} cannot be written: a part of its path is a file, not a folder. Choose another path.",
             errno.ENAMETOOLONG: f"The name {str(path)[:80]}... is too long for this file system. Choose a shorter one.",
             errno.EISDIR: f"{path} is a folder; a file was to be written there. Choose another path.",
         }

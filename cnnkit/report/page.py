@@ -7,6 +7,7 @@ Choices:
 - The same run gives the same bytes: the page's date is the run's.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,25 +92,23 @@ def render(
         sections.settings(run),
     ]
     model_name = str(run.get("model", {}).get("name", "model"))
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            app=run.get("app", ""),
-            model=model_name,
-            title=data.get("title") or data.get("name") or "Report",
-            created=run.get("created", ""),
-            summary=_summary(scores, key, model_name),
-            headline=(sections.named(key), percent(scores[key])) if key else None,
-            interval=tuple(percent(value) for value in scores[f"{key}_interval"]) if key else None,
-            intervals=blocks.Intervals(sections.intervals(scores, model_name)) if key else None,
-            tiles=sections.tiles(run, scores, gate),
-            sections=[section for section in made if section is not None],
-        )
-    )
+    facts = {
+        "app": run.get("app", ""),
+        "model": model_name,
+        "title": data.get("title") or data.get("name") or "Report",
+        "created": run.get("created", ""),
+        "summary": _summary(scores, key),
+        "headline": (sections.named(key), percent(scores[key])) if key else None,
+        "interval": [percent(value) for value in scores[f"{key}_interval"]] if key else None,
+        "intervals": blocks.Intervals(sections.intervals(scores, model_name)) if key else None,
+        "tiles": sections.tiles(run, scores, gate),
+        "sections": [section for section in made if section is not None],
+    }
+    text = _environment().get_template("page.html").render(facts)
+    return re.sub(r"\n\s*\n", "\n", text).strip() + "\n"  # the template's own blank lines
 
 
-def _summary(scores: Mapping[str, Any], key: str | None, model: str) -> str:
+def _summary(scores: Mapping[str, Any], key: str | None) -> str:
     """The result in two sentences, for who reads no further."""
     if key is None:
         return "This run has no scores yet."

@@ -1,0 +1,410 @@
+"""The report: self-contained, escaped, reproducible, and right about the numbers it shows."""
+
+import base64
+import html.parser
+import json
+import os
+import re
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from cnnkit import metrics
+from cnnkit.errors import CnnkitError
+from cnnkit.report import blocks, drawing, figures, page, sections
+from cnnkit.report.blocks import Matrix, Section, Table
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;"
+
+
+def run_document(labels=("zero", "one", "two"), *, count=300, wrong=9, seed=0):
+    """A `run.json` with real scores of made-up answers."""
+    rng = np.random.default_rng(seed)
+    targets = np.arange(count) % len(labels)
+    answers = targets.copy()
+    answers[:wrong] = (answers[:wrong] + 1) % len(labels)
+    confidences = rng.uniform(0.5, 1, count)
+    right = answers == targets
+    matrix = metrics.confusion(targets, answers, len(labels))
+    values = metrics.per_class(matrix)
+    scores = {
+        "accuracy": float(right.mean()),
+        "accuracy_interval": list(metrics.wilson(int(right.sum()), count)),
+        "macro_f1": float(values["f1"].mean()),
+        "ece": metrics.expected_calibration_error(confidences, right),
+        "count": count,
+        "per_class": {label: {k: v[i].item() for k, v in values.items()} for i, label in enumerate(labels)},
+        "confusion": matrix.tolist(),
+        "reliability": metrics.reliability(confidences, right),
+        "baseline": {"name": "logistic regression", "accuracy": 0.9, "accuracy_interval": [0.86, 0.93]},
+    }
+    return {
+        "app": "digits",
+        "created": "2026-01-02T03:04:05+00:00",
+        "settings": {"epochs": 3, "learning_rate": 0.002, "limit": None, "options": {"width": 8}, "skip_bad": False},
+        "versions": {"cnnkit": "0.1.0", "keras": "3.15.1"},
+        "machine": {"system": "Linux", "processor": "a processor", "cores": 2},
+        "data": {
+            "name": "digits",
+            "title": "Handwritten digits",
+            "licence": "CC BY 4.0",
+            "source": "https://example.org/digits",
+            "citation": "Someone 1998",
+            "fingerprint": "ab" * 32,
+            "sizes": {"train": 1200, "validation": 297, "test": count},
+            "labels": list(labels),
+            "shape": [8, 8, 1],
+        },
+        "model": {"name": "small_cnn", "parameters": 12_345},
+        "training": {"epochs": 3, "seconds": 95.2, "best_epoch": 2, "stopped": "all epochs done"},
+        "scores": {"test": scores},
+    }
+
+
+def everything(labels=("zero", "one", "two")):
+    """All that `render` takes but a model."""
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (4, 8, 8, 1), np.uint8)
+    history = [
+        {"epoch": n, "loss": 2.0 / n, "accuracy": 0.8 + n / 20, "val_loss": 1.8 / n, "val_accuracy": 0.82 + n / 20}
+        | {"learning_rate": 0.002 / n, "seconds": 30.0 * n}
+        for n in (1, 2, 3)
+    ]
+    entry = {"bytes": 54_321, "score": 0.968, "difference": -0.2, "worst_class": labels[0]}
+    refused = {"worst_class_difference": -1.4, "passed": False, "refused": [f"1.40 points lost in class {labels[0]}"]}
+    passed = {"worst_class_difference": -0.1, "passed": True, "refused": []}
+    return {
+        "run": run_document(labels),
+        "history": history,
+        "gate": {
+            "tolerance": 0.5,
+            "images": 300,
+            "reference": {"score": 0.97},
+            "artifacts": {"float32": {**entry, **passed}, "int8": {**entry, **refused, "bytes": 20_001}},
+        },
+        "worst": [
+            {"name": "a.png", "true": labels[0], "predicted": labels[1], "confidence": 0.991, "image": images[0]},
+            {"name": "b.png", "true": 2, "predicted": 1, "confidence": 0.8, "image": images[1]},
+        ],
+        "samples": (images, [labels[i % len(labels)] for i in range(4)], np.stack([images, 255 - images])),
+        "intended_use": "Reading single digits.",
+        "limits": "Only digits.",
+    }
+
+
+class Page(html.parser.HTMLParser):
+    """Reads a page: its tags in order, its visible text; complains about tags that do not close."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open, self.text = [], [], []
+        self.feed(text)
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.text.append(data)
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture(scope="module")
+def full():
+    return page.render(**everything())
+
+
+class TestPage:
+    def test_it_is_well_formed_and_has_every_section(self, full):
+        read = Page(full)
+        headings = [attributes["id"] for tag, attributes in read.tags if tag == "section"]
+        expected = ["training", "confusions", "classes", "calibration", "worst-errors", "export-gate", "samples"]
+        assert headings == [*expected, "model-card", "to-repeat-it"]
+        links = [attributes["href"] for tag, attributes in read.tags if tag == "a"]
+        assert links == [f"#{name}" for name in headings]
+
+    def test_it_shows_the_headline_with_its_interval_beside_the_baseline(self, full):
+        words = Page(full).words.replace("\u202f", " ")
+        low, high = metrics.wilson(291, 300)
+        assert f"97.00 % 95 % interval {100 * low:.2f} % to {100 * high:.2f} %" in words
+        assert "logistic regression 90.00 % 86.0 % to 93.0 %" in words
+        assert "7.0 points better than the baseline" in words
+
+    def test_it_asks_for_nothing_from_outside(self, full):
+        read = Page(full)
+        policy = next(a["content"] for tag, a in read.tags if a.get("http-equiv") == "Content-Security-Policy")
+        assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+        for tag, attributes in read.tags:
+            assert tag not in {"script", "link", "iframe", "object", "embed"}
+            for name in ("src", "href", "xlink:href", "srcset", "action", "data"):
+                assert attributes.get(name, "#").startswith(("#", "data:image/")), (tag, attributes)
+        assert "@import" not in full
+        assert not re.search(r"url\((?!#)", full)
+        assert "<?xml" not in full
+        assert "<!DOCTYPE svg" not in full
+
+    def test_every_picture_and_chart_is_described(self, full):
+        read = Page(full)
+        images = [attributes for tag, attributes in read.tags if tag == "img"]
+        assert len(images) == 2 + 4 * 3
+        assert all(attributes["alt"] for attributes in images)
+        charts = [a for _, a in read.tags if a.get("role") == "img"]
+        assert len(charts) == full.count("<svg") == 4
+        assert all(attributes["aria-label"] for attributes in charts)
+        assert ("html", {"lang": "en"}) in read.tags
+
+    def test_identifiers_are_unique_and_every_reference_has_one(self, full):
+        names = re.findall(r' id="([^"]+)"', full)
+        assert len(names) == len(set(names))
+        assert set(re.findall(r'(?:url\(#|href="#)([^")]+)', full)) <= set(names)
+
+    def test_labels_names_and_settings_are_escaped(self):
+        parts = everything(labels=(EVIL, "one", "two"))
+        run = parts["run"]
+        run["data"] |= dict.fromkeys(("title", "licence", "source", "citation", "name"), EVIL)
+        run["model"]["name"] = run["app"] = run["training"]["stopped"] = EVIL
+        run["settings"][EVIL] = EVIL
+        run["scores"]["test"]["baseline"]["name"] = EVIL
+        parts["worst"][0]["name"] = EVIL
+        parts["intended_use"] = parts["limits"] = EVIL
+        layers = [{"name": EVIL, "kind": EVIL, "padding": EVIL, "formula": EVIL, "parameters": 1, "multiply_adds": 1}]
+        layers[0] |= dict.fromkeys(["kernel", "stride", "output_size", "receptive_field"])
+        evidence = [{"image": np.zeros((8, 8, 3)), "label": EVIL, "predicted": EVIL, "confidence": 1.0}]
+        extra = [Section(EVIL, EVIL, [Table([EVIL], [[EVIL]], caption=EVIL), blocks.Paragraph(EVIL)])]
+        text = page.render(**parts, layers=layers, evidence=evidence, extra=extra)
+        assert "<script" not in text
+        read = Page(text)
+        assert not [tag for tag, attributes in read.tags if "onerror" in attributes or tag == "script"]
+        assert sum(EVIL in piece for piece in read.text) > 20  # shown, as text
+
+    def test_the_same_run_gives_the_same_bytes_in_another_process(self, full, tmp_path):
+        script = "import sys; sys.path.insert(0, sys.argv[1]); import test_report as t; "
+        script += "open(sys.argv[2], 'w', encoding='utf-8', newline='').write(t.page.render(**t.everything()))"
+        other = tmp_path / "other.html"
+        environment = {**os.environ, "PYTHONHASHSEED": "7"}
+        folder = os.path.dirname(__file__)  # noqa: PTH120
+        subprocess.run([sys.executable, "-c", script, folder, str(other)], check=True, env=environment, cwd=os.getcwd())  # noqa: PTH109
+        assert other.read_text(encoding="utf-8") == full
+
+    def test_it_stays_below_a_megabyte_with_many_photos(self):
+        rng = np.random.default_rng(0)
+        parts = everything()
+        photo = cv2.GaussianBlur(rng.integers(0, 256, (480, 640, 3), np.uint8), (0, 0), 2)
+        photo = cv2.normalize(photo, None, 0, 255, cv2.NORM_MINMAX)
+        entry = {"true": 0, "predicted": 1, "confidence": 0.9, "name": "photo"}
+        parts["worst"] = [{**entry, "image": photo} for _ in range(24)]
+        parts["samples"] = (np.stack([photo] * 8), ["one"] * 8, np.stack([[photo] * 8] * 5))
+        assert len(page.render(**parts).encode()) < 1_000_000
+
+    def test_a_run_without_scores_still_has_a_page(self):
+        words = Page(page.render(run={"app": "scans"})).words
+        assert "no scores yet" in words
+
+    def test_it_is_written_atomically_and_errors_are_one_line(self, tmp_path):
+        target = tmp_path / "deep" / "report.html"
+        page.write(target, run=run_document())
+        assert target.read_text(encoding="utf-8").startswith("<!doctype html>")
+        assert [path.name for path in target.parent.iterdir()] == ["report.html"]
+        with pytest.raises(CnnkitError) as error:
+            page.write(target / "below-a-file.html", run=run_document())
+        assert "\n" not in str(error.value)
+
+    def test_it_knows_light_dark_print_and_phones(self, full):
+        for rule in ("prefers-color-scheme: dark", "@media print", "max-width: 520px", "prefers-reduced-motion"):
+            assert rule in full
+        assert 'name="viewport"' in full
+
+    def test_colours_of_charts_are_the_pages(self, full):
+        assert "var(--one)" in full
+        for colour in drawing.VARIABLES.values():
+            assert colour not in full
+        assert "DejaVu" not in full
+
+    def test_making_a_page_does_not_load_keras(self):
+        script = "import sys; from cnnkit.report import page, figures, drawing; page.render(run={}); "
+        script += (
+            "print([name for name in ('keras', 'tensorflow', 'matplotlib.pyplot', 'sklearn') if name in sys.modules])"
+        )
+        done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+        assert done.stdout.strip() == "[]"
+
+    def test_the_plain_data_may_come_from_json(self, full):
+        parts = everything()
+        for name in ("run", "history", "gate"):
+            parts[name] = json.loads(json.dumps(parts[name]))
+        assert page.render(**parts) == full
+
+
+class TestWithAModel:
+    @pytest.fixture(scope="class")
+    def with_model(self):
+        import keras
+        from keras import layers
+
+        keras.utils.set_random_seed(0)
+        image = keras.Input((8, 8, 1), name="image")
+        x = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")(image)
+        x = layers.GlobalAveragePooling2D(name="mean")(x)
+        return page.render(**everything(), model=keras.Model(image, layers.Dense(3, name="logits")(x)))
+
+    def test_it_shows_the_layers_with_their_formulas_and_totals(self, with_model):
+        words = Page(with_model).words
+        assert "floor((8 + 2\u00b71 \u2212 3)/1) + 1 = 8" in words
+        assert f"total {4 * 9 + 4 + 4 * 3 + 3} {64 * 9 * 4 + 12:,}" in words
+
+    def test_it_shows_evidence_for_samples_and_errors(self, with_model):
+        read = Page(with_model)
+        described = [a["alt"] for tag, a in read.tags if tag == "img" and a["alt"].startswith("Grad-CAM")]
+        assert len(described) == 4 + 2
+
+
+class TestSections:
+    def test_scores_of_any_task_get_a_table(self):
+        scores = {"dice": 0.9, "dice_interval": [0.85, 0.94], "per_class": {"anterior": {"dice": 0.91, "hd95": 1.3}}}
+        words = Page(page.render(run={"app": "scans", "scores": {"test": scores}})).words.replace("\u202f", " ")
+        assert "Dice 90.00 % 95 % interval 85.00 % to 94.00 %" in words
+        assert "anterior 91.00 % 1.30" in words
+
+    def test_an_app_adds_sections_of_its_own(self):
+        extra = [Section("Boxes", "What it finds.", [Table(["size", "AP"], [["small", "0.31"]], numbers=[1])])]
+        words = Page(page.render(run=run_document(), extra=extra)).words
+        assert "Boxes What it finds. size AP small 0.31" in words
+
+    def test_confusions_are_counted_and_ranked(self):
+        counts = [[90, 7, 3], [0, 100, 0], [1, 0, 99]]
+        matrix, table = sections.confusion({"confusion": counts}, ["a", "b", "c"]).blocks
+        assert isinstance(matrix, Matrix)
+        assert [row[:3] for row in table.rows] == [["a", "b", "7"], ["a", "c", "3"], ["c", "a", "1"]]
+
+    def test_many_classes_are_a_picture_not_a_thousand_cells(self):
+        labels = [f"class {n}" for n in range(60)]
+        section = sections.confusion({"confusion": np.eye(60, dtype=int).tolist()}, labels)
+        assert section.blocks[0].kind == "pictures"
+        assert "60 classes" in section.blocks[0].pictures[0].description
+
+    def test_the_weakest_classes_stay_when_a_table_is_cut(self):
+        classes = {f"class {n}": {"f1": 1 - n / 200, "support": 5} for n in range(90)}
+        section = sections.per_class({"per_class": classes})
+        shown = [row[0] for row in section.blocks[0].rows]
+        assert len(shown) == sections.TABLE_CLASSES
+        assert shown[0] == "class 89"
+        assert "class 0" not in shown
+
+    def test_a_small_lead_is_called_what_it_is(self):
+        run = run_document()
+        run["scores"]["test"]["baseline"] |= {"accuracy": 0.965, "accuracy_interval": [0.94, 0.98]}
+        assert "may be chance" in Page(page.render(run=run)).words
+        run["scores"]["test"]["baseline"] |= {"accuracy": 0.99, "accuracy_interval": [0.97, 1.0]}
+        assert "2.0 points worse than the baseline" in Page(page.render(run=run)).words
+
+    def test_a_refused_file_is_never_the_headline_size(self):
+        parts = everything()
+        tiles = sections.tiles(parts["run"], parts["run"]["scores"]["test"], parts["gate"])
+        device = next(tile for tile in tiles if tile.name == "On the device")
+        assert device.value == f"54.3{blocks.THIN}kB"  # not the 20 kB of the refused int8
+        words = Page(page.render(**parts)).words
+        assert "1.40 points lost in class zero" in words
+
+    def test_a_perfect_model_has_no_errors_to_show(self):
+        run = run_document(wrong=0)
+        read = Page(page.render(run=run, worst=[]))
+        assert "worst-errors" not in [a.get("id") for _, a in read.tags]
+        assert "100.00" in read.words
+
+    def test_one_epoch_is_a_table_not_a_chart_of_one_point(self):
+        text = page.render(run={"app": "digits"}, history=[{"epoch": 1, "loss": 1.25, "accuracy": 0.5}])
+        assert "<svg" not in text
+        assert "1.25" in Page(text).words
+
+    def test_phases_of_training_are_shown(self):
+        parts = everything()
+        parts["run"]["training"]["phases"] = [
+            {"name": "head only", "start": 1, "end": 1},
+            {"name": "all layers", "start": 2, "end": 3},
+        ]
+        assert "head only 1 to 1 all layers 2 to 3" in Page(page.render(**parts)).words
+
+
+class TestCharts:
+    def test_gaps_infinities_and_zeros_are_drawn_around(self):
+        rows = [{"epoch": n, "loss": value} for n, value in enumerate([2.0, float("nan"), 0.0, 1.0], 1)]
+        assert "<path" in figures.curve(rows, ["loss"])
+        assert figures.curve([{"epoch": 1}, {"epoch": 2}], ["loss"]).startswith("<svg")
+
+    def test_a_curve_shows_both_series_and_the_best_epoch(self):
+        rows = [{"epoch": n, "accuracy": 0.9 + n / 100, "val_accuracy": 0.91 + n / 100} for n in range(1, 6)]
+        plain = figures.curve(rows, ["accuracy", "val_accuracy"])
+        assert "var(--one)" in plain
+        assert "var(--two)" in plain
+        assert len(figures.curve(rows, ["accuracy", "val_accuracy"], best=3)) > len(plain)
+
+    def test_reliability_is_drawn_for_a_single_bin(self):
+        assert "<path" in figures.reliability([{"confidence": 0.9, "accuracy": 1.0, "count": 1}])
+
+    @pytest.mark.parametrize("channels", [1, 3, 4])
+    def test_samples_are_drawn_with_and_without_augmentation(self, channels, tmp_path):
+        images = np.random.default_rng(0).integers(0, 256, (3, 8, 12, channels), np.uint8)
+        for rounds in (np.stack([images, images]), np.zeros((0, *images.shape), np.uint8)):
+            figure = figures.samples(images, ["a", "$b$", "c"], rounds)
+            assert len(figure.axes) == 3 * (1 + len(rounds))
+            drawing.save(figure, tmp_path / "samples.png")
+            assert (tmp_path / "samples.png").stat().st_size > 2000
+
+
+class TestBlocks:
+    def test_scales_begin_below_everything_on_them(self):
+        for lowest in (0.0, 0.3, 0.85, 0.9, 0.93, 0.985, 0.991, 0.9999, 1.0):
+            start = blocks.scale_start([lowest, 1.0])
+            assert 0 <= start <= lowest
+            assert start < 1
+
+    def test_pictures_keep_their_pixels(self):
+        image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+        for array in (image, image[..., :1], image[..., 0]):
+            kind, content = blocks.picture(array).split(",")
+            assert kind == "data:image/png;base64"
+            decoded = cv2.imdecode(np.frombuffer(base64.b64decode(content), np.uint8), cv2.IMREAD_UNCHANGED)
+            if decoded.ndim == 3:
+                decoded = decoded[..., ::-1]
+            np.testing.assert_array_equal(decoded, array.squeeze())
+
+    def test_numbers_are_written_for_people(self):
+        thin = blocks.THIN
+        assert blocks.percent(0.98765) == f"98.77{thin}%"
+        assert blocks.percent(float("nan")) == "unknown"
+        assert [blocks.points(value) for value in (0.124, -0.3, -0.001)] == ["+0.12", f"{blocks.MINUS}0.30", "0.00"]
+        assert [blocks.size(count) for count in (999, 81_920, 2_500_000)] == [
+            f"999{thin}B",
+            f"81.9{thin}kB",
+            f"2.50{thin}MB",
+        ]
+        assert [blocks.duration(s) for s in (2.34, 59.7, 95, 7_260)] == [
+            f"2.3{thin}s",
+            f"1{thin}min 0{thin}s",
+            f"1{thin}min 35{thin}s",
+            f"2{thin}h 1{thin}min",
+        ]
+        assert blocks.plain({"width": 8, "on": True, "none": None}) == "width 8, on yes, none not set"
+
+    def test_a_rare_confusion_is_still_seen(self):
+        matrix = Matrix(["a", "b"], [[999, 1], [0, 0]])
+        assert matrix.shares[0] == [0.999, 0.001]
+        assert matrix.shares[1] == [0, 0]
+        assert matrix.tint(0.001) > 0.1
+        assert matrix.tint(0) == 0
