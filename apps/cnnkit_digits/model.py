@@ -55,7 +55,7 @@ def preset(model: str, count: int) -> dict[str, Any]:
 
     Args:
         model: a name in `BUILDERS`.
-        count: training images. Below 10,000 the batches are of 32, so that an epoch still has steps enough; else of 128.
+        count: training images. Below 10,000 the batches are of 32, so that an epoch has steps enough; else of 128.
     """
     settings = {**PRESETS.get(model, PRESETS["default"]), "warmup": 0.1}
     large, small = settings["epochs"]
