@@ -203,7 +203,7 @@ def app(
     @group.command()
     @artifact
     @data_option
-    @click.option("--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True)
+    @click.option("--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True, help="Which part of the data.")
     @skip_bad
     @json_option
     def evaluate(artifact: Path | None, data: str | None, split: str, skip_bad: bool | None) -> None:

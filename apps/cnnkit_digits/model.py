@@ -42,8 +42,8 @@ def augmentation(seed: int) -> augment.Augmentation:
 # Peak learning rates are for batches of 128 on large data and 32 on small data. Epochs: (large data, small data).
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.03, "epochs": (30, 30)},
-    "micro": {"learning_rate": 1e-2, "weight_decay": 0.01, "label_smoothing": 0.0, "epochs": (40, 100)},
-    "simple_cnn": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.1, "epochs": (40, 60)},
+    "micro": {"learning_rate": 1e-2, "weight_decay": 0.01, "label_smoothing": 0.0, "epochs": (60, 100)},
+    "simple_cnn": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.1, "epochs": (60, 60)},
     "lenet5": {"learning_rate": 2e-3, "weight_decay": 0.05, "label_smoothing": 0.05, "epochs": (40, 60)},
     "resnet": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.03, "epochs": (10, 30)},
     "densenet": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.03, "epochs": (10, 30)},
@@ -62,17 +62,3 @@ def preset(model: str, count: int) -> dict[str, Any]:
     if count < SMALL:
         return {**settings, "epochs": small, "batch_size": 32, "ema": 0.99}
     return {**settings, "epochs": large, "batch_size": 128, "ema": 0.998}
-
-
-# 99 % of MNIST's test split after seconds of training, for `benchmarks/`: half the width, no augmentation, one cycle.
-FAST: dict[str, Any] = {
-    "model": "default",
-    "options": {"width": 12},
-    "epochs": 2,
-    "batch_size": 128,
-    "learning_rate": 1e-2,
-    "warmup": 0.2,
-    "weight_decay": 0.05,
-    "ema": 0.98,
-    "augment": False,
-}
