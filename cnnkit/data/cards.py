@@ -171,8 +171,6 @@ class _Parser:
             if root is None:
                 raise self.fail("it needs `reader` and what it reads, or the `path` of a folder or file")
             forms.append(Form(""))
-        if root is not None and not forms[0].splits:
-            root, forms = self.detected(root, forms[0])
         shape = table.get("image_shape")
         if shape is not None and not (
             isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and n > 0 for n in shape)
@@ -181,6 +179,8 @@ class _Parser:
         labels = self.strings(table, "labels")
         if len(set(labels)) != len(labels):
             raise self.fail("`labels` has a label twice")
+        if root is not None and not forms[0].splits:
+            root, forms = self.detected(root, forms[0])
         name = _slug(self.path.stem)
         texts["title"] = texts["title"] or name
         texts["task"] = texts["task"] or "classification"

@@ -7,7 +7,7 @@ Design choices:
   one of them is wrong. The same picture in two splits is an error: the score would count what was learnt by heart.
 - Near-duplicates across splits (scaled, recompressed, brightened copies, frames of one track) are proposed by a
   perceptual hash (the signs of the 63 lowest DCT coefficients of 32x32 greys) and then held against each other pixel by
-  pixel at 32x32. A hash alone calls any two ones of MNIST duplicates.
+  pixel at 32x32. A hash alone calls any two ones of MNIST duplicates. Copies scaled to less than 32 px may escape.
 - Errors should stop a training, warnings should be looked at, notes are for the record.
 """
 
@@ -334,14 +334,15 @@ def _confirmed(first: Records, one: _Traits, second: Records, two: _Traits) -> I
     a, b = usable[0][a], usable[1][b]
     different = one.pixels[a] != two.pixels[b]  # equal ones are reported as leaks
     a, b = a[different], b[different]
-    best: dict[int, tuple[float, int]] = {}
-    for start in range(0, len(a), _PAIRS):
-        left, right = a[start : start + _PAIRS], b[start : start + _PAIRS]
-        alike = _correlations(first, left, second, right)
-        for k in np.flatnonzero(alike >= CORRELATION).tolist():
-            best[int(right[k])] = max(best.get(int(right[k]), (0.0, 0)), (float(alike[k]), int(left[k])))
-    for index in sorted(best):
-        yield best[index][1], index
+    if not len(a):
+        return
+    parts = [slice(start, start + _PAIRS) for start in range(0, len(a), _PAIRS)]
+    alike = np.concatenate([_correlations(first, a[part], second, b[part]) for part in parts])
+    order = np.lexsort((-alike, b))
+    a, b, alike = a[order], b[order], alike[order]
+    for best in np.flatnonzero(np.diff(b, prepend=-1)).tolist():
+        if alike[best] >= CORRELATION:
+            yield int(a[best]), int(b[best])
 
 
 def _correlations(first: Records, left: np.ndarray, second: Records, right: np.ndarray) -> np.ndarray:

@@ -232,6 +232,8 @@ def _verify(path: Path, file: File) -> None:
 def _extract(archive: Path, folder: Path, patterns: tuple[str, ...], progress: Progress | None) -> None:
     """Unpack the members that match `patterns` below `folder`, each whole or not at all."""
     count = size = 0
+    with files.system_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     try:
         for name, length, open_member in _members(archive):
             if not inside(name):
