@@ -332,6 +332,14 @@ class TestGradCam:
         assert explain.last_maps(simple_cnn()) == "conv2"
         assert explain.last_maps(lenet5()) == "c3"
 
+    def test_maps_too_coarse_to_say_where_are_passed_over(self):
+        image = keras.Input((24, 24, 1))
+        x = layers.Conv2D(4, 3, strides=3, name="fine")(image)  # 8x8
+        x = layers.Conv2D(4, 3, strides=3, name="coarse")(x)  # 2x2
+        assert explain.last_maps(keras.Model(image, layers.Flatten()(x))) == "fine"
+        small = keras.Input((4, 4, 1))
+        assert explain.last_maps(keras.Model(small, layers.Conv2D(2, 2, name="only")(small))) == "only"
+
     def test_a_class_or_layer_that_does_not_exist_is_one_clear_line(self):
         model, image = corner_model(), np.zeros((32, 24, 3))
         with pytest.raises(CnnkitError, match=r"no class 2\. Its classes are 0 to 1"):

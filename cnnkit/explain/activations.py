@@ -19,6 +19,7 @@ from cnnkit.explain import graph
 
 FILTERS = (kl.Conv2D, kl.DepthwiseConv2D, kl.SeparableConv2D)
 NOT_EVIDENCE = (kl.MaxPooling2D, kl.AveragePooling2D, kl.Dropout, kl.SpatialDropout2D)  # coarser or as the layer before
+COARSEST = 5  # positions a side
 
 
 def first_filters(model: keras.Model) -> np.ndarray:
@@ -97,7 +98,7 @@ def grad_cam(
         model: functional or Sequential classifier, (b, h, w, c) in [0, 255] -> logits (b, classes).
         image: (h, w) or (h, w, c) at the model's size, in [0, 255].
         class_index: the class asked about; without it, the one the model answers.
-        layer: name of a layer with feature maps; without it, the last one before pooling.
+        layer: name of a layer with feature maps; without it, `last_maps`.
         average: True weighs each map by its mean gradient, as published. False weighs every position by its own
             gradient (HiResCAM): the same thing before global average pooling, and more faithful before `Flatten`,
             where a map can speak for a class in one place and against it in another. Without it: as published,
@@ -155,15 +156,19 @@ def grad_cam(
 def last_maps(model: keras.Model) -> str:
     """Name the last layer whose output still has a place in the image, pooling left out.
 
+    Maps below 5x5 say too little of where; they are taken only where there are no larger ones.
+
     Errors: `CnnkitError` for a model without such a layer.
     """
-    name = None
-    for path, (layer, shape) in _shapes(model).items():
-        if len(shape) == 4 and not isinstance(layer, NOT_EVIDENCE) and set(shape[1:3]) != {1}:
-            name = path
-    if name is None:
+    found = [
+        (path, min(side or COARSEST for side in shape[1:3]))
+        for path, (layer, shape) in _shapes(model).items()
+        if len(shape) == 4 and not isinstance(layer, NOT_EVIDENCE) and set(shape[1:3]) != {1}
+    ]
+    if not found:
         raise CnnkitError(f"Model {model.name} has no layer with feature maps, so there is nothing to explain.")
-    return name
+    fine = [path for path, side in found if side >= COARSEST]
+    return fine[-1] if fine else found[-1][0]
 
 
 def overlay(image: np.ndarray, heatmap: np.ndarray, *, side: int = 168) -> np.ndarray:

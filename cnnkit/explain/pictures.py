@@ -65,7 +65,7 @@ def journey_figure(image: np.ndarray, maps: Mapping[str, np.ndarray], *, across:
     names = list(maps)
     if len(names) > rows:  # keep the first and the last, thin out between them
         names = [names[round(index)] for index in np.linspace(0, len(names) - 1, rows)]
-    tile, left = 0.82, 1.75
+    tile, left = 0.82, 2.1
     height = len(names) * (tile + 0.08) + 0.95
     note = "Each row is a layer, with its strongest maps first; the sides shrink, the meaning grows."
     figure = paper(left + tile * 0.65 + across * (tile + 0.06) + 0.14, height, "The way through the model", note)
@@ -75,7 +75,7 @@ def journey_figure(image: np.ndarray, maps: Mapping[str, np.ndarray], *, across:
     for row, name in enumerate(names):
         layer = maps[name]
         bottom = 1 - (0.85 + tile + row * (tile + 0.08)) / height
-        text = f"{name[-24:]}\n{layer.shape[0]}x{layer.shape[1]}x{layer.shape[2]}"
+        text = f"{name[-32:]}\n{layer.shape[0]}x{layer.shape[1]}x{layer.shape[2]}"
         place = ((left + tile * 0.55) / width, bottom + 0.5 * tile / height)
         figure.text(*place, text, ha="right", va="center", fontsize=7, color=INK, linespacing=1.5, parse_math=False)
         for column, index in enumerate(np.argsort(-np.abs(layer).mean(axis=(0, 1)), kind="stable")[:across]):
@@ -91,7 +91,7 @@ def grad_cam_figure(image: np.ndarray, heatmap: np.ndarray, label: str, confiden
     from cnnkit.explain.activations import overlay
 
     sure = "" if confidence is None else f", {confidence:.1%} sure"
-    note = "Where the image speaks for this answer (Grad-CAM). Dark or grey areas played no part."
+    note = "Where the image speaks for this answer (Grad-CAM, position by position). Dark areas played no part."
     figure = paper(8.0, 3.45, f"Why {label}{sure}", note)
     for index, name in enumerate(["image", "evidence", "together"]):
         ax = figure.add_axes((0.03 + index * 0.325, 0.03, 0.29, 0.66))
@@ -157,15 +157,15 @@ def classic_filters_figure(classic: Mapping[str, Any]) -> Figure:
 def layer_table_figure(rows: Sequence[Mapping[str, Any]], title: str = "The layers") -> Figure:
     """Draw a layer table with its totals."""
     head = ["layer", "kind", "kernel", "stride", "padding", "output", "output size, worked out", "sees", "parameters"]
-    columns = [0.0, 1.75, 3.5, 4.2, 4.85, 5.6, 6.75, 10.2, 11.35]
-    right = {8: 11.9, 9: 13.1}
+    columns = [0.0, 2.15, 3.9, 4.6, 5.25, 6.0, 7.15, 10.6]
+    right = {8: 12.3, 9: 13.5}
     line, top = 0.26, 1.12
-    width, height = 13.5, top + line * (len(rows) + 1) + 0.25
+    width, height = 13.9, top + line * (len(rows) + 1) + 0.25
     note = "Sees: the receptive field, in px of the image. Multiply-adds: the arithmetic for one image."
     figure = paper(width, height, title, note)
 
     def cell(column: int, y: float, text: str, **style: Any) -> None:
-        x = right.get(column, columns[column] if column < len(columns) else 0)
+        x = right[column] if column in right else columns[column]
         anchor = "right" if column in right else "left"
         style = {"fontsize": 7.5, "color": INK, **style}
         figure.text((x + 0.2) / width, 1 - y / height, text, ha=anchor, va="center", parse_math=False, **style)
@@ -180,7 +180,7 @@ def layer_table_figure(rows: Sequence[Mapping[str, Any]], title: str = "The laye
             figure.add_artist(box)
         macs = "unknown" if row["multiply_adds"] is None else f"{row['multiply_adds']:,}"
         texts = [
-            row["name"][-22:],
+            row["name"][-30:],
             row["kind"][:22],
             sides_text(row["kernel"]),
             sides_text(row["stride"]),

@@ -147,7 +147,7 @@ def _evidence(
             continue
         try:
             scores = explain.probabilities(model, image)
-            heatmap = explain.grad_cam(model, image)
+            heatmap = explain.grad_cam(model, image, average=False)  # as `explain` does
         except CnnkitError:  # no feature maps or another backend: the report is written without this section
             return []
         answer = int(scores.argmax())

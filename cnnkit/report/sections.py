@@ -109,6 +109,7 @@ def training(run: Mapping[str, Any], history: figures.ROWS) -> Section | None:
     if not history:
         return None
     columns = [name for name in history[0] if name not in ("epoch", "seconds") and not name.startswith("val_")]
+    columns.sort(key=lambda name: "loss" not in name)
     document = run.get("training", {})
     best, phases = document.get("best_epoch"), document.get("phases") or ()
     charts: list[Chart] = []
