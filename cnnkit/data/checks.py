@@ -12,6 +12,7 @@ Design choices:
 """
 
 import hashlib
+import itertools
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -174,9 +175,12 @@ def _blocks(pool: ThreadPoolExecutor, records: Records) -> Iterator[tuple[np.nda
         digest.update(pixels.tobytes())
         return np.void(digest.digest()), pixels.shape[:2], _grid(pixels)
 
+    def some(indices: np.ndarray) -> list:
+        return [traits(index) for index in indices.tolist()]
+
     for start in range(0, len(records), _BLOCK):
         indices = np.arange(start, min(len(records), start + _BLOCK))
-        yield indices, list(pool.map(traits, indices.tolist(), chunksize=32))
+        yield indices, list(itertools.chain(*pool.map(some, np.array_split(indices, 16))))
 
 
 def _grid(pixels: np.ndarray) -> np.ndarray:

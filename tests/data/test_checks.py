@@ -22,10 +22,10 @@ def only(findings, kind):
 
 @pytest.fixture
 def split_folders(class_folders, tmp_path):
-    """Write train/, val/ and test/ with 20, 5 and 10 images of two classes, all different."""
-    class_folders({"cat": 5, "dog": 5}, tmp_path / "set" / "val", seed=2, height=80, width=96)
-    class_folders({"cat": 20, "dog": 20}, tmp_path / "set" / "train", seed=0, height=80, width=96)
-    return class_folders({"cat": 10, "dog": 10}, tmp_path / "set" / "test", seed=1, height=80, width=96).parent
+    """Write train/, val/ and test/ with 12, 2 and 4 images of two classes, all different."""
+    class_folders({"cat": 2, "dog": 2}, tmp_path / "set" / "val", seed=2, height=160, width=192)
+    class_folders({"cat": 12, "dog": 12}, tmp_path / "set" / "train", seed=0, height=160, width=192)
+    return class_folders({"cat": 4, "dog": 4}, tmp_path / "set" / "test", seed=1, height=160, width=192).parent
 
 
 def test_clean_data_has_no_findings(split_folders):
@@ -59,9 +59,9 @@ def test_damage_behind_the_header_is_found(split_folders):
 
 def test_odd_sizes_are_named(split_folders, save, picture):
     small = save(split_folders / "train" / "cat" / "small.png", picture(90, 12, 16))
-    large = save(split_folders / "test" / "dog" / "large.png", picture(91, 600, 640))
+    large = save(split_folders / "test" / "dog" / "large.png", picture(91, 1000, 1100))
     found = [finding for finding in data.check(split_folders) if finding.kind == "odd-size"]
-    assert [finding.files for finding in found] == [(f"{small} (16 x 12)",), (f"{large} (640 x 600)",)]
+    assert [finding.files for finding in found] == [(f"{small} (16 x 12)",), (f"{large} (1100 x 1000)",)]
 
 
 def test_an_empty_class_and_a_starved_class_are_named(class_folders):
@@ -143,7 +143,7 @@ def test_near_copies_across_splits_are_found(split_folders, how):
 
 def test_pictures_of_one_colour_are_no_near_copies(split_folders, save):
     for k, split in enumerate(("train", "test")):
-        save(split_folders / split / "cat" / "flat.png", np.full((80, 96, 3), 100 + k, np.uint8))
+        save(split_folders / split / "cat" / "flat.png", np.full((160, 192, 3), 100 + k, np.uint8))
     assert data.check(split_folders) == []
 
 
