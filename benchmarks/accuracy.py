@@ -22,7 +22,9 @@ import results
 
 def cnnkit(*words: str) -> dict:
     """Run a `cnnkit digits` command with --json and return its document."""
-    done = subprocess.run([sys.executable, "-m", "cnnkit_digits.cli", *words, "--json"], stdout=subprocess.PIPE, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "cnnkit_digits.cli", *words, "--json"], stdout=subprocess.PIPE, check=False
+    )
     document = json.loads(done.stdout)
     if done.returncode:
         print(f"cnnkit digits {' '.join(words)} ended with {done.returncode}: {document.get('error')}")
@@ -54,7 +56,8 @@ def main() -> None:
             "ece": scores["ece"],
             "baseline": scores["baseline"]["accuracy"],
             "exported": {
-                name: {"accuracy": verdict["score"], "bytes": verdict["bytes"]} for name, verdict in gate.get("artifacts", {}).items()
+                name: {"accuracy": verdict["score"], "bytes": verdict["bytes"]}
+                for name, verdict in gate.get("artifacts", {}).items()
             },
             "gate": gate.get("error", "passed"),
         }
@@ -76,8 +79,12 @@ def write(arguments: argparse.Namespace, rows: list[dict]) -> None:
         "mean_accuracy": statistics.mean(accuracies),
         "standard_deviation": statistics.stdev(accuracies) if len(rows) > 1 else None,
         "mean_int8_accuracy": statistics.mean(int8) if int8 else None,
-        "int8_minus_float_points": 100 * (statistics.mean(int8) - statistics.mean(accuracies)) if len(int8) == len(rows) else None,
-        "int8_bytes": max((row["exported"]["int8"]["bytes"] for row in rows if "int8" in row["exported"]), default=None),
+        "int8_minus_float_points": 100 * (statistics.mean(int8) - statistics.mean(accuracies))
+        if len(int8) == len(rows)
+        else None,
+        "int8_bytes": max(
+            (row["exported"]["int8"]["bytes"] for row in rows if "int8" in row["exported"]), default=None
+        ),
         "mean_minutes": statistics.mean(row["minutes"] for row in rows),
         "rows": rows,
     }

@@ -29,15 +29,18 @@ def make(path: Path, count: int) -> None:
 
 def train(path: Path) -> None:
     """Train a few steps and print the peak memory of this process in MB."""
-    from cnnkit import config, training
     from cnnkit_digits.cli import recipe as digits
+
+    from cnnkit import config, training
 
     recipe = digits()
     splits = recipe.load(str(path))
     settings = config.Settings(data=str(path), model="simple_cnn", batch_size=128, epochs=1)
     model, batches, _ = training.steps(recipe, settings, splits.train)
     model.fit(batches(0, STEPS), epochs=1, steps_per_epoch=STEPS, verbose=0, shuffle=False)
-    print(json.dumps({"images": len(splits.train), "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    print(
+        json.dumps({"images": len(splits.train), "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
+    )
 
 
 def main() -> None:
@@ -57,7 +60,10 @@ def main() -> None:
             path = Path(folder) / f"{count}.npz"
             make(path, count)
             done = subprocess.run(
-                [sys.executable, __file__, "--train", str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+                [sys.executable, __file__, "--train", str(path)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                check=True,
             )
             rows.append(json.loads(done.stdout))
             print(f"{rows[-1]['images']:,} images: peak {rows[-1]['peak_mb']:.0f} MB")

@@ -17,8 +17,8 @@ import results
 from accuracy import cnnkit
 
 RECIPE = (
-    "--data mnist --model default --width 12 --epochs 2 --batch-size 64 --learning-rate 0.01 --weight-decay 0.05 --label-smoothing 0 "
-    "--ema 0.98 --no-augment"
+    "--data mnist --model default --width 12 --epochs 2 --batch-size 64 --learning-rate 0.01 --weight-decay 0.05 "
+    "--label-smoothing 0 --ema 0.98 --no-augment"
 )
 
 

@@ -59,7 +59,9 @@ def main() -> None:
         model = arguments.model or untrained(folder)
         measured = {
             "cnnkit digits --help": seconds([binary, "digits", "--help"], arguments.runs),
-            "cnnkit digits predict x.tflite image.png": seconds([binary, "digits", "predict", str(model), str(image)], arguments.runs),
+            "cnnkit digits predict x.tflite image.png": seconds(
+                [binary, "digits", "predict", str(model), str(image)], arguments.runs
+            ),
             "python -c pass": seconds([sys.executable, "-c", "pass"], arguments.runs),
         }
     for command, times in measured.items():

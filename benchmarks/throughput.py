@@ -15,9 +15,9 @@ import time
 import keras
 import numpy as np
 import results
+from cnnkit_digits.cli import recipe as digits
 
 from cnnkit import config, training
-from cnnkit_digits.cli import recipe as digits
 
 
 def main() -> None:
@@ -38,18 +38,24 @@ def main() -> None:
 
     sides = {}
     for name in ("plain", "streamed", "augmented"):
-        own = settings if name == "augmented" else config.Settings(**{**settings.to_dict(), "augment": False, "mixup": 0.0, "cutmix": 0.0})
+        own = (
+            settings
+            if name == "augmented"
+            else config.Settings(**{**settings.to_dict(), "augment": False, "mixup": 0.0, "cutmix": 0.0})
+        )
         sides[name] = training.steps(recipe, own, splits.train)
 
     def once(name: str, round_: int) -> float:
-        model, batches, order = sides[name]
+        model, batches, _ = sides[name]
         if name == "plain":
             chosen = slice(0, count * settings.batch_size)
             began = time.perf_counter()
             model.fit(images[chosen], targets[chosen], batch_size=settings.batch_size, epochs=1, verbose=0)
             return time.perf_counter() - began
         began = time.perf_counter()
-        model.fit(batches(round_ * count, (round_ + 1) * count), epochs=1, steps_per_epoch=count, verbose=0, shuffle=False)
+        model.fit(
+            batches(round_ * count, (round_ + 1) * count), epochs=1, steps_per_epoch=count, verbose=0, shuffle=False
+        )
         return time.perf_counter() - began
 
     for name in sides:
@@ -59,7 +65,8 @@ def main() -> None:
         for name in sides:
             seconds[name].append(once(name, round_))
     ratios = {
-        name: [plain / ours for plain, ours in zip(seconds["plain"], seconds[name], strict=True)] for name in ("streamed", "augmented")
+        name: [plain / ours for plain, ours in zip(seconds["plain"], seconds[name], strict=True)]
+        for name in ("streamed", "augmented")
     }
     for name, values in ratios.items():
         print(f"{name}: {statistics.median(values):.3f} of plain Keras ({min(values):.3f} to {max(values):.3f})")

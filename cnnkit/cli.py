@@ -49,7 +49,9 @@ class Group(click.Group):
         except MemoryError:
             return _fail(ctx, "Not enough memory. Use a smaller --batch-size or --image-size, or --limit the data.", 1)
         except KeyboardInterrupt:
-            return _fail(ctx, "Stopped. What was finished is kept; `train --resume` goes on with an unfinished run.", 130)
+            return _fail(
+                ctx, "Stopped. What was finished is kept; `train --resume` goes on with an unfinished run.", 130
+            )
 
 
 def _fail(ctx: click.Context, message: str, code: int) -> None:
@@ -113,14 +115,20 @@ def _json(command: Callable[..., Any]) -> Callable[..., Any]:
 json_option = _json
 artifact = click.argument("artifact", type=FILE, required=False)
 data_option = click.option("--data", metavar="CARD|FOLDER|FILE", help="Data: a card's name, a folder, or a file.")
-skip_bad = click.option("--skip-bad", is_flag=True, default=None, help="Go on without files that cannot be read; name them.")
+skip_bad = click.option(
+    "--skip-bad", is_flag=True, default=None, help="Go on without files that cannot be read; name them."
+)
 threads = click.option("--threads", type=click.IntRange(1, 64), help="Threads of the interpreter.  [default: up to 4]")
 
 _POSITIVE = click.IntRange(min=1)
 _SETTINGS = [
     data_option,
     click.option("--model", help="Model to build; `train --help` ends with the list."),
-    click.option("--image-size", type=click.IntRange(4, 4096), help="Side of the model's square input, px.  [default: the data's]"),
+    click.option(
+        "--image-size",
+        type=click.IntRange(4, 4096),
+        help="Side of the model's square input, px.  [default: the data's]",
+    ),
     click.option("--epochs", type=_POSITIVE, help="Passes over the training data."),
     click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Time budget; it decides the epochs."),
     click.option("--batch-size", type=_POSITIVE, help="Records a step."),
@@ -128,14 +136,20 @@ _SETTINGS = [
     click.option("--weight-decay", type=float, help="Of AdamW."),
     click.option("--label-smoothing", type=float, help="Share of the probability spread over all classes."),
     click.option("--ema", type=float, help="Momentum of the moving average of the weights; 0: none."),
-    click.option("--patience", type=click.IntRange(min=0), help="Stop after so many epochs without a better validation loss."),
+    click.option(
+        "--patience", type=click.IntRange(min=0), help="Stop after so many epochs without a better validation loss."
+    ),
     click.option("--class-weights/--no-class-weights", default=None, help="Weigh rare classes up."),
     click.option("--augment/--no-augment", default=None, help="The app's augmentation.  [default: on]"),
     click.option("--rand-augment/--no-rand-augment", default=None, help="RandAugment on top."),
     click.option("--mixup", type=float, help="MixUp: alpha of its Beta distribution; 0: off."),
     click.option("--cutmix", type=float, help="CutMix: alpha of its Beta distribution; 0: off."),
-    click.option("--mixed-precision/--no-mixed-precision", default=None, help="16-bit compute; pays on an accelerator."),
-    click.option("--validation", type=click.FloatRange(0, 0.9, min_open=True), help="Share of the training data held out."),
+    click.option(
+        "--mixed-precision/--no-mixed-precision", default=None, help="16-bit compute; pays on an accelerator."
+    ),
+    click.option(
+        "--validation", type=click.FloatRange(0, 0.9, min_open=True), help="Share of the training data held out."
+    ),
     click.option("--limit", type=_POSITIVE, help="Train on at most so many records."),
     skip_bad,
     click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Of weights, order and augmentation.  [default: 0]"),
@@ -189,7 +203,9 @@ def app(
     @_with(list(build_options))
     @click.option("--out", type=FILE, help="Folder of the run.  [default: runs/<app>/<time>-<model>]")
     @click.option("--config", type=FILE, help="Settings: a TOML file, or an earlier run or its run.json.")
-    @click.option("--resume", is_flag=True, help="Go on with the run in --out, or the latest; start it if it has not begun.")
+    @click.option(
+        "--resume", is_flag=True, help="Go on with the run in --out, or the latest; start it if it has not begun."
+    )
     @json_option
     def train(out: Path | None, config: Path | None, resume: bool, **given: Any) -> None:
         """Train a model, score it on held-out data beside a baseline, and write a report."""
@@ -203,7 +219,13 @@ def app(
     @group.command()
     @artifact
     @data_option
-    @click.option("--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True, help="Which part of the data.")
+    @click.option(
+        "--split",
+        type=click.Choice(["test", "validation", "train"]),
+        default="test",
+        show_default=True,
+        help="Which part of the data.",
+    )
     @skip_bad
     @json_option
     def evaluate(artifact: Path | None, data: str | None, split: str, skip_bad: bool | None) -> None:
@@ -213,8 +235,16 @@ def app(
         workflow.evaluate(recipe(), artifact, data=data, split=split, skip_bad=bool(skip_bad))
 
     @group.command()
-    @click.argument("inputs", metavar="[ARTIFACT] INPUT...", type=click.Path(path_type=Path, allow_dash=True), nargs=-1, required=True)
-    @click.option("--top", type=_POSITIVE, default=1, show_default=True, help="How many classes to show for each input.")
+    @click.argument(
+        "inputs",
+        metavar="[ARTIFACT] INPUT...",
+        type=click.Path(path_type=Path, allow_dash=True),
+        nargs=-1,
+        required=True,
+    )
+    @click.option(
+        "--top", type=_POSITIVE, default=1, show_default=True, help="How many classes to show for each input."
+    )
     @skip_bad
     @threads
     @json_option
@@ -238,7 +268,13 @@ def app(
     @group.command()
     @artifact
     @click.option("--precision", default="float32,float16,int8", show_default=True, help="Comma-separated list.")
-    @click.option("--tolerance", type=click.FloatRange(min=0), default=0.5, show_default=True, help="Points of the score that may be lost.")
+    @click.option(
+        "--tolerance",
+        type=click.FloatRange(min=0),
+        default=0.5,
+        show_default=True,
+        help="Points of the score that may be lost.",
+    )
     @data_option
     @click.option("--out", type=FILE, help="Folder of the files.  [default: <run>/export]")
     @json_option
@@ -310,7 +346,13 @@ def _data(recipe: Callable[[], Any]) -> click.Group:
     @data.command()
     @click.argument("source", required=False)
     @click.option("--out", type=FILE, default="samples.png", show_default=True, help="The picture to write.")
-    @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of the samples and their augmentation.")
+    @click.option(
+        "--seed",
+        type=click.IntRange(0, 2**31 - 1),
+        default=0,
+        show_default=True,
+        help="Of the samples and their augmentation.",
+    )
     @json_option
     def show(source: str | None, out: Path, seed: int) -> None:
         """Draw a contact sheet: samples as they are, and as the model sees them after augmentation."""

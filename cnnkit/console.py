@@ -8,6 +8,7 @@ Design choices:
 
 import contextlib
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -93,7 +94,7 @@ def _box() -> Any:
 
 
 def _is_number(cell: Any) -> bool:
-    return isinstance(cell, str) and cell[:1] in "+-0123456789–" and any(c.isdigit() for c in cell[:3])  # noqa: RUF001
+    return isinstance(cell, str) and re.fullmatch(r"([+-]?[\d.,]+( ?%| to [\d.,]+)?)?", cell) is not None
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ def atomic(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
         temporary = Path(name)
         try:
             encoding = None if "b" in mode else "utf-8"
-            with open(descriptor, mode, encoding=encoding, newline=None if "b" in mode else "") as file:
+            with open(descriptor, mode, encoding=encoding, newline=None if "b" in mode else "") as file:  # noqa: PTH123
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

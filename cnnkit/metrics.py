@@ -60,12 +60,16 @@ def expected_calibration_error(confidences: np.ndarray, right: np.ndarray, bins:
     """Return the mean gap between confidence and accuracy over bins, weighted by their counts, in [0, 1] (Guo et al. 2017)."""
     points = reliability(confidences, right, bins)
     total = sum(point["count"] for point in points)
-    return sum(point["count"] * abs(point["accuracy"] - point["confidence"]) for point in points) / total if total else 0.0
+    return (
+        sum(point["count"] * abs(point["accuracy"] - point["confidence"]) for point in points) / total if total else 0.0
+    )
 
 
 def confusion(targets: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
     """Return counts, int64 (classes, classes): a row a true class, a column a predicted one."""
-    return np.bincount(targets.astype(np.int64) * classes + predictions, minlength=classes * classes).reshape(classes, classes)
+    return np.bincount(targets.astype(np.int64) * classes + predictions, minlength=classes * classes).reshape(
+        classes, classes
+    )
 
 
 def per_class(matrix: np.ndarray) -> dict[str, np.ndarray]:

@@ -51,7 +51,9 @@ def open_model(path: Path, app: str, threads: int | None = None) -> Any:
         model = DeviceModel.open(path, threads=threads)
         made_by = model.metadata.get("app")
         if made_by not in (None, app):
-            raise ArtifactError(f"{path} is a model of `cnnkit {made_by}`, not of `cnnkit {app}`. Use `cnnkit {made_by}` on it.")
+            raise ArtifactError(
+                f"{path} is a model of `cnnkit {made_by}`, not of `cnnkit {app}`. Use `cnnkit {made_by}` on it."
+            )
         return model
     from cnnkit.evaluation.artifacts import open_artifact
 
@@ -100,7 +102,7 @@ def predict(
 
     for path in image_files(paths):
         try:
-            image = read_image(path) if str(path) != "-" else read_image(sys.stdin.buffer)
+            image = read_image(path)
         except DataError as error:
             if not skip_bad:
                 raise
@@ -115,7 +117,10 @@ def predict(
         console.warning(f"skipped: {line}")
     console.document({"artifact": str(model.path), "predictions": rows, "skipped": skipped})
     if not console.is_json():
-        show = [[row["input"], *(f"{entry['label']}  {entry['score']:.1%}" for entry in row.get("top", [row]))] for row in rows]
+        show = [
+            [row["input"], *(f"{entry['label']}  {entry['score']:.1%}" for entry in row.get("top", [row]))]
+            for row in rows
+        ]
         console.table(["input", "prediction", *(f"{n}." for n in range(2, min(top, len(model.labels)) + 1))], show)
 
 
@@ -152,7 +157,9 @@ def _measure(path: Path, app: str, runs: int, threads: int | None) -> dict[str, 
     began = time.perf_counter()
     model = open_model(path, app, threads)
     if not isinstance(model, DeviceModel):
-        raise ArtifactError(f"{path} is not an exported model. Export it with `cnnkit {app} export`, then bench the .tflite.")
+        raise ArtifactError(
+            f"{path} is not an exported model. Export it with `cnnkit {app} export`, then bench the .tflite."
+        )
     loaded = time.perf_counter()
     image = np.random.default_rng(0).integers(0, 256, model.input_shape, np.uint8)
     for _ in range(min(20, runs)):

@@ -1,13 +1,13 @@
 """A run folder: everything about one training in one place, each file written whole or not at all.
 
-    runs/<app>/<time>-<model>/
-        run.json          settings, seed, versions, machine, data, scores; a valid `--config`
-        history.csv       a line an epoch
-        checkpoint.npz    to resume from
-        model.keras       the best weights, with labels inside
-        export/           .tflite files and gate.json
-        report.html
-    runs/<app>/latest     the newest of them
+runs/<app>/<time>-<model>/
+    run.json          settings, seed, versions, machine, data, scores; a valid `--config`
+    history.csv       a line an epoch
+    checkpoint.npz    to resume from
+    model.keras       the best weights, with labels inside
+    export/           .tflite files and gate.json
+    report.html
+runs/<app>/latest     the newest of them
 """
 
 import contextlib
@@ -79,13 +79,17 @@ class Run:
             document = json.loads((path / DOCUMENT).read_text(encoding="utf-8"))
             made_by = document["app"]
         except FileNotFoundError:
-            raise ArtifactError(f"{path} is not a run folder: it has no {DOCUMENT}. Give one that `train` made.") from None
+            raise ArtifactError(
+                f"{path} is not a run folder: it has no {DOCUMENT}. Give one that `train` made."
+            ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise ArtifactError(f"{path / DOCUMENT} is damaged ({error}). Train again.") from error
         except OSError as error:
             raise ArtifactError(f"{path / DOCUMENT} cannot be read: {error.strerror or error}.") from error
         if app is not None and made_by != app:
-            raise ArtifactError(f"{path} is a run of `cnnkit {made_by}`, not of `cnnkit {app}`. Use `cnnkit {made_by}` on it.")
+            raise ArtifactError(
+                f"{path} is a run of `cnnkit {made_by}`, not of `cnnkit {app}`. Use `cnnkit {made_by}` on it."
+            )
         return cls(path, document)
 
     @property
@@ -168,5 +172,7 @@ def latest(app: str) -> Path:
     if link.is_file():
         link = link.parent / link.read_text(encoding="utf-8").strip()
     if not link.exists():
-        raise ArtifactError(f"There is no run in {root(app)} yet. Train one with `cnnkit {app} train`, or name an artifact.")
+        raise ArtifactError(
+            f"There is no run in {root(app)} yet. Train one with `cnnkit {app} train`, or name an artifact."
+        )
     return link.parent / link.readlink() if link.is_symlink() else link

@@ -263,7 +263,14 @@ def _augmentation(recipe: Any, settings: Settings) -> Callable[..., Any] | None:
     if not layers:
         return own
     more = augment.on_images(*layers, seed=settings.seed + 1)
-    return more if own is None else lambda images, targets, step: more(*own(images, targets, step), step)
+    if own is None:
+        return more
+
+    def both(images: Any, targets: Any, step: Any) -> tuple[Any, Any]:
+        images, targets = own(images, targets, step)
+        return more(images, targets, step)
+
+    return both
 
 
 def _schedule(settings: Settings, total_steps: int) -> WarmupCosine:
@@ -413,7 +420,7 @@ def _write_checkpoint(path: Path, state: State, model: keras.Model, best: list[n
     ):
         arrays |= {f"{name}{number}": value for number, value in enumerate(values)}
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
     write_bytes(path, buffer.getvalue())
 
 
@@ -434,7 +441,9 @@ def _restore(arrays: dict[str, np.ndarray], model: keras.Model) -> list[np.ndarr
         for number, variable in enumerate(variables):
             value = arrays.get(f"{name}{number}")
             if value is None or value.shape != tuple(variable.shape):
-                raise ArtifactError("The checkpoint is of another model. Give the settings it was trained with, or a new --out.")
+                raise ArtifactError(
+                    "The checkpoint is of another model. Give the settings it was trained with, or a new --out."
+                )
             variable.assign(value)
     return [arrays[f"best{number}"] for number in range(len(model.variables))]
 

@@ -14,7 +14,15 @@ from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError
 from cnnkit.quiet import quiet
 from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT, Run, latest, mark_latest, new_path
 
-DATA_KEYS = ("data", "image_size", "limit", "skip_bad", "validation", "seed", "split_seed")  # settings that decide the splits
+DATA_KEYS = (
+    "data",
+    "image_size",
+    "limit",
+    "skip_bad",
+    "validation",
+    "seed",
+    "split_seed",
+)  # settings that decide the splits
 
 
 # Data -----------------------------------------------------------------------------------------------------------------
@@ -22,7 +30,11 @@ DATA_KEYS = ("data", "image_size", "limit", "skip_bad", "validation", "seed", "s
 
 def load(recipe: Any, settings: dict[str, Any]) -> Any:
     """Load the splits that settings name; progress on the console, warnings too."""
-    chosen = {key: settings[key] for key in ("seed", "split_seed", "limit", "validation", "skip_bad") if settings.get(key) is not None}
+    chosen = {
+        key: settings[key]
+        for key in ("seed", "split_seed", "limit", "validation", "skip_bad")
+        if settings.get(key) is not None
+    }
     with _progress("Loading data") as update:
         splits = recipe.load(settings.get("data") or recipe.data, **chosen, progress=update)
     if settings.get("image_size"):
@@ -52,7 +64,10 @@ def data_list(recipe: Any) -> None:
     rows = [{"name": c.name, "title": c.title, "licence": c.licence, "where": _where(c)} for c in cards.known()]
     console.document({"cards": rows, "default": recipe.data})
     if not console.is_json():
-        console.table(["card", "title", "licence", "where"], [[row[k] for k in ("name", "title", "licence", "where")] for row in rows])
+        console.table(
+            ["card", "title", "licence", "where"],
+            [[row[k] for k in ("name", "title", "licence", "where")] for row in rows],
+        )
 
 
 def _where(card: Any) -> str:
@@ -77,17 +92,19 @@ def data_fetch(name: str) -> None:
 
 def data_check(recipe: Any, source: str | None) -> None:
     """Print what would spoil training."""
-    from cnnkit import data
+    from cnnkit.data import checks
 
     with _progress("Checking") as update:
-        findings = data.check(source or recipe.data, progress=update)
+        findings = checks.check(source or recipe.data, progress=update)
     console.document({"data": source or recipe.data, "findings": [dataclasses.asdict(finding) for finding in findings]})
     if console.is_json():
         return
     if not findings:
         console.message("Nothing found: every file reads, no duplicates across the splits, no starved class.")
         return
-    rows = [[f.severity, f.text, ", ".join(map(str, f.files[:3])) + (", ..." if len(f.files) > 3 else "")] for f in findings]
+    rows = [
+        [f.severity, f.text, ", ".join(map(str, f.files[:3])) + (", ..." if len(f.files) > 3 else "")] for f in findings
+    ]
     console.table(["severity", "finding", "files"], rows)
 
 
@@ -123,7 +140,13 @@ def _samples(recipe: Any, records: Any, seed: int, count: int = 8) -> tuple[np.n
 
 
 def train(
-    recipe: Any, given: dict[str, Any], options: dict[str, Any], *, out: Path | None, config_file: Path | None, resume: bool
+    recipe: Any,
+    given: dict[str, Any],
+    options: dict[str, Any],
+    *,
+    out: Path | None,
+    config_file: Path | None,
+    resume: bool,
 ) -> None:
     """Train a run, score it, write its report."""
     rate = given.pop("learning_rate", None)
@@ -166,7 +189,9 @@ def train(
         baseline = recipe.task.baseline(splits.train, splits.test)
     run.save(scores={"test": {**scores, "baseline": baseline}})
     page = _report(recipe, run, splits, artifact, found, targets)
-    console.document({"run": str(run.path), **{k: run.document[k] for k in ("model", "training", "scores")}, "report": str(page)})
+    console.document(
+        {"run": str(run.path), **{k: run.document[k] for k in ("model", "training", "scores")}, "report": str(page)}
+    )
     _print_scores(recipe, {settings.model: scores}, baseline)
     console.message(f"Run: {run.path}\nReport: {page}\nNext: cnnkit {recipe.app} export")
 
@@ -189,7 +214,9 @@ def _resumable(recipe: Any, out: Path | None, given: dict[str, Any]) -> Run | No
     path = out or latest(recipe.app)
     if not (path / "run.json").exists():
         if out is None:
-            raise ArtifactError(f"{path} has no run.json to go on from. Start it again with `cnnkit {recipe.app} train`.")
+            raise ArtifactError(
+                f"{path} has no run.json to go on from. Start it again with `cnnkit {recipe.app} train`."
+            )
         return None
     run = Run.open(path, recipe.app)
     before = run.settings.to_dict()
@@ -242,11 +269,15 @@ def _keras(path: Path, app: str) -> Any:
     with quiet():
         artifact = open_artifact(path, app)
     if not isinstance(artifact, KerasArtifact):
-        raise ArtifactError(f"{path} is an exported model; this needs the trained one: a run folder or its model.keras.")
+        raise ArtifactError(
+            f"{path} is an exported model; this needs the trained one: a run folder or its model.keras."
+        )
     return artifact
 
 
-def _score(recipe: Any, artifact: Any, records: Any, text: str) -> tuple[dict[str, Any], dict[str, np.ndarray], np.ndarray]:
+def _score(
+    recipe: Any, artifact: Any, records: Any, text: str
+) -> tuple[dict[str, Any], dict[str, np.ndarray], np.ndarray]:
     from cnnkit.evaluation import scoring
 
     if not len(records):
@@ -288,11 +319,15 @@ def evaluate(recipe: Any, artifact: Path | None, *, data: str | None, split: str
     if known is None:
         with console.progress("Fitting the baseline", 1):
             known = recipe.task.baseline(splits.train, getattr(splits, split))
-    console.document({"artifact": str(opened.path), "split": split, "data": splits.card.get("name"), **scores, "baseline": known})
+    console.document(
+        {"artifact": str(opened.path), "split": split, "data": splits.card.get("name"), **scores, "baseline": known}
+    )
     _print_scores(recipe, {opened.path.name: scores}, known, per_class=True)
 
 
-def _print_scores(recipe: Any, scores: dict[str, dict[str, Any]], baseline: dict[str, Any], per_class: bool = False) -> None:
+def _print_scores(
+    recipe: Any, scores: dict[str, dict[str, Any]], baseline: dict[str, Any], per_class: bool = False
+) -> None:
     if console.is_json():
         return
     name = recipe.task.headline
@@ -322,7 +357,9 @@ def report(recipe: Any, artifact: Path | None, *, out: Path | None) -> None:
     model = _keras(run.file(MODEL), recipe.app)
     _, splits = _data_for(recipe, run.path, None)
     scores, found, targets = _score(recipe, model, splits.test, "Scoring on the test split")
-    baseline = run.document.get("scores", {}).get("test", {}).get("baseline") or recipe.task.baseline(splits.train, splits.test)
+    baseline = run.document.get("scores", {}).get("test", {}).get("baseline") or recipe.task.baseline(
+        splits.train, splits.test
+    )
     run.document["scores"] = {"test": {**scores, "baseline": baseline}}
     page = _report(recipe, run, splits, model, found, targets, out)
     console.document({"report": str(page)})
@@ -379,7 +416,9 @@ def explain(recipe: Any, inputs: tuple[Path, ...], *, layer: str | None, out: Pa
     folder = out or run.path / "explain"  # type: ignore[union-attr]
     if images:
         pictures = {
-            file.stem: prepare(read_image(file), artifact) if prepare else fit_image(read_image(file), artifact.input_shape)
+            file.stem: prepare(read_image(file), artifact)
+            if prepare
+            else fit_image(read_image(file), artifact.input_shape)
             for file in ondevice.image_files(images)
         }
     else:
@@ -389,7 +428,14 @@ def explain(recipe: Any, inputs: tuple[Path, ...], *, layer: str | None, out: Pa
     for name, image in pictures.items():
         with console.progress(f"Explaining {name}", 1):
             done[name] = explaining.explain(artifact.model, image, folder / name, labels=artifact.labels, layer=layer)
-    console.document({"folder": str(folder), "images": {name: {**d, "pictures": {k: str(p) for k, p in d["pictures"].items()}} for name, d in done.items()}})
+    console.document(
+        {
+            "folder": str(folder),
+            "images": {
+                name: {**d, "pictures": {k: str(p) for k, p in d["pictures"].items()}} for name, d in done.items()
+            },
+        }
+    )
     if console.is_json():
         return
     first = next(iter(done.values()))
@@ -405,7 +451,11 @@ def _layer_row(row: dict[str, Any]) -> list[str]:
     def sides(value: Any) -> str:
         if value is None:
             return ""
-        return "x".join(f"{side:g}" if side is not None else "?" for side in value) if isinstance(value, list | tuple) else str(value)
+        return (
+            "x".join(f"{side:g}" if side is not None else "?" for side in value)
+            if isinstance(value, list | tuple)
+            else str(value)
+        )
 
     return [
         row["name"],
@@ -423,7 +473,9 @@ def _layer_row(row: dict[str, Any]) -> list[str]:
 # Export ---------------------------------------------------------------------------------------------------------------
 
 
-def export(recipe: Any, artifact: Path | None, *, precision: str, tolerance: float, data: str | None, out: Path | None) -> None:
+def export(
+    recipe: Any, artifact: Path | None, *, precision: str, tolerance: float, data: str | None, out: Path | None
+) -> None:
     """Convert, and let each file through the gate."""
     path = artifact or latest(recipe.app)
     if path.is_dir():
@@ -457,7 +509,7 @@ def export(recipe: Any, artifact: Path | None, *, precision: str, tolerance: flo
     console.document({"folder": str(folder), **document})
     _print_gate(recipe, document)
     if run is not None and run.path / EXPORT == folder and run.document.get("scores"):
-        scores, found, targets = _score(recipe, opened, splits.test, "Updating the report")
+        _, found, targets = _score(recipe, opened, splits.test, "Updating the report")
         _report(recipe, run, splits, opened, found, targets)
     console.message(f"Every file scores as the trained model, within {tolerance:g} points. Files: {folder}")
 
@@ -469,5 +521,7 @@ def _print_gate(recipe: Any, document: dict[str, Any]) -> None:
     for name, v in document["artifacts"].items():
         worst = f"{v['worst_class']}: {v['worst_class_difference']:+.2f}"
         verdict = "passed" if v["passed"] else "REFUSED"
-        rows.append([name, f"{v['bytes'] / 1000:.1f}", f"{100 * v['score']:.2f}", f"{v['difference']:+.2f}", worst, verdict])
+        rows.append(
+            [name, f"{v['bytes'] / 1000:.1f}", f"{100 * v['score']:.2f}", f"{v['difference']:+.2f}", worst, verdict]
+        )
     console.table(["", "size kB", f"{recipe.task.headline} %", "points", "worst class", "gate"], rows)

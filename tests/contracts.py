@@ -238,7 +238,9 @@ class AppContract:
             assert "Usage:" in self.run("data", verb, "--help").output
         for command in _commands(self.group):
             assert command.help, command.name
-            unexplained = [p.name for p in command.params if p.param_type_name == "option" and not getattr(p, "help", None)]
+            unexplained = [
+                p.name for p in command.params if p.param_type_name == "option" and not getattr(p, "help", None)
+            ]
             assert not unexplained, f"{command.name}: {unexplained}"
 
     def test_wrong_usage_exits_with_2(self):
@@ -254,12 +256,17 @@ class AppContract:
         assert document["app"] == self.app
         assert {"settings", "versions", "machine", "data", "model", "training", "scores"} <= document.keys()
         assert len(document["data"]["fingerprint"]) == 64
-        assert not [path for path in run.rglob("*.part")]
+        assert not list(run.rglob("*.part"))
 
     def test_evaluate_scores_any_artifact_beside_a_baseline(self, home):
         run = Path("runs") / self.app / "latest"
-        scores = [json.loads(self.run("evaluate", *where, "--json").stdout) for where in ([], [run], [run / "model.keras"])]
-        scores += [json.loads(self.run("evaluate", path, "--json").stdout) for path in sorted(run.glob("export/*float32.tflite"))]
+        scores = [
+            json.loads(self.run("evaluate", *where, "--json").stdout) for where in ([], [run], [run / "model.keras"])
+        ]
+        scores += [
+            json.loads(self.run("evaluate", path, "--json").stdout)
+            for path in sorted(run.glob("export/*float32.tflite"))
+        ]
         headline = next(key for key in scores[0] if f"{key}_interval" in scores[0])
         assert len(scores) == 4
         for score in scores:
@@ -295,7 +302,9 @@ class AppContract:
         self.run("report")
         after = (run / "report.html").read_text()
         assert after.lstrip().lower().startswith("<!doctype html>") and len(after) > 10_000
-        assert not re.search(r"""(src|href)=["']?https?://[^>]*\.(js|css|png|woff)|@import|url\(http""", after), "not self-contained"
+        assert not re.search(r"""(src|href)=["']?https?://[^>]*\.(js|css|png|woff)|@import|url\(http""", after), (
+            "not self-contained"
+        )
         assert len(before) > 10_000
         self.run("explain", "--out", "pictures")
         assert list(Path("pictures").rglob("*.png"))

@@ -58,7 +58,9 @@ def part(path):
     return path.relative_to(CORE).parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("path", [p for p in sources(CORE) if part(p) != "__init__"], ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [p for p in sources(CORE) if part(p) != "__init__"], ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_a_layer_imports_only_those_above_it(path):
     own = part(path)
     assert own in LAYERS, f"give {own} a layer in this test and in docs/design.md"
@@ -131,6 +133,11 @@ def test_no_module_has_a_name_that_says_nothing():
 
 def test_the_repository_names_no_machine_of_ours():
     words = ("/work/", "/tmp/", "/root/", "farm-")
-    for path in [*_code("cnnkit", "apps", "benchmarks"), *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("datasets/*.toml")]:
+    for path in [
+        *_code("cnnkit", "apps", "benchmarks"),
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("datasets/*.toml"),
+    ]:
         text = path.read_text(encoding="utf-8")
         assert not [word for word in words if word in text], path

@@ -26,7 +26,12 @@ def test_another_apps_model_is_refused_by_name(toy_run):
 
 
 def test_missing_and_foreign_files_are_one_line(tmp_path):
-    for name, complaint in (("none.keras", "does not exist"), ("x.txt", "not an artifact"), ("y.keras", "not a .keras model"), ("z.h5", "not an artifact")):
+    for name, complaint in (
+        ("none.keras", "does not exist"),
+        ("x.txt", "not an artifact"),
+        ("y.keras", "not a .keras model"),
+        ("z.h5", "not an artifact"),
+    ):
         path = tmp_path / name
         if "none" not in name:
             path.write_bytes(b"text")
@@ -83,7 +88,13 @@ def test_a_lambda_is_refused_and_never_run(tmp_path):
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [("os", "system"), ("builtins", "eval"), ("keras.src.utils", "get_file"), ("keras.layers", "TFSMLayer"), ("keras.layers", "TorchModuleWrapper")],
+    [
+        ("os", "system"),
+        ("builtins", "eval"),
+        ("keras.src.utils", "get_file"),
+        ("keras.layers", "TFSMLayer"),
+        ("keras.layers", "TorchModuleWrapper"),
+    ],
 )
 def test_objects_from_elsewhere_and_dangerous_ones_are_refused(toy_run, tmp_path, module, name):
     def edit(configuration):

@@ -17,7 +17,12 @@ def test_settings_survive_run_json(tmp_path):
 
 def test_toml_gives_settings(tmp_path):
     (tmp_path / "x.toml").write_text('model = "micro"\nepochs = 3\nlearning_rate = 1\n[options]\nwidth = 4\n')
-    assert config.read(tmp_path / "x.toml") == {"model": "micro", "epochs": 3, "learning_rate": 1.0, "options": {"width": 4}}
+    assert config.read(tmp_path / "x.toml") == {
+        "model": "micro",
+        "epochs": 3,
+        "learning_rate": 1.0,
+        "options": {"width": 4},
+    }
 
 
 @pytest.mark.parametrize(
@@ -51,7 +56,16 @@ def test_a_file_that_is_not_there_or_not_a_table_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"epochs": 0}, {"learning_rate": -1.0}, {"label_smoothing": 1.0}, {"ema": 1.0}, {"minutes": 0.0}, {"limit": 0}, {"validation": 0.95}, {"seed": -1}],
+    [
+        {"epochs": 0},
+        {"learning_rate": -1.0},
+        {"label_smoothing": 1.0},
+        {"ema": 1.0},
+        {"minutes": 0.0},
+        {"limit": 0},
+        {"validation": 0.95},
+        {"seed": -1},
+    ],
 )
 def test_a_value_out_of_range_is_refused_by_name(wrong):
     (name,) = wrong

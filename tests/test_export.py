@@ -25,7 +25,13 @@ def exported(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
     data = toys.splits()
     document = gate.export(
-        trained, folder, train=data.train, held_out=data.test, task=toys.recipe().task, precisions=convert.PRECISIONS, tolerance=1.5
+        trained,
+        folder,
+        train=data.train,
+        held_out=data.test,
+        task=toys.recipe().task,
+        precisions=convert.PRECISIONS,
+        tolerance=1.5,
     )
     return folder, document
 
@@ -63,7 +69,9 @@ def test_the_gate_writes_what_it_compared(exported):
     assert set(document["artifacts"]) == set(convert.PRECISIONS)
     assert all(verdict["passed"] for verdict in document["artifacts"].values())
     assert document["images"] == 150
-    assert sorted(path.name for path in folder.iterdir()) == sorted(["gate.json", *(f"model-{p}.tflite" for p in convert.PRECISIONS)])
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ["gate.json", *(f"model-{p}.tflite" for p in convert.PRECISIONS)]
+    )
 
 
 def test_labels_and_input_travel_inside_the_file_stored(exported):
@@ -84,10 +92,14 @@ def test_equal_models_make_equal_files(trained):
 
 def test_calibration_on_wrongly_scaled_images_is_caught_and_leaves_no_file(trained, tmp_path, monkeypatch):
     data = toys.splits()
-    monkeypatch.setattr(convert, "_full_range", lambda images: np.asarray(images, np.float32) / 255)  # the classic mistake
+    monkeypatch.setattr(
+        convert, "_full_range", lambda images: np.asarray(images, np.float32) / 255
+    )  # the classic mistake
     (tmp_path / "model-int8.tflite").write_bytes(b"an older export")
     with pytest.raises(GateRefused, match=r"int8: .* points lost overall") as caught:
-        gate.export(trained, tmp_path, train=data.train, held_out=data.test, task=toys.recipe().task, precisions=["int8"])
+        gate.export(
+            trained, tmp_path, train=data.train, held_out=data.test, task=toys.recipe().task, precisions=["int8"]
+        )
     assert caught.value.exit_code == 3
     assert [path.name for path in tmp_path.iterdir()] == ["gate.json"]
     assert json.loads((tmp_path / "gate.json").read_text())["artifacts"]["int8"]["passed"] is False
@@ -151,7 +163,11 @@ def test_the_same_score_code_serves_trained_and_exported(exported, trained):
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
-    [(b"", "not a .tflite"), (b"hello, this is text", "not a .tflite"), (b"\x1c\x00\x00\x00TFL3" + b"\x00" * 50, "cannot be loaded")],
+    [
+        (b"", "not a .tflite"),
+        (b"hello, this is text", "not a .tflite"),
+        (b"\x1c\x00\x00\x00TFL3" + b"\x00" * 50, "cannot be loaded"),
+    ],
 )
 def test_what_is_not_a_tflite_is_one_line(tmp_path, content, complaint):
     path = tmp_path / "x.tflite"

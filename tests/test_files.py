@@ -28,7 +28,9 @@ def test_an_error_while_writing_keeps_the_old_file(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize(("number", "text"), [(errno.ENOSPC, "No space left"), (errno.EACCES, "No permission"), (errno.EROFS, "read-only")])
+@pytest.mark.parametrize(
+    ("number", "text"), [(errno.ENOSPC, "No space left"), (errno.EACCES, "No permission"), (errno.EROFS, "read-only")]
+)
 def test_what_the_system_refuses_is_one_clear_line(tmp_path, monkeypatch, number, text):
     def refuse(descriptor):
         raise OSError(number, os.strerror(number))

@@ -1,6 +1,7 @@
 """Training learns, repeats bit for bit, and goes on after a kill as if nothing had happened."""
 
 import dataclasses
+import os
 import signal
 import subprocess
 import sys
@@ -60,7 +61,11 @@ def test_a_run_stopped_after_an_epoch_resumes_to_the_same_weights(tmp_path):
     assert not (tmp_path / "cut" / MODEL).exists()
     resumed = fit(tmp_path / "cut")
     assert same(whole, weights(resumed))
-    assert (tmp_path / "whole" / HISTORY).read_text().count("\n") == (tmp_path / "cut" / HISTORY).read_text().count("\n") == 5
+    assert (
+        (tmp_path / "whole" / HISTORY).read_text().count("\n")
+        == (tmp_path / "cut" / HISTORY).read_text().count("\n")
+        == 5
+    )
 
 
 def test_a_finished_run_resumed_is_the_same_run(tmp_path):
@@ -210,3 +215,29 @@ def test_evaluation_sees_every_record_once_in_order():
     made = list(evaluation_batches(records, batch_size=16, encode=lambda labels: labels))
     assert [len(images) for images, _ in made] == [16, 16, 16, 2]
     assert np.array_equal(np.concatenate([np.array(labels) for _, labels in made]), records.labels)
+
+
+def test_another_backend_trains_too(tmp_path):
+    program = textwrap.dedent(
+        """
+        import pathlib, sys
+        from tests.test_training import fit
+        import keras
+        fit(pathlib.Path(sys.argv[1]))
+        print(keras.backend.backend(), (pathlib.Path(sys.argv[1]) / "history.csv").read_text().splitlines()[-1])
+        """
+    )
+    pytest.importorskip("jax", reason="needs jax: pip install 'cnnkit[jax]'")
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    command = [sys.executable, "-c", program, str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    backend, row = done.stdout.split()[-2:]
+    assert backend == "jax"
+    assert float(row.split(",")[3]) > 0.8  # accuracy on validation
+
+
+def test_a_tensorboard_log_is_written_on_request(tmp_path):
+    pytest.importorskip("tensorboard", reason="needs tensorboard: pip install 'cnnkit[tensorboard]'")
+    fit(tmp_path / "run", dataclasses.replace(SETTINGS, epochs=1, tensorboard=True))
+    assert list((tmp_path / "run" / "tensorboard").rglob("events.out.tfevents.*"))

@@ -19,7 +19,11 @@ class MemoryImages:
     def read(self, indices, shape):
         from cnnkit.device.image import fit_image
 
-        return np.stack([fit_image(image, shape) for image in self.images[indices]]) if len(indices) else np.zeros((0, *shape), np.uint8)
+        return (
+            np.stack([fit_image(image, shape) for image in self.images[indices]])
+            if len(indices)
+            else np.zeros((0, *shape), np.uint8)
+        )
 
     def native(self, index):
         return self.images[index]

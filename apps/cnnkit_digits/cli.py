@@ -45,7 +45,9 @@ main = cli.app(
     name="digits",
     prepare=prepare,
     build_options=[
-        click.option("--width", type=click.IntRange(1, 512), help="Filters in the first block, where the model has the option."),
+        click.option(
+            "--width", type=click.IntRange(1, 512), help="Filters in the first block, where the model has the option."
+        ),
         click.option("--depth", type=click.IntRange(1, 16), help="Blocks, where the model has the option."),
     ],
 )
@@ -53,7 +55,9 @@ main = cli.app(
 
 @main.command()
 @click.argument("pages", metavar="[ARTIFACT] PAGE...", type=cli.FILE, nargs=-1)
-@click.option("--out", type=cli.FILE, help="Folder for the annotated pictures.  [default: beside nothing, none are written]")
+@click.option(
+    "--out", type=cli.FILE, help="Folder for the annotated pictures.  [default: beside nothing, none are written]"
+)
 @click.option("--sample", is_flag=True, help="Make a page of held-out digits and read that.")
 @cli.skip_bad
 @cli.threads
@@ -69,8 +73,20 @@ def read(pages: tuple[Path, ...], out: Path | None, sample: bool, skip_bad: bool
 @click.argument("image", type=cli.FILE)
 @cli.data_option
 @click.option("--model", default="simple_cnn", show_default=True, help="Model to train at each fraction.")
-@click.option("--epochs", type=click.IntRange(1), default=6, show_default=True, help="Passes at the full data; smaller fractions get more.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of the order of the data and of training.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    default=6,
+    show_default=True,
+    help="Passes at the full data; smaller fractions get more.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=0,
+    show_default=True,
+    help="Of the order of the data and of training.",
+)
 @click.option("--out", type=cli.FILE, default="learning-curve.png", show_default=True, help="The picture to write.")
 @cli.json_option
 def learning_curve(image: Path, data: str | None, model: str, epochs: int, seed: int, out: Path) -> None:

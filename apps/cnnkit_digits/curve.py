@@ -127,7 +127,14 @@ def _draw(rows: list[dict[str, Any]], picture: np.ndarray, out: Path) -> None:
     axis.fill_between(counts, 100 * low, 100 * high, color="#2f6fde", alpha=0.15, lw=0)
     axis.plot(counts, 100 * accuracy, "o-", color="#2f6fde", ms=4)
     for count, value in zip(counts, accuracy, strict=True):
-        axis.annotate(f"{100 * value:.1f}", (count, 100 * value), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=8)
+        axis.annotate(
+            f"{100 * value:.1f}",
+            (count, 100 * value),
+            xytext=(0, 7),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
     axis.set_xscale("log")
     axis.set_ylim(0, 105)
     axis.set_xlabel("training images")

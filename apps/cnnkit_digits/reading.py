@@ -34,7 +34,9 @@ def read(paths: Sequence[Path], *, out: Path | None, sample: bool, skip_bad: boo
         folder = out or (artifact / "pages" if artifact.is_dir() else Path("pages"))
         images, out = (_sample_page(artifact, folder / "sample-page.png"), *images), folder
     if not images:
-        raise DataError("There is no page to read. Give photos or scans, or --sample for a page made of held-out digits.")
+        raise DataError(
+            "There is no page to read. Give photos or scans, or --sample for a page made of held-out digits."
+        )
     results: list[dict[str, Any]] = []
     skipped: list[str] = []
     for path in ondevice.image_files(images):

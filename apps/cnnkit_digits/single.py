@@ -50,7 +50,9 @@ def _edge(plane: np.ndarray) -> np.ndarray:
 def _ink(image: np.ndarray) -> np.ndarray | None:
     height, width = image.shape[:2]
     scale = min(1.0, LONGEST / max(height, width))
-    plane = fit_image(image, (max(1, round(height * scale)), max(1, round(width * scale)), 1))[..., 0].astype(np.float32)
+    plane = fit_image(image, (max(1, round(height * scale)), max(1, round(width * scale)), 1))[..., 0].astype(
+        np.float32
+    )
     if np.median(_edge(plane)) > np.median(plane) or np.median(_edge(plane)) > 127:
         plane = 255 - plane
     side = max(plane.shape) // 2 * 2 + 1
@@ -67,5 +69,7 @@ def _ink(image: np.ndarray) -> np.ndarray | None:
     areas = stats[1:, cv2.CC_STAT_AREA]
     kept = np.isin(names, 1 + np.flatnonzero(areas >= 0.06 * areas.max()))
     kept = cv2.dilate(kept.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    glyph = tight(np.where(kept, np.clip((ink - 0.5 * level / 255) / max(0.05, 1 - level / 255), 0, 1), 0).astype(np.float32))
+    glyph = tight(
+        np.where(kept, np.clip((ink - 0.5 * level / 255) / max(0.05, 1 - level / 255), 0, 1), 0).astype(np.float32)
+    )
     return None if glyph is None else normalised(glyph.ink, stroke_width(glyph))

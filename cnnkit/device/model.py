@@ -60,7 +60,7 @@ class DeviceModel:
             raise ArtifactError(f"{path} has {len(inputs)} inputs; cnnkit runs models with one. Export it with cnnkit.")
         self._input = next(iter(inputs.values()))
         self._outputs: Mapping[str, Any] = outputs
-        self.input_shape = tuple(int(n) for n in self._input["shape"][1:])
+        self.input_shape: tuple[int, int, int] = tuple(int(n) for n in self._input["shape"][1:])  # type: ignore[assignment]
         self.input_dtype = np.dtype(self._input["dtype"])
         classes = int(self._outputs[self._score_name()]["shape"][-1])
         self.labels = tuple(str(label) for label in metadata.get("labels") or range(classes))
@@ -84,7 +84,9 @@ class DeviceModel:
         except OSError as error:
             raise ArtifactError(f"{path} cannot be read: {error.strerror or error}.") from error
         if content[4:8] != b"TFL3":
-            raise ArtifactError(f"{path} is not a .tflite model (it lacks the mark TFL3). Give a file that `export` wrote.")
+            raise ArtifactError(
+                f"{path} is not a .tflite model (it lacks the mark TFL3). Give a file that `export` wrote."
+            )
         from ai_edge_litert.interpreter import Interpreter
 
         try:

@@ -1,7 +1,7 @@
 """Anything that predicts, opened the same way: a run folder, a `.keras` or a `.tflite` file.
 
-An artifact has `path`, `metadata`, `labels`, `input_shape` (h, w, c) and `predict(images (n, h, w, c) in [0, 255])`, which returns
-outputs by name; for a classifier `{"scores": float32 (n, classes)}`, probabilities.
+An artifact has `path`, `metadata`, `labels`, `input_shape` (h, w, c) and `predict(images (n, h, w, c) in [0, 255])`, which
+returns outputs by name; for a classifier `{"scores": float32 (n, classes)}`, probabilities.
 
 A `.keras` file is looked into before Keras is: layers that carry code (Lambda, pickles) or come from outside Keras and
 cnnkit are refused and never executed.
@@ -20,7 +20,16 @@ from cnnkit.run import MODEL, Run
 
 MAX_CONFIG = 64 << 20  # bytes
 MAX_UNPACKED = 4 << 30
-_CODE = {"Lambda", "function", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "Functional_pickle", "__lambda__"}
+_CODE = {
+    "Lambda",
+    "function",
+    "TorchModuleWrapper",
+    "TFSMLayer",
+    "JaxLayer",
+    "FlaxLayer",
+    "Functional_pickle",
+    "__lambda__",
+}
 
 
 class Artifact(Protocol):
@@ -29,7 +38,7 @@ class Artifact(Protocol):
     path: Path
     metadata: dict[str, Any]
     labels: tuple[str, ...]
-    input_shape: tuple[int, ...]
+    input_shape: tuple[int, int, int]
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]: ...
 
@@ -39,7 +48,7 @@ class KerasArtifact:
 
     def __init__(self, path: Path, model: Any, metadata: dict[str, Any]):
         self.path, self.model, self.metadata = path, model, metadata
-        self.input_shape = tuple(int(n) for n in model.input_shape[1:])
+        self.input_shape: tuple[int, int, int] = tuple(int(n) for n in model.input_shape[1:])  # type: ignore[assignment]
         self.labels = tuple(str(label) for label in metadata.get("labels") or range(model.output_shape[-1]))
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -71,7 +80,9 @@ def open_artifact(path: Path, app: str | None = None) -> Artifact:
     artifact: Artifact = DeviceModel.open(path) if path.suffix == ".tflite" else _open_keras(path)
     made_by = artifact.metadata.get("app")
     if app is not None and made_by is not None and made_by != app:
-        raise ArtifactError(f"{path} is a model of `cnnkit {made_by}`, not of `cnnkit {app}`. Use `cnnkit {made_by}` on it.")
+        raise ArtifactError(
+            f"{path} is a model of `cnnkit {made_by}`, not of `cnnkit {app}`. Use `cnnkit {made_by}` on it."
+        )
     return artifact
 
 
@@ -94,18 +105,28 @@ def _refuse_code(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             names = [entry.filename for entry in entries]
-            if archive.getinfo("config.json").file_size > MAX_CONFIG or sum(e.file_size for e in entries) > MAX_UNPACKED:
-                raise ArtifactError(f"{path} unpacks to more than cnnkit loads. Get it again from where it was trained.")
+            if (
+                archive.getinfo("config.json").file_size > MAX_CONFIG
+                or sum(e.file_size for e in entries) > MAX_UNPACKED
+            ):
+                raise ArtifactError(
+                    f"{path} unpacks to more than cnnkit loads. Get it again from where it was trained."
+                )
             configuration = json.loads(archive.read("config.json"))
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
         raise ArtifactError(f"{path} is not a .keras model, or is damaged ({error}). Train it again.") from error
     pickles = [name for name in names if name.endswith((".pkl", ".pickle", ".npz", ".npy"))]
     if pickles:
-        raise ArtifactError(f"{path} holds {pickles[0]}, which may run code when loaded; refused. Load only models you trained.")
+        raise ArtifactError(
+            f"{path} holds {pickles[0]}, which may run code when loaded; refused. Load only models you trained."
+        )
     for module, name in _classes(configuration):
         trusted = module is None or module == "builtins" or module.split(".")[0] in ("keras", "cnnkit")
         if name in _CODE or not trusted:
-            raise ArtifactError(f"{path} holds a {name} layer, which runs code of its own; refused, nothing was executed. Load only models made of Keras's layers.")
+            raise ArtifactError(
+                f"{path} holds a {name} layer, which runs code of its own; refused, nothing was executed. "
+                "Load only models made of Keras's layers."
+            )
 
 
 def _classes(node: Any) -> list[tuple[str | None, Any]]:

@@ -80,7 +80,8 @@ class Classification:
             "ece": metrics.expected_calibration_error(confidences, right),
             "count": len(right),
             "per_class": {
-                label: {name: values[number].item() for name, values in by_class.items()} for number, label in enumerate(labels)
+                label: {name: values[number].item() for name, values in by_class.items()}
+                for number, label in enumerate(labels)
             },
             "confusion": matrix.tolist(),
             "reliability": metrics.reliability(confidences, right),
@@ -96,7 +97,14 @@ class Classification:
             "class_count": {label: int(row.sum()) for label, row in zip(scores["per_class"], matrix)},
         }
 
-    def worst(self, outputs: dict[str, np.ndarray], targets: np.ndarray, records: Records, labels: Sequence[str], count: int = 24) -> list[dict[str, Any]]:
+    def worst(
+        self,
+        outputs: dict[str, np.ndarray],
+        targets: np.ndarray,
+        records: Records,
+        labels: Sequence[str],
+        count: int = 24,
+    ) -> list[dict[str, Any]]:
         """Return the most confident errors: index, name, true and predicted label, confidence, image uint8 (h, w, c)."""
         scores = outputs["scores"]
         predictions = scores.argmax(1)

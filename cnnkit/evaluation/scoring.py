@@ -36,7 +36,9 @@ def outputs(
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}, np.concatenate(targets)
 
 
-def score(artifact: Artifact, records: Records, task: Any, progress: Callable[[int], None] = lambda done: None) -> dict[str, Any]:
+def score(
+    artifact: Artifact, records: Records, task: Any, progress: Callable[[int], None] = lambda done: None
+) -> dict[str, Any]:
     """Score an artifact on records: the task's scores, each with its interval."""
     found, targets = outputs(artifact, records, progress)
     return task.score(found, targets, artifact.labels)

@@ -61,7 +61,9 @@ def convert(model: Any, precision: str, calibration: np.ndarray, metadata: dict[
         with quiet():
             content = converter.convert()
     except Exception as error:  # the converter raises many kinds
-        raise CnnkitError(f"The model cannot be converted to {precision}: {str(error).strip().splitlines()[0][:300]}") from error
+        raise CnnkitError(
+            f"The model cannot be converted to {precision}: {str(error).strip().splitlines()[0][:300]}"
+        ) from error
     return content + _appendix({**metadata, "precision": precision})
 
 
@@ -75,7 +77,10 @@ def _full_range(images: np.ndarray) -> np.ndarray:
 def _appendix(metadata: dict[str, Any]) -> bytes:
     """Return a ZIP with stored entries and fixed dates, so that equal exports are equal files."""
     buffer = io.BytesIO()
-    files = {METADATA: json.dumps(metadata, indent=2), "labels.txt": "\n".join(map(str, metadata.get("labels", []))) + "\n"}
+    files = {
+        METADATA: json.dumps(metadata, indent=2),
+        "labels.txt": "\n".join(map(str, metadata.get("labels", []))) + "\n",
+    }
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, text in files.items():
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)

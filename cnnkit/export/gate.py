@@ -39,7 +39,9 @@ def compare(reference: dict[str, Any], exported: dict[str, Any], tolerance: floa
     refused = []
     if lost(reference["score"], exported["score"], reference["count"]):
         refused.append(f"{100 * (reference['score'] - exported['score']):.2f} points lost overall")
-    differences = {label: 100 * (exported["per_class"][label] - value) for label, value in reference["per_class"].items()}
+    differences = {
+        label: 100 * (exported["per_class"][label] - value) for label, value in reference["per_class"].items()
+    }
     for label, value in reference["per_class"].items():
         if lost(value, exported["per_class"][label], reference["class_count"][label]):
             refused.append(f"{-differences[label]:.2f} points lost in class {label}")

@@ -2,8 +2,8 @@
 
 import cv2
 import numpy as np
-
 from cnnkit_digits.cli import main
+
 from tests.contracts import AppContract
 
 

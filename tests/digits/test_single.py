@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from cnnkit_digits.single import describe, single_digit
 
 from cnnkit.data.records import Records
-from cnnkit_digits.single import describe, single_digit
 from tests.toys import MemoryImages
 
 MODEL = SimpleNamespace(input_shape=(28, 28, 1), metadata={"layout": "mnist"})
@@ -26,7 +26,9 @@ def test_a_digit_on_paper_becomes_white_on_black_20_px_high_and_centred():
     ys, xs = np.nonzero(digit[..., 0] > 60)
     assert max(np.ptp(ys), np.ptp(xs)) + 1 in (19, 20)
     mass = digit[..., 0].astype(float)
-    assert (mass.sum(1) @ np.arange(28) / mass.sum(), mass.sum(0) @ np.arange(28) / mass.sum()) == pytest.approx((14, 14), abs=1)
+    assert (mass.sum(1) @ np.arange(28) / mass.sum(), mass.sum(0) @ np.arange(28) / mass.sum()) == pytest.approx(
+        (14, 14), abs=1
+    )
     assert digit[0].max() == 0
 
 
