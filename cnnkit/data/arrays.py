@@ -27,7 +27,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from cnnkit import files
-from cnnkit.data.cards import cache_folder
+from cnnkit.data.cards import cache_folder, there, writing_the_cache
 from cnnkit.data.records import Progress, Shape
 from cnnkit.device import image
 from cnnkit.errors import DataError
@@ -258,8 +258,12 @@ def idx_array(path: Path) -> Stored:
             stream.read(start if skip is None else skip)
             yield stream  # type: ignore[misc]
 
-    if not path.is_file():
+    if not there(path):
         raise DataError(f"There is no file {path}.")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
     with _damage(path), opened(0) as stream:
         magic = stream.read(4)
         if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _IDX_TYPES or not 1 <= magic[3] <= 4:
@@ -291,7 +295,7 @@ def cached(source: Path, what: str, size: int, build: Callable[[IO[bytes]], None
     path = folder / f"{source.name.partition('.')[0][:40]}-{origin}-{state}.npy"
     if path.is_file():
         return path
-    with files.system_errors(folder):
+    with writing_the_cache():
         folder.mkdir(parents=True, exist_ok=True)
     room = os.statvfs(folder) if hasattr(os, "statvfs") else None
     if room and size > room.f_bavail * room.f_frsize:
@@ -299,7 +303,7 @@ def cached(source: Path, what: str, size: int, build: Callable[[IO[bytes]], None
             f"{source} needs {size / 1e9:.1f} GB in {folder}, where {room.f_bavail * room.f_frsize / 1e9:.1f} GB are "
             "free. Set CNNKIT_CACHE to a folder with room."
         )
-    with files.atomic(path) as file:
+    with writing_the_cache(), files.atomic(path) as file:
         build(file)
     for old in folder.glob(f"*-{origin}-*.npy"):
         if old != path:

@@ -9,15 +9,17 @@ Design choices:
 - A key that no card has is an error: a misspelt `sha265` would otherwise switch the check off.
 """
 
+import contextlib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cnnkit.errors import DataError
+from cnnkit import files
+from cnnkit.errors import CnnkitError, DataError
 
 _FORM_KEYS = {"reader", "files", "splits", "options"}
 _CARD_KEYS = _FORM_KEYS | {"title", "task", "source", "licence", "citation", "labels"}
@@ -112,8 +114,8 @@ def load(source: Path | str) -> Card:
     """Find the data set that `source` means.
 
     Args:
-        source: the name of a card that comes with cnnkit, or the path of a card (.toml), of a folder or of a data file.
-            A name wins over a folder of that name; write ./NAME for the folder.
+        source: the name of a card that comes with cnnkit, or the path of a card (.toml), of a folder or of a data file,
+            here or in $CNNKIT_DATA. A card's name wins over a folder of that name; write ./NAME for the folder.
 
     Raises:
         DataError: no such card, folder or file, or a card with a mistake in it.
@@ -121,10 +123,13 @@ def load(source: Path | str) -> Card:
     cards = _shipped()
     if isinstance(source, str) and source in cards:
         return read_card(cards[source])
-    path = Path(source).expanduser()
-    if path.suffix.lower() == ".toml" and path.is_file():
+    path = Path(os.path.expanduser(source))  # noqa: PTH111
+    shared = data_folder()
+    if not there(path) and shared and inside(str(source)) and there(shared / source):
+        path = shared / source
+    if path.suffix.lower() == ".toml" and there(path):
         return read_card(path, own=True)
-    if path.exists():
+    if there(path) and str(source):
         from cnnkit.data import readers
 
         root, form = readers.detect(path)
@@ -191,7 +196,7 @@ class _Parser:
     def root(self, table: dict[str, Any], own: bool, forms: list[Form]) -> Path | None:
         """Where a user's data lies: `path` is relative to the card; without one and without urls, it lies beside it."""
         if "path" in table:
-            return self.path.parent / Path(self.text(table, "path")).expanduser()
+            return self.path.parent / os.path.expanduser(self.text(table, "path"))  # noqa: PTH111
         downloads = any(file.urls for form in forms for file in form.files)
         return self.path.parent if own and not downloads and forms else None
 
@@ -200,7 +205,7 @@ class _Parser:
 
         if form.reader and not readers.find(form.reader).needs:
             return root, [form]
-        if not root.exists():
+        if not there(root):
             raise self.fail(f"there is no {root}, which its `path` names")
         root, found = readers.detect(root, form.reader)
         return root, [Form(found.reader, form.files, found.splits, {**found.options, **form.options})]
@@ -275,10 +280,29 @@ def _slug(name: str) -> str:
 def data_folder() -> Path | None:
     """Return $CNNKIT_DATA, a folder of data sets that are used as they are and never written to, or None."""
     folder = os.environ.get("CNNKIT_DATA")
-    return Path(folder).expanduser() if folder else None
+    return Path(os.path.expanduser(folder)) if folder else None  # noqa: PTH111
 
 
 def cache_folder() -> Path:
     """Return where downloads and unpacked files go: $CNNKIT_CACHE, else ~/.cache/cnnkit."""
-    folder = os.environ.get("CNNKIT_CACHE")
-    return Path(folder).expanduser() if folder else Path.home() / ".cache" / "cnnkit"
+    return Path(os.path.expanduser(os.environ.get("CNNKIT_CACHE") or "~/.cache/cnnkit"))  # noqa: PTH111 - never raises
+
+
+def there(path: Path) -> bool:
+    """Say whether there is such a file or folder; a name that is too long or not allowed is not there."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises for those
+
+
+@contextlib.contextmanager
+def writing_the_cache() -> Iterator[None]:
+    """Say what to do where the cache cannot be written."""
+    try:
+        with files.system_errors(cache_folder()):
+            yield
+    except CnnkitError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        raise DataError(
+            f"The cache {cache_folder()} cannot be written ({error.__cause__.strerror}). Free some space there, or set "
+            "CNNKIT_CACHE to another folder."
+        ) from error.__cause__

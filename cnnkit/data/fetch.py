@@ -27,7 +27,7 @@ from typing import IO, Any
 
 from cnnkit import __version__, files
 from cnnkit.data import readers
-from cnnkit.data.cards import Card, File, Form, cache_folder, data_folder, inside
+from cnnkit.data.cards import Card, File, Form, cache_folder, data_folder, inside, there, writing_the_cache
 from cnnkit.data.records import Progress
 from cnnkit.errors import DataError
 
@@ -77,7 +77,7 @@ def provide(card: Card, *, progress: Progress | None = None) -> tuple[Path | Non
     if found:
         return found
     if card.root is not None:
-        missing = next((path for path in _needed(card.forms[0]) if not (card.root / path).exists()), "its data")
+        missing = next((path for path in _needed(card.forms[0]) if not there(card.root / path)), "its data")
         raise DataError(f"The card {card.name} names {card.root / missing}, which is not there.")
     folder = cache_folder() / card.name
     problems = []
@@ -92,7 +92,7 @@ def provide(card: Card, *, progress: Progress | None = None) -> tuple[Path | Non
             continue
         if _complete(folder, form):
             return folder, form
-        missing = next(path for path in _needed(form) if not (folder / path).exists())
+        missing = next(path for path in _needed(form) if not there(folder / path))
         raise DataError(f"The download of {card.name} is complete but holds no {missing}. Tell the card's author.")
     if not problems:
         raise DataError(f"{card.title} is not published for download. Put its files into {folder}. See {card.source}.")
@@ -114,7 +114,7 @@ def _needed(form: Form) -> list[str]:
 
 
 def _complete(folder: Path, form: Form) -> bool:
-    return all((folder / path).exists() for path in _needed(form))
+    return all(there(folder / path) for path in _needed(form))
 
 
 class _Unreachable(Exception):
@@ -124,7 +124,7 @@ class _Unreachable(Exception):
 def _provide(file: File, folder: Path, name: str, progress: Progress | None) -> None:
     """Bring one file into the folder, checked, and unpack it if it is an archive."""
     path = folder / file.name
-    with files.system_errors(path):
+    with writing_the_cache():
         path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_file() and (file.sha256 or file.md5):  # put there by hand, or by a fetch that was stopped
         try:
@@ -147,14 +147,14 @@ def _download(file: File, path: Path, name: str, progress: Progress | None) -> N
             if attempt:
                 time.sleep(PAUSE * 2 ** (attempt - 1))
             try:
-                with files.system_errors(path):
+                with writing_the_cache():
                     _stream(url, file, path, progress)
                 return
             except urllib.error.HTTPError as error:
                 reason = f"{url} answers {error.code} {error.reason}"
                 if error.code not in (408, 429, 500, 502, 503, 504):
                     break  # it will not answer otherwise in a second
-            except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+            except (OSError, http.client.HTTPException, ValueError) as error:
                 reason = f"{url} does not answer ({getattr(error, 'reason', None) or error or type(error).__name__})"
     raise _Unreachable(
         f"The data set {name} could not be downloaded: {reason}. Run the command again, or get {path.name} from "
@@ -232,7 +232,7 @@ def _verify(path: Path, file: File) -> None:
 def _extract(archive: Path, folder: Path, patterns: tuple[str, ...], progress: Progress | None) -> None:
     """Unpack the members that match `patterns` below `folder`, each whole or not at all."""
     count = size = 0
-    with files.system_errors(folder):
+    with writing_the_cache():
         folder.mkdir(parents=True, exist_ok=True)
     try:
         for name, length, open_member in _members(archive):
@@ -246,7 +246,7 @@ def _extract(archive: Path, folder: Path, patterns: tuple[str, ...], progress: P
                     f"{archive} is not unpacked: it holds more than {MOST_FILES:,} files or {MOST_BYTES:,} bytes."
                 )
             _check_room(archive, folder, length)
-            with open_member() as source, files.atomic(folder / name) as target:
+            with writing_the_cache(), open_member() as source, files.atomic(folder / name) as target:
                 shutil.copyfileobj(_Limited(source, length, archive), target)
             if progress:
                 progress(f"Unpacking {name}", count, None)

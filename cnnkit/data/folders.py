@@ -61,7 +61,7 @@ class FolderImages:
         return image.read_image(self.path(index))
 
     def name(self, index: int) -> str:
-        return self.path(index)
+        return image.printable(self.path(index))
 
     def path(self, index: int) -> str:
         start = int(self._ends[index - 1]) if index else 0
@@ -106,14 +106,17 @@ class Scan:
 
 
 def split_folders(root: Path) -> dict[str, str]:
-    """Find which subfolders of `root` are splits: {"train": "Training", ...}; empty where it has no training folder."""
+    """Find which subfolders of `root` are splits: {"train": "Training", ...}; empty where it has no training folder.
+
+    A folder called train that holds images and no folders is a class, between car and tram.
+    """
     names = {path.name.lower(): path.name for path in root.iterdir() if path.is_dir()}
     found = {}
     for split, spellings in SPLITS.items():
         match = [names[spelling] for spelling in spellings if spelling in names]
         if match:
             found[split] = match[0]
-    return found if "train" in found else {}
+    return found if "train" in found and any(path.is_dir() for path in (root / found["train"]).iterdir()) else {}
 
 
 def scan(root: Path, *, verify: bool = False, progress: Progress | None = None) -> Scan:
@@ -170,7 +173,7 @@ class _Found:
         try:
             head = image.read_header(path)
         except image.ImageError as error:
-            self.bad.append((path, error.reason))
+            self.bad.append((image.printable(path), error.reason))
             return
         if not head.complete:
             self.suspects.append(len(self.ends))
@@ -220,7 +223,7 @@ def _walk(folder: str, below: str, ignored: list[str]) -> Iterator[tuple[str, st
         elif os.path.splitext(name)[1].lower() in image.SUFFIXES:  # noqa: PTH122
             yield path, child
         else:
-            ignored.append(path)
+            ignored.append(image.printable(path))
 
 
 def _decode_suspects(images: FolderImages, found: _Found, suspects, progress: Progress | None) -> None:
@@ -239,7 +242,7 @@ def _decode_suspects(images: FolderImages, found: _Found, suspects, progress: Pr
             for index, reason in zip(part, pool.map(problem, part), strict=True):
                 if reason:
                     found.broken.add(index)
-                    found.bad.append((images.path(index), reason))
+                    found.bad.append((images.name(index), reason))
             if progress and len(suspects) > 1024:
                 progress("Decoding images", start + len(part), len(suspects))
 

@@ -15,7 +15,7 @@ import numpy as np
 from cnnkit.data import cards, fetch, readers, splits
 from cnnkit.data.cards import Card, Form
 from cnnkit.data.records import Progress, Records, Shape, Splits
-from cnnkit.errors import DataError
+from cnnkit.errors import ConfigError, DataError
 
 HELD_OUT = 0.2  # of a data set without a test split of its own
 VALIDATION = 0.1
@@ -55,7 +55,13 @@ def load(
 
     Raises:
         DataError: no such data, or data that cannot be trained on.
+        ConfigError: parts to hold out that leave nothing.
     """
+    for name, part in (("validation", validation), ("test", test)):
+        if part is not None and not 0 <= part < 1:
+            raise ConfigError(f"`{name}` is the part to hold out, from 0 up to but not 1. Received: {part}.")
+    if (validation or 0) + (test or 0) >= 1:
+        raise ConfigError(f"`validation` {validation} and `test` {test} leave nothing to train on. Hold out less.")
     card, parts, held_out = read_parts(source, verify=verify or skip_bad, progress=progress)
     notes = _left_out(parts, skip_bad)
     names, codes = settle_labels(card, parts, held_out)

@@ -25,6 +25,7 @@ from typing import IO, Any
 import numpy as np
 
 from cnnkit.data import arrays
+from cnnkit.data.cards import there
 from cnnkit.data.records import Progress
 from cnnkit.errors import DataError
 
@@ -59,7 +60,7 @@ def images_and_labels(
     Raises:
         DataError: the file or a line of it is not such a table; the line number is named.
     """
-    if not path.is_file():
+    if not there(path):
         raise DataError(f"There is no file {path}.")
     what = json.dumps({key: options.get(key) for key in ("label", "image_shape", "value_range")})
     labels: list[str] = []

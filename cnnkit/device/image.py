@@ -43,7 +43,7 @@ class ImageError(DataError):
     """An image that cannot be used. `.reason` is the short form for a list of files."""
 
     def __init__(self, name: str, reason: str, advice: str = "Replace it or delete it."):
-        super().__init__(f"{name} cannot be used: {reason}. {advice}")
+        super().__init__(f"{printable(name)} cannot be used: {reason}. {advice}")
         self.reason = reason
 
 
@@ -133,6 +133,12 @@ def fit_image(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     if image.shape[:2] != (height, width):
         image = _resize(np.ascontiguousarray(image), height, width)
     return image.reshape(height, width, channels)
+
+
+def printable(name: str) -> str:
+    """Return a file's name as one line of valid text, whatever bytes it is made of."""
+    text = name.encode("utf-8", "backslashreplace").decode()  # what Python made of bytes that are not UTF-8
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def over_white(image: np.ndarray) -> np.ndarray:

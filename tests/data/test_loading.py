@@ -1,10 +1,12 @@
 """From a name to splits, and every bad data set in one clear line."""
 
+import os
+
 import numpy as np
 import pytest
 
 from cnnkit import data
-from cnnkit.errors import DataError
+from cnnkit.errors import ConfigError, DataError
 
 
 def refused(source, message, **options):
@@ -149,6 +151,40 @@ def test_a_class_too_small_to_hold_out_is_mentioned(class_folders):
     assert "The test split has no image of rare: too few to hold any out." in splits.warnings
 
 
+@pytest.mark.parametrize("parts", [{"validation": 1.5}, {"test": -0.1}, {"validation": 0.5, "test": 0.5}])
+def test_parts_that_cannot_be_are_refused(class_folders, parts):
+    with pytest.raises(ConfigError, match="validation|test"):
+        data.load(class_folders({"a": 5, "b": 5}), **parts)
+
+
+def test_a_name_of_any_bytes_is_one_line_of_text(class_folders):
+    root = class_folders({"a": 5, "b": 5})
+    odd = os.fsencode(root / "a") + b"/b\xff\nd.png"
+    with open(odd, "wb"):
+        pass
+    line = refused(root, r"1 of 11 images cannot be used")
+    assert line.isprintable() and line.encode()
+    os.replace(root / "a" / "000.png", odd)  # noqa: PTH105
+    records = data.load(root, test=0, validation=0).train
+    assert len(records.read(np.arange(9))[0]) == 9 and records.name(4).isprintable()
+
+
+def test_a_class_called_train_is_a_class(class_folders):
+    splits = data.load(class_folders({"bus": 5, "train": 5, "tram": 5}))
+    assert splits.train.label_names == ("bus", "train", "tram")
+
+
+def test_a_folder_in_the_shared_data_is_found_by_its_name(class_folders, tmp_path, monkeypatch):
+    class_folders({"a": 5, "b": 5})
+    monkeypatch.setenv("CNNKIT_DATA", str(tmp_path))
+    assert len(data.load("pictures", test=0, validation=0).train) == 10
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "~nobody/data", ""])
+def test_an_impossible_name_is_one_line(name):
+    refused(name, "There is no data set|is no data set|no class folders")
+
+
 def test_nothing_left_to_train_on_is_refused(class_folders):
     refused(class_folders({"a": 2, "b": 2}), "Nothing of .* is left to train on", limit=0)
 
@@ -170,8 +206,6 @@ def test_progress_is_called_for_long_work(tmp_path, toy_arrays):
 
 
 def test_a_full_cache_is_said_before_anything_is_written(tmp_path, toy_arrays, monkeypatch, fresh_cache):
-    import os
-
     x, y = toy_arrays()
     np.savez_compressed(tmp_path / "a.npz", x=x, y=y)
     real = os.statvfs(tmp_path)
