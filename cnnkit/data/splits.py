@@ -16,6 +16,7 @@ from fractions import Fraction
 import numpy as np
 
 from cnnkit.data.records import Records, Splits
+from cnnkit.errors import MissingExtra
 
 
 def make(
@@ -122,7 +123,10 @@ def _deal_groups(labels: np.ndarray, part: float, seed: int) -> np.ndarray:
 
 def _mixed_groups(labels: np.ndarray, members: np.ndarray, groups: int, part: float, seed: int) -> np.ndarray:
     """Choose groups that hold several classes, with scikit-learn's StratifiedGroupKFold."""
-    from sklearn.model_selection import StratifiedGroupKFold
+    try:
+        from sklearn.model_selection import StratifiedGroupKFold
+    except ImportError:
+        raise MissingExtra('Groups of several classes need scikit-learn. Run `pip install "cnnkit[train]"`.') from None
 
     share = Fraction(part).limit_denominator(20)
     folds = min(max(share.denominator, 2), groups, int(np.bincount(labels).max()))

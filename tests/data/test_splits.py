@@ -1,14 +1,17 @@
 """Splits: stratified, whole groups, fixed by the seed."""
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cnnkit import data
 from cnnkit.data import splits
 from cnnkit.data.records import Records
+from cnnkit.errors import MissingExtra
 
 
 class Nothing:
@@ -86,6 +89,14 @@ def test_mixed_groups_are_stratified_by_scikit_learn():
     found = splits.make(records(labels, groups), test=0.2, validation=0.1)
     assert 180 <= len(found.test) <= 220 and 80 <= len(found.validation) <= 120
     assert found.test.counts().min() >= 15
+
+
+@pytest.mark.parametrize("what", ["groups", "digits"])
+def test_without_scikit_learn_the_missing_extra_is_named(monkeypatch, what):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.setitem(sys.modules, "sklearn.model_selection", None)
+    with pytest.raises(MissingExtra, match=r'pip install "cnnkit\[train\]"'):
+        data.load("digits") if what == "digits" else splits.make(records([0, 1] * 20, np.arange(40) // 4))
 
 
 def test_the_seed_decides_and_nothing_else():
