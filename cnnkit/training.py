@@ -6,6 +6,8 @@ Design choices:
   history. As every batch is a function of (seed, step), a run killed at any moment and resumed ends in the same weights,
   bit for bit, as one that never stopped.
 - The best epoch is that of the lowest validation loss, measured with the averaged weights where there is an average.
+- The best weights then get batch norm statistics from plain images (`cnnkit.models.norm`): those that training left
+  behind belong to augmented images, and cost a network 0.02 to 0.2 points.
 - AdamW (Loshchilov and Hutter 2019) without decay on biases and batch norm; linear warm-up, then cosine to zero.
 - XLA is off on a CPU (it trains three to seven times slower there) and on elsewhere.
 """
@@ -30,9 +32,11 @@ from cnnkit.data.pipeline import Order, evaluation_batches, training_batches
 from cnnkit.data.records import Records, Splits
 from cnnkit.errors import ArtifactError, ConfigError
 from cnnkit.files import atomic, write_bytes
+from cnnkit.models.norm import recalibrate
 from cnnkit.run import CHECKPOINT, HISTORY, MODEL, Run
 
 EVALUATION_BATCH = 256
+RECALIBRATION_IMAGES = 5120  # plain training images from which batch norm gets its last statistics
 
 
 @dataclasses.dataclass
@@ -136,6 +140,8 @@ def fit(
         best = loop.best
     for variable, value in zip(model.variables, best, strict=True):
         variable.assign(value)
+    plain = batches.plain(0, min(order.steps_per_epoch, -(-RECALIBRATION_IMAGES // order.batch_size)))
+    recalibrate(model, (np.asarray(batch[0]) for batch in plain))
     save(model, run.path / MODEL, describe(recipe, settings, splits.train))
     run.save(
         model={"name": settings.model, "parameters": model.count_params()},
@@ -249,6 +255,10 @@ class _Batches:
             augmentation=self.augmentation,
             weights=self.weights,
         )
+
+    def plain(self, start: int, stop: int) -> Any:
+        """The same batches without augmentation."""
+        return training_batches(self.records, self.order, start=start, stop=stop, encode=self.encode)
 
 
 def _augmentation(recipe: Any, settings: Settings) -> Callable[..., Any] | None:

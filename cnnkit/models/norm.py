@@ -23,13 +23,17 @@ def recalibrate(model: keras.Model, batches: Iterable[Any]) -> None:
     Source: Wu and Johnson 2021, arXiv:2105.07576 (precise batch norm); Touvron et al. 2019, arXiv:1906.06423 (the gap
     between augmented and plain images).
     """
-    norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    parts = model._flatten_layers()
+    norms = [layer for layer in parts if isinstance(layer, keras.layers.BatchNormalization)]
+    dropouts = [layer for layer in parts if isinstance(layer, keras.layers.Dropout)]
     if not norms:
         return
-    momenta = [layer.momentum for layer in norms]
+    momenta, rates = [layer.momentum for layer in norms], [layer.rate for layer in dropouts]
     count, means, squares = 0, [0.0] * len(norms), [0.0] * len(norms)
     for layer in norms:
         layer.momentum = 0.0  # what a batch leaves behind is then its own statistics
+    for layer in dropouts:
+        layer.rate = 0.0  # a device drops nothing
     try:
         for images in batches:
             model(images, training=True)
@@ -41,6 +45,8 @@ def recalibrate(model: keras.Model, batches: Iterable[Any]) -> None:
     finally:
         for layer, momentum in zip(norms, momenta, strict=True):
             layer.momentum = momentum
+        for layer, rate in zip(dropouts, rates, strict=True):
+            layer.rate = rate
     for layer, mean, square in zip(norms, means, squares, strict=True):
         if count:
             layer.moving_mean.assign((mean / count).astype("float32"))

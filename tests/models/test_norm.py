@@ -50,3 +50,13 @@ def test_without_batches_or_without_batch_norm_nothing_changes():
         before = [np.array(v) for v in model.variables]
         recalibrate(model, batches)
         assert all(np.array_equal(a, np.array(b)) for a, b in zip(before, model.variables, strict=True))
+
+
+def test_dropout_rests_meanwhile():
+    image = keras.Input((4, 4, 2))
+    dropped = keras.layers.Dropout(0.5)
+    model = keras.Model(image, keras.layers.BatchNormalization()(dropped(image)))
+    pixels = images(20, 4, 4, 2)
+    recalibrate(model, [pixels])
+    np.testing.assert_allclose(np.array(norms(model)[0].moving_mean), pixels.mean((0, 1, 2)), rtol=1e-5)
+    assert dropped.rate == 0.5
