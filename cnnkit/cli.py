@@ -8,6 +8,7 @@ Design choices:
 """
 
 import functools
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -191,6 +192,7 @@ def app(
     @click.version_option(__version__, prog_name=f"cnnkit {name}")
     def group() -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on retracing is not for users
         from cnnkit import console
 
         console.use_json(False)  # until a command's --json says otherwise

@@ -94,7 +94,7 @@ def _box() -> Any:
 
 
 def _is_number(cell: Any) -> bool:
-    return isinstance(cell, str) and re.fullmatch(r"([+-]?[\d.,]+( ?%| to [\d.,]+)?)?", cell) is not None
+    return isinstance(cell, str) and re.fullmatch(r"([+-]?[\d.,]+( ?%|%| to [\d.,]+)?)?", cell) is not None
 
 
 @contextlib.contextmanager

@@ -117,13 +117,24 @@ def test_a_bare_install_predicts_reads_and_benches_from_any_folder(wheel, export
     python = home / "bin" / "python"
     install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel)]
     subprocess.run(install, check=True, capture_output=True)
-    packages = subprocess.run([str(python), "-m", "pip", "list"], check=True, capture_output=True, text=True).stdout.lower()
+    packages = subprocess.run(
+        [str(python), "-m", "pip", "list"], check=True, capture_output=True, text=True
+    ).stdout.lower()
     assert not [name for name in HEAVY if f"{name} " in packages]
     size = sum(path.stat().st_size for path in (home / "lib").rglob("*") if path.is_file())
     assert size < 350e6  # with pip itself; wheels are stored unpacked here
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    for words in (["predict", "x.tflite", "one.png"], ["read", "x.tflite", "one.png"], ["bench", "x.tflite"], ["data", "list"]):
-        command = [str(home / "bin" / "cnnkit-digits"), *(str(exported / w) if "." in w else w for w in words), "--json"]
+    for words in (
+        ["predict", "x.tflite", "one.png"],
+        ["read", "x.tflite", "one.png"],
+        ["bench", "x.tflite"],
+        ["data", "list"],
+    ):
+        command = [
+            str(home / "bin" / "cnnkit-digits"),
+            *(str(exported / w) if "." in w else w for w in words),
+            "--json",
+        ]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
         if words[0] == "data":
             assert done.returncode == 1 and 'pip install "cnnkit[train]"' in done.stderr

@@ -1,7 +1,14 @@
 """`cnnkit digits`: the contract of every app, and what only digits do."""
 
+import json
+import resource
+import struct
+import zlib
+from pathlib import Path
+
 import cv2
 import numpy as np
+import pytest
 from cnnkit_digits.cli import main
 
 from tests.contracts import AppContract
@@ -23,3 +30,125 @@ class TestDigits(AppContract):
         for number, image in enumerate(images):
             cv2.imwrite(str(folder / f"{number}.png"), image)
         return [str(folder / f"{number}.png") for number in range(3)]
+
+
+class TestBadInput:
+    """Everything that can be wrong with what a user gives is one clear line, exit 1, and nothing is lost."""
+
+    @pytest.fixture(autouse=True)
+    def inside(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+
+    fails = AppContract.fails
+    run = AppContract.run
+    group = main
+
+    @pytest.fixture(scope="class")
+    def model(self, tmp_path_factory):
+        from cnnkit.export.convert import convert
+        from cnnkit.models import MODELS
+
+        path = tmp_path_factory.mktemp("model") / "x.tflite"
+        labels = [str(digit) for digit in range(10)]
+        network = MODELS["simple_cnn"]((28, 28, 1), 10)
+        path.write_bytes(convert(network, "float32", np.zeros((1, 28, 28, 1)), {"app": "digits", "labels": labels}))
+        return path
+
+    @pytest.mark.parametrize("verb", ["predict", "read"])
+    def test_files_that_are_no_pictures(self, model, verb):
+        Path("empty.png").touch()
+        Path("text.png").write_text("this is no picture")
+        digit = np.zeros((60, 60), np.uint8)
+        cv2.imwrite("whole.png", digit)
+        Path("cut.png").write_bytes(Path("whole.png").read_bytes()[:60])
+        for name, word in (("none.png", "no such file"), ("empty.png", "empty"), ("text.png", "image"), ("cut.png", "cut.png")):
+            line = self.fails(verb, model, name)
+            assert name in line and word in line, line
+        mixed = self.run(verb, model, "whole.png", "text.png", "--skip-bad", "--json")
+        document = json.loads(mixed.stdout)
+        assert len(document["skipped"]) == 1 and "text.png" in document["skipped"][0]
+        assert "text.png" in mixed.stderr
+
+    @pytest.mark.parametrize("verb", ["predict", "read"])
+    def test_a_decompression_bomb_is_refused_before_it_is_decoded(self, model, verb):
+        header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
+        chunk = struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+        Path("bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        line = self.fails(verb, model, "bomb.png")
+        assert "100,000 x 100,000" in line
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB; decoded it has 10 GB
+
+    def test_class_folders_that_cannot_be_trained_on(self):
+        for label in ("0", "1"):
+            Path("two", label).mkdir(parents=True)
+            for number in range(12):
+                cv2.imwrite(f"two/{label}/{number}.png", np.full((12, 12), 20 * int(label) + number, np.uint8))
+        Path("two/2").mkdir()
+        assert "2" in self.fails("train", "--data", "two")
+        Path("one/0").mkdir(parents=True)
+        cv2.imwrite("one/0/a.png", np.zeros((12, 12), np.uint8))
+        assert "one class" in self.fails("train", "--data", "one").replace("a single class", "one class")
+
+    def test_bad_files_in_a_data_set_are_named_and_can_be_left_out(self):
+        for label in ("0", "1"):
+            Path("data", label).mkdir(parents=True)
+            for number in range(30):
+                image = np.zeros((16, 16), np.uint8)
+                image[4:12, 3 + 6 * int(label) : 7 + 6 * int(label)] = 150 + number
+                cv2.imwrite(f"data/{label}/{number}.png", image)
+        Path("data/0/broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+        line = self.fails("train", "--data", "data", "--epochs", "1")
+        assert "broken.png" in line and "--skip-bad" in line
+        done = self.run("train", "--data", "data", "--epochs", "1", "--skip-bad", "--model", "simple_cnn", "--json")
+        assert "broken.png" in done.stderr
+        assert json.loads(done.stdout)["scores"]["test"]["count"] == 12
+
+    def test_a_keras_file_with_a_lambda_is_never_executed(self):
+        import keras
+
+        image = keras.Input((28, 28, 1))
+        x = keras.layers.Lambda(lambda x, to=str(Path("executed").absolute()): (open(to, "w").close(), x)[1])(image)
+        model = keras.Model(image, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
+        model.save("bad.keras")
+        Path("executed").unlink(missing_ok=True)
+        for words in (["evaluate", "bad.keras", "--data", "digits"], ["export", "bad.keras"], ["explain", "bad.keras", "x.png"]):
+            assert "holds a Lambda layer" in self.fails(*words)
+        assert not Path("executed").exists()
+
+    def test_a_page_needs_a_model_of_digits(self, tmp_path):
+        from cnnkit.export.convert import convert
+        from cnnkit.models import MODELS
+
+        network = MODELS["simple_cnn"]((16, 16, 3), 4)
+        Path("signs.tflite").write_bytes(convert(network, "float32", np.zeros((1, 16, 16, 3)), {"labels": list("abcd")}))
+        assert "pages need a model of 28x28 grey digits" in self.fails("read", "signs.tflite", "page.png")
+
+    def test_nothing_to_predict_or_read(self, model):
+        assert "nothing to predict" in self.fails("predict", model)
+        assert "no page" in self.fails("read", model)
+        Path("folder").mkdir()
+        assert "no image" in self.fails("predict", model, "folder")
+
+
+class TestOnlyDigits:
+    """What digits have beside the standard verbs."""
+
+    @pytest.fixture(autouse=True)
+    def inside(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+
+    run = AppContract.run
+    fails = AppContract.fails
+    group = main
+
+    def test_the_learning_curve_grows_with_the_data(self):
+        image, _ = held_out(1)
+        cv2.imwrite("digit.png", image[0])
+        words = ["learning-curve", "digit.png", "--epochs", "2", "--json"]
+        curve = json.loads(self.run(*words).stdout)["curve"]
+        assert [row["images"] for row in curve] == [1, 4, 13, 38, 126, 377, 1258]
+        assert curve[0]["accuracy"] < 0.5 < 0.85 < curve[-1]["accuracy"]
+        assert all(abs(sum(row["confidences"].values()) - 1) < 1e-4 for row in curve)
+        assert Path("learning-curve.png").stat().st_size > 20_000
+        assert "not an image" in self.fails("learning-curve", ".")

@@ -1,0 +1,65 @@
+"""The README's commands run as they stand, and its links lead somewhere."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [
+    ROOT / "README.md",
+    *sorted(ROOT.glob("apps/*/README.md")),
+    *sorted(ROOT.glob("*/README.md")),
+    *sorted(ROOT.glob("docs/*.md")),
+]
+
+
+def tested(page):
+    """Return the commands of the blocks marked `<!-- tested -->`."""
+    blocks = re.findall(r"<!-- tested -->\n```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    return [line.split("#")[0].strip() for block in blocks for line in block.splitlines() if line.split("#")[0].strip()]
+
+
+def test_the_readme_has_commands_to_test():
+    assert len(tested(ROOT / "README.md")) >= 6
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if tested(page)], ids=lambda page: str(page.relative_to(ROOT)))
+def test_its_commands_run_one_after_another(page, tmp_path):
+    for name in ("docs", "datasets"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    for command in tested(page):
+        words = shlex.split(command)
+        assert words[:2] == ["cnnkit", "digits"], command
+        run = [sys.executable, "-m", "cnnkit_digits.cli", *words[2:]]
+        done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        if words[2] == "predict":
+            assert re.search(r"seven\.jpg\s*\W\s*7 ", done.stdout), done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_make_targets_of_the_documents_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        for target in re.findall(r"^make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE):
+            assert f"\n{target}:" in makefile, f"{page}: make {target}"
+
+
+def test_the_reference_is_that_of_the_commands():
+    import importlib.util
+
+    specification = importlib.util.spec_from_file_location("make_reference", ROOT / "docs" / "make_reference.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == module.reference(), "run `make docs`"
