@@ -41,8 +41,8 @@ def augmentation(seed: int) -> augment.Augmentation:
 
 # Peak learning rates are for batches of 128 on large data and 32 on small data. Epochs: (large data, small data).
 PRESETS: dict[str, dict[str, Any]] = {
-    "default": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.03, "epochs": (30, 30)},
-    "micro": {"learning_rate": 1e-2, "weight_decay": 0.01, "label_smoothing": 0.0, "epochs": (60, 100)},
+    "default": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.03, "epochs": (60, 30)},
+    "micro": {"learning_rate": 1e-2, "weight_decay": 0.01, "label_smoothing": 0.0, "epochs": (40, 100)},
     "simple_cnn": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.1, "epochs": (60, 60)},
     "lenet5": {"learning_rate": 2e-3, "weight_decay": 0.05, "label_smoothing": 0.05, "epochs": (40, 60)},
     "resnet": {"learning_rate": 3e-3, "weight_decay": 0.05, "label_smoothing": 0.03, "epochs": (10, 30)},
@@ -61,4 +61,4 @@ def preset(model: str, count: int) -> dict[str, Any]:
     large, small = settings["epochs"]
     if count < SMALL:
         return {**settings, "epochs": small, "batch_size": 32, "ema": 0.99}
-    return {**settings, "epochs": large, "batch_size": 128, "ema": 0.998}
+    return {**settings, "epochs": large, "batch_size": 128, "ema": 0.998, "validation": 0.05}
