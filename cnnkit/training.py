@@ -7,7 +7,7 @@ Design choices:
   bit for bit, as one that never stopped.
 - The best epoch is that of the lowest validation loss, measured with the averaged weights where there is an average.
 - The best weights then get batch norm statistics from plain images (`cnnkit.models.norm`): those that training left
-  behind belong to augmented images, and cost a network 0.02 to 0.2 points.
+  behind belong to augmented images. On held-out training images of MNIST the change was -0.05 to +0.23 points, mostly up.
 - AdamW (Loshchilov and Hutter 2019) without decay on biases and batch norm; linear warm-up, then cosine to zero.
 - XLA is off on a CPU (it trains three to seven times slower there) and on elsewhere.
 """
