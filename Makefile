@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+TRAIN := $(VENV)/.train
+DEV := $(VENV)/.dev
 # Where research data sets for tests and benchmarks are; tests that need one skip without it.
 export CNNKIT_DATA ?=
 
@@ -11,15 +12,20 @@ export CNNKIT_DATA ?=
 help:  ## Show these targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
 
-setup: $(READY)  ## Make .venv with everything in it.
+setup: $(DEV)  ## Make .venv with everything in it.
 
-$(READY): pyproject.toml
-	@echo "Setting up $(VENV) (once, a few minutes) ..."
+$(TRAIN): pyproject.toml
+	@echo "Setting up $(VENV) (once, a minute or two) ..."
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[train]"
+	@touch $@
+
+$(DEV): $(TRAIN)
+	@echo "Adding what the tests need ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[train,dev]"
 	@touch $@
 
-digits: setup  ## Train on the embedded digits, export, pass the gate, read a page.
+digits: $(TRAIN)  ## Train on the embedded digits, export, pass the gate, read a page.
 	$(BIN)/cnnkit digits train
 	$(BIN)/cnnkit digits export
 	$(BIN)/cnnkit digits read --sample

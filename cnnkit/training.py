@@ -138,6 +138,8 @@ def fit(
             verbose=0,
         )
         best = loop.best
+    if settings.mixed_precision:  # what is saved and exported computes in float32
+        model = build(recipe, settings, splits.train)
     for variable, value in zip(model.variables, best, strict=True):
         variable.assign(value)
     plain = batches.plain(0, min(order.steps_per_epoch, -(-RECALIBRATION_IMAGES // order.batch_size)))

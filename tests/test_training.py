@@ -146,6 +146,15 @@ def test_class_weights_mixup_and_cutmix_train(tmp_path):
     assert len(rows) == 2 and "nan" not in rows[1]
 
 
+def test_mixed_precision_trains_and_leaves_a_float32_model(tmp_path):
+    model = fit(tmp_path / "run", dataclasses.replace(SETTINGS, epochs=2, mixed_precision=True))
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    history = (tmp_path / "run" / HISTORY).read_text().splitlines()
+    assert len(history) == 3 and "nan" not in history[-1]
+    again = fit(tmp_path / "again", dataclasses.replace(SETTINGS, epochs=2))
+    assert model.count_params() == again.count_params()
+
+
 def test_the_learning_rate_finder_suggests_one_that_learns():
     rate, curve = training.find_learning_rate(toys.recipe(), SETTINGS, toys.splits().train, count=60)
     assert 1e-4 < rate < 0.3

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from cnnkit_digits.cli import main
 
 from tests.contracts import AppContract
@@ -30,6 +31,20 @@ class TestDigits(AppContract):
         for number, image in enumerate(images):
             cv2.imwrite(str(folder / f"{number}.png"), image)
         return [str(folder / f"{number}.png") for number in range(3)]
+
+    def test_an_image_on_standard_input_is_read(self, home, tmp_path):
+        (path, *_) = self.inputs(tmp_path)
+        run = Path("runs/digits/latest")
+        words = ["predict", str(next(run.glob("export/*int8.tflite"))), "-", "--json"]
+        piped = CliRunner().invoke(main, words, input=Path(path).read_bytes())
+        direct = json.loads(self.run(*words[:2], path, "--json").stdout)["predictions"][0]
+        assert json.loads(piped.stdout)["predictions"][0] | {"input": path} == direct
+
+    def test_a_page_of_held_out_digits_is_read(self, home):
+        document = json.loads(self.run("read", "--sample", "--out", "pages", "--json").stdout)
+        (page,) = document["pages"]
+        assert Path(page["annotated"]).exists() and len(page["numbers"]) >= 3
+        assert self.run("read", "--sample").output.strip()
 
 
 class TestBadInput:
@@ -61,7 +76,12 @@ class TestBadInput:
         digit = np.zeros((60, 60), np.uint8)
         cv2.imwrite("whole.png", digit)
         Path("cut.png").write_bytes(Path("whole.png").read_bytes()[:60])
-        for name, word in (("none.png", "no such file"), ("empty.png", "empty"), ("text.png", "image"), ("cut.png", "cut.png")):
+        for name, word in (
+            ("none.png", "no such file"),
+            ("empty.png", "empty"),
+            ("text.png", "image"),
+            ("cut.png", "cut.png"),
+        ):
             line = self.fails(verb, model, name)
             assert name in line and word in line, line
         mixed = self.run(verb, model, "whole.png", "text.png", "--skip-bad", "--json")
@@ -112,7 +132,11 @@ class TestBadInput:
         model = keras.Model(image, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
         model.save("bad.keras")
         Path("executed").unlink(missing_ok=True)
-        for words in (["evaluate", "bad.keras", "--data", "digits"], ["export", "bad.keras"], ["explain", "bad.keras", "x.png"]):
+        for words in (
+            ["evaluate", "bad.keras", "--data", "digits"],
+            ["export", "bad.keras"],
+            ["explain", "bad.keras", "x.png"],
+        ):
             assert "holds a Lambda layer" in self.fails(*words)
         assert not Path("executed").exists()
 
@@ -121,7 +145,9 @@ class TestBadInput:
         from cnnkit.models import MODELS
 
         network = MODELS["simple_cnn"]((16, 16, 3), 4)
-        Path("signs.tflite").write_bytes(convert(network, "float32", np.zeros((1, 16, 16, 3)), {"labels": list("abcd")}))
+        Path("signs.tflite").write_bytes(
+            convert(network, "float32", np.zeros((1, 16, 16, 3)), {"labels": list("abcd")})
+        )
         assert "pages need a model of 28x28 grey digits" in self.fails("read", "signs.tflite", "page.png")
 
     def test_nothing_to_predict_or_read(self, model):
