@@ -1,6 +1,5 @@
 """What the commands do that run an exported model: predict and bench. No TensorFlow, unless a `.keras` is all there is."""
 
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -146,7 +145,7 @@ def bench(app: str, artifact: Path | None, *, runs: int, threads: int | None) ->
                     f"{row['median_ms']:.3f}",
                     f"{row['p95_ms']:.3f}",
                     f"{1000 / row['median_ms']:.0f}",
-                    f"{row['peak_memory_mb']:.0f}",
+                    "" if row["peak_memory_mb"] is None else f"{row['peak_memory_mb']:.0f}",
                 ]
                 for row in rows
             ],
@@ -169,12 +168,20 @@ def _measure(path: Path, app: str, runs: int, threads: int | None) -> dict[str, 
         start = time.perf_counter()
         model.run(image)
         times.append(time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
     return {
         "file": path.name,
         "bytes": path.stat().st_size,
         "load_ms": 1000 * (loaded - began),
         "median_ms": 1000 * float(np.median(times)),
         "p95_ms": 1000 * float(np.quantile(times, 0.95)),
-        "peak_memory_mb": peak,
+        "peak_memory_mb": _peak_memory(),
     }
+
+
+def _peak_memory() -> float | None:
+    """Return the peak resident memory of this process in MB; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)

@@ -113,10 +113,31 @@ def data_show(recipe: Any, source: str | None, *, out: Path, seed: int) -> None:
     from cnnkit.report import drawing, figures
 
     splits = load(recipe, {"data": source, "seed": seed})
-    figure = figures.samples(*_samples(recipe, splits.train, seed))
+    figure = figures.samples(*_every_augmentation(recipe, splits.train, seed))
     drawing.save(figure, out)
     console.document({"picture": str(out)})
     console.message(f"Samples as they are and as the model sees them in training: {out}")
+
+
+def _every_augmentation(recipe: Any, records: Any, seed: int) -> tuple[np.ndarray, list[str], np.ndarray, list[str]]:
+    """Return samples as `_samples` does, with rows for what --rand-augment, --mixup and --cutmix add, and the rows' titles."""
+    import tensorflow as tf
+
+    from cnnkit import augment
+
+    images, names, rounds = _samples(recipe, records, seed)
+    titles = ["augmented" if number == 0 else "" for number in range(len(rounds))]
+    encoded = recipe.task.encoder(len(records.label_names))(np.zeros(len(images), np.int32))
+    rows = list(rounds)
+    for title, layer in (
+        ("RandAugment", augment.rand_augment()),
+        ("MixUp", augment.mixup(1.0)),
+        ("CutMix", augment.cutmix(1.0)),
+    ):
+        changed, _ = augment.on_images(layer, seed=seed)(tf.cast(images, tf.float32), encoded, tf.constant(0, tf.int64))
+        rows.append(np.clip(np.asarray(changed), 0, 255).astype(np.uint8))
+        titles.append(title)
+    return images, names, np.stack(rows), titles
 
 
 def _samples(recipe: Any, records: Any, seed: int, count: int = 8) -> tuple[np.ndarray, list[str], np.ndarray]:

@@ -63,3 +63,15 @@ def test_the_reference_is_that_of_the_commands():
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == module.reference(), "run `make docs`"
+
+
+def test_the_tables_are_those_of_the_benchmarks():
+    import importlib.util
+
+    specification = importlib.util.spec_from_file_location("table", ROOT / "benchmarks" / "table.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    for page in module.PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert "<!-- accuracy -->" in text
+        assert text == module.page(text), f"{page}: run `python benchmarks/table.py`"

@@ -126,13 +126,16 @@ def reliability(points: ROWS) -> str:
     return drawing.inline_svg(figure, "reliability")
 
 
-def samples(images: np.ndarray, names: Sequence[str], rounds: np.ndarray) -> Figure:
+def samples(
+    images: np.ndarray, names: Sequence[str], rounds: np.ndarray, titles: Sequence[str] = ("augmented",)
+) -> Figure:
     """Draw samples as they are, and below each what augmentation makes of it.
 
     Args:
         images: uint8 (n, h, w, c).
         names: the label of each.
         rounds: uint8 (rounds, n, h, w, c); no rounds: no augmentation.
+        titles: what stands beside the first rounds; the others have none.
 
     Returns:
         matplotlib figure.
@@ -146,8 +149,8 @@ def samples(images: np.ndarray, names: Sequence[str], rounds: np.ndarray) -> Fig
     figure = drawing.paper(width, height, "Samples", note if len(rounds) else "The data as it is; no augmentation.")
     for row, batch in enumerate([images, *rounds]):
         bottom = height - 1.05 - (row + 1) * (tile * tall + gap) - (0.12 if row else 0)
-        if row < 2:
-            text = "augmented" if row else "as it is"
+        text = ["as it is", *titles][row] if row <= len(titles) else ""
+        if text:
             place = (0.2 / width, (bottom + tile * tall / 2) / height)
             figure.text(*place, text, fontsize=8.5, color=drawing.QUIET, va="center")
         for column, image in enumerate(batch):

@@ -128,7 +128,8 @@ class TestBadInput:
         import keras
 
         image = keras.Input((28, 28, 1))
-        x = keras.layers.Lambda(lambda x, to=str(Path("executed").absolute()): (open(to, "w").close(), x)[1])(image)
+        marker = str(Path("executed").absolute())
+        x = keras.layers.Lambda(lambda x, to=marker: (open(to, "w").close(), x)[1])(image)
         model = keras.Model(image, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
         model.save("bad.keras")
         Path("executed").unlink(missing_ok=True)
