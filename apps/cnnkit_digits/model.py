@@ -62,4 +62,4 @@ def preset(model: str, count: int) -> dict[str, Any]:
     large, small = settings["epochs"]
     if count < SMALL:
         return {**settings, "epochs": small, "batch_size": 32, "ema": 0.99}
-    return {**settings, "epochs": large, "batch_size": 128, "ema": 0.998, "validation": 0.05}
+    return {**settings, "epochs": large, "batch_size": 128, "ema": 0.998}
