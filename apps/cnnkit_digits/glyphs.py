@@ -104,8 +104,10 @@ def marks(ink: np.ndarray, sigma: np.ndarray, rules: np.ndarray) -> list[Glyph]:
         if level < 1.5 * float(floor[y + h // 2, x + w // 2]):
             continue
         # What is left of a rule lies on it and is about as pale.
-        rule = rules[y0 : y + h + 1, x0 : x + w + 1][own]
-        if (rule > 0).mean() > 0.5 and level < 1.5 * float(rule.max()):
+        rule = rules[y0 : y + h + 1, x0 : x + w + 1]
+        chance = float((rule > 0).mean())  # of lying on a rule, on squared paper more than half
+        rule = rule[own]
+        if (rule > 0).mean() > 0.6 + 0.35 * chance and level < 1.5 * float(np.median(rule[rule > 0])):
             continue
         # One pixel of soft edge belongs to the stroke, unless it is a neighbour's.
         edge = cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
@@ -184,6 +186,16 @@ def holes(glyph: Glyph) -> int:
     grown = cv2.resize(np.pad(glyph.ink, 2), None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
     count, _, stats, _ = cv2.connectedComponentsWithStats((grown < 0.4).astype(np.uint8), connectivity=4)
     return int((stats[1:count, 4] > 0.03 * glyph.height**2).sum()) - 1
+
+
+def roundness(glyph: Glyph) -> float:
+    """How far the outline is from a circle: the spread of its radius over the radius; 0 is a circle."""
+    lines, _ = cv2.findContours((np.pad(glyph.ink, 1) > 0.4).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not lines:
+        return 1.0
+    outline = max(lines, key=len)[:, 0].astype(np.float32)
+    radius = np.hypot(*(outline - outline.mean(0)).T)
+    return float(radius.std() / max(radius.mean(), 1.0))
 
 
 def normalised(ink: np.ndarray, stroke: float | None = None) -> np.ndarray:

@@ -207,26 +207,25 @@ def _without_level_rules(ink: np.ndarray, sigma: np.ndarray, rules: np.ndarray) 
     for i in long:
         x0, y0, ww, hh, _ = stats[i]
         part = names[y0 : y0 + hh, x0 : x0 + ww] == i
-        _erase(ink, out, rules, part, x0, y0)
+        _erase(ink, out, rules, along, part, x0, y0)
     return out, rules
 
 
-def _erase(ink: np.ndarray, out: np.ndarray, rules: np.ndarray, part: np.ndarray, x0: int, y0: int) -> None:
+def _erase(
+    ink: np.ndarray, out: np.ndarray, rules: np.ndarray, along: np.ndarray, part: np.ndarray, x0: int, y0: int
+) -> None:
     """Take one rule, found as the mask `part` at (x0, y0), out of `out`."""
     h, w = ink.shape
     filled = part.any(0)
     middle = (part * np.arange(part.shape[0])[:, None]).sum(0) / np.maximum(part.sum(0), 1) + y0
     xs = np.nonzero(filled)[0]
-    first, last = max(0, x0 - 45), min(w, x0 + part.shape[1] + 45)  # the average along a rule falls short of its ends
-    columns = np.arange(first, last)
     # Straight pieces: a rule bends slowly, while a stroke that runs along it pulls the ridge aside.
     knots = np.linspace(x0, x0 + part.shape[1] - 1, max(2, part.shape[1] // 200 + 2))
     ys = _piecewise(xs + x0, middle[xs], knots)
+    (left, left_y), (right, right_y) = _followed(along, knots[::-1], ys[::-1]), _followed(along, knots, ys)
+    knots, ys = np.concatenate([left[::-1], knots, right]), np.concatenate([left_y[::-1], ys, right_y])
+    columns = np.arange(max(0, int(knots[0])), min(w, int(knots[-1]) + 1))
     path = np.interp(columns, knots, ys)
-    if len(knots) > 1:  # carry the slope on beyond the ends
-        for side, k in ((columns < knots[0], 0), (columns > knots[-1], -2)):
-            slope = (ys[k + 1] - ys[k]) / (knots[k + 1] - knots[k])
-            path[side] = ys[k if k == 0 else -1] + slope * (columns[side] - knots[k if k == 0 else -1])
     reach = 8
     rows = np.round(path).astype(int)
     offsets = np.arange(-reach, reach + 1)[:, None]
@@ -265,16 +264,48 @@ def _erase(ink: np.ndarray, out: np.ndarray, rules: np.ndarray, part: np.ndarray
     rules[target, columns[None]] = np.maximum(rules[target, columns[None]], local[None])
 
 
+def _followed(along: np.ndarray, knots: np.ndarray, ys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Follow a rule on beyond its last knot, over places where writing hides it; further knots (x, y)."""
+    h, w = along.shape
+    step = 24.0 if knots[-1] > knots[0] else -24.0
+    back = max(0, len(knots) - 3)
+    slope = (ys[-1] - ys[back]) / (knots[-1] - knots[back])
+    seen = [(float(knots[-1]), float(ys[-1]))]
+    x, misses = seen[0][0], 0
+    while misses < 7 and 0 < x < w - 1:
+        x = min(max(x + step, 0.0), w - 1.0)
+        y = seen[-1][1] + slope * (x - seen[-1][0])
+        row = round(y)
+        if not 8 <= row < h - 8:
+            break
+        strip = along[row - 8 : row + 9, int(x)]
+        off = int(np.argmax(strip[6:11])) - 2
+        rise = strip[8 + off] - max(strip[8 + off - 6 : 8 + off - 3].min(), strip[8 + off + 4 : 8 + off + 7].min())
+        if rise > 0.03:
+            seen.append((x, y + 0.5 * off))
+            misses = 0
+        else:
+            misses += 1
+    # The average along a rule falls short of its ends.
+    last = seen[-1]
+    seen.append((last[0] + 1.8 * step, last[1] + slope * 1.8 * step))
+    more = np.array(seen[1:])
+    return more[:, 0], more[:, 1]
+
+
 def _piecewise(x: np.ndarray, y: np.ndarray, knots: np.ndarray) -> np.ndarray:
     """Heights at the knots of the broken line nearest to (x, y); outliers are dropped once."""
-    base = np.stack([np.interp(x, knots, np.eye(len(knots))[k]) for k in range(len(knots))], 1)
-    bend = np.diff(np.eye(len(knots)), 2, axis=0) * 3 if len(knots) > 2 else np.zeros((0, len(knots)))
+    x, y = x[::4], y[::4]
+    near = np.clip(np.searchsorted(knots, x) - 1, 0, len(knots) - 2)
+    share = (x - knots[near]) / (knots[near + 1] - knots[near])
+    base = np.zeros((len(x), len(knots)))
+    base[np.arange(len(x)), near], base[np.arange(len(x)), near + 1] = 1 - share, share
+    bend = np.diff(np.eye(len(knots)), 2, axis=0) * 3  # a rule is stiff
+    stiff = bend.T @ bend + 1e-6 * np.eye(len(knots))
     keep = np.ones(len(x), bool)
-    ys = np.full(len(knots), y.mean())
     for _ in range(3):
-        a = np.concatenate([base[keep], bend, 1e-3 * np.eye(len(knots))])
-        b = np.concatenate([y[keep], np.zeros(len(bend)), np.full(len(knots), 1e-3 * y.mean())])
-        ys = np.linalg.lstsq(a, b, rcond=None)[0]
+        own = base[keep]
+        ys = np.linalg.solve(own.T @ own + stiff, own.T @ (y[keep] - y.mean())) + y.mean()
         off = np.abs(base @ ys - y)
         keep = off <= max(1.0, 2.5 * float(np.median(off)))
     return ys

@@ -238,6 +238,8 @@ def _words(marks: list[Glyph], reading: Reading) -> list[_Word]:
         bits = (ratio <= 0.6) & (gap < 0.2 * tall) & (apart < 0.8 * tall) & (tall < 12 * np.minimum(h[rest], h[i]))
         inside = gap < -0.6 * np.minimum(x1[rest] - x0[rest], x1[i] - x0[i])
         peers |= bits & (inside | (overlap > 0))
+        long = np.maximum(np.minimum(h[rest], h[i]), np.where(h[rest] < h[i], (x1 - x0)[rest], x1[i] - x0[i]))
+        peers |= (ratio <= 0.42) & (long > 0.25 * tall) & (gap < 0.4 * tall) & (overlap > 0)  # the flag of a 5
         for j in rest[peers]:
             group[root(int(j))] = root(int(i))
     members: dict[int, list[Glyph]] = {}
@@ -377,7 +379,7 @@ def _value(word: _Word, unit: _Unit, left: _Unit, right: _Unit, price: float) ->
     # Half of a digit looks like a 1, so a 1 beside a full digit must be paid for.
     ones = 0.12 * sum(int(u.quick.argmax()) == 1 for u in (left, right))
     low = max(0.0, 0.8 - min(left.glyph.height, right.glyph.height) / max(left.glyph.height, right.glyph.height))
-    return 0.5 * worst + 0.5 * mean - whole - 0.5 * price - ones - 0.5 * low - 0.05
+    return 0.5 * worst + 0.5 * mean - whole - price - ones - 0.5 * low - 0.12
 
 
 def _split_at_marks(word: _Word) -> list[_Word]:
@@ -386,7 +388,7 @@ def _split_at_marks(word: _Word) -> list[_Word]:
 
 # Evidence is a log-likelihood ratio, digit against other ink, fitted by eye to the pages of `pages.py` (seeds from 1000) and rounded.
 # By share of the classifier's peak confidence, meaned over six looks:
-_BY_CONFIDENCE = ((0.3, 0.5, 0.65, 0.8, 0.9, 0.97), (-4.0, -2.5, -1.5, 0.0, 1.2, 2.2))
+_BY_CONFIDENCE = ((0.3, 0.5, 0.65, 0.8, 0.9, 0.97), (-4.0, -3.2, -2.0, -0.7, 0.7, 2.2))
 # By label: bars, hatching and every upright line are a 1 to a classifier of ten digits.
 _BY_LABEL = (0.0, -2.4, -0.2, 0.3, 0.0, 0.3, 0.3, 0.3, -0.3, 0.3)
 # By label and number of holes (0, 1, 2, more):
@@ -406,9 +408,11 @@ def _evidence(unit: _Unit, peak: float) -> float:
     value -= 12 * max(0.0, pen - 0.27) + 60 * max(0.0, 0.05 - pen)
     broad = g.width / g.height
     value -= 4 * max(0.0, broad - 1.45)
+    if label == 0:  # the round o of print, a ring of coffee
+        value -= 60 * max(0.0, 0.06 - gl.roundness(g))
     if label == 1:
         value -= 12 * max(0.0, 0.14 - broad) + 3 * max(0.0, broad - 0.85)
-    return max(value, -6.0) - (0.7 if unit.cut else 0.0)
+    return max(value, -5.0) - (1.6 if unit.cut else 0.0)
 
 
 def _togetherness(word: _Word) -> float:
@@ -451,7 +455,7 @@ def _judge(words: list[_Word], reading: Reading) -> list[_Word]:
     for _ in range(6):
         sure = 1 / (1 + np.exp(-np.clip(evidence + bias + prior, -30, 30)))
         yes, no = float((sure * weight).sum()), float(((1 - sure) * weight).sum())
-        prior = float(np.clip(1.5 * np.log((yes + 1) / (no + 1)), -6, 2.5))
+        prior = float(np.clip(1.8 * np.log((yes + 1) / (no + 1)), -6, 3.2))
         if yes > 2:  # numbers on a page are mostly of one pen and of sizes that do not differ tenfold
             share = sure * weight / yes
             pen, size = float((share * level).sum()), float(np.exp((share * np.log(height)).sum()))

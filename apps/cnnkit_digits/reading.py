@@ -13,7 +13,8 @@ from cnnkit.errors import ArtifactError, DataError
 from cnnkit.files import write_bytes
 from cnnkit.run import Run
 from cnnkit_digits import pages as page_maker
-from cnnkit_digits.reader import annotate, read_page
+from cnnkit_digits.annotate import annotate
+from cnnkit_digits.reader import read_page
 
 
 def read(paths: Sequence[Path], *, out: Path | None, sample: bool, skip_bad: bool, threads: int | None) -> None:
