@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+
 import results
 
 WORDS = ["--model", "default", "--epochs", "6", "--limit", "600", "--seed", "3"]

@@ -38,9 +38,8 @@ def make(path: Path, count: int, kind: str) -> None:
 
 def train(path: Path) -> None:
     """Train a few steps and print the peak memory of this process in MB."""
-    from cnnkit_digits.cli import recipe as digits
-
     from cnnkit import config, training
+    from cnnkit_digits.cli import recipe as digits
 
     recipe = digits()
     splits = recipe.load(str(path))

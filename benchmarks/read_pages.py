@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import results
 
+import results
 from cnnkit.data import load
 from cnnkit.device.model import DeviceModel
 from cnnkit_digits.pages import blank_page, page

@@ -14,10 +14,10 @@ import time
 
 import keras
 import numpy as np
-import results
-from cnnkit_digits.cli import recipe as digits
 
+import results
 from cnnkit import config, training
+from cnnkit_digits.cli import recipe as digits
 
 
 def main() -> None:

@@ -192,7 +192,9 @@ def train(
             raise ConfigError(f"There is no model `{model}`. Models: {', '.join(recipe.builders)}.")
         preset = config.checked(recipe.preset(model, len(splits.train)), f"the preset of {model}")
         if set(preset) & set(DATA_KEYS):
-            raise ValueError(f"a preset cannot change the data, which is loaded before it is known. Received: {preset}.")
+            raise ValueError(
+                f"a preset cannot change the data, which is loaded before it is known. Received: {preset}."
+            )
         settings = config.Settings(**{**preset, **given, "data": given.get("data") or recipe.data})
         if rate == "auto":
             settings = _with_found_rate(training, recipe, settings, splits)

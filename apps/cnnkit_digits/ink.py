@@ -163,7 +163,10 @@ def turned(ink: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray]:
     """
     h, w = ink.shape
     a = math.radians(degrees)
-    size = (math.ceil(w * abs(math.cos(a)) + h * abs(math.sin(a))), math.ceil(h * abs(math.cos(a)) + w * abs(math.sin(a))))
+    size = (
+        math.ceil(w * abs(math.cos(a)) + h * abs(math.sin(a))),
+        math.ceil(h * abs(math.cos(a)) + w * abs(math.sin(a))),
+    )
     matrix = cv2.getRotationMatrix2D((w / 2, h / 2), degrees, 1.0)
     matrix[:, 2] += (size[0] - w) / 2, (size[1] - h) / 2
     if abs(degrees) < 0.05:
@@ -246,7 +249,9 @@ def _erase(
     if bottom - top > 8:  # a bar, not a rule
         return
     top, bottom = top - 1, bottom + 1
-    local = cv2.blur(np.minimum(patch[reach - 1 : reach + 2].max(0), 2 * peak)[None], (61, 1))[0].clip(0.6 * peak, 1.5 * peak)
+    local = cv2.blur(np.minimum(patch[reach - 1 : reach + 2].max(0), 2 * peak)[None], (61, 1))[0].clip(
+        0.6 * peak, 1.5 * peak
+    )
     model = profile[:, None].clip(0) * (local / peak)[None]
     above, below = patch[max(0, top - 2) : top].max(0), patch[bottom + 1 : bottom + 3].max(0)
     three = np.ones((1, 5), np.uint8)

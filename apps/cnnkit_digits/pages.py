@@ -131,7 +131,14 @@ class Look:
         )
 
 
-_INKS = ((0.10, 0.10, 0.12), (0.08, 0.14, 0.42), (0.14, 0.18, 0.50), (0.30, 0.30, 0.32), (0.05, 0.05, 0.05), (0.45, 0.10, 0.12))
+_INKS = (
+    (0.10, 0.10, 0.12),
+    (0.08, 0.14, 0.42),
+    (0.14, 0.18, 0.50),
+    (0.30, 0.30, 0.32),
+    (0.05, 0.05, 0.05),
+    (0.45, 0.10, 0.12),
+)
 _PAPER_COLOURS = ((0.97, 0.97, 0.96), (0.96, 0.94, 0.88), (0.93, 0.90, 0.78), (0.88, 0.89, 0.90), (0.90, 0.95, 0.90))
 _RULE_COLOURS = ((0.55, 0.66, 0.82), (0.62, 0.62, 0.64), (0.80, 0.60, 0.62), (0.45, 0.55, 0.70))
 
@@ -196,7 +203,9 @@ def sample_page(images: np.ndarray, labels: np.ndarray, seed: int = 1) -> tuple[
     Returns:
         The page, uint8 RGB (900, 1200, 3), and what stands on it.
     """
-    easy = dict(digit_height=44.0, count=12, width=1200, height=900, angle=-4.0, perspective=0.0, paper="ruled", pitch=1.8)
+    easy = dict(
+        digit_height=44.0, count=12, width=1200, height=900, angle=-4.0, perspective=0.0, paper="ruled", pitch=1.8
+    )
     light = dict(shading=0.35, noise=4.0, blur=0.6, jpeg=85, dirt=8, words=0, desk=False, inverted=False)
     pen = dict(ink_colour=(0.10, 0.14, 0.40), ink_strength=0.95, ink_grain=0.1, gap=(0.1, 0.32), touching=0.0)
     rules = dict(rule_colour=(0.55, 0.66, 0.82), rule_strength=0.6, rule_width=1, paper_colour=(0.97, 0.96, 0.92))
@@ -362,7 +371,9 @@ class _Sheet:
         size = (look.width, look.height)
         ink = self.ink
         if look.ink_grain:
-            ink = ink * (1 - look.ink_grain * cv2.GaussianBlur(rng.random(self.size, np.float32), (0, 0), 0.8) * 2).clip(0, 1)
+            ink = ink * (
+                1 - look.ink_grain * cv2.GaussianBlur(rng.random(self.size, np.float32), (0, 0), 0.8) * 2
+            ).clip(0, 1)
         ink, rules, stains = (
             cv2.warpPerspective(a, self.warp, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             for a in (ink, self.rules, self.stains)
@@ -383,16 +394,22 @@ class _Sheet:
             tone = tuple(float(v) for v in scene[centre[1], centre[0]] * rng.uniform(0.3, 0.8))
             cv2.circle(scene, centre, int(rng.integers(0, max(1, round(self.h * 0.05)) + 1)), tone, -1, cv2.LINE_AA)
         scene = cv2.GaussianBlur(scene, (0, 0), look.blur) if look.blur else scene
-        noise = rng.standard_normal(scene.shape, np.float32) * 0.5 + rng.standard_normal((*scene.shape[:2], 1), np.float32)
+        noise = rng.standard_normal(scene.shape, np.float32) * 0.5 + rng.standard_normal(
+            (*scene.shape[:2], 1), np.float32
+        )
         image = np.clip(scene * 255 + look.noise * 0.9 * noise, 0, 255).astype(np.uint8)
         if look.jpeg:
-            image = cv2.imdecode(cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, look.jpeg))[1], cv2.IMREAD_COLOR)
+            image = cv2.imdecode(
+                cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, look.jpeg))[1], cv2.IMREAD_COLOR
+            )
         return image
 
     def _desk(self, scene: np.ndarray) -> np.ndarray:
         x0, y0, x1, y1 = self.area
         room = 0.45 * self.h
-        edge = np.array([[x0 - room, y0 - room], [x1 + room, y0 - room], [x1 + room, y1 + room], [x0 - room, y1 + room]])
+        edge = np.array(
+            [[x0 - room, y0 - room], [x1 + room, y0 - room], [x1 + room, y1 + room], [x0 - room, y1 + room]]
+        )
         edge = cv2.perspectiveTransform(edge[None], self.warp)[0]
         sheet = np.zeros(scene.shape[:2], np.float32)
         cv2.fillPoly(sheet, [np.round(edge * 8).astype(np.int32)], 1.0, cv2.LINE_AA, 3)
@@ -488,7 +505,13 @@ def _drawing(sheet: _Sheet, x: float, y: float) -> None:
             ring(0.67, 0.38, 0.05)
             line((0.3, 0.65), (0.4, 0.74), (0.6, 0.74), (0.7, 0.65))
         case 3:  # star
-            line(*((0.5 + 0.5 * math.sin(4 * math.pi * k / 5), 0.5 - 0.5 * math.cos(4 * math.pi * k / 5)) for k in range(5)), closed=True)
+            line(
+                *(
+                    (0.5 + 0.5 * math.sin(4 * math.pi * k / 5), 0.5 - 0.5 * math.cos(4 * math.pi * k / 5))
+                    for k in range(5)
+                ),
+                closed=True,
+            )
         case 4:  # flower
             for a in turn[:6]:
                 ring(0.5 + 0.2 * math.cos(a * 1.67), 0.3 + 0.2 * math.sin(a * 1.67), 0.13)

@@ -216,7 +216,9 @@ def _words(marks: list[Glyph], reading: Reading) -> list[_Word]:
     marks = [m for m in marks if m.height >= 3 or m.width >= 3]
     if not marks:
         return []
-    x0, y0, x1, y1 = (np.array(v, np.float32) for v in zip(*((m.x, m.y, m.right, m.bottom) for m in marks), strict=True))
+    x0, y0, x1, y1 = (
+        np.array(v, np.float32) for v in zip(*((m.x, m.y, m.right, m.bottom) for m in marks), strict=True)
+    )
     h = y1 - y0
     order = np.argsort(x0, kind="stable")
     group = np.arange(len(marks))
@@ -336,7 +338,10 @@ def _cut(words: list[_Word], scorer: _Scorer) -> None:
         trials = []
         for word, unit in suspects:
             for left, right, price in gl.cuts(unit.glyph):
-                if min(left.height, right.height) > 0.45 * word.height and min(left.amount, right.amount) > 0.12 * unit.glyph.amount:
+                if (
+                    min(left.height, right.height) > 0.45 * word.height
+                    and min(left.amount, right.amount) > 0.12 * unit.glyph.amount
+                ):
                     trials.append((word, unit, _Unit(left, cut=True), _Unit(right, cut=True), price))
         scorer.quick([u for t in trials for u in t[2:4]])
         best: dict[int, tuple] = {}
@@ -392,7 +397,12 @@ _BY_CONFIDENCE = ((0.3, 0.5, 0.65, 0.8, 0.9, 0.97), (-4.0, -3.2, -2.0, -0.7, 0.7
 # By label: bars, hatching and every upright line are a 1 to a classifier of ten digits.
 _BY_LABEL = (0.0, -2.4, -0.2, 0.3, 0.0, 0.3, 0.3, 0.3, -0.3, 0.3)
 # By label and number of holes (0, 1, 2, more):
-_BY_HOLES = {0: (-1.2, 0.4, -3.0, -4.0), 6: (-0.4, 0.5, -2.0, -4.0), 8: (-1.6, 0.6, 1.5, -2.5), 9: (-0.6, 0.6, -2.0, -4.0)}
+_BY_HOLES = {
+    0: (-1.2, 0.4, -3.0, -4.0),
+    6: (-0.4, 0.5, -2.0, -4.0),
+    8: (-1.6, 0.6, 1.5, -2.5),
+    9: (-0.6, 0.6, -2.0, -4.0),
+}
 _FEW_HOLES = (0.0, 0.0, -2.5, -4.0)
 
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from cnnkit_digits.cli import main
 
+from cnnkit_digits.cli import main
 from tests.contracts import AppContract
 
 

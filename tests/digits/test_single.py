@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from cnnkit_digits.single import describe, single_digit
 
 from cnnkit.data.records import Records
+from cnnkit_digits.single import describe, single_digit
 from tests.toys import MemoryImages
 
 MODEL = SimpleNamespace(input_shape=(28, 28, 1), metadata={"layout": "mnist"})
