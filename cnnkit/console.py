@@ -123,8 +123,9 @@ def progress(description: str, total: float, unit: str = "") -> Iterator[Callabl
             console=_rich(),
         )
         with bar:
-            task = bar.add_task(description, total=total, text="")
-            yield lambda completed, text="": bar.update(task, completed=completed, text=text)
+            task = bar.add_task(description, total=None, text="")  # it pulses until something is known
+            yield lambda completed, text="": bar.update(task, total=total, completed=completed, text=text)
+            bar.update(task, total=total, completed=total)
         return
     last = time.monotonic()
 
