@@ -1,6 +1,6 @@
 """`read` on seeded pages: how many digits and numbers come out right, and how many are invented.
 
-    python benchmarks/read_pages.py --model x.tflite [--pages 100] [--blank 20]
+    python benchmarks/read_pages.py --model x.tflite [--pages 100] [--blank 20] [--out FILE.json]
 
 Pages are made by `cnnkit_digits.pages`, seeds 0, 1, 2 ...: MNIST's test digits as numbers of 1 to 8 digits, on paper that is
 shaded, ruled, squared or blank, noisy, turned up to 10 degrees, at several scales, with words and doodles between; and pages
@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=100)
     parser.add_argument("--blank", type=int, default=20)
     parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="JSON file  [default: benchmarks/results/read_pages.json]")
     arguments = parser.parse_args()
     test = load(arguments.data).test
     images, labels = test.read(np.arange(len(test)))
@@ -104,7 +105,7 @@ def main() -> None:
         "median_seconds_per_page": statistics.median(seconds),
     }
     print(content)
-    results.write("read_pages", content)
+    results.write("read_pages", content, arguments.out)
 
 
 if __name__ == "__main__":

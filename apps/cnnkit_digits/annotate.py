@@ -25,8 +25,9 @@ def annotate(image: np.ndarray, page: Page) -> np.ndarray:
     thickness = max(1, round(1.6 * scale))
     for number in page.numbers:
         _outline(canvas, number, thickness)
+    taken = [_corners(number) for number in page.numbers]
     for number in page.numbers:  # labels lie above all boxes
-        _label(canvas, number, [other for other in page.numbers if other is not number], scale)
+        taken.append(_label(canvas, number, taken, scale))
     return canvas
 
 
@@ -56,25 +57,36 @@ def _outline(canvas: np.ndarray, number: Number, thickness: int) -> None:
     cv2.polylines(canvas, [corners], True, _colour(number), thickness, cv2.LINE_AA)
 
 
-def _label(canvas: np.ndarray, number: Number, others: list[Number], scale: float) -> None:
+def _label(canvas: np.ndarray, number: Number, taken: list[np.ndarray], scale: float) -> np.ndarray:
+    """Write a number's label where it hides least of what is taken; return the label's corners."""
     text = f"{number.text}  {100 * number.confidence:.0f}%"
-    size = max(0.38, 0.5 * scale)
+    size = max(0.36, 0.42 * scale)
     weight = max(1, round(size))
     (width, height), below = cv2.getTextSize(text, FONT, size, weight)
-    margin = max(2, round(3 * scale))
+    margin = max(2, round(2 * scale))
     wide, high = width + 2 * margin, height + below + 2 * margin
-    corners = _corners(number)
-    x = int(np.clip(corners[:, 0].min(), 0, max(0, canvas.shape[1] - wide)))
-    above, under = int(corners[:, 1].min()) - high, int(corners[:, 1].max()) + 1
-    fits = [y for y in (above, under) if 0 <= y <= canvas.shape[0] - high] or [max(0, above)]
-    y = min(fits, key=lambda top: sum(_shared((x, top, x + wide, top + high), other.box) for other in others))
+    top_left, top_right, bottom_right, bottom_left = _corners(number)
+    middle = (top_right[1] + bottom_right[1]) / 2 - high / 2
+    spots = (
+        (top_left[0], min(top_left[1], _edge(top_left, top_right, top_left[0] + wide)) - high - margin),
+        (top_right[0] - wide, min(top_right[1], _edge(top_left, top_right, top_right[0] - wide)) - high - margin),
+        (bottom_left[0], max(bottom_left[1], _edge(bottom_left, bottom_right, bottom_left[0] + wide)) + margin),
+        (max(top_right[0], bottom_right[0]) + 2 * margin, middle),
+        (min(top_left[0], bottom_left[0]) - wide - 2 * margin, middle),
+    )
+    room = np.array([max(0, canvas.shape[1] - wide), max(0, canvas.shape[0] - high)])
+    boxes = []
+    for spot in spots:
+        x, y = np.clip(np.rint(spot), 0, room)
+        boxes.append(np.array([(x, y), (x + wide, y), (x + wide, y + high), (x, y + high)], np.float32))
+    best = min(boxes, key=lambda box: sum(cv2.intersectConvexConvex(box, other)[0] for other in taken))
+    x, y = (int(v) for v in best[0])
     cv2.rectangle(canvas, (x, y), (x + wide, y + high), _colour(number), cv2.FILLED, cv2.LINE_AA)
     origin = (x + margin, y + margin + height)
     cv2.putText(canvas, text, origin, FONT, size, (255, 255, 255), weight, cv2.LINE_AA)
+    return best
 
 
-def _shared(one: tuple[float, ...], other: tuple[float, ...]) -> float:
-    """Return the area that two boxes share, in px."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    return max(0.0, width) * max(0.0, height)
+def _edge(start: np.ndarray, end: np.ndarray, x: float) -> float:
+    """Return the height at x of the line through two corners."""
+    return float(start[1] + (end[1] - start[1]) * np.clip((x - start[0]) / max(end[0] - start[0], 1e-6), 0, 1))

@@ -159,7 +159,6 @@ def read_page(image: np.ndarray, classify: Classify, reading: Reading | None = N
     scorer.quick([u for w in words for u in w.units])
     _join(words, scorer)
     _cut(words, scorer)
-    words = [part for word in words for part in _split_at_marks(word)]
     for word in words:
         _drop_dirt(word)
     scorer.full([u for w in words for u in w.units])
@@ -387,10 +386,6 @@ def _value(word: _Word, unit: _Unit, left: _Unit, right: _Unit, price: float) ->
     return 0.5 * worst + 0.5 * mean - whole - price - ones - 0.5 * low - 0.12
 
 
-def _split_at_marks(word: _Word) -> list[_Word]:
-    return [word]
-
-
 # Evidence is a log-likelihood ratio, digit against other ink, fitted by eye to the pages of `pages.py` (seeds from 1000) and rounded.
 # By share of the classifier's peak confidence, meaned over six looks:
 _BY_CONFIDENCE = ((0.3, 0.5, 0.65, 0.8, 0.9, 0.97), (-4.0, -3.2, -2.0, -0.7, 0.7, 2.2))
@@ -543,6 +538,9 @@ def _number(word: _Word, place: _Place, reading: Reading) -> Number:
     flags = []
     if any(u.cut or u.wide for u in word.units):
         flags.append("touching")
+    x0, x1 = min(u.glyph.x for u in word.units), max(u.glyph.right for u in word.units)
+    if any(x0 < m.x and m.right < x1 and max(m.width, m.height) > 0.1 * word.height for m in word.marks):
+        flags.append("mark")
     if confidence < reading.certain or any(u.wide for u in word.units):
         flags.append("uncertain")
     return Number(
