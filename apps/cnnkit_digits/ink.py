@@ -252,7 +252,8 @@ def _erase(
     local = cv2.blur(np.minimum(patch[reach - 1 : reach + 2].max(0), 2 * peak)[None], (61, 1))[0].clip(
         0.6 * peak, 1.5 * peak
     )
-    model = profile[:, None].clip(0) * (local / peak)[None]
+    wide = np.maximum(np.maximum(profile[:-2], profile[1:-1]), profile[2:])  # the path is right to half a px
+    model = np.pad(wide, 1)[:, None].clip(0) * (local / peak)[None]
     above, below = patch[max(0, top - 2) : top].max(0), patch[bottom + 1 : bottom + 3].max(0)
     three = np.ones((1, 5), np.uint8)
     above, below = cv2.dilate(above[None], three)[0], cv2.dilate(below[None], three)[0]
