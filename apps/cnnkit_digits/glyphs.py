@@ -90,7 +90,7 @@ def marks(ink: np.ndarray, sigma: np.ndarray, rules: np.ndarray) -> list[Glyph]:
     pen = cv2.resize(pen, ink.shape[::-1], interpolation=cv2.INTER_LINEAR)
     floor = np.maximum(3.2 * sigma, 0.055)
     mask = (soft > np.maximum(0.36 * pen, floor)).astype(np.uint8)
-    count, names, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    _, names, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     found = []
     side = np.maximum(stats[:, 2], stats[:, 3])
     for i in np.nonzero((side >= SMALLEST) & (stats[:, 4] >= 2 * SMALLEST))[0]:

@@ -1,9 +1,12 @@
 """From a photo of a page to its ink: even light, level lines, no rules.
 
 Design choices:
-- Ink is the share of the paper's light that is missing, so shadow and coloured paper cancel; light-on-dark pages are inverted first.
-- The paper's own light is a grey closing of the shrunken picture: unlike a blur it neither follows ink nor rounds off the edge of a sheet.
-- The page is turned once, by the angle at which its rows (rules or writing) are sharpest, and everything after works on level rows.
+- Ink is the share of the paper's light that is missing, so shadow and coloured paper cancel. Light-on-dark pages are
+  inverted first.
+- The paper's own light is a grey closing of the shrunken picture: unlike a blur it neither follows ink nor rounds off
+  the edge of a sheet.
+- The page is turned once, by the angle at which its rows (rules or writing) are sharpest; all that follows works on
+  level rows.
 - Rules are followed, not assumed straight, and taken away only where no stroke crosses them.
 - numpy and OpenCV only: this runs on the device.
 """
@@ -192,7 +195,7 @@ def without_rules(ink: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _without_level_rules(ink: np.ndarray, sigma: np.ndarray, rules: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    h, w = ink.shape
+    w = ink.shape[1]
     length = 41
     along = cv2.blur(np.minimum(ink, 0.6), (length, 1))
     # A ridge: higher than 3 px above and below, by more than noise leaves after averaging.

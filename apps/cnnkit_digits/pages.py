@@ -22,15 +22,15 @@ Box = tuple[float, float, float, float]
 PAPERS = ("blank", "ruled", "squared")
 
 # Words of two to nine letters, common ones first: what stands on real pages beside numbers.
-WORDS = tuple(
-    """the and that have for not with you this but his from they say her she will one all would there their what out
+_WORDS = """
+    the and that have for not with you this but his from they say her she will one all would there their what out
     about who get which when make can like time just him know take people into year your good some could them see other
     than then now look only come its over think also back after use two how our work first well way even new want because
     any these give day most us is it to of in be as at so we he by or on do if me my up an go no am big bob oil silo
     solos boss goose loss lobby hello Boil Bills Zoo Total Date Name Sum Room Notes Milk Bread Sugar Eggs Ollie Isis
     Monday Tuesday April August Invoice Paid Street Berlin Paris Zebra Quartz Pixel jolly fuzzy lazy quick brown fox jumps
-    dog school lesson figure answer table sketch garden window""".split()
-)
+    dog school lesson figure answer table sketch garden window"""
+WORDS = tuple(_WORDS.split())
 FONTS = (
     cv2.FONT_HERSHEY_SIMPLEX,
     cv2.FONT_HERSHEY_DUPLEX,
@@ -203,12 +203,39 @@ def sample_page(images: np.ndarray, labels: np.ndarray, seed: int = 1) -> tuple[
     Returns:
         The page, uint8 RGB (900, 1200, 3), and what stands on it.
     """
-    easy = dict(
-        digit_height=44.0, count=12, width=1200, height=900, angle=-4.0, perspective=0.0, paper="ruled", pitch=1.8
-    )
-    light = dict(shading=0.35, noise=4.0, blur=0.6, jpeg=85, dirt=8, words=0, desk=False, inverted=False)
-    pen = dict(ink_colour=(0.10, 0.14, 0.40), ink_strength=0.95, ink_grain=0.1, gap=(0.1, 0.32), touching=0.0)
-    rules = dict(rule_colour=(0.55, 0.66, 0.82), rule_strength=0.6, rule_width=1, paper_colour=(0.97, 0.96, 0.92))
+    easy = {
+        "digit_height": 44.0,
+        "count": 12,
+        "width": 1200,
+        "height": 900,
+        "angle": -4.0,
+        "perspective": 0.0,
+        "paper": "ruled",
+        "pitch": 1.8,
+    }
+    light = {
+        "shading": 0.35,
+        "noise": 4.0,
+        "blur": 0.6,
+        "jpeg": 85,
+        "dirt": 8,
+        "words": 0,
+        "desk": False,
+        "inverted": False,
+    }
+    pen = {
+        "ink_colour": (0.10, 0.14, 0.40),
+        "ink_strength": 0.95,
+        "ink_grain": 0.1,
+        "gap": (0.1, 0.32),
+        "touching": 0.0,
+    }
+    rules = {
+        "rule_colour": (0.55, 0.66, 0.82),
+        "rule_strength": 0.6,
+        "rule_width": 1,
+        "paper_colour": (0.97, 0.96, 0.92),
+    }
     return page(seed, images, labels, **easy, **light, **pen, **rules)
 
 

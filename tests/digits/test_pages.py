@@ -44,7 +44,17 @@ def test_looks_cover_what_pages_are_asked_to_cover():
 
 
 def test_boxes_hold_the_ink_on_an_even_page(bars):
-    even = dict(paper="blank", shading=0.0, noise=0.0, blur=0.0, jpeg=0, dirt=0, words=0, desk=False, inverted=False)
+    even = {
+        "paper": "blank",
+        "shading": 0.0,
+        "noise": 0.0,
+        "blur": 0.0,
+        "jpeg": 0,
+        "dirt": 0,
+        "words": 0,
+        "desk": False,
+        "inverted": False,
+    }
     image, truth = page(3, *bars, **even, angle=8.0, ink_colour=(0, 0, 0), ink_strength=1.0, ink_grain=0.0)
     dark = image.max(2) < 100
     covered = np.zeros_like(dark)
