@@ -12,7 +12,8 @@ from cnnkit_digits.pages import blank_page, page
 from cnnkit_digits.reader import Reading, read_page
 
 EVEN = {
-    "paper": "blank", "perspective": 0.0, "shading": 0.2, "noise": 2.0, "blur": 0.4, "jpeg": 0, "dirt": 0, "words": 0, "desk": False,
+    "paper": "blank", "perspective": 0.0, "shading": 0.2, "noise": 2.0, "blur": 0.4, "jpeg": 0, "dirt": 0,
+    "words": 0, "desk": False,
     "inverted": False, "digit_height": 44.0, "width": 1000, "height": 800, "count": 8, "touching": 0.0, "ink_grain": 0.0,
     "ink_colour": (0.1, 0.1, 0.15), "ink_strength": 0.95,
 }  # fmt: skip
