@@ -124,7 +124,7 @@ threads = click.option("--threads", type=click.IntRange(1, 64), help="Threads of
 _POSITIVE = click.IntRange(min=1)
 _SETTINGS = [
     data_option,
-    click.option("--model", help="Model to build; `train --help` ends with the list."),
+    click.option("--model", help="Model to build: a name the app knows; a wrong one lists them."),
     click.option(
         "--image-size",
         type=click.IntRange(4, 4096),

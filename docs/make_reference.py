@@ -29,7 +29,9 @@ def pages(command: click.Command, context: click.Context) -> list[str]:
 
 def reference() -> str:
     """Return the whole page."""
-    context = click.Context(digits, info_name="cnnkit digits", max_content_width=100, terminal_width=100)
+    context = click.Context(
+        digits, info_name="cnnkit digits", max_content_width=100, terminal_width=100, help_option_names=["-h", "--help"]
+    )
     return "\n".join(["# Reference\n\nMade from the commands by `make docs`.\n", *pages(digits, context)])
 
 

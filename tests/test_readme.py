@@ -17,27 +17,29 @@ PAGES = [
 ]
 
 
-def tested(page):
+def commands(page):
     """Return the commands of the blocks marked `<!-- tested -->`."""
     blocks = re.findall(r"<!-- tested -->\n```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     return [line.split("#")[0].strip() for block in blocks for line in block.splitlines() if line.split("#")[0].strip()]
 
 
 def test_the_readme_has_commands_to_test():
-    assert len(tested(ROOT / "README.md")) >= 6
+    assert len(commands(ROOT / "README.md")) >= 6
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if tested(page)], ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: str(page.relative_to(ROOT)))
 def test_its_commands_run_one_after_another(page, tmp_path):
     for name in ("docs", "datasets"):
         (tmp_path / name).symlink_to(ROOT / name)
-    for command in tested(page):
+    for command in commands(page):
         words = shlex.split(command)
         assert words[:2] == ["cnnkit", "digits"], command
         run = [sys.executable, "-m", "cnnkit_digits.cli", *words[2:]]
         done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
+        if words[2] == "read":
+            assert len(re.findall(r"\d+ \W+\d+%", done.stdout)) >= 8, done.stdout
         if words[2] == "predict":
             assert re.search(r"seven\.jpg\s*\W\s*7 ", done.stdout), done.stdout
 
