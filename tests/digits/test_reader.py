@@ -166,7 +166,7 @@ class TestReadPage:
     def test_numbers_are_read_on_every_paper(self, written, classify):
         for seed, paper in ((11, "blank"), (12, "ruled"), (13, "squared")):
             image, truth = page(seed, *written, **{**EVEN, "paper": paper}, angle=4.0)
-            found = read_page(image, classify, Reading(accept=0.0))  # a nearest neighbour is never sure
+            found = read_page(image, classify, Reading(convincing=0.0))  # a nearest neighbour is never sure
             assert share_right(found, truth) >= 0.75, paper
 
     def test_reading_order_follows_the_slant(self, written, classify):
@@ -233,7 +233,7 @@ class TestReadPage:
 
     def test_a_wider_gap_joins_numbers(self, written, classify):
         image, _ = page(18, *written, **EVEN, angle=0.0)
-        usual, joined = (texts(read_page(image, classify, r)) for r in (Reading(), Reading(gap=6.0, accept=0.0)))
+        usual, joined = (texts(read_page(image, classify, r)) for r in (Reading(), Reading(gap=6.0, convincing=0.0)))
         assert max(map(len, usual)) <= 8 < max(map(len, joined))
 
     def test_float_pages_are_refused(self, classify):
