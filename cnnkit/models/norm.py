@@ -29,7 +29,9 @@ def recalibrate(model: keras.Model, batches: Iterable[Any]) -> None:
     if not norms:
         return
     momenta, rates = [layer.momentum for layer in norms], [layer.rate for layer in dropouts]
-    count, means, squares = 0, [0.0] * len(norms), [0.0] * len(norms)
+    count = 0
+    means: list[Any] = [0.0] * len(norms)
+    squares: list[Any] = [0.0] * len(norms)
     for layer in norms:
         layer.momentum = 0.0  # what a batch leaves behind is then its own statistics
     for layer in dropouts:
