@@ -6,7 +6,7 @@ Design choices:
   the step and the layer's place in the row, and not on what ran before. A resumed run augments as the first one did.
 - One layer of our own, `RandomWarp`: rotation, translation, zoom, shear and elastic distortion in a single resampling.
   Four Keras layers in a row would resample four times, which blurs a 28 px image until thin strokes vanish;
-  `keras.layers.RandomElasticTransform` is 30 times slower and moves all images of a batch alike.
+  `keras.layers.RandomElasticTransform` is far slower and moves all images of a batch alike.
 - Images travel with their targets as Keras's dictionary, so mixing layers see both, and geometric layers take masks or
   boxes along once a pipeline puts them there.
 - Inside `tf.data` the layers compute with TensorFlow under every Keras backend, as Keras's own do.

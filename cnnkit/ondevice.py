@@ -71,6 +71,26 @@ def image_files(inputs: Sequence[Path]) -> Iterator[Path]:
         yield from found
 
 
+def readable_images(inputs: Sequence[Path], skipped: list[str] | None) -> Iterator[tuple[Path, np.ndarray]]:
+    """Yield the image files that inputs name, with their images, uint8, as `read_image` gives them.
+
+    Args:
+        inputs: as in `image_files`.
+        skipped: takes the complaint about each file that cannot be read, which is warned about and left out; None: the
+            first such file is an error.
+    """
+    for path in image_files(inputs):
+        try:
+            image = read_image(path)
+        except DataError as error:
+            if skipped is None:
+                raise
+            skipped.append(str(error))
+            console.warning(f"skipped: {error}")
+            continue
+        yield path, image
+
+
 def predict(
     app: str,
     inputs: Sequence[Path],
@@ -99,21 +119,12 @@ def predict(
         names.clear()
         images.clear()
 
-    for path in image_files(paths):
-        try:
-            image = read_image(path)
-        except DataError as error:
-            if not skip_bad:
-                raise
-            skipped.append(str(error))
-            continue
+    for path, image in readable_images(paths, skipped if skip_bad else None):
         images.append(prepare(image, model) if prepare else fit_image(image, model.input_shape))
         names.append(str(path))
         if len(images) == BATCH:
             flush()
     flush()
-    for line in skipped:
-        console.warning(f"skipped: {line}")
     console.document({"artifact": str(model.path), "predictions": rows, "skipped": skipped})
     if not console.is_json():
         show = [

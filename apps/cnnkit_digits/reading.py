@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 
 from cnnkit import console, ondevice
-from cnnkit.device.image import read_image
 from cnnkit.errors import ArtifactError, DataError
 from cnnkit.files import write_bytes
 from cnnkit.run import Run
@@ -40,15 +39,7 @@ def read(paths: Sequence[Path], *, out: Path | None, sample: bool, skip_bad: boo
         )
     results: list[dict[str, Any]] = []
     skipped: list[str] = []
-    for path in ondevice.image_files(images):
-        try:
-            image = read_image(path)
-        except DataError as error:
-            if not skip_bad:
-                raise
-            skipped.append(str(error))
-            console.warning(f"skipped: {error}")
-            continue
+    for path, image in ondevice.readable_images(images, skipped if skip_bad else None):
         page = read_page(image, lambda digits: model.predict(digits)["scores"])
         result = {"page": str(path), **page.to_dict()}
         if out is not None:

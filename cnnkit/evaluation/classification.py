@@ -12,6 +12,7 @@ import numpy as np
 
 from cnnkit import metrics
 from cnnkit.data.records import Records
+from cnnkit.data.splits import balanced_weights
 
 BASELINE_IMAGES = 10_000  # a linear model gains little from more, and takes minutes
 BASELINE_SIDE = 32  # px; larger images are shrunk for the baseline
@@ -50,9 +51,7 @@ class Classification:
         """Return what weighs encoded targets (b, classes) by the inverse frequency of their class; the mean weight is 1."""
         import tensorflow as tf
 
-        counts = np.bincount(records.labels, minlength=len(records.label_names))
-        present = np.maximum(counts, 1)
-        weights = tf.constant(len(records.labels) / (np.count_nonzero(counts) * present), tf.float32)
+        weights = tf.constant(balanced_weights(records))
         return lambda targets: tf.linalg.matvec(targets, weights)
 
     def score(self, outputs: dict[str, np.ndarray], targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
