@@ -125,6 +125,14 @@ _POSITIVE = click.IntRange(min=1)
 _SETTINGS = [
     data_option,
     click.option("--model", help="Model to build: a name the app knows; a wrong one lists them."),
+    click.option("--weights", metavar="imagenet|none|FILE|RUN", help="Weights to start from.  [default: none]"),
+    click.option("--freeze", type=click.FloatRange(0, 1), help="Share of the epochs in which only new layers learn."),
+    click.option("--unfreeze", type=_POSITIVE, help="Steps in which loaded layers are set free then, from the top."),
+    click.option("--backbone-rate", type=float, help="Learning rate of loaded layers relative to that of new ones."),
+    click.option("--layer-decay", type=float, help="The same of the lowest loaded layer relative to the highest."),
+    click.option(
+        "--freeze-norm/--no-freeze-norm", default=None, help="Loaded batch norm keeps its averages.  [default: on]"
+    ),
     click.option(
         "--image-size",
         type=click.IntRange(4, 4096),

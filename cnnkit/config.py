@@ -23,6 +23,12 @@ class Settings:
     data: str = ""  # card, folder or file
     model: str = "default"  # a builder of the app
     options: dict[str, Any] = dataclasses.field(default_factory=dict)  # of the builder
+    weights: str = "none"  # to start from: imagenet, none, a file, or a run folder
+    freeze: float = 0.0  # share of the epochs in which loaded layers stand still and the others learn; 1: all
+    unfreeze: int = 1  # equal steps in which loaded layers are set free after that, from the top
+    backbone_rate: float = 0.1  # learning rate of loaded layers relative to that of the others
+    layer_decay: float = 1.0  # learning rate of the lowest loaded layer relative to the highest; even steps between
+    freeze_norm: bool = True  # loaded batch norm keeps its averages and scales, in inference mode, throughout
     image_size: int | None = None  # px of a square input; None: the data's own
     epochs: int = 10
     minutes: float | None = None  # time budget; it then decides the number of epochs
@@ -48,13 +54,17 @@ class Settings:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        positive = ("epochs", "batch_size", "learning_rate", "steps_per_execution")
+        positive = ("epochs", "batch_size", "learning_rate", "steps_per_execution", "unfreeze", "layer_decay")
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0. Got {getattr(self, name)}.")
         for name, low, high in (
             ("label_smoothing", 0, 0.999),
             ("ema", 0, 0.99999),
+            ("freeze", 0, 1),
+            ("backbone_rate", 0, 100),
+            ("layer_decay", 0, 1),
+            ("unfreeze", 1, 100),
             ("warmup", 0, 1),
             ("weight_decay", 0, 10),
             ("mixup", 0, 100),

@@ -266,6 +266,11 @@ def describe_data(splits: Any) -> dict[str, Any]:
     }
 
 
+def _say_loaded(loaded: Any) -> None:
+    for line in loaded.lines():
+        console.message(line)
+
+
 def _fit(training: Any, recipe: Any, settings: config.Settings, splits: Any, run: Run) -> None:
     monitor = f"val_{recipe.task.headline}"
     with console.progress("Training", 1) as update:
@@ -276,7 +281,14 @@ def _fit(training: Any, recipe: Any, settings: config.Settings, splits: Any, run
             update(state.epoch / state.epochs, f"epoch {state.epoch}/{state.epochs}  {text}")
 
         training.fit(
-            recipe, settings, splits, run, on_epoch=on_epoch, on_step=lambda done, total, _: update(done / total)
+            recipe,
+            settings,
+            splits,
+            run,
+            on_epoch=on_epoch,
+            on_step=lambda done, total, _: update(done / total),
+            on_load=_say_loaded if settings.weights != "none" else lambda loaded: None,
+            on_download=lambda what, done, total: update(done / total if total else 0, what),
         )
     done = run.document["training"]
     console.message(

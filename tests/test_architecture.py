@@ -16,6 +16,7 @@ LAYERS = {
     "config": 0,
     "files": 0,
     "quiet": 0,
+    "keras_files": 0,
     "metrics": 0,
     "console": 1,
     "device": 1,

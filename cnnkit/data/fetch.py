@@ -86,7 +86,7 @@ def provide(card: Card, *, progress: Progress | None = None) -> tuple[Path | Non
             continue
         try:
             for file in form.files:
-                _provide(file, folder, card.name, progress)
+                _provide(file, folder, f"The data set {card.name}", progress)
         except _Unreachable as error:
             problems.append(error)
             continue
@@ -97,6 +97,25 @@ def provide(card: Card, *, progress: Progress | None = None) -> tuple[Path | Non
     if not problems:
         raise DataError(f"{card.title} is not published for download. Put its files into {folder}. See {card.source}.")
     raise DataError(str(problems[0]))
+
+
+def fetch_file(file: File, folder: Path, what: str, *, progress: Progress | None = None) -> Path:
+    """Bring one file into a folder, checked, unless it is there: return its path.
+
+    Args:
+        file: its name, addresses and checksum.
+        folder: where it belongs.
+        what: it is, as an error begins: "The weights of ...".
+        progress: as in `provide`.
+
+    Raises:
+        DataError: no source answers, or a checksum differs.
+    """
+    try:
+        _provide(file, folder, what, progress)
+    except _Unreachable as error:
+        raise DataError(str(error)) from None
+    return folder / file.name
 
 
 def _folders(card: Card) -> list[Path]:
@@ -121,7 +140,7 @@ class _Unreachable(Exception):
     """No source of a file answers; another form of the data set may be reachable."""
 
 
-def _provide(file: File, folder: Path, name: str, progress: Progress | None) -> None:
+def _provide(file: File, folder: Path, what: str, progress: Progress | None) -> None:
     """Bring one file into the folder, checked, and unpack it if it is an archive."""
     path = folder / file.name
     with writing_the_cache():
@@ -134,12 +153,12 @@ def _provide(file: File, folder: Path, name: str, progress: Progress | None) -> 
                 raise
             path.unlink()
     if not path.is_file():
-        _download(file, path, name, progress)
+        _download(file, path, what, progress)
     if file.extract:
         _extract(path, folder, file.extract, progress)
 
 
-def _download(file: File, path: Path, name: str, progress: Progress | None) -> None:
+def _download(file: File, path: Path, what: str, progress: Progress | None) -> None:
     """Try each address, each several times."""
     reason = ""
     for url in file.urls:
@@ -157,7 +176,7 @@ def _download(file: File, path: Path, name: str, progress: Progress | None) -> N
             except (OSError, http.client.HTTPException, ValueError) as error:
                 reason = f"{url} does not answer ({getattr(error, 'reason', None) or error or type(error).__name__})"
     raise _Unreachable(
-        f"The data set {name} could not be downloaded: {reason}. Run the command again, or get {path.name} from "
+        f"{what} could not be downloaded: {reason}. Run the command again, or get {path.name} from "
         f"{file.urls[0]} elsewhere and put it into {path.parent}."
     )
 

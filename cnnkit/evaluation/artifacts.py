@@ -3,12 +3,9 @@
 An artifact has `path`, `metadata`, `labels`, `input_shape` (h, w, c) and `predict(images (n, h, w, c) in [0, 255])`, which
 returns outputs by name; for a classifier `{"scores": float32 (n, classes)}`, probabilities.
 
-A `.keras` file is looked into before Keras is: layers that carry code (Lambda, pickles) or come from outside Keras and
-cnnkit are refused and never executed.
+A `.keras` file is looked into before Keras opens it; see `cnnkit.keras_files`.
 """
 
-import json
-import zipfile
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,20 +13,8 @@ import numpy as np
 
 from cnnkit.device.model import DeviceModel, read_metadata
 from cnnkit.errors import ArtifactError
+from cnnkit.keras_files import refuse_code
 from cnnkit.run import MODEL, Run
-
-MAX_CONFIG = 64 << 20  # bytes
-MAX_UNPACKED = 4 << 30
-_CODE = {
-    "Lambda",
-    "function",
-    "TorchModuleWrapper",
-    "TFSMLayer",
-    "JaxLayer",
-    "FlaxLayer",
-    "Functional_pickle",
-    "__lambda__",
-}
 
 
 class Artifact(Protocol):
@@ -89,7 +74,7 @@ def open_artifact(path: Path, app: str | None = None) -> Artifact:
 def _open_keras(path: Path) -> KerasArtifact:
     if path.suffix != ".keras":
         raise ArtifactError(f"{path} is not an artifact. Give a run folder, a .keras or a .tflite file.")
-    _refuse_code(path)
+    refuse_code(path)
     import keras
 
     try:
@@ -98,47 +83,3 @@ def _open_keras(path: Path) -> KerasArtifact:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(f"{path} cannot be loaded: {reason[:200]} Train it again.") from error
     return KerasArtifact(path, model, read_metadata(path))
-
-
-def _refuse_code(path: Path) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            names = [entry.filename for entry in entries]
-            if (
-                archive.getinfo("config.json").file_size > MAX_CONFIG
-                or sum(e.file_size for e in entries) > MAX_UNPACKED
-            ):
-                raise ArtifactError(
-                    f"{path} unpacks to more than cnnkit loads. Get it again from where it was trained."
-                )
-            configuration = json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
-        raise ArtifactError(f"{path} is not a .keras model, or is damaged ({error}). Train it again.") from error
-    pickles = [name for name in names if name.endswith((".pkl", ".pickle", ".npz", ".npy"))]
-    if pickles:
-        raise ArtifactError(
-            f"{path} holds {pickles[0]}, which may run code when loaded; refused. Load only models you trained."
-        )
-    for module, name in _classes(configuration):
-        trusted = module is None or module == "builtins" or module.split(".")[0] in ("keras", "cnnkit")
-        if name in _CODE or not trusted:
-            raise ArtifactError(
-                f"{path} holds a {name} layer, which runs code of its own; refused, nothing was executed. "
-                "Load only models made of Keras's layers."
-            )
-
-
-def _classes(node: Any) -> list[tuple[str | None, Any]]:
-    """Return (module, class name) of every serialised object in a Keras configuration."""
-    found = []
-    stack = [node]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, dict):
-            if "class_name" in item:
-                found.append((item.get("module"), item["class_name"]))
-            stack.extend(item.values())
-        elif isinstance(item, list):
-            stack.extend(item)
-    return found

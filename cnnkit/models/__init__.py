@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import keras
 
+from cnnkit.models.backbones import backbone
 from cnnkit.models.classic import lenet5, simple_cnn
+from cnnkit.models.classifier import classifier
 from cnnkit.models.densenet import densenet
 from cnnkit.models.resnet import resnet
 from cnnkit.models.small import micro_cnn, small_cnn
@@ -18,4 +20,4 @@ MODELS: dict[str, Callable[..., keras.Model]] = {
     "densenet": densenet,
 }
 
-__all__ = ["MODELS", "densenet", "lenet5", "micro_cnn", "resnet", "simple_cnn", "small_cnn"]
+__all__ = ["MODELS", "backbone", "classifier", "densenet", "lenet5", "micro_cnn", "resnet", "simple_cnn", "small_cnn"]

@@ -9,7 +9,9 @@ from keras import ops
 
 
 def recalibrate(model: keras.Model, batches: Iterable[Any]) -> None:
-    """Replace the moving averages of every batch norm by averages over these batches, weights unchanged.
+    """Replace the moving averages of every batch norm that learns by averages over these batches, weights unchanged.
+
+    Batch norm that stands still (`trainable` is False) keeps its own.
 
     The moving averages that training leaves behind belong to augmented images, which are smoother than the plain ones a
     device sees, and to the weights of the last steps, not to their averages (EMA). A network trained on MNIST with strong
@@ -24,7 +26,7 @@ def recalibrate(model: keras.Model, batches: Iterable[Any]) -> None:
     between augmented and plain images).
     """
     parts = model._flatten_layers()
-    norms = [layer for layer in parts if isinstance(layer, keras.layers.BatchNormalization)]
+    norms = [layer for layer in parts if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
     dropouts = [layer for layer in parts if isinstance(layer, keras.layers.Dropout)]
     if not norms:
         return

@@ -1,0 +1,163 @@
+"""Fine-tuning in phases: what stands still stands still, and a run stopped anywhere resumes to the same weights."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cnnkit import config, training
+from cnnkit.errors import ArtifactError, ConfigError
+from cnnkit.run import MODEL, Run
+from tests import toys
+from tests.test_training import fit, same, weights
+
+SETTINGS = config.Settings(data="bars", epochs=6, batch_size=24, learning_rate=0.01, ema=0.9, freeze=0.3, unfreeze=2)
+
+
+def tuned(toy_run, **changes):
+    return dataclasses.replace(SETTINGS, weights=str(toy_run), **changes)
+
+
+def names_and_ends(settings, epochs):
+    phases = training.plan(settings, epochs)
+    assert [phase.start for phase in phases] == [0, *(phase.end for phase in phases[:-1])]
+    return [(phase.name, phase.end) for phase in phases]
+
+
+def test_the_plan_is_the_head_then_layers_from_the_top_then_all(toy_run):
+    assert names_and_ends(tuned(toy_run), 6) == [
+        ("head only", 2),
+        ("head and top 1/2 of the loaded layers", 4),
+        ("all layers", 6),
+    ]
+    assert names_and_ends(tuned(toy_run, freeze=1.0), 6) == [("head only", 6)]
+    assert names_and_ends(tuned(toy_run, freeze=0.0, unfreeze=1), 6) == [("all layers", 6)]
+
+
+def test_few_epochs_leave_phases_out_but_never_the_last(toy_run):
+    assert names_and_ends(tuned(toy_run), 1) == [("all layers", 1)]
+    assert names_and_ends(tuned(toy_run, unfreeze=1), 2) == [("head only", 1), ("all layers", 2)]
+    assert names_and_ends(tuned(toy_run, freeze=0.99, unfreeze=5), 4)[-1] == ("all layers", 4)
+
+
+def test_without_loaded_weights_there_is_one_phase():
+    assert names_and_ends(SETTINGS, 6) == [("all layers", 6)]
+
+
+def test_loaded_layers_stand_still_in_the_first_phase_averages_too(toy_run, tmp_path):
+    import keras
+
+    source = keras.saving.load_model(toy_run / MODEL, compile=False)
+    model = fit(tmp_path / "run", tuned(toy_run, freeze=1.0, epochs=2))
+    for name in ("conv", "norm", "conv2"):
+        assert same(source.get_layer(name).get_weights(), model.get_layer(name).get_weights()), name
+        assert model.get_layer(name).trainable
+    assert not same(source.get_layer("logits").get_weights(), model.get_layer("logits").get_weights())
+    assert Run.open(tmp_path / "run").document["training"]["phases"] == [{"name": "head only", "start": 1, "end": 2}]
+
+
+def test_all_learn_in_the_end_but_batch_norm_only_if_told(toy_run, tmp_path):
+    import keras
+
+    source = keras.saving.load_model(toy_run / MODEL, compile=False)
+
+    def moved(model):
+        known = {layer.name: layer.get_weights() for layer in source.layers if layer.weights}
+        return {name for name, value in known.items() if not same(value, model.get_layer(name).get_weights())}
+
+    # after fine-tuning, not only its best epoch, which may be an early one
+    settings = tuned(toy_run, epochs=3, unfreeze=1, learning_rate=0.001)
+    seen = {}
+
+    def watch(name):
+        def on_epoch(state):
+            seen[name] = state
+
+        return on_epoch
+
+    first = fit(tmp_path / "a", settings, on_epoch=watch("a"))
+    assert seen["a"].epoch == 3
+    assert "norm" not in moved(first)
+    arrays = np.load(tmp_path / "a" / "checkpoint.npz")
+    last = [arrays[f"model{number}"] for number in range(len(first.variables))]
+    by_name = {variable.path: value for variable, value in zip(first.variables, last)}
+    assert not np.array_equal(by_name["conv/kernel"], source.get_layer("conv").get_weights()[0])
+    fit(tmp_path / "b", dataclasses.replace(settings, freeze_norm=False), on_epoch=watch("b"))
+    arrays = np.load(tmp_path / "b" / "checkpoint.npz")
+    by_name = {v.path: arrays[f"model{number}"] for number, v in enumerate(first.variables)}
+    assert not np.array_equal(by_name["norm/moving_mean"], source.get_layer("norm").get_weights()[2])
+
+
+def test_a_run_stopped_in_any_phase_resumes_to_the_same_weights(toy_run, tmp_path):
+    settings = tuned(toy_run)
+    whole = weights(fit(tmp_path / "whole", settings))
+
+    def stop_after(epoch):
+        def on_epoch(state):
+            if state.epoch == epoch:
+                raise KeyboardInterrupt
+
+        return on_epoch
+
+    for epoch in (1, 2, 3, 5):  # inside a phase, at its end, inside the next, inside the last
+        with pytest.raises(KeyboardInterrupt):
+            fit(tmp_path / "cut", settings, on_epoch=stop_after(epoch))
+    assert same(whole, weights(fit(tmp_path / "cut", settings)))
+    documents = [Run.open(tmp_path / name).document["training"]["phases"] for name in ("whole", "cut")]
+    assert documents[0] == documents[1]
+    assert [(phase["start"], phase["end"]) for phase in documents[0]] == [(1, 2), (3, 4), (5, 6)]
+
+
+def test_a_run_without_weights_records_no_phases(tmp_path):
+    fit(tmp_path / "run", dataclasses.replace(SETTINGS, epochs=1))
+    document = Run.open(tmp_path / "run").document
+    assert document["training"]["phases"] == [] and document["weights"]["source"] == "none"
+
+
+def test_what_was_loaded_is_told_once_and_recorded(toy_run, tmp_path):
+    told = []
+    settings = tuned(toy_run, epochs=2)
+    fit(tmp_path / "run", settings, on_load=told.append)
+    fit(tmp_path / "run", settings, on_load=told.append)
+    assert len(told) == 1
+    assert Run.open(tmp_path / "run").document["weights"]["parameters"] == told[0].parameters > 0
+
+
+def test_layers_learn_at_their_own_rates():
+    import keras
+
+    one, other = (keras.Variable(np.ones(3, "float32"), name=name) for name in ("one", "other"))
+    optimizer = training.LayerwiseAdamW(0.1, weight_decay=0.0, rates={one.path: 0.25})
+    optimizer.apply([keras.ops.ones(3), keras.ops.ones(3)], [one, other])
+    np.testing.assert_allclose(1 - np.array(one), 0.025, rtol=1e-4)  # Adam's first step is the learning rate
+    np.testing.assert_allclose(1 - np.array(other), 0.1, rtol=1e-4)
+
+
+def test_the_lowest_loaded_layer_has_the_lowest_rate():
+    model = toys.tiny_cnn((12, 12, 1), 3)
+    settings = dataclasses.replace(SETTINGS, weights="x", backbone_rate=0.5, layer_decay=0.01, freeze_norm=False)
+    phase = training.Phase("half", 0, 1, 2 / 3)
+    rates = training._set_free(model, settings, phase, ("conv", "norm", "conv2", "logits"))
+    assert rates["conv2/kernel"] == 0.5
+    assert rates["norm/gamma"] == pytest.approx(0.05)
+    assert rates["conv/kernel"] == pytest.approx(0.005)
+    assert not any(path.startswith("logits") for path in rates)
+    assert [model.get_layer(name).trainable for name in ("conv", "norm", "conv2", "logits")] == [
+        False,
+        True,
+        True,
+        True,
+    ]
+
+
+def test_a_time_budget_counts_what_each_phase_costs(toy_run, tmp_path):
+    fit(tmp_path / "run", tuned(toy_run, minutes=0.03))
+    done = Run.open(tmp_path / "run").document["training"]
+    assert 1 <= done["planned_epochs"] < 10_000
+
+
+def test_weights_that_are_not_there_and_settings_out_of_range_are_one_line(tmp_path):
+    with pytest.raises(ArtifactError, match="does not exist. Weights come from imagenet, none"):
+        fit(tmp_path / "run", dataclasses.replace(SETTINGS, weights=str(tmp_path / "none.h5")))
+    with pytest.raises(ConfigError, match=r"freeze must lie in \[0, 1\]\. Got 1\.5\."):
+        dataclasses.replace(SETTINGS, freeze=1.5)
