@@ -30,7 +30,7 @@ def main() -> None:
 
     recipe = digits()
     splits = recipe.load(arguments.data)
-    preset = recipe.preset(arguments.model, len(splits.train))
+    preset = recipe.preset(arguments.model, len(splits.train), False)
     settings = config.Settings(**{**preset, "model": arguments.model, "data": arguments.data})
     images, labels = splits.train.read(np.arange(len(splits.train)))
     images, targets = images.astype(np.float32), np.eye(len(splits.train.label_names), dtype=np.float32)[labels]

@@ -97,7 +97,8 @@ class RandomWarp(keras.layers.RandomElasticTransform):
         shear: largest horizontal shift either way, in px a px of height: the slant of handwriting.
         elastic: standard deviation of the elastic displacement, in px. 0: none.
         smoothness: distance over which the displacement changes, in px.
-        fill_value: outside the image.
+        fill_mode: what is outside the image: "constant", or "nearest" for its edge drawn out.
+        fill_value: of "constant".
 
     Input and output: images float (b, h, w, c) in any range; each output value lies between input values and
     `fill_value`. Masks follow their images, by nearest neighbour.
@@ -114,6 +115,7 @@ class RandomWarp(keras.layers.RandomElasticTransform):
         shear: float = 0.0,
         elastic: float = 0.0,
         smoothness: float = 4.0,
+        fill_mode: str = "constant",
         fill_value: float = 0.0,
         **kwargs: Any,
     ):
@@ -123,7 +125,9 @@ class RandomWarp(keras.layers.RandomElasticTransform):
                 raise ValueError(f"`{name}` needs a number of at least 0. Received: {name}={amount}.")
         if not smoothness >= 1:
             raise ValueError(f"`smoothness` needs at least 1 px. Received: smoothness={smoothness}.")
-        super().__init__(fill_mode="constant", fill_value=fill_value, data_format="channels_last", **kwargs)
+        if fill_mode not in ("constant", "nearest"):
+            raise ValueError(f'`fill_mode` needs "constant" or "nearest". Received: fill_mode={fill_mode!r}.')
+        super().__init__(fill_mode=fill_mode, fill_value=fill_value, data_format="channels_last", **kwargs)
         self.amounts = amounts
         self.smoothness = smoothness
 
@@ -180,6 +184,8 @@ class RandomWarp(keras.layers.RandomElasticTransform):
         pixels = ops.reshape(framed, (-1,) if channels == 1 else (-1, channels))
         first = ops.reshape(ops.arange(batch, dtype="int32") * ((height + 2) * stride), (-1, 1, 1))
         x, y = transformation["x"] + 1, transformation["y"] + 1
+        if self.fill_mode == "nearest":
+            x, y = ops.clip(x, 1, width), ops.clip(y, 1, height)
         if interpolation == "nearest":
             x, y = ops.clip(ops.round(x), 0, width + 1), ops.clip(ops.round(y), 0, height + 1)
             index = cast(y, "int32") * stride + cast(x, "int32") + first
@@ -198,6 +204,7 @@ class RandomWarp(keras.layers.RandomElasticTransform):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         config = {"name": self.name, "dtype": self.dtype_policy.name, "fill_value": self.fill_value}
+        config["fill_mode"] = self.fill_mode
         return {**config, "smoothness": self.smoothness, **self.amounts}
 
 

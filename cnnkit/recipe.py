@@ -16,7 +16,7 @@ class Recipe:
         load: (source, *, seed, limit, ...) -> `Splits`; as `cnnkit.data.load`.
         builders: model builders by name, each f(shape, classes, **options) -> `keras.Model`.
         augmentation: seed -> augmentation as `cnnkit.augment` makes them; None: none.
-        preset: (model, number of training records) -> settings that suit them.
+        preset: (model, number of training records, whether weights are loaded) -> settings that suit them.
         describe: training records -> what artifacts should say of their input beyond its shape.
         intended_use, limits: a sentence each for the model card.
     """
@@ -27,7 +27,7 @@ class Recipe:
     load: Callable[..., Any]
     builders: Mapping[str, Callable[..., Any]]
     augmentation: Callable[[int], Callable[..., Any]] | None = None
-    preset: Callable[[str, int], dict[str, Any]] = lambda model, count: {}
+    preset: Callable[[str, int, bool], dict[str, Any]] = lambda model, count, loaded: {}
     describe: Callable[[Any], dict[str, Any]] = lambda records: {}
     intended_use: str = ""
     limits: str = ""

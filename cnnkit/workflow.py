@@ -190,7 +190,7 @@ def train(
         model = given.get("model") or config.Settings.model
         if model not in recipe.builders:
             raise ConfigError(f"There is no model `{model}`. Models: {', '.join(recipe.builders)}.")
-        preset = config.checked(recipe.preset(model, len(splits.train)), f"the preset of {model}")
+        preset = config.checked(recipe.preset(model, len(splits.train), given.get("weights", "none") != "none"), f"the preset of {model}")
         if set(preset) & set(DATA_KEYS):
             raise ValueError(
                 f"a preset cannot change the data, which is loaded before it is known. Received: {preset}."

@@ -89,7 +89,7 @@ def recipe(data=None, **changes):
             "load": lambda source, **_: data,
             "builders": {"default": tiny_cnn},
             "augmentation": augmentation,
-            "preset": lambda model, count: {"epochs": 8, "batch_size": 24, "learning_rate": 0.01},
+            "preset": lambda model, count, loaded: {"epochs": 8, "batch_size": 24, "learning_rate": 0.01},
         }
         | changes
     )

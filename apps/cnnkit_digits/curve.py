@@ -82,7 +82,7 @@ def learning_curve(
 
 
 def _train(recipe: Any, splits: Any, model: str, epochs: int, seed: int) -> KerasArtifact:
-    preset = recipe.preset(model, len(splits.train))
+    preset = recipe.preset(model, len(splits.train), False)
     steps = max(1, len(splits.train) // preset.get("batch_size", config.Settings.batch_size))
     epochs = max(epochs, math.ceil(FEWEST_STEPS / steps))
     settings = config.Settings(**{**preset, "model": model, "epochs": epochs, "seed": seed, "patience": 0})

@@ -51,14 +51,17 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def preset(model: str, count: int) -> dict[str, Any]:
+def preset(model: str, count: int, loaded: bool = False) -> dict[str, Any]:
     """Return settings that suit a model and a number of training images.
 
     Args:
         model: a name in `BUILDERS`.
         count: training images. Below 10,000 the batches are of 32, so that an epoch has steps enough; else of 128.
+        loaded: whether it starts from loaded weights, which then learn as fast as new ones.
     """
     settings = {**PRESETS.get(model, PRESETS["default"]), "warmup": 0.1}
+    if loaded:
+        settings |= {"backbone_rate": 1.0, "freeze_norm": False}
     large, small = settings["epochs"]
     if count < SMALL:
         return {**settings, "epochs": small, "batch_size": 32, "ema": 0.99}

@@ -1,0 +1,1 @@
+"""Traffic signs: recognise which sign a picture shows."""
