@@ -138,6 +138,9 @@ _SETTINGS = [
         type=click.IntRange(4, 4096),
         help="Side of the model's square input, px.  [default: the data's]",
     ),
+    click.option(
+        "--progressive", type=_POSITIVE, help="Image sizes in training, from about half to the full one.  [default: 1]"
+    ),
     click.option("--epochs", type=_POSITIVE, help="Passes over the training data."),
     click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Time budget; it decides the epochs."),
     click.option("--batch-size", type=_POSITIVE, help="Records a step."),
@@ -150,6 +153,9 @@ _SETTINGS = [
     ),
     click.option("--class-weights/--no-class-weights", default=None, help="Weigh rare classes up."),
     click.option("--augment/--no-augment", default=None, help="The app's augmentation.  [default: on]"),
+    click.option(
+        "--mirror/--no-mirror", default=None, help="Mirror half of the images; only where labels allow.  [default: off]"
+    ),
     click.option("--rand-augment/--no-rand-augment", default=None, help="RandAugment on top."),
     click.option("--mixup", type=float, help="MixUp: alpha of its Beta distribution; 0: off."),
     click.option("--cutmix", type=float, help="CutMix: alpha of its Beta distribution; 0: off."),
@@ -157,7 +163,9 @@ _SETTINGS = [
         "--mixed-precision/--no-mixed-precision", default=None, help="16-bit compute; pays on an accelerator."
     ),
     click.option(
-        "--validation", type=click.FloatRange(0, 0.9, min_open=True), help="Share of the training data held out."
+        "--validation",
+        type=click.FloatRange(0, 0.9, max_open=True),
+        help="Share of the training data held out; 0: none.",
     ),
     click.option("--limit", type=_POSITIVE, help="Train on at most so many records."),
     skip_bad,

