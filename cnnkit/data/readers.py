@@ -15,7 +15,7 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
-from cnnkit.data import arrays, folders, tables
+from cnnkit.data import arrays, drawn_signs, folders, tables
 from cnnkit.data.cards import Form
 from cnnkit.data.records import Images, Progress
 from cnnkit.errors import DataError, MissingExtra
@@ -28,7 +28,7 @@ class Part:
     Attributes:
         images: where the images are.
         codes: int32 (n,), which of `names` each has.
-        names: the labels as the source writes them, sorted.
+        names: the labels as the source writes them, in the order that a card without a list of labels takes.
         groups: int (n,) or None.
         bad: (file, reason) of every file that was left out because it cannot be used.
         ignored: files that are no data.
@@ -176,6 +176,21 @@ def _like_mnist(ink: np.ndarray) -> np.ndarray:
     return page
 
 
+def read_drawn_signs(task: Task) -> Part:
+    """Traffic signs that are drawn when they are read; the options say how many, from which seed, how large."""
+    values = {}
+    for key, otherwise, low, high in (
+        ("views", 150, 1, 1_000_000),
+        ("seed", 0, 0, 2**32 - 1),
+        ("side", drawn_signs.SIDE, 16, 512),
+    ):
+        value = values[key] = task.options.get(key, otherwise)
+        if type(value) is not int or not low <= value <= high:
+            raise DataError(f"The option `{key}` is a whole number from {low} to {high:,}, not {value!r}.")
+    images = drawn_signs.DrawnSigns(**values)
+    return Part(images, images.codes(), drawn_signs.LABELS)
+
+
 _VALUES = frozenset(["image_shape", "value_range", "first_label"])
 READERS: dict[str, Reader] = {
     "npz": Reader(read_npz, ("file",), frozenset(["file", "images", "labels"]), _VALUES | {"transpose"}),
@@ -183,6 +198,7 @@ READERS: dict[str, Reader] = {
     "csv": Reader(read_table, ("file",), frozenset(["file"]), _VALUES | {"label"}),
     "folder": Reader(read_folder, ("folder",), frozenset(["folder"]), frozenset(["first_label"])),
     "sklearn-digits": Reader(read_sklearn_digits, (), frozenset()),
+    "drawn-signs": Reader(read_drawn_signs, (), frozenset(), frozenset(["views", "seed", "side"])),
 }
 
 _NPZ_NAMES = (("x_{}", "y_{}"), ("{}_images", "{}_labels"), ("{}_x", "{}_y"), ("X_{}", "Y_{}"))

@@ -15,7 +15,7 @@ KNOWN = cards.known()
 @pytest.mark.parametrize("card", KNOWN, ids=lambda card: card.name)
 def test_a_known_card_is_complete(card):
     assert card.title and card.source.startswith("http") and card.licence and len(card.citation) > 40
-    assert len(card.labels) == 10 and card.task == "classification" and len(card.image_shape) == 3
+    assert len(card.labels) >= 10 and card.task == "classification" and len(card.image_shape) == 3
     for form in card.forms:
         assert form.reader in readers.READERS and "test" in form.splits
         assert all(file.urls for file in form.files)
