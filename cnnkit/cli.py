@@ -126,6 +126,7 @@ _SETTINGS = [
     data_option,
     click.option("--model", help="Model to build: a name the app knows; a wrong one lists them."),
     click.option("--weights", metavar="imagenet|none|FILE|RUN", help="Weights to start from.  [default: none]"),
+    click.option("--keep/--no-keep", default=None, help="Train on the data of the RUN in --weights as well."),
     click.option("--freeze", type=click.FloatRange(0, 1), help="Share of the epochs in which only new layers learn."),
     click.option("--unfreeze", type=_POSITIVE, help="Steps in which loaded layers are set free then, from the top."),
     click.option("--backbone-rate", type=float, help="Learning rate of loaded layers relative to that of new ones."),
@@ -172,6 +173,14 @@ _SETTINGS = [
     click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Of weights, order and augmentation.  [default: 0]"),
     click.option("--split-seed", type=click.IntRange(0, 2**31 - 1), help="Of the split of the data.  [default: 0]"),
     click.option("--tensorboard", is_flag=True, default=None, help="Write a TensorBoard log into the run."),
+]
+
+
+# Of the builder `cnnkit.models.classifier`; for the `build_options` of apps that have it.
+BACKBONE_OPTIONS = [
+    click.option("--backbone", metavar="NAME", help="Network of keras.applications.  [default: mobilenet_v2]"),
+    click.option("--alpha", type=click.FloatRange(0, min_open=True), help="Width of a MobileNet: 0.35, 0.5, 1 ..."),
+    click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Share of the features dropped."),
 ]
 
 

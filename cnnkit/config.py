@@ -24,6 +24,7 @@ class Settings:
     model: str = "default"  # a builder of the app
     options: dict[str, Any] = dataclasses.field(default_factory=dict)  # of the builder
     weights: str = "none"  # to start from: imagenet, none, a file, or a run folder
+    keep: bool = False  # train on the data of the run in `weights` as well, so that its classes stay known
     freeze: float = 0.0  # share of the epochs in which loaded layers stand still and the others learn; 1: all
     unfreeze: int = 1  # equal steps in which loaded layers are set free after that, from the top
     backbone_rate: float = 0.1  # learning rate of loaded layers relative to that of the others

@@ -17,6 +17,7 @@ Design choices:
 """
 
 import dataclasses
+import inspect
 import io
 import itertools
 import json
@@ -331,10 +332,19 @@ def build(recipe: Any, settings: Settings, records: Records) -> keras.Model:
     """Build the model that the settings name for these records; its errors are the user's."""
     if settings.model not in recipe.builders:
         raise ConfigError(f"There is no model `{settings.model}`. Models: {', '.join(recipe.builders)}.")
+    builder = recipe.builders[settings.model]
+    known = [p.name for p in inspect.signature(builder).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    unknown = [name for name in settings.options if name not in known]
+    if unknown:
+        raise ConfigError(
+            f"The model `{settings.model}` has no option `{unknown[0]}`. It has {', '.join(known) or 'none'}."
+        )
     try:
-        return recipe.builders[settings.model](records.image_shape, len(records.label_names), **settings.options)
+        return builder(records.image_shape, len(records.label_names), **settings.options)
     except (ValueError, TypeError) as error:
-        raise ConfigError(f"The model `{settings.model}` cannot be built: {str(error).splitlines()[0]}") from error
+        reason = str(error).splitlines()[0]
+        hint = " Choose a larger --image-size, or another --model." if "image_shape=" in reason else ""
+        raise ConfigError(f"The model `{settings.model}` cannot be built: {reason}{hint}") from error
 
 
 def describe(recipe: Any, settings: Settings, records: Records) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ DATA_KEYS = (
     "validation",
     "seed",
     "split_seed",
+    "weights",
+    "keep",
 )  # settings that decide the splits
 
 
@@ -29,7 +32,10 @@ DATA_KEYS = (
 
 
 def load(recipe: Any, settings: dict[str, Any]) -> Any:
-    """Load the splits that settings name; progress on the console, warnings too."""
+    """Load the splits that settings name; progress on the console, warnings too.
+
+    With `keep` the data of the run in `weights` comes first, and what that run kept before it.
+    """
     chosen = {
         key: settings[key]
         for key in ("seed", "split_seed", "limit", "validation", "skip_bad")
@@ -37,6 +43,8 @@ def load(recipe: Any, settings: dict[str, Any]) -> Any:
     }
     with _progress("Loading data") as update:
         splits = recipe.load(settings.get("data") or recipe.data, **chosen, progress=update)
+    if settings.get("keep"):
+        splits = _with_kept(recipe, splits, Path(settings.get("weights") or "none"))
     if settings.get("image_size"):
         side = settings["image_size"]
         parts = {
@@ -48,6 +56,21 @@ def load(recipe: Any, settings: dict[str, Any]) -> Any:
     for line in splits.card.get("warnings", ()):
         console.warning(line)
     return splits
+
+
+def _with_kept(recipe: Any, splits: Any, path: Path) -> Any:
+    from cnnkit import data
+
+    if not path.is_dir():
+        raise ConfigError(
+            f"--keep trains on the data of an earlier run as well: name its folder with --weights. Got --weights {path}."
+        )
+    earlier = Run.open(path, recipe.app)
+    try:
+        known = load(recipe, {key: earlier.document["settings"].get(key) for key in DATA_KEYS})
+    except DataError as error:
+        raise DataError(f"The data of {path}, which --keep needs, cannot be loaded: {error}") from error
+    return data.join(known, splits)
 
 
 @contextlib.contextmanager
@@ -176,7 +199,11 @@ def train(
     given = (config.read(config_file) if config_file else {}) | config.checked(given, "the command line")
     if options:
         given["options"] = {**given.get("options", {}), **options}
+    if Path(given.get("weights", "none")).is_dir():
+        given["weights"] = str(Path(given["weights"]).resolve())  # `latest` will lead elsewhere
     run = _resumable(recipe, out, given) if resume else None
+    if run is None:
+        given = _like_earlier(recipe, given)
     if run is not None and run.document.get("scores"):
         console.message(f"{run.path} is finished already; its scores are below.")
     elif out is not None and out.exists() and run is None and (not out.is_dir() or any(out.iterdir())):
@@ -190,7 +217,9 @@ def train(
         model = given.get("model") or config.Settings.model
         if model not in recipe.builders:
             raise ConfigError(f"There is no model `{model}`. Models: {', '.join(recipe.builders)}.")
-        preset = config.checked(recipe.preset(model, len(splits.train), given.get("weights", "none") != "none"), f"the preset of {model}")
+        preset = config.checked(
+            recipe.preset(model, len(splits.train), given.get("weights", "none") != "none"), f"the preset of {model}"
+        )
         if set(preset) & set(DATA_KEYS):
             raise ValueError(
                 f"a preset cannot change the data, which is loaded before it is known. Received: {preset}."
@@ -201,13 +230,17 @@ def train(
         run = Run.create(out or new_path(recipe.app, settings.model), recipe.app, settings, data=describe_data(splits))
     elif run.document["data"]["fingerprint"] != splits.train.fingerprint():
         raise DataError(f"The data of {run.path} has changed since it was started. Train anew, or restore the data.")
-    mark_latest(run.path, recipe.app)
     settings = run.settings
     console.message(
         f"Training {settings.model} on {run.document['data']['title']}: {len(splits.train):,} images, "
         f"{len(splits.validation):,} for validation, {len(splits.test):,} for the test -> {run.path}"
     )
-    _fit(training, recipe, settings, splits, run)
+    try:
+        _fit(training, recipe, settings, splits, run)
+    except (ConfigError, ArtifactError, DataError):
+        if not (run.path / HISTORY).exists():  # it has not begun, so there is nothing to go on with
+            shutil.rmtree(run.path)
+        raise
     artifact = _keras(run.path / MODEL, recipe.app)
     scores, found, targets = _score(recipe, artifact, splits.test, "Scoring on the test split")
     with console.progress("Fitting the baseline", 1):
@@ -219,6 +252,20 @@ def train(
     )
     _print_scores(recipe, {settings.model: scores}, baseline)
     console.message(f"Run: {run.path}\nReport: {page}\nNext: cnnkit {recipe.app} export")
+
+
+def _like_earlier(recipe: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Where weights come from a run of this app, take its model and image size too, unless others are given."""
+    path = Path(given.get("weights", "none"))
+    earlier = Run.open(path) if path.is_dir() else None
+    if earlier is None or earlier.document["app"] != recipe.app:
+        return given
+    before = earlier.settings
+    same = given.get("model", before.model) == before.model
+    options = {**(before.options if same else {}), **given.get("options", {})}
+    height, width, _ = earlier.document["data"]["shape"]
+    side = {"image_size": height} if height == width else {}
+    return {"model": before.model, **side, **given, "options": options}
 
 
 def _number(text: Any) -> float:
@@ -266,13 +313,16 @@ def describe_data(splits: Any) -> dict[str, Any]:
     }
 
 
-def _say_loaded(loaded: Any) -> None:
-    for line in loaded.lines():
-        console.message(line)
-
-
 def _fit(training: Any, recipe: Any, settings: config.Settings, splits: Any, run: Run) -> None:
-    monitor = f"val_{recipe.task.headline}"
+    monitor = f"val_{recipe.task.headline}" if len(splits.validation) else recipe.task.headline
+    if run.document.get("weights"):
+        mark_latest(run.path, recipe.app)
+
+    def on_load(loaded: Any) -> None:
+        mark_latest(run.path, recipe.app)
+        for line in loaded.lines() if settings.weights != "none" else ():
+            console.message(line)
+
     with console.progress("Training", 1) as update:
 
         def on_epoch(state: Any) -> None:
@@ -287,7 +337,7 @@ def _fit(training: Any, recipe: Any, settings: config.Settings, splits: Any, run
             run,
             on_epoch=on_epoch,
             on_step=lambda done, total, _: update(done / total),
-            on_load=_say_loaded if settings.weights != "none" else lambda loaded: None,
+            on_load=on_load,
             on_download=lambda what, done, total: update(done / total if total else 0, what),
         )
     done = run.document["training"]

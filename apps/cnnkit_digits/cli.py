@@ -49,6 +49,7 @@ main = cli.app(
             "--width", type=click.IntRange(1, 512), help="Filters in the first block, where the model has the option."
         ),
         click.option("--depth", type=click.IntRange(1, 16), help="Blocks, where the model has the option."),
+        *cli.BACKBONE_OPTIONS,
     ],
 )
 

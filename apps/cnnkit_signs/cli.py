@@ -42,9 +42,7 @@ main = cli.app(
             expose_value=False,
             help="What to learn: which sign a picture shows.",
         ),
-        click.option("--backbone", help="Network of keras.applications under `default`.  [default: mobilenet_v2]"),
-        click.option("--alpha", type=click.FloatRange(0, min_open=True), help="Width of a MobileNet.  [default: 0.35]"),
-        click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Of the features.  [default: 0.2]"),
+        *cli.BACKBONE_OPTIONS,
     ],
 )
 

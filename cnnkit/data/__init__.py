@@ -6,6 +6,6 @@ images, labels = splits.train.read(np.arange(32))  # uint8 (32, 28, 28, 1), int3
 
 from cnnkit.data.checks import Finding, check
 from cnnkit.data.loading import load
-from cnnkit.data.records import Records, Splits
+from cnnkit.data.records import Records, Splits, join
 
-__all__ = ["Finding", "Records", "Splits", "check", "load"]
+__all__ = ["Finding", "Records", "Splits", "check", "join", "load"]

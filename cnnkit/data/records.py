@@ -196,6 +196,78 @@ class Splits:
         return list(self.card.get("warnings", []))
 
 
+def join(first: Splits, second: Splits) -> Splits:
+    """Put two data sets together, split by split; equal label names are one class, and new ones come last.
+
+    Args:
+        first: its labels keep their places, and its image shape is that of the whole.
+        second: its card describes the whole.
+    """
+    names = first.train.label_names
+    names += tuple(name for name in second.train.label_names if name not in names)
+    parts = {
+        split: _joined(getattr(first, split), getattr(second, split), names)
+        for split in ("train", "validation", "test")
+    }
+    card = {**second.card, "labels": list(names), "warnings": [*first.warnings, *second.warnings]}
+    return Splits(**parts, card=card)
+
+
+def _joined(first: Records, second: Records, names: tuple[str, ...]) -> Records:
+    codes = np.array([names.index(name) for name in second.label_names], np.int32)
+    groups = None
+    if first.groups is not None or second.groups is not None:  # a record without a group is one of its own
+        parts = [np.arange(len(part)) if part.groups is None else part.groups for part in (first, second)]
+        parts = [np.unique(part, return_inverse=True)[1] for part in parts]
+        groups = np.concatenate([parts[0], parts[1] + len(first)])
+    return Records(
+        _JoinedImages(first, second),
+        np.concatenate([first.labels, codes[second.labels]]),
+        names,
+        groups=groups,
+        image_shape=first.image_shape,
+    )
+
+
+class _JoinedImages:
+    """The images of two sets of records, one after the other."""
+
+    def __init__(self, first: Records, second: Records):
+        self._parts = first, second
+
+    @property
+    def shape(self) -> Shape:
+        return self._parts[0].image_shape
+
+    def __len__(self) -> int:
+        return len(self._parts[0]) + len(self._parts[1])
+
+    def read(self, indices: np.ndarray, shape: Shape) -> np.ndarray:
+        images = np.empty((len(indices), *shape), np.uint8)
+        for part, chosen, places in self._split(indices):
+            images[chosen] = part.with_shape(shape).read(places)[0]
+        return images
+
+    def native(self, index: int) -> np.ndarray:
+        ((part, _, places),) = self._split(np.array([index]))
+        return part.native(int(places[0]))
+
+    def name(self, index: int) -> str:
+        ((part, _, places),) = self._split(np.array([index]))
+        return part.name(int(places[0]))
+
+    def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
+        for part, _, places in self._split(indices):
+            add(part.take(places).fingerprint().encode())
+
+    def _split(self, indices: np.ndarray) -> list[tuple[Records, np.ndarray, np.ndarray]]:
+        """Return (records, which of `indices` are theirs, their places in them), without those that have none."""
+        count = len(self._parts[0])
+        theirs = indices >= count
+        both = zip(self._parts, (~theirs, theirs), (indices[~theirs], indices[theirs] - count))
+        return [part for part in both if len(part[2])]
+
+
 def _frozen(values: np.ndarray) -> np.ndarray:
     values = values.view()
     values.flags.writeable = False

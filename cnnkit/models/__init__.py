@@ -18,6 +18,7 @@ MODELS: dict[str, Callable[..., keras.Model]] = {
     "lenet5": lenet5,
     "resnet": resnet,
     "densenet": densenet,
+    "backbone": classifier,
 }
 
 __all__ = ["MODELS", "backbone", "classifier", "densenet", "lenet5", "micro_cnn", "resnet", "simple_cnn", "small_cnn"]

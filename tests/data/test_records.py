@@ -179,3 +179,31 @@ def test_ten_times_the_files_take_no_more_memory(tmp_path, class_folders):
         found, memory[count] = peak(root)
         assert found == count
     assert memory[3_000] < 1.1 * memory[300], memory
+
+
+def test_joined_sets_keep_the_first_labels_in_place_and_add_the_new_ones():
+    from tests.toys import MemoryImages
+
+    def part(value, labels, names, groups=None):
+        pixels = np.arange(len(labels) * 16, dtype=np.uint8).reshape(-1, 4, 4, 1) + np.uint8(value)
+        return Records(MemoryImages(pixels), np.array(labels), names, groups=groups), pixels
+
+    old, old_pixels = part(0, [0, 1, 1], ("b", "d"), groups=np.array([7, 7, 9]))
+    new, new_pixels = part(100, [2, 0, 1], ("a", "b", "c"))
+    one = data.Splits(old, old.take(np.array([0])), old.take(np.arange(0)), {"warnings": ["w"]})
+    other = data.Splits(new, new.take(np.array([2])), new, {"title": "new", "labels": ["a", "b", "c"]})
+    whole = data.join(one, other)
+    assert whole.train.label_names == ("b", "d", "a", "c") == tuple(whole.card["labels"])
+    assert whole.card["title"] == "new" and whole.warnings == ["w"]
+    assert whole.train.labels.tolist() == [0, 1, 1, 3, 2, 0]
+    images, labels = whole.train.read(np.array([5, 0, 3, 2]))
+    expected = np.stack([new_pixels[2], old_pixels[0], new_pixels[0], old_pixels[2]])
+    assert np.array_equal(images, expected) and labels.tolist() == [0, 0, 3, 1]
+    groups = whole.train.groups
+    assert groups[0] == groups[1] != groups[2] and len(np.unique(groups)) == 5
+    assert np.array_equal(whole.train.native(4), new_pixels[1])
+    assert len(whole.validation) == 2 and len(whole.test) == 3
+    assert whole.train.fingerprint() == data.join(one, other).train.fingerprint()
+    assert whole.train.fingerprint() != data.join(other, one).train.fingerprint()
+    bigger = whole.train.with_shape((8, 8, 1)).read(np.array([0, 4]))[0]
+    assert bigger.shape == (2, 8, 8, 1)
