@@ -50,7 +50,7 @@ def test_the_wheel_holds_the_core_the_apps_and_the_cards_and_nothing_else(wheel)
         metadata = next(name for name in names if name.endswith("entry_points.txt"))
         scripts = archive.read(metadata).decode()
     tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"cnnkit", "cnnkit_digits"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"cnnkit", "cnnkit_digits", "cnnkit_signs"}
     assert "cnnkit/datasets/mnist.toml" in names
     assert any(name.startswith("cnnkit/report/templates/") for name in names)
     assert "cnnkit = cnnkit.cli:main" in scripts and "cnnkit-digits = cnnkit_digits.cli:main" in scripts

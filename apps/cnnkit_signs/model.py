@@ -4,7 +4,7 @@ Design choices:
 - No flips: a mirrored "keep right" is "keep left". Who has classes that allow it says so (`--mirror`).
 - Signs are small in photos, 15 to 250 px, so their images are blurred, cast in odd light, and cut out a little off. The
   augmentation does the same.
-- The input is 64 px: the last map of a backbone at stride 32 then has 2x2 places. 32 px leave it one.
+- The input is 96 px, though signs are often smaller: the last map of a backbone, at stride 32, then has 3x3 places.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from cnnkit import augment
 from cnnkit.models import MODELS, classifier
 
-SIDE = 64  # px, of the input unless --image-size says otherwise
+SIDE = 96  # px, of the input unless --image-size says otherwise
 BUILDERS = {**MODELS, "default": classifier}
 
 
