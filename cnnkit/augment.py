@@ -208,6 +208,45 @@ class RandomWarp(keras.layers.RandomElasticTransform):
         return {**config, "smoothness": self.smoothness, **self.amounts}
 
 
+@keras.saving.register_keras_serializable(package="cnnkit")
+class RandomExposure(keras.layers.RandomBrightness):
+    """Expose each image longer or shorter: 2^e x, clipped to [0, 255].
+
+    Light reaches a sensor as a factor: this keeps what can be seen in dark images, where adding to every pixel, as
+    `keras.layers.RandomBrightness` does, would turn them black.
+
+    Args:
+        stops: largest exposure e either way, in photographic stops (1: half to twice the light).
+
+    Input and output: images float (b, h, w, c) in [0, 255]; targets, masks and boxes stay.
+    """
+
+    def __init__(self, stops: float = 1.0, **kwargs: Any):
+        if not stops >= 0:
+            raise ValueError(f"`stops` needs a number of at least 0. Received: stops={stops}.")
+        super().__init__(factor=1.0, value_range=(0, 255), **kwargs)
+        self.stops = stops
+
+    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
+        """Draw the factors, float32 (b, 1, 1, 1)."""
+        if not training:
+            return None
+        images = data["images"] if isinstance(data, dict) else data
+        batch = 1 if len(images.shape) == 3 else self.backend.shape(images)[0]
+        generator = seed or self._get_seed_generator(self.backend._backend)
+        draws = self.backend.random.uniform((batch, 1, 1, 1), -1.0, 1.0, dtype="float32", seed=generator)
+        return self.backend.numpy.exp(math.log(2) * self.stops * draws)
+
+    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
+        """Change the light."""
+        images = self.backend.cast(images, self.compute_dtype)
+        return images if transformation is None else self.backend.numpy.clip(images * transformation, 0, 255)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"name": self.name, "dtype": self.dtype_policy.name, "stops": self.stops}
+
+
 class _RandAugment(keras.layers.RandAugment):
     """Keras's, taught grey images, which some of its operations refuse, and to leave `tf.data` as it came."""
 

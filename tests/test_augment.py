@@ -249,3 +249,37 @@ def test_two_processes_and_both_backends_augment_bit_for_bit_alike(monkeypatch):
     assert run("tensorflow", monkeypatch) == first
     pytest.importorskip("jax", reason="needs JAX")
     assert run("jax", monkeypatch) == first
+
+
+class TestExposure(AugmentationContract):
+    inputs = images(3, 20, 33, 3)
+
+    def build(self, seed):
+        return augment.on_images(augment.RandomExposure(1.0), seed=seed)
+
+    def test_light_is_a_factor_within_its_stops(self):
+        batch = np.full((200, 2, 2, 3), 60, "float32")
+        batch[:, 0, 0] = 6
+        result = augmented(self.build(0), batch)
+        factors = result[:, 1, 1, 0] / 60
+        assert 0.5 <= factors.min() < 0.6 and 1.7 < factors.max() <= 2.0
+        np.testing.assert_allclose(result[:, 0, 0, 0], 6 * factors, rtol=1e-5)  # dark stays apart from black
+
+    def test_what_is_too_bright_is_clipped_and_zero_stops_change_nothing(self):
+        batch = np.full((50, 2, 2, 3), 200, "float32")
+        assert augmented(self.build(0), batch).max() == 255
+        same = augment.on_images(augment.RandomExposure(0.0), seed=0)
+        np.testing.assert_allclose(augmented(same, batch), batch)
+
+    def test_a_negative_amount_is_refused(self):
+        with pytest.raises(ValueError, match="`stops` needs a number of at least 0. Received: stops=-1"):
+            augment.RandomExposure(-1)
+
+
+def test_outside_the_image_a_warp_draws_the_edge_out_if_told():
+    batch = np.full((20, 16, 16, 1), 90, "float32")
+    shifted = augment.on_images(augment.RandomWarp(translation=0.4, rotation=20, fill_mode="nearest"), seed=0)
+    np.testing.assert_allclose(augmented(shifted, batch), 90, atol=1e-3)
+    assert augmented(warp(translation=0.4), batch).min() == 0
+    with pytest.raises(ValueError, match='`fill_mode` needs "constant" or "nearest". Received'):
+        augment.RandomWarp(fill_mode="wrap")

