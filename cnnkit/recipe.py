@@ -16,6 +16,7 @@ class Recipe:
         load: (source, *, seed, limit, ...) -> `Splits`; as `cnnkit.data.load`.
         builders: model builders by name, each f(shape, classes, **options) -> `keras.Model`.
         augmentation: seed -> augmentation as `cnnkit.augment` makes them; None: none.
+        side: model -> side in px of its square input; None: the data's own size.
         preset: (model, number of training records, whether weights are loaded) -> settings that suit them.
         describe: training records -> what artifacts should say of their input beyond its shape.
         intended_use, limits: a sentence each for the model card.
@@ -27,6 +28,7 @@ class Recipe:
     load: Callable[..., Any]
     builders: Mapping[str, Callable[..., Any]]
     augmentation: Callable[[int], Callable[..., Any]] | None = None
+    side: Callable[[str], int | None] = lambda model: None
     preset: Callable[[str, int, bool], dict[str, Any]] = lambda model, count, loaded: {}
     describe: Callable[[Any], dict[str, Any]] = lambda records: {}
     intended_use: str = ""

@@ -15,6 +15,7 @@ from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError
 from cnnkit.quiet import quiet
 from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT, Run, latest, mark_latest, new_path
 
+BACKBONE = "backbone"  # the builder, in every app that has it, of a classifier on a network of keras.applications
 DATA_KEYS = (
     "data",
     "image_size",
@@ -211,12 +212,13 @@ def train(
     with quiet():
         from cnnkit import training
 
-    settings_given = run.settings.to_dict() if run else given
-    splits = load(recipe, settings_given)
     if run is None:
-        model = given.get("model") or config.Settings.model
+        model = given.get("model") or _model_for(given)
         if model not in recipe.builders:
             raise ConfigError(f"There is no model `{model}`. Models: {', '.join(recipe.builders)}.")
+        given = {"image_size": recipe.side(model), **given, "model": model}
+    splits = load(recipe, run.settings.to_dict() if run else given)
+    if run is None:
         preset = config.checked(
             recipe.preset(model, len(splits.train), given.get("weights", "none") != "none"), f"the preset of {model}"
         )
@@ -266,6 +268,13 @@ def _like_earlier(recipe: Any, given: dict[str, Any]) -> dict[str, Any]:
     height, width, _ = earlier.document["data"]["shape"]
     side = {"image_size": height} if height == width else {}
     return {"model": before.model, **side, **given, "options": options}
+
+
+def _model_for(given: dict[str, Any]) -> str:
+    """Return the model that is meant where none is named: weights that Keras publishes belong to a backbone."""
+    weights = given.get("weights", "none")
+    published = weights == "imagenet" or weights.endswith(".h5")
+    return BACKBONE if published or "backbone" in given.get("options", {}) else config.Settings.model
 
 
 def _number(text: Any) -> float:

@@ -97,7 +97,7 @@ class TestRecognition:
         assert not Path("run").exists() and not Path("runs").exists()
         line = self.fails("train", "--data", "old", "--model", "micro", "--backbone", "mobilenet_v2")
         assert "no option `backbone`" in line
-        line = self.fails("train", "--data", "old", "--image-size", "16")
+        line = self.fails("train", "--data", "old", "--backbone", "mobilenet_v2", "--image-size", "16")
         assert "at least 32 px" in line and "--image-size" in line
 
     def test_imagenet_weights_that_cannot_be_downloaded_name_the_file_and_its_place(self, monkeypatch):
@@ -111,5 +111,5 @@ class TestRecognition:
         monkeypatch.setattr(urllib.request, "urlopen", offline)
         self.folder(Path("old"), ["stop", "give way"])
         line = self.fails("train", "--data", "old", "--weights", "imagenet")
-        assert "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_96_no_top.h5" in line
+        assert "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_128_no_top.h5" in line
         assert str(Path.cwd() / "keras" / "models") in line
