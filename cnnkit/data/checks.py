@@ -1,13 +1,20 @@
 """What would spoil training or flatter its score, found before training.
 
 Design choices:
-- Everything is decoded once, in threads, a block at a time; of each image a digest of its pixels, a 64-bit hash and its
-  size are kept, some 40 bytes.
+- Everything is decoded once, in threads, a block at a time; of each image a digest of its pixels, a 64-bit hash, an 8x8
+  thumbnail and its size are kept, some 170 bytes, and of at most 100,000 images 1.4 KB for the look at labels.
 - Exact duplicates share all decoded pixels, whatever the file format. The same picture under two labels is an error:
   one of them is wrong. The same picture in two splits is an error: the score would count what was learnt by heart.
 - Near-duplicates across splits (scaled, recompressed, brightened copies, frames of one track) are proposed by a
   perceptual hash (the signs of the 63 lowest DCT coefficients of 32x32 greys) and then held against each other pixel by
-  pixel at 32x32. A hash alone calls any two ones of MNIST duplicates. Copies scaled to less than 32 px may escape.
+  pixel at 32x32. A hash alone calls any two ones of MNIST duplicates. Copies scaled to less than 32 px may escape it.
+- Images that are small or poor in contrast leave the hash little: saved again as JPEG, one in twenty traffic signs of
+  32 px changes more bits than that, and most correlate below 0.995. So each image is also held against all of the other
+  split at 8x8, and called a copy if its nearest is far nearer than the nearest of another group: in 400 copies of each of
+  nine kinds the original was always the nearest.
+- What that costs is the product of two splits: 54,000 x 10,000 images some 5 s on one core. Above 20 billion pairs only
+  the hash is used.
+- Labels that look wrong are found as `label_check` says, in all splits at once.
 - Errors should stop a training, warnings should be looked at, notes are for the record.
 """
 
@@ -21,13 +28,16 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnkit.data import loading
+from cnnkit.data import label_check, loading, splits
 from cnnkit.data.records import Progress, Records, Splits
 from cnnkit.device import image
 from cnnkit.errors import DataError
 
 DISTANCE = 4  # bits in which the hashes of near-duplicates may differ
 CORRELATION = 0.995  # of near-duplicates at 32x32; the most alike ones of MNIST's two splits have 0.9945
+NEAR = 0.955  # correlation of copies at 8x8, at least
+RATIO = 0.15  # of 1 - correlation to that with the nearest image of another group; different pictures have 0.2 to 1
+RESIDUAL = 0.75  # greys that copies differ by at 8x8, for pictures of little contrast; then a RATIO of 0.5 is enough
 STARVED = 0.1  # of the median class: a class with fewer images is starved
 FEW = 10  # images of a class in training below which nothing is learnt reliably
 ODD_SIZE = 4  # times smaller or larger than the median side
@@ -35,6 +45,8 @@ MOST_FILES = 20  # named in a finding
 _BLOCK = 512
 _GRID = 32
 _PAIRS = 4096  # compared at once: 32 MB
+_MOST_PAIRS = 20_000_000_000  # correlated at 8x8
+_NEIGHBOURS = 20  # images of other groups needed to say that one is far nearer than the others
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,10 @@ class Finding:
 
 
 def check(source: Path | str | Splits, *, progress: Progress | None = None) -> list[Finding]:
-    """Look for what spoils training: bad files, odd sizes, starved classes, duplicates, leaks between splits.
+    """Look for what spoils training: bad files, odd sizes, starved classes, wrong labels, duplicates, leaks between splits.
+
+    Beside the decoding, 3,000 small images of 43 classes take some 2 s on one core, 70,000 of MNIST some 20 s. The look at
+    labels ends at 100,000 images; the search for near-duplicates grows with the product of two splits.
 
     Args:
         source: name of a card, path of a card, folder or file; or splits that are loaded already.
@@ -74,9 +89,10 @@ def check(source: Path | str | Splits, *, progress: Progress | None = None) -> l
         records = _open(source, findings, progress)
     traits = _measure(records, findings, progress)
     findings += _classes(records)
+    findings += _labels_in_doubt(records, traits, progress)
     findings += _sizes(records, traits)
     findings += _exact_duplicates(records, traits)
-    findings += _near_duplicates(records, traits, progress)
+    findings += _near_duplicates(records, traits)
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(findings, key=lambda finding: order[finding.severity])
 
@@ -121,6 +137,9 @@ class _Traits:
     Attributes:
         pixels: 16-byte digests of the decoded pixels, void (n,).
         hashes: uint64 (n,).
+        small: float16 (n, 64), 8x8 greys of mean 0.
+        described: float16 (k, 704), features of the images whose labels are judged.
+        chosen: int64 (k,), which these are.
         flat: bool (n,), images of one colour, which have no meaningful hash.
         sides: int32 (n, 2), height and width.
         read: bool (n,), False where an image could not be decoded.
@@ -128,6 +147,9 @@ class _Traits:
 
     pixels: np.ndarray
     hashes: np.ndarray
+    small: np.ndarray
+    described: np.ndarray
+    chosen: np.ndarray
     flat: np.ndarray
     sides: np.ndarray
     read: np.ndarray
@@ -136,27 +158,36 @@ class _Traits:
 def _measure(records: dict[str, Records], findings: list[Finding], progress: Progress | None) -> dict[str, _Traits]:
     """Decode every image once."""
     total, done = sum(len(part) for part in records.values()), 0
+    share = min(1, label_check.MOST / max(1, total))
     traits, bad = {}, []
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for split, part in records.items():
             n = len(part)
+            chosen = np.sort(splits.spread(part.labels)[: int(n * share)])
             kept = traits[split] = _Traits(
                 np.zeros(n, "V16"),
                 np.zeros(n, np.uint64),
+                np.zeros((n, 64), np.float16),
+                np.zeros((len(chosen), label_check.FEATURES), np.float16),
+                chosen,
                 np.zeros(n, bool),
                 np.zeros((n, 2), np.int32),
                 np.ones(n, bool),
             )
-            for indices, results in _blocks(pool, part):
+            for indices, results in _blocks(pool, part, chosen):
                 grids = np.zeros((len(indices), _GRID, _GRID), np.float32)
                 for k, result in enumerate(results):
                     if isinstance(result, image.ImageError):
                         kept.read[indices[k]] = False
                         bad.append(f"{part.name(int(indices[k]))} ({result.reason})")
                     else:
-                        kept.pixels[indices[k]], kept.sides[indices[k]], grids[k] = result
+                        kept.pixels[indices[k]], kept.sides[indices[k]], grids[k], described = result
+                        if described is not None:
+                            kept.described[np.searchsorted(chosen, indices[k])] = described
                 kept.flat[indices] = np.ptp(grids, (1, 2)) < 2
                 kept.hashes[indices] = perceptual_hash(grids)
+                small = grids.reshape(-1, 8, 4, 8, 4).mean((2, 4)).reshape(-1, 64)
+                kept.small[indices] = small - small.mean(1, keepdims=True)
                 done += len(indices)
                 if progress:
                     progress("Looking at images", done, total)
@@ -165,7 +196,11 @@ def _measure(records: dict[str, Records], findings: list[Finding], progress: Pro
     return traits
 
 
-def _blocks(pool: ThreadPoolExecutor, records: Records) -> Iterator[tuple[np.ndarray, list]]:
+def _blocks(pool: ThreadPoolExecutor, records: Records, chosen: np.ndarray) -> Iterator[tuple[np.ndarray, list]]:
+    wanted = np.zeros(len(records), bool)
+    wanted[chosen] = True
+    side = label_check.SIDE
+
     def traits(index: int):
         try:
             pixels = records.native(index)
@@ -173,10 +208,16 @@ def _blocks(pool: ThreadPoolExecutor, records: Records) -> Iterator[tuple[np.nda
             return error
         digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
         digest.update(pixels.tobytes())
-        return np.void(digest.digest()), pixels.shape[:2], _grid(pixels)
+        thumbnail = image.fit_image(pixels, (side, side, 3)) if wanted[index] else None
+        return [np.void(digest.digest()), pixels.shape[:2], _grid(pixels), thumbnail]
 
     def some(indices: np.ndarray) -> list:
-        return [traits(index) for index in indices.tolist()]
+        results = [traits(index) for index in indices.tolist()]
+        described = [row for row in results if isinstance(row, list) and row[3] is not None]
+        if described:
+            for row, features in zip(described, label_check.features(np.stack([row[3] for row in described]))):
+                row[3] = features
+        return results
 
     for start in range(0, len(records), _BLOCK):
         indices = np.arange(start, min(len(records), start + _BLOCK))
@@ -252,10 +293,85 @@ def _classes(records: dict[str, Records]) -> Iterable[Finding]:
     for label in np.flatnonzero(starved):
         text = f"{names[label]} has {counts[label]:,} training images, the median class {median:,.0f}. Collect more."
         yield Finding("warning", "starved-class", text)
+    if train.groups is not None:
+        yield from _few_groups(train, counts)
     for split, part in records.items():
         missing = names[(part.counts() == 0) & (counts > 0)]
         if split != "train" and len(part) and len(missing):
             yield Finding("warning", "missing-class", f"The {split} split has no image of {_some(missing)}.")
+
+
+def _few_groups(train: Records, counts: np.ndarray) -> Iterable[Finding]:
+    """Name classes whose images are all of one group, where most classes have several."""
+    pairs = np.unique(np.stack([train.labels, train.groups]), axis=1)  # type: ignore[list-item]
+    groups = np.bincount(pairs[0], minlength=len(counts))
+    if not (counts > 0).any() or np.median(groups[counts > 0]) < 2:
+        return
+    for label in np.flatnonzero((groups == 1) & (counts > 1)):
+        text = (
+            f"class {train.label_names[label]}: {counts[label]:,} training images, but of one group (track): "
+            "they show one and the same thing. Collect others."
+        )
+        yield Finding("warning", "starved-class", text)
+
+
+def _labels_in_doubt(
+    records: dict[str, Records], traits: dict[str, _Traits], progress: Progress | None
+) -> Iterable[Finding]:
+    """Judge the labels of all splits together: single images, then whole groups."""
+    chosen = {split: kept.read[kept.chosen] & ~kept.flat[kept.chosen] for split, kept in traits.items()}
+    places = [(split, int(k)) for split, kept in traits.items() for k in kept.chosen[chosen[split]]]
+    if not places:
+        return
+    described = np.concatenate([kept.described[chosen[split]] for split, kept in traits.items()])
+    labels = np.concatenate([records[split].labels[kept.chosen[chosen[split]]] for split, kept in traits.items()])
+    names = next(iter(records.values())).label_names
+    if progress:
+        progress("Looking at labels", 0, len(labels))
+    found = label_check.wrong_images(described, labels)
+    if len(found.indices):
+        rows = [
+            f"{records[places[k][0]].name(places[k][1])} is {names[labels[k]]}, looks like {names[other]} ({p:.2f})"
+            for k, other, p in zip(found.indices.tolist(), found.looks_like.tolist(), found.probability.tolist())
+        ]
+        yield _finding("warning", "wrong-label", _doubt(rows, "label", found), rows)
+    if all(part.groups is None for part in records.values()):
+        return
+    groups = _numbered_groups(records, {split: kept.chosen[chosen[split]] for split, kept in traits.items()})
+    found = label_check.wrong_groups(described, labels, groups)
+    if len(found.indices):
+        rows = []
+        for group, other, p in zip(found.indices.tolist(), found.looks_like.tolist(), found.probability.tolist()):
+            members = np.flatnonzero(groups == group)
+            split, index = places[members[0]]
+            rows.append(
+                f"{records[split].name(index)} and the {len(members) - 1} others of its group are "
+                f"{names[labels[members[0]]]}, look like {names[other]} ({p:.2f})"
+            )
+        yield _finding("warning", "wrong-group", _doubt(rows, "group's label", found), rows)
+
+
+def _doubt(rows: list[str], what: str, found: label_check.Suspects) -> str:
+    """Say what was found, and what to expect of it."""
+    many = len(rows) > 1
+    whats = {"label": "labels", "group's label": "groups' labels"}[what] if many else what
+    return (
+        f"{len(rows):,} {whats} {'look' if many else 'looks'} wrong: {rows[0]}{'; ...' if many else ''}. "
+        f"A plain model that never saw them says so; it agrees with {100 * found.agrees:.1f} % of {found.judged:,} and "
+        f"would notice at best {100 * found.catches:.0f} % of random wrong labels, fewer between classes that look alike. "
+        "Rare but right images are among them: look at each before you change it."
+    )
+
+
+def _numbered_groups(records: dict[str, Records], indices: dict[str, np.ndarray]) -> np.ndarray:
+    """Number the groups of some images from 0: int64 (n,); an image of a split without groups is one of its own."""
+    parts, start = [], 0
+    for split, chosen in indices.items():
+        part = records[split]
+        values = np.unique(chosen if part.groups is None else part.groups[chosen], return_inverse=True)[1]
+        parts.append(values + start)
+        start += int(values.max()) + 1 if len(values) else 0
+    return np.concatenate(parts)
 
 
 def _sizes(records: dict[str, Records], traits: dict[str, _Traits]) -> Iterable[Finding]:
@@ -311,15 +427,25 @@ def _exact_duplicates(records: dict[str, Records], traits: dict[str, _Traits]) -
         yield _finding("note", "duplicate", f"{len(within)} pictures occur more than once in a split.", within)
 
 
-def _near_duplicates(
-    records: dict[str, Records], traits: dict[str, _Traits], progress: Progress | None
-) -> Iterable[Finding]:
-    """Compare every held-out split with training, and test with validation."""
-    pairs = [("train", "test"), ("train", "validation"), ("validation", "test")]
-    for first, second in pairs:
-        if not (first in records and second in records and len(records[first]) and len(records[second])):
-            continue
-        found = list(_confirmed(records[first], traits[first], records[second], traits[second]))
+def near_duplicates(source: Splits) -> dict[tuple[str, str], list[tuple[int, int]]]:
+    """Find all near-duplicates across splits, where `check` names the first 20.
+
+    Returns:
+        {(split, other split): [(index in split, index in other split)]}; exact copies are not among them.
+
+    Raises:
+        DataError: an image does not decode.
+    """
+    records = {split: getattr(source, split) for split in ("train", "validation", "test")}
+    findings: list[Finding] = []
+    traits = _measure(records, findings, None)
+    if findings:
+        raise DataError(f"{findings[0].text} {', '.join(findings[0].files[:3])}")
+    return _copies(records, traits)
+
+
+def _near_duplicates(records: dict[str, Records], traits: dict[str, _Traits]) -> Iterable[Finding]:
+    for (first, second), found in _copies(records, traits).items():
         if found:
             files = [f"{records[second].name(b)} ~ {records[first].name(a)}" for a, b in found]
             text = (
@@ -327,12 +453,71 @@ def _near_duplicates(
                 "or frames of one scene. Keep them in one split."
             )
             yield _finding("warning", "near-duplicate", text, files)
-        if progress:
-            progress(f"Compared {first} and {second}", 1, 1)
 
 
-def _confirmed(first: Records, one: _Traits, second: Records, two: _Traits) -> Iterator[tuple[int, int]]:
-    """Yield (index in first, index in second): for each image of the second the most alike, if alike enough."""
+def _copies(records: dict[str, Records], traits: dict[str, _Traits]) -> dict[tuple[str, str], list[tuple[int, int]]]:
+    """Compare every held-out split with training, and test with validation."""
+    near: dict[tuple[str, str], dict[int, int]] = {}
+    for second, firsts in (("test", ["train", "validation"]), ("validation", ["train"])):
+        near.update({(first, second): {} for first in firsts})
+        for first, a, b in _nearest(records, traits, firsts, second):
+            near[first, second][b] = a
+    return {
+        (first, second): _confirmed(rows, records[first], traits[first], records[second], traits[second])
+        for (first, second), rows in near.items()
+    }
+
+
+def _confirmed(
+    close: dict[int, int], first: Records, one: _Traits, second: Records, two: _Traits
+) -> list[tuple[int, int]]:
+    """Return (index in first, index in second): for each image of the second the most alike, if alike enough."""
+    best = {**close, **{b: a for a, b in _by_hash(first, one, second, two)}}
+    return [(a, b) for b, a in sorted(best.items()) if one.pixels[a] != two.pixels[b]]  # equal ones are leaks
+
+
+def _nearest(
+    records: dict[str, Records], traits: dict[str, _Traits], firsts: list[str], second: str
+) -> Iterator[tuple[str, int, int]]:
+    """Yield (split, index in it, index in second) of copies, by correlation at 8x8 with all images of `firsts`.
+
+    All of them are searched at once: in a small split the only signs of a kind may be of one track, and look like
+    copies of each other only because nothing else there looks like them.
+    """
+    parts = [(split, np.flatnonzero(traits[split].read & ~traits[split].flat)) for split in firsts]
+    queries = np.flatnonzero(traits[second].read & ~traits[second].flat)
+    count = sum(len(places) for _, places in parts)
+    if not count or not len(queries) or count * len(queries) > _MOST_PAIRS:
+        return
+    pool = np.concatenate([traits[split].small[places] for split, places in parts]).astype(np.float32)
+    owners = [(split, place) for split, places in parts for place in places.tolist()]
+    usable = {split: np.isin(np.arange(len(records[split])), places) for split, places in parts}
+    groups = _numbered_groups(records, {split: np.flatnonzero(kept) for split, kept in usable.items()})
+    pool, norms = _unit(pool)
+    step = max(1, 2**24 // count)
+    for start in range(0, len(queries), step):
+        asked, contrasts = _unit(traits[second].small[queries[start : start + step]].astype(np.float32))
+        alike = asked @ pool.T
+        best = alike.argmax(1)
+        for k in np.flatnonzero(alike.max(1) >= NEAR).tolist():
+            value = min(1.0, float(alike[k, best[k]]))
+            others = alike[k][groups != groups[best[k]]]
+            if len(others) < _NEIGHBOURS:
+                continue
+            ratio = (1 - value) / max(1e-6, 1 - float(others.max()))
+            residual = min(contrasts[k], norms[best[k]]) / 8 * np.sqrt(1 - value * value)
+            if ratio <= RATIO or (ratio <= 0.5 and residual <= RESIDUAL):
+                yield *owners[best[k]], int(queries[start + k])
+
+
+def _unit(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scale rows to norm 1; return them and their norms."""
+    norms = np.maximum(np.linalg.norm(rows, axis=1), 1e-3)
+    return rows / norms[:, None], norms
+
+
+def _by_hash(first: Records, one: _Traits, second: Records, two: _Traits) -> Iterator[tuple[int, int]]:
+    """Yield (index in first, index in second) of copies that the hash proposes and the pixels confirm."""
     usable = [np.flatnonzero(kept.read & ~kept.flat) for kept in (one, two)]
     a, b = close_pairs(one.hashes[usable[0]], two.hashes[usable[1]])
     a, b = usable[0][a], usable[1][b]

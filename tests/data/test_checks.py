@@ -1,13 +1,14 @@
 """The data check finds what is planted, and nothing in clean data."""
 
 import os
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from cnnkit import data
-from cnnkit.data import checks
+from cnnkit.data import checks, label_check
 
 
 def kinds(findings):
@@ -161,9 +162,112 @@ def test_close_pairs_are_all_pairs_within_the_distance():
 def test_mnist_s_ones_are_not_called_copies(research_data, monkeypatch):
     monkeypatch.setenv("CNNKIT_DATA", str(research_data("mnist").parent))
     splits = data.load("mnist", validation=0, limit=6000)
-    assert data.check(splits) == []
+    assert "near-duplicate" not in kinds(data.check(splits))
 
 
 def test_tracks_of_traffic_signs_do_not_leak_when_split_by_track(research_data):
     findings = data.check(research_data("gtsrb-small"))
     assert not kinds(findings) & {"leak", "two-labels", "bad-file"}
+
+
+@pytest.fixture
+def signs(tmp_path, save):
+    """Write train/CLASS/TRACK_FRAME.png: shapes of 4 classes, 6 tracks each, 8 frames a track; returns the root."""
+    draw = {
+        "bar": lambda p, c: cv2.rectangle(p, (6, 13), (26, 19), c, -1),
+        "disc": lambda p, c: cv2.circle(p, (16, 16), 10, c, -1),
+        "ring": lambda p, c: cv2.circle(p, (16, 16), 11, c, 3),
+        "wedge": lambda p, c: cv2.fillPoly(p, [np.array([[16, 5], [27, 26], [5, 26]], np.int32)], c),
+    }
+    for k, (name, shape) in enumerate(draw.items()):
+        for track in range(6):
+            rng = np.random.default_rng((k, track))
+            ground, ink = rng.integers(20, 90, 3).tolist(), rng.integers(150, 240, 3).tolist()
+            for frame in range(8):
+                pixels = np.full((32, 32, 3), ground, np.uint8)
+                shape(pixels, ink)
+                moved = np.float32([[1, 0, rng.uniform(-2, 2)], [0, 1, rng.uniform(-2, 2)]])
+                pixels = cv2.warpAffine(pixels, moved, (32, 32), borderMode=cv2.BORDER_REPLICATE)
+                pixels = np.clip(pixels + rng.normal(0, 12, pixels.shape), 0, 255).astype(np.uint8)
+                save(tmp_path / "signs" / "train" / name / f"{k}{track:02}_{frame}.png", pixels)
+    return tmp_path / "signs"
+
+
+def test_no_label_of_clean_signs_is_doubted(signs):
+    assert not kinds(data.check(signs)) & {"wrong-label", "wrong-group", "starved-class"}
+
+
+def test_a_wrong_label_is_named_with_what_it_looks_like(signs):
+    moved = (signs / "train" / "disc" / "103_4.png").rename(signs / "train" / "wedge" / "103_4.png")
+    found = only(data.check(signs), "wrong-label")
+    assert found.severity == "warning" and found.text.startswith("1 label looks wrong: ")
+    assert len(found.files) == 1 and found.files[0].startswith(f"{moved} is wedge, looks like disc (")
+    assert "look at each" in found.text
+
+
+def test_a_whole_track_under_a_wrong_label_is_named(signs):
+    for path in (signs / "train" / "bar").glob("002_*.png"):
+        path.rename(signs / "train" / "ring" / path.name)
+    found = only(data.check(signs), "wrong-group")
+    assert len(found.files) == 1 and "002_0.png and the 7 others of its group are ring, look like bar" in found.files[0]
+
+
+def test_wrong_labels_of_digits_are_found_and_few_right_ones():
+    described, labels = _digits()
+    assert len(label_check.wrong_images(described, labels).indices) <= 2
+    rng = np.random.default_rng(100)
+    wrong = rng.choice(len(labels), 70, replace=False)
+    labels[wrong] = (labels[wrong] + rng.integers(1, 10, 70)) % 10
+    found = label_check.wrong_images(described, labels)
+    right = np.isin(found.indices, wrong)
+    assert right.sum() >= 63 and (~right).sum() <= 7
+    assert right[:30].all() and 0.9 < found.catches <= 1
+
+
+def _digits():
+    train = data.load("digits", validation=0).train
+    pixels, labels = train.with_shape((32, 32, 3)).read(np.arange(len(train)))
+    return label_check.features(pixels), labels.copy()
+
+
+def test_noise_has_no_labels_to_doubt():
+    rng = np.random.default_rng(0)
+    described = label_check.features(rng.integers(0, 256, (600, 32, 32, 3), np.uint8))
+    assert label_check.wrong_images(described, np.arange(600) % 3).judged == 0
+
+
+def test_features_do_not_change_with_brightness_and_contrast(picture):
+    pixels = np.stack([picture(seed, 32, 32) for seed in range(4)]).astype(np.float32)
+    one, other = (label_check.features((gain * pixels + add).astype(np.uint8)) for gain, add in ((0.9, 0), (0.45, 60)))
+    assert one.shape == (4, label_check.FEATURES) and np.abs(one.astype(float) - other).mean() < 0.02
+    assert np.abs(one[0].astype(float) - one[1]).mean() > 0.05
+
+
+def test_a_class_of_one_track_is_named(signs):
+    for path in (signs / "train" / "disc").iterdir():
+        if not path.name.startswith("100_"):
+            path.unlink()
+    texts = [finding.text for finding in data.check(signs) if finding.kind == "starved-class"]
+    assert any(text.startswith("class disc: 8 training images, but of one group (track)") for text in texts)
+
+
+@pytest.mark.parametrize("how", ["recompressed", "doubled", "brightened"])
+def test_near_copies_of_small_signs_are_found_and_no_frames_of_a_track(research_data, tmp_path, how):
+    root = tmp_path / "set"
+    sources = sorted(research_data("gtsrb-small").glob("train/000[01]*/*.png"))
+    for path in sources:
+        target = root / "train" / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(path)
+    planted = set()
+    for k in np.random.default_rng(100).choice(len(sources), 40, replace=False).tolist():
+        copy = root / "test" / sources[k].parent.name / f"{k:05}.png"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(copy), alter(cv2.imread(str(sources[k])), how))
+        planted.add(copy.name)
+    found = {finding.text.split()[0] for finding in data.check(root) if finding.kind == "near-duplicate"}
+    splits = data.load(root)
+    pairs = checks.near_duplicates(splits)
+    named = {Path(splits.test.name(b)).name for (_, second), rows in pairs.items() if second == "test" for _, b in rows}
+    assert found and named == planted
+    assert not pairs["train", "validation"]
