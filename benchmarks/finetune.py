@@ -51,14 +51,14 @@ def subset(root: Path, folder: Path, tracks: int, seed: int) -> Path:
     rng = np.random.default_rng(seed)
     temporary = folder.with_suffix(".part")
     shutil.rmtree(temporary, ignore_errors=True)
-    for number in sorted(int(path.name) for path in (root / "train").iterdir()):
-        files = sorted((root / "train" / str(number)).iterdir())
+    for name in sorted(path.name for path in (root / "train").iterdir()):
+        files = sorted((root / "train" / name).iterdir())
         known = sorted({file.name.split("_")[0] for file in files})
         chosen = set(rng.permutation(known)[:tracks].tolist())
-        (temporary / "train" / str(number)).mkdir(parents=True)
+        (temporary / "train" / name).mkdir(parents=True)
         for file in files:
             if file.name.split("_")[0] in chosen:
-                shutil.copyfile(file, temporary / "train" / str(number) / file.name)
+                shutil.copyfile(file, temporary / "train" / name / file.name)
     (temporary / "test").symlink_to((root / "test").resolve(), target_is_directory=True)
     temporary.rename(folder)
     return folder
