@@ -24,15 +24,20 @@ from cnnkit.data import cards
 NEW = 10  # classes
 
 
-def cnnkit(*words: str, threads: int) -> dict:
-    """Run a `cnnkit signs` command with --json and return its document."""
+def trained(run: Path, *words: str, threads: int) -> dict:
+    """Train a run with `cnnkit signs`, unless it is there, and return its document."""
+    if (run / "run.json").exists():
+        document = json.loads((run / "run.json").read_text(encoding="utf-8"))
+        if "scores" in document:
+            return document
+    words = ("train", *words, "--out", str(run), "--resume")
     environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": "1"}
     command = [sys.executable, "-m", "cnnkit_signs.cli", *words, "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=False, env=environment)
-    document = json.loads(done.stdout)
     if done.returncode:
-        raise SystemExit(f"cnnkit signs {' '.join(words)} ended with {done.returncode}: {document.get('error')}")
-    return document
+        error = json.loads(done.stdout).get("error")
+        raise SystemExit(f"cnnkit signs {' '.join(words)} ended with {done.returncode}: {error}")
+    return json.loads((run / "run.json").read_text(encoding="utf-8"))
 
 
 def classes(root: Path, folder: Path, names: list[str]) -> Path:
@@ -68,19 +73,14 @@ def main() -> None:
     for seed in arguments.seeds:
         new = sorted(np.random.default_rng(seed).permutation(names)[:NEW].tolist(), key=int)
         old = [name for name in names if name not in new]
-        common = ["--validation", "0", "--seed", str(seed), "--resume"]
+        common = ("--validation", "0", "--seed", str(seed))
         first, second = arguments.runs / f"old-{seed}", arguments.runs / f"both-{seed}"
-        data = [
-            classes(root, arguments.runs / f"{kind}-classes-{seed}", own) for kind, own in (("old", old), ("new", new))
-        ]
-        before = cnnkit(
-            *("train", "--data", str(data[0]), "--weights", arguments.weights, "--out", str(first), *common),
-            threads=arguments.threads,
-        )
-        after = cnnkit(
-            *("train", "--data", str(data[1]), "--weights", str(first), "--keep", "--out", str(second), *common),
-            threads=arguments.threads,
-        )
+        old_data = classes(root, arguments.runs / f"old-classes-{seed}", old)
+        new_data = classes(root, arguments.runs / f"new-classes-{seed}", new)
+        words = ("--data", str(old_data), "--weights", arguments.weights, *common)
+        before = trained(first, *words, threads=arguments.threads)
+        words = ("--data", str(new_data), "--weights", str(first), "--keep", *common)
+        after = trained(second, *words, threads=arguments.threads)
         row = {
             "seed": seed,
             "new_classes": new,
