@@ -12,7 +12,7 @@ from cnnkit.files import write_text
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
-PAGES = [ROOT / "README.md", ROOT / "apps" / "cnnkit_digits" / "README.md"]
+PAGES = [ROOT / "README.md", *(ROOT / "apps" / f"cnnkit_{app}" / "README.md" for app in ("digits", "signs"))]
 TITLES = {
     "digits-default": "embedded digits, held-out fifth, `default`",
     "mnist-default": "MNIST, `default`",
@@ -86,6 +86,44 @@ def others() -> str:
     return "\n".join(["| | measured | script |", "|---|---|---|", *(f"| {a} | {b} | `{c}` |" for a, b, c in rows)])
 
 
+def signs() -> str:
+    """Return the table of fine-tuning, and what follows from it."""
+    result = read("finetune")
+    cells = {(cell["tracks"], cell["mode"]): cell for cell in result["cells"]}
+    names = {"fine-tuned": "fine-tuned", "frozen": "backbone frozen", "scratch": "from scratch, same minutes"}
+    lines = [
+        "| 43 classes, test accuracy %, mean (sd, seeds); minutes | 1 track a class | 2 tracks | 5 tracks |",
+        "|---|---|---|---|",
+    ]
+    for mode, title in names.items():
+        texts = []
+        for tracks in (1, 2, 5):
+            cell = cells[tracks, mode]
+            spread = f"{100 * cell['mean_accuracy']:.1f} ({100 * cell['standard_deviation']:.1f}, {len(cell['rows'])})"
+            texts.append(f"{spread}; {cell['mean_minutes']:.1f}")
+        lines.append(f"| {title} | {' | '.join(texts)} |")
+    lines.append(
+        "| linear baseline | "
+        + " | ".join(f"{100 * cells[tracks, 'fine-tuned']['mean_baseline']:.1f}" for tracks in (1, 2, 5))
+        + " |"
+    )
+    best = cells[5, "fine-tuned"]["rows"]
+    int8 = [row["exported"]["int8"] for row in best]
+    again = read("continue_run")
+    mean = again["mean"]
+    lines += [
+        "",
+        f"MobileNetV2 at width 0.35, {best[0]['parameters']:,} parameters, 128 px, one thread. "
+        f"In int8, 5 tracks: {100 * sum(entry['score'] for entry in int8) / len(int8):.1f} %, "
+        f"{' '.join(format(entry['difference'], '+.2f') for entry in int8)} points beside the trained models, "
+        f"{max(entry['bytes'] for entry in int8) / 1000:.0f} kB. "
+        f"Continued with `--keep` on ten new classes: the 33 old ones have {100 * mean['old_before']:.1f} % before and "
+        f"{100 * mean['old_after']:.1f} % after (largest loss of a seed: {max(0, -again['lowest_change_points']):.2f} points), "
+        f"the new ones {100 * mean['new_after']:.1f} %. Scripts: `finetune.py`, `continue_run.py`.",
+    ]
+    return "\n".join(lines)
+
+
 def growth(memory: dict[str, Any]) -> str:
     return "; ".join(f"{entry['kind']} {100 * entry['growth']:+.1f} %" for entry in memory["kinds"])
 
@@ -98,7 +136,7 @@ def machine() -> str:
 
 def page(text: str) -> str:
     """Return a page with its tables written anew."""
-    for name, table in (("accuracy", accuracy), ("others", others), ("machine", machine)):
+    for name, table in (("accuracy", accuracy), ("others", others), ("signs", signs), ("machine", machine)):
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
         if pattern.search(text):
             made = table()

@@ -9,6 +9,7 @@ import click
 
 from cnnkit.files import write_text
 from cnnkit_digits.cli import main as digits
+from cnnkit_signs.cli import main as signs
 
 PATH = Path(__file__).parent / "reference.md"
 
@@ -29,10 +30,17 @@ def pages(command: click.Command, context: click.Context) -> list[str]:
 
 def reference() -> str:
     """Return the whole page."""
-    context = click.Context(
-        digits, info_name="cnnkit digits", max_content_width=100, terminal_width=100, help_option_names=["-h", "--help"]
-    )
-    return "\n".join(["# Reference\n\nMade from the commands by `make docs`.\n", *pages(digits, context)])
+    sections = ["# Reference\n\nMade from the commands by `make docs`.\n"]
+    for app in (digits, signs):
+        context = click.Context(
+            app,
+            info_name=f"cnnkit {app.name}",
+            max_content_width=100,
+            terminal_width=100,
+            help_option_names=["-h", "--help"],
+        )
+        sections += pages(app, context)
+    return "\n".join(sections)
 
 
 if __name__ == "__main__":

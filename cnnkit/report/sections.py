@@ -140,7 +140,9 @@ def training(run: Mapping[str, Any], history: figures.ROWS) -> Section | None:
         blocks.append(Table(["phase", "epochs"], rows))
     loaded = run.get("weights") or {}
     if loaded.get("file"):
-        found = f"{loaded['parameters']:,} parameters of {len(loaded['layers'])} layers from {Path(loaded['file']).name}"
+        found = (
+            f"{loaded['parameters']:,} parameters of {len(loaded['layers'])} layers from {Path(loaded['file']).name}"
+        )
         facts = {"Loaded": found, "Left at initial values": ", ".join(loaded["left"]) or "nothing"}
         if loaded.get("notes"):
             facts["On the way"] = " ".join(loaded["notes"])

@@ -1,0 +1,52 @@
+"""Signs are learnt: scores on held-out data above floors that a broken model, pipeline or transfer does not reach."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cnnkit import config, training
+from cnnkit.data import load
+from cnnkit.evaluation.artifacts import KerasArtifact
+from cnnkit.evaluation.scoring import score
+from cnnkit.run import Run
+from cnnkit_signs.cli import recipe
+
+
+def accuracy(folder, splits, model, side, **changes):
+    """Train at `side` px and return the accuracy on the test split."""
+    signs = recipe()
+    parts = {name: getattr(splits, name).with_shape((side, side, 3)) for name in ("train", "validation", "test")}
+    splits = dataclasses.replace(splits, **parts)
+    preset = signs.preset(model, len(splits.train), "weights" in changes)
+    settings = config.Settings(**{**preset, "data": "signs", "model": model, **changes})
+    run = Run.create(folder / model, "signs", settings)
+    network = training.fit(signs, settings, splits, run)
+    artifact = KerasArtifact(run.path, network, training.describe(signs, settings, splits.train))
+    return score(artifact, splits.test, signs.task)["accuracy"]
+
+
+def test_the_drawn_signs_are_learnt_a_little_in_seconds(tmp_path):
+    whole = load("drawn-signs", limit=600)
+    splits = dataclasses.replace(whole, test=whole.test.take(np.arange(200)))
+    assert accuracy(tmp_path, splits, "micro", 32, epochs=12, learning_rate=1e-2) > 0.25  # chance is 0.05
+
+
+@pytest.mark.slow
+def test_the_drawn_signs_are_learnt(tmp_path):
+    assert accuracy(tmp_path, load("drawn-signs"), "default", 48, epochs=12) > 0.8
+
+
+@pytest.mark.slow
+def test_a_loaded_backbone_tells_real_signs_of_tracks_it_never_saw(tmp_path, research_data):
+    research_data("gtsrb-small")
+    weights = research_data("weights/mobilenet_v2_0.35_224_no_top.weights.h5")
+    whole = load("gtsrb-small", validation=0.2)
+
+    def some(records):
+        return records.take(np.flatnonzero(records.labels % 6 == 0))
+
+    splits = dataclasses.replace(
+        whole, train=some(whole.train), validation=some(whole.validation), test=some(whole.test)
+    )
+    assert accuracy(tmp_path, splits, "backbone", 96, epochs=10, weights=str(weights)) > 0.85
