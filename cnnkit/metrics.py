@@ -28,6 +28,20 @@ def wilson(right: int, count: int, z: float = 1.959964) -> tuple[float, float]:
     return (max(0.0, centre - half) if right else 0.0), (min(1.0, centre + half) if right < count else 1.0)
 
 
+def sign_test(lost: int, won: int) -> float:
+    """Return how likely so many losses or more are where losing and winning are equally likely: in (0, 1].
+
+    Args:
+        lost, won: records that only one of two models had right.
+
+    Source: McNemar 1947, in its exact one-sided form.
+    """
+    if lost < 0 or won < 0:
+        raise ValueError(f"`lost` and `won` need to be at least 0. Received: lost={lost}, won={won}.")
+    total = lost + won
+    return sum(math.comb(total, k) for k in range(lost, total + 1)) / 2**total
+
+
 def reliability(confidences: np.ndarray, right: np.ndarray, bins: int = 15) -> list[dict[str, float]]:
     """Return the points of a reliability diagram.
 

@@ -135,6 +135,28 @@ def test_one_example_is_no_verdict_but_two_are():
     assert not gate.compare(reference, view(34 / 36, 36, {"a": 34 / 36}, labels), 0.5)["passed"]
 
 
+def test_in_a_class_a_loss_counts_where_it_is_more_than_chance():
+    labels = {"a": 60, "b": 60}
+    reference = view(0.9, 120, {"a": 0.9, "b": 0.9}, labels)
+    four = view(0.9, 120, {"a": 0.9 - 4 / 60, "b": 0.9 + 4 / 60}, labels)
+    verdict = gate.compare(reference, four, 1.0, {"a": (4, 0), "b": (0, 4)})
+    assert verdict["passed"] and verdict["lost_and_won"] == {"a": [4, 0], "b": [0, 4]}  # one in sixteen by chance
+    five = view(0.9, 120, {"a": 0.9 - 5 / 60, "b": 0.9 + 5 / 60}, labels)
+    verdict = gate.compare(reference, five, 1.0, {"a": (5, 0), "b": (1, 6)})
+    assert verdict["refused"] == ["8.33 points lost in class a"]
+    noisy = gate.compare(reference, five, 1.0, {"a": (8, 3), "b": (3, 8)})  # p = 0.11
+    assert noisy["passed"]
+
+
+def test_answers_that_change_are_counted_by_class():
+    from cnnkit.evaluation.classification import Classification
+
+    eye = np.eye(3, dtype="float32")
+    targets = np.array([0, 0, 1, 1, 2])
+    before, after = {"scores": eye[[0, 0, 1, 2, 0]]}, {"scores": eye[[0, 1, 1, 1, 1]]}
+    assert Classification().changes(before, after, targets, "abc") == {"a": (1, 0), "b": (0, 1), "c": (0, 0)}
+
+
 def test_a_model_with_an_operator_no_device_has_fails_at_export():
     import keras
     import tensorflow as tf

@@ -45,3 +45,11 @@ def test_confusion_and_class_scores_by_hand():
     assert scores["recall"] == pytest.approx([2 / 3, 1 / 2, 0])
     assert scores["f1"] == pytest.approx([4 / 7, 1 / 2, 0])
     assert scores["support"].tolist() == [3, 2, 1]
+
+
+def test_the_sign_test_by_hand():
+    assert metrics.sign_test(0, 0) == 1 and metrics.sign_test(0, 4) == 1
+    assert metrics.sign_test(5, 0) == 1 / 32 and metrics.sign_test(4, 0) == 1 / 16
+    assert metrics.sign_test(7, 1) == 9 / 256 and metrics.sign_test(2, 2) == 11 / 16
+    with pytest.raises(ValueError, match="lost=-1"):
+        metrics.sign_test(-1, 0)

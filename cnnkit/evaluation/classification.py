@@ -96,6 +96,19 @@ class Classification:
             "class_count": {label: int(row.sum()) for label, row in zip(scores["per_class"], matrix)},
         }
 
+    def changes(
+        self, before: dict[str, np.ndarray], after: dict[str, np.ndarray], targets: np.ndarray, labels: Sequence[str]
+    ) -> dict[str, tuple[int, int]]:
+        """Compare two models' outputs on the same records.
+
+        Returns:
+            for each label the number of its records that only the first had right, and that only the second had right.
+        """
+        first, second = (outputs["scores"].argmax(1) == targets for outputs in (before, after))
+        lost = np.bincount(targets[first & ~second], minlength=len(labels))
+        won = np.bincount(targets[second & ~first], minlength=len(labels))
+        return {label: (int(lost[k]), int(won[k])) for k, label in enumerate(labels)}
+
     def worst(
         self,
         outputs: dict[str, np.ndarray],

@@ -4,6 +4,7 @@ Design choices:
 - One conversion path, `TFLiteConverter.from_keras_model`, at every precision; built-in operators only, so that an operator no
   device has fails here and not on the device.
 - The exported graph takes one raw image, [0, 255], and ends in probabilities, named `scores`.
+- int8 weights are rounded by what it does to the layers' outputs (`cnnkit.export.rounding`) before the converter sees them.
 - int8 is full integer quantisation with a uint8 input, so that a camera's bytes go in as they are. Its scale is exactly 1: the
   calibration images are made to hold a 0 and a 255.
 - Labels and the meaning of input and scores travel in a ZIP behind the flatbuffer (`cnnkit.device.model`).
@@ -18,8 +19,10 @@ import numpy as np
 
 from cnnkit.device.model import METADATA
 from cnnkit.errors import CnnkitError
+from cnnkit.export.rounding import rounded
 from cnnkit.quiet import quiet
 
+ROUNDING_IMAGES = 128  # more change little
 PRECISIONS = ("float32", "float16", "int8")
 
 
@@ -44,6 +47,8 @@ def convert(model: Any, precision: str, calibration: np.ndarray, metadata: dict[
     import keras
     import tensorflow as tf
 
+    if precision == "int8":
+        model = rounded(model, _full_range(calibration)[:ROUNDING_IMAGES])
     image = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="image")
     logits = keras.layers.Activation("linear", dtype="float32", name="float_logits")(model(image))
     whole = keras.Model(image, {"scores": keras.layers.Softmax(name="scores", dtype="float32")(logits)}, name="device")
