@@ -319,7 +319,7 @@ def _set_free(model: keras.Model, settings: Settings, phase: Phase, loaded: froz
     known = enumerate(model_weights.weighted_layers(model).items())
     layers = [layer for place, (name, layer) in known if place in loaded and name != model_weights.HEAD]
     still = len(layers) - round(phase.free * len(layers))
-    rates = {}
+    rates: dict[str, float] = {}
     for number, layer in enumerate(layers):
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
         layer.trainable = number >= still and not (is_norm and settings.freeze_norm)

@@ -124,7 +124,9 @@ def data_check(recipe: Any, source: str | None) -> None:
     if console.is_json():
         return
     if not findings:
-        console.message("Nothing found: every file reads, no duplicates across the splits, no starved class.")
+        console.message(
+            "Nothing found: every file reads, no duplicates across the splits, no starved class, no label that looks wrong."
+        )
         return
     rows = [
         [f.severity, f.text, ", ".join(map(str, f.files[:3])) + (", ..." if len(f.files) > 3 else "")] for f in findings

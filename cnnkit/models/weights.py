@@ -218,8 +218,8 @@ def _older(file: Any, path: Path) -> Iterator[_Entry]:
         for weight in _texts(group, "weight_names"):
             *where, last = weight.split("/")
             inner.setdefault(tuple(where), []).append((last.split(":")[0], _member(group, weight, path)))
-        for where, weights in inner.items():
-            full = name if len(inner) == 1 else f"{name}/{where[-1] if where else ''}"
+        for place, weights in inner.items():
+            full = name if len(inner) == 1 else f"{name}/{place[-1] if place else ''}"
             yield _Entry(full, [array for _, array in weights], [variable for variable, _ in weights])
 
 
