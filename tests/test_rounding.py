@@ -81,7 +81,7 @@ def test_the_converter_finds_the_same_steps():
     x = layers.ReLU()(layers.Conv2D(5, 3, use_bias=False, name="conv")(image))
     model = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
     calibration = images(20, 8, 8, 3)
-    kernel = rounded(model, _as_calibrated(calibration)).get_layer("conv").get_weights()[0]
+    kernel = rounded(model, calibration).get_layer("conv").get_weights()[0]
     interpreter = Interpreter(model_content=convert(model, "int8", calibration, {}))
     interpreter.allocate_tensors()
     for tensor in interpreter.get_tensor_details():
@@ -91,9 +91,3 @@ def test_the_converter_finds_the_same_steps():
             np.testing.assert_allclose(values, kernel.transpose(3, 0, 1, 2), rtol=1e-4, atol=1e-7)
             return
     raise AssertionError("no kernel found in the file")
-
-
-def _as_calibrated(pictures):
-    from cnnkit.export import convert
-
-    return convert._full_range(pictures)[: convert.ROUNDING_IMAGES]

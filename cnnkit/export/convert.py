@@ -22,7 +22,7 @@ from cnnkit.errors import CnnkitError
 from cnnkit.export.rounding import rounded
 from cnnkit.quiet import quiet
 
-ROUNDING_IMAGES = 128  # more change little
+ROUNDING_IMAGES = 256  # at most
 PRECISIONS = ("float32", "float16", "int8")
 
 
@@ -48,7 +48,8 @@ def convert(model: Any, precision: str, calibration: np.ndarray, metadata: dict[
     import tensorflow as tf
 
     if precision == "int8":
-        model = rounded(model, _full_range(calibration)[:ROUNDING_IMAGES])
+        spread = -(-len(calibration) // ROUNDING_IMAGES)  # over all of them: records often come class by class
+        model = rounded(model, np.asarray(calibration)[::spread])
     image = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="image")
     logits = keras.layers.Activation("linear", dtype="float32", name="float_logits")(model(image))
     whole = keras.Model(image, {"scores": keras.layers.Softmax(name="scores", dtype="float32")(logits)}, name="device")
