@@ -175,7 +175,7 @@ def draw(cells: list[dict]) -> None:
     axes.set_ylim(0, 100)
     axes.set_xlabel("training tracks a class (15 frames of one sign each)")
     axes.set_ylabel("test accuracy, %")
-    axes.set_title("43 German traffic signs, MobileNetV2 0.35, mean and sd of 3 seeds", fontsize=10)
+    axes.set_title("43 German traffic signs, MobileNetV2 0.35: mean and standard deviation over seeds", fontsize=10)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(PICTURE, metadata={"Software": None})

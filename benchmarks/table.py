@@ -90,7 +90,12 @@ def signs() -> str:
     """Return the table of fine-tuning, and what follows from it."""
     result = read("finetune")
     cells = {(cell["tracks"], cell["mode"]): cell for cell in result["cells"]}
-    names = {"fine-tuned": "fine-tuned", "frozen": "backbone frozen", "scratch": "from scratch, same minutes"}
+    names = {
+        "fine-tuned": "fine-tuned",
+        "frozen": "backbone frozen",
+        "scratch": "the same network from scratch",
+        "plain": "the app's plain CNN (48 px) from scratch",
+    }
     lines = [
         "| 43 classes, test accuracy %, mean (sd, seeds); minutes | 1 track a class | 2 tracks | 5 tracks |",
         "|---|---|---|---|",
