@@ -34,7 +34,7 @@ TITLES = {
     "fine-tuned": "fine-tuned",
     "frozen": "backbone frozen",
     "scratch": "from scratch",
-    "plain": "plain small CNN from scratch",
+    "plain": "plain CNN from scratch",
 }
 PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "finetune.png"
 
@@ -168,14 +168,17 @@ def draw(cells: list[dict]) -> None:
         axes.errorbar(x, y, error, color=colour, marker=marker, capsize=3, label=TITLES[mode])
         if own:
             text = f"{TITLES[mode]}, {y[-1]:.1f} %"
-            axes.annotate(text, (x[-1], y[-1]), (-6, 9), textcoords="offset points", color=colour, ha="right")
+            axes.annotate(
+                text, (x[-1], y[-1]), (8, 0), textcoords="offset points", color=colour, va="center", fontsize=9
+            )
     axes.set_xscale("log", base=2)
     axes.set_xticks([1, 2, 5], ["1", "2", "5"])
     axes.minorticks_off()
+    axes.set_xlim(0.9, 14)
     axes.set_ylim(0, 100)
     axes.set_xlabel("training tracks a class (15 frames of one sign each)")
     axes.set_ylabel("test accuracy, %")
-    axes.set_title("43 German traffic signs, MobileNetV2 0.35: mean and standard deviation over seeds", fontsize=10)
+    axes.set_title("43 German traffic signs, MobileNetV2 0.35: mean and sd over seeds", fontsize=10)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(PICTURE, metadata={"Software": None})

@@ -120,8 +120,9 @@ def signs() -> str:
         "",
         f"MobileNetV2 at width 0.35, {best[0]['parameters']:,} parameters, 128 px, one thread. "
         f"In int8, 5 tracks: {100 * sum(entry['score'] for entry in int8) / len(int8):.1f} %, "
-        f"{' '.join(format(entry['difference'], '+.2f') for entry in int8)} points beside the trained models, "
-        f"{max(entry['bytes'] for entry in int8) / 1000:.0f} kB. "
+        f"{', '.join(format(entry['difference'], '+.2f') for entry in int8)} points beside the trained models, "
+        f"{max(entry['bytes'] for entry in int8) / 1000:.0f} kB; the gate at 1 point let {sum(entry['passed'] for entry in int8)} "
+        f"of {len(int8)} pass (a refused one lost too much in one class). "
         f"Continued with `--keep` on ten new classes: the 33 old ones have {100 * mean['old_before']:.1f} % before and "
         f"{100 * mean['old_after']:.1f} % after (largest loss of a seed: {max(0, -again['lowest_change_points']):.2f} points), "
         f"the new ones {100 * mean['new_after']:.1f} %. Scripts: `finetune.py`, `continue_run.py`.",
