@@ -114,6 +114,7 @@ def signs() -> str:
     )
     best = cells[5, "fine-tuned"]["rows"]
     int8 = [row["exported"]["int8"] for row in best]
+    passed = sum(entry["passed"] for entry in int8)
     again = read("continue_run")
     mean = again["mean"]
     lines += [
@@ -121,7 +122,7 @@ def signs() -> str:
         f"MobileNetV2 at width 0.35, {best[0]['parameters']:,} parameters, 128 px, one thread. "
         f"In int8, 5 tracks: {100 * sum(entry['score'] for entry in int8) / len(int8):.1f} %, "
         f"{', '.join(format(entry['difference'], '+.2f') for entry in int8)} points beside the trained models, "
-        f"{max(entry['bytes'] for entry in int8) / 1000:.0f} kB; the gate at 1 point let {sum(entry['passed'] for entry in int8)} "
+        f"{max(entry['bytes'] for entry in int8) / 1000:.0f} kB; the gate at 1 point let {passed} "
         f"of {len(int8)} pass (a refused one lost too much in one class). "
         f"Continued with `--keep` on ten new classes: the 33 old ones have {100 * mean['old_before']:.1f} % before and "
         f"{100 * mean['old_after']:.1f} % after (largest loss of a seed: {max(0, -again['lowest_change_points']):.2f} points), "
