@@ -136,7 +136,7 @@ def checks() -> str:
     labels, copies = read("label_check"), read("duplicates")
 
     def share(entry: dict[str, float]) -> str:
-        return f"{100 * entry['mean']:.0f} % ({100 * entry['spread']:.0f})"
+        return f"{100 * entry['mean']:.1f} % ({100 * entry['spread']:.1f})"
 
     def planted(kind: str) -> str:
         return str(labels[kind]["rows"][0]["planted"])
