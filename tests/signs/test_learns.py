@@ -49,4 +49,5 @@ def test_a_loaded_backbone_tells_real_signs_of_tracks_it_never_saw(tmp_path, res
     splits = dataclasses.replace(
         whole, train=some(whole.train), validation=some(whole.validation), test=some(whole.test)
     )
-    assert accuracy(tmp_path, splits, "backbone", 96, epochs=10, weights=str(weights)) > 0.85
+    reached = accuracy(tmp_path, splits, "backbone", 128, epochs=20, weights=str(weights))
+    assert reached > 0.85  # 0.96 was measured
