@@ -137,7 +137,7 @@ _SETTINGS = [
     click.option(
         "--image-size",
         type=click.IntRange(4, 4096),
-        help="Side of the model's square input, px.  [default: the data's]",
+        help="Side of the model's square input, px.  [default: the model's, else the data's]",
     ),
     click.option(
         "--progressive", type=_POSITIVE, help="Image sizes in training, from about half to the full one.  [default: 1]"

@@ -57,15 +57,7 @@ class Settings:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        positive = (
-            "epochs",
-            "batch_size",
-            "learning_rate",
-            "steps_per_execution",
-            "unfreeze",
-            "layer_decay",
-            "progressive",
-        )
+        positive = ("epochs", "batch_size", "learning_rate", "steps_per_execution", "layer_decay")
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be above 0. Got {getattr(self, name)}.")

@@ -572,9 +572,7 @@ class _Epochs(keras.callbacks.Callback):
             model.stop_training = True
         elif loss < state.best_loss or not len(self.splits.validation):
             state.best_loss, state.best_epoch, self.best = loss, epoch + 1, _numpy(model.variables)
-        if (
-            epoch + 1 < self.phase.end
-        ):  # a phase hands its averages on; Keras puts them in place at the end of `fit` too
+        if epoch + 1 < self.phase.last:  # phases with other layers begin with the averages of these
             for variable, value in training:
                 variable.assign(value)
         state.epoch, state.seconds = epoch + 1, time.monotonic() - self.began

@@ -80,6 +80,26 @@ def test_progressive_training_learns_and_resumes_to_the_same_weights(tmp_path):
     assert same(weights(model), weights(fit(tmp_path / "cut", settings)))
 
 
+def test_averages_are_handed_on_where_the_layers_change_but_not_where_the_size_does(toy_run, tmp_path):
+    def handed_on(settings, epoch):
+        """Whether the weights after an epoch are those that the optimizer keeps as averages."""
+
+        def stop(state):
+            if state.epoch == epoch:
+                raise KeyboardInterrupt
+
+        path = tmp_path / f"{settings.progressive}-{epoch}"
+        with pytest.raises(KeyboardInterrupt):
+            fit(path, settings, on_epoch=stop)
+        _, groups = training._read_checkpoint(path / "checkpoint.npz")
+        head = next(value for value in groups["model"] if value.shape == (16, 3))
+        return any(np.array_equal(head, value) for value in groups["optimizer"])
+
+    layers = tuned(toy_run, unfreeze=1)  # the head alone for two epochs of six
+    assert not handed_on(layers, 1) and handed_on(layers, 2) and not handed_on(layers, 3)
+    assert not handed_on(dataclasses.replace(SETTINGS, progressive=2), 3)  # the size changes, the schedule goes on
+
+
 def test_a_model_whose_weights_depend_on_the_size_refuses_progressive_training(tmp_path):
     def flat(image_shape, classes):
         import keras

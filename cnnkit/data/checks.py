@@ -294,20 +294,20 @@ def _classes(records: dict[str, Records]) -> Iterable[Finding]:
         text = f"{names[label]} has {counts[label]:,} training images, the median class {median:,.0f}. Collect more."
         yield Finding("warning", "starved-class", text)
     if train.groups is not None:
-        yield from _few_groups(train, counts)
+        yield from _few_groups(train, train.groups, counts)
     for split, part in records.items():
         missing = names[(part.counts() == 0) & (counts > 0)]
         if split != "train" and len(part) and len(missing):
             yield Finding("warning", "missing-class", f"The {split} split has no image of {_some(missing)}.")
 
 
-def _few_groups(train: Records, counts: np.ndarray) -> Iterable[Finding]:
+def _few_groups(train: Records, groups: np.ndarray, counts: np.ndarray) -> Iterable[Finding]:
     """Name classes whose images are all of one group, where most classes have several."""
-    pairs = np.unique(np.stack([train.labels, train.groups]), axis=1)  # type: ignore[list-item]
-    groups = np.bincount(pairs[0], minlength=len(counts))
-    if not (counts > 0).any() or np.median(groups[counts > 0]) < 2:
+    pairs = np.unique(np.stack([train.labels, groups]), axis=1)
+    known = np.bincount(pairs[0], minlength=len(counts))
+    if not (counts > 0).any() or np.median(known[counts > 0]) < 2:
         return
-    for label in np.flatnonzero((groups == 1) & (counts > 1)):
+    for label in np.flatnonzero((known == 1) & (counts > 1)):
         text = (
             f"class {train.label_names[label]}: {counts[label]:,} training images, but of one group (track): "
             "they show one and the same thing. Collect others."

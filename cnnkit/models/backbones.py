@@ -27,7 +27,7 @@ from cnnkit.models.blocks import MOMENTUM, check_arguments
 
 STRIDES = (4, 8, 16, 32)
 SMALLEST = 32  # px, of a side
-PER_CHANNEL = tuple[float, float, float]
+PER_CHANNEL = tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +48,8 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, r
 SIGNED = Scaling((1 / 127.5,) * 3, (-1.0,) * 3)  # [-1, 1]; "tf" in keras.applications
 SIGNED_128 = Scaling((1 / 128,) * 3, (-1.0,) * 3)
 STANDARD = Scaling(  # mean 0, deviation 1; "torch"
-    tuple(1 / (255 * d) for d in DEVIATION),  # type: ignore[arg-type]
-    tuple(-m / d for m, d in zip(MEAN, DEVIATION)),  # type: ignore[arg-type]
+    tuple(1 / (255 * d) for d in DEVIATION),
+    tuple(-m / d for m, d in zip(MEAN, DEVIATION)),
 )
 CENTRED = Scaling((1.0,) * 3, (-123.68, -116.779, -103.939), bgr=True)  # mean 0; "caffe"
 
