@@ -1,0 +1,59 @@
+"""Boxes around objects in images: what every format of annotations is read into and written from.
+
+Design choices:
+- Corners are kept as the source states them, as floats in px from the left and top edge of the image, so that a format that
+  has fractions and one that has whole numbers both come back as they were.
+- What a source says beyond label and corners (difficult, truncated, iscrowd, ids) is kept in `extra`, by the source's own name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Box:
+    """An object in an image. Corners in px from the left and top edge; right and bottom lie beyond the last pixel."""
+
+    label: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ignored(self) -> bool:
+        """Whether it is neither to be found nor wrong to find: difficult in Pascal VOC, a crowd in COCO."""
+        return bool(self.extra.get("difficult")) or bool(self.extra.get("iscrowd"))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image with its boxes. `file` is its path below the root, with /; width and height in px."""
+
+    file: str
+    width: int
+    height: int
+    boxes: tuple[Box, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """The annotated images below a folder.
+
+    Attributes:
+        root: the folder.
+        pictures: sorted by file.
+        labels: in the source's order where it has one, else sorted.
+        bad: (where, reason) of what was left out: a file, or a file and line.
+        extra: what else the source says of the whole.
+    """
+
+    root: Path
+    pictures: tuple[Picture, ...]
+    labels: tuple[str, ...]
+    bad: tuple[tuple[str, str], ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
