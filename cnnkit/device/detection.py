@@ -1,0 +1,259 @@
+"""Finding objects with an exported detector: tiles, decoding, suppression and merging, in NumPy.
+
+Design choices:
+- One plan, which travels inside the file, says how an image meets the detector: fitted whole into its input, or cut into
+  overlapping tiles at a fixed scale, where objects are small in large images. Training cuts its views the same way.
+- An image fitted whole keeps its aspect; it lies in the top left corner and the rest of the input is grey.
+- A tile sees some objects only in part. Boxes that end at an inner edge of a tile come after all others, and go where
+  another box of their class covers most of them; so an object seen whole in one tile is never cut by its neighbour.
+- Raw outputs are what MediaPipe's raw detector decodes: one anchor a cell, its size the stride, offsets in strides, sizes
+  exponential. `boxes` and `scores` are separate tensors, so that each keeps a scale of its own in int8.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from cnnkit.device.image import fit_image
+
+GREY = 114  # beyond the image's edges
+CANDIDATES = 1000  # boxes of an image that enter suppression, the highest scores first
+LARGEST = 6.0  # of the exponent of a size: 403 strides
+EDGE = 2.0  # px of the input: a box that ends so near to a tile's inner edge may go on beyond it
+COVERED = 0.6  # of such a box, by another of its class: it is then a part of that
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How images meet a detector.
+
+    Attributes:
+        strides: of the detector's maps, px of its input.
+        scale: px of the input for one px of the image, where tiles are cut; None: the whole image is fitted in.
+        overlap: px of the input that neighbouring tiles share, at least; objects up to this size are seen whole by one.
+        whole: besides tiles, find in the whole image too, for objects that no tile holds.
+        threshold: score from which a box is shown; chosen on validation data.
+    """
+
+    strides: tuple[int, ...] = (8, 16, 32)
+    scale: float | None = None
+    overlap: float = 0.0
+    whole: bool = False
+    threshold: float = 0.3
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `cnnkit.json` holds them."""
+        return {**asdict(self), "strides": list(self.strides)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Plan":
+        """Return the plan that `to_dict` described; unknown keys are left out."""
+        known = {key: value for key, value in values.items() if key in cls.__dataclass_fields__}
+        if "strides" in known:
+            known["strides"] = tuple(int(stride) for stride in known["strides"])
+        return cls(**known)
+
+
+class Detections(NamedTuple):
+    """What was found in an image, the highest score first.
+
+    boxes: float32 (k, 4): left, top, right, bottom, px of the image. scores: float32 (k,) in [0, 1]. codes: int32 (k,).
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    codes: np.ndarray
+
+    def take(self, chosen: Any) -> "Detections":
+        """Return some of them, by index or mask."""
+        return Detections(self.boxes[chosen], self.scores[chosen], self.codes[chosen])
+
+
+def nothing() -> Detections:
+    """Return no detections."""
+    return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
+
+
+@lru_cache(maxsize=16)
+def cells(height: int, width: int, strides: tuple[int, ...]) -> np.ndarray:
+    """Return the cells of a detector's maps, in the order of its outputs: float32 (n, 3), centre x, centre y, stride, px.
+
+    Maps come in the order of `strides`, cells row by row.
+    """
+    rows = []
+    for stride in strides:
+        y, x = np.mgrid[0 : -(-height // stride), 0 : -(-width // stride)]
+        rows.append(np.stack([(x + 0.5) * stride, (y + 0.5) * stride, np.full(x.shape, stride)], -1).reshape(-1, 3))
+    found = np.concatenate(rows).astype(np.float32)
+    found.flags.writeable = False
+    return found
+
+
+def decode(raw: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Turn raw boxes into corners.
+
+    Args:
+        raw: float (..., 4): offset of the centre down, right, logarithm of height, width; all in strides of the cell.
+        grid: float (..., 3), as `cells` makes it.
+
+    Returns:
+        float32 (..., 4): left, top, right, bottom, px of the input.
+    """
+    x, y, stride = grid[..., 0], grid[..., 1], grid[..., 2]
+    middle_y, middle_x = y + raw[..., 0] * stride, x + raw[..., 1] * stride
+    half_h = np.exp(np.minimum(raw[..., 2], LARGEST)) * stride / 2
+    half_w = np.exp(np.minimum(raw[..., 3], LARGEST)) * stride / 2
+    corners = [middle_x - half_w, middle_y - half_h, middle_x + half_w, middle_y + half_h]
+    return np.stack(corners, -1).astype(np.float32)
+
+
+def areas(boxes: np.ndarray) -> np.ndarray:
+    """Return the areas of boxes (..., 4), px^2; those without extent have 0."""
+    return np.maximum(boxes[..., 2] - boxes[..., 0], 0) * np.maximum(boxes[..., 3] - boxes[..., 1], 0)
+
+
+def intersections(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the areas that boxes (n, 4) and (m, 4) share: (n, m), px^2."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    sides = np.maximum(high - low, 0)
+    return sides[..., 0] * sides[..., 1]
+
+
+def ious(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return intersection over union of boxes (n, 4) and (m, 4): (n, m) in [0, 1]."""
+    shared = intersections(first, second)
+    union = areas(first)[:, None] + areas(second)[None] - shared
+    return shared / np.maximum(union, 1e-9)
+
+
+def suppress(found: Detections, *, iou: float = 0.6, limit: int = 100, cut: np.ndarray | None = None) -> Detections:
+    """Keep of boxes of a class that overlap the one with the highest score (non-maximum suppression).
+
+    Args:
+        found: boxes of one image.
+        iou: intersection over union above which two boxes are one object.
+        limit: most boxes to return.
+        cut: bool (k,), boxes that may be a part of an object. They come last, and go where they lie mostly inside another.
+    """
+    cut = np.zeros(len(found.scores), bool) if cut is None else cut
+    order = np.lexsort((-found.scores, cut))[:CANDIDATES] if cut.any() else np.argsort(-found.scores, kind="stable")
+    order = order[:CANDIDATES]
+    found, cut = found.take(order), cut[order]
+    shared = intersections(found.boxes, found.boxes)
+    size = areas(found.boxes)
+    union = np.maximum(size[:, None] + size[None] - shared, 1e-9)
+    same = found.codes[:, None] == found.codes[None]
+    part = (shared / np.maximum(size, 1e-9)[None] > COVERED) & cut[None]  # column j lies mostly inside row i
+    clash = same & ((shared / union > iou) | part)
+    alive = np.ones(len(order), bool)
+    kept = []
+    for i in range(len(order)):
+        if alive[i]:
+            kept.append(i)
+            alive &= ~clash[i]
+    result = found.take(np.array(kept, int))
+    return result.take(np.argsort(-result.scores, kind="stable")[:limit])
+
+
+def tiles(height: int, width: int, shape: Sequence[int], overlap: float) -> list[tuple[int, int]]:
+    """Return where tiles lie on an image: (top, left) px, evenly spread, the first and the last at its edges.
+
+    Args:
+        height, width: of the image at the scale of the tiles, px.
+        shape: (height, width) of a tile.
+        overlap: px that neighbours share, at least.
+    """
+
+    def starts(length: int, side: int) -> list[int]:
+        if length <= side:
+            return [0]
+        count = int(np.ceil((length - side) / max(1.0, side - overlap))) + 1
+        return [round(place) for place in np.linspace(0, length - side, count).tolist()]
+
+    return [(top, left) for top in starts(height, shape[0]) for left in starts(width, shape[1])]
+
+
+def fitted(image: np.ndarray, shape: tuple[int, int, int]) -> tuple[np.ndarray, float]:
+    """Fit a whole image into a shape, its aspect kept: the input, uint8 of that shape, and its px for one of the image."""
+    height, width = image.shape[:2]
+    scale = min(shape[0] / height, shape[1] / width)
+    return _padded(scaled(image, scale, shape[2]), 0, 0, shape), scale
+
+
+def scaled(image: np.ndarray, scale: float, channels: int) -> np.ndarray:
+    """Return an image at another scale, uint8 (h, w, channels)."""
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    if (height, width, channels) == image.shape:
+        return image
+    return fit_image(image, (height, width, channels))
+
+
+def _padded(image: np.ndarray, top: int, left: int, shape: tuple[int, int, int]) -> np.ndarray:
+    """Cut a window out of an image; grey beyond its edges."""
+    part = image[top : top + shape[0], left : left + shape[1]]
+    if part.shape == tuple(shape):
+        return part
+    page = np.full(shape, GREY, np.uint8)
+    page[: part.shape[0], : part.shape[1]] = part
+    return page
+
+
+def find(
+    model: Any,
+    image: np.ndarray,
+    plan: Plan,
+    *,
+    threshold: float | None = None,
+    iou: float = 0.6,
+    limit: int = 100,
+) -> Detections:
+    """Find the objects in an image.
+
+    Args:
+        model: has `input_shape` (h, w, c) and `predict(images uint8 (n, h, w, c))` -> `boxes` (n, cells, 4), raw, and
+            `scores` (n, cells, classes) in [0, 1].
+        image: uint8 (h, w), (h, w, 3) RGB or (h, w, 4), of any size.
+        plan: how the image meets the model.
+        threshold: score from which a box counts; None: the plan's.
+        iou: intersection over union above which two boxes are one object.
+        limit: most boxes to return.
+    """
+    shape = model.input_shape
+    threshold = plan.threshold if threshold is None else threshold
+    height, width = image.shape[:2]
+    grid = cells(shape[0], shape[1], plan.strides)
+    inputs, places = [], []  # of a place: px of the input for one of the image, and where the input lies
+    if plan.scale is None or plan.whole:
+        page, scale = fitted(image, shape)
+        inputs.append(page)
+        places.append((scale, 0, 0, height * scale, width * scale))
+    if plan.scale is not None:
+        large = scaled(image, plan.scale, shape[2])
+        for top, left in tiles(*large.shape[:2], shape[:2], plan.overlap):
+            inputs.append(_padded(large, top, left, shape))
+            places.append((plan.scale, top, left, large.shape[0], large.shape[1]))
+    parts, cuts = [], []
+    for page, (scale, top, left, full_height, full_width) in zip(inputs, places, strict=True):
+        outputs = model.predict(page[None])
+        scores = outputs["scores"][0]
+        chosen, codes = np.nonzero(scores >= threshold)
+        values = scores[chosen, codes]
+        if len(values) > CANDIDATES:
+            best = np.argpartition(-values, CANDIDATES)[:CANDIDATES]
+            chosen, codes, values = chosen[best], codes[best], values[best]
+        boxes = decode(outputs["boxes"][0][chosen], grid[chosen])
+        low, high = boxes[:, :2], boxes[:, 2:]
+        inner = [left > 0, top > 0, left + shape[1] < full_width, top + shape[0] < full_height]
+        near = np.concatenate([low < EDGE, high > np.array([shape[1], shape[0]]) - EDGE], axis=1)
+        cuts.append((near & np.array(inner)).any(1))
+        boxes = (boxes + np.array([left, top] * 2, np.float32)) / np.float32(scale)
+        boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
+        parts.append(Detections(boxes, values.astype(np.float32), codes.astype(np.int32)))
+    found = Detections(*(np.concatenate(arrays) for arrays in zip(*parts)))
+    solid = (found.boxes[:, 2] > found.boxes[:, 0]) & (found.boxes[:, 3] > found.boxes[:, 1])
+    return suppress(found.take(solid), iou=iou, limit=limit, cut=np.concatenate(cuts)[solid])
