@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
 from cnnkit.device.image import fit_image
