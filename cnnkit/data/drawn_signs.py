@@ -36,7 +36,7 @@ Points = Sequence[tuple[float, float]]
 """(x, y) in [0, 1] of the sign's side, from the top left."""
 
 
-class _Plate:
+class Plate:
     """A square to draw a sign on. All lengths are parts of its side; the colour None draws the shape of the plate."""
 
     def __init__(self, side: int):
@@ -94,64 +94,75 @@ class _Plate:
         return np.rint((np.asarray(points) * self.size - 0.5) * 16).astype(np.int32)  # 4 bits behind the point
 
 
-def _arc(
-    x: float, y: float, radius: float, start: float, end: float, *, high: float = 0.0
-) -> list[tuple[float, float]]:
+def arc(x: float, y: float, radius: float, start: float, end: float, *, high: float = 0.0) -> list[tuple[float, float]]:
     """Return points on a circle, or an ellipse `high` up, by angles in degrees counter-clockwise from the right."""
     angles = np.radians(np.linspace(start, end, 13))
     return [(x + radius * math.cos(a), y - (high or radius) * math.sin(a)) for a in angles.tolist()]
 
 
 # The middle of the pen's way, in [0, 1] x [0, 1]. OpenCV's own fonts differ between its releases.
-_OVAL = [*_arc(0.5, 0.3, 0.5, 0, 180, high=0.3), *_arc(0.5, 0.7, 0.5, 180, 360, high=0.3), (1.0, 0.3)]
+_OVAL = [*arc(0.5, 0.3, 0.5, 0, 180, high=0.3), *arc(0.5, 0.7, 0.5, 180, 360, high=0.3), (1.0, 0.3)]
 _STROKES: dict[str, list[Points]] = {
     "0": [_OVAL],
     "1": [[(0.15, 0.24), (0.62, 0), (0.62, 1)]],
-    "3": [[*_arc(0.46, 0.25, 0.48, 155, -90, high=0.25), *_arc(0.46, 0.75, 0.54, 90, -155, high=0.25)]],
-    "5": [[(0.92, 0), (0.14, 0), (0.08, 0.46), *_arc(0.46, 0.68, 0.54, 130, -155, high=0.32)]],
+    "2": [[*arc(0.48, 0.27, 0.5, 165, -35, high=0.27), (0, 1), (1, 1)]],
+    "3": [[*arc(0.46, 0.25, 0.48, 155, -90, high=0.25), *arc(0.46, 0.75, 0.54, 90, -155, high=0.25)]],
+    "4": [[(0.72, 1), (0.72, 0), (0, 0.7), (1, 0.7)]],
+    "5": [[(0.92, 0), (0.14, 0), (0.08, 0.46), *arc(0.46, 0.68, 0.54, 130, -155, high=0.32)]],
+    "6": [[(0.8, 0), (0.04, 0.62), *arc(0.5, 0.69, 0.5, 180, -180, high=0.31)]],
     "7": [[(0, 0), (1, 0), (0.36, 1)]],
+    "8": [arc(0.5, 0.24, 0.43, 90, 450, high=0.24), arc(0.5, 0.74, 0.5, 90, 450, high=0.26)],
+    "9": [[(0.2, 1), (0.96, 0.38), *arc(0.5, 0.31, 0.5, 0, 360, high=0.31)]],
+    "A": [[(0, 1), (0.5, 0), (1, 1)], [(0.2, 0.65), (0.8, 0.65)]],
+    "E": [[(1, 0), (0, 0), (0, 1), (1, 1)], [(0, 0.48), (0.85, 0.48)]],
+    "H": [[(0, 0), (0, 1)], [(1, 0), (1, 1)], [(0, 0.5), (1, 0.5)]],
+    "L": [[(0, 0), (0, 1), (1, 1)]],
+    "M": [[(0, 1), (0, 0), (0.5, 0.6), (1, 0), (1, 1)]],
+    "N": [[(0, 1), (0, 0), (1, 1), (1, 0)]],
     "O": [_OVAL],
-    "P": [[(0, 1), (0, 0), *_arc(0.55, 0.27, 0.45, 90, -90, high=0.27), (0, 0.54)]],
-    "S": [[*_arc(0.5, 0.25, 0.47, 25, 270, high=0.25), *_arc(0.5, 0.75, 0.5, 90, -155, high=0.25)]],
+    "P": [[(0, 1), (0, 0), *arc(0.55, 0.27, 0.45, 90, -90, high=0.27), (0, 0.54)]],
+    "R": [[(0, 1), (0, 0), *arc(0.55, 0.27, 0.45, 90, -90, high=0.27), (0, 0.54)], [(0.5, 0.54), (1, 1)]],
+    "S": [[*arc(0.5, 0.25, 0.47, 25, 270, high=0.25), *arc(0.5, 0.75, 0.5, 90, -155, high=0.25)]],
     "T": [[(0, 0), (1, 0)], [(0.5, 0), (0.5, 1)]],
+    "X": [[(0, 0), (1, 1)], [(1, 0), (0, 1)]],
 }
 
 
-def _regular(y: float, radius: float, count: int, first: float) -> list[tuple[float, float]]:
+def regular(y: float, radius: float, count: int, first: float) -> list[tuple[float, float]]:
     """Return the corners of a regular polygon around (0.5, y); `first` is the angle of one, in degrees."""
-    return [_arc(0.5, y, radius, first + 360 * k / count, 0)[0] for k in range(count)]
+    return [arc(0.5, y, radius, first + 360 * k / count, 0)[0] for k in range(count)]
 
 
-def _prohibition(plate: _Plate) -> None:
+def _prohibition(plate: Plate) -> None:
     plate.disc(0.5, 0.5, 0.49, None)
     plate.disc(0.5, 0.5, 0.48, RED)
     plate.disc(0.5, 0.5, 0.38, WHITE)
 
 
-def _mandatory(plate: _Plate) -> None:
+def _mandatory(plate: Plate) -> None:
     plate.disc(0.5, 0.5, 0.49, None)
     plate.disc(0.5, 0.5, 0.472, BLUE)
 
 
-def _triangle(plate: _Plate, y: float = 0.63, first: float = 90) -> None:
-    plate.area(_regular(y, 0.51, 3, first), None, 0.048)
-    plate.area(_regular(y, 0.51, 3, first), RED, 0.04)
-    plate.area(_regular(y, 0.39, 3, first), WHITE, 0.012)
+def _triangle(plate: Plate, y: float = 0.63, first: float = 90) -> None:
+    plate.area(regular(y, 0.51, 3, first), None, 0.048)
+    plate.area(regular(y, 0.51, 3, first), RED, 0.04)
+    plate.area(regular(y, 0.39, 3, first), WHITE, 0.012)
 
 
-def _speed_limit(plate: _Plate, number: str) -> None:
+def _speed_limit(plate: Plate, number: str) -> None:
     _prohibition(plate)
     width, weight = (0.48, 0.066) if len(number) == 2 else (0.6, 0.057)
     plate.text(number, width, 0.36, weight, BLACK)
 
 
-def _no_entry(plate: _Plate) -> None:
+def _no_entry(plate: Plate) -> None:
     _mandatory(plate)
     plate.disc(0.5, 0.5, 0.475, RED)
     plate.box(0.14, 0.41, 0.86, 0.59, WHITE)
 
 
-def _no_overtaking(plate: _Plate) -> None:
+def _no_overtaking(plate: Plate) -> None:
     _prohibition(plate)
     for x, colour in ((0.355, RED), (0.645, BLACK)):
         plate.area([(x - 0.065, 0.41), (x + 0.065, 0.41), (x + 0.1, 0.51), (x - 0.1, 0.51)], colour, 0.012)
@@ -161,34 +172,34 @@ def _no_overtaking(plate: _Plate) -> None:
             plate.box(wheel - 0.028, 0.58, wheel + 0.028, 0.63, colour)
 
 
-def _stop(plate: _Plate) -> None:
-    plate.area(_regular(0.5, 0.53, 8, 22.5), None)
-    plate.area(_regular(0.5, 0.502, 8, 22.5), RED)
+def _stop(plate: Plate) -> None:
+    plate.area(regular(0.5, 0.53, 8, 22.5), None)
+    plate.area(regular(0.5, 0.502, 8, 22.5), RED)
     plate.text("STOP", 0.78, 0.32, 0.061, WHITE)
 
 
-def _give_way(plate: _Plate) -> None:
+def _give_way(plate: Plate) -> None:
     _triangle(plate, 0.37, -90)
 
 
-def _priority_road(plate: _Plate) -> None:
-    plate.area(_regular(0.5, 0.455, 4, 0), None, 0.035)
-    plate.area(_regular(0.5, 0.355, 4, 0), BLACK, 0.012)
-    plate.area(_regular(0.5, 0.342, 4, 0), YELLOW, 0.012)
+def _priority_road(plate: Plate) -> None:
+    plate.area(regular(0.5, 0.455, 4, 0), None, 0.035)
+    plate.area(regular(0.5, 0.355, 4, 0), BLACK, 0.012)
+    plate.area(regular(0.5, 0.342, 4, 0), YELLOW, 0.012)
 
 
-def _general_danger(plate: _Plate) -> None:
+def _general_danger(plate: Plate) -> None:
     _triangle(plate)
     plate.area([(0.455, 0.42), (0.545, 0.42), (0.522, 0.66), (0.478, 0.66)], BLACK, 0.008)
     plate.disc(0.5, 0.745, 0.045, BLACK)
 
 
-def _bend_left(plate: _Plate) -> None:
+def _bend_left(plate: Plate) -> None:
     _triangle(plate)
-    plate.arrow([(0.57, 0.78), *_arc(0.46, 0.66, 0.11, 0, 90), (0.435, 0.55)], 0.075, (0.11, 0.185), BLACK)
+    plate.arrow([(0.57, 0.78), *arc(0.46, 0.66, 0.11, 0, 90), (0.435, 0.55)], 0.075, (0.11, 0.185), BLACK)
 
 
-def _pedestrians(plate: _Plate) -> None:
+def _pedestrians(plate: Plate) -> None:
     _triangle(plate)
     plate.disc(0.515, 0.4, 0.042, BLACK)
     plate.line([(0.512, 0.49), (0.5, 0.62)], 0.085)
@@ -198,7 +209,7 @@ def _pedestrians(plate: _Plate) -> None:
     plate.line([(0.495, 0.475), (0.445, 0.545), (0.425, 0.61)], 0.032)
 
 
-def _roadworks(plate: _Plate) -> None:
+def _roadworks(plate: Plate) -> None:
     _triangle(plate)
     plate.disc(0.505, 0.425, 0.04, BLACK)
     plate.line([(0.485, 0.5), (0.435, 0.61)], 0.08)
@@ -209,35 +220,35 @@ def _roadworks(plate: _Plate) -> None:
     plate.area([(0.55, 0.805), (0.625, 0.735), (0.67, 0.705), (0.77, 0.805)], BLACK)
 
 
-def _crossroads(plate: _Plate) -> None:
+def _crossroads(plate: Plate) -> None:
     _triangle(plate)
     for way in (-1, 1):
         plate.line([(0.5 - 0.11 * way, 0.545), (0.5 + 0.11 * way, 0.765)], 0.075)
 
 
-def _ahead(plate: _Plate) -> None:
+def _ahead(plate: Plate) -> None:
     _mandatory(plate)
     plate.arrow([(0.5, 0.78), (0.5, 0.42)], 0.115, (0.27, 0.4), WHITE)
 
 
-def _turn_left(plate: _Plate) -> None:
+def _turn_left(plate: Plate) -> None:
     _mandatory(plate)
-    plate.arrow([(0.64, 0.77), *_arc(0.5, 0.5, 0.14, 0, 90), (0.42, 0.36)], 0.115, (0.25, 0.37), WHITE)
+    plate.arrow([(0.64, 0.77), *arc(0.5, 0.5, 0.14, 0, 90), (0.42, 0.36)], 0.115, (0.25, 0.37), WHITE)
 
 
-def _roundabout(plate: _Plate) -> None:
+def _roundabout(plate: Plate) -> None:
     _mandatory(plate)
     for start in (100, 220, 340):
         end = start + 58
-        plate.arrow(_arc(0.5, 0.5, 0.27, start, end), 0.09, (0.16, 0.21), WHITE)
+        plate.arrow(arc(0.5, 0.5, 0.27, start, end), 0.09, (0.16, 0.21), WHITE)
 
 
-def _keep_right(plate: _Plate) -> None:
+def _keep_right(plate: Plate) -> None:
     _mandatory(plate)
     plate.arrow([(0.29, 0.29), (0.54, 0.54)], 0.115, (0.26, 0.38), WHITE)
 
 
-_DRAW: dict[str, Callable[[_Plate], None]] = {
+_DRAW: dict[str, Callable[[Plate], None]] = {
     "speed limit 30": lambda plate: _speed_limit(plate, "30"),
     "speed limit 50": lambda plate: _speed_limit(plate, "50"),
     "speed limit 70": lambda plate: _speed_limit(plate, "70"),
@@ -278,7 +289,7 @@ def sign(label: str, side: int = _FLAT) -> np.ndarray:
         raise ValueError(f"`label` needs to be one of {', '.join(LABELS)}. Received: label={label!r}.")
     if not 16 <= side <= 512:
         raise ValueError(f"`side` needs a value from 16 to 512 px. Received: side={side}.")
-    plate = _Plate(side)
+    plate = Plate(side)
     _DRAW[label](plate)
     drawn = plate.finished()
     drawn = np.ascontiguousarray(drawn[:, ::-1]) if label in _MIRRORED else drawn

@@ -30,7 +30,7 @@ def view(rgba: np.ndarray, rng: np.random.Generator, side: int = 64) -> np.ndarr
     corners = _pose(rng, side)
     _stand(scene, corners, rng)
     across = max(8, math.ceil(float(np.ptp(corners, axis=0).max())))
-    _mount(scene, _weathered(cv2.resize(rgba, (across, across), interpolation=cv2.INTER_AREA), rng), corners)
+    mount(scene, weathered(cv2.resize(rgba, (across, across), interpolation=cv2.INTER_AREA), rng), corners)
     if rng.random() < 0.15:
         _cover(scene, corners, rng)
     return _photograph(scene, rng)
@@ -47,34 +47,34 @@ def background(rng: np.random.Generator, side: int) -> np.ndarray:
     return cv2.GaussianBlur(scene, (0, 0), side / 64 * rng.uniform(0.4, 2))
 
 
-def _texture(rng: np.random.Generator, side: int, cells: int) -> np.ndarray:
+def texture(rng: np.random.Generator, side: int, cells: int) -> np.ndarray:
     """Return smooth noise of so many cells a side: float32 (side, side, 1), mean 0, about [-1, 1]."""
     noise = rng.random((cells, cells), np.float32) * 2 - 1
     return cv2.resize(noise, (side, side), interpolation=cv2.INTER_CUBIC)[..., None]
 
 
-def _between(low: Any, high: Any, part: np.ndarray) -> np.ndarray:
+def between(low: Any, high: Any, part: np.ndarray) -> np.ndarray:
     return np.float32(low) + (np.float32(high) - np.float32(low)) * part
 
 
 def _sky(rng: np.random.Generator, side: int) -> np.ndarray:
     down = np.linspace(0, 1, side, dtype=np.float32)[:, None, None]
-    clouds = (down + 0.6 * _texture(rng, side, 4)).clip(0, 1)
+    clouds = (down + 0.6 * texture(rng, side, 4)).clip(0, 1)
     grey = rng.uniform(0.5, 1.1)
-    return _between((0.25, 0.45, 0.85) if rng.random() < 0.6 else (grey,) * 3, (0.9, 0.95, 1.0), clouds)
+    return between((0.25, 0.45, 0.85) if rng.random() < 0.6 else (grey,) * 3, (0.9, 0.95, 1.0), clouds)
 
 
 def _foliage(rng: np.random.Generator, side: int) -> np.ndarray:
-    leaves = 0.5 + 0.35 * _texture(rng, side, 5) + 0.4 * _texture(rng, side, 16) + 0.4 * _texture(rng, side, 32)
+    leaves = 0.5 + 0.35 * texture(rng, side, 5) + 0.4 * texture(rng, side, 16) + 0.4 * texture(rng, side, 32)
     light = ((0.3, 0.42, 0.12), (0.45, 0.34, 0.12), (0.3, 0.3, 0.26), (0.16, 0.26, 0.1))[rng.integers(4)]
-    scene = _between((0.015, 0.025, 0.01), light, leaves.clip(0, 1.3))
-    gaps = ((_texture(rng, side, 12) - rng.uniform(0.3, 1.4)) * 6).clip(0, 1)  # the sky between the leaves
-    return _between(scene, rng.uniform(0.6, 1.2), gaps)
+    scene = between((0.015, 0.025, 0.01), light, leaves.clip(0, 1.3))
+    gaps = ((texture(rng, side, 12) - rng.uniform(0.3, 1.4)) * 6).clip(0, 1)  # the sky between the leaves
+    return between(scene, rng.uniform(0.6, 1.2), gaps)
 
 
 def _building(rng: np.random.Generator, side: int) -> np.ndarray:
     wall = rng.uniform(0.12, 0.7) * np.array([1, rng.uniform(0.75, 1), rng.uniform(0.5, 1)], np.float32)
-    scene = wall * (1 + 0.15 * _texture(rng, side, 24)) * (1 + 0.2 * _texture(rng, side, 3))
+    scene = wall * (1 + 0.15 * texture(rng, side, 24)) * (1 + 0.2 * texture(rng, side, 3))
     wide, high, x0, y0 = rng.uniform(0.2, 0.6, 4) * side
     dark, shift = (rng.uniform(0.01, 0.3),) * 3, rng.uniform(-0.15, 0.15) * side
     for row in range(-1, 5):
@@ -88,7 +88,7 @@ def _building(rng: np.random.Generator, side: int) -> np.ndarray:
 def _road(rng: np.random.Generator, side: int) -> np.ndarray:
     scene = (_sky if rng.random() < 0.5 else _foliage)(rng, side)
     horizon = int(rng.uniform(0.3, 0.8) * side)
-    scene[horizon:] = rng.uniform(0.1, 0.5) * (1 + 0.2 * _texture(rng, side, 20)[horizon:])
+    scene[horizon:] = rng.uniform(0.1, 0.5) * (1 + 0.2 * texture(rng, side, 20)[horizon:])
     start, end = rng.uniform(0, side, 2).tolist()
     cv2.line(scene, (int(start), horizon), (int(end), side), (0.8, 0.8, 0.8), max(1, side // 32))
     return scene
@@ -125,7 +125,7 @@ def _stand(scene: np.ndarray, corners: np.ndarray, rng: np.random.Generator) -> 
         bar(rng.uniform(0.3, 0.5), top, top + 1.0, (0.75, 0.75, 0.72))
 
 
-def _weathered(rgba: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def weathered(rgba: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the sign as it reflects light, faded and dirty: float32 (s, s, 4), RGB linear in light, alpha in [0, 1]."""
     paint = (rgba * np.float32(1 / 255)).astype(np.float32)
     side = len(paint)
@@ -133,11 +133,11 @@ def _weathered(rgba: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     colour *= colour  # about what undoes the gamma of a screen
     if rng.random() < 0.4:
         bleach = rng.uniform(0, 0.35) * np.array([1, 0.9, 0.8], np.float32)
-        colour += (np.array([0.75, 0.7, 0.66], np.float32) - colour) * bleach * (1 + 0.3 * _texture(rng, side, 3))
+        colour += (np.array([0.75, 0.7, 0.66], np.float32) - colour) * bleach * (1 + 0.3 * texture(rng, side, 3))
     if rng.random() < 0.3:
-        dirt = (_texture(rng, side, 8) * 0.6 - rng.uniform(0, 0.3)).clip(0, 0.6)
+        dirt = (texture(rng, side, 8) * 0.6 - rng.uniform(0, 0.3)).clip(0, 0.6)
         colour += (np.array([0.09, 0.08, 0.06], np.float32) - colour) * dirt
-    colour *= math.exp(min(rng.normal(-0.15, 0.35), 0.3)) * (1 + rng.uniform(0, 0.25) * _texture(rng, side, 2))
+    colour *= math.exp(min(rng.normal(-0.15, 0.35), 0.3)) * (1 + rng.uniform(0, 0.25) * texture(rng, side, 2))
     if rng.random() < 0.1:  # the sun in the sheeting
         x, y, wide = rng.uniform(0, 1), rng.uniform(0, 1), rng.uniform(0.1, 0.3)
         place = np.linspace(0, 1, side, dtype=np.float32)
@@ -146,7 +146,7 @@ def _weathered(rgba: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return paint
 
 
-def _mount(scene: np.ndarray, paint: np.ndarray, corners: np.ndarray) -> None:
+def mount(scene: np.ndarray, paint: np.ndarray, corners: np.ndarray) -> None:
     """Lay the sign into the scene, its corners where `corners` says."""
     ends = len(paint) - 0.5
     flat = np.array([(-0.5, -0.5), (ends, -0.5), (ends, ends), (-0.5, ends)], np.float32)
@@ -188,7 +188,7 @@ def _photograph(scene: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     native = round(math.exp(rng.uniform(math.log(24), math.log(65))))  # px, of the crop in the photograph
     scene = cv2.GaussianBlur(scene, (0, 0), side / native * rng.uniform(0.3, 0.8))
     if rng.random() < 0.2:
-        scene = _moved(scene, rng.uniform(1, 3) * side / native, rng.uniform(0, math.pi))
+        scene = moved(scene, rng.uniform(1, 3) * side / native, rng.uniform(0, math.pi))
     small = cv2.resize(scene, (native, native), interpolation=cv2.INTER_AREA)
     small = np.sqrt(small.clip(0, 1)) * np.float32(255)
     small += rng.uniform(0, 5) * rng.standard_normal(small.shape, np.float32)
@@ -199,7 +199,7 @@ def _photograph(scene: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return cv2.resize(photo, (side, side), interpolation=cv2.INTER_LINEAR_EXACT)
 
 
-def _moved(scene: np.ndarray, length: float, angle: float) -> np.ndarray:
+def moved(scene: np.ndarray, length: float, angle: float) -> np.ndarray:
     """Blur along a straight line of `length` px."""
     reach = math.ceil(length / 2)
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
