@@ -3,8 +3,8 @@
 Design choices:
 - Every average precision comes from COCO's own reference code, pycocotools. The interval needs hundreds of them, so the
   accumulation is done here once more, for all resamples at a time; tests hold the two to the same numbers.
-- Precision at COCO's 101 recalls is interpolated: at each it is the best precision at that recall or beyond. GTSDB
-  (Houben et al. 2013) takes the area under the curve as it was measured; `areas_under_curves` does that.
+- Precision at COCO's 101 recalls is interpolated: at each it is the best precision at that recall or beyond. The area
+  under the curve as it was measured, which GTSDB ranks by, is `areas_under_curves`.
 - What a user meets is one threshold, not a curve: precision, recall, confusions and errors are those at a threshold, by
   default the one with the best F1. Choose it on validation data; chosen on the scored data it flatters a little.
 - A box is first given to a detection of its own name, as COCO does; what is left over is then matched across names. So a
@@ -28,6 +28,7 @@ LIMIT = 100  # detections of a class in an image that COCO looks at, the highest
 RECALLS = np.linspace(0.0, 1.0, 101)
 AREAS = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 SIDES = (0, 16, 32, 64, 128)  # px: where the bins of the table of sizes begin
+AT_ONCE = 4_000_000  # detections x resamples that the bootstrap holds, some 100 MB
 BACKGROUND = "background"
 
 
@@ -181,6 +182,38 @@ def best_threshold(found: Sequence[Detections], truth: Sequence[Truth], labels: 
     _check(found, truth, labels)
     found = [_limited(entry) for entry in found]
     return _best(_ranked(found, truth, matches(found, truth), len(labels)))
+
+
+def areas_under_curves(
+    found: Sequence[Detections], truth: Sequence[Truth], labels: Sequence[str], iou: float = 0.5
+) -> dict[str, float | None]:
+    """Return the area under each class's curve of precision over recall, as it was measured: for GTSDB's three classes.
+
+    GTSDB (Houben et al. 2013) ranks detectors by this area for its classes prohibitory, danger and mandatory, each on its
+    own; `truth` and `found` are given in these classes, signs of no such class left out or ignored. COCO's average
+    precision, in `score`, differs: it reads 101 recalls, and takes at each the best precision there or beyond, which lifts
+    every dip of the curve. So it is mostly a little higher, and coarser where boxes are few.
+
+    Args:
+        found, truth, labels: as in `score`.
+        iou: from which a box is found. Published figures differ in it, so compare only with those of the same.
+
+    Returns:
+        by label the area in [0, 1]: straight lines between the points after each score, level to the left of the first,
+        nothing to the right of the last. None: no box of this class.
+    """
+    _check(found, truth, labels)
+    found = [_limited(entry) for entry in found]
+    result: dict[str, float | None] = {}
+    for label, entry in zip(labels, _ranked(found, truth, matches(found, truth, iou), len(labels)), strict=True):
+        boxes = entry.boxes.sum()
+        ends = np.append(entry.scores[1:] < entry.scores[:-1], np.ones(min(1, len(entry.scores)), bool))
+        right = np.cumsum(entry.hits)
+        precision = (right / np.arange(1, len(right) + 1))[ends]
+        recall = np.append(0.0, right[ends] / max(1, boxes))
+        level = np.append(precision[:1], precision)
+        result[label] = float((np.diff(recall) * (level[1:] + level[:-1]) / 2).sum()) if boxes else None
+    return result
 
 
 def matches(
@@ -430,7 +463,7 @@ def _interval(ap50: float, ranked: Sequence[_Ranked], boxes: int, bootstrap: int
     rng = np.random.default_rng(0)
     means = []
     largest = max(1, max(len(entry.images) for entry in ranked))
-    step = max(1, 4_000_000 // largest)  # resamples at a time: some 100 MB, however many detections there are
+    step = max(1, AT_ONCE // largest)  # resamples at a time
     for start in range(0, bootstrap, step):
         drawn = rng.integers(0, images, (min(step, bootstrap - start), images))
         weights = np.stack([np.bincount(row, minlength=images) for row in drawn], axis=1).astype(np.int32)
