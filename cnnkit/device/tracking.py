@@ -38,7 +38,8 @@ class Track:
         first, last: first and last frame in which it was seen.
         frame, box: the frame with the best score, and the box there: float32 (4,), left, top, right, bottom, px.
         hits: frames in which it was seen.
-        votes: float (classes,), sums over the track.
+        votes: float (classes,), sums of scores over the track.
+        extra: float (m,), sums of what else boxes voted on; empty where they did not.
     """
 
     id: int
@@ -50,6 +51,7 @@ class Track:
     box: np.ndarray
     hits: int = 1
     votes: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    extra: np.ndarray = field(default_factory=lambda: np.zeros(0))
     # centre x, centre y, logarithm of width and height, at `last`; and what they change by in a frame
     _state: np.ndarray = field(default_factory=lambda: np.zeros(4), repr=False)
     _speed: np.ndarray = field(default_factory=lambda: np.zeros(4), repr=False)
@@ -86,13 +88,13 @@ class Tracker:
         self._count = 0
         self._frame: int | None = None
 
-    def update(self, detections: Detections, frame: int, votes: np.ndarray | None = None) -> np.ndarray:
+    def update(self, detections: Detections, frame: int, extra: np.ndarray | None = None) -> np.ndarray:
         """Take the boxes of the next frame.
 
         Args:
             detections: boxes (k, 4), scores (k,), codes (k,) of a frame.
             frame: its number, larger than the last one's; numbers may be left out.
-            votes: float (k, classes) >= 0, what each box says of the class; default: its score for its code.
+            extra: float (k, m) >= 0, what else the boxes vote on: weighted scores of a recogniser, say.
 
         Returns:
             int (k,): the track of each box, from 1; -1 where it has none, as its score is below `start`.
@@ -102,9 +104,7 @@ class Tracker:
         self._frame = frame
         boxes, scores, codes = (np.asarray(part) for part in detections)
         boxes = boxes.astype(np.float64).reshape(-1, 4)
-        if votes is None:
-            votes = np.zeros((len(codes), int(codes.max(initial=-1)) + 1))
-            votes[np.arange(len(codes)), codes.astype(int)] = scores
+        extra = np.zeros((len(boxes), 0)) if extra is None else extra
         ids = np.full(len(boxes), -1, np.int64)
         high = scores >= self.start
         free = list(self._live)
@@ -112,7 +112,8 @@ class Tracker:
             tracks = free
             for t, d in self._pairs(tracks, boxes[chosen], codes[chosen], frame):
                 box = chosen[d]
-                self._continue(tracks[t], boxes[box], float(scores[box]), votes[box], frame)
+                self._continue(tracks[t], boxes[box], float(scores[box]), frame)
+                _vote(tracks[t], int(codes[box]), float(scores[box]), extra[box])
                 ids[box] = tracks[t].id
             free = [track for track in tracks if track.last != frame]
         by_id = {track.id: track for track in self._live}
@@ -121,7 +122,7 @@ class Tracker:
             over = ious(boxes[box][None], boxes[taken])[0] if len(taken) else np.zeros(0)
             if over.max(initial=0) > SAME:  # the same object under another name: it votes, and starts nothing
                 ids[box] = ids[taken[int(over.argmax())]]
-                _vote(by_id[int(ids[box])], votes[box])
+                _vote(by_id[int(ids[box])], int(codes[box]), float(scores[box]), extra[box])
             elif high[box]:
                 self._count += 1
                 track = Track(
@@ -134,7 +135,7 @@ class Tracker:
                     box=boxes[box].astype(np.float32),
                     _state=_measured(boxes[box]),
                 )
-                _vote(track, votes[box])
+                _vote(track, int(codes[box]), float(scores[box]), extra[box])
                 self._live.append(track)
                 by_id[track.id] = track
                 ids[box] = track.id
@@ -147,6 +148,10 @@ class Tracker:
     def tracks(self) -> list[Track]:
         """Return the objects seen so far in at least `hits` frames, in the order of first sight."""
         return sorted((track for track in self._done + self._live if self._counts(track)), key=lambda track: track.id)
+
+    def current(self) -> dict[int, Track]:
+        """Return those of them that the last frame showed or that may come back, by id."""
+        return {track.id: track for track in self._live if self._counts(track)}
 
     def _counts(self, track: Track) -> bool:
         return track.hits >= self.hits
@@ -179,7 +184,7 @@ class Tracker:
             worth[t], worth[:, d] = -1, -1
         return found
 
-    def _continue(self, track: Track, box: np.ndarray, score: float, votes: np.ndarray, frame: int) -> None:
+    def _continue(self, track: Track, box: np.ndarray, score: float, frame: int) -> None:
         passed = frame - track.last
         seen, expected = _measured(box), track.predicted(frame)
         if track.hits == 1:  # two sights: the first speed
@@ -192,7 +197,6 @@ class Tracker:
         track.hits += 1
         if score > track.score:
             track.score, track.frame, track.box = score, frame, box.astype(np.float32)
-        _vote(track, votes)
 
 
 def _measured(box: np.ndarray) -> np.ndarray:
@@ -201,9 +205,11 @@ def _measured(box: np.ndarray) -> np.ndarray:
     return np.concatenate([(box[:2] + box[2:]) / 2, np.log(size)])
 
 
-def _vote(track: Track, votes: np.ndarray) -> None:
-    if len(votes) > len(track.votes):
-        track.votes = np.pad(track.votes, (0, len(votes) - len(track.votes)))
-    track.votes[: len(votes)] += votes
-    if track.votes.any():
-        track.code = int(track.votes.argmax())
+def _vote(track: Track, code: int, score: float, extra: np.ndarray) -> None:
+    if code >= len(track.votes):
+        track.votes = np.pad(track.votes, (0, code + 1 - len(track.votes)))
+    track.votes[code] += score
+    if len(extra) > len(track.extra):
+        track.extra = np.pad(track.extra, (0, len(extra) - len(track.extra)))
+    track.extra[: len(extra)] += extra
+    track.code = int(track.votes.argmax())

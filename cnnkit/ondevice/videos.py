@@ -1,0 +1,240 @@
+"""Videos and cameras, frame by frame, and videos written whole or not at all.
+
+Design choices:
+- OpenCV decodes and encodes; which formats there are is a matter of how it was built, and asked of it, never assumed.
+- Headers are estimates: a video that ends within 1 % of what its header says has ended where it should.
+- A video is written under a hidden name in the same folder, looked at, and renamed; what an interrupted or failed run leaves
+  never has the final name. The video writer does not report a full disk, hence the look.
+- FFmpeg's own messages are silenced: what is wrong with a video is said once.
+"""
+
+import contextlib
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read when the first video is opened
+
+import cv2
+import numpy as np
+
+from cnnkit.device.image import ImageError, fit_image
+from cnnkit.errors import CnnkitError, DataError
+from cnnkit.files import system_errors
+from cnnkit.quiet import quiet
+
+VIDEOS = frozenset(
+    [".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mjpeg", ".mjpg", ".mpg", ".mpeg"]
+    + [".mts", ".m2ts", ".wmv", ".flv", ".ogv", ".3gp"]
+)
+FPS = 25.0  # of a video that does not say
+_FASTEST = 1000.0  # frames a second; a header that claims more counts frames in ticks of its clock
+
+
+class Video:
+    """A video file or a camera, opened. Iterate over it once; `close` it, or use it as a context.
+
+    Attributes:
+        name: what it is called in messages.
+        live: whether it is a camera.
+        fps: frames a second, as its header says, else 25.
+        count: frames, as its header says; None where it does not, and of a camera.
+        read: frames read so far.
+    """
+
+    def __init__(self, name: str, capture: Any, *, live: bool):
+        self.name, self.live = name, live
+        self._capture = capture
+        fps, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.fps = float(fps) if math.isfinite(fps) and 0 < fps <= _FASTEST else FPS
+        self.count = int(count) if not live and math.isfinite(count) and 0 < count < 2**40 else None
+        self.read = 0
+        self._broken = False
+
+    @classmethod
+    def open(cls, path: Path) -> "Video":
+        """Open a video file.
+
+        Raises:
+            DataError: there is no such file, it is empty, or OpenCV cannot read it.
+        """
+        try:
+            with path.open("rb") as file:
+                empty = not file.read(1)
+        except FileNotFoundError:
+            raise ImageError(str(path), "there is no such file", "Check the path.") from None
+        except OSError as error:
+            raise ImageError(str(path), f"it cannot be opened ({error.strerror or error})", "Check the path.") from None
+        if empty:
+            raise ImageError(str(path), "it is empty")
+        capture = _capture(str(path))
+        if capture is None:
+            raise ImageError(
+                str(path),
+                "it does not open as a video (cut short, damaged, or of a codec that this OpenCV lacks)",
+                "Convert it with `ffmpeg -i FILE out.mp4`, or leave it out.",
+            )
+        return cls(str(path), capture, live=False)
+
+    @classmethod
+    def camera(cls, which: int | str) -> "Video":
+        """Open a camera by its number, or by the address of its stream.
+
+        Raises:
+            DataError: it cannot be opened.
+        """
+        which = int(which) if str(which).isdecimal() else which
+        capture = _capture(which)
+        if capture is None:
+            raise DataError(
+                f"Camera {which} cannot be opened. See that it is connected, not in use, and that you may read it; "
+                "the first one is --camera 0."
+            )
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not the oldest one in a queue
+        return cls(f"camera {which}", capture, live=True)
+
+    def __enter__(self) -> "Video":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield the frames, uint8 RGB (h, w, 3), upright.
+
+        Raises:
+            DataError: there is no frame in it.
+        """
+        while True:
+            try:
+                found, frame = self._capture.read()
+            except cv2.error:
+                found, frame = False, None
+            if not found or frame is None:
+                break
+            self.read += 1
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if frame.ndim == 3 else fit_image(frame, (*frame.shape, 3))
+        self._broken = self.count is not None and self.read + 1 + self.count // 100 < self.count
+        if not self.read:
+            raise ImageError(self.name, "no frame comes out of it", "Check it with a player, or leave it out.")
+
+    def complaint(self) -> str | None:
+        """Return what is wrong with the video, one line, where it ended before its header says."""
+        if not self._broken:
+            return None
+        return (
+            f"{self.name} ends after frame {self.read - 1} ({self.read / self.fps:.1f} s), {self.read} of the {self.count} "
+            "frames that its header states: it is cut short or damaged there. What was found so far is kept."
+        )
+
+    def close(self) -> None:
+        """Let go of the file or camera."""
+        self._capture.release()
+
+
+def _capture(source: int | str) -> Any:
+    with quiet():  # backends complain past OpenCV's log
+        try:
+            capture = cv2.VideoCapture(source)
+        except cv2.error:
+            return None
+    if not capture.isOpened():
+        capture.release()
+        return None
+    return capture
+
+
+class VideoWriter:
+    """Writes a video: .mp4, or .avi where this OpenCV has no encoder for it or a side is odd. Use it as a context.
+
+    On leaving the block the file gets its name, unless an error ended it: then nothing is left.
+
+    Args:
+        stem: its path without suffix.
+        fps: frames a second.
+
+    Attributes:
+        path: the finished file; None before, and where there was no frame.
+    """
+
+    def __init__(self, stem: Path, fps: float):
+        self.stem, self.fps = stem, fps
+        self.path: Path | None = None
+        self._size = (0, 0)
+        self._count = 0
+        self._writer: Any = None
+        self._part: Path | None = None
+        self._suffix = ""
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self._writer is None or self._part is None:
+            return
+        self._writer.release()
+        try:
+            if kind is None:
+                self._finish(self._part)
+        finally:
+            self._part.unlink(missing_ok=True)
+
+    def add(self, frame: np.ndarray) -> None:
+        """Write a frame, uint8 RGB (h, w, 3); one of another size than the first is brought to that."""
+        height, width = frame.shape[:2]
+        if self._writer is None:
+            self._size = (height, width)
+            self._open()
+        if (height, width) != self._size:
+            frame = fit_image(frame, (*self._size, 3))
+        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        self._count += 1
+
+    def _open(self) -> None:
+        forms = [(".mp4", "mp4v", cv2.CAP_ANY), (".avi", "MJPG", cv2.CAP_ANY), (".avi", "MJPG", cv2.CAP_OPENCV_MJPEG)]
+        if (
+            self._size[0] % 2 or self._size[1] % 2
+        ):  # FFmpeg would cut off a row or column; OpenCV's own encoder does not
+            forms = [forms[2], forms[0]]
+        with system_errors(self.stem):
+            self.stem.parent.mkdir(parents=True, exist_ok=True)
+        for suffix, code, backend in forms:
+            with system_errors(self.stem):
+                descriptor, name = tempfile.mkstemp(
+                    dir=self.stem.parent, prefix=f".{self.stem.name}.", suffix=f".part{suffix}"
+                )
+            os.close(descriptor)
+            part = Path(name)
+            with quiet():
+                try:
+                    fourcc = cv2.VideoWriter.fourcc(*code)
+                    writer = cv2.VideoWriter(name, backend, fourcc, self.fps, self._size[::-1])
+                except cv2.error:
+                    writer = None
+            if writer is not None and writer.isOpened():
+                self._writer, self._part, self._suffix = writer, part, suffix
+                return
+            part.unlink(missing_ok=True)
+        raise CnnkitError(
+            f"{self.stem} cannot be written: this OpenCV has no encoder for .mp4 or .avi. Leave out --out, or install "
+            "opencv-python-headless from PyPI."
+        )
+
+    def _finish(self, part: Path) -> None:
+        path = self.stem.with_name(self.stem.name + self._suffix)
+        capture = _capture(str(part))
+        whole = capture is not None and capture.get(cv2.CAP_PROP_FRAME_COUNT) >= self._count
+        if capture is not None:
+            capture.release()
+        if not whole:
+            raise CnnkitError(f"{path} could not be written whole. Free some space and run the command again.")
+        with system_errors(path):
+            umask = os.umask(0)
+            os.umask(umask)
+            with contextlib.suppress(OSError):
+                part.chmod(0o666 & ~umask)  # mkstemp makes private files
+            part.replace(path)
+        self.path = path
