@@ -39,8 +39,8 @@ Points = Sequence[tuple[float, float]]
 class Plate:
     """A square to draw a sign on. All lengths are parts of its side; the colour None draws the shape of the plate."""
 
-    def __init__(self, side: int):
-        self.size = side * _FINER
+    def __init__(self, side: int, finer: int = _FINER):
+        self.finer, self.size = finer, side * finer
         self.rgb = np.full((self.size, self.size, 3), WHITE, np.uint8)
         self.alpha = np.zeros((self.size, self.size), np.uint8)
 
@@ -85,7 +85,7 @@ class Plate:
     def finished(self) -> np.ndarray:
         """Return what was drawn, RGBA, at the size that was asked for."""
         both = np.dstack([self.rgb, self.alpha])
-        return cv2.resize(both, (self.size // _FINER,) * 2, interpolation=cv2.INTER_AREA)
+        return cv2.resize(both, (self.size // self.finer,) * 2, interpolation=cv2.INTER_AREA)
 
     def _target(self, colour: Colour | None) -> tuple[np.ndarray, Any]:
         return (self.alpha, 255) if colour is None else (self.rgb, colour)

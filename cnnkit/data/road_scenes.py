@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from cnnkit.data.records import Shape
-from cnnkit.data.scene_parts import LABELS, Stock, outline, sign_variant, stock
+from cnnkit.data.scene_parts import LABELS, Stock, Thing, outline, sign_variant, stock
 from cnnkit.data.sign_views import mount, moved, weathered
 from cnnkit.device import image
 
@@ -49,6 +49,7 @@ class _Post(NamedTuple):
     top: float
     size: float
     """px, of the signs on it."""
+    count: int
     hangs: bool
 
 
@@ -72,7 +73,8 @@ def scene(seed: int, index: int, size: tuple[int, int] = SIDE) -> tuple[np.ndarr
         int32 (k,), its place in `LABELS`.
     """
     layout = _layout(seed, index, size)
-    return _photograph(_light(layout, seed, index, size), seed, index), *_targets(layout)
+    light, gain = _light(layout, seed, index, size)
+    return _photograph(light, gain, seed, index), *_targets(layout)
 
 
 class RoadScenes:
@@ -169,7 +171,7 @@ def _post(layout: _Layout, rng: np.random.Generator, size: tuple[int, int]) -> N
         elif k == 0:
             break
     if len(layout.signs) > first:
-        layout.posts.append(_Post(x, y, side, hangs))
+        layout.posts.append(_Post(x, y, side, len(layout.signs) - first, hangs))
 
 
 def _sign(
@@ -249,126 +251,232 @@ def _clipped(edge: np.ndarray, axis: int, way: int, place: float) -> np.ndarray:
 # ---- what is around them
 
 
-def _light(layout: _Layout, seed: int, index: int, size: tuple[int, int]) -> np.ndarray:
-    """Return the scene before the camera: float32 (h, w, 3), RGB, linear in light, about [0, 1]."""
+def _light(layout: _Layout, seed: int, index: int, size: tuple[int, int]) -> tuple[np.ndarray, float]:
+    """Return the scene before the camera and its brightness.
+
+    Returns:
+        float32 (h, w, 3), RGB, linear in light, about [0, 1]; the light on what stands in front of the sky.
+    """
     rng = np.random.default_rng((seed, index, 1))
     parts = stock()
-    page = _surroundings(layout, rng, parts, size)
+    night = rng.random() < 0.06
+    gain = rng.uniform(0.02, 0.12) if night else 0.14 * (1.1 / 0.14) ** rng.random()
+    page = _surroundings(layout, rng, parts, size, gain, night)
     for post in layout.posts:
-        _stand(page, post, rng)
-    light = cv2.LUT(page, _LINEAR * np.float32(rng.uniform(0.7, 1.3)))
+        _stand(page, post, rng, parts, gain)
+    light = cv2.LUT(page, _LINEAR)
+    high, wide = size
+    if rng.random() < 0.7:  # nothing is as even as a drawing
+        y, x = rng.integers(0, 512, 2).tolist()
+        rough = _patch(parts.mottle, y, x, size) * np.float32(rng.uniform(0.01, 0.09))
+        rough += np.float32(1)
+        np.multiply(light, rough, light)
+    on_signs = rng.uniform(0.25, 0.8) if night else gain**0.6 * rng.uniform(0.7, 1.1)
     for place, sign in enumerate(layout.signs):
-        _show(light, sign, np.random.default_rng((seed, index, 2, place)), parts)
-    return light
+        _show(light, sign, np.random.default_rng((seed, index, 2, place)), parts, on_signs)
+    if night or rng.random() < 0.04:
+        _lamps(light, layout, rng)
+    return light, gain
 
 
 _LINEAR = (np.arange(256, dtype=np.float32) / 255) ** 2
 
 
-def _pick(rng: np.random.Generator, things: list[np.ndarray]) -> np.ndarray:
+def _pick(rng: np.random.Generator, things: list[Any]) -> Any:
     return things[rng.integers(len(things))]
 
 
-def _surroundings(layout: _Layout, rng: np.random.Generator, parts: Stock, size: tuple[int, int]) -> np.ndarray:
+def _patch(field: np.ndarray, y: int, x: int, size: tuple[int, int]) -> np.ndarray:
+    """Return size px of a field of 512 x 512 that goes on for ever, from (y, x) on."""
+    high, wide = size
+    y, x = y % max(1, 513 - high), x % max(1, 513 - wide)
+    if y + high <= 512 and x + wide <= 512:
+        return field[y : y + high, x : x + wide]
+    return np.tile(field, (-(-high // 512), -(-wide // 512), 1))[:high, :wide]
+
+
+def _surroundings(
+    layout: _Layout, rng: np.random.Generator, parts: Stock, size: tuple[int, int], gain: float, night: bool
+) -> np.ndarray:
+    """Draw everything that is not on a post with signs: uint8 (h, w, 3), the square root of light."""
     high, wide = size
     horizon, middle = layout.horizon, layout.vanishing
     sky = _pick(rng, parts.skies)
-    page = cv2.resize(sky, (wide, high), interpolation=cv2.INTER_LINEAR)
-    gain = rng.uniform(0.35, 1.1)  # of what stands in front of the sky
-    if rng.random() < 0.55:  # far woods
-        top = int(horizon - rng.uniform(0.02, 0.25) * high)
-        leaves = _dimmed(_pick(rng, parts.leaves), gain * rng.uniform(0.5, 1.0))
-        for x in range(-40, wide, 60):
-            across = int(rng.integers(60, 120))
-            _place(page, leaves[:across, :across], x, top + int(rng.integers(-12, 12)), across, high)
-    for _ in range(rng.integers(0, 4)):
+    if night:
+        sky = cv2.convertScaleAbs(sky, alpha=rng.uniform(0.05, 0.35))
+    x = int(rng.integers(0, 96))
+    page = cv2.resize(sky[:, x : x + 96], (wide, high), interpolation=cv2.INTER_LINEAR)
+    town = rng.random() < 0.5
+    for _ in range(rng.integers(0, 3)):
+        tall = high * rng.uniform(0.06, 0.5)
+        across = tall * rng.uniform(2, 4)
+        x = rng.uniform(-across, wide) if rng.random() < 0.4 else middle - (rng.random() < 0.5) * across
+        _place(page, _pick(rng, parts.woods), x, horizon + 3 - tall, across, tall, gain * rng.uniform(0.4, 0.9))
+    for _ in range(rng.integers(1, 5) if town else rng.integers(0, 2)):
         _house(page, layout, rng, parts, gain)
     _ground(page, layout, rng, parts, gain)
-    for _ in range(rng.integers(0, 7)):
-        tall = high * rng.uniform(0.15, 1.1)
+    if rng.random() < 0.05:  # a bridge
+        low, deep = horizon - high * rng.uniform(0.1, 0.5), high * rng.uniform(0.06, 0.25)
+        shade = _tone(rng.uniform(0.05, 0.4) * gain)
+        cv2.rectangle(page, (0, int(low - deep)), (wide, int(low)), (shade,) * 3, cv2.FILLED)
+        cv2.rectangle(page, (0, int(low - deep * 0.3)), (wide, int(low)), (shade * 0.6,) * 3, cv2.FILLED)
+    if rng.random() < 0.3:
+        _fence(page, layout, rng, gain)
+    for _ in range(rng.integers(0, 6)):
+        tall = high * rng.uniform(0.15, 1.2)
         foot = horizon + tall * rng.uniform(0.02, 0.2)
-        tree = _dimmed(_pick(rng, parts.trees), gain * rng.uniform(0.6, 1.1))
-        x = middle + (1 if rng.random() < 0.5 else -1) * tall * rng.uniform(0.4, 1.6)
-        _place(page, tree, int(x - tall / 2), int(foot - tall), int(tall), int(tall))
+        x = middle + (1 if rng.random() < 0.5 else -1) * tall * rng.uniform(0.35, 1.6)
+        tree = _pick(rng, parts.trees)
+        _place(page, tree, x - tall / 2, foot - tall, tall, tall, gain * rng.uniform(0.5, 1.1))
     for _ in range(rng.integers(0, 4)):
-        x, top, grey = int(rng.uniform(0, wide)), int(rng.uniform(-0.2, 0.9) * horizon), int(rng.uniform(30, 170))
-        cv2.line(
-            page,
-            (x, top),
-            (x + int(rng.normal(0, 2)), int(horizon + rng.uniform(2, 60))),
-            (grey,) * 3,
-            int(rng.integers(1, 6)),
-            cv2.LINE_AA,
-        )
-    for _ in range(rng.integers(0, 3)):
-        grey = int(rng.uniform(20, 120))
-        a, b = rng.uniform(-0.2, 0.8, 2) * horizon
-        cv2.line(page, (0, int(a)), (wide, int(b)), (grey,) * 3, 1, cv2.LINE_AA)
-    for _ in range(rng.integers(0, 5)):
-        across = 12 * (110 / 12) ** rng.random()
+        _lamp_post(page, layout, rng, gain)
+    for _ in range(rng.integers(0, 4) if town else rng.integers(0, 2)):
+        shade = _tone(rng.uniform(0.01, 0.1))
+        a, b, c = rng.uniform(-0.3, 0.8, 3) * horizon
+        x = rng.uniform(0.2, 0.8) * wide
+        ends = np.rint([(0, a), (x, c), (wide, b)]).astype(np.int32)
+        cv2.polylines(page, [ends], False, (shade,) * 3, 1, cv2.LINE_AA)
+    cars = sorted((10 * (150 / 10) ** rng.random(rng.integers(0, 6))).tolist())
+    for across in cars:
         foot = horizon + across * rng.uniform(0.3, 0.6)
-        car = _dimmed(_pick(rng, parts.cars), gain * rng.uniform(0.8, 1.3))
-        tall = across * car.shape[0] / car.shape[1]
-        _place(page, car, int(rng.normal(middle, wide / 4)), int(foot - tall), int(across), int(tall))
-    for _ in range(rng.integers(0, 7)):
-        across = 10 * 11 ** rng.random()
-        tall = across * rng.uniform(0.8, 1.2)
-        x, y = rng.uniform(0, wide), horizon - across * rng.uniform(-0.3, 4)
-        plate = _dimmed(_pick(rng, parts.plates), gain * rng.uniform(0.7, 1.3))
+        x = middle + across * rng.uniform(-3.5, 3) - across / 2
+        car = _pick(rng, parts.cars)
+        across *= 0.9 if car.ratio > 0.6 else 1.9
+        tall = across * car.ratio
+        under = np.rint([(x, foot), (x + across, foot), (x + across * 0.9, foot - tall * 0.12)]).astype(np.int32)
+        cv2.fillConvexPoly(page, under, (_tone(0.02 * gain),) * 3)
+        _place(page, car, x, foot - tall, across, tall, gain * rng.uniform(0.6, 1.2))
+    for _ in range(rng.integers(0, 5) if town else 0):
+        tall = high * 0.06 * 5 ** rng.random()
+        x, foot = rng.uniform(0, wide), horizon + tall * rng.uniform(0.1, 0.2)
+        _place(page, _pick(rng, parts.people), x, foot - tall, tall / 2, tall, gain * rng.uniform(0.5, 1))
+    for _ in range(rng.integers(0, 8)):
+        across = 8 * (90 / 8) ** rng.random() ** 1.3
+        tall = across * (1 if rng.random() < 0.6 else rng.uniform(0.75, 1.2))
+        x, y = rng.uniform(-0.5 * across, wide), horizon - across * rng.uniform(-0.3, 4)
+        y = y if -across < y < high else rng.uniform(0, 0.8) * high
         if rng.random() < 0.7:
-            grey = int(rng.uniform(40, 150))
-            cv2.line(
-                page,
-                (int(x + across / 2), int(y + tall / 2)),
-                (int(x + across / 2), int(y + 5 * across)),
-                (grey,) * 3,
-                max(1, round(across / 14)),
-            )
-        _place(page, plate, int(x), int(y), int(across), int(tall))
+            shade, half = _tone(gain * rng.uniform(0.05, 0.6)), max(0.5, across * rng.uniform(0.02, 0.07))
+            _bar(page, x + across / 2, half, y + tall / 2, y + across * rng.uniform(3, 6), shade)
+        _place(page, _pick(rng, parts.plates), x, y, across, tall, gain * rng.uniform(0.6, 1.3))
     return page
 
 
-def _dimmed(thing: np.ndarray, gain: float) -> np.ndarray:
-    """Give a thing less or more light; alpha stays."""
-    dim = cv2.convertScaleAbs(thing[..., :3], alpha=math.sqrt(gain))
-    return dim if thing.shape[2] == 3 else np.dstack([dim, thing[..., 3]])
+def _tone(light: float) -> float:
+    return 255 * math.sqrt(min(max(light, 0.0), 1.0))
 
 
-def _place(page: np.ndarray, thing: np.ndarray, x: int, y: int, wide: int, high: int) -> None:
-    """Lay a thing over the page, scaled to wide x high px, its top left at (x, y)."""
-    left, top = max(0, x), max(0, y)
-    right, bottom = min(page.shape[1], x + wide), min(page.shape[0], y + high)
+def _bar(page: np.ndarray, x: float, half: float, top: float, bottom: float, shade: float) -> None:
+    """Draw a tube, lit from one side."""
+    for part, value in ((1.0, shade), (0.4, min(255.0, shade * 1.25))):
+        points = [
+            (x - half, top),
+            (x + half * (2 * part - 1), top),
+            (x + half * (2 * part - 1), bottom),
+            (x - half, bottom),
+        ]
+        cv2.fillConvexPoly(page, np.rint(np.array(points) * 16).astype(np.int32), (value,) * 3, cv2.LINE_AA, 4)
+
+
+def _place(page: np.ndarray, thing: Thing, x: float, y: float, wide: float, high: float, gain: float) -> None:
+    """Lay a thing over the page, scaled to wide x high px, its top left at (x, y), lit by `gain`."""
+    left, top = max(0, round(x)), max(0, round(y))
+    right, bottom = min(page.shape[1], round(x + wide)), min(page.shape[0], round(y + high))
     if right <= left or bottom <= top:
         return
-    scaled = cv2.resize(
-        thing, (wide, high), interpolation=cv2.INTER_AREA if wide < thing.shape[1] else cv2.INTER_LINEAR
-    )
-    scaled = scaled[top - y : bottom - y, left - x : right - x]
+    rgb, alpha = thing.level(wide, high)
+    tall, across = rgb.shape[:2]
+    columns = _part(left - x, right - x, across / wide, across)
+    rows = _part(top - y, bottom - y, tall / high, tall)
+    size = right - left, bottom - top
+    seen = cv2.resize(rgb[rows, columns], size, interpolation=cv2.INTER_LINEAR)
+    seen = cv2.convertScaleAbs(seen, alpha=math.sqrt(gain))
     under = page[top:bottom, left:right]
-    if thing.shape[2] == 3:
-        under[:] = scaled
+    if alpha is None:
+        under[:] = seen
         return
-    alpha = scaled[..., 3:].astype(np.uint16)
-    under[:] = ((scaled[..., :3] * alpha + under * (255 - alpha) + 127) // 255).astype(np.uint8)
+    clear = cv2.bitwise_not(cv2.resize(alpha[rows, columns], size, interpolation=cv2.INTER_LINEAR))
+    under[:] = cv2.add(cv2.multiply(under, cv2.merge([clear] * 3), scale=1 / 255), seen)
+
+
+def _part(start: float, end: float, scale: float, count: int) -> slice:
+    """Return which of `count` rows or columns to take, at least one, for those from `start` to `end`."""
+    first = min(max(int(start * scale), 0), count - 1)
+    return slice(first, max(first + 1, math.ceil(end * scale)))
 
 
 def _house(page: np.ndarray, layout: _Layout, rng: np.random.Generator, parts: Stock, gain: float) -> None:
     high, wide = page.shape[:2]
-    facade = _dimmed(_pick(rng, parts.facades), gain * rng.uniform(0.6, 1.2))
-    if rng.random() < 0.5:  # along the road
+    light = gain * rng.uniform(0.4, 1.2)
+    facade = _pick(rng, parts.facades)
+    if rng.random() < 0.55:  # along the road
         way = 1 if rng.random() < 0.5 else -1
-        near, far = rng.uniform(0.5, 1.2) * wide / 2, rng.uniform(0.1, 0.45) * wide / 2
+        near, far = rng.uniform(0.5, 1.4) * wide / 2, rng.uniform(0.08, 0.45) * wide / 2
         rise, drop = rng.uniform(0.3, 1.6), rng.uniform(0.08, 0.3)
         points = [(far, -rise * far), (near, -rise * near), (near, drop * near), (far, drop * far)]
         corners = np.array([(layout.vanishing + way * x, layout.horizon + y) for x, y in points], np.float32)
-        ends = np.array([(0, 0), (255, 0), (255, 255), (0, 255)], np.float32)
-        matrix = cv2.getPerspectiveTransform(ends, corners)
-        cv2.warpPerspective(facade, matrix, (wide, high), page, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT)
-    else:
-        across, tall = rng.uniform(0.15, 0.6) * wide, rng.uniform(0.1, 0.7) * high
-        _place(
-            page, facade, int(rng.uniform(-0.2, 0.9) * wide), int(layout.horizon - tall), int(across), int(tall * 1.1)
+        rgb, _ = facade.level((near - far) * 0.8, rise * near * 0.8)
+        side = len(rgb) - 1
+        ends = np.array([(0, 0), (side, 0), (side, side), (0, side)], np.float32)
+        low = np.maximum(corners.min(0), 0).astype(int)
+        top = np.minimum(np.ceil(corners.max(0)), (wide, high)).astype(int)
+        (x0, y0), (x1, y1) = low.tolist(), top.tolist()
+        if x1 <= x0 or y1 <= y0:
+            return
+        matrix = cv2.getPerspectiveTransform(ends, corners - low.astype(np.float32))
+        lit = cv2.convertScaleAbs(rgb, alpha=math.sqrt(light))
+        part = page[y0:y1, x0:x1]
+        cv2.warpPerspective(lit, matrix, (x1 - x0, y1 - y0), part, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT)
+        return
+    across, tall = rng.uniform(0.12, 0.6) * wide, rng.uniform(0.08, 0.6) * high
+    x, y = rng.uniform(-0.2, 0.9) * wide, layout.horizon - tall
+    _place(page, facade, x, y, across, tall * 1.1, light)
+    if rng.random() < 0.5:  # a roof
+        roof = (
+            np.sqrt(light * np.array(((0.35, 0.12, 0.08), (0.12, 0.12, 0.13), (0.25, 0.2, 0.16))[rng.integers(3)]))
+            * 255
         )
+        inset, rise = rng.uniform(0, 0.5) * across, rng.uniform(0.15, 0.5) * across
+        points = [(x - 3, y + 1), (x + inset, y - rise), (x + across - inset, y - rise), (x + across + 3, y + 1)]
+        cv2.fillConvexPoly(page, np.rint(points).astype(np.int32), roof.clip(0, 255).tolist(), cv2.LINE_AA)
+
+
+def _fence(page: np.ndarray, layout: _Layout, rng: np.random.Generator, gain: float) -> None:
+    """Draw a rail, a fence or a wall along the road, towards where it vanishes."""
+    way = 1 if rng.random() < 0.5 else -1
+    far, shade = page.shape[1] * 1.2, _tone(gain * rng.uniform(0.1, 0.7))
+    low, top = rng.uniform(0.12, 0.3), rng.uniform(0.02, 0.1)
+
+    def rail(upper: float, lower: float, value: float) -> None:
+        points = [(0, 0), (way * far, upper * far), (way * far, lower * far)]
+        places = np.rint([(layout.vanishing + x, layout.horizon + y) for x, y in points]).astype(np.int32)
+        cv2.fillConvexPoly(page, places, (value,) * 3, cv2.LINE_AA)
+
+    if rng.random() < 0.3:
+        rail(top, low, shade)
+        return
+    for place in np.linspace(top, low * 0.8, rng.integers(1, 4)).tolist():
+        rail(place, place + 0.02, shade)
+    away = rng.uniform(10, 30)
+    while away < far:
+        x, y = layout.vanishing + way * away, layout.horizon
+        ends = np.rint([(x, y + top * away), (x, y + low * away)]).astype(int).tolist()
+        cv2.line(page, ends[0], ends[1], (shade * 0.8,) * 3, max(1, int(away / 80)))
+        away *= 1.22
+
+
+def _lamp_post(page: np.ndarray, layout: _Layout, rng: np.random.Generator, gain: float) -> None:
+    high, wide = page.shape[:2]
+    x, tall = rng.uniform(0, wide), high * rng.uniform(0.15, 0.9)
+    foot = layout.horizon + tall * rng.uniform(0.03, 0.2)
+    shade, half = _tone(gain * rng.uniform(0.03, 0.5)), tall * rng.uniform(0.004, 0.014)
+    _bar(page, x, half, foot - tall, foot, shade)
+    if rng.random() < 0.6:
+        arm = tall * rng.uniform(-0.25, 0.25)
+        ends = np.rint([(x, foot - tall), (x + arm * 0.6, foot - tall * 1.06), (x + arm, foot - tall * 1.06)]).astype(
+            np.int32
+        )
+        cv2.polylines(page, [ends], False, (shade,) * 3, max(1, round(half * 1.5)), cv2.LINE_AA)
 
 
 def _ground(page: np.ndarray, layout: _Layout, rng: np.random.Generator, parts: Stock, gain: float) -> None:
@@ -385,10 +493,10 @@ def _ground(page: np.ndarray, layout: _Layout, rng: np.random.Generator, parts: 
     def strip(left: float, right: float, colour: Any, near: float = 1.0, far: float = 0.0) -> None:
         points = [(x0 + left * far * depth, start + far * depth), (x0 + right * far * depth, start + far * depth)]
         points += [(x0 + right * near * depth, start + near * depth), (x0 + left * near * depth, start + near * depth)]
-        cv2.fillPoly(page, [np.rint(np.array(points) * 16).astype(np.int32)], colour, cv2.LINE_AA, 4)
+        cv2.fillConvexPoly(page, np.rint(np.array(points) * 16).astype(np.int32), colour, cv2.LINE_AA, 4)
 
     tints = ((0.6, 0.8, 0.3), (0.8, 0.7, 0.45), (1, 0.95, 0.9), (0.95, 0.97, 1))
-    page[start:] = np.rint(shade(0.1, 0.5, tints[rng.integers(4)])).astype(np.uint8)
+    page[start:] = np.rint(shade(0.08, 0.5, tints[rng.integers(4)])).astype(np.uint8)
     left, right = -rng.uniform(0.8, 3), rng.uniform(0.8, 3)
     if rng.random() < 0.6:
         strip(left - rng.uniform(0.3, 1), right + rng.uniform(0.3, 1), shade(0.15, 0.6))
@@ -404,86 +512,185 @@ def _ground(page: np.ndarray, layout: _Layout, rng: np.random.Generator, parts: 
         while far < 1:
             strip(middle - 0.05, middle + 0.05, paint, far * 1.35, far)
             far *= 1.9
+    if rng.random() < 0.2:  # a crossing
+        far = rng.uniform(0.08, 0.4)
+        for stripe in np.arange(left, right, rng.uniform(0.25, 0.4)).tolist():
+            strip(stripe, stripe + 0.16, paint, far * 1.3, far)
+    if rng.random() < 0.4:  # shadows of trees and houses
+        for _ in range(rng.integers(1, 5)):
+            far, wide_at = rng.uniform(0.03, 0.8), rng.uniform(-3, 3)
+            strip(wide_at, wide_at + rng.uniform(0.5, 4), shade(0.02, 0.12), far * rng.uniform(1.1, 1.6), far)
     field = _pick(rng, parts.grounds)
     part = page[start:]
-    y, x = rng.integers(0, 512 - min(511, high), 2).tolist()
-    rough = cv2.resize(field[y : y + len(part), x : x + 256], (wide, len(part)))
+    rows = min(len(part), 512)
+    y = int(rng.integers(0, 513 - rows))
+    rough = cv2.resize(field[y : y + rows, 128:384], (wide, len(part)))
     cv2.multiply(part, rough, part, 1 / 128)
 
 
-def _stand(page: np.ndarray, post: _Post, rng: np.random.Generator) -> None:
-    grey = rng.uniform(40, 190)
+def _stand(page: np.ndarray, post: _Post, rng: np.random.Generator, parts: Stock, gain: float) -> None:
+    """Draw what signs are on, and what else is on it."""
+    shade = _tone(gain * rng.uniform(0.04, 0.7))
     half = max(0.6, post.size * rng.uniform(0.03, 0.06))
     if rng.random() < 0.2:
-        half = post.size * rng.uniform(0.08, 0.2)  # the post of a lamp, or wood
-    top = -10.0 if post.hangs or rng.random() < 0.2 else post.top - post.size * rng.uniform(0, 0.45)
-    bottom = post.top if post.hangs else post.top + post.size * rng.uniform(3, 7)
-    for part, value in ((1.0, grey), (0.4, grey * 1.25)):
-        points = [
-            (post.x - half * part, top),
-            (post.x + half * part, top),
-            (post.x + half * part, bottom),
-            (post.x - half * part, bottom),
-        ]
-        cv2.fillConvexPoly(page, np.rint(np.array(points) * 16).astype(np.int32), (value,) * 3, cv2.LINE_AA, 4)
+        half = post.size * rng.uniform(0.08, 0.25)  # the post of a lamp, or wood
+    end = post.top + post.size * (1.12 * post.count - 0.5)
+    if post.hangs:
+        _bar(page, post.x, half, post.top - post.size * rng.uniform(0.5, 1), end - 0.3 * post.size, shade)
+        y, way = post.top - post.size * rng.uniform(0.5, 0.7), 1 if rng.random() < 0.5 else -1
+        far, thick = post.x + way * page.shape[1], max(1, round(half * 2))
+        cv2.line(
+            page, (round(post.x - way * post.size), round(y)), (round(far), round(y)), (shade,) * 3, thick, cv2.LINE_AA
+        )
+    else:
+        top = -10.0 if rng.random() < 0.2 else post.top - post.size * rng.uniform(0, 0.5)
+        _bar(page, post.x, half, top, end + post.size * rng.uniform(2, 6), shade)
+    if rng.random() < 0.06:  # a bright board behind
+        board, wide = (
+            ((0.9, 0.9, 0.3), (0.85, 0.85, 0.85), (0.3, 0.3, 0.3))[rng.integers(3)],
+            post.size * rng.uniform(0.55, 0.75),
+        )
+        colour = (np.sqrt(gain**0.6 * np.array(board)) * 255).clip(0, 255).tolist()
+        box = (
+            np.rint([(post.x - wide, post.top - wide), (post.x + wide, end + wide - 0.5 * post.size)])
+            .astype(int)
+            .tolist()
+        )
+        cv2.rectangle(page, box[0], box[1], colour, cv2.FILLED)
+    if rng.random() < 0.35:
+        across = post.size * rng.uniform(0.7, 1.2)
+        y = end + post.size * 0.05 if rng.random() < 0.8 else post.top - post.size * 0.55 - across
+        plate = _pick(rng, parts.plates)
+        _place(page, plate, post.x - across / 2, y, across, across, gain**0.6 * rng.uniform(0.6, 1.1))
 
 
-def _show(light: np.ndarray, sign: _Sign, rng: np.random.Generator, parts: Stock) -> None:
+def _show(light: np.ndarray, sign: _Sign, rng: np.random.Generator, parts: Stock, gain: float) -> None:
     """Lay a sign into the scene, and what is in front of it."""
     high, wide = light.shape[:2]
     low, top = sign.corners.min(0), sign.corners.max(0)
     across = max(10, math.ceil(float((top - low).max())))
     flat = sign_variant(sign.code, rng, min(max(across, 24), 96))
     paint = weathered(cv2.resize(flat, (across, across), interpolation=cv2.INTER_AREA), rng)
+    paint[..., :3] *= np.float32(gain)
+    if rng.random() < 0.12:  # a shadow with an edge
+        place = np.linspace(-1, 1, across, dtype=np.float32)
+        side = place[None, :] * rng.normal() + place[:, None] * rng.normal() + rng.uniform(-0.5, 0.5) > 0
+        paint[..., :3] *= np.where(side, np.float32(rng.uniform(0.25, 0.6)), np.float32(1))[..., None]
     x0, y0 = np.maximum(np.floor(low).astype(int) - 1, 0).tolist()
     x1, y1 = np.minimum(np.ceil(top).astype(int) + 2, (wide, high)).tolist()
     part = light[y0:y1, x0:x1]
-    mount(part, paint, sign.corners - np.float32((x0, y0)))
-    if sign.cut is None:
-        return
-    axis, way, place = sign.cut
-    start = round(place)
-    reach = rng.integers(across // 2, across * 2 + 1)
-    left, right, upper, lower = x0 - 3, x1 + 3, y0 - across // 2, y1 + across
+    mount(part, paint, sign.corners - np.array([x0, y0], np.float32))
+    if sign.cut is not None:
+        _cover(light, sign.cut, (x0, y0, x1, y1), rng, parts, gain)
+    elif rng.random() < 0.1:  # twigs: too thin to count
+        tone = rng.uniform(0.01, 0.15) * gain
+        for _ in range(rng.integers(1, 5)):
+            points = np.rint(rng.uniform((x0, y0), (x1, y1), (3, 2))).astype(np.int32)
+            cv2.polylines(light, [points], False, (tone, tone * 0.9, tone * 0.7), max(1, across // 48), cv2.LINE_AA)
+
+
+def _cover(
+    light: np.ndarray,
+    cut: tuple[int, int, float],
+    around: tuple[int, int, int, int],
+    rng: np.random.Generator,
+    parts: Stock,
+    gain: float,
+) -> None:
+    """Hide what lies beyond a place along an axis: behind leaves, a trunk, a lorry."""
+    axis, way, place = cut
+    x0, y0, x1, y1 = around
+    across = max(x1 - x0, y1 - y0)
+    start, more = round(place), int(rng.integers(2, across + 3))
+    left, right, upper, lower = x0 - more, x1 + more, y0 - more, y1 + int(rng.integers(across, 4 * across))
     if axis == 0:
-        left, right = (start, start + max(reach, x1 - start)) if way > 0 else (min(start - reach, x0), start)
+        left, right = (start, x1 + more) if way > 0 else (x0 - more, start)
+        upper = upper if rng.random() < 0.5 else 0
     else:
-        upper, lower = start, high
-    left, right, upper, lower = max(left, 0), min(right, wide), max(upper, 0), min(lower, high)
+        upper = start
+    left, right, upper, lower = max(left, 0), min(right, light.shape[1]), max(upper, 0), min(lower, light.shape[0])
     if right <= left or lower <= upper:
         return
+    wide, high = right - left, lower - upper
     cover = light[upper:lower, left:right]
     if rng.random() < 0.6:
         leaves = _pick(rng, parts.leaves)
-        cover[:] = cv2.LUT(cv2.resize(leaves[:128, :128], (right - left, lower - upper)), _LINEAR) * np.float32(
-            rng.uniform(0.4, 1)
+        scale = rng.uniform(0.5, 2)
+        rows, columns = (min(max(int(side / scale), 8), 256) for side in (high, wide))
+        seen = cv2.LUT(
+            cv2.resize(leaves[:rows, :columns], (wide, high)), _LINEAR * np.float32(gain * rng.uniform(0.4, 1.2))
         )
-    else:
-        cover[:] = rng.uniform(0.02, 0.4)
+        # ragged edges, but leaves enough where the sign is that its box holds
+        ragged = max(1.0, 0.06 * across)
+        edge = cv2.resize(rng.random((max(2, high // 4), max(2, wide // 4)), np.float32), (wide, high))
+        x, y = np.arange(wide, dtype=np.float32)[None], np.arange(high, dtype=np.float32)[:, None]
+        inside = (y, wide - 1 - x, high - 1 - y, x) if axis == 0 else (y, x, wide - 1 - x, high - 1 - y)
+        inside = inside if axis or way > 0 else (y, x, high - 1 - y, wide - 1 - x)
+        depth = inside[0] if axis else inside[3]
+        far = np.minimum(np.minimum(inside[1], inside[2]), inside[3] if axis else inside[0])
+        mask = (depth + ragged > 2 * ragged * edge) & (far > more * edge)
+        cv2.copyTo(seen, mask.astype(np.uint8), cover)
+        return
+    tint = np.array(((0.3, 0.25, 0.2), (0.4, 0.4, 0.4), (0.6, 0.6, 0.62), (0.1, 0.1, 0.1))[rng.integers(4)])
+    turn = np.linspace(0.6, 1.2, wide, dtype=np.float32) if rng.random() < 0.7 else np.ones(wide, np.float32)
+    cover[:] = (turn[:, None] * (tint * gain * rng.uniform(0.3, 1.2)).astype(np.float32))[None]
+
+
+def _lamps(light: np.ndarray, layout: _Layout, rng: np.random.Generator) -> None:
+    """Switch on what shines at night: head lamps, tail lamps, street lamps."""
+    high, wide = light.shape[:2]
+    glow = np.zeros((high // 4, wide // 4, 3), np.float32)
+    spots = np.zeros_like(light)
+    colours = ((1.0, 0.9, 0.7), (1.0, 0.75, 0.4), (1.0, 0.1, 0.05), (0.8, 0.9, 1.0))
+    for _ in range(rng.integers(2, 12)):
+        x, y = rng.uniform(0, wide), layout.horizon + rng.normal(0, 0.15) * high
+        colour = (np.array(colours[rng.integers(4)]) * rng.uniform(0.6, 3)).tolist()
+        radius = int(rng.integers(1, 6))
+        cv2.circle(spots, (int(x), int(y)), radius, colour, cv2.FILLED, cv2.LINE_AA)
+        cv2.circle(glow, (int(x / 4), int(y / 4)), radius, colour, cv2.FILLED)
+    glow = cv2.GaussianBlur(glow, (0, 0), rng.uniform(1.5, 5))
+    light += spots
+    light += cv2.resize(glow, (wide, high)) * np.float32(rng.uniform(0.1, 0.6))
 
 
 # ---- the camera
 
 
-def _photograph(light: np.ndarray, seed: int, index: int) -> np.ndarray:
+def _photograph(light: np.ndarray, gain: float, seed: int, index: int) -> np.ndarray:
+    """Turn light into a picture: float32 (h, w, 3) to uint8 of that shape, through haze, lens, sensor, file."""
     rng = np.random.default_rng((seed, index, 3))
-    high, wide = light.shape[:2]
-    exposure = math.exp(min(rng.normal(0, 0.45), 0.9)) if rng.random() < 0.85 else rng.uniform(0.08, 0.3)
-    light = light * (exposure * np.exp(rng.normal(0, 0.08, 3))).astype(np.float32)
-    if rng.random() < 0.25:
-        light += np.float32(rng.uniform(0, 0.12))
-    blur = rng.uniform(0.3, 0.8) if rng.random() < 0.75 else rng.uniform(0.8, 1.4)
-    light = cv2.GaussianBlur(light, (0, 0), blur)
+    size = high, wide = light.shape[:2]
+    exposure = gain ** -rng.uniform(0, 0.7) * math.exp(min(rng.normal(0, 0.35), 0.7))
     if rng.random() < 0.1:
-        light = moved(light, rng.uniform(1, 4), rng.uniform(0, math.pi))
-    np.sqrt(light, light)
-    if rng.random() < 0.8:
-        grain = stock().grain
-        y, x = rng.integers(0, 64, 2).tolist()
-        tiled = grain if high <= 448 and wide <= 448 else np.tile(grain, (-(-high // 448), -(-wide // 448), 1))
-        light += tiled[y : y + high, x : x + wide] * np.float32(rng.uniform(0, 0.025))
+        exposure *= rng.uniform(0.15, 0.5)
+    mix = np.diag(exposure * np.exp(rng.normal(0, 0.08, 3)))
+    vivid = rng.normal(1.05, 0.2) if rng.random() < 0.98 else 0.0  # a few without colour
+    mix = (vivid * np.eye(3) + (1 - vivid) / 3) @ mix
+    haze = min(gain, 1) * rng.uniform(0, 0.15) * rng.uniform(0.8, 1.2, 3) if rng.random() < 0.25 else np.zeros(3)
+    light = cv2.transform(light, np.column_stack([mix, haze]).astype(np.float32))
+    np.maximum(light, 0, light)
+    kind = rng.random()
+    if kind < 0.2:  # few px, made more
+        part = rng.uniform(0.45, 0.8)
+        light = cv2.resize(light, (round(wide * part), round(high * part)), interpolation=cv2.INTER_AREA)
+        light = cv2.resize(np.minimum(light, 1, light), (wide, high), interpolation=cv2.INTER_LINEAR)
+    else:
+        sigma = rng.uniform(0.3, 0.75) if kind < 0.8 else rng.uniform(0.75, 1.4)
+        light = cv2.GaussianBlur(light, (5, 5) if sigma < 1 else (7, 7), sigma)
+    if rng.random() < 0.1:
+        light = moved(light, rng.uniform(1, 4.5), rng.uniform(0, math.pi))
+    cv2.sqrt(np.minimum(light, 1, light), light)
+    if rng.random() < 0.75:
+        y, x = rng.integers(0, 512, 2).tolist()
+        cv2.scaleAdd(_patch(stock().grain, y, x, size), 0.03 * rng.random() ** 2, light, light)
+    if rng.random() < 0.2:  # sharpened, as telephones do
+        cv2.addWeighted(light, 1 + 0.7, cv2.GaussianBlur(light, (5, 5), 1.2), -0.7, 0, light)
     photo = cv2.convertScaleAbs(np.maximum(light, 0, light), alpha=255)
-    if rng.random() < 0.7:
-        coded = cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 96))])[1]
-        photo = np.ascontiguousarray(np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))[..., ::-1])
+    if rng.random() < 0.4:  # a steeper curve, or a flatter one
+        bend = rng.uniform(-0.25, 0.35) / math.pi / 2
+        steps = np.arange(256) / 255
+        photo = cv2.LUT(photo, np.rint((steps - bend * np.sin(2 * math.pi * steps)).clip(0, 1) * 255).astype(np.uint8))
+    if rng.random() < 0.6:
+        coded = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 96))])[1]
+        photo = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
     return photo

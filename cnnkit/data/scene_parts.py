@@ -48,11 +48,13 @@ def sign_variant(code: int, rng: np.random.Generator, side: int) -> np.ndarray:
         side: px.
 
     Returns:
-        uint8 (side, side, 4), RGBA in [0, 255], not premultiplied; what is outside `outline(code)` is transparent.
+        uint8 (s, s, 4), RGBA in [0, 255], not premultiplied, s from `side` to 15 more; what is outside `outline(code)` is transparent.
     """
     if rng.random() < 0.25:
-        return sign(_EXACT[code][rng.integers(len(_EXACT[code]))], side)
-    plate = Plate(side)
+        return sign(
+            _EXACT[code][rng.integers(len(_EXACT[code]))], side + -side % 16
+        )  # few sizes, so that they are kept
+    plate = Plate(side, 4 if side < 32 else 3 if side < 48 else 2)
     _KINDS[code](plate, rng)
     return plate.finished()
 
@@ -278,37 +280,76 @@ def pictogram(plate: Plate, rng: np.random.Generator, x: float, y: float, r: flo
 # ---- what is no sign
 
 
+class Thing:
+    """Something to place, at three sizes; light in 8 bits as its square root, premultiplied."""
+
+    def __init__(self, page: np.ndarray):
+        """`page` is uint8 (h, w, 3), which fills its rectangle, or (h, w, 4), RGBA, which need not."""
+        alpha = page[..., 3] if page.shape[2] == 4 else None
+        rgb = np.ascontiguousarray(page[..., :3])
+        if alpha is not None:
+            rgb = (rgb.astype(np.uint16) * alpha[..., None] // 255).astype(np.uint8)
+        self.levels = [(rgb, alpha)]
+        for _ in range(2):
+            rgb, alpha = _halved(rgb), None if alpha is None else _halved(alpha)
+            self.levels.append((rgb, alpha))
+        self.ratio = page.shape[0] / page.shape[1]
+
+    def level(self, wide: float, high: float) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return RGB and alpha at the least size that is not much below wide x high px."""
+        for rgb, alpha in self.levels[:0:-1]:
+            if rgb.shape[1] >= 0.8 * wide and rgb.shape[0] >= 0.8 * high:
+                return rgb, alpha
+        return self.levels[0]
+
+
+def _halved(page: np.ndarray) -> np.ndarray:
+    return cv2.resize(page, (page.shape[1] // 2, page.shape[0] // 2), interpolation=cv2.INTER_AREA)
+
+
 @dataclass(frozen=True)
 class Stock:
-    """Things to place, uint8 in the square root of light. Things that have four channels are RGBA, the others fill."""
+    """Things to place. Nothing in it may be written to."""
 
     skies: list[np.ndarray]
+    """uint8 (192, 192, 3), the square root of light; so are leaves (256) and facades (256)."""
     leaves: list[np.ndarray]
     grounds: list[np.ndarray]
-    trees: list[np.ndarray]
-    facades: list[np.ndarray]
-    cars: list[np.ndarray]
-    plates: list[np.ndarray]
+    """uint8 (512, 512, 3), multipliers times 128."""
+    trees: list[Thing]
+    woods: list[Thing]
+    facades: list[Thing]
+    cars: list[Thing]
+    people: list[Thing]
+    plates: list[Thing]
     grain: np.ndarray
     """float32 (512, 512, 3), mean 0 and deviation 1."""
+    mottle: np.ndarray
+    """float32 (512, 512, 3), rough at every scale, mean 0 and deviation 1."""
 
 
 @lru_cache(maxsize=1)
 def stock() -> Stock:
-    """Draw everything, once a process: some 0.3 s and 30 MB. Nothing in it may be written to."""
+    """Draw everything, once a process."""
     rng = np.random.default_rng(1968)
-    leaves = [_leaves(rng) for _ in range(10)]
-    drawn = Stock(
-        [_sky(rng) for _ in range(12)],
+    leaves = [_leaves(rng) for _ in range(12)]
+    crowns = [_crown(rng, leaves[k % len(leaves)]) for k in range(16)]
+    bare = [_bare(rng) for _ in range(10)]
+    woods = [_wood(rng, crowns) for _ in range(8)] + [_wood(rng, bare) for _ in range(8)]
+    mottle = sum(texture(rng, 512, cells) * cells**-0.3 for cells in (4, 9, 20, 45, 100, 220))
+    return Stock(
+        [_sky(rng) for _ in range(16)],
         leaves,
         [_ground(rng) for _ in range(6)],
-        [_crown(rng, leaves[k % len(leaves)]) for k in range(16)] + [_bare(rng) for _ in range(10)],
-        [_facade(rng) for _ in range(24)],
-        [_car(rng) for _ in range(24)],
-        [_plate(rng) for _ in range(160)],
+        [Thing(tree) for tree in crowns + bare],
+        [Thing(wood) for wood in woods],
+        [Thing(_facade(rng)) for _ in range(28)],
+        [Thing(_car(rng)) for _ in range(32)],
+        [Thing(_person(rng)) for _ in range(16)],
+        [Thing(_plate(rng)) for _ in range(200)],
         rng.standard_normal((512, 512, 3), np.float32),
+        (mottle / mottle.std()).astype(np.float32).repeat(3, 2),
     )
-    return drawn
 
 
 def _coded(light: np.ndarray) -> np.ndarray:
@@ -333,8 +374,7 @@ def _sky(rng: np.random.Generator) -> np.ndarray:
         )
         clouds = cv2.resize(clouds, (side, side * 2))[:side, :, None]
         part = ((clouds - rng.uniform(-0.3, 1.2)) * rng.uniform(1, 3)).clip(0, 1)
-        grey = rng.uniform(0.5, 1.1)
-        base = base + (grey * (1 - 0.25 * (clouds > 0.8)) - base) * part
+        base = base + (rng.uniform(0.6, 1.1) * (1 - 0.12 * part * texture(rng, side, 5)) - base) * part
         if rng.random() < 0.15:  # the sun low
             base *= np.float32((1.1, 0.85, 0.65))
     return _coded(base)
@@ -364,7 +404,7 @@ def _leaves(rng: np.random.Generator) -> np.ndarray:
 def _ground(rng: np.random.Generator) -> np.ndarray:
     """A multiplier around 128, for asphalt and grass."""
     side = 512
-    field = 1 + 0.12 * texture(rng, side, 8) + 0.1 * texture(rng, side, 60) + 0.16 * texture(rng, side, 250)
+    field = 1 + 0.12 * texture(rng, side, 8) + 0.08 * texture(rng, side, 60) + 0.1 * texture(rng, side, 400)
     return np.rint(field * 128).clip(0, 255).astype(np.uint8).repeat(3, 2)
 
 
@@ -405,10 +445,46 @@ def _bare(rng: np.random.Generator) -> np.ndarray:
         for _ in range(many if length > side * 0.05 else 2):
             grow(x1, y1, angle + rng.normal(0, spread), length * rng.uniform(0.6, 0.85), width * 0.68)
 
-    grow(side / 2, side, math.pi / 2 + rng.normal(0, 0.05), side * rng.uniform(0.2, 0.3), rng.uniform(4, 9))
+    grow(side / 2, side, math.pi / 2 + rng.normal(0, 0.05), side * rng.uniform(0.17, 0.23), rng.uniform(4, 9))
     bark = np.float32(rng.uniform(25, 110)) * np.float32((1, 0.93, 0.86))
     rgb = (bark * (1 + 0.15 * texture(rng, side, 40))).clip(0, 255).astype(np.uint8)
     return np.dstack([rgb, alpha])
+
+
+def _wood(rng: np.random.Generator, trees: list[np.ndarray]) -> np.ndarray:
+    """Put trees of a kind in a row: uint8 (160, 480, 4)."""
+    page = np.zeros((160, 480, 4), np.uint8)
+    even = rng.uniform(0.6, 0.95)
+    few = [trees[k] for k in rng.integers(0, len(trees), 2)]
+    for _ in range(26):
+        tall = int(160 * min(1.0, min(rng.normal(even, 0.1), 0.99)))
+        tree = cv2.resize(few[rng.integers(2)], (int(tall * 0.7), tall), interpolation=cv2.INTER_AREA)
+        x = int(rng.integers(-tall // 2, 480))
+        left, right = max(x, 0), min(x + tree.shape[1], 480)
+        if left >= right:
+            continue
+        tree, under = tree[:, left - x : right - x], page[160 - tall :, left:right]
+        alpha = tree[..., 3:] / 255 * (0.6 + 0.4 * rng.random())
+        under[..., :3] = tree[..., :3] * alpha * rng.uniform(0.7, 1) + under[..., :3] * (1 - alpha)
+        under[..., 3:] = 255 - (255 - under[..., 3:]) * (1 - alpha)
+    foot = int(rng.integers(4, 50))
+    shade = np.linspace(0, 255, foot).astype(np.uint8)[:, None]
+    page[160 - foot :, :, 3] = np.maximum(page[160 - foot :, :, 3], shade)
+    return page
+
+
+def _person(rng: np.random.Generator) -> np.ndarray:
+    plate = Plate(64)
+    coat, legs, skin = _loud(rng) if rng.random() < 0.3 else _grey(rng, 10, 120), _grey(rng, 10, 80), (190, 140, 115)
+    step = rng.uniform(0.01, 0.08)
+    for x in (0.5 - step, 0.5 + step):
+        for colour in (None, legs):
+            plate.area([(0.48, 0.5), (0.52, 0.5), (x + 0.01, 0.97), (x - 0.01, 0.97)], colour, 0.025)
+    for colour in (None, coat):
+        plate.area([(0.44, 0.2), (0.56, 0.2), (0.57, 0.55), (0.43, 0.55)], colour, 0.03)
+    for colour in (None, skin):
+        plate.disc(0.5, 0.1, 0.05, colour)
+    return plate.finished()[:, 16:48]
 
 
 def _facade(rng: np.random.Generator) -> np.ndarray:
@@ -544,11 +620,15 @@ def _car(rng: np.random.Generator) -> np.ndarray:
     return np.dstack([page, alpha])
 
 
+_PLATE_SHARES = np.cumsum([8, 8, 8, 8, 8, 10, 10, 12, 7, 3, 8, 8, 12])
+"""Of boards (0 to 4), crossings, other blue plates, backs, ends, clocks, marks, chevrons and lights."""
+
+
 def _plate(rng: np.random.Generator) -> np.ndarray:
     """Something to be mistaken for a sign: other plates, backs, clocks, lights, marks of shops."""
     plate = Plate(96)
-    kind = rng.integers(14)
-    if kind < 4:  # a rectangle with writing or a drawing
+    kind = int(np.searchsorted(_PLATE_SHARES, rng.random() * _PLATE_SHARES[-1], side="right"))
+    if kind < 5:  # a rectangle with writing or a drawing
         wide, high = rng.uniform(0.3, 0.5), rng.uniform(0.12, 0.5)
         if rng.random() < 0.5:
             high = wide
@@ -564,11 +644,11 @@ def _plate(rng: np.random.Generator) -> np.ndarray:
                 _scribble(plate.rgb, rng, *box.tolist(), ink)
         else:
             pictogram(plate, rng, 0.5, 0.5, min(wide, high) * 0.75, ink)
-    elif kind == 4:  # a crossing for pedestrians: blue, with a white triangle
+    elif kind == 5:  # a crossing for pedestrians: blue, with a white triangle
         _board(plate, 0.47, 0.47, _shade(rng, BLUE, 20), WHITE)
         plate.area(regular(0.58, 0.36, 3, 90), WHITE, 0.02)
         pictogram(plate, rng, 0.5, 0.58, 0.17, BLACK)
-    elif kind == 5:  # parking, a bus stop, a one-way street
+    elif kind == 6:  # parking, a bus stop, a one-way street
         board = _shade(rng, BLUE, 20)
         wide, high = ((0.45, 0.45), (0.48, 0.18), (0.3, 0.45))[rng.integers(3)]
         _board(plate, wide, high, board, WHITE)
@@ -578,7 +658,7 @@ def _plate(rng: np.random.Generator) -> np.ndarray:
             plate.text("P", 0.3, 0.55, 0.1, WHITE)
         else:
             plate.arrow([(0.5, 0.85), (0.5, 0.4)], 0.12, (0.2, 0.36), WHITE)
-    elif kind in (6, 7):  # the back of a sign
+    elif kind == 7:  # the back of a sign
         shape = rng.integers(4)
         edge = ([(0.5, 0.5)], regular(0.63, 0.51, 3, 90), regular(0.37, 0.51, 3, -90), regular(0.5, 0.49, 8, 22.5))[
             shape
