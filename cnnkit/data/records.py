@@ -116,15 +116,7 @@ class Records:
         """Return a view of these records, in this order; indices may repeat."""
         indices = self._checked(indices)
         groups = None if self.groups is None else self.groups[indices]
-        return Records(
-            self._images,
-            self.labels[indices],
-            self.label_names,
-            groups=groups,
-            targets=self._targets,
-            image_shape=self.image_shape,
-            index=self._index[indices],
-        )
+        return self._changed(labels=self.labels[indices], groups=groups, index=self._index[indices])
 
     def with_shape(self, image_shape: Shape) -> "Records":
         """Return a view that reads its images at another (height, width, channels); channels 1, 3 or 4."""
@@ -132,14 +124,21 @@ class Records:
             raise ValueError(
                 f"`image_shape` needs height, width and 1, 3 or 4 channels. Received: image_shape={image_shape}."
             )
-        return Records(
-            self._images,
-            self.labels,
-            self.label_names,
-            groups=self.groups,
-            targets=self._targets,
-            image_shape=image_shape,
-            index=self._index,
+        return self._changed(image_shape=image_shape)
+
+    def _changed(self, **changes: Any) -> Any:
+        """Return a view that differs in some arguments of the constructor; subclasses add their own arguments."""
+        return type(self)(
+            **{
+                "images": self._images,
+                "labels": self.labels,
+                "label_names": self.label_names,
+                "groups": self.groups,
+                "targets": self._targets,
+                "image_shape": self.image_shape,
+                "index": self._index,
+                **changes,
+            }
         )
 
     def name(self, index: int) -> str:
@@ -164,9 +163,12 @@ class Records:
     @cached_property
     def _fingerprint(self) -> str:
         sha = hashlib.sha256(repr(("records 1", self.label_names, self.image_shape, len(self))).encode())
-        sha.update(self.labels.astype("<i4").tobytes())
-        self._images.digest(self._index, sha.update)
+        self._digest(sha.update)
         return sha.hexdigest()
+
+    def _digest(self, add: Callable[[Any], None]) -> None:
+        add(self.labels.astype("<i4").tobytes())
+        self._images.digest(self._index, add)
 
     def _checked(self, indices: np.ndarray) -> np.ndarray:
         indices = np.atleast_1d(np.asarray(indices))

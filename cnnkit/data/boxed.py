@@ -1,0 +1,152 @@
+"""Records of images with boxes.
+
+Design choices:
+- Boxes lie in four flat arrays, some 40 bytes each, not in objects: a million boxes are 40 MB.
+- `read` shows each image as the detector's plan has it: whole, its aspect kept; or, where the plan cuts tiles, one tile of it
+  that is always the same. Training sees other views (`cnnkit.data.views`); evaluation finds in the native image.
+- The stratum of an image is the rarest of its classes, so that a split spreads what is rare.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from cnnkit.data.boxes import Annotations
+from cnnkit.data.records import Images, Records, Shape
+from cnnkit.device.detection import Plan
+
+MOST = 32  # boxes of one view; of more the largest are kept
+
+
+class Boxes:
+    """The boxes of a row of images.
+
+    Args:
+        ends: int64 (n,), where the boxes of each image end in the flat arrays.
+        corners: float64 (m, 4): left, top, right, bottom, px of the image.
+        codes: int32 (m,), the classes.
+        ignored: bool (m,), neither to be found nor wrong to find.
+    """
+
+    def __init__(self, ends: np.ndarray, corners: np.ndarray, codes: np.ndarray, ignored: np.ndarray):
+        self.ends = np.asarray(ends, np.int64)
+        self.corners = np.asarray(corners, np.float64).reshape(-1, 4)
+        self.codes, self.ignored = np.asarray(codes, np.int32), np.asarray(ignored, bool)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def of(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return corners (k, 4), codes (k,) and ignored (k,) of one image."""
+        start = int(self.ends[index - 1]) if index else 0
+        part = slice(start, int(self.ends[index]))
+        return self.corners[part], self.codes[part], self.ignored[part]
+
+    def renamed(self, codes: Sequence[int]) -> "Boxes":
+        """Return boxes whose class k is `codes[k]`; those of -1 are left out."""
+        table = np.asarray(codes, np.int32)
+        found = table[self.codes] if len(self.codes) else self.codes
+        keep = found >= 0
+        ends = np.concatenate([[0], np.cumsum(keep)])[self.ends]
+        return Boxes(ends, self.corners[keep], found[keep], self.ignored[keep])
+
+    def plus(self, other: "Boxes") -> "Boxes":
+        """Return these boxes and then those of further images."""
+        parts = ((a, b) for a, b in zip(self._arrays(), other._arrays(), strict=True))
+        ends = np.concatenate([self.ends, other.ends + len(self.corners)])
+        return Boxes(ends, *(np.concatenate(pair) for pair in parts))
+
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.corners, self.codes, self.ignored
+
+    def strata(self, classes: int) -> np.ndarray:
+        """Return the rarest class of each image, 0 where it has none: int32 (n,)."""
+        counts = np.bincount(self.codes, minlength=classes)
+        found = np.zeros(len(self), np.int32)
+        for index in range(len(self)):
+            codes = self.of(index)[1]
+            if len(codes):
+                found[index] = codes[counts[codes].argmin()]
+        return found
+
+
+def boxes_of(annotations: Annotations) -> Boxes:
+    """Put the boxes of annotations into arrays; a class's code is its place in their labels."""
+    place = {label: code for code, label in enumerate(annotations.labels)}
+    every = [box for picture in annotations.pictures for box in picture.boxes]
+    return Boxes(
+        np.cumsum([len(picture.boxes) for picture in annotations.pictures]),
+        np.array([(box.left, box.top, box.right, box.bottom) for box in every], np.float64),
+        np.array([place[box.label] for box in every], np.int32),
+        np.array([box.ignored for box in every], bool),
+    )
+
+
+class BoxRecords(Records):
+    """An immutable view of images with boxes.
+
+    Args:
+        boxes: of every image in `images`.
+        plan: how an image meets the detector.
+        others: as `Records`; `labels` are the strata, `image_shape` is the detector's input.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        labels: np.ndarray,
+        label_names: Sequence[str],
+        *,
+        boxes: Boxes,
+        plan: Plan,
+        **others: Any,
+    ):
+        super().__init__(images, labels, label_names, **others)
+        self._boxes, self.plan = boxes, plan
+
+    def _changed(self, **changes: Any) -> "BoxRecords":
+        return super()._changed(**{"boxes": self._boxes, "plan": self.plan, **changes})
+
+    def with_plan(self, plan: Plan, image_shape: Shape) -> "BoxRecords":
+        """Return a view whose images meet a detector otherwise."""
+        return self._changed(plan=plan, image_shape=image_shape)
+
+    def with_shape(self, image_shape: Shape) -> "BoxRecords":
+        """Return a view at another size of the input; tiles of half the side are cut at half the scale."""
+        part = image_shape[0] / self.image_shape[0]
+        if self.plan.scale is None or part == 1:
+            return super().with_shape(image_shape)
+        plan = replace(self.plan, scale=self.plan.scale * part, overlap=self.plan.overlap * part)
+        return super().with_shape(image_shape).with_plan(plan, image_shape)
+
+    def boxes(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return corners float64 (k, 4) in px, codes int32 (k,) and ignored bool (k,) of a record."""
+        return self._boxes.of(int(self._index[index]))
+
+    def read(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Read these records as the plan shows them, always alike.
+
+        Returns:
+            images uint8 (b, h, w, c); float32 (b, MOST, 6): left, top, right, bottom px, class, and 1 for a box, -1 for one
+            that is ignored, 0 where there is none.
+        """
+        from cnnkit.data.views import Views
+
+        return Views(self, seed=0, still=True)(self._checked(indices), 0)
+
+    def counts(self) -> np.ndarray:
+        """Return the number of boxes of each class that are to be found: int64 (classes,)."""
+        counts = np.zeros(len(self.label_names), np.int64)
+        for index in range(len(self)):
+            _, codes, ignored = self.boxes(index)
+            counts += np.bincount(codes[~ignored], minlength=len(counts))
+        return counts
+
+    def _digest(self, add: Callable[[Any], None]) -> None:
+        super()._digest(add)
+        add(repr(self.plan).encode())
+        for index in range(len(self)):
+            corners, codes, ignored = self.boxes(index)
+            add(corners.astype("<f8").tobytes() + codes.astype("<i4").tobytes() + ignored.tobytes())

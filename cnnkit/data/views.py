@@ -1,0 +1,153 @@
+"""Views of images with boxes: what a detector sees in training, cut from the native image in one resampling.
+
+Design choices:
+- Small signs in large photos are learnt from crops at full resolution, mostly around a sign; a whole photo shrunk to the
+  detector's input would leave nothing of them. Scale, aspect and place vary; four views in one (mosaic) show more signs,
+  and smaller ones, against more backgrounds.
+- Every view is a pure function of (seed, step, place in the batch), like all augmentation here.
+- A box of which less than a third is left in the view is ignored there: neither a sign to be found nor background.
+- Keras's layers with boxes take a batch of one size; these take images of any size, so they are made here, with OpenCV.
+  Colour and blur come after, as Keras's own layers.
+"""
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+
+from cnnkit.data.boxed import MOST, BoxRecords
+from cnnkit.device.detection import GREY, areas
+from cnnkit.device.image import fit_image
+
+VISIBLE = 1 / 3  # of a box's area: with less of it in the view it is ignored
+SMALLEST = 3.0  # px of the view: a shorter side is ignored
+
+
+class Views:
+    """Views of records: (indices, step) -> (images, boxes), as `BoxRecords.read` returns them.
+
+    Args:
+        records: their plan says at which scale they are seen.
+        seed: of every random number.
+        scale: lowest and highest factor on the plan's scale.
+        aspect: most by which width is stretched against height, or height against width.
+        focus: share of the views placed around a box, where there is one.
+        mosaic: share of the views made of four.
+        mirror: mirror half of them.
+        still: show each record always alike, and nothing of the above.
+    """
+
+    def __init__(
+        self,
+        records: BoxRecords,
+        seed: int,
+        *,
+        scale: tuple[float, float] = (0.6, 1.6),
+        aspect: float = 1.15,
+        focus: float = 0.8,
+        mosaic: float = 0.3,
+        mirror: bool = False,
+        still: bool = False,
+    ):
+        self.records, self.seed = records, seed
+        self.scale, self.aspect, self.focus, self.mosaic, self.mirror = scale, aspect, focus, mosaic, mirror
+        self.still = still
+
+    def __call__(self, indices: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Make the views of one step."""
+        images = np.empty((len(indices), *self.records.image_shape), np.uint8)
+        targets = np.zeros((len(indices), MOST, 6), np.float32)
+        for place, index in enumerate(np.asarray(indices).tolist()):
+            rng = np.random.default_rng((self.seed, index) if self.still else (self.seed, step, place))
+            found = self._fill(images[place], index, rng)
+            largest = np.argsort(-areas(found), kind="stable")[:MOST]
+            targets[place, : len(largest)] = found[largest]
+        return images, targets
+
+    def _fill(self, page: np.ndarray, index: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw a view, or four, into `page`; return its boxes, float (k, 6)."""
+        height, width = page.shape[:2]
+        if self.still or rng.random() >= self.mosaic:
+            found = self._view(page, index, rng)
+        else:
+            y, x = (round(side * rng.uniform(0.3, 0.7)) for side in (height, width))
+            parts = []
+            for top, bottom, left, right in ((0, y, 0, x), (0, y, x, width), (y, height, 0, x), (y, height, x, width)):
+                part = self._view(page[top:bottom, left:right], index, rng)
+                parts.append(part + np.array([left, top, left, top, 0, 0]))
+                index = int(rng.integers(len(self.records)))
+            found = np.concatenate(parts)
+        if self.mirror and not self.still and rng.random() < 0.5:
+            page[:] = page[:, ::-1].copy()
+            found[:, [0, 2]] = width - found[:, [2, 0]]
+        return found
+
+    def _view(self, page: np.ndarray, index: int, rng: np.random.Generator) -> np.ndarray:
+        image = self.records.native(index)
+        image = fit_image(image, (*image.shape[:2], page.shape[2]))
+        corners, codes, ignored = self.records.boxes(index)
+        height, width = image.shape[:2]
+        x_scale = y_scale = self._scale(height, width)
+        if not self.still:
+            by = math.exp(rng.uniform(*np.log(self.scale)))
+            stretch = self.aspect ** rng.uniform(-0.5, 0.5)
+            x_scale, y_scale = x_scale * by * stretch, y_scale * by / stretch
+        across, down = page.shape[1] / x_scale, page.shape[0] / y_scale  # px of the image that the view shows
+        sure = not ignored.all() and (self.still or rng.random() < self.focus)
+        box = corners[rng.choice(np.flatnonzero(~ignored))] if sure and len(corners) else None
+        whole = self.still and self.records.plan.scale is None
+        left = 0.0 if whole else _start(rng, across, width, None if box is None else (box[0], box[2]))
+        top = 0.0 if whole else _start(rng, down, height, None if box is None else (box[1], box[3]))
+        left, top = _draw(page, image, left, top, x_scale, y_scale)
+        scales, shift = np.array([x_scale, y_scale] * 2), np.array([left, top] * 2)
+        return _seen((corners - shift) * scales, codes, ignored, page.shape)
+
+    def _scale(self, height: int, width: int) -> float:
+        """Return the px of a view for one of an image, before it is varied."""
+        if self.records.plan.scale is not None:
+            return self.records.plan.scale
+        shape = self.records.image_shape
+        return min(shape[0] / height, shape[1] / width)
+
+
+def _start(rng: np.random.Generator, length: float, side: int, span: tuple[float, float] | None) -> float:
+    """Choose where a window of `length` begins on a side; where it can, it holds `span` and stays inside."""
+    low, high = min(0.0, side - length), max(0.0, side - length)
+    if span is not None and length > span[1] - span[0]:
+        inner_low, inner_high = max(low, span[1] - length), min(high, span[0])
+        if inner_low <= inner_high:
+            low, high = inner_low, inner_high
+    return rng.uniform(low, high)
+
+
+def _draw(page: np.ndarray, image: np.ndarray, left: float, top: float, x_scale: float, y_scale: float) -> Any:
+    """Fill a page with the window of an image that begins at (left, top); return where it begins, to whole pixels."""
+    left, top = round(left), round(top)
+    height, width = image.shape[:2]
+    x0, y0 = max(0, left), max(0, top)
+    x1 = min(width, left + math.ceil(page.shape[1] / x_scale))
+    y1 = min(height, top + math.ceil(page.shape[0] / y_scale))
+    if x0 >= x1 or y0 >= y1:
+        page[:] = GREY
+        return left, top
+    size = max(1, round((x1 - x0) * x_scale)), max(1, round((y1 - y0) * y_scale))
+    way = cv2.INTER_AREA if min(x_scale, y_scale) < 0.9 else cv2.INTER_LINEAR
+    part = cv2.resize(image[y0:y1, x0:x1], size, interpolation=way).reshape(size[1], size[0], page.shape[2])
+    x, y = round((x0 - left) * x_scale), round((y0 - top) * y_scale)
+    part = part[: page.shape[0] - y, : page.shape[1] - x]
+    if part.shape != page.shape:
+        page[:] = GREY
+    page[y : y + part.shape[0], x : x + part.shape[1]] = part
+    return left, top
+
+
+def _seen(corners: np.ndarray, codes: np.ndarray, ignored: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Cut boxes at the edges of a view and leave out those outside: float (k, 6)."""
+    limits = np.array([shape[1], shape[0]] * 2, float)
+    cut = np.clip(corners, 0, limits)
+    left = areas(cut)
+    short = (cut[:, 2:] - cut[:, :2]).min(1, initial=math.inf) < SMALLEST
+    unclear = ignored | short | (left < VISIBLE * areas(corners))
+    found = np.concatenate([cut, codes[:, None], np.where(unclear, -1, 1)[:, None]], axis=1)
+    return found[left > 0]

@@ -1,0 +1,121 @@
+"""Losses that Keras lacks.
+
+Design choices:
+- Which cell answers for which box is decided anew in every step, by how well the cell does already: its score for the box's
+  class and the overlap of its box (task alignment). So no sizes are set by hand, and score and overlap grow together: a
+  good score then means a well-placed box.
+- A score is taught the quality it should state, not 0 or 1 (quality focal loss).
+- Everything is in `keras.ops` and of fixed shape, so it runs and compiles under every backend.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+TOP = 10  # cells that learn one box, at most
+CLASS_POWER, OVERLAP_POWER = 0.5, 6.0  # of score and overlap, in how well a cell suits a box
+REACH = 1.0  # strides from a box's middle within which a cell may answer for it, however small the box
+BOX_GAIN = 2.0  # of the box loss against the class loss
+_SMALL = 1e-9
+
+
+@keras.saving.register_keras_serializable("cnnkit")
+class DetectionLoss(keras.losses.Loss):
+    """The loss of a detector: quality focal loss of the classes, generalised IoU of the boxes.
+
+    Takes boxes float32 (b, m, 6) as `cnnkit.data.boxed.BoxRecords.read` has them, and predictions (b, cells, 4 + classes + 3)
+    as `cnnkit.models.detector` has them. Both parts are divided by the sum of the target scores of the batch.
+
+    Sources: Feng et al. 2021, arXiv:2108.07755 (task alignment); Li et al. 2020, arXiv:2006.04388 (quality focal loss);
+    Rezatofighi et al. 2019, arXiv:1902.09630 (GIoU).
+    """
+
+    def __init__(self, name: str = "detection", **kwargs: Any):
+        super().__init__(name=name, **kwargs)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each image, (b,); their mean is the loss of the batch."""
+        raw, logits, grid = y_pred[..., :4], y_pred[..., 4:-3], y_pred[..., -3:]
+        boxes = decoded(raw, grid)
+        scores, target_boxes, ignored = assign(
+            ops.stop_gradient(boxes), ops.stop_gradient(ops.sigmoid(logits)), grid, y_true
+        )
+        weights = ops.max(scores, axis=-1)  # (b, n), 0 for background
+        total = ops.maximum(ops.mean(ops.sum(weights, axis=-1)), 1.0)
+        by_class = ops.sum(quality_focal(scores, logits), axis=-1) * (1 - ignored)
+        by_box = (1 - giou(target_boxes, boxes)) * weights
+        return (ops.sum(by_class, axis=-1) + BOX_GAIN * ops.sum(by_box, axis=-1)) / total
+
+
+def decoded(raw: Any, grid: Any) -> Any:
+    """As `cnnkit.device.detection.decode`, in `keras.ops`."""
+    x, y, stride = grid[..., 0], grid[..., 1], grid[..., 2]
+    middle_y, middle_x = y + raw[..., 0] * stride, x + raw[..., 1] * stride
+    half_h = ops.exp(ops.minimum(raw[..., 2], 6.0)) * stride / 2
+    half_w = ops.exp(ops.minimum(raw[..., 3], 6.0)) * stride / 2
+    return ops.stack([middle_x - half_w, middle_y - half_h, middle_x + half_w, middle_y + half_h], axis=-1)
+
+
+def quality_focal(targets: Any, logits: Any, power: float = 2.0) -> Any:
+    """Return the quality focal loss of logits against target scores in [0, 1], element by element."""
+    gap = ops.abs(targets - ops.sigmoid(logits))
+    return gap**power * ops.binary_crossentropy(targets, logits, from_logits=True)
+
+
+def overlaps(first: Any, second: Any) -> tuple[Any, Any]:
+    """Return intersection and union of boxes (..., 4) that broadcast against each other: left, top, right, bottom."""
+    wide = ops.minimum(first[..., 2], second[..., 2]) - ops.maximum(first[..., 0], second[..., 0])
+    high = ops.minimum(first[..., 3], second[..., 3]) - ops.maximum(first[..., 1], second[..., 1])
+    shared = ops.maximum(wide, 0.0) * ops.maximum(high, 0.0)
+    area = [(b[..., 2] - b[..., 0]) * (b[..., 3] - b[..., 1]) for b in (first, second)]
+    return shared, area[0] + area[1] - shared
+
+
+def giou(first: Any, second: Any) -> Any:
+    """Return the generalised intersection over union of boxes (..., 4): in [-1, 1]."""
+    shared, union = overlaps(first, second)
+    wide = ops.maximum(first[..., 2], second[..., 2]) - ops.minimum(first[..., 0], second[..., 0])
+    high = ops.maximum(first[..., 3], second[..., 3]) - ops.minimum(first[..., 1], second[..., 1])
+    around = wide * high
+    return shared / (union + _SMALL) - (around - union) / (around + _SMALL)
+
+
+def assign(boxes: Any, scores: Any, grid: Any, targets: Any) -> tuple[Any, Any, Any]:
+    """Decide which cells answer for which boxes.
+
+    Args:
+        boxes: what the cells predict now, float (b, n, 4), px.
+        scores: the same, (b, n, classes) in [0, 1].
+        grid: the cells (b, n, 3).
+        targets: (b, m, 6): box, class, 1 for a box, -1 for an ignored one, 0 for none.
+
+    Returns:
+        the scores to learn (b, n, classes); the boxes to learn (b, n, 4), meaningful where a score is above 0; 1 for cells in an
+        ignored box that answer for no other (b, n).
+    """
+    true, codes, kind = targets[..., :4], ops.cast(targets[..., 4], "int32"), targets[..., 5]
+    real = ops.cast(kind > 0, "float32")[..., None]  # (b, m, 1)
+    middles, strides = grid[:, None, :, :2], grid[:, None, :, 2:]
+    centre = (true[..., :2] + true[..., 2:]) / 2
+    half = ops.maximum((true[..., 2:] - true[..., :2])[:, :, None] / 2, REACH * strides)
+    near = ops.all(ops.abs(middles - centre[:, :, None]) < half, axis=-1)  # (b, m, n)
+    shared, union = overlaps(true[:, :, None], boxes[:, None])
+    iou = shared / (union + _SMALL)
+    chosen = ops.one_hot(codes, scores.shape[-1], dtype="float32")  # (b, m, classes)
+    own = ops.matmul(chosen, ops.transpose(scores, (0, 2, 1)))  # (b, m, n): the score for the box's class
+    fit = own**CLASS_POWER * iou**OVERLAP_POWER + _SMALL * _SMALL
+    fit = fit * ops.cast(near, "float32") * real
+    least = ops.top_k(fit, min(TOP, fit.shape[-1] or TOP))[0][..., -1:]
+    answers = ops.cast(ops.logical_and(fit >= least, fit > 0), "float32")
+    best = ops.one_hot(ops.argmax(answers * (iou + _SMALL), axis=1), answers.shape[1], axis=1, dtype="float32")
+    answers = answers * best  # a cell that suits several boxes answers for the one it overlaps most
+    fit = fit * answers
+    quality = (
+        fit / (ops.max(fit, axis=-1, keepdims=True) + _SMALL * _SMALL) * ops.max(iou * answers, axis=-1, keepdims=True)
+    )
+    learnt = ops.matmul(ops.transpose(quality, (0, 2, 1)), chosen)  # (b, n, classes)
+    target_boxes = ops.matmul(ops.transpose(answers, (0, 2, 1)), true)
+    inside = ops.all(middles > true[:, :, None, :2], axis=-1) & ops.all(middles < true[:, :, None, 2:], axis=-1)
+    unclear = ops.max(ops.cast(inside, "float32") * ops.cast(kind < 0, "float32")[..., None], axis=1)
+    return learnt, target_boxes, unclear * (1 - ops.max(answers, axis=1))
