@@ -186,10 +186,14 @@ def fitted(image: np.ndarray, shape: tuple[int, int, int]) -> tuple[np.ndarray, 
 
 def scaled(image: np.ndarray, scale: float, channels: int) -> np.ndarray:
     """Return an image at another scale, uint8 (h, w, channels)."""
-    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    height, width = _sides(image.shape[0], image.shape[1], scale)
     if (height, width, channels) == image.shape:
         return image
     return fit_image(image, (height, width, channels))
+
+
+def _sides(height: int, width: int, scale: float) -> tuple[int, int]:
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def _padded(image: np.ndarray, top: int, left: int, shape: tuple[int, int, int]) -> np.ndarray:
@@ -226,18 +230,18 @@ def find(
     threshold = plan.threshold if threshold is None else threshold
     height, width = image.shape[:2]
     grid = cells(shape[0], shape[1], plan.strides)
-    inputs, places = [], []  # of a place: px of the input for one of the image, and where the input lies
+    inputs, places = [], []  # of a place: where the input lies on the scaled image, and the size of that
     if plan.scale is None or plan.whole:
         page, scale = fitted(image, shape)
         inputs.append(page)
-        places.append((scale, 0, 0, height * scale, width * scale))
+        places.append((0, 0, *_sides(height, width, scale)))
     if plan.scale is not None:
         large = scaled(image, plan.scale, shape[2])
-        for top, left in tiles(*large.shape[:2], shape[:2], plan.overlap):
+        for top, left in tiles(large.shape[0], large.shape[1], shape[:2], plan.overlap):
             inputs.append(_padded(large, top, left, shape))
-            places.append((plan.scale, top, left, large.shape[0], large.shape[1]))
+            places.append((top, left, large.shape[0], large.shape[1]))
     parts, cuts = [], []
-    for page, (scale, top, left, full_height, full_width) in zip(inputs, places, strict=True):
+    for page, (top, left, full_height, full_width) in zip(inputs, places, strict=True):
         outputs = model.predict(page[None])
         scores = outputs["scores"][0]
         chosen, codes = np.nonzero(scores >= threshold)
@@ -250,7 +254,9 @@ def find(
         inner = [left > 0, top > 0, left + shape[1] < full_width, top + shape[0] < full_height]
         near = np.concatenate([low < EDGE, high > np.array([shape[1], shape[0]]) - EDGE], axis=1)
         cuts.append((near & np.array(inner)).any(1))
-        boxes = (boxes + np.array([left, top] * 2, np.float32)) / np.float32(scale)
+        # A scaled image has whole pixels, so its two scales differ a little from the plan's, and from each other.
+        scales = np.array([full_width / width, full_height / height] * 2, np.float32)
+        boxes = (boxes + np.array([left, top] * 2, np.float32)) / scales
         boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
         parts.append(Detections(boxes, values.astype(np.float32), codes.astype(np.int32)))
     found = Detections(*(np.concatenate(arrays) for arrays in zip(*parts)))
