@@ -55,6 +55,7 @@ class Track:
     # centre x, centre y, logarithm of width and height, at `last`; and what they change by in a frame
     _state: np.ndarray = field(default_factory=lambda: np.zeros(4), repr=False)
     _speed: np.ndarray = field(default_factory=lambda: np.zeros(4), repr=False)
+    _missed: int = 0  # updates in a row
 
     def predicted(self, frame: int) -> np.ndarray:
         """Return where the object should be in a later frame: centre x, centre y, logarithm of width and height."""
@@ -66,7 +67,7 @@ class Tracker:
 
     Args:
         iou: intersection over union from which a box is where its track predicted it.
-        patience: frames for which a track that counts may be out of sight; one that does not count yet may miss one frame.
+        patience: frames for which a track that counts may be out of sight; one that does not count yet may miss one update.
         hits: frames in which an object is seen before it counts.
         start: score from which a box may start a track.
 
@@ -102,6 +103,8 @@ class Tracker:
         if self._frame is not None and frame <= self._frame:
             raise ValueError(f"`frame` needs to be larger than {self._frame}, the last one. Received: {frame}.")
         self._frame = frame
+        self._done += [track for track in self._live if self._counts(track) and self._lost(track, frame)]
+        self._live = [track for track in self._live if not self._lost(track, frame)]
         boxes, scores, codes = (np.asarray(part) for part in detections)
         boxes = boxes.astype(np.float64).reshape(-1, 4)
         extra = np.zeros((len(boxes), 0)) if extra is None else extra
@@ -139,10 +142,8 @@ class Tracker:
                 self._live.append(track)
                 by_id[track.id] = track
                 ids[box] = track.id
-        lost = [track for track in self._live if frame - track.last > (self.patience if self._counts(track) else 1)]
-        self._done += [track for track in lost if self._counts(track)]
-        gone = {track.id for track in lost}
-        self._live = [track for track in self._live if track.id not in gone]
+        for track in self._live:
+            track._missed = 0 if track.last == frame else track._missed + 1
         return ids
 
     def tracks(self) -> list[Track]:
@@ -155,6 +156,12 @@ class Tracker:
 
     def _counts(self, track: Track) -> bool:
         return track.hits >= self.hits
+
+    def _lost(self, track: Track, frame: int) -> bool:
+        """Whether it was out of sight for too long to be matched in this frame."""
+        if not self._counts(track):
+            return track._missed > 1
+        return track._missed > 0 and frame - track.last - 1 > self.patience
 
     def _pairs(self, tracks: list[Track], boxes: np.ndarray, codes: np.ndarray, frame: int) -> list[tuple[int, int]]:
         """Pair tracks with boxes, greedily: what overlaps first, then what is near."""
