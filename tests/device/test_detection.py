@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnkit.device import detection
@@ -99,6 +99,7 @@ def test_limit_order_and_nothing():
     assert len(detection.suppress(detection.nothing()).scores) == 0
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_what_is_kept_does_not_overlap_and_what_goes_is_covered(seed):
     rng = np.random.default_rng(seed)
@@ -120,6 +121,7 @@ def test_what_is_kept_does_not_overlap_and_what_goes_is_covered(seed):
 # Tiles ----------------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 900), st.integers(1, 900), st.integers(8, 300), st.integers(8, 300), st.floats(0, 0.9)
 )  # fmt: skip

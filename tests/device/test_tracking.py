@@ -68,8 +68,8 @@ def test_order_of_boxes_does_not_matter():
 def test_out_of_sight_for_a_while_and_for_too_long():
     def run(gap):
         tracker = Tracker(patience=5)
-        for k in (*range(5), *range(5 + gap, 10 + gap)):
-            tracker.update(seen((50 + 8 * k, 50, 20, 0.9, 0)), k)
+        for k in range(10 + gap):
+            tracker.update(nothing() if 5 <= k < 5 + gap else seen((50 + 8 * k, 50, 20, 0.9, 0)), k)
         return [track.id for track in tracker.tracks()]
 
     assert run(4) == [1]  # the speed bridges the gap
@@ -139,6 +139,12 @@ def test_frames_left_out_are_predicted_over():
     assert ids == [[1]] * 7
 
 
+def test_frames_never_looked_at_are_not_out_of_sight():
+    tracker = Tracker(patience=3)  # every tenth frame, say
+    assert [tracker.update(seen((50 + k / 5, 50, 20, 0.9, 0)), k).tolist() for k in range(0, 100, 10)] == [[1]] * 10
+    assert len(tracker.tracks()) == 1
+
+
 def test_wrong_use():
     tracker = Tracker()
     tracker.update(nothing(), 3)
@@ -149,7 +155,7 @@ def test_wrong_use():
             Tracker(**wrong)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_any_boxes_have_one_track_each_and_shaking_boxes_keep_theirs(seed):
     rng = np.random.default_rng(seed)
