@@ -78,7 +78,7 @@ class Plate:
         each = (width - gap * (len(text) - 1)) / len(text)
         for place, letter in enumerate(text):
             left, top = 0.5 - width / 2 + place * (each + gap) + weight / 2, 0.5 - height / 2 + weight / 2
-            for stroke in _STROKES[letter]:
+            for stroke in STROKES[letter]:
                 points = [(left + x * (each - weight), top + y * (height - weight)) for x, y in stroke]
                 self.line(points, weight, colour)
 
@@ -102,7 +102,7 @@ def arc(x: float, y: float, radius: float, start: float, end: float, *, high: fl
 
 # The middle of the pen's way, in [0, 1] x [0, 1]. OpenCV's own fonts differ between its releases.
 _OVAL = [*arc(0.5, 0.3, 0.5, 0, 180, high=0.3), *arc(0.5, 0.7, 0.5, 180, 360, high=0.3), (1.0, 0.3)]
-_STROKES: dict[str, list[Points]] = {
+STROKES: dict[str, list[Points]] = {
     "0": [_OVAL],
     "1": [[(0.15, 0.24), (0.62, 0), (0.62, 1)]],
     "2": [[*arc(0.48, 0.27, 0.5, 165, -35, high=0.27), (0, 1), (1, 1)]],

@@ -11,8 +11,10 @@ Design choices:
 - Signs are 10 to 120 px whatever the size of the scene: a larger scene shows more, not more of each.
 """
 
+import bisect
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import cv2
@@ -29,7 +31,7 @@ VERSION = 1
 SIDE = (320, 448)
 """(height, width) px of a scene."""
 
-_SHARES = np.cumsum([0.28, 0.19, 0.19, 0.07, 0.11, 0.08, 0.08])
+_SHARES = np.cumsum([0.28, 0.19, 0.19, 0.07, 0.11, 0.08, 0.08]).tolist()
 _EMPTY = 0.13  # of scenes; some more come out empty, where signs fell outside
 _SEEN = 0.4  # of a sign's area, at least
 _LEAST = 6.0  # px, of a box's shorter side
@@ -49,7 +51,7 @@ class _Post(NamedTuple):
     top: float
     size: float
     """px, of the signs on it."""
-    count: int
+    many: int
     hangs: bool
 
 
@@ -163,7 +165,7 @@ def _post(layout: _Layout, rng: np.random.Generator, size: tuple[int, int]) -> N
     for k in range(1 if many < 0.68 else 2 if many < 0.92 else 3):
         if len(layout.signs) == 4:
             break
-        code = min(int(np.searchsorted(_SHARES, rng.random() * _SHARES[-1], side="right")), len(LABELS) - 1)
+        code = bisect.bisect_right(_SHARES, rng.random() * _SHARES[-1])
         each = side * rng.uniform(0.9, 1.1)
         placed = _sign(layout, rng, size, code, (x, y + k * side * 1.12), each, yaw)
         if placed is not None:
@@ -184,34 +186,34 @@ def _sign(
     yaw: float,
 ) -> _Sign | None:
     """Place a sign, or return None where too little of it would be seen, or it would cover another."""
-    yaw, pitch, roll = np.radians((yaw, rng.normal(0, 6), rng.normal(0, 4))).clip(-0.95, 0.95).tolist()
-    edge = outline(code)
-    flat = np.concatenate([edge, _SQUARE])
+    yaw, pitch, roll = (math.radians(min(max(by, -55), 55)) for by in (yaw, rng.normal(0, 6), rng.normal(0, 4)))
+    flat = _cornered(code)
     a, b, c = math.cos(yaw), math.cos(pitch), math.cos(roll)
     d, e, f = math.sin(yaw), math.sin(pitch), math.sin(roll)
-    x, y = flat[:, 0], flat[:, 1]
-    y, z = y * b, y * e  # about the x axis, then y, then z
-    x, z = x * a + z * d, z * a - x * d
-    x, y = x * c - y * f, x * f + y * c
-    scale = side / (1 + z / 3)
-    seen = np.stack([x * scale + middle[0], y * scale + middle[1]], 1)
+    # about the x axis, then y, then z
+    turn = np.array([(a * c, d * e * c - b * f), (a * f, d * e * f + b * c), (-d, a * e)])
+    seen = flat @ turn.T
+    seen = seen[:, :2] * (side / (1 + seen[:, 2:] / 3)) + middle
     edge, corners = seen[:-4], seen[-4:].astype(np.float32)
-    whole = _area(edge)
+    whole = edge
     high, wide = size
     cut = None
+    (left, upper), (right, lower) = edge.min(0).tolist(), edge.max(0).tolist()
     if rng.random() < 0.1:  # something in front
         axis = int(rng.random() < 0.3)
         way = 1 if axis or rng.random() < 0.5 else -1
-        low, top = float(edge[:, axis].min()), float(edge[:, axis].max())
+        low, top = (upper, lower) if axis else (left, right)
         hidden = rng.uniform(0.08, 0.5)
         cut = axis, way, top - hidden * (top - low) if way > 0 else low + hidden * (top - low)
         edge = _clipped(edge, *cut)
-    for limit in ((0, 1, float(wide)), (0, -1, 0.0), (1, 1, float(high)), (1, -1, 0.0)):
-        edge = _clipped(edge, *limit)
-    if len(edge) < 3 or _area(edge) < _SEEN * whole:
-        return None
-    left, upper = edge.min(0).tolist()
-    right, lower = edge.max(0).tolist()
+    if left < 0 or upper < 0 or right > wide or lower > high:
+        for limit in ((0, 1, float(wide)), (0, -1, 0.0), (1, 1, float(high)), (1, -1, 0.0)):
+            edge = _clipped(edge, *limit)
+    if edge is not whole:
+        if len(edge) < 3 or _area(edge) < _SEEN * _area(whole):
+            return None
+        (left, upper), (right, lower) = edge.min(0).clip(0).tolist(), edge.max(0).tolist()  # below 0 by the last digit
+        right, lower = min(right, float(wide)), min(lower, float(high))
     if min(right - left, lower - upper) < _LEAST:
         return None
     for other in layout.signs:
@@ -223,6 +225,11 @@ def _sign(
         ):
             return None
     return _Sign(code, corners, (left, upper, right, lower), cut)
+
+
+@lru_cache(maxsize=16)
+def _cornered(code: int) -> np.ndarray:
+    return np.concatenate([outline(code), _SQUARE]).astype(np.float64)
 
 
 _SQUARE = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)], np.float32)
@@ -265,7 +272,6 @@ def _light(layout: _Layout, seed: int, index: int, size: tuple[int, int]) -> tup
     for post in layout.posts:
         _stand(page, post, rng, parts, gain)
     light = cv2.LUT(page, _LINEAR)
-    high, wide = size
     if rng.random() < 0.7:  # nothing is as even as a drawing
         y, x = rng.integers(0, 512, 2).tolist()
         rough = _patch(parts.mottle, y, x, size) * np.float32(rng.uniform(0.01, 0.09))
@@ -304,9 +310,11 @@ def _surroundings(
     sky = _pick(rng, parts.skies)
     if night:
         sky = cv2.convertScaleAbs(sky, alpha=rng.uniform(0.05, 0.35))
-    x = int(rng.integers(0, 96))
-    page = cv2.resize(sky[:, x : x + 96], (wide, high), interpolation=cv2.INTER_LINEAR)
+    start = int(rng.integers(0, 96))
+    page = cv2.resize(sky[:, start : start + 96], (wide, high), interpolation=cv2.INTER_LINEAR)
     town = rng.random() < 0.5
+    if rng.random() < 0.15:
+        _backdrop(page, rng, parts, gain)
     for _ in range(rng.integers(0, 3)):
         tall = high * rng.uniform(0.06, 0.5)
         across = tall * rng.uniform(2, 4)
@@ -360,6 +368,28 @@ def _surroundings(
             _bar(page, x + across / 2, half, y + tall / 2, y + across * rng.uniform(3, 6), shade)
         _place(page, _pick(rng, parts.plates), x, y, across, tall, gain * rng.uniform(0.6, 1.3))
     return page
+
+
+def _backdrop(page: np.ndarray, rng: np.random.Generator, parts: Stock, gain: float) -> None:
+    """Fill the page with something near: a wood, a hedge, a wall, as behind a sign photographed by itself."""
+    high, wide = page.shape[:2]
+    kind = rng.random()
+    if kind < 0.4:
+        for _ in range(2):
+            tall = high * rng.uniform(0.9, 1.8)
+            across = max(3.0 * tall, 1.0 * wide)
+            x, y = rng.uniform(wide - across, 0), high * rng.uniform(0.9, 1.2) - tall
+            _place(page, _pick(rng, parts.woods), x, y, across, tall, gain * rng.uniform(0.4, 1))
+    elif kind < 0.7:
+        rows, columns = (int(side * rng.uniform(0.3, 0.57)) for side in (min(high, 448), min(wide, 448)))
+        leaves = cv2.resize(_pick(rng, parts.leaves)[:rows, :columns], (wide, high))
+        leaves = cv2.convertScaleAbs(leaves, alpha=math.sqrt(gain * rng.uniform(0.5, 1.2)))
+        top = int(rng.uniform(-0.5, 0.6) * high)
+        page[max(top, 0) :] = leaves[max(top, 0) :]
+    else:
+        across = wide * rng.uniform(1, 2)
+        x, y = rng.uniform(wide - across, 0), high * rng.uniform(-0.3, 0.2)
+        _place(page, _pick(rng, parts.facades), x, y, across, high * 1.3, gain * rng.uniform(0.4, 1.2))
 
 
 def _tone(light: float) -> float:
@@ -534,7 +564,7 @@ def _stand(page: np.ndarray, post: _Post, rng: np.random.Generator, parts: Stock
     half = max(0.6, post.size * rng.uniform(0.03, 0.06))
     if rng.random() < 0.2:
         half = post.size * rng.uniform(0.08, 0.25)  # the post of a lamp, or wood
-    end = post.top + post.size * (1.12 * post.count - 0.5)
+    end = post.top + post.size * (1.12 * post.many - 0.5)
     if post.hangs:
         _bar(page, post.x, half, post.top - post.size * rng.uniform(0.5, 1), end - 0.3 * post.size, shade)
         y, way = post.top - post.size * rng.uniform(0.5, 0.7), 1 if rng.random() < 0.5 else -1

@@ -9,6 +9,7 @@ Design choices:
 """
 
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cnnkit.data.drawn_signs import BLACK, BLUE, RED, WHITE, YELLOW, Colour, Plate, arc, regular, sign
+from cnnkit.data.drawn_signs import BLACK, BLUE, RED, STROKES, WHITE, YELLOW, Colour, Plate, arc, regular, sign
 from cnnkit.data.sign_views import texture
 
 LABELS = ("prohibitory", "mandatory", "danger", "stop", "give way", "priority road", "no entry")
@@ -48,7 +49,8 @@ def sign_variant(code: int, rng: np.random.Generator, side: int) -> np.ndarray:
         side: px.
 
     Returns:
-        uint8 (s, s, 4), RGBA in [0, 255], not premultiplied, s from `side` to 15 more; what is outside `outline(code)` is transparent.
+        uint8 (s, s, 4), RGBA in [0, 255], not premultiplied, s from `side` to 15 more; transparent where it is outside
+        `outline(code)`.
     """
     if rng.random() < 0.25:
         return sign(
@@ -133,10 +135,10 @@ def _mandatory(plate: Plate, rng: np.random.Generator) -> None:
     elif kind < 0.6:  # bent, or two heads
         way = 1 if rng.random() < 0.5 else -1
         high = rng.uniform(0.36, 0.5)
-        start = (0.5 - way * rng.uniform(0.02, 0.16), 0.78)
-        plate.arrow([start, (start[0], high), (0.5 + way * 0.08, high)], width, (0.22, 0.32), WHITE)
+        x = 0.5 - way * rng.uniform(0.02, 0.16)
+        plate.arrow([(x, 0.78), (x, high), (0.5 + way * 0.08, high)], width, (0.22, 0.32), WHITE)
         if rng.random() < 0.5:
-            plate.arrow([start, (start[0], 0.38)], width, (0.22, 0.32), WHITE)
+            plate.arrow([(x, 0.78), (x, 0.38)], width, (0.22, 0.32), WHITE)
     elif kind < 0.68:
         first = rng.uniform(0, 120)
         for start in (0, 120, 240):
@@ -328,15 +330,23 @@ class Stock:
     """float32 (512, 512, 3), rough at every scale, mean 0 and deviation 1."""
 
 
-@lru_cache(maxsize=1)
+_LOCK = threading.Lock()
+
+
 def stock() -> Stock:
-    """Draw everything, once a process."""
+    """Draw everything, once a process: in about a second, 60 MB."""
+    with _LOCK:  # one thread draws, the others wait
+        return _drawn()
+
+
+@lru_cache(maxsize=1)
+def _drawn() -> Stock:
     rng = np.random.default_rng(1968)
     leaves = [_leaves(rng) for _ in range(12)]
     crowns = [_crown(rng, leaves[k % len(leaves)]) for k in range(16)]
     bare = [_bare(rng) for _ in range(10)]
     woods = [_wood(rng, crowns) for _ in range(8)] + [_wood(rng, bare) for _ in range(8)]
-    mottle = sum(texture(rng, 512, cells) * cells**-0.3 for cells in (4, 9, 20, 45, 100, 220))
+    mottle = np.sum([texture(rng, 512, cells) * cells**-0.3 for cells in (4, 9, 20, 45, 100, 220)], axis=0)
     return Stock(
         [_sky(rng) for _ in range(16)],
         leaves,
@@ -356,27 +366,30 @@ def _coded(light: np.ndarray) -> np.ndarray:
     return np.rint(np.sqrt(light.clip(0, 1)) * 255).astype(np.uint8)
 
 
+_SKIES = ((0.12, 0.28, 0.7), (0.25, 0.45, 0.85), (0.3, 0.5, 0.75), (0.15, 0.3, 0.45))
+
+
 def _sky(rng: np.random.Generator) -> np.ndarray:
     side = 192
     down = np.linspace(0, 1, side, dtype=np.float32)[:, None, None]
-    kind = rng.random()
-    if kind < 0.35:  # overcast
-        base = np.ones((side, side, 3), np.float32) * rng.uniform(0.5, 1.1)
+    base: np.ndarray = np.ones((side, side, 3), np.float32)
+    if rng.random() < 0.35:  # overcast
+        base *= rng.uniform(0.5, 1.1)
         base *= 1 + 0.15 * texture(rng, side, 4) * down + 0.06 * texture(rng, side, 12)
     else:
-        top = np.float32([(0.12, 0.28, 0.7), (0.25, 0.45, 0.85), (0.3, 0.5, 0.75), (0.15, 0.3, 0.45)][rng.integers(4)])
-        base = top + (np.float32((0.75, 0.85, 0.95)) - top) * down ** rng.uniform(0.7, 2)
+        top = np.array(_SKIES[rng.integers(len(_SKIES))], np.float32)
+        base = top + (np.array((0.75, 0.85, 0.95), np.float32) - top) * down ** rng.uniform(0.7, 2)
         clouds = (
             texture(rng, side, 4)
             + 0.5 * texture(rng, side, 9)
             + 0.3 * texture(rng, side, 22)
             + 0.15 * texture(rng, side, 50)
         )
-        clouds = cv2.resize(clouds, (side, side * 2))[:side, :, None]
+        clouds = np.asarray(cv2.resize(clouds, (side, side * 2)))[:side, :, None]
         part = ((clouds - rng.uniform(-0.3, 1.2)) * rng.uniform(1, 3)).clip(0, 1)
         base = base + (rng.uniform(0.6, 1.1) * (1 - 0.12 * part * texture(rng, side, 5)) - base) * part
         if rng.random() < 0.15:  # the sun low
-            base *= np.float32((1.1, 0.85, 0.65))
+            base *= np.array((1.1, 0.85, 0.65), np.float32)
     return _coded(base)
 
 
@@ -397,8 +410,8 @@ def _leaves(rng: np.random.Generator) -> np.ndarray:
         (0.22, 0.32, 0.08),
         (0.45, 0.25, 0.08),
     )
-    light = np.float32(lights[rng.integers(6)])
-    return _coded(np.float32((0.015, 0.022, 0.012)) + light * leaf.clip(0, 1.4))
+    light = np.array(lights[rng.integers(6)], np.float32)
+    return _coded(np.array((0.015, 0.022, 0.012), np.float32) + light * leaf.clip(0, 1.4))
 
 
 def _ground(rng: np.random.Generator) -> np.ndarray:
@@ -446,7 +459,7 @@ def _bare(rng: np.random.Generator) -> np.ndarray:
             grow(x1, y1, angle + rng.normal(0, spread), length * rng.uniform(0.6, 0.85), width * 0.68)
 
     grow(side / 2, side, math.pi / 2 + rng.normal(0, 0.05), side * rng.uniform(0.17, 0.23), rng.uniform(4, 9))
-    bark = np.float32(rng.uniform(25, 110)) * np.float32((1, 0.93, 0.86))
+    bark = np.float32(rng.uniform(25, 110)) * np.array((1, 0.93, 0.86), np.float32)
     rgb = (bark * (1 + 0.15 * texture(rng, side, 40))).clip(0, 255).astype(np.uint8)
     return np.dstack([rgb, alpha])
 
@@ -488,46 +501,50 @@ def _person(rng: np.random.Generator) -> np.ndarray:
 
 
 def _facade(rng: np.random.Generator) -> np.ndarray:
+    """Draw the front of a house: uint8 (256, 256, 3)."""
     side = 256
     wall = rng.uniform(0.08, 0.75) * np.array([1, rng.uniform(0.7, 1), rng.uniform(0.45, 1)], np.float32)
-    if rng.random() < 0.2:
-        wall = np.float32(rng.uniform(0.15, 0.4)) * np.float32((1, 0.5, 0.38))  # brick
-    page = _coded(
-        np.broadcast_to(wall, (side, side, 3))
-        * (1 + 0.12 * texture(rng, side, 100))
-        * (1 + 0.15 * texture(rng, side, 4))
-    )
-    rows, columns = rng.integers(2, 8), rng.integers(2, 9)
+    if rng.random() < 0.25:
+        wall = rng.uniform(0.12, 0.4) * np.array((1, 0.5, 0.38), np.float32)  # brick
+    stains = (1 + 0.12 * texture(rng, side, 100)) * (1 + 0.2 * texture(rng, side, 4))
+    page = _coded(np.broadcast_to(wall, (side, side, 3)) * stains)
+    rows, columns = int(rng.integers(2, 9)), int(rng.integers(2, 10))
     shop = rng.random() < 0.45
-    bottom = side * (0.78 if shop else 0.97)
-    step_y, step_x = bottom / rows, side / columns
-    wide, high = rng.uniform(0.35, 0.8) * step_x, rng.uniform(0.45, 0.75) * step_y
+    bottom = int(side * (0.78 if shop else 0.97))
+    down, right = bottom / rows, side / columns
+    wide, high = int(rng.uniform(0.35, 0.95) * right), int(rng.uniform(0.45, 0.85) * down)
     frame = _grey(rng, 90, 240)
+    even = _grey(rng, 15, 110)
+    balconies = rng.random() < 0.25
     for row in range(rows):
-        for column in range(columns):
-            x, y = (column + 0.5) * step_x - wide / 2, (row + 0.3) * step_y
-            box = [int(x), int(y)], [int(x + wide), int(y + high)]
-            glass = _grey(rng, 15, 90) if rng.random() < 0.8 else _grey(rng, 120, 220)
-            cv2.rectangle(page, *box, glass, cv2.FILLED)
-            cv2.rectangle(page, *box, frame, 2)
-            if wide > 14:
-                cv2.line(page, (int(x + wide / 2), int(y)), (int(x + wide / 2), int(y + high)), frame, 1)
+        y = int((row + 0.12) * down)
         if rng.random() < 0.3:
-            y = int((row + 0.15) * step_y)
-            cv2.line(page, (0, y), (side, y), _grey(rng, 60, 220), 3)
+            cv2.line(page, (0, y - 2), (side, y - 2), _grey(rng, 60, 220), 3)
+        for column in range(columns):
+            x = int((column + 0.5) * right - wide / 2)
+            glass = even if rng.random() < 0.6 else _grey(rng, 15, 220)
+            cv2.rectangle(page, (x, y), (x + wide, y + high), glass, cv2.FILLED)
+            if rng.random() < 0.5:  # the sky in it
+                cv2.rectangle(page, (x, y), (x + wide, y + high // 2), _shade(rng, glass, 25), cv2.FILLED)
+            cv2.rectangle(page, (x, y), (x + wide, y + high), frame, 2)
+            if wide > 14:
+                cv2.line(page, (x + wide // 2, y), (x + wide // 2, y + high), frame, 1)
+            if balconies and (column + row) % 2:
+                cv2.rectangle(page, (x - 2, y + high // 2), (x + wide + 2, y + high), _grey(rng, 60, 230), cv2.FILLED)
     if shop:
-        cv2.rectangle(page, (0, int(bottom)), (side, side), _grey(rng, 20, 120), cv2.FILLED)
-        for x in range(0, side, 64):
-            cv2.rectangle(page, (x + 4, int(bottom) + 22), (x + 58, side), _grey(rng, 30, 200), cv2.FILLED)
+        cv2.rectangle(page, (0, bottom), (side, side), _grey(rng, 20, 120), cv2.FILLED)
+        each = int(side / rng.integers(1, 5))
+        for x in range(0, side - each + 1, each):
+            cv2.rectangle(page, (x + 4, bottom + 22), (x + each - 6, side), _grey(rng, 30, 200), cv2.FILLED)
             board = _loud(rng)
-            cv2.rectangle(page, (x, int(bottom)), (x + 63, int(bottom) + 18), board, cv2.FILLED)
-            _scribble(page, rng, x + 4, int(bottom) + 3, 54, 12, WHITE if sum(board) < 380 else BLACK)
+            cv2.rectangle(page, (x, bottom), (x + each - 1, bottom + 18), board, cv2.FILLED)
+            _scribble(page, rng, x + 6, bottom + 3, each - 12, 12, WHITE if sum(board) < 380 else BLACK)
     return page
 
 
 def _grey(rng: np.random.Generator, low: float, high: float) -> Colour:
     value = rng.uniform(low, high)
-    red, green, blue = (value + rng.normal(0, 8, 3)).clip(0, 255).astype(int).tolist()
+    red, green, blue = (value + rng.normal(0, 5, 3)).clip(0, 255).astype(int).tolist()
     return red, green, blue
 
 
@@ -537,15 +554,24 @@ def _loud(rng: np.random.Generator) -> Colour:
     return _shade(rng, colours[rng.integers(len(colours))], 25)
 
 
-def _scribble(page: np.ndarray, rng: np.random.Generator, x: int, y: int, wide: int, high: int, colour: Any) -> None:
-    """Write what looks like a word."""
-    step = max(3, int(high * rng.uniform(0.6, 0.9)))
-    weight = max(1, high // 7)
-    for left in range(x, x + wide - step, step):
-        for _ in range(rng.integers(2, 4)):
-            (a, b), (c, d) = rng.integers(0, 3, (2, 2)).tolist()
-            start = (left + a * step * 2 // 6, y + b * high // 2)
-            cv2.line(page, start, (left + c * step * 2 // 6, y + d * high // 2), colour, weight, cv2.LINE_AA)
+def _scribble(
+    page: np.ndarray, rng: np.random.Generator, x: float, y: float, wide: float, high: float, colour: Colour
+) -> None:
+    """Write letters, or signs of a script that nobody knows, from (x, y) to (x + wide, y + high) px at most."""
+    step = max(3.0, high * rng.uniform(0.6, 1.0))
+    weight = max(1, round(high * rng.uniform(0.08, 0.2)))
+    foreign = rng.random() < 0.3
+    many = int(wide / step * rng.uniform(0.4, 1))
+    for left in np.arange(many) * step + x:
+        if rng.random() < 0.1:
+            continue
+        if foreign:
+            strokes = [rng.integers(0, 3, (2, 2)) / 2 for _ in range(rng.integers(2, 6))]
+        else:
+            strokes = [np.array(stroke) for stroke in STROKES[_LETTERS[rng.integers(len(_LETTERS))]]]
+        for stroke in strokes:
+            places = np.rint((stroke * (0.7 * step, high) + (left, y)) * 16).astype(np.int32)
+            cv2.polylines(page, [places], False, colour, weight, cv2.LINE_AA, 4)
 
 
 def _car(rng: np.random.Generator) -> np.ndarray:
@@ -640,8 +666,10 @@ def _plate(rng: np.random.Generator) -> np.ndarray:
             for row in range(rows):
                 tall = 2 * high / rows
                 top = 0.5 - high + row * tall
-                box = (np.array([0.5 - wide * 0.85, top + 0.2 * tall, wide * 1.7, 0.6 * tall]) * plate.size).astype(int)
-                _scribble(plate.rgb, rng, *box.tolist(), ink)
+                x, y, across, letters = (
+                    np.array([0.5 - wide * 0.85, top + 0.2 * tall, wide * 1.7, 0.6 * tall]) * plate.size
+                )
+                _scribble(plate.rgb, rng, x, y, across, letters, ink)
         else:
             pictogram(plate, rng, 0.5, 0.5, min(wide, high) * 0.75, ink)
     elif kind == 5:  # a crossing for pedestrians: blue, with a white triangle
@@ -706,9 +734,9 @@ def _plate(rng: np.random.Generator) -> np.ndarray:
         _board(plate, 0.19, 0.48, _grey(rng, 8, 50), _grey(rng, 8, 120))
         lit = rng.integers(3)
         bright = ((255, 70, 50), (255, 200, 60), (90, 255, 190))
-        for k in range(3):
-            colour = bright[k] if k == lit else tuple(c // 6 for c in bright[k])
-            plate.disc(0.5, 0.2 + 0.3 * k, 0.115, colour)  # type: ignore[arg-type]
+        for k, (r, g, b) in enumerate(bright):
+            lamp = (r, g, b) if k == lit else (r // 6, g // 6, b // 6)
+            plate.disc(0.5, 0.2 + 0.3 * k, 0.115, lamp)
     return plate.finished()
 
 
