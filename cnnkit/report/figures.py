@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 
 from cnnkit.report import drawing
 from cnnkit.report.drawing import VARIABLES, save
 
-__all__ = ["curve", "reliability", "samples", "save"]
+__all__ = ["curve", "precision_recall", "reliability", "samples", "save"]
 
 ROWS = Sequence[Mapping[str, float]]
 
@@ -124,6 +124,46 @@ def reliability(points: ROWS) -> str:
     below.yaxis.set_minor_formatter(NullFormatter())
     below.tick_params(which="minor", length=0)
     return drawing.inline_svg(figure, "reliability")
+
+
+def precision_recall(
+    lines: Sequence[tuple[Mapping[str, Sequence[float]], str, tuple[float, float] | None]],
+    *,
+    behind: Sequence[Mapping[str, Sequence[float]]] = (),
+    name: str = "precision-recall",
+) -> str:
+    """Draw precision over recall.
+
+    Args:
+        lines: of each the curve, `recall` and `precision` in [0, 1]; its colour's name (one, two); and a point (recall,
+            precision) to mark, or None. A curve ends where its precision falls to 0.
+        behind: curves drawn pale behind them.
+        name: unique on the page.
+
+    Returns:
+        SVG.
+    """
+    figure, ax = drawing.chart()
+
+    def ended(curve: Mapping[str, Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
+        recall, precision = np.asarray(curve["recall"], float), np.asarray(curve["precision"], float)
+        reached = int(np.count_nonzero(precision > 0))
+        return np.append(recall[:reached], recall[reached - 1] if reached else 0), np.append(precision[:reached], 0)
+
+    for curve in behind:
+        ax.plot(*ended(curve), color=VARIABLES["quiet"], linewidth=0.8, alpha=0.4)
+    for curve, colour, _ in lines:
+        ax.plot(*ended(curve), color=VARIABLES[colour], linewidth=1.8, solid_joinstyle="round")
+    for _, colour, point in lines:
+        if point is not None:
+            ax.plot(*[[value] for value in point], "o", color=VARIABLES[colour], markersize=6, clip_on=False)
+    ax.set_xlim(0, 1.005)
+    ax.set_ylim(0, 1.01)
+    percent = FuncFormatter(lambda value, _: f"{100 * value:.0f} %")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MultipleLocator(0.25))
+        axis.set_major_formatter(percent)
+    return drawing.inline_svg(figure, name)
 
 
 def samples(

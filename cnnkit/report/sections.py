@@ -6,12 +6,14 @@ Choices:
 - Every section says in plain words how to read it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cnnkit.evaluation.coco import BACKGROUND
 from cnnkit.report import figures
 from cnnkit.report.blocks import (
     MINUS,
@@ -48,11 +50,25 @@ NAMES = {
     "ap": "AP",
     "ap50": "AP50",
     "ap75": "AP75",
+    "ap_small": "AP small",
+    "ap_medium": "AP medium",
+    "ap_large": "AP large",
+    "ap50_small": "AP50 small",
+    "ap50_medium": "AP50 medium",
+    "ap50_large": "AP50 large",
     "dice": "Dice",
     "hd95": "HD95",
     "nsd": "NSD",
     "support": "records",
     "learning_rate": "Learning rate",
+}
+NOTES = {
+    "macro_f1": "mean over classes",
+    "ece": "confidence against truth",
+    "ap": "mean over IoU 0.5 to 0.95",
+    "ap75": "boxes at IoU 0.75",
+    "ap_small": "below 32\u00d732 px",
+    "ap_medium": "up to 96\u00d796 px",
 }
 MATRIX_CLASSES = 24  # more are drawn as a picture
 TABLE_CLASSES = 60  # more are left out, the best first
@@ -89,7 +105,7 @@ def tiles(run: Mapping[str, Any], scores: Mapping[str, Any], gate: Mapping[str, 
     for key, value in scores.items():
         if isinstance(value, float) and key != headline(scores) and len(found) < 3:
             share = key != "ece" and 0 <= value <= 1
-            note = {"macro_f1": "mean over classes", "ece": "confidence against truth"}.get(key, "")
+            note = NOTES.get(key, "")
             found.append(Tile(named(key), percent(value) if share else f"{value:.3f}", note))
     parameters = run.get("model", {}).get("parameters")
     if parameters is not None:
@@ -151,10 +167,13 @@ def training(run: Mapping[str, Any], history: figures.ROWS) -> Section | None:
 
 
 def confusion(scores: Mapping[str, Any], labels: Sequence[str]) -> Section | None:
-    """The confusion matrix and the pairs confused most."""
+    """The confusion matrix and the pairs confused most; one more row and column than labels are false alarms and misses."""
     counts = scores.get("confusion")
     if not counts:
         return None
+    detection = len(counts) == len(labels) + 1
+    labels = [*labels, BACKGROUND] if detection else labels
+    last = len(labels) - 1 if detection else -1
     matrix = Matrix(list(labels), counts)
     blocks: list[Block] = []
     if len(labels) <= MATRIX_CLASSES:
@@ -166,7 +185,15 @@ def confusion(scores: Mapping[str, Any], labels: Sequence[str]) -> Section | Non
     wrong = [(int(array[i, j]), i, j) for i, j in zip(*np.nonzero(array)) if i != j]
     wrong.sort(key=lambda entry: (-entry[0], entry[1], entry[2]))
     if wrong:
-        rows = [[labels[i], labels[j], str(count), percent(count / array[i].sum(), 1)] for count, i, j in wrong[:8]]
+        rows = [
+            [
+                "nothing (false alarm)" if i == last else labels[i],
+                "nothing (missed)" if j == last else labels[j],
+                str(count),
+                "" if i == last else percent(count / array[i].sum(), 1),
+            ]
+            for count, i, j in wrong[:8]
+        ]
         title = "Confused most often" if len(wrong) > 8 else "Every confusion"
         blocks.append(Table(["true", "read as", "times", "of its class"], rows, numbers=(2, 3), caption=title))
     total, errors = int(array.sum()), int(array.sum() - np.trace(array))
@@ -174,6 +201,13 @@ def confusion(scores: Mapping[str, Any], labels: Sequence[str]) -> Section | Non
         f"Each row is a true class, each column an answer. {total - errors:,} of {total:,} lie on the diagonal, in "
         f"blue: they are right. The {errors:,} errors are orange, coloured by their share of the row."
     )
+    if detection:
+        boxes, alarms = int(array[:-1].sum()), int(array[-1].sum())
+        text = (
+            f"Each row is a true class, each column an answer; the last column is what was missed, the last row false "
+            f"alarms. {total - errors:,} of {boxes:,} objects are found under their own name, in blue; {alarms:,} answers "
+            f"are about nothing. Errors are orange, coloured by their share of the row."
+        )
     return Section("Confusions", text, blocks)
 
 
@@ -183,21 +217,29 @@ def per_class(scores: Mapping[str, Any]) -> Section | None:
     if not classes:
         return None
     keys = list(next(iter(classes.values())))
-    lead = next((key for key in ("f1", "ap", "dice") if key in keys), keys[0])
+    lead = next((key for key in ("f1", "ap50", "ap", "dice") if key in keys), keys[0])
     shown = list(classes.items())
+    scored = [label for label, values in shown if values[lead] is not None]  # others have no records of their own
     text = "Precision: how many of these answers are right. Recall: how many of these were found. F1 weighs both."
-    if "precision" not in keys:
+    if "ap50" in keys:
+        text = (
+            "AP50: the area under precision over recall, at IoU 0.5. Recall and precision are those at the threshold."
+        )
+    elif "precision" not in keys:
         text = "The scores of every class on its own."
     if len(shown) > TABLE_CLASSES:
-        shown = sorted(shown, key=lambda item: item[1][lead])[:TABLE_CLASSES]
+        shown = sorted(shown, key=lambda item: math.inf if item[1][lead] is None else item[1][lead])[:TABLE_CLASSES]
         text += f" Of {len(classes)} classes the {TABLE_CLASSES} weakest are shown."
-    lowest = min(values[lead] for values in classes.values())
+    lowest = min((classes[label][lead] for label in scored), default=0.0)
     start = scale_start([lowest])
-    if 0 <= lowest <= 1:
+    if 0 <= lowest <= 1 and scored:
         text += f" The dots are on a scale from {percent(start, 1)} to 100{THIN}%."
-    text += f" The weakest class is marked: {min(classes, key=lambda label: classes[label][lead])}."
+    if scored:
+        text += f" The weakest class is marked: {min(scored, key=lambda label: classes[label][lead])}."
 
     def cell(key: str, value: Any) -> Cell:
+        if value is None:
+            return Cell("\u2013", tone="quiet")
         if isinstance(value, int):
             return Cell(f"{value:,}")
         if not 0 <= value <= 1:
@@ -207,6 +249,8 @@ def per_class(scores: Mapping[str, Any]) -> Section | None:
 
     rows = [[label, *(cell(key, values[key]) for key in keys)] for label, values in shown]
     names = [NAMES.get(key, key.replace("_", " ")) for key in keys]
+    if "ap50" in keys:
+        names = ["objects" if key == "support" else name for key, name in zip(keys, names)]
     return Section("Classes", text, [Table(["class", *names], rows, numbers=range(1, len(keys) + 1))])
 
 
@@ -397,7 +441,12 @@ def card(run: Mapping[str, Any], gate: Mapping[str, Any] | None, intended_use: s
             f"With {scores.get('count', sizes.get('test', 0)):,} test records, differences below about "
             f"{half:.1f} points say nothing."
         )
-    if labels and scores.get("confusion"):
+    if labels and "boxes" in scores:
+        use["What it cannot say"] = (
+            f"It looks for its {len(labels)} classes only, and some of what it shows is wrong. "
+            "Scenes unlike those of its data were not measured."
+        )
+    elif labels and scores.get("confusion"):
         use["What it cannot say"] = (
             f"It always answers with one of its {len(labels)} classes, also for an image of none of them. "
             "Data unlike its training data was not measured."
