@@ -38,7 +38,8 @@ LOW = 0.5  # of the threshold: from there a box may continue a track
 LOST = 0.6  # seconds that an object may be out of sight and still be the same
 HITS = 3  # frames in which an object is seen before it counts; two where a video has few frames a second
 FEW = 12.0  # frames a second
-QUALITY = 92  # of JPEG
+# Lines of one pixel keep their colour only where JPEG does not halve it.
+_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
 STDIN = "standard-input"
 
 
@@ -280,7 +281,7 @@ def _image(job: _Job, path: Path, target: Path | None) -> None:
     if target is not None:
         names, colours = _captions(job, found, signs, [None] * len(found.scores))
         drawn = cv2.cvtColor(drawing.annotate(image, found.boxes, names, colours), cv2.COLOR_RGB2BGR)
-        options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY] if target.suffix.lower() in (".jpg", ".jpeg") else []
+        options = _JPEG if target.suffix.lower() in (".jpg", ".jpeg") else []
         files.write_bytes(target, cv2.imencode(target.suffix.lower(), drawn, options)[1].tobytes())
     job.entries.append(_entry(job, str(path), image, found, signs))
 
