@@ -37,7 +37,7 @@ class Truth(NamedTuple):
 
     boxes: float64 (k, 4): left, top, right, bottom, px of the image. codes: int32 (k,), the classes. ignored: bool (k,),
     crowds and objects too difficult: neither to be found nor wrong to find. An ignored box excuses detections of its class
-    that lie by more than the IoU inside it; with code -1, of every class.
+    of whose area at least the IoU lies inside it; with code -1, of every class.
     """
 
     boxes: np.ndarray
@@ -121,10 +121,10 @@ def score(
         return float(values.mean()) if values.size else None
 
     everything = slice(None)
-    ap50 = mean(0, everything, everything, 0) or 0.0
+    lead = mean(0, everything, everything, 0) or 0.0
     result: dict[str, Any] = {
-        "ap50": ap50,
-        "ap50_interval": _interval(ap50, ranked, boxes, bootstrap),
+        "ap50": lead,
+        "ap50_interval": _interval(lead, ranked, boxes, bootstrap),
         "ap": mean(everything, everything, everything, 0) or 0.0,
         "ap75": mean(5, everything, everything, 0) or 0.0,
     }
@@ -171,6 +171,16 @@ def score(
             }
         )
     return result | {"per_class": per_class, "confusion": confusion.tolist(), "curves": curves, "sizes": rows}
+
+
+def ap50(found: Sequence[Detections], truth: Sequence[Truth], labels: Sequence[str]) -> float:
+    """Return `ap50` as `score` does, and nothing else: much faster and without pycocotools, for use in training."""
+    _check(found, truth, labels)
+    found = [_limited(entry) for entry in found]
+    once = np.ones((len(found), 1), np.int32)
+    ranked = _ranked(found, truth, matches(found, truth), len(labels))
+    values = [float(_average_precisions(entry, once)[0]) for entry in ranked if entry.boxes.any()]
+    return sum(values) / len(values) if values else 0.0
 
 
 def best_threshold(found: Sequence[Detections], truth: Sequence[Truth], labels: Sequence[str]) -> float:

@@ -161,6 +161,7 @@ class TestAgainstTheReference:
         found, truth = random_case(seed, ties=seed % 2 == 1, ignored=0.25 * (seed % 3))
         scores = coco.score(found, truth, LABELS, bootstrap=0)
         json.dumps(scores, allow_nan=False)
+        assert coco.ap50(found, truth, LABELS) == pytest.approx(scores["ap50"], abs=1e-9)
         for label, own in zip(LABELS, own_ap50(found, truth, 3)[:, 0]):
             expected = scores["per_class"][label]["ap50"]
             assert np.isnan(own) if expected is None else own == pytest.approx(expected, abs=1e-9)
@@ -244,6 +245,7 @@ class TestEdges:
         scores = coco.score(found, truth, LABELS)
         assert (scores["ap50"], scores["ap50_interval"], scores["boxes"]) == (0.0, [0.0, 1.0], 0)
         assert scores["ap_small"] is None and scores["curves"] == {}
+        assert coco.ap50(found, truth, LABELS) == 0.0
         json.dumps(scores, allow_nan=False)
 
     def test_no_images(self):
