@@ -41,7 +41,7 @@ class Plate:
 
     def __init__(self, side: int, finer: int = _FINER):
         self.finer, self.size = finer, side * finer
-        self.rgb = np.full((self.size, self.size, 3), WHITE, np.uint8)
+        self.rgb = np.full((self.size, self.size, 3), WHITE[0], np.uint8)
         self.alpha = np.zeros((self.size, self.size), np.uint8)
 
     def area(self, points: Points, colour: Colour | None, radius: float = 0.0) -> None:
@@ -84,8 +84,8 @@ class Plate:
 
     def finished(self) -> np.ndarray:
         """Return what was drawn, RGBA, at the size that was asked for."""
-        both = np.dstack([self.rgb, self.alpha])
-        return cv2.resize(both, (self.size // self.finer,) * 2, interpolation=cv2.INTER_AREA)
+        size = (self.size // self.finer,) * 2
+        return np.dstack([cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (self.rgb, self.alpha)])
 
     def _target(self, colour: Colour | None) -> tuple[np.ndarray, Any]:
         return (self.alpha, 255) if colour is None else (self.rgb, colour)

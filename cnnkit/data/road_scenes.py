@@ -199,7 +199,7 @@ def _sign(
     high, wide = size
     cut = None
     (left, upper), (right, lower) = edge.min(0).tolist(), edge.max(0).tolist()
-    if rng.random() < 0.1:  # something in front
+    if rng.random() < 0.12 and all(other.cut is None for other in layout.signs):  # something in front of one
         axis = int(rng.random() < 0.3)
         way = 1 if axis or rng.random() < 0.5 else -1
         low, top = (upper, lower) if axis else (left, right)
@@ -272,13 +272,16 @@ def _light(layout: _Layout, seed: int, index: int, size: tuple[int, int]) -> tup
     for post in layout.posts:
         _stand(page, post, rng, parts, gain)
     light = cv2.LUT(page, _LINEAR)
-    if rng.random() < 0.7:  # nothing is as even as a drawing
+    if rng.random() < 0.85:  # nothing is as even as a drawing
         y, x = rng.integers(0, 512, 2).tolist()
-        rough = _patch(parts.mottle, y, x, size) * np.float32(rng.uniform(0.01, 0.09))
-        rough += np.float32(1)
-        np.multiply(light, rough, light)
+        # but the sky is: what is bright stays as it is
+        rough = (np.float32(1) - light) * _patch(parts.mottle, y, x, size)
+        rough *= light
+        cv2.scaleAdd(rough, 0.02 * 15 ** rng.random(), light, light)
+        np.maximum(light, 0, light)
     on_signs = rng.uniform(0.25, 0.8) if night else gain**0.6 * rng.uniform(0.7, 1.1)
-    for place, sign in enumerate(layout.signs):
+    # the covered one first: others stand in front of what covers it
+    for place, sign in sorted(enumerate(layout.signs), key=lambda one: one[1].cut is None):
         _show(light, sign, np.random.default_rng((seed, index, 2, place)), parts, on_signs)
     if night or rng.random() < 0.04:
         _lamps(light, layout, rng)
@@ -330,7 +333,7 @@ def _surroundings(
         cv2.rectangle(page, (0, int(low - deep * 0.3)), (wide, int(low)), (shade * 0.6,) * 3, cv2.FILLED)
     if rng.random() < 0.3:
         _fence(page, layout, rng, gain)
-    for _ in range(rng.integers(0, 6)):
+    for _ in range(rng.integers(0, 8)):
         tall = high * rng.uniform(0.15, 1.2)
         foot = horizon + tall * rng.uniform(0.02, 0.2)
         x = middle + (1 if rng.random() < 0.5 else -1) * tall * rng.uniform(0.35, 1.6)
@@ -344,7 +347,7 @@ def _surroundings(
         x = rng.uniform(0.2, 0.8) * wide
         ends = np.rint([(0, a), (x, c), (wide, b)]).astype(np.int32)
         cv2.polylines(page, [ends], False, (shade,) * 3, 1, cv2.LINE_AA)
-    cars = sorted((10 * (150 / 10) ** rng.random(rng.integers(0, 6))).tolist())
+    cars = sorted((10 * (240 / 10) ** rng.random(rng.integers(0, 6)) ** 1.2).tolist())
     for across in cars:
         foot = horizon + across * rng.uniform(0.3, 0.6)
         x = middle + across * rng.uniform(-3.5, 3) - across / 2
@@ -381,7 +384,7 @@ def _backdrop(page: np.ndarray, rng: np.random.Generator, parts: Stock, gain: fl
             x, y = rng.uniform(wide - across, 0), high * rng.uniform(0.9, 1.2) - tall
             _place(page, _pick(rng, parts.woods), x, y, across, tall, gain * rng.uniform(0.4, 1))
     elif kind < 0.7:
-        rows, columns = (int(side * rng.uniform(0.3, 0.57)) for side in (min(high, 448), min(wide, 448)))
+        rows, columns = (int(min(side, 448) * rng.uniform(0.4, 0.85)) for side in (high, wide))
         leaves = cv2.resize(_pick(rng, parts.leaves)[:rows, :columns], (wide, high))
         leaves = cv2.convertScaleAbs(leaves, alpha=math.sqrt(gain * rng.uniform(0.5, 1.2)))
         top = int(rng.uniform(-0.5, 0.6) * high)
@@ -646,7 +649,7 @@ def _cover(
     if rng.random() < 0.6:
         leaves = _pick(rng, parts.leaves)
         scale = rng.uniform(0.5, 2)
-        rows, columns = (min(max(int(side / scale), 8), 256) for side in (high, wide))
+        rows, columns = (min(max(int(side / scale), 8), 384) for side in (high, wide))
         seen = cv2.LUT(
             cv2.resize(leaves[:rows, :columns], (wide, high)), _LINEAR * np.float32(gain * rng.uniform(0.4, 1.2))
         )
@@ -700,21 +703,24 @@ def _photograph(light: np.ndarray, gain: float, seed: int, index: int) -> np.nda
     light = cv2.transform(light, np.column_stack([mix, haze]).astype(np.float32))
     np.maximum(light, 0, light)
     kind = rng.random()
-    if kind < 0.2:  # few px, made more
+    if kind < 0.15:  # few px, made more
         part = rng.uniform(0.45, 0.8)
         light = cv2.resize(light, (round(wide * part), round(high * part)), interpolation=cv2.INTER_AREA)
         light = cv2.resize(np.minimum(light, 1, light), (wide, high), interpolation=cv2.INTER_LINEAR)
     else:
-        sigma = rng.uniform(0.3, 0.75) if kind < 0.8 else rng.uniform(0.75, 1.4)
+        sigma = rng.uniform(0.3, 0.65) if kind < 0.85 else rng.uniform(0.65, 1.4)
         light = cv2.GaussianBlur(light, (5, 5) if sigma < 1 else (7, 7), sigma)
+    if rng.random() < 0.08:
+        _windscreen(light, rng)
     if rng.random() < 0.1:
         light = moved(light, rng.uniform(1, 4.5), rng.uniform(0, math.pi))
     cv2.sqrt(np.minimum(light, 1, light), light)
     if rng.random() < 0.75:
         y, x = rng.integers(0, 512, 2).tolist()
         cv2.scaleAdd(_patch(stock().grain, y, x, size), 0.03 * rng.random() ** 2, light, light)
-    if rng.random() < 0.2:  # sharpened, as telephones do
-        cv2.addWeighted(light, 1 + 0.7, cv2.GaussianBlur(light, (5, 5), 1.2), -0.7, 0, light)
+    if rng.random() < 0.35:  # sharpened, as telephones do
+        much = rng.uniform(0.3, 1.3)
+        cv2.addWeighted(light, 1 + much, cv2.GaussianBlur(light, (5, 5), 1), -much, 0, light)
     photo = cv2.convertScaleAbs(np.maximum(light, 0, light), alpha=255)
     if rng.random() < 0.4:  # a steeper curve, or a flatter one
         bend = rng.uniform(-0.25, 0.35) / math.pi / 2
@@ -724,3 +730,26 @@ def _photograph(light: np.ndarray, gain: float, seed: int, index: int) -> np.nda
         coded = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 96))])[1]
         photo = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
     return photo
+
+
+def _windscreen(light: np.ndarray, rng: np.random.Generator) -> None:
+    """Put glass before the lens: a reflection on it, rain on it, the bonnet below."""
+    high, wide = light.shape[:2]
+    kind = rng.random()
+    if kind < 0.4:
+        field = rng.random((3, 4), np.float32) ** 3 * np.float32(rng.uniform(0.05, 0.4))
+        light += cv2.resize(field, (wide, high), interpolation=cv2.INTER_LINEAR)[..., None]
+    elif kind < 0.75:
+        small = cv2.resize(light, (max(wide // 16, 1), max(high // 16, 1)), interpolation=cv2.INTER_AREA)
+        smeared = cv2.resize(small[::-1], (wide, high), interpolation=cv2.INTER_LINEAR)  # a drop turns things over
+        mask = np.zeros((high, wide), np.uint8)
+        for x, y, radius in (rng.random((rng.integers(5, 50), 3)) * (wide, high, 3.5)).tolist():
+            cv2.circle(mask, (int(x), int(y)), 1 + int(radius), 1, cv2.FILLED)
+        cv2.copyTo(smeared, mask, light)
+    else:
+        tone = rng.uniform(0.01, 0.2)
+        middle, axes = (
+            (int(rng.uniform(0.2, 0.8) * wide), high),
+            (int(wide * rng.uniform(0.5, 0.9)), int(high * rng.uniform(0.03, 0.15))),
+        )
+        cv2.ellipse(light, middle, axes, 0, 180, 360, (tone, tone, tone * 1.05), cv2.FILLED, cv2.LINE_AA)

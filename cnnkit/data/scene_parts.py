@@ -116,7 +116,8 @@ def _number(plate: Plate, rng: np.random.Generator, inner: float) -> None:
     text = _NUMBERS[rng.integers(len(_NUMBERS))]
     width = inner * (0.62, 1.3, 1.62)[len(text) - 1] * rng.uniform(0.85, 1.05)
     weight = rng.uniform(0.045, 0.075) * (0.85 if len(text) > 2 else 1)
-    plate.text(text, width, inner * rng.uniform(0.85, 1.1), weight, BLACK)
+    ink = _shade(rng, BLUE) if rng.random() < 0.06 else BLACK
+    plate.text(text, width, inner * rng.uniform(0.85, 1.1), weight, ink)
 
 
 def _mandatory(plate: Plate, rng: np.random.Generator) -> None:
@@ -161,7 +162,8 @@ def _triangle(plate: Plate, rng: np.random.Generator, y: float, first: float) ->
         plate.area(regular(y, 0.51, 3, first), red, 0.05)
     plate.area(regular(y, 0.51, 3, first), red, 0.038)
     inside = _shade(rng, (252, 205, 60)) if rng.random() < 0.12 else _shade(rng, WHITE, 6)
-    plate.area(regular(y, rng.uniform(0.33, 0.42), 3, first), inside, 0.012)
+    wide = rng.random() < 0.08  # as in America
+    plate.area(regular(y, rng.uniform(0.24, 0.3) if wide else rng.uniform(0.33, 0.42), 3, first), inside, 0.012)
 
 
 def _danger(plate: Plate, rng: np.random.Generator) -> None:
@@ -202,6 +204,9 @@ def _no_entry(plate: Plate, rng: np.random.Generator) -> None:
     plate.disc(0.5, 0.5, 0.5 if rng.random() < 0.4 else 0.47, _shade(rng, RED))
     half, wide = rng.uniform(0.065, 0.1), rng.uniform(0.3, 0.38)
     plate.box(0.5 - wide, 0.5 - half, 0.5 + wide, 0.5 + half, WHITE)
+    if rng.random() < 0.1:  # as in America
+        for y in (0.22, 0.66):
+            _scribble(plate.rgb, rng, 0.32 * plate.size, y * plate.size, 0.4 * plate.size, 0.12 * plate.size, WHITE)
 
 
 _KINDS: tuple[Callable[[Plate, np.random.Generator], None], ...] = (
@@ -314,7 +319,7 @@ class Stock:
     """Things to place. Nothing in it may be written to."""
 
     skies: list[np.ndarray]
-    """uint8 (192, 192, 3), the square root of light; so are leaves (256) and facades (256)."""
+    """uint8 (192, 192, 3), the square root of light; so are leaves, (384, 384, 3)."""
     leaves: list[np.ndarray]
     grounds: list[np.ndarray]
     """uint8 (512, 512, 3), multipliers times 128."""
@@ -334,7 +339,7 @@ _LOCK = threading.Lock()
 
 
 def stock() -> Stock:
-    """Draw everything, once a process: in about a second, 60 MB."""
+    """Draw everything, once a process: in about a second, 50 MB."""
     with _LOCK:  # one thread draws, the others wait
         return _drawn()
 
@@ -342,11 +347,11 @@ def stock() -> Stock:
 @lru_cache(maxsize=1)
 def _drawn() -> Stock:
     rng = np.random.default_rng(1968)
-    leaves = [_leaves(rng) for _ in range(12)]
-    crowns = [_crown(rng, leaves[k % len(leaves)]) for k in range(16)]
+    leaves = [_leaves(rng, _LEAVES[k % len(_LEAVES)]) for k in range(10)]
+    crowns = [_crown(rng, leaves[k % len(leaves)]) for k in range(14)]
     bare = [_bare(rng) for _ in range(10)]
     woods = [_wood(rng, crowns) for _ in range(8)] + [_wood(rng, bare) for _ in range(8)]
-    mottle = np.sum([texture(rng, 512, cells) * cells**-0.3 for cells in (4, 9, 20, 45, 100, 220)], axis=0)
+    mottle = np.sum([texture(rng, 512, cells) * cells**-0.15 for cells in (4, 9, 20, 45, 100, 220, 512)], axis=0)
     return Stock(
         [_sky(rng) for _ in range(16)],
         leaves,
@@ -378,40 +383,42 @@ def _sky(rng: np.random.Generator) -> np.ndarray:
         base *= 1 + 0.15 * texture(rng, side, 4) * down + 0.06 * texture(rng, side, 12)
     else:
         top = np.array(_SKIES[rng.integers(len(_SKIES))], np.float32)
-        base = top + (np.array((0.75, 0.85, 0.95), np.float32) - top) * down ** rng.uniform(0.7, 2)
+        base *= top + (np.array((0.75, 0.85, 0.95), np.float32) - top) * down ** rng.uniform(0.7, 2)
         clouds = (
             texture(rng, side, 4)
             + 0.5 * texture(rng, side, 9)
             + 0.3 * texture(rng, side, 22)
             + 0.15 * texture(rng, side, 50)
         )
-        clouds = np.asarray(cv2.resize(clouds, (side, side * 2)))[:side, :, None]
-        part = ((clouds - rng.uniform(-0.3, 1.2)) * rng.uniform(1, 3)).clip(0, 1)
-        base = base + (rng.uniform(0.6, 1.1) * (1 - 0.12 * part * texture(rng, side, 5)) - base) * part
+        wide = np.asarray(cv2.resize(clouds, (side, side * 2)))[:side, :, None]
+        part = ((wide - rng.uniform(-0.3, 1.2)) * rng.uniform(1, 3)).clip(0, 1)
+        base += (rng.uniform(0.6, 1.1) * (1 - 0.12 * part * texture(rng, side, 5)) - base) * part
         if rng.random() < 0.15:  # the sun low
             base *= np.array((1.1, 0.85, 0.65), np.float32)
     return _coded(base)
 
 
-def _leaves(rng: np.random.Generator) -> np.ndarray:
-    side = 256
+_LEAVES = (
+    (0.3, 0.42, 0.12),
+    (0.16, 0.26, 0.1),
+    (0.4, 0.34, 0.12),
+    (0.22, 0.32, 0.08),
+    (0.45, 0.25, 0.08),
+    (0.27, 0.34, 0.14),
+    (0.3, 0.3, 0.26),
+)
+
+
+def _leaves(rng: np.random.Generator, light: tuple[float, float, float]) -> np.ndarray:
+    side = 384
     leaf = (
         0.5
-        + 0.3 * texture(rng, side, 6)
-        + 0.4 * texture(rng, side, 30)
-        + 0.45 * texture(rng, side, 70)
-        + 0.4 * texture(rng, side, 128)
+        + 0.3 * texture(rng, side, 9)
+        + 0.35 * texture(rng, side, 45)
+        + 0.45 * texture(rng, side, 110)
+        + 0.6 * texture(rng, side, 240)
     )
-    lights = (
-        (0.3, 0.42, 0.12),
-        (0.4, 0.34, 0.12),
-        (0.3, 0.3, 0.26),
-        (0.16, 0.26, 0.1),
-        (0.22, 0.32, 0.08),
-        (0.45, 0.25, 0.08),
-    )
-    light = np.array(lights[rng.integers(6)], np.float32)
-    return _coded(np.array((0.015, 0.022, 0.012), np.float32) + light * leaf.clip(0, 1.4))
+    return _coded(np.array((0.015, 0.022, 0.012), np.float32) + np.array(light, np.float32) * leaf.clip(0, 1.4))
 
 
 def _ground(rng: np.random.Generator) -> np.ndarray:
@@ -422,7 +429,7 @@ def _ground(rng: np.random.Generator) -> np.ndarray:
 
 
 def _crown(rng: np.random.Generator, leaves: np.ndarray) -> np.ndarray:
-    side = 224
+    side = 320
     place = np.linspace(-1, 1, side, dtype=np.float32)
     wide, high = rng.uniform(0.6, 0.85), rng.uniform(0.6, 0.8)
     middle = high - 1
@@ -430,7 +437,7 @@ def _crown(rng: np.random.Generator, leaves: np.ndarray) -> np.ndarray:
     if rng.random() < 0.25:  # a fir
         away = np.abs(place[None, :]) / (0.06 + 0.3 * (place[:, None] + 1)) - (place[:, None] > 0.75)
     field = (
-        1 - away + (0.45 * texture(rng, side, 6) + 0.3 * texture(rng, side, 18) + 0.5 * texture(rng, side, 60))[..., 0]
+        1 - away + (0.45 * texture(rng, side, 6) + 0.3 * texture(rng, side, 20) + 0.6 * texture(rng, side, 110))[..., 0]
     )
     mask = (field > rng.uniform(0, 0.35)).astype(np.uint8) * 255
     light = (1.15 - 0.35 * place[:, None, None] - 0.25 * place[None, :, None] * rng.choice([-1, 1])).clip(0.3, 1.5)
@@ -444,7 +451,7 @@ def _crown(rng: np.random.Generator, leaves: np.ndarray) -> np.ndarray:
 
 
 def _bare(rng: np.random.Generator) -> np.ndarray:
-    side = 256
+    side = 320
     alpha = np.zeros((side, side), np.uint8)
     spread, many = rng.uniform(0.3, 0.6), rng.integers(2, 4)
 
@@ -470,24 +477,23 @@ def _wood(rng: np.random.Generator, trees: list[np.ndarray]) -> np.ndarray:
     even = rng.uniform(0.6, 0.95)
     few = [trees[k] for k in rng.integers(0, len(trees), 2)]
     for _ in range(26):
-        tall = int(160 * min(1.0, min(rng.normal(even, 0.1), 0.99)))
+        tall = int(160 * min(rng.normal(even, 0.1), 0.99))
         tree = cv2.resize(few[rng.integers(2)], (int(tall * 0.7), tall), interpolation=cv2.INTER_AREA)
-        x = int(rng.integers(-tall // 2, 480))
-        left, right = max(x, 0), min(x + tree.shape[1], 480)
-        if left >= right:
-            continue
-        tree, under = tree[:, left - x : right - x], page[160 - tall :, left:right]
+        x = int(rng.integers(0, 480 - tree.shape[1]))
+        under = page[160 - tall :, x : x + tree.shape[1]]
         alpha = tree[..., 3:] / 255 * (0.6 + 0.4 * rng.random())
         under[..., :3] = tree[..., :3] * alpha * rng.uniform(0.7, 1) + under[..., :3] * (1 - alpha)
         under[..., 3:] = 255 - (255 - under[..., 3:]) * (1 - alpha)
-    foot = int(rng.integers(4, 50))
-    shade = np.linspace(0, 255, foot).astype(np.uint8)[:, None]
-    page[160 - foot :, :, 3] = np.maximum(page[160 - foot :, :, 3], shade)
+    foot, place = rng.uniform(0.03, 0.3), np.linspace(-1, 1, 480)
+    bushes = (1 - place**4) * foot * (1 + 0.4 * texture(rng, 480, 24)[0, :, 0])  # below them
+    below = np.linspace(1, 0, 160)[:, None] < bushes
+    page[below] = np.maximum(page[below], np.array([18, 22, 12, 255], np.uint8))
+    page[below, 3] = 255
     return page
 
 
 def _person(rng: np.random.Generator) -> np.ndarray:
-    plate = Plate(64)
+    plate = Plate(64, 2)
     coat, legs, skin = _loud(rng) if rng.random() < 0.3 else _grey(rng, 10, 120), _grey(rng, 10, 80), (190, 140, 115)
     step = rng.uniform(0.01, 0.08)
     for x in (0.5 - step, 0.5 + step):
@@ -525,7 +531,7 @@ def _facade(rng: np.random.Generator) -> np.ndarray:
             glass = even if rng.random() < 0.6 else _grey(rng, 15, 220)
             cv2.rectangle(page, (x, y), (x + wide, y + high), glass, cv2.FILLED)
             if rng.random() < 0.5:  # the sky in it
-                cv2.rectangle(page, (x, y), (x + wide, y + high // 2), _shade(rng, glass, 25), cv2.FILLED)
+                cv2.rectangle(page, (x, y), (x + wide, y + high // 2), _shade(rng, glass, 14), cv2.FILLED)
             cv2.rectangle(page, (x, y), (x + wide, y + high), frame, 2)
             if wide > 14:
                 cv2.line(page, (x + wide // 2, y), (x + wide // 2, y + high), frame, 1)
@@ -652,7 +658,7 @@ _PLATE_SHARES = np.cumsum([8, 8, 8, 8, 8, 10, 10, 12, 7, 3, 8, 8, 12])
 
 def _plate(rng: np.random.Generator) -> np.ndarray:
     """Something to be mistaken for a sign: other plates, backs, clocks, lights, marks of shops."""
-    plate = Plate(96)
+    plate = Plate(96, 2)
     kind = int(np.searchsorted(_PLATE_SHARES, rng.random() * _PLATE_SHARES[-1], side="right"))
     if kind < 5:  # a rectangle with writing or a drawing
         wide, high = rng.uniform(0.3, 0.5), rng.uniform(0.12, 0.5)
