@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -485,6 +486,44 @@ def test_a_recogniser_votes_over_the_frames(run):
     assert sign["sign"] == "light" and 0.6 < sign["sign_score"] < 0.9
 
 
+@pytest.mark.parametrize("name", ["a:b.mp4", "100%.mp4", "a%02d.mp4", "ünï 速.mp4", "a 'b'.mp4", "MPEG-4 inside.avi"])
+def test_names_of_every_kind(run, name):
+    write_video("plain.mp4", drive(4), "mp4v").rename(name)
+    document = run(name, out=Path("out: ü"))
+    assert len(document["predictions"]) == 4
+    assert [path.stem for path in Path("out: ü").iterdir()] == [Path(name).stem]
+
+
+def test_names_that_are_not_text(run):
+    video = write_video("plain.mp4", drive(4), "mp4v").rename(os.fsdecode(b"bad\xff.mp4"))
+    with pytest.raises(DataError, match="not valid text.*Rename"):
+        run(video)
+    image = write_image("plain.png", scene(64, 64, (8, 8, 40, 40))).rename(os.fsdecode(b"bad\xff.png"))
+    document = run(image, results=Path("x.json"), out=Path("out"))
+    assert len(document["predictions"][0]["boxes"]) == 1
+    write_video("plain.mp4", drive(4), "mp4v")
+    with pytest.raises(CnnkitError, match="not valid text"):
+        run("plain.mp4", out=Path(os.fsdecode(b"bad\xff")))
+
+
+def test_a_damaged_middle_is_passed_over(run, capfd):
+    path = write_video("v.mp4", drive(40), "mp4v")
+    data = bytearray(path.read_bytes())
+    start = data.index(b"mdat") + 4
+    data[start + 3000 : start + 3400] = b"\xaa" * 400
+    path.write_bytes(data)
+    document = run("v.mp4")
+    assert len(document["predictions"]) > 20
+    assert capfd.readouterr().err == "" or document["warnings"]
+
+
+def test_a_raw_stream_has_no_length_to_miss(run):
+    frames = [cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes() for frame in drive(8)]
+    Path("v.mjpeg").write_bytes(b"".join(frames))
+    document = run("v.mjpeg")
+    assert len(document["predictions"]) == 8 and document["warnings"] == []
+
+
 # Cameras --------------------------------------------------------------------------------------------------------------
 
 
@@ -553,19 +592,26 @@ print("loaded:", [m for m in ("tensorflow", "keras", "sklearn", "matplotlib", "s
     assert "loaded: []" in done.stdout and "90.0%" in done.stdout
 
 
-def test_the_task_of_an_artifact_is_read_without_opening_it(tmp_path):
-    import zipfile
-
+def test_the_task_of_an_artifact_is_read_without_opening_it(tmp_path, monkeypatch):
     path = tmp_path / "x.tflite"
     path.write_bytes(b"")
-    assert ondevice.task_of(path, "signs") == "classification"
+    assert ondevice.task_of("signs", path) == "classification"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("cnnkit.json", json.dumps({"task": "detection"}))
-    assert ondevice.task_of(path, "signs") == "detection"
-    assert ondevice.task_of(tmp_path / "none.tflite", "signs") == "classification"
-    run = tmp_path / "run"
+    assert ondevice.task_of("signs", path) == "detection"
+    assert ondevice.task_of("signs", tmp_path / "none.tflite") == "classification"
+    run = tmp_path / "signs" / "run"
     (run / "export").mkdir(parents=True)
     (run / "run.json").write_text(json.dumps({"app": "signs"}))
     (run / "export" / "model-int8.tflite").write_bytes(b"")
     (run / "export" / "model-float32.tflite").write_bytes(path.read_bytes())
-    assert ondevice.task_of(run, "signs") == "detection"
+    assert ondevice.task_of("signs", run) == "detection"
+    (run / "run.json").write_text(json.dumps({"app": "signs", "task": "of the run"}))
+    assert ondevice.task_of("signs", run) == "of the run"
+    with pytest.raises(ArtifactError, match="a run of `cnnkit signs`"):
+        ondevice.task_of("digits", run)
+    monkeypatch.setenv("CNNKIT_RUNS", str(tmp_path))
+    with pytest.raises(ArtifactError, match="no run"):
+        ondevice.task_of("signs")
+    (tmp_path / "signs" / "latest").symlink_to("run")
+    assert ondevice.task_of("signs") == "of the run"

@@ -36,7 +36,7 @@ class Track:
         code: class with the most votes.
         score: best score of a box with or without that class.
         first, last: first and last frame in which it was seen.
-        frame, box: the frame with the best score, and the box there: float32 (4,), left, top, right, bottom, px.
+        frame, box: the last frame with the best score, and the box there: float32 (4,), left, top, right, bottom, px.
         hits: frames in which it was seen.
         votes: float (classes,), sums of scores over the track.
         extra: float (m,), sums of what else boxes voted on; empty where they did not.
@@ -202,7 +202,7 @@ class Tracker:
         track._speed[2:] = np.clip(track._speed[2:], -GROWTH, GROWTH)
         track.last = frame
         track.hits += 1
-        if score > track.score:
+        if score >= track.score:  # of equals the last: mostly the nearest
             track.score, track.frame, track.box = score, frame, box.astype(np.float32)
 
 

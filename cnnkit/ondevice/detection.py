@@ -262,6 +262,15 @@ def _targets(sources: Sequence[tuple[Path, Path]], out: Path) -> list[Path]:
     return targets
 
 
+def _text(path: Path) -> str:
+    """Return an input's name as JSON can hold it: as it is, unless its bytes are not text."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return printable(str(path))
+    return str(path)
+
+
 def _short(path: Path) -> str:
     return printable(path.name)
 
@@ -283,7 +292,7 @@ def _image(job: _Job, path: Path, target: Path | None) -> None:
         drawn = cv2.cvtColor(drawing.annotate(image, found.boxes, names, colours), cv2.COLOR_RGB2BGR)
         options = _JPEG if target.suffix.lower() in (".jpg", ".jpeg") else []
         files.write_bytes(target, cv2.imencode(target.suffix.lower(), drawn, options)[1].tobytes())
-    job.entries.append(_entry(job, str(path), image, found, signs))
+    job.entries.append(_entry(job, _text(path), image, found, signs))
 
 
 def _video(job: _Job, video: Video, stem: Path | None, update: Any) -> None:

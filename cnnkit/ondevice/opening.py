@@ -56,13 +56,21 @@ def open_model(path: Path, app: str, threads: int | None = None) -> Any:
     return open_artifact(path, app)
 
 
-def task_of(path: Path, app: str) -> str:
-    """Return the task of an artifact, "classification" where it does not say, without opening the model.
+def task_of(app: str, path: Path | None = None) -> str:
+    """Return what an artifact, by default the app's latest run, is for, without opening the model.
+
+    Returns:
+        "detection", say; "classification" where it does not say, as where there is no such file.
 
     Raises:
-        ArtifactError: it is a run of another app, or its metadata are damaged.
+        ArtifactError: there is no run, it is one of another app, or it is damaged.
     """
-    path = exported(path, app)
+    path = latest(app) if path is None else path
+    if path.is_dir():
+        task = Run.open(path, app).document.get("task")
+        if task:
+            return str(task)
+        path = exported(path, app)
     return str(read_metadata(path).get("task", "classification")) if path.is_file() else "classification"
 
 

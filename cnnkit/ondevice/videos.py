@@ -5,6 +5,7 @@ Design choices:
 - Headers are estimates: a video that ends within 1 % of what its header says has ended where it should.
 - A video is written under a hidden name in the same folder, looked at, and renamed; what an interrupted or failed run leaves
   never has the final name. The video writer does not report a full disk, hence the look.
+- Paths are made absolute: FFmpeg takes `a:b.mp4` for an address.
 - FFmpeg's own messages are silenced: what is wrong with a video is said once.
 """
 
@@ -21,7 +22,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read when the first vid
 import cv2
 import numpy as np
 
-from cnnkit.device.image import ImageError, fit_image
+from cnnkit.device.image import ImageError, fit_image, printable
 from cnnkit.errors import CnnkitError, DataError
 from cnnkit.files import system_errors
 from cnnkit.quiet import quiet
@@ -70,7 +71,9 @@ class Video:
             raise ImageError(str(path), f"it cannot be opened ({error.strerror or error})", "Check the path.") from None
         if empty:
             raise ImageError(str(path), "it is empty")
-        capture = _capture(str(path))
+        if not _is_text(path):
+            raise ImageError(str(path), "its name is not valid text, which OpenCV needs", "Rename it.")
+        capture = _capture(str(path.absolute()))
         if capture is None:
             raise ImageError(
                 str(path),
@@ -133,6 +136,15 @@ class Video:
     def close(self) -> None:
         """Let go of the file or camera."""
         self._capture.release()
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a path can be handed to OpenCV, which crashes on bytes that are not UTF-8."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _capture(source: int | str) -> Any:
@@ -199,12 +211,16 @@ class VideoWriter:
             self._size[0] % 2 or self._size[1] % 2
         ):  # FFmpeg would cut off a row or column; OpenCV's own encoder does not
             forms = [forms[2], forms[0]]
+        if not _is_text(self.stem):
+            raise CnnkitError(
+                f"{printable(str(self.stem))} is not valid text, which OpenCV needs. Choose another folder."
+            )
         with system_errors(self.stem):
             self.stem.parent.mkdir(parents=True, exist_ok=True)
         for suffix, code, backend in forms:
             with system_errors(self.stem):
                 descriptor, name = tempfile.mkstemp(
-                    dir=self.stem.parent, prefix=f".{self.stem.name}.", suffix=f".part{suffix}"
+                    dir=self.stem.parent.absolute(), prefix=f".{self.stem.name}.", suffix=f".part{suffix}"
                 )
             os.close(descriptor)
             part = Path(name)
