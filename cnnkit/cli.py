@@ -11,14 +11,14 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from cnnkit import __version__
-from cnnkit.errors import CnnkitError, MissingExtra
+from cnnkit.errors import CnnkitError, ConfigError, MissingExtra
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 FILE = click.Path(path_type=Path)  # existence is checked where the error can say what to do
@@ -140,6 +140,9 @@ _SETTINGS = [
         help="Side of the model's square input, px.  [default: the model's, else the data's]",
     ),
     click.option(
+        "--tiles/--no-tiles", default=None, help="Detection: cut images into tiles.  [default: as the boxes ask for]"
+    ),
+    click.option(
         "--progressive", type=_POSITIVE, help="Image sizes in training, from about half to the full one.  [default: 1]"
     ),
     click.option("--epochs", type=_POSITIVE, help="Passes over the training data."),
@@ -184,6 +187,12 @@ BACKBONE_OPTIONS = [
 ]
 
 
+# Of the builder `cnnkit.models.detector`, beside those of a backbone.
+DETECTOR_OPTIONS = [
+    click.option("--width", type=_POSITIVE, help="Detection: channels of the feature pyramid.  [default: 64]"),
+]
+
+
 def _with(options: Sequence[Callable[..., Any]]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return lambda command: functools.reduce(lambda inner, option: option(inner), reversed(options), command)
 
@@ -193,25 +202,36 @@ def _with(options: Sequence[Callable[..., Any]]) -> Callable[[Callable[..., Any]
 
 def app(
     help: str,
-    recipe: Callable[[], Any],
+    recipe: Callable[[], Any] | Mapping[str, Callable[[], Any]],
     *,
     name: str,
     build_options: Sequence[Callable[..., Any]] = (),
+    predict_options: Sequence[Callable[..., Any]] = (),
     prepare: Callable[..., Any] | None = None,
 ) -> click.Group:
     """Make an app's command line.
 
     Args:
         help: one line on what it does.
-        recipe: returns the app's `Recipe`; called only when a command needs it, so it may import what is slow.
+        recipe: returns the app's `Recipe`; called only when a command needs it, so it may import what is slow. Of an app with
+            several tasks one each, by the word that `train --task` takes; the first is the default.
         name: of the app, as in `cnnkit NAME`.
         build_options: Click options of `train` that go to the model's builder, None where not given.
+        predict_options: Click options of `predict` that go to `cnnkit.ondevice.detection.find`, for detectors.
         prepare: (image uint8, model) -> uint8 of the model's input shape; what `predict` does to a picture beyond fitting
             it into the shape. It runs on devices, so it must not load TensorFlow.
 
     Returns:
         The group with data, train, evaluate, predict, explain, export, bench and report.
     """
+
+    recipes = recipe if isinstance(recipe, Mapping) else {"": recipe}
+    tasks = [] if len(recipes) < 2 else [_task_option(recipes)]
+
+    def for_artifact(path: Path | None) -> Any:
+        from cnnkit import ondevice
+
+        return _recipe(recipes, ondevice.task_of(name, path) if tasks else None)
 
     @click.group(name=name, cls=Group, help=help, context_settings=CONTEXT)
     @click.version_option(__version__, prog_name=f"cnnkit {name}")
@@ -222,11 +242,12 @@ def app(
 
         console.use_json(False)  # until a command's --json says otherwise
 
-    group.add_command(_data(recipe))
+    group.add_command(_data(recipes))
     names = {parameter.name for option in build_options for parameter in _parameters(option)}
 
     @group.command()
     @_with(_SETTINGS)
+    @_with(tasks)
     @_with(list(build_options))
     @click.option("--out", type=FILE, help="Folder of the run.  [default: runs/<app>/<time>-<model>]")
     @click.option("--config", type=FILE, help="Settings: a TOML file, or an earlier run or its run.json.")
@@ -241,7 +262,13 @@ def app(
         options = {key: given.pop(key) for key in list(given) if key in names}
         options = {key: value for key, value in options.items() if value is not None}
         settings = {key: value for key, value in given.items() if value is not None}
-        workflow.train(recipe(), settings, options, out=out, config_file=config, resume=resume)
+        word = settings.pop("task", None)
+        if word is None and tasks:
+            task = workflow.task_for(name, settings, config_file=config, out=out, resume=resume)
+            chosen = _recipe(recipes, task)
+        else:
+            chosen = recipes[word or next(iter(recipes))]()
+        workflow.train(chosen, settings, options, out=out, config_file=config, resume=resume)
 
     @group.command()
     @artifact
@@ -259,7 +286,7 @@ def app(
         """Score a run, a .keras or a .tflite on a split, with confidence intervals, beside a baseline."""
         from cnnkit import workflow
 
-        workflow.evaluate(recipe(), artifact, data=data, split=split, skip_bad=bool(skip_bad))
+        workflow.evaluate(for_artifact(artifact), artifact, data=data, split=split, skip_bad=bool(skip_bad))
 
     @group.command()
     @click.argument(
@@ -267,19 +294,35 @@ def app(
         metavar="[ARTIFACT] INPUT...",
         type=click.Path(path_type=Path, allow_dash=True),
         nargs=-1,
-        required=True,
+        required=not predict_options,
     )
     @click.option(
         "--top", type=_POSITIVE, default=1, show_default=True, help="How many classes to show for each input."
     )
+    @_with(list(predict_options))
     @skip_bad
     @threads
     @json_option
-    def predict(inputs: tuple[Path, ...], top: int, skip_bad: bool | None, threads: int | None) -> None:
+    def predict(inputs: tuple[Path, ...], top: int, skip_bad: bool | None, threads: int | None, **options: Any) -> None:
         """Name what is in pictures: files, folders, or - for standard input."""
         from cnnkit import ondevice
 
+        options = {key: value for key, value in options.items() if value is not None}
+        if ondevice.task_of(name, ondevice.split(name, inputs)[0]) == "detection":
+            from cnnkit.ondevice.detection import find
+
+            find(name, inputs, top=top, skip_bad=bool(skip_bad), threads=threads, **options)
+            return
+        if options:
+            raise ConfigError(
+                f"--{next(iter(options)).replace('_', '-')} is for detectors; this model names one picture."
+            )
         ondevice.predict(name, inputs, prepare=prepare, top=top, skip_bad=bool(skip_bad), threads=threads)
+
+    if predict_options:
+        predict.help = (
+            "Find and name what is in pictures and videos: files, folders, a camera, or - for standard input."
+        )
 
     @group.command()
     @click.argument("inputs", metavar="[ARTIFACT] IMAGE...", type=FILE, nargs=-1)
@@ -288,9 +331,9 @@ def app(
     @json_option
     def explain(inputs: tuple[Path, ...], layer: str | None, out: Path | None) -> None:
         """Show what the model looks at: layer table, filters, feature maps, Grad-CAM, classic filters."""
-        from cnnkit import workflow
+        from cnnkit import ondevice, workflow
 
-        workflow.explain(recipe(), inputs, layer=layer, out=out, prepare=prepare)
+        workflow.explain(for_artifact(ondevice.split(name, inputs)[0]), inputs, layer=layer, out=out, prepare=prepare)
 
     @group.command()
     @artifact
@@ -298,18 +341,18 @@ def app(
     @click.option(
         "--tolerance",
         type=click.FloatRange(min=0),
-        default=0.5,
-        show_default=True,
-        help="Points of the score that may be lost.",
+        help="Points of the score that may be lost, overall and in a class.  [default: the task's]",
     )
     @data_option
     @click.option("--out", type=FILE, help="Folder of the files.  [default: <run>/export]")
     @json_option
-    def export(artifact: Path | None, precision: str, tolerance: float, data: str | None, out: Path | None) -> None:
+    def export(
+        artifact: Path | None, precision: str, tolerance: float | None, data: str | None, out: Path | None
+    ) -> None:
         """Convert to .tflite and prove that the device model scores as the trained one, or fail (exit 3)."""
         from cnnkit import workflow
 
-        workflow.export(recipe(), artifact, precision=precision, tolerance=tolerance, data=data, out=out)
+        workflow.export(for_artifact(artifact), artifact, precision=precision, tolerance=tolerance, data=data, out=out)
 
     @group.command()
     @artifact
@@ -330,7 +373,7 @@ def app(
         """Write one self-contained HTML page about a run."""
         from cnnkit import workflow
 
-        workflow.report(recipe(), artifact, out=out)
+        workflow.report(for_artifact(artifact), artifact, out=out)
 
     return group
 
@@ -339,7 +382,30 @@ def _parameters(option: Callable[..., Any]) -> list[click.Parameter]:
     return click.command()(option(lambda **_: None)).params
 
 
-def _data(recipe: Callable[[], Any]) -> click.Group:
+def _task_option(recipes: Mapping[str, Any]) -> Callable[..., Any]:
+    first = next(iter(recipes))
+    text = f"What to learn.  [default: what the data is for; without --data: {first}]"
+    return click.option("--task", type=click.Choice(list(recipes)), help=text)
+
+
+def _recipe(recipes: Mapping[str, Callable[[], Any]], task: str | None) -> Any:
+    """Return the recipe of a task, such as "detection"; the first where no task is known or none has it."""
+    if task is not None:
+        for make in recipes.values():
+            found = make()
+            if found.task.name == task:
+                return found
+    return next(iter(recipes.values()))()
+
+
+def _data(recipes: Mapping[str, Callable[[], Any]]) -> click.Group:
+    def for_data(source: str | None) -> Any:
+        if len(recipes) < 2 or source is None:
+            return _recipe(recipes, None)
+        from cnnkit import workflow
+
+        return _recipe(recipes, workflow.task_of_data(source))
+
     @click.group(cls=Group)
     def data() -> None:
         """List, fetch, check and show data sets."""
@@ -350,7 +416,7 @@ def _data(recipe: Callable[[], Any]) -> click.Group:
         """List the known data sets and where each is."""
         from cnnkit import workflow
 
-        workflow.data_list(recipe())
+        workflow.data_list(for_data(None))
 
     @data.command()
     @click.argument("card")
@@ -368,7 +434,7 @@ def _data(recipe: Callable[[], Any]) -> click.Group:
         """Look for what spoils training: bad files, odd sizes, starved classes, duplicates across splits."""
         from cnnkit import workflow
 
-        workflow.data_check(recipe(), source)
+        workflow.data_check(for_data(source), source)
 
     @data.command()
     @click.argument("source", required=False)
@@ -385,7 +451,7 @@ def _data(recipe: Callable[[], Any]) -> click.Group:
         """Draw a contact sheet: samples as they are, and as the model sees them after augmentation."""
         from cnnkit import workflow
 
-        workflow.data_show(recipe(), source, out=out, seed=seed)
+        workflow.data_show(for_data(source), source, out=out, seed=seed)
 
     return data
 

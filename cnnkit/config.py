@@ -31,6 +31,7 @@ class Settings:
     layer_decay: float = 1.0  # learning rate of the lowest loaded layer relative to the highest; even steps between
     freeze_norm: bool = True  # loaded batch norm keeps its averages and scales, in inference mode, throughout
     image_size: int | None = None  # px of a square input; None: the data's own
+    tiles: bool | None = None  # cut images into tiles for a detector; None: as their boxes ask for
     progressive: int = 1  # image sizes in training, rising from about half to the full one; 1: full throughout
     epochs: int = 10
     minutes: float | None = None  # time budget; it then decides the number of epochs

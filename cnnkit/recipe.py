@@ -16,8 +16,12 @@ class Recipe:
         load: (source, *, seed, limit, ...) -> `Splits`; as `cnnkit.data.load`.
         builders: model builders by name, each f(shape, classes, **options) -> `keras.Model`.
         augmentation: seed -> augmentation as `cnnkit.augment` makes them; None: none.
+        views: (training records, settings) -> (indices, step) -> (images, targets): what training sees of records, where that
+            is more than `augmentation` of them; None: the records.
         side: model -> side in px of its square input; None: the data's own size.
         preset: (model, number of training records, whether weights are loaded) -> settings that suit them.
+        side_step: sides of the input are multiples of it, px.
+        options: training records -> options of the builder that suit them, unless others are given.
         describe: training records -> what artifacts should say of their input beyond its shape.
         intended_use, limits: a sentence each for the model card.
     """
@@ -28,7 +32,10 @@ class Recipe:
     load: Callable[..., Any]
     builders: Mapping[str, Callable[..., Any]]
     augmentation: Callable[[int], Callable[..., Any]] | None = None
+    views: Callable[..., Callable[..., Any]] | None = None
     side: Callable[[str], int | None] = lambda model: None
+    side_step: int = 1
+    options: Callable[[Any], dict[str, Any]] = lambda records: {}
     preset: Callable[[str, int, bool], dict[str, Any]] = lambda model, count, loaded: {}
     describe: Callable[[Any], dict[str, Any]] = lambda records: {}
     intended_use: str = ""

@@ -42,8 +42,9 @@ from cnnkit.models import weights as model_weights
 from cnnkit.models.norm import recalibrate
 from cnnkit.run import CHECKPOINT, HISTORY, MODEL, Run
 
-EVALUATION_BATCH = 256
-RECALIBRATION_IMAGES = 5120  # plain training images from which batch norm gets its last statistics
+EVALUATION_BATCH = 256  # of images up to 128 px; of larger ones fewer
+RECALIBRATION_IMAGES = 5120  # plain training images from which batch norm gets its last statistics; of large ones fewer
+SMALL_IMAGE = 128 * 128  # px
 
 
 @dataclasses.dataclass
@@ -253,7 +254,7 @@ def fit(
     _set_free(model, settings, phases[-1], loaded)
     _assign(model.variables, best)
     plain = _Batches(recipe, settings, splits.train, order).plain(
-        0, min(order.steps_per_epoch, -(-RECALIBRATION_IMAGES // order.batch_size))
+        0, min(order.steps_per_epoch, -(-_fewer(RECALIBRATION_IMAGES, splits.train) // order.batch_size))
     )
     recalibrate(model, (np.asarray(batch[0]) for batch in plain))
     for layer in model_weights.weighted_layers(model).values():
@@ -298,7 +299,8 @@ class _Sized:
     def __call__(self, size: float) -> tuple[keras.Model, Splits]:
         if size not in self.made:
             height, width, channels = self.splits.train.image_shape
-            shape = (max(1, round(size * height)), max(1, round(size * width)), channels)
+            step = self.recipe.side_step
+            shape = (*(step * max(1, round(size * side / step)) for side in (height, width)), channels)
             parts = {name: getattr(self.splits, name).with_shape(shape) for name in ("train", "validation", "test")}
             splits = dataclasses.replace(self.splits, **parts)
             model = _built(self.recipe, self.settings, splits.train)
@@ -424,6 +426,7 @@ class _Batches:
         self.recipe, self.settings, self.records, self.order = recipe, settings, records, order
         self.encode = recipe.task.encoder(len(records.label_names))
         self.augmentation = _augmentation(recipe, settings)
+        self.views = recipe.views(records, settings) if settings.augment and recipe.views is not None else None
         self.weights = recipe.task.sample_weights(records) if settings.class_weights else None
 
     def __call__(self, start: int, stop: int) -> Any:
@@ -435,6 +438,7 @@ class _Batches:
             encode=self.encode,
             augmentation=self.augmentation,
             weights=self.weights,
+            views=self.views,
         )
 
     def plain(self, start: int, stop: int) -> Any:
@@ -444,6 +448,10 @@ class _Batches:
 
 def _augmentation(recipe: Any, settings: Settings) -> Callable[..., Any] | None:
     layers = []
+    boxed = recipe.views is not None  # mirroring is then up to the views, which move the boxes too
+    for name in ("rand_augment", "mixup", "cutmix"):
+        if boxed and getattr(settings, name):
+            raise ConfigError(f"--{name.replace('_', '-')} is for classification: it does not move boxes.")
     if settings.rand_augment:
         layers.append(augment.rand_augment())
     if settings.mixup:
@@ -452,7 +460,9 @@ def _augmentation(recipe: Any, settings: Settings) -> Callable[..., Any] | None:
         layers.append(augment.cutmix(settings.cutmix))
     own = recipe.augmentation(settings.seed) if settings.augment and recipe.augmentation is not None else None
     parts = (
-        [augment.on_images(keras.layers.RandomFlip("horizontal"), seed=settings.seed + 2)] if settings.mirror else []
+        [augment.on_images(keras.layers.RandomFlip("horizontal"), seed=settings.seed + 2)]
+        if settings.mirror and not boxed
+        else []
     )
     parts += [own] if own is not None else []
     parts += [augment.on_images(*layers, seed=settings.seed + 1)] if layers else []
@@ -525,6 +535,12 @@ def _numpy(variables: Any) -> list[np.ndarray]:
     return [np.array(ops.convert_to_numpy(variable)) for variable in variables]
 
 
+def _fewer(count: int, records: Records) -> int:
+    """Return how many images are handled at once: fewer where they are large, for memory and time, but a sixteenth at least."""
+    height, width, _ = records.image_shape
+    return max(count // 16, count * SMALL_IMAGE // max(SMALL_IMAGE, height * width))
+
+
 class _Epochs(keras.callbacks.Callback):
     """What happens around epochs: validate the averaged weights, keep the best, checkpoint, stop."""
 
@@ -546,6 +562,7 @@ class _Epochs(keras.callbacks.Callback):
         self.settings, self.splits, self.run_folder, self.state, self.best = settings, splits, run, state, best
         self.order, self.on_epoch, self.on_step = order, on_epoch, on_step
         self.encode = recipe.task.encoder(len(splits.train.label_names))
+        self.keeps_best = recipe.task.keeps_best
         self.began = time.monotonic() - state.seconds
         self._shown = 0.0
 
@@ -570,7 +587,7 @@ class _Epochs(keras.callbacks.Callback):
         if not math.isfinite(row["loss"]):
             state.stopped = f"the loss was {row['loss']} in epoch {epoch + 1}; try a smaller learning rate"
             model.stop_training = True
-        elif loss < state.best_loss or not len(self.splits.validation):
+        elif loss < state.best_loss or not self.keeps_best or not len(self.splits.validation):
             state.best_loss, state.best_epoch, self.best = loss, epoch + 1, _numpy(model.variables)
         if epoch + 1 < self.phase.last:  # phases with other layers begin with the averages of these
             for variable, value in training:
@@ -599,7 +616,8 @@ class _Epochs(keras.callbacks.Callback):
     def _validate(self) -> dict[str, float]:
         if not len(self.splits.validation):
             return {}
-        batches = evaluation_batches(self.splits.validation, batch_size=EVALUATION_BATCH, encode=self.encode)
+        size = _fewer(EVALUATION_BATCH, self.splits.validation)
+        batches = evaluation_batches(self.splits.validation, batch_size=size, encode=self.encode)
         scores = self.model.evaluate(batches, verbose=0, return_dict=True)
         return {f"val_{name}": float(value) for name, value in scores.items()}
 

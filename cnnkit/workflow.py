@@ -26,7 +26,33 @@ DATA_KEYS = (
     "split_seed",
     "weights",
     "keep",
+    "tiles",
 )  # settings that decide the splits
+
+
+# Tasks ----------------------------------------------------------------------------------------------------------------
+
+
+def task_of_data(source: str) -> str:
+    """Return what a data set is for, such as "detection"."""
+    from cnnkit.data import cards
+
+    return cards.load(source).task
+
+
+def task_for(
+    app: str, given: dict[str, Any], *, config_file: Path | None, out: Path | None, resume: bool
+) -> str | None:
+    """Return what an app with several tasks should train: what a resumed run did, what the data is for, what weights know."""
+    if resume:
+        path = out or latest(app)
+        if (path / "run.json").is_file():
+            return Run.open(path, app).document.get("task")
+    source = given.get("data") or (config.read(config_file).get("data") if config_file else None)
+    if source:
+        return task_of_data(source)
+    weights = Path(given.get("weights", "none"))
+    return ondevice.task_of(app, weights) if weights.is_dir() else None
 
 
 # Data -----------------------------------------------------------------------------------------------------------------
@@ -42,11 +68,17 @@ def load(recipe: Any, settings: dict[str, Any]) -> Any:
         for key in ("seed", "split_seed", "limit", "validation", "skip_bad")
         if settings.get(key) is not None
     }
+    if settings.get("tiles") is not None:
+        if recipe.task.name != "detection":
+            raise ConfigError("--tiles is for detection: only boxes can be looked for in parts of an image.")
+        chosen["tiles"] = settings["tiles"]
+    if recipe.task.name == "detection" and settings.get("image_size"):
+        chosen["image_size"] = settings["image_size"]  # how an image is seen depends on it
     with _progress("Loading data") as update:
         splits = recipe.load(settings.get("data") or recipe.data, **chosen, progress=update)
     if settings.get("keep"):
         splits = _with_kept(recipe, splits, Path(settings.get("weights") or "none"))
-    if settings.get("image_size"):
+    if settings.get("image_size") and recipe.task.name != "detection":
         side = settings["image_size"]
         parts = {
             name: part.with_shape((side, side, part.image_shape[2]))
@@ -138,21 +170,31 @@ def data_show(recipe: Any, source: str | None, *, out: Path, seed: int) -> None:
     """Draw samples, plain and augmented."""
     from cnnkit.report import drawing, figures
 
-    splits = load(recipe, {"data": source, "seed": seed})
-    figure = figures.samples(*_every_augmentation(recipe, splits.train, seed))
+    settings = config.Settings(data=source or recipe.data, seed=seed)
+    splits = load(recipe, {"data": source, "seed": seed, "image_size": recipe.side(settings.model)})
+    draw = _every_augmentation if recipe.views is None else _titled_samples
+    figure = figures.samples(*draw(recipe, splits.train, settings))
     drawing.save(figure, out)
     console.document({"picture": str(out)})
     console.message(f"Samples as they are and as the model sees them in training: {out}")
 
 
-def _every_augmentation(recipe: Any, records: Any, seed: int) -> tuple[np.ndarray, list[str], np.ndarray, list[str]]:
+def _titled_samples(
+    recipe: Any, records: Any, settings: config.Settings
+) -> tuple[np.ndarray, list[str], np.ndarray, list[str]]:
+    images, names, rounds = _samples(recipe, records, settings)
+    return images, names, rounds, ["augmented" if number == 0 else "" for number in range(len(rounds))]
+
+
+def _every_augmentation(
+    recipe: Any, records: Any, settings: config.Settings
+) -> tuple[np.ndarray, list[str], np.ndarray, list[str]]:
     """Return samples as `_samples` does, with rows for what --rand-augment, --mixup and --cutmix add, and the rows' titles."""
     import tensorflow as tf
 
     from cnnkit import augment
 
-    images, names, rounds = _samples(recipe, records, seed)
-    titles = ["augmented" if number == 0 else "" for number in range(len(rounds))]
+    images, names, rounds, titles = _titled_samples(recipe, records, settings)
     encoded = recipe.task.encoder(len(records.label_names))(np.zeros(len(images), np.int32))
     rows = list(rounds)
     for title, layer in (
@@ -160,27 +202,50 @@ def _every_augmentation(recipe: Any, records: Any, seed: int) -> tuple[np.ndarra
         ("MixUp", augment.mixup(1.0)),
         ("CutMix", augment.cutmix(1.0)),
     ):
-        changed, _ = augment.on_images(layer, seed=seed)(tf.cast(images, tf.float32), encoded, tf.constant(0, tf.int64))
+        changed, _ = augment.on_images(layer, seed=settings.seed)(
+            tf.cast(images, tf.float32), encoded, tf.constant(0, tf.int64)
+        )
         rows.append(np.clip(np.asarray(changed), 0, 255).astype(np.uint8))
         titles.append(title)
     return images, names, np.stack(rows), titles
 
 
-def _samples(recipe: Any, records: Any, seed: int, count: int = 8) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Return plain images (n, h, w, c), their labels, and augmented versions (rounds, n, h, w, c), uint8."""
+def _samples(
+    recipe: Any, records: Any, settings: config.Settings, count: int = 8
+) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Return plain images (n, h, w, c), their labels, and augmented versions (rounds, n, h, w, c), uint8; boxes drawn in."""
     import tensorflow as tf
 
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(records))[:count])
+    chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(records))[:count])
     images, targets = records.read(chosen)
-    names = [records.label_names[target] for target in targets]
+    views = recipe.views(records, settings) if recipe.views is not None else None
+    names = [records.label_names[target] for target in targets] if views is None else _box_names(records, targets)
     rounds = []
     if recipe.augmentation is not None:
-        augmentation = recipe.augmentation(seed)
-        encoded = recipe.task.encoder(len(records.label_names))(targets)
+        augmentation = recipe.augmentation(settings.seed)
+        encoder = recipe.task.encoder(len(records.label_names))
         for step in range(5):
-            changed, _ = augmentation(tf.cast(images, tf.float32), encoded, tf.constant(step, tf.int64))
-            rounds.append(np.clip(np.asarray(changed), 0, 255).astype(np.uint8))
+            seen, there = (images, targets) if views is None else views(chosen, step)
+            changed, _ = augmentation(tf.cast(seen, tf.float32), encoder(there), tf.constant(step, tf.int64))
+            changed = np.clip(np.asarray(changed), 0, 255).astype(np.uint8)
+            rounds.append(changed if views is None else _with_boxes(records, changed, there))
+    images = images if views is None else _with_boxes(records, images, targets)
     return images, names, np.stack(rounds) if rounds else np.zeros((0, *images.shape), np.uint8)
+
+
+def _box_names(records: Any, targets: np.ndarray) -> list[str]:
+    codes = [sorted({int(row[4]) for row in rows if row[5] > 0}) for rows in targets]
+    return [", ".join(records.label_names[code] for code in found) or "no box" for found in codes]
+
+
+def _with_boxes(records: Any, images: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    from cnnkit.device.drawing import annotate
+
+    drawn = []
+    for image, rows in zip(images, targets, strict=True):
+        rows = rows[rows[:, 5] > 0]
+        drawn.append(annotate(image, rows[:, :4], [records.label_names[int(code)] for code in rows[:, 4]]))
+    return np.stack(drawn)
 
 
 # Training -------------------------------------------------------------------------------------------------------------
@@ -228,13 +293,17 @@ def train(
             raise ValueError(
                 f"a preset cannot change the data, which is loaded before it is known. Received: {preset}."
             )
+        given["options"] = {**recipe.options(splits.train), **given.get("options", {})}
         settings = config.Settings(**{**preset, **given, "data": given.get("data") or recipe.data})
         if rate == "auto":
             settings = _with_found_rate(training, recipe, settings, splits)
-        run = Run.create(out or new_path(recipe.app, settings.model), recipe.app, settings, data=describe_data(splits))
+        path = out or new_path(recipe.app, settings.model)
+        run = Run.create(path, recipe.app, settings, task=recipe.task.name, data=describe_data(splits))
     elif run.document["data"]["fingerprint"] != splits.train.fingerprint():
         raise DataError(f"The data of {run.path} has changed since it was started. Train anew, or restore the data.")
     settings = run.settings
+    for line in splits.card.get("plan", ()):
+        console.message(line)
     console.message(
         f"Training {settings.model} on {run.document['data']['title']}: {len(splits.train):,} images, "
         f"{len(splits.validation):,} for validation, {len(splits.test):,} for the test -> {run.path}"
@@ -245,7 +314,7 @@ def train(
         if not (run.path / HISTORY).exists():  # it has not begun, so there is nothing to go on with
             shutil.rmtree(run.path)
         raise
-    artifact = _keras(run.path / MODEL, recipe.app)
+    artifact = _settled(training, recipe, run, splits)
     scores, found, targets = _score(recipe, artifact, splits.test, "Scoring on the test split")
     with console.progress("Fitting the baseline", 1):
         baseline = recipe.task.baseline(splits.train, splits.test)
@@ -256,6 +325,17 @@ def train(
     )
     _print_scores(recipe, {settings.model: scores}, baseline)
     console.message(f"Run: {run.path}\nReport: {page}\nNext: cnnkit {recipe.app} export")
+
+
+def _settled(training: Any, recipe: Any, run: Run, splits: Any) -> Any:
+    """Open the trained model, after what validation data decide was written into it."""
+    artifact = _keras(run.path / MODEL, recipe.app)
+    with console.progress("Settling on validation data", 1):
+        decided = recipe.task.settle(artifact, splits.validation)
+    if any(artifact.metadata.get(key) != value for key, value in decided.items()):
+        artifact.metadata |= decided
+        training.save(artifact.model, run.path / MODEL, artifact.metadata)
+    return artifact
 
 
 def _like_earlier(recipe: Any, given: dict[str, Any]) -> dict[str, Any]:
@@ -338,7 +418,8 @@ def _fit(training: Any, recipe: Any, settings: config.Settings, splits: Any, run
 
         def on_epoch(state: Any) -> None:
             row = state.history[-1]
-            text = f"loss {row['loss']:.4f}  {monitor} {row.get(monitor, float('nan')):.4f}"
+            shown = monitor if monitor in row else "val_loss"
+            text = f"loss {row['loss']:.4f}" + (f"  {shown} {row[shown]:.4f}" if shown in row else "")
             update(state.epoch / state.epochs, f"epoch {state.epoch}/{state.epochs}  {text}")
 
         training.fit(
@@ -381,8 +462,8 @@ def _score(
     if not len(records):
         raise DataError("There is nothing to score: this split is empty. Give data with a test split.")
     with console.progress(text, len(records)) as update:
-        found, targets = scoring.outputs(artifact, records, update)
-    return recipe.task.score(found, targets, artifact.labels), found, targets
+        found, targets = scoring.outputs(artifact, records, recipe.task, update)
+    return recipe.task.score(found, targets, artifact.labels, artifact.metadata), found, targets
 
 
 def _run_of(artifact: Path) -> Run | None:
@@ -434,19 +515,23 @@ def _print_scores(
         low, high = entry[f"{name}_interval"]
         return f"{100 * low:.2f} to {100 * high:.2f}"
 
-    rows = [
-        [model, f"{100 * s[name]:.2f}", interval(s), f"{100 * s['macro_f1']:.2f}", f"{s['ece']:.4f}", f"{s['count']:,}"]
-        for model, s in scores.items()
-    ]
-    rows.append([f"baseline: {baseline['name']}", f"{100 * baseline[name]:.2f}", interval(baseline), "", "", ""])
-    console.table(["", f"{name} %", "95 % interval", "macro F1 %", "ECE", "records"], rows)
+    columns = {model: recipe.task.columns(s) for model, s in scores.items()}
+    titles = list(next(iter(columns.values())))
+    rows = [[model, f"{100 * s[name]:.2f}", interval(s), *columns[model].values()] for model, s in scores.items()]
+    rows.append(
+        [f"baseline: {baseline['name']}", f"{100 * baseline[name]:.2f}", interval(baseline), *[""] * len(titles)]
+    )
+    console.table(["", f"{name} %", "95 % interval", *titles], rows)
     if per_class:
         (first,) = scores.values()
+        keys = [key for key in next(iter(first["per_class"].values())) if key != "support"]
         lines = [
-            [label, *(f"{100 * v[key]:.2f}" for key in ("precision", "recall", "f1")), v["support"]]
+            [label, *("" if v[key] is None else f"{100 * v[key]:.2f}" for key in keys), v["support"]]
             for label, v in first["per_class"].items()
         ]
-        console.table(["class", "precision %", "recall %", "F1 %", "records"], lines)
+        names = {"f1": "F1", "ap": "AP", "ap50": "AP50"}
+        counted = "boxes" if "boxes" in first else "records"
+        console.table(["class", *(f"{names.get(key, key)} %" for key in keys), counted], lines)
 
 
 def report(recipe: Any, artifact: Path | None, *, out: Path | None) -> None:
@@ -477,15 +562,24 @@ def _report(
 
     path = out or run.path / REPORT
     gate = run.path / EXPORT / "gate.json"
+    scores = run.document["scores"]["test"]
     with console.progress("Writing the report", 1):
+        worst = recipe.task.worst(found, targets, splits.test, artifact.labels, threshold=scores.get("threshold"))
+        drawn: dict[str, Any] = {"model": artifact.model}
+        if recipe.task.name == "detection":
+            from cnnkit import explain as explaining
+            from cnnkit.report import detection
+
+            drawn = {"layers": explaining.layer_table(artifact.model), "extra": detection.sections(scores, worst)}
+            worst = []
         page.write(
             path,
             run=run.document,
             history=read_history(run.path / HISTORY),
             gate=json.loads(gate.read_text(encoding="utf-8")) if gate.exists() else None,
-            worst=recipe.task.worst(found, targets, splits.test, artifact.labels),
-            samples=_samples(recipe, splits.train, run.settings.seed),
-            model=artifact.model,
+            worst=worst,
+            samples=_samples(recipe, splits.train, run.settings),
+            **drawn,
             intended_use=recipe.intended_use,
             limits=recipe.limits,
         )
@@ -523,9 +617,11 @@ def explain(recipe: Any, inputs: tuple[Path, ...], *, layer: str | None, out: Pa
         _, splits = _data_for(recipe, path, None)
         pictures = {"test-0": splits.test.read(np.array([0]))[0][0]}
     done = {}
+    model, added = recipe.task.explained(artifact.model)
+    labels = [*artifact.labels, *added]
     for name, image in pictures.items():
         with console.progress(f"Explaining {name}", 1):
-            done[name] = explaining.explain(artifact.model, image, folder / name, labels=artifact.labels, layer=layer)
+            done[name] = explaining.explain(model, image, folder / name, labels=labels, layer=layer)
     console.document(
         {
             "folder": str(folder),
@@ -572,7 +668,7 @@ def _layer_row(row: dict[str, Any]) -> list[str]:
 
 
 def export(
-    recipe: Any, artifact: Path | None, *, precision: str, tolerance: float, data: str | None, out: Path | None
+    recipe: Any, artifact: Path | None, *, precision: str, tolerance: float | None, data: str | None, out: Path | None
 ) -> None:
     """Convert, and let each file through the gate."""
     path = artifact or latest(recipe.app)
@@ -609,7 +705,10 @@ def export(
     if run is not None and run.path / EXPORT == folder and run.document.get("scores"):
         _, found, targets = _score(recipe, opened, splits.test, "Updating the report")
         _report(recipe, run, splits, opened, found, targets)
-    console.message(f"Every file scores as the trained model, within {tolerance:g} points. Files: {folder}")
+    within = f"{document['tolerance']:g} points"
+    if document["class_tolerance"] != document["tolerance"]:
+        within += f", {document['class_tolerance']:g} in a class"
+    console.message(f"Every file scores as the trained model, within {within}. Files: {folder}")
 
 
 def _print_gate(recipe: Any, document: dict[str, Any]) -> None:

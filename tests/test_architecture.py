@@ -24,6 +24,7 @@ LAYERS = {
     "data": 2,
     "models": 2,
     "augment": 2,
+    "losses": 2,
     "ondevice": 2,
     "training": 3,
     "evaluation": 3,

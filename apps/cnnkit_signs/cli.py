@@ -1,5 +1,6 @@
-"""`cnnkit signs`: the standard verbs, for the recognition of traffic signs."""
+"""`cnnkit signs`: the standard verbs, for finding traffic signs in photos and for naming one that is cut out."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -7,10 +8,36 @@ import click
 from cnnkit import cli
 
 
-def recipe() -> Any:
+def detection() -> Any:
     from cnnkit.quiet import quiet
 
     with quiet():  # TensorFlow greets on standard error
+        from cnnkit.data.box_loading import load
+        from cnnkit.evaluation.detection import Detection
+        from cnnkit.recipe import Recipe
+        from cnnkit_signs import model
+
+    return Recipe(
+        app="signs",
+        data="road-scenes",
+        task=Detection(),
+        load=load,
+        builders=model.DETECTORS,
+        augmentation=model.light,
+        views=model.views,
+        side_step=32,
+        options=lambda records: {"strides": list(records.plan.strides)},
+        preset=model.detection_preset,
+        describe=lambda records: {"detection": records.plan.to_dict()},
+        intended_use="Where traffic signs are in photos and videos, and of which kind each is.",
+        limits="Signs that are smaller, darker or of other countries than those of the training data are found less often.",
+    )
+
+
+def recognition() -> Any:
+    from cnnkit.quiet import quiet
+
+    with quiet():
         from cnnkit.data import load
         from cnnkit.evaluation.classification import Classification
         from cnnkit.recipe import Recipe
@@ -30,20 +57,30 @@ def recipe() -> Any:
     )
 
 
+FILE = click.Path(path_type=Path)
+
 main = cli.app(
-    "Recognise traffic signs.",
-    recipe,
+    "Find traffic signs in photos and videos, and name them.",
+    {"detect": detection, "recognise": recognition},
     name="signs",
-    build_options=[
+    build_options=[*cli.BACKBONE_OPTIONS, *cli.DETECTOR_OPTIONS],
+    predict_options=[
+        click.option("--out", type=FILE, help="Folder for copies with the signs drawn in."),
+        click.option("--results", type=FILE, help="File of what was found: .json, .csv or .coco.json."),
         click.option(
-            "--task",
-            type=click.Choice(["recognise"]),
-            default="recognise",
-            show_default=True,
-            expose_value=False,
-            help="What to learn: which sign a picture shows.",
+            "--threshold", type=click.FloatRange(0, 1), help="Score from which a sign is shown.  [default: the model's]"
         ),
-        *cli.BACKBONE_OPTIONS,
+        click.option(
+            "--iou", type=click.FloatRange(0, 1), help="Overlap above which two boxes are one sign.  [default: 0.6]"
+        ),
+        click.option(
+            "--recogniser", type=FILE, metavar="RUN", help="A run or .tflite of --task recognise, to name each sign."
+        ),
+        click.option("--track/--no-track", default=None, help="Follow signs through videos.  [default: on]"),
+        click.option("--camera", metavar="NUMBER|ADDRESS", help="Read a camera or a stream."),
+        click.option(
+            "--limit-frames", type=click.IntRange(min=1), help="Stop after so many frames of each video or camera."
+        ),
     ],
 )
 

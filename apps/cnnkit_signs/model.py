@@ -10,10 +10,13 @@ Design choices:
 - Settings were chosen on held-out tracks of the training images; no test image was looked at.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from cnnkit import augment
+from cnnkit.data.views import Views
 from cnnkit.models import MODELS
+from cnnkit.models.detector import detector
 
 BUILDERS = MODELS
 
@@ -58,3 +61,56 @@ def preset(model: str, count: int, loaded: bool) -> dict[str, Any]:
     if loaded:
         return {**settings, "learning_rate": 2e-3, "freeze": 0.1, "backbone_rate": 1.0, "freeze_norm": True}
     return {**settings, "learning_rate": 3e-3}
+
+
+# Detection ------------------------------------------------------------------------------------------------------------
+
+
+def plain_detector(
+    image_shape: tuple[int, int, int], classes: int, *, strides: Sequence[int] = (8, 16, 32), width: int = 64
+) -> Any:
+    """Build a detector on a plain network of our own; as `cnnkit.models.detector`."""
+    return detector(image_shape, classes, strides=strides, width=width)
+
+
+def backbone_detector(
+    image_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    backbone: str = "mobilenet_v2",
+    alpha: float | None = None,
+    strides: Sequence[int] = (8, 16, 32),
+    width: int = 64,
+) -> Any:
+    """Build a detector on a network of `keras.applications`; as `cnnkit.models.detector`."""
+    return detector(image_shape, classes, backbone=backbone, alpha=alpha, strides=strides, width=width)
+
+
+DETECTORS = {"default": plain_detector, "backbone": backbone_detector}
+
+
+def views(records: Any, settings: Any) -> Any:
+    """Return what a detector sees in training: crops at varied scale, mostly around signs, some made of four."""
+    return Views(records, settings.seed, mirror=settings.mirror)
+
+
+def light(seed: int) -> augment.Augmentation:
+    """Change light and colours of a photo, blur it. As `augmentation`, but boxes (b, m, 6) for targets, which stay."""
+    from keras import layers
+
+    pixels = (0, 255)
+    return augment.on_images(
+        augment.RandomExposure(0.7),
+        layers.RandomContrast(0.4, value_range=pixels),
+        layers.RandomSaturation((0.3, 0.65), value_range=pixels),
+        seed=seed,
+    )
+
+
+def detection_preset(model: str, count: int, loaded: bool) -> dict[str, Any]:
+    """Return settings that suit a detector; as `preset`."""
+    settings = {"batch_size": 16, "warmup": 0.1, "weight_decay": 0.05, "ema": 0.99, "learning_rate": 2e-3}
+    settings["epochs"] = 60 if count < 1000 else 20 if count < 10_000 else 10
+    if loaded:
+        return {**settings, "backbone_rate": 1.0, "freeze_norm": True}
+    return settings

@@ -132,7 +132,8 @@ def small_file(path: Path, most: int) -> bytes:
     """Read a file of at most `most` bytes; what prevents it is a Fault."""
     try:
         with path.open("rb") as file:
-            data = file.read(most + 1)
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(min(size, most) + 1)
     except FileNotFoundError:
         raise Missing("there is no such file") from None
     except OSError as error:

@@ -150,6 +150,8 @@ def _json_files(path: Path) -> list[Path]:
 
 
 def coco_fits(path: Path) -> bool:
+    if path.is_file():  # whoever names a .json means it, and is told what is wrong with it
+        return path.suffix.lower() == ".json"
     return any(_is_coco(file) for file in _json_files(path))
 
 

@@ -194,6 +194,7 @@ def read_voc(part: VocPart, faults: Faults, progress: Progress | None) -> Found:
     """Read the XML files of a split. Where they are all, images without one are `unannotated` in the extra."""
     pictures = images_below(part.root)
     known, beside = set(pictures), {file.rpartition("/")[0] for file in pictures}
+    beside |= {folder.partition("/")[0] for folder in beside}
     folders = [folder for folder in (*IMAGE_FOLDERS, "") if folder in beside]
     folders += sorted(beside - set(folders))
     drafts = []

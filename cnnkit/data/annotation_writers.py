@@ -271,7 +271,7 @@ def _yolo_line(box: Box, code: int, width: int, height: int) -> str:
 
 def _write_voc(plan: Plan, progress: Progress | None) -> dict[str, list[str]]:
     stems = [name.rpartition(".")[0] for names in plan.names.values() for name in names]
-    flat = len(set(stems)) == len(stems)
+    flat = len(set(stems)) == len(stems) or len(plan.splits) == 1
     placed = {}
     for split, part in plan.splits.items():
         below = "" if flat else f"{_WORDS[split]}/"
@@ -293,7 +293,8 @@ def _write_voc(plan: Plan, progress: Progress | None) -> dict[str, list[str]]:
 
 def _voc_xml(name: str, picture: Picture) -> str:
     extra = {key: value for key, value in picture.extra.items() if key not in ("filename", "size", "object", "depth")}
-    size = {"width": picture.width, "height": picture.height, "depth": picture.extra.get("depth", 3)}
+    size = {"width": picture.width, "height": picture.height}
+    size |= {"depth": picture.extra["depth"]} if "depth" in picture.extra else {}
     lines = ["<annotation>", *_xml("filename", name, 1), *_xml("size", size, 1)]
     for key, value in extra.items():
         lines += _xml(key, value, 1)

@@ -31,7 +31,6 @@ from cnnkit.data.records import Progress
 from cnnkit.errors import DataError, MissingExtra
 
 MOST_BYTES = 2**18  # of a data.yaml
-_NOT_NORMALISED = 10  # a fraction of the image beyond which a value must be px
 
 
 @dataclass(frozen=True)
@@ -232,7 +231,7 @@ def yolo_box(row: str, names: tuple[str, ...]) -> Box:
     if code % 1 or not 0 <= code < len(names):
         raise Fault(f"the class {words[0]} is not one of the {len(names)} names (0 to {len(names) - 1})")
     values = [number(word) for word in words[1:]]
-    if max(map(abs, values)) > _NOT_NORMALISED:
+    if min(values) > 1:  # not even a box that leads out of its image has all four
         raise Fault("its values are px, not fractions of the image's width and height")
     if len(values) > 4:
         left, top, right, bottom = min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])

@@ -28,9 +28,13 @@ class Boxes:
         corners: float64 (m, 4): left, top, right, bottom, px of the image.
         codes: int32 (m,), the classes.
         ignored: bool (m,), neither to be found nor wrong to find.
+        sizes: int32 (n, 2), width and height of each image, px.
     """
 
-    def __init__(self, ends: np.ndarray, corners: np.ndarray, codes: np.ndarray, ignored: np.ndarray):
+    def __init__(
+        self, ends: np.ndarray, corners: np.ndarray, codes: np.ndarray, ignored: np.ndarray, sizes: np.ndarray
+    ):
+        self.sizes = np.asarray(sizes, np.int32).reshape(-1, 2)
         self.ends = np.asarray(ends, np.int64)
         self.corners = np.asarray(corners, np.float64).reshape(-1, 4)
         self.codes, self.ignored = np.asarray(codes, np.int32), np.asarray(ignored, bool)
@@ -44,19 +48,24 @@ class Boxes:
         part = slice(start, int(self.ends[index]))
         return self.corners[part], self.codes[part], self.ignored[part]
 
+    def with_codes(self, codes: np.ndarray) -> "Boxes":
+        """Return the same boxes with other codes, int32 (m,)."""
+        return Boxes(self.ends, self.corners, codes, self.ignored, self.sizes)
+
     def renamed(self, codes: Sequence[int]) -> "Boxes":
         """Return boxes whose class k is `codes[k]`; those of -1 are left out."""
         table = np.asarray(codes, np.int32)
         found = table[self.codes] if len(self.codes) else self.codes
         keep = found >= 0
         ends = np.concatenate([[0], np.cumsum(keep)])[self.ends]
-        return Boxes(ends, self.corners[keep], found[keep], self.ignored[keep])
+        return Boxes(ends, self.corners[keep], found[keep], self.ignored[keep], self.sizes)
 
     def plus(self, other: "Boxes") -> "Boxes":
         """Return these boxes and then those of further images."""
         parts = ((a, b) for a, b in zip(self._arrays(), other._arrays(), strict=True))
         ends = np.concatenate([self.ends, other.ends + len(self.corners)])
-        return Boxes(ends, *(np.concatenate(pair) for pair in parts))
+        sizes = np.concatenate([self.sizes, other.sizes])
+        return Boxes(ends, *(np.concatenate(pair) for pair in parts), sizes)
 
     def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return self.corners, self.codes, self.ignored
@@ -81,6 +90,7 @@ def boxes_of(annotations: Annotations) -> Boxes:
         np.array([(box.left, box.top, box.right, box.bottom) for box in every], np.float64),
         np.array([place[box.label] for box in every], np.int32),
         np.array([box.ignored for box in every], bool),
+        np.array([(picture.width, picture.height) for picture in annotations.pictures], np.int32),
     )
 
 
@@ -124,6 +134,11 @@ class BoxRecords(Records):
     def boxes(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return corners float64 (k, 4) in px, codes int32 (k,) and ignored bool (k,) of a record."""
         return self._boxes.of(int(self._index[index]))
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Return width and height of a record's image, px."""
+        width, height = self._boxes.sizes[self._index[index]].tolist()
+        return width, height
 
     def read(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Read these records as the plan shows them, always alike.

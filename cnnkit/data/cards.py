@@ -133,7 +133,8 @@ def load(source: Path | str) -> Card:
         from cnnkit.data import readers
 
         root, form = readers.detect(path)
-        return Card(_slug(path.resolve().stem), str(path), (form,), source=str(path), root=root)
+        task = readers.find(form.reader).task
+        return Card(_slug(path.resolve().stem), str(path), (form,), task, source=str(path), root=root)
     raise DataError(
         f"There is no data set {str(source)!r}: it is neither a folder or file nor one of {', '.join(cards) or 'none'}."
     )

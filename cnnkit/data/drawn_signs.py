@@ -130,7 +130,8 @@ STROKES: dict[str, list[Points]] = {
 
 def regular(y: float, radius: float, count: int, first: float) -> list[tuple[float, float]]:
     """Return the corners of a regular polygon around (0.5, y); `first` is the angle of one, in degrees."""
-    return [arc(0.5, y, radius, first + 360 * k / count, 0)[0] for k in range(count)]
+    angles = [math.radians(first + 360 * k / count) for k in range(count)]
+    return [(0.5 + radius * math.cos(a), y - radius * math.sin(a)) for a in angles]
 
 
 def _prohibition(plate: Plate) -> None:

@@ -63,7 +63,7 @@ def load(
     if (validation or 0) + (test or 0) >= 1:
         raise ConfigError(f"`validation` {validation} and `test` {test} leave nothing to train on. Hold out less.")
     card, parts, held_out = read_parts(source, verify=verify or skip_bad, progress=progress)
-    notes = _left_out(parts, skip_bad)
+    notes = left_out(parts, skip_bad)
     names, codes = settle_labels(card, parts, held_out)
     shape = shape or card.image_shape or parts["train"].images.shape
     records = {
@@ -93,7 +93,11 @@ def load(
 
 
 def read_parts(
-    source: Path | str | Card, *, verify: bool = False, progress: Progress | None = None
+    source: Path | str | Card,
+    *,
+    task: str = "classification",
+    verify: bool = False,
+    progress: Progress | None = None,
 ) -> tuple[Card, dict[str, readers.Part], dict[str, float]]:
     """Find or fetch a data set and read its splits as they are.
 
@@ -102,8 +106,8 @@ def read_parts(
         the part to hold out.
     """
     card = source if isinstance(source, Card) else cards.load(source)
-    if card.task != "classification":
-        raise DataError(f"{card.title} is for {card.task}; this command is for the classification of images.")
+    if card.task != task:
+        raise DataError(f"{card.title} is for {card.task}; this command is for {task}.")
     root, form = fetch.provide(card, progress=progress)
     _check_form(card, form)
     reader = readers.find(form.reader)
@@ -153,8 +157,8 @@ def settle_labels(
         if outside:
             whose = "the card" if card.labels else "the training split"
             raise DataError(
-                f"The {split} split of {card.title} has labels that {whose} does not have: {_some(outside)}. "
-                f"{whose.capitalize()} has {_some(names, 12)}."
+                f"The {split} split of {card.title} has labels that {whose} does not have: {some(outside)}. "
+                f"{whose.capitalize()} has {some(names, 12)}."
             )
         codes[split] = np.array([place or 0 for place in places], np.int32)[part.codes]
     return names, codes
@@ -187,19 +191,19 @@ def _check_form(card: Card, form: Form) -> None:
         raise DataError(f"The card {card.name}: the option `first_label` is a whole number, not {first!r}.")
 
 
-def _left_out(parts: dict[str, readers.Part], skip_bad: bool) -> list[str]:
+def left_out(parts: dict[str, readers.Part], skip_bad: bool) -> list[str]:
     bad = [row for part in parts.values() for row in part.bad]
     ignored = [path for part in parts.values() for path in part.ignored]
     total = sum(len(part.images) for part in parts.values()) + len(bad)
     rows = [f"{path} ({reason})" for path, reason in bad]
     if bad and not skip_bad:
         raise DataError(
-            f"{len(bad)} of {total:,} images cannot be used: {_some(rows)}. Repair or delete them, or go on without "
+            f"{len(bad)} of {total:,} images cannot be used: {some(rows)}. Repair or delete them, or go on without "
             "them with --skip-bad."
         )
     notes = [f"Left out {row}." for row in rows]
     if ignored:
-        notes.append(f"Ignored files that are no images by their names ({len(ignored)}): {_some(ignored)}.")
+        notes.append(f"Ignored files that are no images by their names ({len(ignored)}): {some(ignored)}.")
     return notes
 
 
@@ -208,7 +212,7 @@ def _check_classes(card: Card, records: Records) -> None:
     empty = [name for name, count in zip(records.label_names, counts) if count == 0]
     if empty:
         raise DataError(
-            f"{card.title} has no training image of {_some(empty)}. Add some, or remove the class"
+            f"{card.title} has no training image of {some(empty)}. Add some, or remove the class"
             f"{' from the labels of the card' if card.labels else ''}."
         )
     if np.count_nonzero(counts) < 2:
@@ -222,11 +226,11 @@ def _tiny_classes(divided: Splits) -> list[str]:
         held: Records = getattr(divided, split)
         missing = [name for name, count in zip(held.label_names, held.counts()) if count == 0]
         if len(held) and missing:
-            notes.append(f"The {split} split has no image of {_some(missing)}: too few to hold any out.")
+            notes.append(f"The {split} split has no image of {some(missing)}: too few to hold any out.")
     return notes
 
 
-def _some(names: Any, most: int = _NAMED) -> str:
+def some(names: Any, most: int = _NAMED) -> str:
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -54,6 +54,7 @@ def training_batches(
     encode: Callable[[Any], Any],
     augmentation: Callable[[Any, Any, Any], tuple[Any, Any]] | None = None,
     weights: Callable[[Any], Any] | None = None,
+    views: Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]] | None = None,
 ) -> Any:
     """Make the batches of steps `start` to `stop`.
 
@@ -64,6 +65,7 @@ def training_batches(
         encode: turns targets as the records have them into what the loss takes.
         augmentation: (images, targets, step) -> (images, targets), a pure function of the step.
         weights: encoded targets -> one weight a sample, for rare classes.
+        views: (indices, step) -> images and targets to train on, a pure function of both; None: the records as they are.
 
     Returns:
         `tf.data.Dataset` of (images float32 (b, h, w, c) in [0, 255], targets[, weights (b,)]).
@@ -78,7 +80,7 @@ def training_batches(
             images, targets = augmentation(images, targets, step)
         return images, targets, *sample_weights
 
-    read = _reader(records, order.indices, batch=order.batch_size)
+    read = _reader(records, order.indices, batch=order.batch_size, views=views)
     return (
         tf.data.Dataset.range(start, stop)
         .map(lambda step: (step, *read(step)), num_parallel_calls=2, deterministic=True)
@@ -106,14 +108,21 @@ def evaluation_batches(records: Records, *, batch_size: int, encode: Callable[[A
     )
 
 
-def _reader(records: Records, indices: Callable[[int], np.ndarray], batch: int | None) -> Callable[[Any], Any]:
+def _reader(
+    records: Records,
+    indices: Callable[[int], np.ndarray],
+    batch: int | None,
+    views: Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]] | None = None,
+) -> Callable[[Any], Any]:
     tf = _tensorflow()
     images, targets = records.read(np.array([0]))
 
+    def of_step(step: Any) -> tuple[np.ndarray, np.ndarray]:
+        chosen = indices(int(step))
+        return records.read(chosen) if views is None else views(chosen, int(step))
+
     def read(step: Any) -> Any:
-        pixels, values = tf.numpy_function(
-            lambda s: records.read(indices(int(s))), [step], (images.dtype, targets.dtype), stateful=False
-        )
+        pixels, values = tf.numpy_function(of_step, [step], (images.dtype, targets.dtype), stateful=False)
         return tf.ensure_shape(pixels, (batch, *images.shape[1:])), tf.ensure_shape(values, (batch, *targets.shape[1:]))
 
     return read

@@ -9,13 +9,15 @@ Design choices:
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import cv2
 import numpy as np
 
-from cnnkit.data import arrays, drawn_signs, folders, tables
+from cnnkit.data import annotations, arrays, drawn_signs, folders, road_scenes, tables
+from cnnkit.data.boxed import Boxes, boxes_of
 from cnnkit.data.cards import Form
 from cnnkit.data.records import Images, Progress
 from cnnkit.errors import DataError, MissingExtra
@@ -27,11 +29,12 @@ class Part:
 
     Attributes:
         images: where the images are.
-        codes: int32 (n,), which of `names` each has.
+        codes: int32, which of `names` each image has (n,), or, where there are boxes, each box (m,).
         names: the labels as the source writes them, in the order that a card without a list of labels takes.
         groups: int (n,) or None.
         bad: (file, reason) of every file that was left out because it cannot be used.
         ignored: files that are no data.
+        boxes: of each image, for detection.
     """
 
     images: Images
@@ -40,6 +43,7 @@ class Part:
     groups: np.ndarray | None = None
     bad: list[tuple[str, str]] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    boxes: Boxes | None = None
 
 
 @dataclass(frozen=True)
@@ -72,12 +76,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Reader:
-    """A way to read data. `needs`: entries of a split that are paths; `options`: what the card may set."""
+    """A way to read data. `needs`: entries of a split that are paths; `options`: what the card may set; `task`: it is for."""
 
     read: Callable[[Task], Part]
     needs: tuple[str, ...]
     keys: frozenset[str]
     options: frozenset[str] = frozenset()
+    task: str = "classification"
 
 
 def read_npz(task: Task) -> Part:
@@ -191,6 +196,53 @@ def read_drawn_signs(task: Task) -> Part:
     return Part(images, images.codes(), drawn_signs.LABELS)
 
 
+def read_boxes(task: Task, form: str) -> Part:
+    """Images with boxes, in a format of `cnnkit.data.annotations`.
+
+    The option `groups`, {name: labels}, puts labels together, as a benchmark's protocol may want; boxes of others are left out.
+    """
+    path = task.path("path")
+    split = task.split.get("split")
+    found = annotations.read(path, form, split=split, skip_bad=True, progress=task.progress)
+    images = folders.files(found.root, [picture.file for picture in found.pictures])
+    boxes, names = boxes_of(found), found.labels
+    groups = task.options.get("groups")
+    if groups is not None:
+        if not isinstance(groups, dict) or not all(isinstance(labels, list) for labels in groups.values()):
+            raise DataError("The option `groups` is a table of lists of labels: groups = { danger = ['Bend', ...] }.")
+        place = {str(label): code for code, labels in enumerate(groups.values()) for label in labels}
+        boxes, names = boxes.renamed([place.get(name, -1) for name in names]), tuple(groups)
+    return Part(images, boxes.codes, names, bad=list(found.bad), boxes=boxes)
+
+
+def read_road_scenes(task: Task) -> Part:
+    """Road scenes with signs, drawn when they are read; the split says how many, the options from which seed, how large."""
+    height, width = road_scenes.SIDE
+    values = {}
+    for key, given, otherwise, low, high in (
+        ("count", task.split, 2000, 1, 1_000_000),
+        ("first", task.split, 0, 0, 2**31),
+        ("seed", task.options, 0, 0, 2**32 - 1),
+        ("height", task.options, height, 64, 2048),
+        ("width", task.options, width, 64, 2048),
+    ):
+        value = values[key] = given.get(key, otherwise)
+        if type(value) is not int or not low <= value <= high:
+            raise DataError(f"`{key}` is a whole number from {low} to {high:,}, not {value!r}.")
+    size = values["height"], values["width"]
+    images = road_scenes.RoadScenes(values["count"], values["seed"], size)
+    found = [images.boxes(index) for index in range(len(images))]
+    codes = np.concatenate([codes for _, codes in found])
+    boxes = Boxes(
+        np.cumsum([len(codes) for _, codes in found]),
+        np.concatenate([corners for corners, _ in found]),
+        codes,
+        np.zeros(len(codes), bool),
+        np.tile(size[::-1], (len(images), 1)),
+    )
+    return Part(images, codes, road_scenes.LABELS, boxes=boxes)
+
+
 _VALUES = frozenset(["image_shape", "value_range", "first_label"])
 READERS: dict[str, Reader] = {
     "npz": Reader(read_npz, ("file",), frozenset(["file", "images", "labels"]), _VALUES | {"transpose"}),
@@ -199,6 +251,15 @@ READERS: dict[str, Reader] = {
     "folder": Reader(read_folder, ("folder",), frozenset(["folder"]), frozenset(["first_label"])),
     "sklearn-digits": Reader(read_sklearn_digits, (), frozenset()),
     "drawn-signs": Reader(read_drawn_signs, (), frozenset(), frozenset(["views", "seed", "side"])),
+    "road-scenes": Reader(
+        read_road_scenes, (), frozenset(["count", "first"]), frozenset(["seed", "height", "width"]), "detection"
+    ),
+    **{
+        form: Reader(
+            partial(read_boxes, form=form), ("path",), frozenset(["path", "split"]), frozenset(["groups"]), "detection"
+        )
+        for form in annotations.FORMATS
+    },
 }
 
 _NPZ_NAMES = (("x_{}", "y_{}"), ("{}_images", "{}_labels"), ("{}_x", "{}_y"), ("X_{}", "Y_{}"))
@@ -225,6 +286,10 @@ def detect(path: Path, reader: str = "") -> tuple[Path, Form]:
     Raises:
         DataError: nothing in it is known.
     """
+    boxes = annotations.detect_format(path) if reader in ("", *annotations.FORMATS) else None
+    if boxes:
+        root, name = (path, ".") if path.is_dir() else (path.parent, path.name)
+        return root, Form(boxes, splits={split: {"path": name, "split": split} for split in annotations.splits(path)})
     if path.is_dir():
         return path, _detect_folder(path, reader)
     name = path.name.lower()
@@ -240,7 +305,7 @@ def detect(path: Path, reader: str = "") -> tuple[Path, Form]:
 def _unknown(path: Path) -> Any:
     raise DataError(
         f"{path} is no data set: it needs to be a folder of class folders, an .npz, a .csv of pixels, a pair of idx "
-        "files or a card (.toml)."
+        "files, boxes (VOC, COCO, YOLO) or a card (.toml)."
     )
 
 

@@ -272,7 +272,7 @@ def _light(layout: _Layout, seed: int, index: int, size: tuple[int, int]) -> tup
     for post in layout.posts:
         _stand(page, post, rng, parts, gain)
     light = cv2.LUT(page, _LINEAR)
-    if rng.random() < 0.85:  # nothing is as even as a drawing
+    if rng.random() < 0.7:  # nothing is as even as a drawing
         y, x = rng.integers(0, 512, 2).tolist()
         # but the sky is: what is bright stays as it is
         rough = (np.float32(1) - light) * _patch(parts.mottle, y, x, size)
@@ -339,6 +339,8 @@ def _surroundings(
         x = middle + (1 if rng.random() < 0.5 else -1) * tall * rng.uniform(0.35, 1.6)
         tree = _pick(rng, parts.trees)
         _place(page, tree, x - tall / 2, foot - tall, tall, tall, gain * rng.uniform(0.5, 1.1))
+    for _ in range(rng.integers(0, 5)):
+        _clutter(page, layout, rng, gain)
     for _ in range(rng.integers(0, 4)):
         _lamp_post(page, layout, rng, gain)
     for _ in range(rng.integers(0, 4) if town else rng.integers(0, 2)):
@@ -498,6 +500,28 @@ def _fence(page: np.ndarray, layout: _Layout, rng: np.random.Generator, gain: fl
         away *= 1.22
 
 
+def _clutter(page: np.ndarray, layout: _Layout, rng: np.random.Generator, gain: float) -> None:
+    """Draw many small edges in one place: twigs, a scaffold, bicycles, goods before a shop, who knows."""
+    high, wide = page.shape[:2]
+    middle = rng.uniform(0, wide), layout.horizon + rng.normal(-0.05, 0.12) * high
+    across = np.array((rng.uniform(0.03, 0.3) * wide, rng.uniform(0.03, 0.2) * high))
+    many = int(rng.integers(10, 60))
+    starts = middle + rng.normal(0, 0.5, (many, 2)) * across
+    steps = rng.normal(0, 0.25, (many, 2)) * across.min()
+    if rng.random() < 0.5:  # upright and level
+        steps[np.arange(many), rng.integers(0, 2, many)] = 0
+    tones = (np.sqrt(gain * 0.7 * rng.random(many) ** 2) * 255).clip(0, 255).tolist()
+    tint = rng.uniform(0.6, 1, 3).tolist() if rng.random() < 0.7 else rng.uniform(0, 1, 3).tolist()
+    filled = rng.random() < 0.3
+    starts, ends = np.rint(starts).astype(int).tolist(), np.rint(starts + steps).astype(int).tolist()
+    for start, end, tone in zip(starts, ends, tones):
+        colour = [tone * part for part in tint]
+        if filled:
+            cv2.rectangle(page, start, end, colour, cv2.FILLED)
+        else:
+            cv2.line(page, start, end, colour, 1, cv2.LINE_AA)
+
+
 def _lamp_post(page: np.ndarray, layout: _Layout, rng: np.random.Generator, gain: float) -> None:
     high, wide = page.shape[:2]
     x, tall = rng.uniform(0, wide), high * rng.uniform(0.15, 0.9)
@@ -549,6 +573,11 @@ def _ground(page: np.ndarray, layout: _Layout, rng: np.random.Generator, parts: 
         far = rng.uniform(0.08, 0.4)
         for stripe in np.arange(left, right, rng.uniform(0.25, 0.4)).tolist():
             strip(stripe, stripe + 0.16, paint, far * 1.3, far)
+    for _ in range(rng.integers(0, 5)):  # cracks, and what mended them
+        away = rng.uniform(0.05, 0.9, 4) ** 1.5
+        across = rng.uniform(left, right) + rng.normal(0, 0.15, 4)
+        points = np.stack([x0 + across * away * depth, start + away * depth], 1)
+        cv2.polylines(page, [np.rint(points).astype(np.int32)], False, shade(0.02, 0.25), 1, cv2.LINE_AA)
     if rng.random() < 0.4:  # shadows of trees and houses
         for _ in range(rng.integers(1, 5)):
             far, wide_at = rng.uniform(0.03, 0.8), rng.uniform(-3, 3)
@@ -701,12 +730,11 @@ def _photograph(light: np.ndarray, gain: float, seed: int, index: int) -> np.nda
     mix = (vivid * np.eye(3) + (1 - vivid) / 3) @ mix
     haze = min(gain, 1) * rng.uniform(0, 0.15) * rng.uniform(0.8, 1.2, 3) if rng.random() < 0.25 else np.zeros(3)
     light = cv2.transform(light, np.column_stack([mix, haze]).astype(np.float32))
-    np.maximum(light, 0, light)
     kind = rng.random()
     if kind < 0.15:  # few px, made more
         part = rng.uniform(0.45, 0.8)
         light = cv2.resize(light, (round(wide * part), round(high * part)), interpolation=cv2.INTER_AREA)
-        light = cv2.resize(np.minimum(light, 1, light), (wide, high), interpolation=cv2.INTER_LINEAR)
+        light = cv2.resize(light, (wide, high), interpolation=cv2.INTER_LINEAR)
     else:
         sigma = rng.uniform(0.3, 0.65) if kind < 0.85 else rng.uniform(0.65, 1.4)
         light = cv2.GaussianBlur(light, (5, 5) if sigma < 1 else (7, 7), sigma)
@@ -714,14 +742,15 @@ def _photograph(light: np.ndarray, gain: float, seed: int, index: int) -> np.nda
         _windscreen(light, rng)
     if rng.random() < 0.1:
         light = moved(light, rng.uniform(1, 4.5), rng.uniform(0, math.pi))
-    cv2.sqrt(np.minimum(light, 1, light), light)
+    cv2.sqrt(np.clip(light, 0, 1, light), light)
     if rng.random() < 0.75:
         y, x = rng.integers(0, 512, 2).tolist()
         cv2.scaleAdd(_patch(stock().grain, y, x, size), 0.03 * rng.random() ** 2, light, light)
     if rng.random() < 0.35:  # sharpened, as telephones do
         much = rng.uniform(0.3, 1.3)
         cv2.addWeighted(light, 1 + much, cv2.GaussianBlur(light, (5, 5), 1), -much, 0, light)
-    photo = cv2.convertScaleAbs(np.maximum(light, 0, light), alpha=255)
+        np.maximum(light, 0, light)
+    photo = cv2.convertScaleAbs(light, alpha=255)
     if rng.random() < 0.4:  # a steeper curve, or a flatter one
         bend = rng.uniform(-0.25, 0.35) / math.pi / 2
         steps = np.arange(256) / 255

@@ -513,6 +513,8 @@ def _facade(rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.25:
         wall = rng.uniform(0.12, 0.4) * np.array((1, 0.5, 0.38), np.float32)  # brick
     stains = (1 + 0.12 * texture(rng, side, 100)) * (1 + 0.2 * texture(rng, side, 4))
+    if rng.random() < 0.4:  # courses of bricks, boards
+        stains[:: int(rng.integers(3, 7))] *= rng.uniform(0.6, 1.4)
     page = _coded(np.broadcast_to(wall, (side, side, 3)) * stains)
     rows, columns = int(rng.integers(2, 9)), int(rng.integers(2, 10))
     shop = rng.random() < 0.45

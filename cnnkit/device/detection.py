@@ -10,7 +10,7 @@ Design choices:
   exponential. `boxes` and `scores` are separate tensors, so that each keeps a scale of its own in int8.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from cnnkit.device.image import fit_image
 
 GREY = 114  # beyond the image's edges
 CANDIDATES = 1000  # boxes of an image that enter suppression, the highest scores first
+AT_ONCE = 16  # inputs that a model is given together
 LARGEST = 6.0  # of the exponent of a size: 403 strides
 EDGE = 2.0  # px of the input: a box that ends so near to a tile's inner edge may go on beyond it
 COVERED = 0.6  # of such a box, by another of its class: it is then a part of that
@@ -206,6 +207,13 @@ def _padded(image: np.ndarray, top: int, left: int, shape: tuple[int, int, int])
     return page
 
 
+def _predicted(model: Any, inputs: list[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield raw boxes and scores of each input; some at once, as Keras works best."""
+    for start in range(0, len(inputs), AT_ONCE):
+        outputs = model.predict(np.stack(inputs[start : start + AT_ONCE]))
+        yield from zip(outputs["boxes"], outputs["scores"], strict=True)
+
+
 def find(
     model: Any,
     image: np.ndarray,
@@ -241,15 +249,14 @@ def find(
             inputs.append(_padded(large, top, left, shape))
             places.append((top, left, large.shape[0], large.shape[1]))
     parts, cuts = [], []
-    for page, (top, left, full_height, full_width) in zip(inputs, places, strict=True):
-        outputs = model.predict(page[None])
-        scores = outputs["scores"][0]
+    for place, (raw, scores) in zip(places, _predicted(model, inputs), strict=True):
+        top, left, full_height, full_width = place
         chosen, codes = np.nonzero(scores >= threshold)
         values = scores[chosen, codes]
         if len(values) > CANDIDATES:
             best = np.argpartition(-values, CANDIDATES)[:CANDIDATES]
             chosen, codes, values = chosen[best], codes[best], values[best]
-        boxes = decode(outputs["boxes"][0][chosen], grid[chosen])
+        boxes = decode(raw[chosen], grid[chosen])
         low, high = boxes[:, :2], boxes[:, 2:]
         inner = [left > 0, top > 0, left + shape[1] < full_width, top + shape[0] < full_height]
         near = np.concatenate([low < EDGE, high > np.array([shape[1], shape[0]]) - EDGE], axis=1)

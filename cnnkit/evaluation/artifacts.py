@@ -28,6 +28,32 @@ class Artifact(Protocol):
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]: ...
 
 
+def outputs(model: Any) -> Any:
+    """Return a model of what a device reads, by name, from one of what training needs.
+
+    Args:
+        model: `keras.Model`, float32 image (b, h, w, c) in [0, 255] -> logits (b, classes), or a detector.
+
+    Returns:
+        `keras.Model` of the same image: `scores` (b, classes), each row summing to 1; of a detector `boxes` (b, cells, 4), raw,
+        and `scores` (b, cells, classes) in [0, 1]. All float32.
+    """
+    import keras
+    from keras import layers
+
+    def plain(tensor: Any, name: str) -> Any:
+        return layers.Activation("linear", dtype="float32", name=name)(tensor)
+
+    if any(layer.name == "every_logit" for layer in model.layers):
+        boxes, logits = (model.get_layer(name).output for name in ("boxes", "every_logit"))
+        scores = layers.Activation("sigmoid", dtype="float32", name="scores")(plain(logits, "float_logits"))
+        found = {"boxes": plain(boxes, "raw_boxes"), "scores": scores}
+    else:
+        logits = plain(model.output, "float_logits")
+        found = {"scores": layers.Softmax(name="scores", dtype="float32")(logits)}
+    return keras.Model(model.input, found, name="device")
+
+
 class KerasArtifact:
     """A Keras model, whose logits become probabilities as in its exported form."""
 
@@ -35,6 +61,7 @@ class KerasArtifact:
         self.path, self.model, self.metadata = path, model, metadata
         self.input_shape: tuple[int, int, int] = tuple(int(n) for n in model.input_shape[1:])  # type: ignore[assignment]
         self.labels = tuple(str(label) for label in metadata.get("labels") or range(model.output_shape[-1]))
+        self._outputs = outputs(model)
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Score a batch; as `DeviceModel.predict`."""
@@ -43,9 +70,9 @@ class KerasArtifact:
         if images.shape[1:] != self.input_shape:
             raise ValueError(f"`images` need the shape (n, *{self.input_shape}). Received: {images.shape}.")
         if not len(images):
-            return {"scores": np.zeros((0, len(self.labels)), np.float32)}
-        logits = self.model.predict_on_batch(np.asarray(images, np.float32))
-        return {"scores": np.asarray(ops.convert_to_numpy(ops.softmax(ops.cast(logits, "float32"))))}
+            return {name: np.zeros((0, *tensor.shape[1:]), np.float32) for name, tensor in self._outputs.output.items()}
+        found = self._outputs.predict_on_batch(np.asarray(images, np.float32))
+        return {name: np.asarray(ops.convert_to_numpy(values)) for name, values in found.items()}
 
 
 def open_artifact(path: Path, app: str | None = None) -> Artifact:

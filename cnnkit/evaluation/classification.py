@@ -5,7 +5,7 @@ segmentation are other tasks with the same methods.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from cnnkit import metrics
 from cnnkit.data.records import Records
 from cnnkit.data.splits import balanced_weights
 
+BATCH = 256
 BASELINE_IMAGES = 10_000  # a linear model gains little from more, and takes minutes
 BASELINE_SIDE = 32  # px; larger images are shrunk for the baseline
 
@@ -24,10 +25,14 @@ class Classification:
     Attributes:
         name: of the task, as artifacts carry it.
         headline: the score that the export gate and tables show first, in [0, 1], higher is better.
+        tolerance: points that an exported model may lose overall and in a class, unless others are asked for.
+        keeps_best: whether training keeps the weights of its best epoch; otherwise of its last.
     """
 
     name = "classification"
     headline = "accuracy"
+    tolerance = (0.5, 0.5)
+    keeps_best = True
 
     def encoder(self, classes: int) -> Callable[[Any], Any]:
         """Return what turns int32 labels (b,) into float32 one-hot targets (b, classes), inside tf.data."""
@@ -54,13 +59,38 @@ class Classification:
         weights = tf.constant(balanced_weights(records))
         return lambda targets: tf.linalg.matvec(targets, weights)
 
-    def score(self, outputs: dict[str, np.ndarray], targets: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
+    def outputs(
+        self, artifact: Any, records: Records, progress: Callable[[int], None] = lambda done: None
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Return an artifact's outputs for all records, by name, and their labels int32 (n,)."""
+        records = records.with_shape(artifact.input_shape)
+        found: list[dict[str, np.ndarray]] = []
+        targets: list[np.ndarray] = []
+        for start in range(0, len(records), BATCH):
+            images, truth = records.read(np.arange(start, min(len(records), start + BATCH)))
+            found.append(artifact.predict(images))
+            targets.append(truth)
+            progress(min(len(records), start + BATCH))
+        return {name: np.concatenate([part[name] for part in found]) for name in found[0]}, np.concatenate(targets)
+
+    def settle(self, artifact: Any, records: Records) -> dict[str, Any]:
+        """Return what validation data add to the artifact's metadata: nothing."""
+        return {}
+
+    def score(
+        self,
+        outputs: dict[str, np.ndarray],
+        targets: np.ndarray,
+        labels: Sequence[str],
+        metadata: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """Score probabilities.
 
         Args:
             outputs: `scores`, float32 (n, classes).
             targets: int32 (n,).
             labels: names of the classes.
+            metadata: of the artifact; not needed here.
 
         Returns:
             `accuracy` with its 95 % interval, `macro_f1`, `ece`, `count`, `per_class` (precision, recall, f1, support by label),
@@ -116,6 +146,7 @@ class Classification:
         records: Records,
         labels: Sequence[str],
         count: int = 24,
+        threshold: float | None = None,
     ) -> list[dict[str, Any]]:
         """Return the most confident errors: index, name, true and predicted label, confidence, image uint8 (h, w, c)."""
         scores = outputs["scores"]
@@ -136,6 +167,15 @@ class Classification:
             }
             for index, image in zip(wrong, images, strict=True)
         ]
+
+    def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
+        """Return what a table shows beside the headline score."""
+        f1, ece = f"{100 * scores['macro_f1']:.2f}", f"{scores['ece']:.4f}"
+        return {"macro F1 %": f1, "ECE": ece, "records": f"{scores['count']:,}"}
+
+    def explained(self, model: Any) -> tuple[Any, list[str]]:
+        """Return the model that explanations look at, and the names of classes it adds."""
+        return model, []
 
     def baseline(self, train: Records, test: Records) -> dict[str, Any]:
         """Score what a plain linear model makes of the same pixels: scikit-learn's logistic regression.

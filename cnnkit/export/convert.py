@@ -19,6 +19,7 @@ import numpy as np
 
 from cnnkit.device.model import METADATA
 from cnnkit.errors import CnnkitError
+from cnnkit.evaluation.artifacts import outputs
 from cnnkit.export.rounding import rounded
 from cnnkit.quiet import quiet
 
@@ -51,8 +52,7 @@ def convert(model: Any, precision: str, calibration: np.ndarray, metadata: dict[
         spread = -(-len(calibration) // ROUNDING_IMAGES)  # over all of them: records often come class by class
         model = rounded(model, np.asarray(calibration)[::spread])
     image = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="image")
-    logits = keras.layers.Activation("linear", dtype="float32", name="float_logits")(model(image))
-    whole = keras.Model(image, {"scores": keras.layers.Softmax(name="scores", dtype="float32")(logits)}, name="device")
+    whole = keras.Model(image, outputs(model)(image), name="device")
     converter = tf.lite.TFLiteConverter.from_keras_model(whole)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if precision != "float32":

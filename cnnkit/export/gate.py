@@ -32,6 +32,7 @@ def compare(
     exported: dict[str, Any],
     tolerance: float,
     changes: Mapping[str, tuple[int, int]] | None = None,
+    class_tolerance: float | None = None,
 ) -> dict[str, Any]:
     """Compare two gate views of a task.
 
@@ -40,23 +41,27 @@ def compare(
         tolerance: points (hundredths) that may be lost.
         changes: by label the examples that only the first and only the second had right. Without them two lost examples
             of a class are taken for more than chance.
+        class_tolerance: points that a class may lose; None: `tolerance`.
 
     Returns:
         `difference` in points (negative: worse), the worst class and its difference, `refused`: reasons, empty if it passed.
     """
 
-    def lost(before: float, after: float, count: int) -> bool:
-        return 100 * (before - after) > tolerance + 1e-9 and round((before - after) * count) > 1
+    def lost(before: float, after: float, count: int, most: float) -> bool:
+        return 100 * (before - after) > most + 1e-9 and round((before - after) * count) > 1
+
+    class_tolerance = tolerance if class_tolerance is None else class_tolerance
 
     refused = []
-    if lost(reference["score"], exported["score"], reference["count"]):
+    if lost(reference["score"], exported["score"], reference["count"], tolerance):
         refused.append(f"{100 * (reference['score'] - exported['score']):.2f} points lost overall")
     differences = {
         label: 100 * (exported["per_class"][label] - value) for label, value in reference["per_class"].items()
     }
     for label, value in reference["per_class"].items():
         chance = changes is not None and sign_test(*changes[label]) >= CHANCE
-        if lost(value, exported["per_class"][label], reference["class_count"][label]) and not chance:
+        count = reference["class_count"][label]
+        if lost(value, exported["per_class"][label], count, class_tolerance) and not chance:
             refused.append(f"{-differences[label]:.2f} points lost in class {label}")
     worst = min(differences, key=lambda label: differences[label])
     return {
@@ -79,7 +84,7 @@ def export(
     held_out: Records,
     task: Any,
     precisions: Sequence[str],
-    tolerance: float = 0.5,
+    tolerance: float | None = None,
     name: str = "model",
     progress: Any = lambda completed, text="": None,
 ) -> dict[str, Any]:
@@ -92,7 +97,7 @@ def export(
         held_out: what both models are scored on.
         task: scores them.
         precisions: which files to make.
-        tolerance: points of the score that may be lost.
+        tolerance: points of the score that may be lost, overall and in a class; None: the task's own.
         name: of the files.
         progress: called with (steps done, text), one step a model scored.
 
@@ -103,8 +108,9 @@ def export(
         GateRefused: a file lost more; `gate.json` says which and where.
     """
     progress(0, "scoring the trained model")
-    trained, targets = outputs(artifact, held_out)
-    reference = task.gate_view(task.score(trained, targets, artifact.labels))
+    tolerance, class_tolerance = task.tolerance if tolerance is None else (tolerance, tolerance)
+    trained, targets = outputs(artifact, held_out, task)
+    reference = task.gate_view(task.score(trained, targets, artifact.labels, artifact.metadata))
     chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:CALIBRATION_IMAGES])
     calibration = train.with_shape(artifact.input_shape).read(chosen)[0]
     verdicts: dict[str, Any] = {}
@@ -115,9 +121,10 @@ def export(
         candidate = path.with_suffix(".candidate.tflite")
         write_bytes(candidate, content)
         try:
-            found, _ = outputs(DeviceModel.open(candidate), held_out)
-            exported = task.gate_view(task.score(found, targets, artifact.labels))
-            verdict = compare(reference, exported, tolerance, task.changes(trained, found, targets, artifact.labels))
+            found, _ = outputs(DeviceModel.open(candidate), held_out, task)
+            exported = task.gate_view(task.score(found, targets, artifact.labels, artifact.metadata))
+            changes = task.changes(trained, found, targets, artifact.labels)
+            verdict = compare(reference, exported, tolerance, changes, class_tolerance)
             verdicts[precision] = {"file": path.name, "bytes": len(content), **verdict}
             if verdict["passed"]:
                 candidate.replace(path)
@@ -125,12 +132,18 @@ def export(
                 path.unlink(missing_ok=True)  # an older one must not pass for this one
         finally:
             candidate.unlink(missing_ok=True)
-    document = {"tolerance": tolerance, "images": len(held_out), "reference": reference, "artifacts": verdicts}
+    document = {
+        "tolerance": tolerance,
+        "class_tolerance": class_tolerance,
+        "images": len(held_out),
+        "reference": reference,
+        "artifacts": verdicts,
+    }
     write_json(folder / GATE, document)
     failed = [f"{precision}: {', '.join(v['refused'])}" for precision, v in verdicts.items() if not v["passed"]]
     if failed:
         raise GateRefused(
-            f"The gate refused {'; '.join(failed)} (tolerance {tolerance:g}). Details in {folder / GATE}. Export another "
-            "precision, train with more data, or raise --tolerance if you can accept the loss."
+            f"The gate refused {'; '.join(failed)} (tolerance {tolerance:g}, {class_tolerance:g} in a class). Details in "
+            f"{folder / GATE}. Export another precision, train with more data, or raise --tolerance if you can accept the loss."
         )
     return document

@@ -12,6 +12,7 @@ Design choices:
 """
 
 import contextlib
+import functools
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -322,10 +323,11 @@ def _video(job: _Job, video: Video, stem: Path | None, update: Any) -> None:
         entries.clear()
 
     try:
-        with contextlib.nullcontext() if stem is None else VideoWriter(stem, video.fps) as copy:
+        writing = contextlib.nullcontext() if stem is None else VideoWriter(stem, video.fps)
+        with writing as copy, contextlib.closing(video.frames()) as images:
             shown = 0  # frames in the copy
             try:
-                for index, image in enumerate(video):
+                for index, image in enumerate(images):
                     size = image.shape[:2]
                     start = time.perf_counter()
                     found = find_objects(job.model, image, job.plan, threshold=low, iou=job.iou)
@@ -341,12 +343,12 @@ def _video(job: _Job, video: Video, stem: Path | None, update: Any) -> None:
                     if copy is not None:
                         current = tracker.current()
                         names, colours = _captions(job, found, signs, [current.get(int(number)) for number in ids])
-                        drawn = drawing.annotate(image, found.boxes, names, colours)
+                        draw = functools.partial(drawing.annotate, image, found.boxes, names, colours)
                         # A camera waits for nobody: its copy shows a frame for as long as it took.
                         due = int((time.perf_counter() - began) * video.fps) if video.live else 0
-                        for _ in range(max(1, due - shown)):
-                            copy.add(drawn)
-                            shown += 1
+                        times = max(1, due - shown)
+                        copy.add(draw, times)
+                        shown += times
                     frames = index + 1
                     if not video.live or len(found.scores):
                         numbers = ids if job.track else None

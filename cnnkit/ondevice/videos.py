@@ -2,6 +2,8 @@
 
 Design choices:
 - OpenCV decodes and encodes; which formats there are is a matter of how it was built, and asked of it, never assumed.
+- Reading is a few frames ahead of the model, and drawing and writing a few behind, each in a thread of its own: OpenCV does
+  its work without Python's lock. A camera is not read ahead, so that its newest frame is the one seen.
 - Headers are estimates: a video that ends within 1 % of what its header says has ended where it should.
 - A video is written under a hidden name in the same folder, looked at, and renamed; what an interrupted or failed run leaves
   never has the final name. The video writer does not report a full disk, hence the look.
@@ -12,8 +14,12 @@ Design choices:
 import contextlib
 import math
 import os
+import queue
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +38,7 @@ VIDEOS = frozenset(
     + [".mts", ".m2ts", ".wmv", ".flv", ".ogv", ".3gp"]
 )
 FPS = 25.0  # of a video that does not say
+AHEAD = 3  # frames that are read before, or written after, the one that the model sees
 _FASTEST = 1000.0  # frames a second; a header that claims more counts frames in ticks of its clock
 
 
@@ -124,6 +131,10 @@ class Video:
         if not self.read:
             raise ImageError(self.name, "no frame comes out of it", "Check it with a player, or leave it out.")
 
+    def frames(self) -> Generator[np.ndarray, None, None]:
+        """Yield the same, of a file read ahead. Close it before the video: `contextlib.closing`."""
+        yield from iter(self) if self.live else _ahead(iter(self))
+
     def complaint(self) -> str | None:
         """Return what is wrong with the video, one line, where it ended before its header says."""
         if not self._broken:
@@ -136,6 +147,39 @@ class Video:
     def close(self) -> None:
         """Let go of the file or camera."""
         self._capture.release()
+
+
+def _ahead(frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield what `frames` yields, made by another thread. That ends with this generator."""
+    ready: queue.Queue[np.ndarray | BaseException | None] = queue.Queue(AHEAD)
+    stop = threading.Event()
+
+    def put(item: np.ndarray | BaseException | None) -> bool:
+        while not stop.is_set():
+            with contextlib.suppress(queue.Full):
+                ready.put(item, timeout=0.1)
+                return True
+        return False
+
+    def read() -> None:
+        try:
+            for frame in frames:
+                if not put(frame):
+                    return
+            put(None)
+        except BaseException as error:  # raised again where the frame is missed
+            put(error)
+
+    thread = threading.Thread(target=read, name="frames", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()
 
 
 def _is_text(path: Path) -> bool:
@@ -180,22 +224,44 @@ class VideoWriter:
         self._writer: Any = None
         self._part: Path | None = None
         self._suffix = ""
+        self._pool = ThreadPoolExecutor(1, "copy")
+        self._pending: deque[Future[None]] = deque()
 
     def __enter__(self) -> "VideoWriter":
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if self._writer is None or self._part is None:
-            return
-        self._writer.release()
+        self._pool.shutdown(wait=True, cancel_futures=kind is not None)
+        if self._writer is not None:
+            self._writer.release()
         try:
             if kind is None:
-                self._finish(self._part)
+                while self._pending:
+                    self._pending.popleft().result()
+                if self._part is not None:
+                    self._finish(self._part)
         finally:
-            self._part.unlink(missing_ok=True)
+            if self._part is not None:
+                self._part.unlink(missing_ok=True)
 
-    def add(self, frame: np.ndarray) -> None:
-        """Write a frame, uint8 RGB (h, w, 3); one of another size than the first is brought to that."""
+    def add(self, make: Callable[[], np.ndarray], times: int = 1) -> None:
+        """Write a frame soon, in order; an error in it is raised by a later call, or on leaving the block.
+
+        Args:
+            make: returns it, uint8 RGB (h, w, 3); one of another size than the first is brought to that.
+            times: how often.
+        """
+
+        def work() -> None:
+            frame = make()
+            for _ in range(times):
+                self._write(frame)
+
+        self._pending.append(self._pool.submit(work))
+        while len(self._pending) > AHEAD or (self._pending and self._pending[0].done()):
+            self._pending.popleft().result()
+
+    def _write(self, frame: np.ndarray) -> None:
         height, width = frame.shape[:2]
         if self._writer is None:
             self._size = (height, width)

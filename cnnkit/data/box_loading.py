@@ -1,0 +1,103 @@
+"""From the name of a data set with boxes to its splits, and to how a detector should see it.
+
+Design choices:
+- As in `loading`, what cannot be trained on is refused before anything is built; here that is no box at all, labels that
+  the card does not have, annotations that cannot be read.
+- A class without boxes in training stays where the card names it, with a warning: its column learns to say no.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit.data import box_plan, loading, splits
+from cnnkit.data.boxed import BoxRecords
+from cnnkit.data.records import Progress, Splits
+from cnnkit.device.detection import Plan, areas
+from cnnkit.errors import ConfigError, DataError
+
+
+def load(
+    source: Path | str,
+    *,
+    seed: int = 0,
+    validation: float | None = None,
+    test: float | None = None,
+    limit: int | None = None,
+    skip_bad: bool = False,
+    split_seed: int = 0,
+    image_size: int | None = None,
+    tiles: bool | None = None,
+    progress: Progress | None = None,
+) -> Splits:
+    """Load a data set for detection, divided.
+
+    Args:
+        source, seed, validation, test, limit, skip_bad, split_seed, progress: as `cnnkit.data.load`.
+        image_size: side of the detector's input, px, a multiple of 32; None: chosen from the training boxes.
+        tiles: whether images are cut into tiles; None: chosen too.
+
+    Returns:
+        `Splits` of `BoxRecords`; `card["plan"]` says in lines why the images are seen as they are.
+
+    Raises:
+        DataError: no such data, or data that cannot be trained on.
+        ConfigError: a size that is no multiple of 32, parts to hold out that leave nothing.
+    """
+    if image_size is not None and image_size % 32:
+        raise ConfigError(f"--image-size of a detector is a multiple of 32 px. Got {image_size}.")
+    card, parts, held_out = loading.read_parts(source, task="detection", progress=progress)
+    notes = loading.left_out(parts, skip_bad)
+    names, codes = loading.settle_labels(card, parts, held_out)
+    records = {}
+    for split, part in parts.items():
+        boxes = part.boxes.with_codes(codes[split])
+        records[split] = BoxRecords(
+            part.images, boxes.strata(len(names)), names, groups=part.groups, boxes=boxes, plan=Plan()
+        )
+    asked = {split: part for split, part in (("test", test), ("validation", validation)) if part is not None}
+    divided = loading.divide(records, {**held_out, **asked}, seed=split_seed)
+    train = divided.train
+    if limit is not None and limit < len(train):
+        train = train.take(np.sort(splits.spread(train.labels, seed=seed)[:limit]))
+    counts = train.counts() if len(train) else np.zeros(len(names), int)
+    if not counts.sum():
+        raise DataError(f"{card.title} has no box to train on. Annotate some images, or hold out less.")
+    empty = [name for name, count in zip(names, counts) if not count]
+    if empty:
+        notes.append(f"There is no training box of {loading.some(empty)}.")
+    choice = box_plan.choose(*_sizes(train), side=image_size, tiles=tiles)
+    shape = (choice.side, choice.side, 3)
+    seen = {
+        split: part.with_plan(choice.plan, shape)
+        for split, part in (("train", train), ("validation", divided.validation), ("test", divided.test))
+    }
+    about: dict[str, Any] = {
+        **card.describe(),
+        "labels": list(names),
+        "image_shape": list(shape),
+        "images": {split: len(part) for split, part in seen.items()},
+        "boxes": {split: int(part.counts().sum()) for split, part in seen.items()},
+        "plan": list(choice.why),
+        "splits": {
+            split: "the source's own" if split in parts else f"held out, seed {split_seed}"
+            for split in ("validation", "test")
+        },
+        "warnings": notes,
+    }
+    return replace(divided, **seen, card=about)
+
+
+def _sizes(records: BoxRecords) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return of each box that is to be found the root of its area, its image's longer side, its own longer side, px."""
+    rows: list[np.ndarray] = []
+    for index in range(len(records)):
+        corners, _, ignored = records.boxes(index)
+        corners = corners[~ignored]
+        longest = (corners[:, 2:] - corners[:, :2]).max(1, initial=0)
+        side = np.full(len(corners), max(records.size(index)))
+        rows.append(np.stack([np.sqrt(areas(corners)), side, longest]))
+    extents, images, sides = np.concatenate(rows, axis=1)
+    return extents, images, sides

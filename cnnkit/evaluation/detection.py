@@ -1,0 +1,184 @@
+"""The task of finding objects: its loss, its scores, its baseline. The same methods as `Classification`.
+
+Design choices:
+- An artifact is scored on native images, through the tiles and the merging that a device runs (`device/detection.py`).
+- Detections down to a score of 1 % enter average precision; what a user sees begins at a threshold that is chosen on
+  validation data, by the best F1, and travels inside the artifact.
+- Training keeps its last weights, which are averages under a rate that has come to rest: the loss of a detector, whose
+  targets follow its own answers, says little about which epoch finds most.
+- The baseline puts boxes where the training images have theirs. It scores near 0, and shows what a score is worth.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnkit.data.boxed import BoxRecords
+from cnnkit.device.detection import Detections, Plan, find, ious, suppress
+from cnnkit.errors import ConfigError
+from cnnkit.evaluation import coco
+from cnnkit.evaluation.coco import Truth
+
+LOWEST = 0.01  # score of a detection that enters average precision
+BASELINE_BOXES = 3000  # of training, that the baseline looks at
+
+
+class Detection:
+    """Boxes around objects.
+
+    Attributes:
+        name: of the task, as artifacts carry it.
+        headline: the score that the export gate and tables show first, in [0, 1], higher is better.
+        tolerance: points that an exported model may lose overall and in a class, unless others are asked for.
+        keeps_best: whether training keeps the weights of its best epoch; otherwise of its last.
+    """
+
+    name = "detection"
+    headline = "ap50"
+    tolerance = (1.0, 3.0)
+    keeps_best = False
+
+    def encoder(self, classes: int) -> Callable[[Any], Any]:
+        """Return what leaves boxes as they are."""
+        return lambda boxes: boxes
+
+    def loss(self, settings: Any) -> Any:
+        """Return the loss of `cnnkit.losses`."""
+        from cnnkit.losses import DetectionLoss
+
+        return DetectionLoss()
+
+    def metrics(self) -> list[Any]:
+        """Return nothing: average precision needs all images at once."""
+        return []
+
+    def sample_weights(self, records: Any) -> Any:
+        """Refuse.
+
+        Raises:
+            ConfigError: an image has boxes of several classes, so it has no class to be weighed by.
+        """
+        raise ConfigError("--class-weights is for classification: an image may hold boxes of several classes.")
+
+    def outputs(
+        self, artifact: Any, records: BoxRecords, progress: Callable[[int], None] = lambda done: None
+    ) -> tuple[list[Detections], list[Truth]]:
+        """Find in every native image, as a device does; return what was found and what is there."""
+        plan = plan_of(artifact, records)
+        found, truth = [], []
+        for index in range(len(records)):
+            found.append(find(artifact, records.native(index), plan, threshold=LOWEST))
+            truth.append(Truth(*records.boxes(index)))
+            progress(index + 1)
+        return found, truth
+
+    def settle(self, artifact: Any, records: BoxRecords) -> dict[str, Any]:
+        """Choose the threshold on validation data; return what the artifact is to say of it."""
+        if not len(records):
+            return {}
+        found, truth = self.outputs(artifact, records)
+        if not any(len(there.codes) for there in truth):
+            return {}
+        threshold = coco.best_threshold(found, truth, artifact.labels)
+        return {"detection": {**artifact.metadata["detection"], "threshold": round(float(threshold), 4)}}
+
+    def score(
+        self,
+        found: list[Detections],
+        truth: list[Truth],
+        labels: Sequence[str],
+        metadata: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Score detections, at the artifact's threshold where it has one; as `coco.score`."""
+        threshold = ((metadata or {}).get("detection") or {}).get("threshold")
+        return coco.score(found, truth, labels, threshold=threshold)
+
+    def gate_view(self, scores: dict[str, Any]) -> dict[str, Any]:
+        """Return what the export gate compares: AP50 and boxes, overall and per class."""
+        there = {label: values for label, values in scores["per_class"].items() if values["support"]}
+        return {
+            "score": scores["ap50"],
+            "count": scores["boxes"],
+            "threshold": scores["threshold"],
+            "per_class": {label: values["ap50"] for label, values in there.items()},
+            "class_count": {label: values["support"] for label, values in there.items()},
+        }
+
+    def changes(
+        self, before: list[Detections], after: list[Detections], truth: list[Truth], labels: Sequence[str]
+    ) -> dict[str, tuple[int, int]] | None:
+        """Return nothing: average precision per class is compared as it is, by its own tolerance."""
+        return None
+
+    def worst(
+        self,
+        found: list[Detections],
+        truth: list[Truth],
+        records: BoxRecords,
+        labels: Sequence[str],
+        count: int = 24,
+        threshold: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the most confident false alarms and the largest misses, as `coco.worst`, with name and native image."""
+        if threshold is None:
+            threshold = coco.best_threshold(found, truth, labels)
+        entries = coco.worst(found, truth, labels, threshold, count)
+        return [
+            {**entry, "name": records.name(entry["image"]), "picture": records.native(entry["image"])}
+            for entry in entries
+        ]
+
+    def baseline(self, train: BoxRecords, test: BoxRecords) -> dict[str, Any]:
+        """Score boxes put where training images have theirs, the most frequent places first; no pixel is looked at."""
+        relative, codes, owners = _relative(train)
+        chosen = np.random.default_rng(0).permutation(len(codes))[:BASELINE_BOXES]
+        relative, codes, owners = relative[chosen], codes[chosen], owners[chosen]
+        near = (ious(relative, relative) > 0.5) & (codes[:, None] == codes[None])
+        votes = np.array([len(np.unique(owners[row])) for row in near]) / max(1, len(train))
+        places = suppress(Detections(relative, votes, codes), iou=0.5, limit=100)
+        found, truth = [], []
+        for index in range(len(test)):
+            size = np.array(test.size(index) * 2, float)
+            found.append(places._replace(boxes=(places.boxes * size).astype(np.float32)))
+            truth.append(Truth(*test.boxes(index)))
+        scores = coco.score(found, truth, train.label_names)
+        name = "boxes where the training images have theirs"
+        return {"name": name, **{key: scores[key] for key in ("ap50", "ap50_interval", "ap")}}
+
+    def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
+        """Return what a table shows beside the headline score."""
+
+        def points(key: str) -> str:
+            return "" if scores.get(key) is None else f"{100 * scores[key]:.2f}"
+
+        names = {"ap": "AP %", "ap50_small": "AP50 small", "ap50_medium": "medium", "ap50_large": "large"}
+        names |= {"precision": "precision %", "recall": "recall %"}
+        return {title: points(key) for key, title in names.items()} | {"images": f"{scores['count']:,}"}
+
+    def explained(self, model: Any) -> tuple[Any, list[str]]:
+        """Return a model that names the image's best box, and the names of classes it adds: for Grad-CAM."""
+        import keras
+        from keras import ops
+
+        best = ops.max(model.get_layer("every_logit").output, axis=1)
+        return keras.Model(model.input, ops.pad(best, ((0, 0), (0, 1))), name=model.name), ["nothing"]
+
+
+def plan_of(artifact: Any, records: BoxRecords | None = None) -> Plan:
+    """Return how images meet an artifact: as its file says, else as the records do."""
+    written = artifact.metadata.get("detection")
+    if written is None:
+        return records.plan if records is not None else Plan()
+    return Plan.from_dict(written)
+
+
+def _relative(records: BoxRecords) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return boxes as parts of their images, float (m, 4), their codes and the number of their record."""
+    parts, codes, owners = [np.zeros((0, 4))], [np.zeros(0, np.int32)], [np.zeros(0, int)]
+    for index in range(len(records)):
+        corners, kinds, ignored = records.boxes(index)
+        parts.append(corners[~ignored] / np.array(records.size(index) * 2, float))
+        codes.append(kinds[~ignored])
+        owners.append(np.full(len(codes[-1]), index))
+    return np.concatenate(parts), np.concatenate(codes), np.concatenate(owners)
