@@ -278,7 +278,6 @@ def _light(layout: _Layout, seed: int, index: int, size: tuple[int, int]) -> tup
         rough = (np.float32(1) - light) * _patch(parts.mottle, y, x, size)
         rough *= light
         cv2.scaleAdd(rough, 0.02 * 15 ** rng.random(), light, light)
-        np.maximum(light, 0, light)
     on_signs = rng.uniform(0.25, 0.8) if night else gain**0.6 * rng.uniform(0.7, 1.1)
     # the covered one first: others stand in front of what covers it
     for place, sign in sorted(enumerate(layout.signs), key=lambda one: one[1].cut is None):
@@ -339,7 +338,7 @@ def _surroundings(
         x = middle + (1 if rng.random() < 0.5 else -1) * tall * rng.uniform(0.35, 1.6)
         tree = _pick(rng, parts.trees)
         _place(page, tree, x - tall / 2, foot - tall, tall, tall, gain * rng.uniform(0.5, 1.1))
-    for _ in range(rng.integers(0, 5)):
+    for _ in range(rng.integers(0, 4)):
         _clutter(page, layout, rng, gain)
     for _ in range(rng.integers(0, 4)):
         _lamp_post(page, layout, rng, gain)
@@ -505,7 +504,7 @@ def _clutter(page: np.ndarray, layout: _Layout, rng: np.random.Generator, gain: 
     high, wide = page.shape[:2]
     middle = rng.uniform(0, wide), layout.horizon + rng.normal(-0.05, 0.12) * high
     across = np.array((rng.uniform(0.03, 0.3) * wide, rng.uniform(0.03, 0.2) * high))
-    many = int(rng.integers(10, 60))
+    many = int(rng.integers(10, 45))
     starts = middle + rng.normal(0, 0.5, (many, 2)) * across
     steps = rng.normal(0, 0.25, (many, 2)) * across.min()
     if rng.random() < 0.5:  # upright and level
@@ -573,7 +572,7 @@ def _ground(page: np.ndarray, layout: _Layout, rng: np.random.Generator, parts: 
         far = rng.uniform(0.08, 0.4)
         for stripe in np.arange(left, right, rng.uniform(0.25, 0.4)).tolist():
             strip(stripe, stripe + 0.16, paint, far * 1.3, far)
-    for _ in range(rng.integers(0, 5)):  # cracks, and what mended them
+    for _ in range(rng.integers(0, 4)):  # cracks, and what mended them
         away = rng.uniform(0.05, 0.9, 4) ** 1.5
         across = rng.uniform(left, right) + rng.normal(0, 0.15, 4)
         points = np.stack([x0 + across * away * depth, start + away * depth], 1)
@@ -755,7 +754,7 @@ def _photograph(light: np.ndarray, gain: float, seed: int, index: int) -> np.nda
         bend = rng.uniform(-0.25, 0.35) / math.pi / 2
         steps = np.arange(256) / 255
         photo = cv2.LUT(photo, np.rint((steps - bend * np.sin(2 * math.pi * steps)).clip(0, 1) * 255).astype(np.uint8))
-    if rng.random() < 0.6:
+    if rng.random() < 0.5:
         coded = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 96))])[1]
         photo = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
     return photo

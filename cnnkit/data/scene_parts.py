@@ -22,7 +22,7 @@ from cnnkit.data.drawn_signs import BLACK, BLUE, RED, STROKES, WHITE, YELLOW, Co
 from cnnkit.data.sign_views import texture
 
 LABELS = ("prohibitory", "mandatory", "danger", "stop", "give way", "priority road", "no entry")
-"""Kinds of signs, by shape and colour."""
+"""Kinds of signs, by shape and colour: no parking is prohibitory though it is blue, and the end of a limit is no kind."""
 
 _EXACT = (
     ("speed limit 30", "speed limit 50", "speed limit 70", "speed limit 100", "no overtaking"),

@@ -10,7 +10,8 @@ Design choices:
   exponential. `boxes` and `scores` are separate tensors, so that each keeps a scale of its own in int8.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -207,65 +208,107 @@ def _padded(image: np.ndarray, top: int, left: int, shape: tuple[int, int, int])
     return page
 
 
-def _predicted(model: Any, inputs: list[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield raw boxes and scores of each input; some at once, as Keras works best."""
-    for start in range(0, len(inputs), AT_ONCE):
-        outputs = model.predict(np.stack(inputs[start : start + AT_ONCE]))
-        yield from zip(outputs["boxes"], outputs["scores"], strict=True)
+def find(model: Any, image: np.ndarray, plan: Plan, **options: Any) -> Detections:
+    """Find the objects in an image; arguments as `find_each`."""
+    return next(find_each(model, [image], plan, **options))
 
 
-def find(
+def find_each(
     model: Any,
-    image: np.ndarray,
+    images: Iterable[np.ndarray],
     plan: Plan,
     *,
     threshold: float | None = None,
     iou: float = 0.6,
     limit: int = 100,
-) -> Detections:
-    """Find the objects in an image.
+) -> Iterator[Detections]:
+    """Find the objects in images, one after the other; the model is given some inputs at once, as Keras works best.
 
     Args:
         model: has `input_shape` (h, w, c) and `predict(images uint8 (n, h, w, c))` -> `boxes` (n, cells, 4), raw, and
             `scores` (n, cells, classes) in [0, 1].
-        image: uint8 (h, w), (h, w, 3) RGB or (h, w, 4), of any size.
-        plan: how the image meets the model.
+        images: uint8 (h, w), (h, w, 3) RGB or (h, w, 4), of any sizes.
+        plan: how an image meets the model.
         threshold: score from which a box counts; None: the plan's.
         iou: intersection over union above which two boxes are one object.
-        limit: most boxes to return.
+        limit: most boxes of an image to return.
     """
-    shape = model.input_shape
     threshold = plan.threshold if threshold is None else threshold
+    grid = cells(model.input_shape[0], model.input_shape[1], plan.strides)
+    waiting: list[np.ndarray] = []  # inputs that the model has not seen yet
+    opened: deque[tuple[tuple[int, ...], list[_Place]]] = deque()  # images, and where their inputs lie
+    answers: deque[tuple[np.ndarray, np.ndarray]] = deque()
+
+    def answered() -> None:
+        outputs = model.predict(np.stack(waiting))
+        answers.extend(zip(outputs["boxes"], outputs["scores"], strict=True))
+        waiting.clear()
+
+    def finished(every: bool) -> Iterator[Detections]:
+        while opened and (every or len(answers) >= len(opened[0][1])):
+            shape, places = opened.popleft()
+            parts = [_read(*answers.popleft(), place, grid, threshold, model.input_shape, shape) for place in places]
+            found = Detections(*(np.concatenate(arrays) for arrays in zip(*(part for part, _ in parts))))
+            cut = np.concatenate([cut for _, cut in parts])
+            solid = (found.boxes[:, 2] > found.boxes[:, 0]) & (found.boxes[:, 3] > found.boxes[:, 1])
+            yield suppress(found.take(solid), iou=iou, limit=limit, cut=cut[solid])
+
+    for image in images:
+        places = []
+        for page, place in _inputs(image, plan, model.input_shape):
+            waiting.append(page)
+            places.append(place)
+            if len(waiting) == AT_ONCE:
+                answered()
+        opened.append((image.shape, places))
+        yield from finished(every=False)
+    if waiting:
+        answered()
+    yield from finished(every=True)
+
+
+class _Place(NamedTuple):
+    """Where an input lies on the scaled image, and the size of that, px."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def _inputs(image: np.ndarray, plan: Plan, shape: tuple[int, int, int]) -> Iterator[tuple[np.ndarray, _Place]]:
+    """Yield what a model is to see of an image."""
     height, width = image.shape[:2]
-    grid = cells(shape[0], shape[1], plan.strides)
-    inputs, places = [], []  # of a place: where the input lies on the scaled image, and the size of that
     if plan.scale is None or plan.whole:
         page, scale = fitted(image, shape)
-        inputs.append(page)
-        places.append((0, 0, *_sides(height, width, scale)))
+        yield page, _Place(0, 0, *_sides(height, width, scale))
     if plan.scale is not None:
         large = scaled(image, plan.scale, shape[2])
         for top, left in tiles(large.shape[0], large.shape[1], shape[:2], plan.overlap):
-            inputs.append(_padded(large, top, left, shape))
-            places.append((top, left, large.shape[0], large.shape[1]))
-    parts, cuts = [], []
-    for place, (raw, scores) in zip(places, _predicted(model, inputs), strict=True):
-        top, left, full_height, full_width = place
-        chosen, codes = np.nonzero(scores >= threshold)
-        values = scores[chosen, codes]
-        if len(values) > CANDIDATES:
-            best = np.argpartition(-values, CANDIDATES)[:CANDIDATES]
-            chosen, codes, values = chosen[best], codes[best], values[best]
-        boxes = decode(raw[chosen], grid[chosen])
-        low, high = boxes[:, :2], boxes[:, 2:]
-        inner = [left > 0, top > 0, left + shape[1] < full_width, top + shape[0] < full_height]
-        near = np.concatenate([low < EDGE, high > np.array([shape[1], shape[0]]) - EDGE], axis=1)
-        cuts.append((near & np.array(inner)).any(1))
-        # A scaled image has whole pixels, so its two scales differ a little from the plan's, and from each other.
-        scales = np.array([full_width / width, full_height / height] * 2, np.float32)
-        boxes = (boxes + np.array([left, top] * 2, np.float32)) / scales
-        boxes = np.clip(boxes, 0, np.array([width, height] * 2, np.float32))
-        parts.append(Detections(boxes, values.astype(np.float32), codes.astype(np.int32)))
-    found = Detections(*(np.concatenate(arrays) for arrays in zip(*parts)))
-    solid = (found.boxes[:, 2] > found.boxes[:, 0]) & (found.boxes[:, 3] > found.boxes[:, 1])
-    return suppress(found.take(solid), iou=iou, limit=limit, cut=np.concatenate(cuts)[solid])
+            yield _padded(large, top, left, shape), _Place(top, left, large.shape[0], large.shape[1])
+
+
+def _read(
+    raw: np.ndarray,
+    scores: np.ndarray,
+    place: _Place,
+    grid: np.ndarray,
+    threshold: float,
+    shape: tuple[int, ...],
+    image: tuple[int, ...],
+) -> tuple[Detections, np.ndarray]:
+    """Return what a model says of one input, in px of the image, and which boxes end at an inner edge."""
+    chosen, codes = np.nonzero(scores >= threshold)
+    values = scores[chosen, codes]
+    if len(values) > CANDIDATES:
+        best = np.argpartition(-values, CANDIDATES)[:CANDIDATES]
+        chosen, codes, values = chosen[best], codes[best], values[best]
+    boxes = decode(raw[chosen], grid[chosen])
+    top, left, height, width = place
+    inner = [left > 0, top > 0, left + shape[1] < width, top + shape[0] < height]
+    near = np.concatenate([boxes[:, :2] < EDGE, boxes[:, 2:] > np.array([shape[1], shape[0]]) - EDGE], axis=1)
+    # A scaled image has whole pixels, so its two scales differ a little from the plan's, and from each other.
+    scales = np.array([width / image[1], height / image[0]] * 2, np.float32)
+    boxes = (boxes + np.array([left, top] * 2, np.float32)) / scales
+    boxes = np.clip(boxes, 0, np.array([image[1], image[0]] * 2, np.float32))
+    return Detections(boxes, values.astype(np.float32), codes.astype(np.int32)), (near & np.array(inner)).any(1)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.data.boxed import BoxRecords
-from cnnkit.device.detection import Detections, Plan, find, ious, suppress
+from cnnkit.device.detection import Detections, Plan, find_each, ious, suppress
 from cnnkit.errors import ConfigError
 from cnnkit.evaluation import coco
 from cnnkit.evaluation.coco import Truth
@@ -66,12 +66,12 @@ class Detection:
     ) -> tuple[list[Detections], list[Truth]]:
         """Find in every native image, as a device does; return what was found and what is there."""
         plan = plan_of(artifact, records)
-        found, truth = [], []
-        for index in range(len(records)):
-            found.append(find(artifact, records.native(index), plan, threshold=LOWEST))
-            truth.append(Truth(*records.boxes(index)))
-            progress(index + 1)
-        return found, truth
+        images = (records.native(index) for index in range(len(records)))
+        found = []
+        for entry in find_each(artifact, images, plan, threshold=LOWEST):
+            found.append(entry)
+            progress(len(found))
+        return found, [Truth(*records.boxes(index)) for index in range(len(records))]
 
     def settle(self, artifact: Any, records: BoxRecords) -> dict[str, Any]:
         """Choose the threshold on validation data; return what the artifact is to say of it."""
