@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
 
@@ -437,6 +438,25 @@ def test_an_interrupted_video_leaves_no_half_file(run, models):
     assert list(Path("out").iterdir()) == []
     kept = json.loads(Path("x.json").read_text())
     assert len(kept["predictions"]) == 8 and len(kept["signs"]) == 1
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("frames", "copy"))]
+
+
+def test_a_copy_that_fails_halfway_stops_the_command(run, monkeypatch):
+    write_video("v.avi", drive(20))
+    real, count = videos.VideoWriter._write, []
+
+    def fail(self, frame):
+        count.append(1)
+        if len(count) > 5:
+            raise CnnkitError("No space left.")
+        real(self, frame)
+
+    monkeypatch.setattr(videos.VideoWriter, "_write", fail)
+    with pytest.raises(CnnkitError, match="No space left"):
+        run("v.avi", out=Path("out"), results=Path("x.json"))
+    assert list(Path("out").iterdir()) == []
+    assert 5 <= len(json.loads(Path("x.json").read_text())["predictions"]) < 20
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("frames", "copy"))]
 
 
 def test_a_full_disk_is_one_line(run, monkeypatch):
