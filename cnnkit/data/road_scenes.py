@@ -315,7 +315,7 @@ def _surroundings(
     start = int(rng.integers(0, 96))
     page = cv2.resize(sky[:, start : start + 96], (wide, high), interpolation=cv2.INTER_LINEAR)
     town = rng.random() < 0.5
-    if rng.random() < 0.15:
+    if rng.random() < 0.2:
         _backdrop(page, rng, parts, gain)
     for _ in range(rng.integers(0, 3)):
         tall = high * rng.uniform(0.06, 0.5)
@@ -385,11 +385,16 @@ def _backdrop(page: np.ndarray, rng: np.random.Generator, parts: Stock, gain: fl
             x, y = rng.uniform(wide - across, 0), high * rng.uniform(0.9, 1.2) - tall
             _place(page, _pick(rng, parts.woods), x, y, across, tall, gain * rng.uniform(0.4, 1))
     elif kind < 0.7:
-        rows, columns = (int(min(side, 448) * rng.uniform(0.4, 0.85)) for side in (high, wide))
-        leaves = cv2.resize(_pick(rng, parts.leaves)[:rows, :columns], (wide, high))
-        leaves = cv2.convertScaleAbs(leaves, alpha=math.sqrt(gain * rng.uniform(0.5, 1.2)))
-        top = int(rng.uniform(-0.5, 0.6) * high)
-        page[max(top, 0) :] = leaves[max(top, 0) :]
+        scale = rng.uniform(0.5, 1)
+        rows, columns = (min(int(side * scale), 512) for side in (high, wide))
+        y, x = int(rng.integers(0, 513 - rows)), int(rng.integers(0, 513 - columns))
+        leaves = cv2.resize(_pick(rng, parts.leaves)[y : y + rows, x : x + columns], (wide, high))
+        leaves = cv2.convertScaleAbs(leaves, alpha=math.sqrt(gain * rng.uniform(0.3, 1.2)))
+        edge = rng.uniform(-0.5, 0.6) * high + rng.normal(0, 0.06 * high, 24)
+        edge = np.stack([np.linspace(0, wide, 24), edge], 1)
+        mask = np.zeros((high, wide), np.uint8)
+        cv2.fillPoly(mask, [np.rint(np.concatenate([edge, [(wide, high), (0, high)]])).astype(np.int32)], 1)
+        cv2.copyTo(leaves, mask, page)
     else:
         across = wide * rng.uniform(1, 2)
         x, y = rng.uniform(wide - across, 0), high * rng.uniform(-0.3, 0.2)
@@ -502,7 +507,7 @@ def _fence(page: np.ndarray, layout: _Layout, rng: np.random.Generator, gain: fl
 def _clutter(page: np.ndarray, layout: _Layout, rng: np.random.Generator, gain: float) -> None:
     """Draw many small edges in one place: twigs, a scaffold, bicycles, goods before a shop, who knows."""
     high, wide = page.shape[:2]
-    middle = rng.uniform(0, wide), layout.horizon + rng.normal(-0.05, 0.12) * high
+    middle = rng.uniform(0, wide), layout.horizon + rng.normal(0.0, 0.06) * high
     across = np.array((rng.uniform(0.03, 0.3) * wide, rng.uniform(0.03, 0.2) * high))
     many = int(rng.integers(10, 45))
     starts = middle + rng.normal(0, 0.5, (many, 2)) * across
@@ -511,7 +516,7 @@ def _clutter(page: np.ndarray, layout: _Layout, rng: np.random.Generator, gain: 
         steps[np.arange(many), rng.integers(0, 2, many)] = 0
     tones = (np.sqrt(gain * 0.7 * rng.random(many) ** 2) * 255).clip(0, 255).tolist()
     tint = rng.uniform(0.6, 1, 3).tolist() if rng.random() < 0.7 else rng.uniform(0, 1, 3).tolist()
-    filled = rng.random() < 0.3
+    filled = rng.random() < 0.2
     starts, ends = np.rint(starts).astype(int).tolist(), np.rint(starts + steps).astype(int).tolist()
     for start, end, tone in zip(starts, ends, tones):
         colour = [tone * part for part in tint]
@@ -677,7 +682,7 @@ def _cover(
     if rng.random() < 0.6:
         leaves = _pick(rng, parts.leaves)
         scale = rng.uniform(0.5, 2)
-        rows, columns = (min(max(int(side / scale), 8), 384) for side in (high, wide))
+        rows, columns = (min(max(int(side / scale), 8), 512) for side in (high, wide))
         seen = cv2.LUT(
             cv2.resize(leaves[:rows, :columns], (wide, high)), _LINEAR * np.float32(gain * rng.uniform(0.4, 1.2))
         )
