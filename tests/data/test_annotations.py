@@ -1,12 +1,12 @@
 """Annotations: every format gives back what was written, whatever it passed through, and every fault has its place."""
 
+import fnmatch
 import itertools
 import json
 import os
 import shutil
 import time
 import tracemalloc
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cnnkit.data import annotation_files, annotation_lists, annotations
+from cnnkit.data import annotation_lists, annotations, cards
 from cnnkit.data.boxes import Annotations, Box, Picture
 from cnnkit.errors import DataError
 
@@ -695,5 +695,32 @@ def test_gtsdb_in_yolo(research_data, tmp_path):
     assert content(annotations.read(tmp_path / "gt")) == content(found)
 
 
-def test_limits_are_stated():
-    assert annotation_files.MOST_TEXT_BYTES < annotation_lists.MOST_JSON_BYTES and Path(annotations.__file__).exists()
+# Cards ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["gtsdb", "gtsrb", "road-signs-877", "tt100k"])
+def test_a_card_of_signs_is_complete(name):
+    card = cards.load(name)
+    assert card.title and card.source.startswith("https://") and card.licence and len(card.citation) > 40 and card.notes
+    assert card.task == ("classification" if name == "gtsrb" else "detection")
+    for form in card.forms:
+        assert form.reader in (("folder",) if name == "gtsrb" else FORMATS)
+        assert {"train", "test"} <= set(form.splits) and all(file.urls and file.extract for file in form.files)
+    if name.startswith("gts"):
+        assert card.labels == NAMES
+
+
+def test_the_card_of_gtsdb_reads_what_its_archive_holds(tmp_path):
+    (form,) = cards.load("gtsdb").forms
+    folder = tmp_path / "FullIJCNN2013"
+    png(folder / "00000.ppm", 4, 3)
+    for k in range(1, 900):
+        os.link(folder / "00000.ppm", folder / f"{k:05}.ppm")
+    (folder / "gt.txt").write_text("00600.ppm;0;0;2;2;1\n")
+    for split, count in (("train", 600), ("test", 300)):
+        table = form.splits[split]
+        assert len(annotations.read(tmp_path / table["path"], form.reader, split=table["split"]).pictures) == count
+    (patterns,) = (file.extract for file in form.files)
+    members = ["FullIJCNN2013/00000.ppm", "FullIJCNN2013/14/00000.ppm", "FullIJCNN2013/gt.txt", "FullIJCNN2013/a.exe"]
+    wanted = [member for member in members if any(fnmatch.fnmatch(member, pattern) for pattern in patterns)]
+    assert wanted == ["FullIJCNN2013/00000.ppm", "FullIJCNN2013/gt.txt"]
