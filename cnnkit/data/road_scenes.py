@@ -32,7 +32,7 @@ SIDE = (320, 448)
 """(height, width) px of a scene."""
 
 _SHARES = np.cumsum([0.28, 0.19, 0.19, 0.07, 0.11, 0.08, 0.08]).tolist()
-_EMPTY = 0.13  # of scenes; some more come out empty, where signs fell outside
+_EMPTY = 0.145  # of scenes; some more come out empty, where signs fell outside
 _SEEN = 0.4  # of a sign's area, at least
 _LEAST = 6.0  # px, of a box's shorter side
 
@@ -741,7 +741,7 @@ def _photograph(light: np.ndarray, gain: float, seed: int, index: int) -> np.nda
         light = cv2.resize(light, (wide, high), interpolation=cv2.INTER_LINEAR)
     else:
         sigma = rng.uniform(0.3, 0.65) if kind < 0.85 else rng.uniform(0.65, 1.4)
-        light = cv2.GaussianBlur(light, (5, 5) if sigma < 1 else (7, 7), sigma)
+        light = cv2.GaussianBlur(light, (3, 3) if sigma < 0.5 else (5, 5) if sigma < 1 else (7, 7), sigma)
     if rng.random() < 0.08:
         _windscreen(light, rng)
     if rng.random() < 0.1:
