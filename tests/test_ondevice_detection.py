@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ from cnnkit.device.detection import Plan
 from cnnkit.device.image import read_image
 from cnnkit.errors import ArtifactError, CnnkitError, DataError
 from cnnkit.ondevice import detection, videos
-from tests.device.red import STRIDES, RedFinder, scene
+from tests.device.red import STRIDES, RedFinder, scene, write_tflite
 
 ARTIFACT = Path("red.tflite")
 
@@ -596,20 +597,59 @@ def test_a_camera_that_is_not_there_is_one_line(run, monkeypatch):
 # On a device ----------------------------------------------------------------------------------------------------------
 
 
-def test_it_never_loads_tensorflow(tmp_path):
-    write_image(tmp_path / "a.png", scene(64, 64, (8, 8, 40, 40)))
-    code = f"""
+def test_a_real_file_runs_without_tensorflow(tmp_path):
+    write_tflite(tmp_path / "red.tflite")
+    write_image(tmp_path / "a.png", scene(128, 128, (32, 64, 64, 96)))  # twice the input: a cell is 32 px
+    write_video(tmp_path / "v.avi", [scene(64, 64, (16, 16, 32, 32))] * 5)
+    code = """
 import sys
 from pathlib import Path
-from cnnkit import ondevice
-from tests.device.red import RedFinder
-ondevice.open_model = lambda path, app, threads=None: RedFinder((64, 64, 3))
-ondevice.find("signs", (Path("red.tflite"), Path({str(tmp_path / "a.png")!r})), out=Path({str(tmp_path / "out")!r}))
-print("loaded:", [m for m in ("tensorflow", "keras", "sklearn", "matplotlib", "scipy") if m in sys.modules])
+from cnnkit import console, ondevice
+console.use_json(True)
+ondevice.find("signs", [Path(name) for name in ("red.tflite", "a.png", "v.avi")], out=Path("out"), results=Path("x.csv"))
+print([m for m in ("tensorflow", "keras", "sklearn", "matplotlib", "scipy") if m in sys.modules], file=sys.stderr)
 """
-    root = Path(__file__).parent.parent
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
-    assert "loaded: []" in done.stdout and "90.0%" in done.stdout
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"
+    document = json.loads(done.stdout)
+    assert [len(entry["boxes"]) for entry in document["predictions"]] == [1] * 6
+    box = document["predictions"][0]["boxes"][0]
+    assert box["label"] == "red" and box["box"] == [32, 64, 64, 96]
+    assert document["predictions"][1]["boxes"][0]["box"] == [16, 16, 32, 32]
+    assert len(document["signs"]) == 1 and document["frames_per_second"]["inference"] > 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "v.mp4"]
+
+
+def test_a_run_folder_is_opened_by_its_exported_float32_file(run, tmp_path, monkeypatch):
+    monkeypatch.undo()  # the real `open_model`
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "run"
+    (folder / "export").mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({"app": "signs"}))
+    write_tflite(folder / "export" / "model-float32.tflite")
+    (folder / "export" / "model-float16.tflite").write_bytes(b"not this one")
+    write_image("a.png", scene(64, 64, (16, 16, 32, 32)))
+    console.use_json(True)
+    try:
+        detection.find("signs", (folder, Path("a.png")), results=Path("x.json"))
+    finally:
+        console.use_json(False)
+    document = json.loads(Path("x.json").read_text())
+    assert document["artifact"].endswith("model-float32.tflite") and len(document["predictions"][0]["boxes"]) == 1
+    with pytest.raises(ArtifactError, match="of `cnnkit other`"):
+        detection.find("signs", (write_tflite(tmp_path / "other.tflite", app="other"), Path("a.png")))
+    foreign = tmp_path / "foreign.tflite"
+    shutil.copy(Path(__file__).parent / "device" / "red.tflite", foreign)
+    with pytest.raises(ArtifactError, match="not a detector"):
+        detection.find("signs", (foreign, Path("a.png")))
+
+
+def test_places_that_cannot_be_written_are_said_before_any_work(run, models):
+    write_image("a.png", scene(64, 64))
+    for options in ({"results": Path("a.png/x.json")}, {"out": Path("a.png/out")}):
+        with pytest.raises(CnnkitError, match="a part of its path is a file"):
+            run("a.png", **options)
+    assert models["red.tflite"].calls == 0
 
 
 def test_the_task_of_an_artifact_is_read_without_opening_it(tmp_path, monkeypatch):

@@ -136,6 +136,10 @@ def find(
             if path != Path("-") and not path.exists():
                 raise ImageError(str(path), "there is no such file", "Check the path.")
     targets = _targets(sources, out) if out is not None else [None] * len(sources)
+    for folder in (out, results.parent if results is not None else None):
+        if folder is not None:  # hours of work would be lost if it turned out at their end
+            with files.system_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
     model = ondevice.open_model(artifact, app, threads)
     plan = _plan(model, app)
     job = _Job(
@@ -306,7 +310,6 @@ def _video(job: _Job, video: Video, stem: Path | None, update: Any) -> None:
     busy, frames = 0.0, 0
     total = min(video.count or 0, job.limit_frames or video.count or 0)
     began = time.perf_counter()
-    size = (0, 0)
 
     def finish() -> None:
         """Keep what was found in the frames so far."""
@@ -317,7 +320,7 @@ def _video(job: _Job, video: Video, stem: Path | None, update: Any) -> None:
                 if box.get("track") not in counted:  # too short to be told from a mistake
                     box.pop("track", None)
         job.entries += entries
-        job.signs += [_sign(job, video.name, track, size) for track in tracks]
+        job.signs += [_sign(job, video.name, track) for track in tracks]
         wall = time.perf_counter() - began
         job.videos.append({"input": video.name, "frames": frames, "busy": busy, "wall": wall})
         entries.clear()
@@ -328,7 +331,6 @@ def _video(job: _Job, video: Video, stem: Path | None, update: Any) -> None:
             shown = 0  # frames in the copy
             try:
                 for index, image in enumerate(images):
-                    size = image.shape[:2]
                     start = time.perf_counter()
                     found = find_objects(job.model, image, job.plan, threshold=low, iou=job.iou)
                     high = found.scores >= job.threshold
@@ -424,7 +426,7 @@ def _entry(
     return {"input": name, **frames, "width": image.shape[1], "height": image.shape[0], "boxes": rows}
 
 
-def _sign(job: _Job, name: str, track: Track, size: tuple[int, int]) -> dict[str, Any]:
+def _sign(job: _Job, name: str, track: Track) -> dict[str, Any]:
     """Return an entry of `signs`: an object of a video."""
     named = {}
     if len(track.extra):

@@ -1,5 +1,8 @@
-"""A detector that needs no training: it finds what is bright red or bright blue, to the pixel."""
+"""Detectors that need no training: one finds what is bright red or bright blue, to the pixel; one is a real .tflite."""
 
+import json
+import shutil
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -64,3 +67,33 @@ def scene(height, width, *boxes, colours=None):
         left, top, right, bottom = (round(side) for side in box)
         image[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = colour
     return image
+
+
+def write_tflite(path, labels=("red",), **metadata):
+    """Write a detector of 64 x 64 px that LiteRT runs: redness of each of 16 cells, whose boxes are the cells."""
+    shutil.copy(Path(__file__).with_name("red.tflite"), path)
+    plan = detection.Plan(strides=(16,), threshold=0.5)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
+        document = {"app": "signs", "task": "detection", "labels": labels, "detection": plan.to_dict(), **metadata}
+        archive.writestr("cnnkit.json", json.dumps(document))
+    return path
+
+
+def convert():
+    """Make `red.tflite` again: `python -c "from tests.device import red; red.convert()"`."""
+    import tempfile
+
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 64, 64, 3), tf.float32, name="image")])
+    def find(image):
+        r, g, b = tf.split(tf.nn.avg_pool2d(image, 16, 16, "VALID"), 3, -1)
+        scores = tf.reshape(tf.nn.relu(r - tf.maximum(g, b)) / 255.0, (1, 16, 1))
+        return {"boxes": tf.zeros((1, 16, 4)) + 0 * scores, "scores": scores}
+
+    module = tf.Module()
+    module.find = find
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures={"serving_default": find.get_concrete_function()})
+        content = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+    Path(__file__).with_name("red.tflite").write_bytes(content)
