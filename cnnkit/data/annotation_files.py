@@ -29,7 +29,7 @@ IMAGE_FOLDERS = ("images", "JPEGImages", "Images", "imgs", "img")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
-@dataclass
+@dataclass(slots=True)
 class Draft:
     """A picture as its file of annotations states it.
 
@@ -120,7 +120,7 @@ def at(path: Path | str, line: int | None) -> str:
 
 
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: Path | str) -> Iterator[None]:
     """Turn a fault within `path` into an error that names it: for files without which nothing can be read."""
     try:
         yield
@@ -128,10 +128,10 @@ def naming(path: Path) -> Iterator[None]:
         raise DataError(f"{image.printable(at(path, fault.line))}: {image.printable(fault.reason)}.") from None
 
 
-def small_file(path: Path, most: int) -> bytes:
+def small_file(path: Path | str, most: int) -> bytes:
     """Read a file of at most `most` bytes; what prevents it is a Fault."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:  # noqa: PTH123 - a Path for each of a million is slow
             size = os.fstat(file.fileno()).st_size
             data = file.read(min(size, most) + 1)
     except FileNotFoundError:
@@ -143,7 +143,7 @@ def small_file(path: Path, most: int) -> bytes:
     return data
 
 
-def text_lines(path: Path) -> list[str]:
+def text_lines(path: Path | str) -> list[str]:
     """Read a text file of annotations: its lines, without a byte order mark."""
     try:
         return small_file(path, MOST_TEXT_BYTES).decode("utf-8-sig").splitlines()

@@ -44,7 +44,7 @@ FOLDERS = ("annotations", "Annotations", "xmls", "labels")
 _WHOLE = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
 
 
-@dataclass
+@dataclass(slots=True)
 class Element:
     """An XML element: its text, its line, its children."""
 
@@ -211,11 +211,12 @@ def read_voc(part: VocPart, faults: Faults, progress: Progress | None) -> Found:
 
 
 def _voc_draft(root: Path, file: str, known: set[str], folders: list[str], faults: Faults) -> Draft:
-    top = parse_xml(small_file(root / file, MOST_BYTES))
+    path = f"{root}/{file}"
+    top = parse_xml(small_file(path, MOST_BYTES))
     if top.tag != "annotation":
         raise Fault(f"its root is <{top.tag}>, not <annotation>: it is not Pascal VOC", top.line)
     name = top.child("filename")
-    draft = Draft(_voc_image(file, name, known, folders), str(root / file))
+    draft = Draft(_voc_image(file, name, known, folders), path)
     draft.size = _voc_size(top.child("size"))
     kept = [child for child in top.children if child.tag not in ("filename", "object", "size")]
     kept += [child for child in _children(top.child("size")) if child.tag not in ("width", "height")]
@@ -223,9 +224,9 @@ def _voc_draft(root: Path, file: str, known: set[str], folders: list[str], fault
     for element in top.children:
         if element.tag == "object":
             try:
-                draft.boxes.append((at(root / file, element.line), _voc_box(element)))
+                draft.boxes.append((at(path, element.line), _voc_box(element)))
             except Fault as fault:
-                faults.add(at(root / file, fault.line or element.line), fault.reason)
+                faults.add(at(path, fault.line or element.line), fault.reason)
     return draft
 
 

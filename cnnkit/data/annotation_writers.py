@@ -15,6 +15,7 @@ Design choices:
 """
 
 import json
+import math
 import os
 import re
 import shutil
@@ -112,18 +113,31 @@ def _build(
 
 
 def restore(read: Annotations, side: Mapping[str, Any]) -> Annotations:
-    """Put back into what a format holds what the side file says of this split."""
+    """Put back into what a format holds what the side file says of this split.
+
+    Raises:
+        DataError: the side file is damaged.
+    """
+    try:
+        return _put_back(read, side)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        reason = "is damaged. Delete it to read what the format itself holds"
+        raise DataError(f"{read.root / SIDE_FILE} {reason}.") from None
+
+
+def _put_back(read: Annotations, side: Mapping[str, Any]) -> Annotations:
     pictures = []
     known = side.get("pictures", {})
     for picture in read.pictures:
         kept = known.get(picture.file)
         if kept:
             boxes = _restored(picture.boxes, kept.get("boxes", []))
-            picture = Picture(picture.file, picture.width, picture.height, boxes, kept.get("extra", picture.extra))
+            extra = dict(kept.get("extra", picture.extra))
+            picture = Picture(picture.file, picture.width, picture.height, boxes, extra)
         pictures.append(picture)
-    labels = tuple(side.get("labels", read.labels))
+    labels = tuple(str(label) for label in side.get("labels", read.labels))
     labels += tuple(sorted({box.label for picture in pictures for box in picture.boxes} - set(labels)))
-    return Annotations(read.root, tuple(pictures), labels, read.bad, side.get("extra", read.extra))
+    return Annotations(read.root, tuple(pictures), labels, read.bad, dict(side.get("extra", read.extra)))
 
 
 def _restored(boxes: tuple[Box, ...], kept: list[Any]) -> tuple[Box, ...]:
@@ -135,7 +149,10 @@ def _restored(boxes: tuple[Box, ...], kept: list[Any]) -> tuple[Box, ...]:
         same = stored.get((box.label, box.left, box.top, box.right, box.bottom))
         if same:
             label, left, top, right, bottom, extra = same.pop(0)
-            box = Box(label, left, top, right, bottom, box.extra if extra is None else extra)
+            left, top, right, bottom = (float(value) for value in (left, top, right, bottom))
+            if not (math.isfinite(right - left + bottom - top) and left < right and top < bottom):
+                raise ValueError
+            box = Box(str(label), left, top, right, bottom, box.extra if extra is None else dict(extra))
         found.append(box)
     return tuple(found)
 
@@ -260,7 +277,8 @@ def _write_yolo(plan: Plan, progress: Progress | None) -> dict[str, list[str]]:
 
 def _yolo_line(box: Box, code: int, width: int, height: int) -> str:
     polygon = box.extra.get("polygon")
-    if isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0:
+    numbers = isinstance(polygon, list) and all(type(value) in (int, float) for value in polygon)
+    if polygon and numbers and len(polygon) >= 6 and len(polygon) % 2 == 0:
         xs, ys = polygon[::2], polygon[1::2]
         bounds = [min(xs) * width, min(ys) * height, max(xs) * width, max(ys) * height]
         if all(abs(a - b) < 1e-6 for a, b in zip(bounds, _corners(box)[1:], strict=True)):

@@ -166,7 +166,7 @@ def read_yolo(part: YoloPart, faults: Faults, progress: Progress | None) -> Foun
     for entry in part.entries:
         if (part.root / entry).is_dir():
             below = "" if entry == "." else entry
-            files.update({file: str(part.root / file) for file in images_below(part.root, below)})
+            files.update({file: f"{part.root}/{file}" for file in images_below(part.root, below)})
         else:
             with naming(part.root / entry):
                 files.update(_yolo_list(part, entry, faults))
@@ -175,14 +175,14 @@ def read_yolo(part: YoloPart, faults: Faults, progress: Progress | None) -> Foun
         if progress and count % 500 == 0:
             progress("Reading annotations", count, len(files))
         draft = Draft(file, where, fractions=True)
-        label = part.root / label_file(file)
+        label = f"{part.root}/{label_file(file)}"
         rows: list[str] = []
         try:
             rows = text_lines(label)
         except Missing:
             draft.extra["unlabelled"] = True
         except Fault as fault:
-            faults.add(str(label), fault.reason)
+            faults.add(label, fault.reason)
             continue
         for line, row in enumerate(rows, 1):
             try:
