@@ -27,6 +27,7 @@ from cnnkit.data.annotation_files import (
     text_lines,
 )
 from cnnkit.data.boxes import Box
+from cnnkit.data.cards import there
 from cnnkit.data.records import Progress
 from cnnkit.errors import DataError, MissingExtra
 
@@ -105,7 +106,7 @@ def yolo_parts(path: Path) -> dict[str, YoloPart]:
     if not isinstance(stated, str):
         raise DataError(f"{file}: `path` is a folder, not {stated!r}.")
     root = file.parent / os.path.expanduser(stated)  # noqa: PTH111
-    root = root if root.is_dir() else file.parent  # the path of another machine
+    root = root if os.path.isdir(root) else file.parent  # noqa: PTH112 - of another machine
     parts: dict[str, YoloPart] = {}
     seen: list[tuple[str, ...]] = []
     for split, key in (("train", "train"), ("validation", "val"), ("validation", "valid"), ("test", "test")):
@@ -144,11 +145,11 @@ def _yolo_entry(entry: Any, key: str, root: Path, file: Path) -> str:
         raise DataError(f"{file}: `{key}` is a folder, a list (.txt) or several of them, not {entry!r}.")
     found = _below(root, entry)
     stripped = re.sub(r"^(\.\./)+", "", entry)
-    if (found is None or not (root / found).exists()) and (root / stripped).exists():
+    if (found is None or not there(root / found)) and there(root / stripped):
         found = _below(root, stripped)
     if found is None:
         raise DataError(f"{file}: `{key}` is {entry!r}, which lies outside the data's folder {root}.")
-    if not (root / found).exists():
+    if not there(root / found):
         raise DataError(f"{file}: `{key}` names {root / found}, which is not there.")
     return found
 
@@ -203,7 +204,7 @@ def _yolo_list(part: YoloPart, entry: str, faults: Faults) -> Iterator[tuple[str
         beside = (part.root / entry).parent
         places = [base / text for base in (part.root, beside)] if not text.startswith("./") else [beside / text]
         found = [_below(part.root, str(place)) for place in [*places, part.root / text]]
-        good = [path for path in found if path and (part.root / path).is_file()]
+        good = [path for path in found if path and os.path.isfile(part.root / path)]  # noqa: PTH113 - never raises
         if good:
             yield good[0], where
         elif not any(found):

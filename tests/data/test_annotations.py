@@ -385,6 +385,8 @@ def test_a_fault_in_a_line_of_yolo_is_named(yolo, lines, line, reason):
         ("names: [a]\ntrain: /etc", "lies outside the data's folder"),
         ("names: [a]\ntrain: ../../..", "lies outside the data's folder"),
         ("names: [a]\ntrain: nowhere", "nowhere, which is not there"),
+        (f"path: {'x' * 999}\nnames: [a]\ntrain: {'y' * 999}", "which is not there"),
+        ('names: [a]\ntrain: "a\\0b"', "which is not there"),
         ("names: [a]\ntrain: 5", "`train` is a folder, a list"),
         ("names: [a]\ntrain: list.txt", "list.txt, line 2: there is no image 'images/b.png'"),
         ("names: [a]\ntrain: out.txt", "out.txt, line 1: '../../secret.png' leads out"),
