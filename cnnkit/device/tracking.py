@@ -20,7 +20,9 @@ from cnnkit.device.detection import Detections, ious
 
 ALPHA, BETA = 0.8, 0.4  # of the filter: shares of the error that position and speed take over; boxes are exact, so high
 GROWTH = 0.3  # most that the logarithm of a size changes in a frame
-NEAR = 1.0  # sides of the box: a centre so far from where it was predicted may still be the same object
+NEAR = (
+    2.0  # sides of the box: a centre so far from its prediction may still be it; with 1 a shaking car loses small signs
+)
 FIRST_NEAR = 2.5  # the same while the speed is not known
 LIKE = 0.9  # most that the logarithm of the side differs from its prediction: a factor of 2.5
 SAME = 0.7  # intersection over union from which a box is an object that already has a better one in this frame
