@@ -23,7 +23,7 @@ from cnnkit.errors import CnnkitError, ConfigError, MissingExtra
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 FILE = click.Path(path_type=Path)  # existence is checked where the error can say what to do
 _EXTRAS = {
-    "train": ("tensorflow", "keras", "sklearn", "matplotlib", "jinja2", "tf_keras"),
+    "train": ("tensorflow", "keras", "sklearn", "matplotlib", "jinja2", "tf_keras", "pycocotools", "yaml"),
     "scans": ("SimpleITK",),
     "jax": ("jax",),
 }
@@ -242,7 +242,7 @@ def app(
 
         console.use_json(False)  # until a command's --json says otherwise
 
-    group.add_command(_data(recipes))
+    group.add_command(_data(recipes, boxes=bool(predict_options)))
     names = {parameter.name for option in build_options for parameter in _parameters(option)}
 
     @group.command()
@@ -398,7 +398,7 @@ def _recipe(recipes: Mapping[str, Callable[[], Any]], task: str | None) -> Any:
     return next(iter(recipes.values()))()
 
 
-def _data(recipes: Mapping[str, Callable[[], Any]]) -> click.Group:
+def _data(recipes: Mapping[str, Callable[[], Any]], *, boxes: bool) -> click.Group:
     def for_data(source: str | None) -> Any:
         if len(recipes) < 2 or source is None:
             return _recipe(recipes, None)
@@ -452,6 +452,19 @@ def _data(recipes: Mapping[str, Callable[[], Any]]) -> click.Group:
         from cnnkit import workflow
 
         workflow.data_show(for_data(source), source, out=out, seed=seed)
+
+    if boxes:
+
+        @data.command()
+        @click.argument("source")
+        @click.argument("format", type=click.Choice(["voc", "coco", "yolo", "gtsdb"]))
+        @click.argument("folder", type=FILE)
+        @json_option
+        def convert(source: str, format: str, folder: Path) -> None:
+            """Write SOURCE, a folder or file with boxes, into FOLDER in another FORMAT; nothing is lost."""
+            from cnnkit import workflow
+
+            workflow.data_convert(source, format, folder)
 
     return data
 

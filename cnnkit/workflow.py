@@ -148,22 +148,37 @@ def data_fetch(name: str) -> None:
 
 def data_check(recipe: Any, source: str | None) -> None:
     """Print what would spoil training."""
-    from cnnkit.data import checks
+    from cnnkit.data import box_loading, checks
 
+    check = box_loading.check if recipe.task.name == "detection" else checks.check
     with _progress("Checking") as update:
-        findings = checks.check(source or recipe.data, progress=update)
+        findings = check(source or recipe.data, progress=update)
     console.document({"data": source or recipe.data, "findings": [dataclasses.asdict(finding) for finding in findings]})
     if console.is_json():
         return
     if not findings:
         console.message(
             "Nothing found: every file reads, no duplicates across the splits, no starved class, no label that looks wrong."
+            if recipe.task.name != "detection"
+            else "Nothing found: every file reads, every box is inside its image, no box or image is there twice."
         )
         return
     rows = [
         [f.severity, f.text, ", ".join(map(str, f.files[:3])) + (", ..." if len(f.files) > 3 else "")] for f in findings
     ]
     console.table(["severity", "finding", "files"], rows)
+
+
+def data_convert(source: str, form: str, folder: Path) -> None:
+    """Write a data set with boxes in another format."""
+    from cnnkit.data import annotations
+
+    with _progress("Converting") as update:
+        found = annotations.convert(source, form, folder, progress=update)
+    counts = {split: [len(part.pictures), sum(len(p.boxes) for p in part.pictures)] for split, part in found.items()}
+    console.document({"folder": str(folder), "format": form, "splits": counts})
+    rows = [f"{split}: {images:,} images, {boxes:,} boxes" for split, (images, boxes) in counts.items()]
+    console.message(f"{'; '.join(rows)} -> {folder} ({form})")
 
 
 def data_show(recipe: Any, source: str | None, *, out: Path, seed: int) -> None:

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data import box_plan, loading, splits
+from cnnkit.data import annotations, box_plan, cards, fetch, loading, splits
+from cnnkit.data.box_checks import check_boxes
 from cnnkit.data.boxed import BoxRecords
+from cnnkit.data.checks import Finding
 from cnnkit.data.records import Progress, Splits
 from cnnkit.device.detection import Plan, areas
 from cnnkit.errors import ConfigError, DataError
@@ -88,6 +90,26 @@ def load(
         "warnings": notes,
     }
     return replace(divided, **seen, card=about)
+
+
+def check(source: Path | str, *, progress: Progress | None = None) -> list[Finding]:
+    """Look for what spoils the training of a detector; as `cnnkit.data.check`. Drawn scenes have nothing to look for.
+
+    Raises:
+        DataError: there is no such data, it is not for detection, or none of it can be read.
+    """
+    card = cards.load(source)
+    if card.task != "detection":
+        raise DataError(f"{card.title} is for {card.task}; this looks at boxes.")
+    root, form = fetch.provide(card, progress=progress)
+    found = {}
+    for split, table in form.splits.items():
+        if form.reader in annotations.FORMATS and isinstance(table, dict) and root is not None:
+            path = root / str(table.get("path", "."))
+            found[split] = annotations.read(
+                path, form.reader, split=table.get("split"), skip_bad=True, progress=progress
+            )
+    return check_boxes(found)
 
 
 def _sizes(records: BoxRecords) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

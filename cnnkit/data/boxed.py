@@ -17,7 +17,7 @@ from cnnkit.data.boxes import Annotations
 from cnnkit.data.records import Images, Records, Shape
 from cnnkit.device.detection import Plan
 
-MOST = 32  # boxes of one view; of more the largest are kept
+MOST = 16  # boxes of one view; of more the largest are kept
 
 
 class Boxes:
