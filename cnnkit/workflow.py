@@ -236,14 +236,15 @@ def _samples(
     views = recipe.views(records, settings) if recipe.views is not None else None
     names = [records.label_names[target] for target in targets] if views is None else _box_names(records, targets)
     rounds = []
-    if recipe.augmentation is not None:
-        augmentation = recipe.augmentation(settings.seed)
-        encoder = recipe.task.encoder(len(records.label_names))
-        for step in range(5):
-            seen, there = (images, targets) if views is None else views(chosen, step)
-            changed, _ = augmentation(tf.cast(seen, tf.float32), encoder(there), tf.constant(step, tf.int64))
-            changed = np.clip(np.asarray(changed), 0, 255).astype(np.uint8)
-            rounds.append(changed if views is None else _with_boxes(records, changed, there))
+    for step in range(5):
+        seen, there = (images, targets) if views is None else views(chosen, step)
+        if recipe.augmentation is not None:
+            augmentation = recipe.augmentation(settings.seed)
+            encoded = recipe.task.encoder(len(records.label_names))(there)
+            changed, _ = augmentation(tf.cast(seen, tf.float32), encoded, tf.constant(step, tf.int64))
+            seen = np.clip(np.asarray(changed), 0, 255).astype(np.uint8)
+        if views is not None or recipe.augmentation is not None:
+            rounds.append(seen if views is None else _with_boxes(records, seen, there))
     images = images if views is None else _with_boxes(records, images, targets)
     return images, names, np.stack(rounds) if rounds else np.zeros((0, *images.shape), np.uint8)
 

@@ -23,7 +23,6 @@ def detection() -> Any:
         task=Detection(),
         load=load,
         builders=model.DETECTORS,
-        augmentation=model.light,
         views=model.views,
         side_step=32,
         options=lambda records: {"strides": list(records.plan.strides)},

@@ -67,7 +67,7 @@ def preset(model: str, count: int, loaded: bool) -> dict[str, Any]:
 
 
 def plain_detector(
-    image_shape: tuple[int, int, int], classes: int, *, strides: Sequence[int] = (8, 16, 32), width: int = 64
+    image_shape: tuple[int, int, int], classes: int, *, strides: Sequence[int] = (8, 16, 32), width: int = 48
 ) -> Any:
     """Build a detector on a plain network of our own; as `cnnkit.models.detector`."""
     return detector(image_shape, classes, strides=strides, width=width)
@@ -86,31 +86,25 @@ def backbone_detector(
     return detector(image_shape, classes, backbone=backbone, alpha=alpha, strides=strides, width=width)
 
 
+MANY = 5000  # images
+STEPS = 900  # of training, about
 DETECTORS = {"default": plain_detector, "backbone": backbone_detector}
 
 
 def views(records: Any, settings: Any) -> Any:
-    """Return what a detector sees in training: crops at varied scale, mostly around signs, some made of four."""
+    """Return what a detector sees in training: crops at varied scale, mostly around signs, some made of four.
+
+    Of many images each is seen but once or twice, so little needs to be varied; drawn scenes are as varied as they are many.
+    """
+    if len(records) >= MANY:
+        return Views(records, settings.seed, scale=(0.75, 1.35), focus=0.5, mosaic=0.0, mirror=settings.mirror)
     return Views(records, settings.seed, mirror=settings.mirror)
-
-
-def light(seed: int) -> augment.Augmentation:
-    """Change light and colours of a photo, blur it. As `augmentation`, but boxes (b, m, 6) for targets, which stay."""
-    from keras import layers
-
-    pixels = (0, 255)
-    return augment.on_images(
-        augment.RandomExposure(0.7),
-        layers.RandomContrast(0.4, value_range=pixels),
-        layers.RandomSaturation((0.3, 0.65), value_range=pixels),
-        seed=seed,
-    )
 
 
 def detection_preset(model: str, count: int, loaded: bool) -> dict[str, Any]:
     """Return settings that suit a detector; as `preset`."""
     settings = {"batch_size": 16, "warmup": 0.1, "weight_decay": 0.05, "ema": 0.99, "learning_rate": 2e-3}
-    settings["epochs"] = 60 if count < 1000 else 20 if count < 10_000 else 10
+    settings["epochs"] = max(1, round(STEPS * settings["batch_size"] / count))
     if loaded:
         return {**settings, "backbone_rate": 1.0, "freeze_norm": True}
     return settings

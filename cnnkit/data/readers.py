@@ -221,8 +221,7 @@ def read_road_scenes(task: Task) -> Part:
     values = {}
     for key, given, otherwise, low, high in (
         ("count", task.split, 2000, 1, 1_000_000),
-        ("first", task.split, 0, 0, 2**31),
-        ("seed", task.options, 0, 0, 2**32 - 1),
+        ("seed", {**task.options, **task.split}, 0, 0, 2**32 - 1),
         ("height", task.options, height, 64, 2048),
         ("width", task.options, width, 64, 2048),
     ):
@@ -252,7 +251,7 @@ READERS: dict[str, Reader] = {
     "sklearn-digits": Reader(read_sklearn_digits, (), frozenset()),
     "drawn-signs": Reader(read_drawn_signs, (), frozenset(), frozenset(["views", "seed", "side"])),
     "road-scenes": Reader(
-        read_road_scenes, (), frozenset(["count", "first"]), frozenset(["seed", "height", "width"]), "detection"
+        read_road_scenes, (), frozenset(["count", "seed"]), frozenset(["seed", "height", "width"]), "detection"
     ),
     **{
         form: Reader(
