@@ -50,9 +50,12 @@ def load(
     """
     if image_size is not None and image_size % 32:
         raise ConfigError(f"--image-size of a detector is a multiple of 32 px. Got {image_size}.")
+    loading.check_held_out(validation, test)
     card, parts, held_out = loading.read_parts(source, task="detection", progress=progress)
     notes = loading.left_out(parts, skip_bad)
     names, codes = loading.settle_labels(card, parts, held_out)
+    if not names:
+        raise DataError(_no_box(card.title))
     records = {}
     for split, part in parts.items():
         boxes = part.boxes.with_codes(codes[split])
@@ -66,7 +69,7 @@ def load(
         train = train.take(np.sort(splits.spread(train.labels, seed=seed)[:limit]))
     counts = train.counts() if len(train) else np.zeros(len(names), int)
     if not counts.sum():
-        raise DataError(f"{card.title} has no box to train on. Annotate some images, or hold out less.")
+        raise DataError(_no_box(card.title))
     empty = [name for name, count in zip(names, counts) if not count]
     if empty:
         notes.append(f"There is no training box of {loading.some(empty)}.")
@@ -110,6 +113,10 @@ def check(source: Path | str, *, progress: Progress | None = None) -> list[Findi
                 path, form.reader, split=table.get("split"), skip_bad=True, progress=progress
             )
     return check_boxes(found)
+
+
+def _no_box(title: str) -> str:
+    return f"{title} has no box to train on. Annotate some images, or hold out less."
 
 
 def _sizes(records: BoxRecords) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -67,10 +67,14 @@ def choose(
     reach = float(np.quantile(longest, 0.95)) * scale
     overlap = float(min(chosen // 2, max(32, -(-reach // 16) * 16)))
     whole = float(np.quantile(longest, 0.99)) * scale > overlap
+    fitted = (
+        f"fewer than the {ENOUGH:.0f} px that it should"
+        if fitting is None
+        else "which is enough, but tiles are asked for"
+    )
     why.append(
-        f"Tiles of {chosen} px at {scale:.3g} times the images' resolution: fitted whole into {sides[-1]} px, the small tenth "
-        f"would have {share * sides[-1]:.0f} px, fewer than the {ENOUGH:.0f} px that it should; in a tile it has "
-        f"{small * scale:.0f}."
+        f"Tiles of {chosen} px at {scale:.3g} times the images' resolution: fitted whole into {fitting or sides[-1]} px, "
+        f"the small tenth would have {share * (fitting or sides[-1]):.0f} px, {fitted}; in a tile it has {small * scale:.0f}."
     )
     why.append(
         f"Neighbouring tiles share {overlap:.0f} px, so that {'most' if whole else 'nearly all'} signs lie whole in one"

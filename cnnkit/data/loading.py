@@ -57,11 +57,7 @@ def load(
         DataError: no such data, or data that cannot be trained on.
         ConfigError: parts to hold out that leave nothing.
     """
-    for name, part in (("validation", validation), ("test", test)):
-        if part is not None and not 0 <= part < 1:
-            raise ConfigError(f"`{name}` is the part to hold out, from 0 up to but not 1. Received: {part}.")
-    if (validation or 0) + (test or 0) >= 1:
-        raise ConfigError(f"`validation` {validation} and `test` {test} leave nothing to train on. Hold out less.")
+    check_held_out(validation, test)
     card, parts, held_out = read_parts(source, verify=verify or skip_bad, progress=progress)
     notes = left_out(parts, skip_bad)
     names, codes = settle_labels(card, parts, held_out)
@@ -90,6 +86,15 @@ def load(
         "warnings": notes + _tiny_classes(divided),
     }
     return replace(divided, train=train, card=about)
+
+
+def check_held_out(validation: float | None, test: float | None) -> None:
+    """Refuse parts to hold out that leave nothing to train on."""
+    for name, part in (("validation", validation), ("test", test)):
+        if part is not None and not 0 <= part < 1:
+            raise ConfigError(f"`{name}` is the part to hold out, from 0 up to but not 1. Received: {part}.")
+    if (validation or 0) + (test or 0) >= 1:
+        raise ConfigError(f"`validation` {validation} and `test` {test} leave nothing to train on. Hold out less.")
 
 
 def read_parts(
