@@ -170,7 +170,7 @@ def real(arguments: argparse.Namespace) -> None:
     """What a detector that knows drawn scenes alone finds in real photos."""
     from cnnkit.data import box_loading
     from cnnkit.data.cards import load
-    from cnnkit.device.detection import Detections, Plan, find_each
+    from cnnkit.device.detection import Detections, find_each
     from cnnkit.evaluation import artifacts, coco
     from cnnkit.evaluation.coco import Truth
 
