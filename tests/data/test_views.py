@@ -1,5 +1,7 @@
 """Views: boxes go where their pixels go, whatever is done to an image, and every view is a function of seed and step."""
 
+from types import MappingProxyType
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from cnnkit.device.detection import Plan, fitted
 
 SIDE = 96
 WHOLE, TILED = Plan(), Plan(scale=1.0, overlap=32.0)
+AS_IT_IS = {"stops": 0.0, "contrast": 0.0, "saturation": 0.0, "tint": 0.0, "blur": 0.0}
 QUICK = settings(max_examples=60, deadline=None)
 
 
@@ -87,7 +90,7 @@ def check(image, target):
 def test_a_box_lies_where_its_pixels_lie(scene, plan, step, mirror):
     height, width, box = scene
     data = records([bright(height, width, box)], [[(*box, 1)]], plan)
-    views = Views(data, 3, mosaic=0.0, mirror=mirror)
+    views = Views(data, 3, mosaic=0.0, mirror=mirror, **AS_IT_IS)
     images, targets = views(np.zeros(2, int), step)
     for image, target in zip(images, targets, strict=True):
         check(image, target)
@@ -114,7 +117,7 @@ def test_boxes_lie_where_their_pixels_lie_in_mosaics(plan, mirror):
         image[box[1] : box[3], box[0] : box[2], code] = 255  # its colour says which it is
         images.append(image)
         rows.append([(*box, code)])
-    views = Views(records(images, rows, plan), 0, mosaic=1.0, mirror=mirror)
+    views = Views(records(images, rows, plan), 0, mosaic=1.0, mirror=mirror, **AS_IT_IS)
     several = found = 0
     for step in range(60):
         pages, targets = views(np.arange(3), step)
@@ -238,7 +241,7 @@ def test_half_of_the_views_are_mirrored_where_that_is_asked_for_only():
     data = records([image], [[(2, 2, 94, 94, 0)]])
     ways = dict.fromkeys((False, True))
     for mirror in ways:
-        views = Views(data, 0, scale=(1.0, 1.0 + 1e-9), aspect=1.0, mosaic=0.0, mirror=mirror)
+        views = Views(data, 0, scale=(1.0, 1.0 + 1e-9), aspect=1.0, mosaic=0.0, mirror=mirror, **AS_IT_IS)
         pages = np.concatenate([views(np.zeros(20, int), step)[0] for step in range(5)])
         ways[mirror] = (pages[:, 48, 90, 0] > 127).mean()
     assert ways[False] == 0 and 0.35 < ways[True] < 0.65
@@ -253,3 +256,63 @@ def test_images_without_boxes_grey_and_transparent_ones_are_shown_too():
             pages, targets = Views(data, 0, mirror=True)(np.arange(4), step)
             assert pages.shape == (4, SIDE, SIDE, 3) and not targets.any()
         assert np.ptp(data.read(np.array([0]))[0]) > 100
+
+
+class TestLight:
+    """Colours of a view; the geometry is held still by a scale of one on an image of the view's own size."""
+
+    geometry = MappingProxyType({"scale": (1.0, 1.0), "aspect": 1.0, "mosaic": 0.0})
+
+    def page(self, image, seed=0, **changed):
+        data = records([image], [[]])
+        return Views(data, seed, **{**self.geometry, **AS_IT_IS, **changed})(np.array([0]), 3)[0][0].astype(float)
+
+    def image(self, low=60, high=120):
+        return np.random.default_rng(0).integers(low, high, (SIDE, SIDE, 3)).astype(np.uint8)
+
+    def test_without_change_an_image_is_as_it_is(self):
+        np.testing.assert_array_equal(self.page(self.image()), self.image())
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_light_is_the_same_factor_everywhere(self, seed):
+        image = self.image()
+        page = self.page(image, seed, stops=0.7)
+        gain = page.mean() / image.mean()
+        assert 2**-0.71 < gain < 2**0.71 and abs(gain - 1) > 0.01
+        assert np.abs(page - gain * image).max() <= 1.5
+
+    def test_contrast_keeps_the_mean(self):
+        image = self.image()
+        pages = [self.page(image, seed, contrast=0.4) for seed in range(8)]
+        assert max(abs(page.mean() - image.mean()) for page in pages) < 1.5
+        spread = np.array([page.std() / image.std() for page in pages])
+        assert 0.59 < spread.min() < 0.9 and 1.1 < spread.max() < 1.41
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_saturation_leaves_grey_and_brightness(self, seed):
+        grey = np.repeat(self.image()[..., :1], 3, -1)
+        assert np.abs(self.page(grey, seed, saturation=0.5) - grey).max() <= 1
+        page, image = self.page(self.image(), seed, saturation=0.5), self.image().astype(float)
+        assert np.abs(page.mean(-1) - image.mean(-1)).max() <= 1
+        assert 0.49 < np.ptp(page, -1).mean() / np.ptp(image, -1).mean() < 1.51
+
+    def test_a_tint_changes_colours_against_one_another_a_little(self):
+        image = self.image()
+        shares = (self.page(image, tint=0.06) / image).mean((0, 1))
+        assert np.ptp(shares) > 0.005 and np.abs(shares - 1).max() < 0.07
+
+    def test_some_views_are_blurred(self):
+        image = self.image()
+        sharpness = [np.abs(np.diff(self.page(image, seed, blur=0.5), axis=1)).mean() for seed in range(20)]
+        sharp = np.abs(np.diff(image.astype(float), axis=1)).mean()
+        blurred = np.mean(np.array(sharpness) < 0.9 * sharp)
+        assert 0.2 < blurred < 0.8
+
+    def test_a_grey_input_changes_too(self):
+        data = records([self.image()], [[(4, 4, 30, 30, 0)]]).with_shape((SIDE, SIDE, 1))
+        first, second = (Views(data, 0)(np.array([0]), step)[0] for step in (0, 1))
+        assert first.shape == (1, SIDE, SIDE, 1) and not np.array_equal(first, second)
+
+    def test_a_still_view_has_its_own_colours(self):
+        images, _ = records([self.image()], [[]]).read(np.array([0]))
+        np.testing.assert_array_equal(images[0], self.image())
