@@ -594,7 +594,8 @@ class _Epochs(keras.callbacks.Callback):
                 variable.assign(value)
         state.epoch, state.seconds = epoch + 1, time.monotonic() - self.began
         state.history.append({**row, "learning_rate": rate, "seconds": round(state.seconds, 3)})
-        waited = state.epoch - max(state.best_epoch, self.phase.start)
+        lowest = min(state.history, key=lambda row: row.get("val_loss", row["loss"]))["epoch"]
+        waited = state.epoch - max(state.best_epoch if self.keeps_best else int(lowest), self.phase.start)
         last = self.phase.end == state.epochs  # an earlier phase leads to the next
         if self.settings.patience and last and waited >= self.settings.patience and not state.stopped:
             state.stopped = f"no better validation loss for {self.settings.patience} epochs"

@@ -16,6 +16,7 @@ from cnnkit.quiet import quiet
 from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT, Run, latest, mark_latest, new_path
 
 BACKBONE = "backbone"  # the builder, in every app that has it, of a classifier on a network of keras.applications
+LARGE = 320  # px of a sample, from which the names of boxes can be read in it
 DATA_KEYS = (
     "data",
     "image_size",
@@ -27,6 +28,7 @@ DATA_KEYS = (
     "weights",
     "keep",
     "tiles",
+    "options",
 )  # settings that decide the splits
 
 
@@ -74,6 +76,9 @@ def load(recipe: Any, settings: dict[str, Any]) -> Any:
         chosen["tiles"] = settings["tiles"]
     if recipe.task.name == "detection" and settings.get("image_size"):
         chosen["image_size"] = settings["image_size"]  # how an image is seen depends on it
+    strides = (settings.get("options") or {}).get("strides")
+    if recipe.task.name == "detection" and isinstance(strides, list | tuple):
+        chosen["strides"] = strides  # a model that is there has its maps already
     with _progress("Loading data") as update:
         splits = recipe.load(settings.get("data") or recipe.data, **chosen, progress=update)
     if settings.get("keep"):
@@ -187,18 +192,14 @@ def data_show(recipe: Any, source: str | None, *, out: Path, seed: int) -> None:
 
     settings = config.Settings(data=source or recipe.data, seed=seed)
     splits = load(recipe, {"data": source, "seed": seed, "image_size": recipe.side(settings.model)})
-    draw = _every_augmentation if recipe.views is None else _titled_samples
-    figure = figures.samples(*draw(recipe, splits.train, settings))
+    if recipe.views is None:
+        figure = figures.samples(*_every_augmentation(recipe, splits.train, settings))
+    else:
+        found = _samples(recipe, splits.train, settings, count=5, rounds=3, side=LARGE)
+        figure = figures.samples(*found, tile=2.4)
     drawing.save(figure, out)
     console.document({"picture": str(out)})
     console.message(f"Samples as they are and as the model sees them in training: {out}")
-
-
-def _titled_samples(
-    recipe: Any, records: Any, settings: config.Settings
-) -> tuple[np.ndarray, list[str], np.ndarray, list[str]]:
-    images, names, rounds = _samples(recipe, records, settings)
-    return images, names, rounds, ["augmented" if number == 0 else "" for number in range(len(rounds))]
 
 
 def _every_augmentation(
@@ -209,7 +210,8 @@ def _every_augmentation(
 
     from cnnkit import augment
 
-    images, names, rounds, titles = _titled_samples(recipe, records, settings)
+    images, names, rounds = _samples(recipe, records, settings)
+    titles = ["augmented" if number == 0 else "" for number in range(len(rounds))]
     encoded = recipe.task.encoder(len(records.label_names))(np.zeros(len(images), np.int32))
     rows = list(rounds)
     for title, layer in (
@@ -226,17 +228,20 @@ def _every_augmentation(
 
 
 def _samples(
-    recipe: Any, records: Any, settings: config.Settings, count: int = 8
+    recipe: Any, records: Any, settings: config.Settings, count: int = 8, rounds: int = 5, side: int = 96
 ) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Return plain images (n, h, w, c), their labels, and augmented versions (rounds, n, h, w, c), uint8; boxes drawn in."""
+    """Return plain images (n, h, w, c), their labels, and augmented versions (rounds, n, h, w, c), uint8.
+
+    Images with boxes have them drawn in, and `side` px; where that is enough for letters, their names too.
+    """
     import tensorflow as tf
 
     chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(records))[:count])
     images, targets = records.read(chosen)
     views = recipe.views(records, settings) if recipe.views is not None else None
     names = [records.label_names[target] for target in targets] if views is None else _box_names(records, targets)
-    rounds = []
-    for step in range(5):
+    made = []
+    for step in range(rounds):
         seen, there = (images, targets) if views is None else views(chosen, step)
         if recipe.augmentation is not None:
             augmentation = recipe.augmentation(settings.seed)
@@ -244,9 +249,9 @@ def _samples(
             changed, _ = augmentation(tf.cast(seen, tf.float32), encoded, tf.constant(step, tf.int64))
             seen = np.clip(np.asarray(changed), 0, 255).astype(np.uint8)
         if views is not None or recipe.augmentation is not None:
-            rounds.append(seen if views is None else _with_boxes(records, seen, there))
-    images = images if views is None else _with_boxes(records, images, targets)
-    return images, names, np.stack(rounds) if rounds else np.zeros((0, *images.shape), np.uint8)
+            made.append(seen if views is None else _with_boxes(records, seen, there, side))
+    images = images if views is None else _with_boxes(records, images, targets, side)
+    return images, names, np.stack(made) if made else np.zeros((0, *images.shape), np.uint8)
 
 
 def _box_names(records: Any, targets: np.ndarray) -> list[str]:
@@ -254,13 +259,20 @@ def _box_names(records: Any, targets: np.ndarray) -> list[str]:
     return [", ".join(records.label_names[code] for code in found) or "no box" for found in codes]
 
 
-def _with_boxes(records: Any, images: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    from cnnkit.device.drawing import annotate
+def _with_boxes(records: Any, images: np.ndarray, targets: np.ndarray, side: int) -> np.ndarray:
+    """Draw boxes into images that are brought to `side` px first, so that lines stay sharp; a class has its colour."""
+    import cv2
 
+    from cnnkit.device.drawing import annotate, colour
+
+    scale = side / max(images.shape[1:3])
+    size = (round(images.shape[2] * scale), round(images.shape[1] * scale))
     drawn = []
     for image, rows in zip(images, targets, strict=True):
         rows = rows[rows[:, 5] > 0]
-        drawn.append(annotate(image, rows[:, :4], [records.label_names[int(code)] for code in rows[:, 4]]))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        names = [records.label_names[int(code)] if side >= LARGE else "" for code in rows[:, 4]]
+        drawn.append(annotate(image, rows[:, :4] * scale, names, [colour(int(code)) for code in rows[:, 4]]))
     return np.stack(drawn)
 
 
@@ -721,7 +733,7 @@ def export(
     if run is not None and run.path / EXPORT == folder and run.document.get("scores"):
         _, found, targets = _score(recipe, opened, splits.test, "Updating the report")
         _report(recipe, run, splits, opened, found, targets)
-    within = f"{document['tolerance']:g} points"
+    within = f"{document['tolerance']:g} point{'' if document['tolerance'] == 1 else 's'}"
     if document["class_tolerance"] != document["tolerance"]:
         within += f", {document['class_tolerance']:g} in a class"
     console.message(f"Every file scores as the trained model, within {within}. Files: {folder}")

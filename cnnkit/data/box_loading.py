@@ -6,6 +6,7 @@ Design choices:
 - A class without boxes in training stays where the card names it, with a warning: its column learns to say no.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from cnnkit.data import annotations, box_plan, cards, fetch, loading, splits
 from cnnkit.data.box_checks import check_boxes
 from cnnkit.data.boxed import BoxRecords
 from cnnkit.data.checks import Finding
-from cnnkit.data.records import Progress, Splits
+from cnnkit.data.records import Progress, Records, Splits
 from cnnkit.device.detection import Plan, areas
 from cnnkit.errors import ConfigError, DataError
 
@@ -32,6 +33,7 @@ def load(
     split_seed: int = 0,
     image_size: int | None = None,
     tiles: bool | None = None,
+    strides: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> Splits:
     """Load a data set for detection, divided.
@@ -40,6 +42,7 @@ def load(
         source, seed, validation, test, limit, skip_bad, split_seed, progress: as `cnnkit.data.load`.
         image_size: side of the detector's input, px, a multiple of 32; None: chosen from the training boxes.
         tiles: whether images are cut into tiles; None: chosen too.
+        strides: of the detector's maps, where it is there already; None: chosen too.
 
     Returns:
         `Splits` of `BoxRecords`; `card["plan"]` says in lines why the images are seen as they are.
@@ -56,15 +59,16 @@ def load(
     names, codes = loading.settle_labels(card, parts, held_out)
     if not names:
         raise DataError(_no_box(card.title))
-    records = {}
+    records: dict[str, Records] = {}
     for split, part in parts.items():
+        assert part.boxes is not None  # as all readers for detection give them
         boxes = part.boxes.with_codes(codes[split])
         records[split] = BoxRecords(
             part.images, boxes.strata(len(names)), names, groups=part.groups, boxes=boxes, plan=Plan()
         )
     asked = {split: part for split, part in (("test", test), ("validation", validation)) if part is not None}
     divided = loading.divide(records, {**held_out, **asked}, seed=split_seed)
-    train = divided.train
+    train: Any = divided.train
     if limit is not None and limit < len(train):
         train = train.take(np.sort(splits.spread(train.labels, seed=seed)[:limit]))
     counts = train.counts() if len(train) else np.zeros(len(names), int)
@@ -74,10 +78,15 @@ def load(
     if empty:
         notes.append(f"There is no training box of {loading.some(empty)}.")
     choice = box_plan.choose(*_sizes(train), side=image_size, tiles=tiles)
+    if strides:
+        told = f"Maps at strides {', '.join(map(str, strides))}, as the model's settings say."
+        plan = replace(choice.plan, strides=tuple(strides))
+        choice = replace(choice, plan=plan, why=(*choice.why[:-1], told))
     shape = (choice.side, choice.side, 3)
+    held: Any = divided
     seen = {
         split: part.with_plan(choice.plan, shape)
-        for split, part in (("train", train), ("validation", divided.validation), ("test", divided.test))
+        for split, part in (("train", train), ("validation", held.validation), ("test", held.test))
     }
     about: dict[str, Any] = {
         **card.describe(),

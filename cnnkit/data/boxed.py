@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.data.boxes import Annotations
-from cnnkit.data.records import Images, Records, Shape
+from cnnkit.data.records import Images, JoinedImages, Records, Shape
 from cnnkit.device.detection import Plan
 
 MOST = 16  # boxes of one view; of more the largest are kept
@@ -60,12 +60,20 @@ class Boxes:
         ends = np.concatenate([[0], np.cumsum(keep)])[self.ends]
         return Boxes(ends, self.corners[keep], found[keep], self.ignored[keep], self.sizes)
 
+    def take(self, indices: np.ndarray) -> "Boxes":
+        """Return the boxes of these images, in this order; int (k,), which may repeat."""
+        starts = np.concatenate([[0], self.ends])[:-1]
+        rows = [np.arange(starts[index], self.ends[index]) for index in indices]
+        places = np.concatenate([np.zeros(0, np.int64), *rows])
+        ends = np.cumsum([len(row) for row in rows])
+        corners, codes, ignored = (values[places] for values in self._arrays())
+        return Boxes(ends, corners, codes, ignored, self.sizes[indices])
+
     def plus(self, other: "Boxes") -> "Boxes":
         """Return these boxes and then those of further images."""
-        parts = ((a, b) for a, b in zip(self._arrays(), other._arrays(), strict=True))
+        corners, codes, ignored = (np.concatenate(pair) for pair in zip(self._arrays(), other._arrays(), strict=True))
         ends = np.concatenate([self.ends, other.ends + len(self.corners)])
-        sizes = np.concatenate([self.sizes, other.sizes])
-        return Boxes(ends, *(np.concatenate(pair) for pair in parts), sizes)
+        return Boxes(ends, corners, codes, ignored, np.concatenate([self.sizes, other.sizes]))
 
     def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return self.corners, self.codes, self.ignored
@@ -130,6 +138,21 @@ class BoxRecords(Records):
             return super().with_shape(image_shape)
         plan = replace(self.plan, scale=self.plan.scale * part, overlap=self.plan.overlap * part)
         return super().with_shape(image_shape).with_plan(plan, image_shape)
+
+    def plus(self, other: Records, names: tuple[str, ...]) -> "BoxRecords":
+        """Return these records and then others with boxes, seen as these are; as `Records.plus`."""
+        assert isinstance(other, BoxRecords)
+        codes = [names.index(name) for name in other.label_names]
+        boxes = self._boxes.take(self._index).plus(other._boxes.take(other._index).renamed(codes))
+        return BoxRecords(
+            JoinedImages(self, other),
+            boxes.strata(len(names)),
+            names,
+            groups=self._groups_with(other),
+            image_shape=self.image_shape,
+            boxes=boxes,
+            plan=self.plan,
+        )
 
     def boxes(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return corners float64 (k, 4) in px, codes int32 (k,) and ignored bool (k,) of a record."""

@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -112,19 +112,43 @@ class Records:
         images = self._images.read(places, self.image_shape)
         return images, self.labels[indices] if self._targets is None else self._targets.read(places)
 
-    def take(self, indices: np.ndarray) -> "Records":
+    def take(self, indices: np.ndarray) -> Self:
         """Return a view of these records, in this order; indices may repeat."""
         indices = self._checked(indices)
         groups = None if self.groups is None else self.groups[indices]
         return self._changed(labels=self.labels[indices], groups=groups, index=self._index[indices])
 
-    def with_shape(self, image_shape: Shape) -> "Records":
+    def with_shape(self, image_shape: Shape) -> Self:
         """Return a view that reads its images at another (height, width, channels); channels 1, 3 or 4."""
         if len(image_shape) != 3 or min(image_shape) < 1 or image_shape[2] not in (1, 3, 4):
             raise ValueError(
                 f"`image_shape` needs height, width and 1, 3 or 4 channels. Received: image_shape={image_shape}."
             )
         return self._changed(image_shape=image_shape)
+
+    def plus(self, other: "Records", names: tuple[str, ...]) -> "Records":
+        """Return these records and then others, read at this shape.
+
+        Args:
+            other: records with labels as targets.
+            names: the labels of both, beginning with those of `self`.
+        """
+        codes = np.array([names.index(name) for name in other.label_names], np.int32)
+        return Records(
+            JoinedImages(self, other),
+            np.concatenate([self.labels, codes[other.labels]]),
+            names,
+            groups=self._groups_with(other),
+            image_shape=self.image_shape,
+        )
+
+    def _groups_with(self, other: "Records") -> np.ndarray | None:
+        """Return the groups of these records and then of others, none in common; one without a group is one of its own."""
+        if self.groups is None and other.groups is None:
+            return None
+        parts = [np.arange(len(part)) if part.groups is None else part.groups for part in (self, other)]
+        parts = [np.unique(part, return_inverse=True)[1] for part in parts]
+        return np.concatenate([parts[0], parts[1] + len(self)])
 
     def _changed(self, **changes: Any) -> Any:
         """Return a view that differs in some arguments of the constructor; subclasses add their own arguments."""
@@ -208,30 +232,13 @@ def join(first: Splits, second: Splits) -> Splits:
     names = first.train.label_names
     names += tuple(name for name in second.train.label_names if name not in names)
     parts = {
-        split: _joined(getattr(first, split), getattr(second, split), names)
-        for split in ("train", "validation", "test")
+        split: getattr(first, split).plus(getattr(second, split), names) for split in ("train", "validation", "test")
     }
     card = {**second.card, "labels": list(names), "warnings": [*first.warnings, *second.warnings]}
     return Splits(**parts, card=card)
 
 
-def _joined(first: Records, second: Records, names: tuple[str, ...]) -> Records:
-    codes = np.array([names.index(name) for name in second.label_names], np.int32)
-    groups = None
-    if first.groups is not None or second.groups is not None:  # a record without a group is one of its own
-        parts = [np.arange(len(part)) if part.groups is None else part.groups for part in (first, second)]
-        parts = [np.unique(part, return_inverse=True)[1] for part in parts]
-        groups = np.concatenate([parts[0], parts[1] + len(first)])
-    return Records(
-        _JoinedImages(first, second),
-        np.concatenate([first.labels, codes[second.labels]]),
-        names,
-        groups=groups,
-        image_shape=first.image_shape,
-    )
-
-
-class _JoinedImages:
+class JoinedImages:
     """The images of two sets of records, one after the other."""
 
     def __init__(self, first: Records, second: Records):

@@ -102,9 +102,9 @@ class Views:
         gain = 2 ** rng.uniform(-self.stops, self.stops)
         contrast = 1 + rng.uniform(-self.contrast, self.contrast)
         colour = 1 + rng.uniform(-self.saturation, self.saturation) if channels == 3 else 1.0
-        tints = 1 + rng.uniform(-self.tint, self.tint, channels)
+        tints = 1 + rng.uniform(-self.tint, self.tint, (channels, 1))
         mixed = colour * np.eye(channels) + (1 - colour) / channels
-        matrix = gain * contrast * tints[:, None] * mixed
+        matrix = gain * contrast * tints * mixed
         middle = gain * float(page[::8, ::8].mean())
         shift = np.full((channels, 1), (1 - contrast) * middle)
         page[:] = cv2.transform(page, np.hstack([matrix, shift])).reshape(page.shape)

@@ -43,7 +43,7 @@ TIMES = "\u00d7"
 NONE = "\u2013"
 AXES = "precision \u2191 over recall \u2192"
 KINDS = {
-    "false alarm": ("False alarms", "found where nothing of the kind is"),
+    "false alarm": ("False alarms", "nothing of the kind is there, or lies too far off (IoU below 0.5)"),
     "wrong sign": ("Wrong names", "found, under a wrong name"),
     "missed": ("Missed", "not found, under any name"),
 }
@@ -76,7 +76,7 @@ def curves(scores: Mapping[str, Any]) -> Section | None:
     text = (
         "With a lower threshold more is found (recall, to the right) and more of it is wrong (precision, downwards). The "
         "dot is where the threshold stands. The area below a curve is the class's AP50; a curve that ends early has "
-        "objects that no threshold finds."
+        "objects that no threshold finds. Curves show the best precision from each recall on, so a dot may lie below its own."
     )
     charts: list[Chart] = []
     if len(names) <= 2:

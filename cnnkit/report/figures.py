@@ -167,7 +167,12 @@ def precision_recall(
 
 
 def samples(
-    images: np.ndarray, names: Sequence[str], rounds: np.ndarray, titles: Sequence[str] = ("augmented",)
+    images: np.ndarray,
+    names: Sequence[str],
+    rounds: np.ndarray,
+    titles: Sequence[str] = ("augmented",),
+    *,
+    tile: float = 1.0,
 ) -> Figure:
     """Draw samples as they are, and below each what augmentation makes of it.
 
@@ -176,12 +181,13 @@ def samples(
         names: the label of each.
         rounds: uint8 (rounds, n, h, w, c); no rounds: no augmentation.
         titles: what stands beside the first rounds; the others have none.
+        tile: width of an image, inches.
 
     Returns:
         matplotlib figure.
     """
     count, tall = len(images), images.shape[1] / images.shape[2]
-    tile, gap, left = 1.0, 0.08, 1.15
+    gap, left = 0.08, 1.15
     rows = 1 + len(rounds)
     width = left + count * (tile + gap) + 0.15
     height = 1.15 + rows * (tile * tall + gap) + (0.15 if len(rounds) else 0)
@@ -198,5 +204,7 @@ def samples(
             ax = figure.add_axes((x / width, bottom / height, tile / width, tile * tall / height))
             drawing.show(ax, image)
             if row == 0:
-                ax.set_title(str(names[column])[:14], fontsize=8.5, color=drawing.INK, pad=4, parse_math=False)
+                ax.set_title(
+                    str(names[column])[: round(14 * tile)], fontsize=8.5, color=drawing.INK, pad=4, parse_math=False
+                )
     return figure

@@ -140,8 +140,11 @@ def training(run: Mapping[str, Any], history: figures.ROWS) -> Section | None:
     text = (
         "How the model learnt, epoch by epoch. Training is measured on augmented images, so validation may be better."
     )
-    if best and any("val_loss" in row for row in history):
-        text += f" The weights kept are those of epoch {best}, marked, where the validation loss was lowest."
+    losses = {row["epoch"]: row["val_loss"] for row in history if "val_loss" in row}
+    if best and losses:
+        lowest = losses.get(best) == min(losses.values())
+        why = "where the validation loss was lowest" if lowest else "the last"
+        text += f" The weights kept are those of epoch {best}, marked, {why}."
     elif best:
         text += " Nothing was held out for validation: the weights kept are those of the last epoch."
     if document.get("stopped"):
@@ -310,15 +313,18 @@ def export_gate(document: Mapping[str, Any] | None, key: str | None) -> Section 
         rows.append([name, size(entry["bytes"]), percent(entry["score"]), points(entry["difference"]), label, verdict])
         if entry.get("refused"):
             refusals[name] = "; ".join(entry["refused"])
-    blocks: list[Block] = [
-        Table(["file", "size", named(key or "score").lower(), "points", "worst class", "gate"], rows, numbers=(1, 2, 3))
-    ]
+    score = named(key or "score")
+    score = score if score[:2].isupper() else score.lower()  # AP50 stays as it is
+    blocks: list[Block] = [Table(["file", "size", score, "points", "worst class", "gate"], rows, numbers=(1, 2, 3))]
     if refusals:
         blocks.append(Facts("Refused, because", refusals))
     on = f"{document['images']:,} held-out images" if "images" in document else "held-out data"
+    most, in_class = document["tolerance"], document.get("class_tolerance", document["tolerance"])
+    where = "overall or in a class" if most == in_class else f"overall or {in_class:g} in a class"
+    one = "object" if "threshold" in reference else "image"
     text = (
         f"Every exported file answers the same {on} as the trained model. One that loses more than "
-        f"{document['tolerance']:g} points, overall or in a class, is refused; a single image is not held against it."
+        f"{most:g} point{'' if most == 1 else 's'} {where} is refused; a single {one} is not held against it."
     )
     return Section("Export gate", text, blocks)
 
@@ -338,7 +344,9 @@ def samples(images: np.ndarray, names: Sequence[str], rounds: np.ndarray) -> Sec
     rows += [("augmented" if index == 0 else "", row(batch, "Augmented")) for index, batch in enumerate(rounds)]
     text = "Some of the training data."
     if len(rounds):
-        text += " Below each, what augmentation makes of it: never the same image twice, and the label must still hold."
+        text += (
+            " Below each, what augmentation makes of it: never the same image twice, and its labels must still hold."
+        )
     return Section("Samples", text, [Contact(rows)])
 
 
