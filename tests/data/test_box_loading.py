@@ -147,6 +147,12 @@ def test_size_and_tiles_can_be_asked_for_and_hold_in_every_split(folder):
     assert load(root, image_size=96, tiles=False).test.plan.scale is None
 
 
+def test_strides_of_a_model_that_is_there_are_kept_and_said(folder):
+    splits = load(folder(voc), strides=[4, 8, 16])
+    assert all(part.plan.strides == (4, 8, 16) for part in parts(splits))
+    assert "strides 4, 8, 16" in splits.card["plan"][-1] and len(splits.card["plan"]) == 3
+
+
 def test_a_limit_keeps_a_part_of_training_only(folder):
     root = folder(voc)
     whole, few, other = load(root), load(root, limit=9), load(root, limit=9, seed=1)

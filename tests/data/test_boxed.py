@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from cnnkit.data.boxed import MOST, Boxes, BoxRecords, boxes_of
 from cnnkit.data.boxes import Annotations, Box, Picture
+from cnnkit.data.records import Splits, join
 from cnnkit.device.detection import Plan
 from tests.toys import MemoryImages
 
@@ -62,6 +63,16 @@ def test_putting_together_puts_lists_together(first, second):
     both = one.plus(other)
     assert listed(both) == listed(one) + listed(other)
     assert both.sizes.tolist() == one.sizes.tolist() + other.sizes.tolist()
+
+
+@QUICK
+@given(IMAGES, st.data())
+def test_taking_images_takes_their_lists_in_order(images, source):
+    found = drawn(images)
+    chosen = source.draw(st.lists(st.integers(0, len(images) - 1), max_size=6))
+    part = found.take(np.array(chosen, int))
+    assert listed(part) == [listed(found)[index] for index in chosen]
+    assert len(part.sizes) == len(chosen)
 
 
 @QUICK
@@ -155,6 +166,38 @@ def test_a_plan_comes_with_the_shape_of_the_input():
     plan = Plan((4, 8, 16), scale=1.5)
     changed = records().with_plan(plan, (96, 96, 3))
     assert changed.plan is plan and changed.read(np.array([0]))[0].shape == (1, 96, 96, 3)
+
+
+class TestJoined:
+    """Two data sets, with one class in common, put together split by split."""
+
+    first = records(boxes([(1, 1, 30, 30, 0)], [(2, 2, 40, 40, 1)], size=(80, 60)), labels=("stop", "yield"))
+    second = records(boxes([(3, 3, 50, 50, 0), (4, 4, 20, 20, 1, 1)], [], [(5, 5, 9, 9, 1)]), labels=("tram", "stop"))
+
+    def whole(self):
+        chosen = [np.array(index, int) for index in ([1, 0], [], [0])]
+        parts = [Splits(*(part.take(index) for index in chosen)) for part in (self.first, self.second)]
+        return join(*parts)
+
+    def test_classes_of_one_name_are_one_and_boxes_stay_with_their_images(self):
+        train = self.whole().train
+        assert train.label_names == ("stop", "yield", "tram") and len(train) == 4
+        names = [[train.label_names[code] for code in train.boxes(index)[1]] for index in range(4)]
+        assert names == [["yield"], ["stop"], [], ["tram", "stop"]]
+        assert train.boxes(3)[0].tolist() == [[3, 3, 50, 50], [4, 4, 20, 20]]
+        assert train.boxes(3)[2].tolist() == [False, True]
+        for index, (part, place) in enumerate([(self.first, 1), (self.first, 0), (self.second, 1), (self.second, 0)]):
+            np.testing.assert_array_equal(train.native(index), part.native(place))
+            assert train.size(index) == (80, 60)
+
+    def test_the_whole_is_read_taken_and_counted_as_ever(self):
+        whole = self.whole()
+        assert whole.train.counts().tolist() == [1, 1, 1] and len(whole.validation) == 0
+        assert whole.test.counts().tolist() == [1, 0, 1]
+        part = whole.train.take(np.array([3]))
+        images, targets = part.read(np.array([0]))
+        assert images.shape == (1, 64, 64, 3) and sorted(targets[0, :2, 4:].tolist()) == [[0, -1], [2, 1]]
+        assert part.fingerprint() != whole.train.fingerprint()
 
 
 class TestFingerprint:
