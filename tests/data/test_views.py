@@ -224,6 +224,9 @@ def test_ignored_boxes_stay_ignored_and_are_not_looked_for():
     views = Views(data, 0, focus=1.0, mosaic=0.0)
     kinds = np.concatenate([views(np.zeros(10, int), step)[1][:, 0, 5] for step in range(20)])
     assert set(kinds.tolist()) == {-1.0, 0.0} and (kinds == -1).mean() < 0.2
+    data = records([image], [[(400, 410, 420, 430, 0, 1), (700, 100, 720, 120, 1)]], TILED)
+    targets = np.concatenate([Views(data, 0, focus=1.0, mosaic=0.0)(np.zeros(10, int), step)[1] for step in range(5)])
+    assert (targets[:, 0, 4:] == (1, 1)).all()
 
 
 def test_of_too_many_boxes_the_largest_are_kept():
