@@ -24,7 +24,7 @@ import json
 import math
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ from cnnkit.run import CHECKPOINT, HISTORY, MODEL, Run
 
 EVALUATION_BATCH = 256  # of images up to 128 px; of larger ones fewer
 RECALIBRATION_IMAGES = 5120  # plain training images from which batch norm gets its last statistics; of large ones fewer
+RECALIBRATION_BATCH = 32  # images at once, at least: a call costs as much as a few of them
 SMALL_IMAGE = 128 * 128  # px
 
 
@@ -256,7 +257,7 @@ def fit(
     plain = _Batches(recipe, settings, splits.train, order).plain(
         0, min(order.steps_per_epoch, -(-_fewer(RECALIBRATION_IMAGES, splits.train) // order.batch_size))
     )
-    recalibrate(model, (np.asarray(batch[0]) for batch in plain))
+    recalibrate(model, _joined((np.asarray(batch[0]) for batch in plain), RECALIBRATION_BATCH))
     for layer in model_weights.weighted_layers(model).values():
         layer.trainable = True  # what stood still in this run need not in the next
     save(model, run.path / MODEL, describe(recipe, settings, splits.train))
@@ -539,6 +540,18 @@ def _fewer(count: int, records: Records) -> int:
     """Return how many images are handled at once: fewer where they are large, for memory and time, but a sixteenth at least."""
     height, width, _ = records.image_shape
     return max(count // 16, count * SMALL_IMAGE // max(SMALL_IMAGE, height * width))
+
+
+def _joined(batches: Iterable[np.ndarray], least: int) -> Iterator[np.ndarray]:
+    """Put batches together until they have so many images; the last may have fewer."""
+    waiting: list[np.ndarray] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= least:
+            yield np.concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 class _Epochs(keras.callbacks.Callback):
