@@ -104,6 +104,8 @@ def _open_keras(path: Path) -> KerasArtifact:
     refuse_code(path)
     import keras
 
+    import cnnkit.models.detector  # noqa: F401 - Keras knows our layers only once they are imported
+
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a damaged file
