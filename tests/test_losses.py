@@ -131,7 +131,7 @@ class TestWhoAnswers:
             assert unclear.tolist() == [0]
 
     def test_of_two_boxes_a_cell_takes_the_one_that_it_overlaps_more(self):
-        targets = table((0, 0, 8, 4, 0), (0, 0, 8, 7, 1))
+        targets = table((0, 0, 8, 6, 0), (0, 0, 8, 7, 1))
         for scores in ([0.9, 0.1, 0], [0.1, 0.9, 0]):  # whatever it calls them
             learnt, boxes, _ = assigned([(0, 0, 8, 8)], [scores], self.grid, targets)
             np.testing.assert_allclose(learnt, [[0, 7 / 8, 0]], atol=1e-6)

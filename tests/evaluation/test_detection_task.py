@@ -181,8 +181,8 @@ class TestBaseline:
         assert "training" in scores["name"]
 
     def test_places_are_parts_of_the_image(self):
-        train = records([(10, 10, 30, 30, 0)], size=(64, 64))
-        test = records([(20, 20, 60, 60, 0)], size=(128, 128))
+        train = records([(20, 15, 60, 45, 0)], size=(128, 96))
+        test = records([(40, 10, 120, 30, 0)], size=(256, 64))
         assert TASK.baseline(train, test)["ap50"] == pytest.approx(1)
 
     def test_boxes_elsewhere_or_of_another_class_are_not(self):
