@@ -142,21 +142,25 @@ def suppress(found: Detections, *, iou: float = 0.6, limit: int = 100, cut: np.n
         cut: bool (k,), boxes that may be a part of an object. They come last, and go where they lie mostly inside another.
     """
     cut = np.zeros(len(found.scores), bool) if cut is None else cut
-    order = np.lexsort((-found.scores, cut))[:CANDIDATES] if cut.any() else np.argsort(-found.scores, kind="stable")
-    order = order[:CANDIDATES]
+    order = np.lexsort((-found.scores, cut))[:CANDIDATES]
     found, cut = found.take(order), cut[order]
-    shared = intersections(found.boxes, found.boxes)
-    size = areas(found.boxes)
-    union = np.maximum(size[:, None] + size[None] - shared, 1e-9)
-    same = found.codes[:, None] == found.codes[None]
-    part = (shared / np.maximum(size, 1e-9)[None] > COVERED) & cut[None]  # column j lies mostly inside row i
-    clash = same & ((shared / union > iou) | part)
-    alive = np.ones(len(order), bool)
-    kept = []
-    for i in range(len(order)):
-        if alive[i]:
-            kept.append(i)
-            alive &= ~clash[i]
+    left, top, right, bottom = found.boxes.astype(np.float32).T
+    size = areas(found.boxes).astype(np.float32)
+    waiting = np.arange(len(order))  # those that no kept box has taken away
+    kept: list[int] = []
+    solid = 0
+    while len(waiting):
+        best, rest = int(waiting[0]), waiting[1:]
+        solid += not cut[best]
+        if solid <= limit or cut[best]:
+            kept.append(best)
+        wide = np.minimum(right[best], right[rest]) - np.maximum(left[best], left[rest])
+        high = np.minimum(bottom[best], bottom[rest]) - np.maximum(top[best], top[rest])
+        shared = np.maximum(wide, 0) * np.maximum(high, 0)
+        union = np.maximum(size[best] + size[rest] - shared, 1e-9)
+        part = cut[rest] & (shared > COVERED * np.maximum(size[rest], 1e-9))  # lies mostly inside the best
+        same = found.codes[rest] == found.codes[best]
+        waiting = rest[~(same & ((shared > iou * union) | part))]
     result = found.take(np.array(kept, int))
     return result.take(np.argsort(-result.scores, kind="stable")[:limit])
 
