@@ -367,10 +367,12 @@ def _settled(training: Any, recipe: Any, run: Run, splits: Any) -> Any:
 
 
 def _like_earlier(recipe: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Where weights come from a run of this app, take its model and image size too, unless others are given."""
+    """Where weights come from a run of this app and task, take its model and image size too, unless others are given."""
     path = Path(given.get("weights", "none"))
     earlier = Run.open(path) if path.is_dir() else None
     if earlier is None or earlier.document["app"] != recipe.app:
+        return given
+    if (earlier.document.get("task") or "classification") != recipe.task.name:  # only some of its layers may fit
         return given
     before = earlier.settings
     same = given.get("model", before.model) == before.model
@@ -513,6 +515,25 @@ def _data_for(recipe: Any, artifact: Path, data: str | None, **changes: Any) -> 
     return run, load(recipe, settings | changes)
 
 
+def _named_as(splits: Any, labels: Any) -> Any:
+    """Give data the labels of a model, by name: other data may have them in another order, or fewer.
+
+    Raises:
+        DataError: the data has labels that the model does not know.
+    """
+    from cnnkit.data.loading import some
+
+    unknown = [name for name in splits.train.label_names if name not in labels]
+    if unknown:
+        raise DataError(
+            f"{splits.card.get('title')} has labels that the model does not know: {some(unknown)}. It knows {some(labels, 12)}."
+        )
+    if tuple(labels) == splits.train.label_names:
+        return splits
+    parts = {name: getattr(splits, name).named(tuple(labels)) for name in ("train", "validation", "test")}
+    return dataclasses.replace(splits, **parts)
+
+
 def evaluate(recipe: Any, artifact: Path | None, *, data: str | None, split: str, skip_bad: bool) -> None:
     """Score any artifact on a split."""
     path = artifact or latest(recipe.app)
@@ -521,6 +542,7 @@ def evaluate(recipe: Any, artifact: Path | None, *, data: str | None, split: str
     with quiet():
         opened = open_artifact(path, recipe.app)
     run, splits = _data_for(recipe, path, data, **({"skip_bad": True} if skip_bad else {}))
+    splits = _named_as(splits, opened.labels)
     scores, _, _ = _score(recipe, opened, getattr(splits, split), f"Scoring on the {split} split")
     known = (run.document.get("scores", {}).get(split) or {}).get("baseline") if run and data is None else None
     if known is None:
@@ -710,6 +732,7 @@ def export(
         raise ConfigError(f"--precision knows {', '.join(convert.PRECISIONS)}. Got {precision!r}.")
     opened = _keras(path, recipe.app)
     run, splits = _data_for(recipe, path, data)
+    splits = _named_as(splits, opened.labels)
     folder = out or (run.path / EXPORT if run else path.parent / EXPORT)
     document = None
     try:

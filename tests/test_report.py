@@ -96,6 +96,26 @@ def everything(labels=("zero", "one", "two")):
     }
 
 
+def test_the_gate_s_section_states_its_tolerances():
+    document = everything()["gate"]
+    text = sections.export_gate(document, "accuracy").text
+    assert "more than 0.5 points overall or in a class is refused; a single image is not held against it" in text
+    reference = {"score": 0.97, "threshold": 0.3}
+    boxes = {**document, "tolerance": 1.0, "class_tolerance": 3.0, "reference": reference}
+    section = sections.export_gate(boxes, "ap50")
+    assert (
+        "more than 1 point overall or 3 in a class is refused; a single object is not held against it" in section.text
+    )
+    assert "AP50" in section.blocks[0].columns
+
+
+def test_weights_that_are_the_last_and_not_the_best_are_said_so():
+    history = [{"epoch": k, "loss": 1.0, "val_loss": loss} for k, loss in ((1, 0.5), (2, 0.4), (3, 0.6))]
+    texts = {best: sections.training({"training": {"best_epoch": best}}, history).text for best in (2, 3)}
+    assert "epoch 2, marked, where the validation loss was lowest" in texts[2]
+    assert "epoch 3, marked, the last" in texts[3] and "lowest" not in texts[3]
+
+
 class Page(html.parser.HTMLParser):
     """Reads a page: its tags in order, its visible text; complains about tags that do not close."""
 

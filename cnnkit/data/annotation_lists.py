@@ -124,7 +124,8 @@ class CocoPart:
 
 
 def _is_coco(path: Path) -> bool:
-    """Say whether the first and last bytes of a file look like COCO detection."""
+    """Say whether the first and last bytes of a file look like COCO detection, be it cut off where its name says so."""
+    named = path.name.lower().startswith("instances") or path.parent.name.lower() == "annotations"
     try:
         with path.open("rb") as file:
             start = file.read(_PEEK)
@@ -132,7 +133,7 @@ def _is_coco(path: Path) -> bool:
             ends = start + file.read(_PEEK)
     except OSError:
         return False
-    return start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and sum(key in ends for key in _KEYS) >= 2
+    return start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and sum(key in ends for key in _KEYS) >= 2 - named
 
 
 def _json_files(path: Path) -> list[Path]:

@@ -9,7 +9,7 @@ Design choices:
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -124,7 +124,7 @@ class BoxRecords(Records):
         super().__init__(images, labels, label_names, **others)
         self._boxes, self.plan = boxes, plan
 
-    def _changed(self, **changes: Any) -> "BoxRecords":
+    def _changed(self, **changes: Any) -> Self:
         return super()._changed(**{"boxes": self._boxes, "plan": self.plan, **changes})
 
     def with_plan(self, plan: Plan, image_shape: Shape) -> "BoxRecords":
@@ -139,11 +139,15 @@ class BoxRecords(Records):
         plan = replace(self.plan, scale=self.plan.scale * part, overlap=self.plan.overlap * part)
         return super().with_shape(image_shape).with_plan(plan, image_shape)
 
+    def named(self, names: Sequence[str]) -> Self:
+        """Return a view whose classes are the places of the same names in `names`; as `Records.named`."""
+        codes = [names.index(name) for name in self.label_names]
+        return super().named(names)._changed(boxes=self._boxes.renamed(codes))
+
     def plus(self, other: Records, names: tuple[str, ...]) -> "BoxRecords":
         """Return these records and then others with boxes, seen as these are; as `Records.plus`."""
         assert isinstance(other, BoxRecords)
-        codes = [names.index(name) for name in other.label_names]
-        boxes = self._boxes.take(self._index).plus(other._boxes.take(other._index).renamed(codes))
+        boxes = self._boxes.take(self._index).plus(other.named(names)._boxes.take(other._index))
         return BoxRecords(
             JoinedImages(self, other),
             boxes.strata(len(names)),

@@ -126,6 +126,11 @@ class Records:
             )
         return self._changed(image_shape=image_shape)
 
+    def named(self, names: Sequence[str]) -> Self:
+        """Return a view whose labels are the places of the same names in `names`, which has them all."""
+        codes = np.array([names.index(name) for name in self.label_names], np.int32)
+        return self._changed(labels=codes[self.labels], label_names=names)
+
     def plus(self, other: "Records", names: tuple[str, ...]) -> "Records":
         """Return these records and then others, read at this shape.
 
@@ -133,10 +138,9 @@ class Records:
             other: records with labels as targets.
             names: the labels of both, beginning with those of `self`.
         """
-        codes = np.array([names.index(name) for name in other.label_names], np.int32)
         return Records(
             JoinedImages(self, other),
-            np.concatenate([self.labels, codes[other.labels]]),
+            np.concatenate([self.labels, other.named(names).labels]),
             names,
             groups=self._groups_with(other),
             image_shape=self.image_shape,

@@ -84,7 +84,7 @@ def detector(
     Raises:
         ValueError: sides that are no multiples of the largest stride, strides that do not follow, as `backbone`.
     """
-    strides = tuple(int(stride) for stride in strides)
+    strides = tuple(strides)
     if not strides or strides[0] not in (4, 8, 16) or strides != tuple(strides[0] * 2**n for n in range(len(strides))):
         raise ValueError(f"`strides` needs some of 4, 8, 16, 32 that follow one another. Received: strides={strides}.")
     if strides[-1] > 32:

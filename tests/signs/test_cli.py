@@ -1,4 +1,4 @@
-"""`cnnkit signs`: the contract of every app, and what is special about recognising signs."""
+"""`cnnkit signs --task recognise`: the contract of every app, and what is special about recognising signs."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ FEW = ("--model", "micro", "--image-size", "32")
 class TestSigns(AppContract):
     app = "signs"
     group = main
-    small = (*FEW, "--epochs", "2", "--limit", "300")
+    small = ("--task", "recognise", *FEW, "--epochs", "2", "--limit", "300")
 
     def inputs(self, folder):
         from cnnkit.data import load
@@ -53,7 +53,7 @@ class TestRecognition:
         return path
 
     def test_the_task_can_be_named_and_no_other_is_known(self):
-        assert "recognise" in self.run("train", "--help").output
+        assert "[detect|recognise]" in self.run("train", "--help").output
         self.run("train", "--task", "dance", code=2)
 
     def test_a_continued_run_takes_over_model_and_size_and_keeps_its_classes(self):
