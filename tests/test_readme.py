@@ -42,7 +42,10 @@ def test_its_commands_run_one_after_another(page, tmp_path):
         assert "Traceback" not in done.stderr
         if words[2] == "read":
             assert len(re.findall(r"\d+ \W+\d+%", done.stdout)) >= 8, done.stdout
-        if words[1:3] == ["signs", "predict"]:
+        if words[1:3] == ["signs", "predict"] and "--out" in words:
+            copy = tmp_path / words[words.index("--out") + 1] / Path(words[3]).name
+            assert copy.is_file() and copy.name in done.stdout
+        elif words[1:3] == ["signs", "predict"]:
             assert re.search(r"stop\.jpg\s*\W\s*stop ", done.stdout), done.stdout
         if words[1:3] == ["digits", "predict"]:
             assert re.search(r"seven\.jpg\s*\W\s*7 ", done.stdout), done.stdout

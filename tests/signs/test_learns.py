@@ -10,12 +10,12 @@ from cnnkit.data import load
 from cnnkit.evaluation.artifacts import KerasArtifact
 from cnnkit.evaluation.scoring import score
 from cnnkit.run import Run
-from cnnkit_signs.cli import recipe
+from cnnkit_signs.cli import recognition
 
 
 def accuracy(folder, splits, model, side, **changes):
     """Train at `side` px and return the accuracy on the test split."""
-    signs = recipe()
+    signs = recognition()
     parts = {name: getattr(splits, name).with_shape((side, side, 3)) for name in ("train", "validation", "test")}
     splits = dataclasses.replace(splits, **parts)
     preset = signs.preset(model, len(splits.train), "weights" in changes)
