@@ -8,7 +8,8 @@ Design choices:
 - What is drawn around signs is plain, but it holds what is mistaken for them: see `scene_parts`.
 - A box is around the part of a sign that can be seen. A sign of which less than 40 % could be seen is not there.
 - The scene is put together as the square root of light in 8 bits, signs and camera in linear light, as in `sign_views`.
-- Signs are 16 to 128 px, more than on most roads, as a detector learns from signs and not from sky. Sizes hold whatever the size of the scene: a larger scene shows more, not more of each.
+- Signs are 16 to 128 px, and more than on most roads: a detector learns from signs, not from sky. That holds whatever the
+  size of the scene: a larger scene shows more, not more of each.
 """
 
 import bisect

@@ -22,6 +22,7 @@ from cnnkit.device.detection import GREY, areas
 from cnnkit.device.image import fit_image
 
 VISIBLE = 1 / 3  # of a box's area: with less of it in the view it is ignored
+WHOLE = 0.15  # of the views show a whole image, where the plan looks at it beside its tiles
 SMALLEST = 3.0  # px of the view: a shorter side is ignored
 
 
@@ -116,7 +117,8 @@ class Views:
         image = fit_image(image, (*image.shape[:2], page.shape[2]))
         corners, codes, ignored = self.records.boxes(index)
         height, width = image.shape[:2]
-        x_scale = y_scale = self._scale(height, width)
+        whole = not self.still and self.records.plan.whole and rng.random() < WHOLE
+        x_scale = y_scale = self._fit(height, width) if whole else self._scale(height, width)
         if not self.still:
             by = math.exp(rng.uniform(*np.log(self.scale)))
             stretch = self.aspect ** rng.uniform(-0.5, 0.5)
@@ -124,9 +126,9 @@ class Views:
         across, down = page.shape[1] / x_scale, page.shape[0] / y_scale  # px of the image that the view shows
         sure = not ignored.all() and (self.still or rng.random() < self.focus)
         box = corners[rng.choice(np.flatnonzero(~ignored))] if sure and len(corners) else None
-        whole = self.still and self.records.plan.scale is None
-        left = 0.0 if whole else _start(rng, across, width, None if box is None else (box[0], box[2]))
-        top = 0.0 if whole else _start(rng, down, height, None if box is None else (box[1], box[3]))
+        corner = self.still and self.records.plan.scale is None
+        left = 0.0 if corner else _start(rng, across, width, None if box is None else (box[0], box[2]))
+        top = 0.0 if corner else _start(rng, down, height, None if box is None else (box[1], box[3]))
         left, top = _draw(page, image, left, top, x_scale, y_scale)
         scales, shift = np.array([x_scale, y_scale] * 2), np.array([left, top] * 2)
         return _seen((corners - shift) * scales, codes, ignored, page.shape)
@@ -135,6 +137,9 @@ class Views:
         """Return the px of a view for one of an image, before it is varied."""
         if self.records.plan.scale is not None:
             return self.records.plan.scale
+        return self._fit(height, width)
+
+    def _fit(self, height: int, width: int) -> float:
         shape = self.records.image_shape
         return min(shape[0] / height, shape[1] / width)
 
@@ -142,8 +147,9 @@ class Views:
 def _start(rng: np.random.Generator, length: float, side: int, span: tuple[float, float] | None) -> float:
     """Choose where a window of `length` begins on a side; where it can, it holds `span` and stays inside."""
     low, high = min(0.0, side - length), max(0.0, side - length)
-    if span is not None and length > span[1] - span[0]:
-        inner_low, inner_high = max(low, span[1] - length), min(high, span[0])
+    if span is not None:  # a span that is longer than the window fills it
+        ends = span[1] - length, span[0]
+        inner_low, inner_high = max(low, min(ends)), min(high, max(ends))
         if inner_low <= inner_high:
             low, high = inner_low, inner_high
     return rng.uniform(low, high)

@@ -4,6 +4,7 @@ Design choices:
 - One plan, which travels inside the file, says how an image meets the detector: fitted whole into its input, or cut into
   overlapping tiles at a fixed scale, where objects are small in large images. Training cuts its views the same way.
 - An image fitted whole keeps its aspect; it lies in the top left corner and the rest of the input is grey.
+- Where tiles are cut, the whole image is looked at for what no tile holds, and for nothing smaller.
 - A tile sees some objects only in part. Boxes that end at an inner edge of a tile come after all others, and go where
   another box of their class covers most of them; so an object seen whole in one tile is never cut by its neighbour.
 - Raw outputs are what MediaPipe's raw detector decodes: one anchor a cell, its size the stride, offsets in strides, sizes
@@ -25,6 +26,7 @@ CANDIDATES = 1000  # boxes of an image that enter suppression, the highest score
 AT_ONCE = 16  # inputs that a model is given together
 LARGEST = 6.0  # of the exponent of a size: 403 strides
 EDGE = 2.0  # px of the input: a box that ends so near to a tile's inner edge may go on beyond it
+LONG = 0.8  # of the overlap of tiles: a shorter object is left to the tiles
 COVERED = 0.6  # of such a box, by another of its class: it is then a part of that
 
 
@@ -252,6 +254,8 @@ def find_each(
         while opened and (every or len(answers) >= len(opened[0][1])):
             shape, places = opened.popleft()
             parts = [_read(*answers.popleft(), place, grid, threshold, model.input_shape, shape) for place in places]
+            if plan.scale is not None and plan.whole:
+                parts[0] = _longer(parts[0], LONG * plan.overlap / plan.scale)
             found = Detections(*(np.concatenate(arrays) for arrays in zip(*(part for part, _ in parts))))
             cut = np.concatenate([cut for _, cut in parts])
             solid = (found.boxes[:, 2] > found.boxes[:, 0]) & (found.boxes[:, 3] > found.boxes[:, 1])
@@ -269,6 +273,13 @@ def find_each(
     if waiting:
         answered()
     yield from finished(every=True)
+
+
+def _longer(part: tuple[Detections, np.ndarray], least: float) -> tuple[Detections, np.ndarray]:
+    """Leave out boxes whose longer side is below `least`, px of the image."""
+    found, cut = part
+    chosen = (found.boxes[:, 2:] - found.boxes[:, :2]).max(1, initial=0) >= least
+    return found.take(chosen), cut[chosen]
 
 
 class _Place(NamedTuple):

@@ -63,12 +63,12 @@ def compare(
         count = reference["class_count"][label]
         if lost(value, exported["per_class"][label], count, class_tolerance) and not chance:
             refused.append(f"{-differences[label]:.2f} points lost in class {label}")
-    worst = min(differences, key=lambda label: differences[label])
+    worst = min(differences, key=lambda label: differences[label], default="")
     return {
         "score": exported["score"],
         "difference": 100 * (exported["score"] - reference["score"]),
         "worst_class": worst,
-        "worst_class_difference": differences[worst],
+        "worst_class_difference": differences.get(worst, 0.0),
         "per_class": exported["per_class"],
         **({} if changes is None else {"lost_and_won": {k: list(v) for k, v in changes.items() if any(v)}}),
         "passed": not refused,
