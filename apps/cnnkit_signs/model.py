@@ -103,7 +103,7 @@ def views(records: Any, settings: Any) -> Any:
 
 def detection_preset(model: str, count: int, loaded: bool) -> dict[str, Any]:
     """Return settings that suit a detector; as `preset`."""
-    settings = {"batch_size": 8, "warmup": 0.05, "weight_decay": 0.05, "ema": 0.995, "learning_rate": 1.5e-3}
+    settings = {"batch_size": 8, "warmup": 0.05, "weight_decay": 0.05, "ema": 0.995, "learning_rate": 5e-3}
     settings["epochs"] = 2 if count >= MANY else min(150, max(5, round(VIEWS / count)))
     if loaded:
         return {**settings, "backbone_rate": 1.0, "freeze_norm": True}
