@@ -255,7 +255,7 @@ def fit(
     _set_free(model, settings, phases[-1], loaded)
     _assign(model.variables, best)
     plain = _Batches(recipe, settings, splits.train, order).plain(
-        0, min(order.steps_per_epoch, -(-_fewer(RECALIBRATION_IMAGES, splits.train) // order.batch_size))
+        0, min(order.steps_per_epoch, -(-_recalibration_images(splits.train) // order.batch_size))
     )
     recalibrate(model, _joined((np.asarray(batch[0]) for batch in plain), RECALIBRATION_BATCH))
     for layer in model_weights.weighted_layers(model).values():
@@ -540,6 +540,13 @@ def _fewer(count: int, records: Records) -> int:
     """Return how many images are handled at once: fewer where they are large, for memory and time, but a sixteenth at least."""
     height, width, _ = records.image_shape
     return max(count // 16, count * SMALL_IMAGE // max(SMALL_IMAGE, height * width))
+
+
+def _recalibration_images(records: Records) -> int:
+    """Return from how many images batch norm is measured: few large ones have as many places as many small ones."""
+    height, width, _ = records.image_shape
+    share = SMALL_IMAGE / max(SMALL_IMAGE, height * width)
+    return max(RECALIBRATION_IMAGES // 16, round(RECALIBRATION_IMAGES * share**2))
 
 
 def _joined(batches: Iterable[np.ndarray], least: int) -> Iterator[np.ndarray]:
