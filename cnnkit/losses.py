@@ -4,7 +4,9 @@ Design choices:
 - Which cell answers for which box is decided anew in every step, by how well the cell does already: its score for the box's
   class and the overlap of its box (task alignment). So no sizes are set by hand, and score and overlap grow together: a
   good score then means a well-placed box.
-- A score is taught the quality it should state, not 0 or 1 (quality focal loss).
+- A score is taught the quality it should state, not 0 or 1; background counts the less the surer it is already, and cells that
+  answer for a box count by their quality (varifocal loss). Quality focal loss holds back these too, when targets are still
+  low, and learnt slower in short runs.
 - Everything is in `keras.ops` and of fixed shape, so it runs and compiles under every backend.
 """
 
@@ -22,12 +24,12 @@ _SMALL = 1e-9
 
 @keras.saving.register_keras_serializable("cnnkit")
 class DetectionLoss(keras.losses.Loss):
-    """The loss of a detector: quality focal loss of the classes, generalised IoU of the boxes.
+    """The loss of a detector: varifocal loss of the classes, generalised IoU of the boxes.
 
     Takes boxes float32 (b, m, 6) as `cnnkit.data.boxed.BoxRecords.read` has them, and predictions (b, cells, 4 + classes + 3)
     as `cnnkit.models.detector` has them. Both parts are divided by the sum of the target scores of the batch.
 
-    Sources: Feng et al. 2021, arXiv:2108.07755 (task alignment); Li et al. 2020, arXiv:2006.04388 (quality focal loss);
+    Sources: Feng et al. 2021, arXiv:2108.07755 (task alignment); Zhang et al. 2021, arXiv:2008.13367 (varifocal loss);
     Rezatofighi et al. 2019, arXiv:1902.09630 (GIoU).
     """
 
@@ -43,7 +45,7 @@ class DetectionLoss(keras.losses.Loss):
         )
         weights = ops.max(scores, axis=-1)  # (b, n), 0 for background
         total = ops.maximum(ops.mean(ops.sum(weights, axis=-1)), 1.0)
-        by_class = ops.sum(quality_focal(scores, logits), axis=-1) * (1 - ignored)
+        by_class = ops.sum(varifocal(scores, logits), axis=-1) * (1 - ignored)
         by_box = (1 - giou(target_boxes, boxes)) * weights
         return (ops.sum(by_class, axis=-1) + BOX_GAIN * ops.sum(by_box, axis=-1)) / total
 
@@ -57,10 +59,10 @@ def decoded(raw: Any, grid: Any) -> Any:
     return ops.stack([middle_x - half_w, middle_y - half_h, middle_x + half_w, middle_y + half_h], axis=-1)
 
 
-def quality_focal(targets: Any, logits: Any, power: float = 2.0) -> Any:
-    """Return the quality focal loss of logits against target scores in [0, 1], element by element."""
-    gap = ops.abs(targets - ops.sigmoid(logits))
-    return gap**power * ops.binary_crossentropy(targets, logits, from_logits=True)
+def varifocal(targets: Any, logits: Any, background: float = 0.75, power: float = 2.0) -> Any:
+    """Return the varifocal loss of logits against target scores in [0, 1], element by element; 0 is background."""
+    weights = ops.where(targets > 0, targets, background * ops.sigmoid(logits) ** power)
+    return ops.stop_gradient(weights) * ops.binary_crossentropy(targets, logits, from_logits=True)
 
 
 def overlaps(first: Any, second: Any) -> tuple[Any, Any]:

@@ -97,7 +97,8 @@ def views(records: Any, settings: Any) -> Any:
     Of many images each is seen but once or twice, so little needs to be varied; drawn scenes are as varied as they are many.
     """
     if len(records) >= MANY:
-        return Views(records, settings.seed, scale=(0.75, 1.35), focus=0.5, mosaic=0.0, mirror=settings.mirror)
+        little = {"stops": 0.3, "contrast": 0.2, "saturation": 0.2, "tint": 0.03, "blur": 0.0, "mosaic": 0.0}
+        return Views(records, settings.seed, scale=(0.75, 1.35), focus=0.5, mirror=settings.mirror, **little)
     return Views(records, settings.seed, mirror=settings.mirror)
 
 
