@@ -71,14 +71,16 @@ def loss_of(targets, predictions):
 def test_the_focal_loss_by_hand():
     targets = np.array([0.0, 1.0, 0.5, 0.8, 0.25], np.float32)
     logits = np.array([0.0, 0.0, 0.0, np.log(4), 0.0], np.float32)  # 0.5, and 0.8 once
-    expected = np.array([0.25, 0.25, 0.0, 0.0, 0.0625]) * np.log(2)
-    np.testing.assert_allclose(numpy(losses.quality_focal(targets, logits)), expected, atol=1e-6)
+    surely = -(0.8 * np.log(0.8) + 0.2 * np.log(0.2))
+    # background counts by 0.75 * 0.5^2, the others by their target, of a cross-entropy of log 2 where the score is 0.5
+    expected = [0.1875 * np.log(2), np.log(2), 0.5 * np.log(2), 0.8 * surely, 0.25 * np.log(2)]
+    np.testing.assert_allclose(numpy(losses.varifocal(targets, logits)), expected, atol=1e-6)
 
 
 def test_the_focal_loss_is_least_where_a_score_states_its_target():
     logits = np.linspace(-5, 5, 201).astype(np.float32)
     for target in (0.1, 0.5, 0.9):
-        least = logits[numpy(losses.quality_focal(np.full(201, target, np.float32), logits)).argmin()]
+        least = logits[numpy(losses.varifocal(np.full(201, target, np.float32), logits)).argmin()]
         assert 1 / (1 + np.exp(-least)) == pytest.approx(target, abs=0.02)
 
 
