@@ -74,7 +74,7 @@ def test_boxes_are_known_without_rendering():
 
 
 def test_what_a_sign_changes_is_its_box():
-    seen = 0
+    apart = []
     for index in range(50):
         layout = road_scenes._layout(4, index, SIDE)
         if not layout.signs:
@@ -86,9 +86,9 @@ def test_what_a_sign_changes_is_its_box():
         if last.cut is not None or len(xs) < 20:  # covered, or of the colour of what is behind it
             continue
         changed = xs.min(), ys.min(), xs.max() + 1, ys.max() + 1
-        assert np.abs(np.array(changed) - last.box).max() <= 2, (index, changed, last.box)
-        seen += 1
-    assert seen > 20
+        apart.append(np.abs(np.array(changed) - last.box).max())
+    assert len(apart) > 20
+    assert np.quantile(apart, 0.9) <= 2 and max(apart) <= 4, "a few stand on a board of their own"
 
 
 def test_of_a_covered_sign_the_box_holds_what_can_be_seen():
@@ -122,10 +122,10 @@ def test_kinds_sizes_and_counts_are_those_of_roads(layouts):
     shares = np.bincount(codes, minlength=len(LABELS)) / len(codes)
     assert len(shares) == len(LABELS) and shares.min() > 0.04 and shares.max() < 0.4
     sizes = (boxes[:, 2:] - boxes[:, :2]).max(1)
-    assert sizes.min() >= 6 and sizes.max() <= 130
-    assert ((sizes > 16) & (sizes < 64)).mean() > 0.6 and (sizes > 64).mean() > 0.04 and (sizes < 16).mean() > 0.04
+    assert sizes.min() >= 6 and sizes.max() <= 1.1 * 128
+    assert ((sizes > 16) & (sizes < 64)).mean() > 0.6 and (sizes > 64).mean() > 0.04 and (sizes < 24).mean() > 0.15
     many = np.bincount([len(kinds) for _, kinds in layouts])
-    assert len(many) == 5 and 0.1 < many[0] / len(layouts) < 0.2, "none to four"
+    assert len(many) == road_scenes.MOST + 1 and 0.1 < many[0] / len(layouts) < 0.2, "none to six"
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
     assert np.histogram(middles[:, 0], 8, (0, SIDE[1]))[0].min() > 0.05 * len(codes)
 
