@@ -1,5 +1,6 @@
 """Training learns, repeats bit for bit, and goes on after a kill as if nothing had happened."""
 
+import csv
 import dataclasses
 import os
 import signal
@@ -120,6 +121,22 @@ def test_early_stopping_keeps_the_best_epoch(tmp_path):
     done = Run.open(tmp_path / "run").document["training"]
     assert done["epochs"] < 60
     assert done["best_epoch"] == done["epochs"] - 2
+    assert "no better validation loss for 2 epochs" in done["stopped"]
+
+
+def test_early_stopping_looks_at_the_loss_also_where_the_last_weights_are_kept(tmp_path):
+    from cnnkit.evaluation.classification import Classification
+
+    class Last(Classification):
+        keeps_best = False
+
+    settings = dataclasses.replace(SETTINGS, epochs=60, patience=2, learning_rate=0.05, augment=False, ema=0.0)
+    fit(tmp_path / "run", settings, toys.recipe(task=Last()))
+    done = Run.open(tmp_path / "run").document["training"]
+    with (tmp_path / "run" / HISTORY).open(newline="") as file:
+        losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
+    assert done["epochs"] < 60 and done["best_epoch"] == done["epochs"]
+    assert int(np.argmin(losses)) + 1 == done["epochs"] - 2
     assert "no better validation loss for 2 epochs" in done["stopped"]
 
 
