@@ -168,7 +168,9 @@ def detection() -> str:
         sizes = ", ".join(points(result[f"ap50_{size}"]) for size in ("small", "medium", "large"))
         minutes = [row["minutes"] for row in folds["rows"] if row["mode"] == mode]
         score = f"{points(result['ap50'])} | {points(result['ap'])} | {sizes} | "
-        lines.append(f"| gtsdb-200, five-fold, 3 super-classes, {title} | {score} | {sum(minutes) / len(minutes):.1f} |")
+        lines.append(
+            f"| gtsdb-200, five-fold, 3 super-classes, {title} | {score} | {sum(minutes) / len(minutes):.1f} |"
+        )
     any_sign = [row["any_sign"] for row in found["rows"]]
     recall, precision = (sum(row[key] for row in any_sign) / len(any_sign) for key in ("recall", "precision"))
     lines += [
