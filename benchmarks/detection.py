@@ -155,7 +155,7 @@ def gtsdb(arguments: argparse.Namespace) -> None:
     together = {mode: coco.score(found[mode], truth[mode], every.labels) for mode in modes}
     keys = (*KEYS, "count", "boxes", "per_class", "sizes")
     scores = {mode: {key: score[key] for key in keys} for mode, score in together.items()}
-    results.write("detection-gtsdb", {"epochs": EPOCHS, "modes": scores, "rows": rows})
+    results.write("detection-gtsdb", {"epochs": EPOCHS, "folds": arguments.folds, "modes": scores, "rows": rows})
 
 
 def data_path(name: str, load: Any) -> Path:
@@ -208,7 +208,8 @@ def speed(arguments: argparse.Namespace) -> None:
     """Time `predict` on one photo, as a whole process: the int8 file, and the same model in Keras, by turns."""
     run = arguments.runs / "gtsdb-0-tiles"
     if not (run / "export").exists():
-        results.cnnkit("signs", "export", str(run), "--tolerance", "100", threads=arguments.threads)
+        words = ["--tolerance", "100", "--precision", "float32,int8"]
+        results.cnnkit("signs", "export", str(run), *words, threads=arguments.threads)
     photo = arguments.runs / "photo.jpg"
     first = sorted((arguments.runs / "gtsdb-fold-0" / "images" / "test").iterdir())[0]
     shutil.copyfile(first, photo)

@@ -163,13 +163,15 @@ def detection() -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     names = {"tiles": "tiles at full resolution", "whole": "whole images, same input"}
+    count = len(folds["folds"])
+    dealt = "five-fold" if count == 5 else f"{count} of five folds"
     for mode, title in names.items():
         result = folds["modes"][mode]
         sizes = ", ".join(points(result[f"ap50_{size}"]) for size in ("small", "medium", "large"))
         minutes = [row["minutes"] for row in folds["rows"] if row["mode"] == mode]
         score = f"{points(result['ap50'])} | {points(result['ap'])} | {sizes} | "
         lines.append(
-            f"| gtsdb-200, five-fold, 3 super-classes, {title} | {score} | {sum(minutes) / len(minutes):.1f} |"
+            f"| gtsdb-200, {dealt}, 3 super-classes, {title} | {score} | {sum(minutes) / len(minutes):.1f} |"
         )
     any_sign = [row["any_sign"] for row in found["rows"]]
     recall, precision = (sum(row[key] for row in any_sign) / len(any_sign) for key in ("recall", "precision"))
