@@ -132,10 +132,9 @@ def signs() -> str:
 
 
 def detection() -> str:
-    """Return what detectors reach."""
-    scenes, road, folds, found, speed = (
-        read(f"detection-{name}") for name in ("scenes", "road", "gtsdb", "real", "speed")
-    )
+    """Return what detectors reach, of what was measured."""
+    names = ("scenes", "road", "gtsdb", "real", "speed")
+    known = {name: read(f"detection-{name}") for name in names if (RESULTS / f"detection-{name}.json").exists()}
 
     def points(value: float | None) -> str:
         return "" if value is None else f"{100 * value:.1f}"
@@ -144,12 +143,14 @@ def detection() -> str:
         "| | AP50 (sd, seeds) | AP | AP50 of small, medium, large signs | int8: AP50, worst class, size | minutes |",
         "|---|---|---|---|---|---|",
     ]
-    for title, result in (("drawn scenes, from scratch", scenes), ("road-signs-877, fine-tuned", road)):
-        rows, mean = result["rows"], result["mean"]
+    for name, title in (("scenes", "drawn scenes, from scratch"), ("road", "road-signs-877, fine-tuned")):
+        if name not in known:
+            continue
+        rows, mean = known[name]["rows"], known[name]["mean"]
         sizes = []
         for size in ("small", "medium", "large"):
-            known = [row[f"ap50_{size}"] for row in rows if row[f"ap50_{size}"] is not None]
-            sizes.append(points(sum(known) / len(known)) if known else "none")
+            there = [row[f"ap50_{size}"] for row in rows if row[f"ap50_{size}"] is not None]
+            sizes.append(points(sum(there) / len(there)) if there else "none")
         int8 = [row["exported"]["int8"] for row in rows]
         lost = ", ".join(f"{entry['difference']:+.2f}" for entry in int8)
         worst = min(entry["worst_class_difference"] for entry in int8)
@@ -159,30 +160,35 @@ def detection() -> str:
             points(mean["ap"]),
             ", ".join(sizes),
             f"{lost}; {worst:+.2f}; {max(entry['bytes'] for entry in int8) / 1e6:.2f} MB",
-            f"{mean['minutes']:.1f} on {rows[0]['threads']} thread{'s' if rows[0]['threads'] > 1 else ''}",
+            f"{mean['minutes']:.0f} on {rows[0]['threads']} thread{'s' if rows[0]['threads'] > 1 else ''}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    names = {"tiles": "tiles at full resolution", "whole": "whole images, same input"}
-    count = len(folds["folds"])
-    dealt = "five-fold" if count == 5 else f"{count} of five folds"
-    for mode, title in names.items():
-        result = folds["modes"][mode]
-        sizes = ", ".join(points(result[f"ap50_{size}"]) for size in ("small", "medium", "large"))
-        minutes = [row["minutes"] for row in folds["rows"] if row["mode"] == mode]
-        score = f"{points(result['ap50'])} | {points(result['ap'])} | {sizes} | "
-        lines.append(
-            f"| gtsdb-200, {dealt}, 3 super-classes, {title} | {score} | {sum(minutes) / len(minutes):.1f} |"
+    if "gtsdb" in known:
+        folds = known["gtsdb"]
+        dealt = "five-fold" if len(folds["folds"]) == 5 else f"{len(folds['folds'])} of five folds"
+        for mode, title in (("tiles", "tiles at full resolution"), ("whole", "whole images, same input")):
+            result = folds["modes"][mode]
+            by_size = ", ".join(points(result[f"ap50_{size}"]) for size in ("small", "medium", "large"))
+            minutes = [row["minutes"] for row in folds["rows"] if row["mode"] == mode]
+            score = f"{points(result['ap50'])} | {points(result['ap'])} | {by_size} | "
+            mean_minutes = f"{sum(minutes) / len(minutes):.0f}"
+            lines.append(f"| gtsdb-200, {dealt}, 3 super-classes, {title} | {score} | {mean_minutes} |")
+    texts = []
+    if "real" in known:
+        found = known["real"]
+        any_sign = [row["any_sign"] for row in found["rows"]]
+        recall, precision = (sum(row[key] for row in any_sign) / len(any_sign) for key in ("recall", "precision"))
+        texts.append(
+            f"A detector trained on drawn scenes alone finds {points(recall)} % of the {any_sign[0]['boxes']} signs in the "
+            f"{found['images']} photos of gtsdb-200, of any kind; {points(precision)} % of what it reports are signs."
         )
-    any_sign = [row["any_sign"] for row in found["rows"]]
-    recall, precision = (sum(row[key] for row in any_sign) / len(any_sign) for key in ("recall", "precision"))
-    lines += [
-        "",
-        f"A detector trained on drawn scenes alone finds {points(recall)} % of the {any_sign[0]['boxes']} signs in the "
-        f"{found['images']} photos of gtsdb-200, of any kind, with {points(precision)} % of what it reports being signs. "
-        f"`predict` of one 1360x800 photo in tiles, 2 threads, whole process: {speed['median']['int8']:.2f} s from int8, "
-        f"{speed['median']['keras']:.1f} s in Keras, {speed['keras_over_int8']:.1f} times as long. Script: `detection.py`.",
-    ]
-    return "\n".join(lines)
+    if "speed" in known:
+        speed = known["speed"]
+        texts.append(
+            f"`predict` of one 1360x800 photo in tiles, 2 threads, whole process: {speed['median']['int8']:.2f} s from int8, "
+            f"{speed['median']['keras']:.1f} s in Keras, {speed['keras_over_int8']:.1f} times as long."
+        )
+    return "\n".join([*lines, "", " ".join([*texts, "Script: `detection.py`."])])
 
 
 def checks() -> str:
