@@ -27,9 +27,15 @@ def test_the_readme_has_commands_to_test():
     assert len(commands(ROOT / "README.md")) >= 6
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if commands(page)], ids=lambda page: str(page.relative_to(ROOT))
-)
+def tested():
+    """Yield the pages that have commands; those of signs train two models, which takes minutes."""
+    for page in PAGES:
+        if commands(page):
+            marks = [pytest.mark.slow] if page.parent.name == "cnnkit_signs" else []
+            yield pytest.param(page, marks=marks, id=str(page.relative_to(ROOT)))
+
+
+@pytest.mark.parametrize("page", tested())
 def test_its_commands_run_one_after_another(page, tmp_path):
     for name in ("docs", "datasets"):
         (tmp_path / name).symlink_to(ROOT / name)
