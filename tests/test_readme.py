@@ -27,7 +27,7 @@ def test_the_readme_has_commands_to_test():
     assert len(commands(ROOT / "README.md")) >= 6
 
 
-def tested():
+def pages_with_commands():
     """Yield the pages that have commands; those of signs train two models, which takes minutes."""
     for page in PAGES:
         if commands(page):
@@ -35,7 +35,7 @@ def tested():
             yield pytest.param(page, marks=marks, id=str(page.relative_to(ROOT)))
 
 
-@pytest.mark.parametrize("page", tested())
+@pytest.mark.parametrize("page", pages_with_commands())
 def test_its_commands_run_one_after_another(page, tmp_path):
     for name in ("docs", "datasets"):
         (tmp_path / name).symlink_to(ROOT / name)
