@@ -9,11 +9,8 @@ classes alone, and it is scored on the same test images, now among 43 classes, a
 
 import argparse
 import json
-import os
 import shutil
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,22 +19,6 @@ import results
 from cnnkit.data import cards
 
 NEW = 10  # classes
-
-
-def trained(run: Path, *words: str, threads: int) -> dict:
-    """Train a run with `cnnkit signs`, unless it is there, and return its document."""
-    if (run / "run.json").exists():
-        document = json.loads((run / "run.json").read_text(encoding="utf-8"))
-        if "scores" in document:
-            return document
-    words = ("train", *words, "--out", str(run), "--resume")
-    environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": "1"}
-    command = [sys.executable, "-m", "cnnkit_signs.cli", *words, "--json"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=False, env=environment)
-    if done.returncode:
-        error = json.loads(done.stdout).get("error")
-        raise SystemExit(f"cnnkit signs {' '.join(words)} ended with {done.returncode}: {error}")
-    return json.loads((run / "run.json").read_text(encoding="utf-8"))
 
 
 def classes(root: Path, folder: Path, names: list[str]) -> Path:
@@ -78,9 +59,9 @@ def main() -> None:
         old_data = classes(root, arguments.runs / f"old-classes-{seed}", old)
         new_data = classes(root, arguments.runs / f"new-classes-{seed}", new)
         words = ("--data", str(old_data), "--weights", arguments.weights, *common)
-        before = trained(first, *words, threads=arguments.threads)
+        before = results.trained("signs", first, *words, threads=arguments.threads)
         words = ("--data", str(new_data), "--weights", str(first), "--keep", *common)
-        after = trained(second, *words, threads=arguments.threads)
+        after = results.trained("signs", second, *words, threads=arguments.threads)
         row = {
             "seed": seed,
             "new_classes": new,

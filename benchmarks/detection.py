@@ -1,6 +1,6 @@
 """Traffic-sign detection: the drawn scenes, real photos, small signs in large ones, int8, and the time a photo takes.
 
-    python benchmarks/detection.py scenes --seeds 0 1 2      # the standard command, ten minutes a seed on two cores
+    python benchmarks/detection.py scenes --seeds 0 1 2      # the standard command
     python benchmarks/detection.py real                      # a detector that knows only drawn scenes, on real photos
     python benchmarks/detection.py road --weights ...        # road-signs-877, fine-tuned; an hour on two cores
     python benchmarks/detection.py gtsdb                     # gtsdb-200, five folds, tiles against whole images; an hour
@@ -9,12 +9,12 @@
 Each writes a file of its own in results/. Runs are kept in --runs; one that exists is not trained again.
 
 scenes: `cnnkit signs train`, then `export` with the gate's own tolerances.
-road: `cnnkit signs train --data road-signs-877 --weights WEIGHTS`; a stratified fifth is held out by the split seed 0. Settings
-were chosen on the validation tenth of the rest.
-gtsdb: the 200 images are dealt into five folds by a seed. Each fold is found by a model trained on the other four, from the
-weights of the scenes' run of seed 0: once in tiles, as the plan for these boxes is, and once on whole images fitted into the
-same input (`--no-tiles`), with the same number of epochs. The found boxes of all folds are scored together. The classes are the
-benchmark's three super-classes; boxes of other signs are taken out, so finding one is a false alarm.
+road: `cnnkit signs train --data road-signs-877 --weights WEIGHTS`; a stratified fifth is held out by the split seed 0. No
+setting was chosen on this data.
+gtsdb: the 200 images are dealt into five folds by a seed. Each fold is found by a model trained on the other four, from
+--weights, by default the scenes' run of seed 0: once in tiles, as the plan for these boxes is, and once on whole images fitted
+into the same input (`--no-tiles`), with the same number of epochs. The found boxes of all folds are scored together. The
+classes are the benchmark's three super-classes; boxes of other signs are taken out, so finding one is a false alarm.
 real: recall of all annotated signs whatever they are called, and AP50 of the three super-classes, at native resolution in tiles,
 on gtsdb-200, by the scenes' runs, which have seen no photo.
 """

@@ -17,11 +17,8 @@ A run that exists in --runs is not trained again, so the benchmark may be stoppe
 
 import argparse
 import json
-import os
 import shutil
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,17 +34,6 @@ TITLES = {
     "plain": "plain CNN from scratch",
 }
 PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "finetune.png"
-
-
-def cnnkit(*words: str, threads: int) -> dict:
-    """Run a `cnnkit signs` command with --json and return its document."""
-    environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": "1"}
-    command = [sys.executable, "-m", "cnnkit_signs.cli", *words, "--json"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=False, env=environment)
-    document = json.loads(done.stdout)
-    if done.returncode not in (0, 3):
-        raise SystemExit(f"cnnkit signs {' '.join(words)} ended with {done.returncode}: {document.get('error')}")
-    return document
 
 
 def subset(root: Path, folder: Path, tracks: int, seed: int) -> Path:
@@ -92,12 +78,12 @@ def measure(arguments: argparse.Namespace, root: Path) -> None:
                     "plain": ["--minutes", f"{1.05 * minutes:.3f}"],
                 }[mode]
                 if not finished(run):
-                    cnnkit("train", *words, "--out", str(run), "--resume", threads=arguments.threads)
+                    results.cnnkit("signs", "train", *words, "--out", str(run), "--resume", threads=arguments.threads)
                 document = json.loads((run / "run.json").read_text(encoding="utf-8"))
                 if mode == "fine-tuned":
                     minutes = document["training"]["seconds"] / 60
                     if tracks == 5 and not (run / "export" / "gate.json").exists():
-                        cnnkit("export", str(run), "--tolerance", "1", threads=arguments.threads)
+                        results.cnnkit("signs", "export", str(run), "--tolerance", "1", threads=arguments.threads)
                 accuracy = 100 * document["scores"]["test"]["accuracy"]
                 print(f"{tracks} tracks, seed {seed}, {mode}: {accuracy:.2f} %", flush=True)
 

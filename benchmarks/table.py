@@ -156,7 +156,7 @@ def detection() -> str:
         worst = min(entry["worst_class_difference"] for entry in int8)
         cells = [
             f"{title}; {rows[0]['parameters']:,} parameters, {rows[0]['shape'][0]} px",
-            f"{points(mean['ap50'])} ({points(mean['ap50_sd'])}, {len(rows)})",
+            f"{points(mean['ap50'])} ({points(mean['ap50_sd']) if len(rows) > 1 else '-'}, {len(rows)})",
             points(mean["ap"]),
             ", ".join(sizes),
             f"{lost}; {worst:+.2f}; {max(entry['bytes'] for entry in int8) / 1e6:.2f} MB",

@@ -6,7 +6,7 @@ Design choices:
   good score then means a well-placed box.
 - A score is taught the quality it should state, not 0 or 1; background counts the less the surer it is already, and cells that
   answer for a box count by their quality (varifocal loss). Quality focal loss holds back these too, when targets are still
-  low, and learnt slower in short runs.
+  low.
 - Everything is in `keras.ops` and of fixed shape, so it runs and compiles under every backend.
 """
 

@@ -1,6 +1,5 @@
 """`cnnkit signs`: the standard verbs, for finding traffic signs in photos and for naming one that is cut out."""
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -56,16 +55,14 @@ def recognition() -> Any:
     )
 
 
-FILE = click.Path(path_type=Path)
-
 main = cli.app(
     "Find traffic signs in photos and videos, and name them.",
     {"detect": detection, "recognise": recognition},
     name="signs",
     build_options=[*cli.BACKBONE_OPTIONS, *cli.DETECTOR_OPTIONS],
     predict_options=[
-        click.option("--out", type=FILE, help="Folder for copies with the signs drawn in."),
-        click.option("--results", type=FILE, help="File of what was found: .json, .csv or .coco.json."),
+        click.option("--out", type=cli.FILE, help="Folder for copies with the signs drawn in."),
+        click.option("--results", type=cli.FILE, help="File of what was found: .json, .csv or .coco.json."),
         click.option(
             "--threshold", type=click.FloatRange(0, 1), help="Score from which a sign is shown.  [default: the model's]"
         ),
@@ -73,7 +70,10 @@ main = cli.app(
             "--iou", type=click.FloatRange(0, 1), help="Overlap above which two boxes are one sign.  [default: 0.6]"
         ),
         click.option(
-            "--recogniser", type=FILE, metavar="RUN", help="A run or .tflite of --task recognise, to name each sign."
+            "--recogniser",
+            type=cli.FILE,
+            metavar="RUN",
+            help="A run or .tflite of --task recognise, to name each sign.",
         ),
         click.option("--track/--no-track", default=None, help="Follow signs through videos.  [default: on]"),
         click.option("--camera", metavar="NUMBER|ADDRESS", help="Read a camera or a stream."),

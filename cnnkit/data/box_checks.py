@@ -21,6 +21,7 @@ import numpy as np
 
 from cnnkit.data.boxes import Annotations, Box, Picture
 from cnnkit.data.checks import FEW, MOST_FILES, Finding
+from cnnkit.device.detection import ious
 from cnnkit.device.image import printable
 from cnnkit.errors import DataError
 
@@ -55,15 +56,6 @@ def check_boxes(splits: Mapping[str, Annotations]) -> list[Finding]:
     findings += _same_images(splits)
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(findings, key=lambda finding: order[finding.severity])
-
-
-def iou(boxes: np.ndarray) -> np.ndarray:
-    """Return the intersection over union of all pairs: float (n, n) for boxes (n, 4) of left, top, right, bottom in px."""
-    first, second = boxes[:, None], boxes[None]
-    sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
-    common = np.maximum(sides, 0).prod(-1)
-    areas = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(-1)
-    return common / np.maximum(areas[:, None] + areas[None] - common, 1e-12)
 
 
 def _bad(splits: Mapping[str, Annotations]) -> Iterator[Finding]:
@@ -123,7 +115,7 @@ def _pairs(splits: Mapping[str, Annotations]) -> Iterator[Finding]:
         if len(picture.boxes) < 2:
             continue
         corners = np.array([(box.left, box.top, box.right, box.bottom) for box in picture.boxes], np.float64)
-        for a, b in np.argwhere(np.triu(iou(corners) > SAME, 1)).tolist():
+        for a, b in np.argwhere(np.triu(ious(corners, corners) > SAME, 1)).tolist():
             one, two = picture.boxes[a], picture.boxes[b]
             if one.label == two.label:
                 twice.append(_place(path, two))

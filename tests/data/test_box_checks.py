@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from cnnkit.data import annotations
-from cnnkit.data.box_checks import _alike, check_boxes, iou
+from cnnkit.data.box_checks import _alike, check_boxes
 from cnnkit.data.boxes import Annotations, Box, Picture
+from cnnkit.device.detection import ious
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def test_misspelt_labels_are_told_from_others(labels, pairs):
 
 def test_iou():
     boxes = np.array([[0, 0, 2, 2], [1, 0, 3, 2], [5, 5, 6, 6], [5, 5, 5, 5]], float)
-    assert np.allclose(iou(boxes)[0], [1, 1 / 3, 0, 0]) and iou(boxes)[3, 3] == 0
+    assert np.allclose(ious(boxes, boxes)[0], [1, 1 / 3, 0, 0]) and ious(boxes, boxes)[3, 3] == 0
 
 
 def test_the_real_sets_have_what_is_known_of_them(research_data):
