@@ -87,7 +87,7 @@ def backbone_detector(
 
 
 MANY = 5000  # images
-VIEWS, VIEWS_LOADED = 30_000, 20_000  # of photos that training sees, about; drawn scenes are seen twice
+VIEWS, VIEWS_LOADED = 30_000, 40_000  # of photos that training sees, about; drawn scenes are seen twice
 DETECTORS = {"default": plain_detector, "backbone": backbone_detector}
 
 

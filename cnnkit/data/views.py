@@ -4,6 +4,8 @@ Design choices:
 - Small signs in large photos are learnt from crops at full resolution, mostly around a sign; a whole photo shrunk to the
   detector's input would leave nothing of them. Scale, aspect and place vary; four views in one (mosaic) show more signs,
   and smaller ones, against more backgrounds.
+- What fills a mosaic beside its first image is drawn by how rare its classes are (`rarity`): each image is still seen once an
+  epoch, and rare classes more often.
 - Every view is a pure function of (seed, step, place in the batch), like all augmentation here.
 - A box of which less than a third is left in the view is ignored there: neither a sign to be found nor background.
 - Keras's layers with boxes take a batch of one size; these take images of any size, so they are made here, with OpenCV.
@@ -52,7 +54,7 @@ class Views:
         scale: tuple[float, float] = (0.6, 1.6),
         aspect: float = 1.15,
         focus: float = 0.8,
-        mosaic: float = 0.3,
+        mosaic: float = 0.5,
         stops: float = 0.7,
         contrast: float = 0.4,
         saturation: float = 0.5,
@@ -65,6 +67,7 @@ class Views:
         self.scale, self.aspect, self.focus, self.mosaic, self.mirror = scale, aspect, focus, mosaic, mirror
         self.stops, self.contrast, self.saturation, self.tint, self.blur = stops, contrast, saturation, tint, blur
         self.still = still
+        self._chances = np.cumsum(rarity(records)) if mosaic and not still and len(records) else np.zeros(0)
 
     def __call__(self, indices: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Make the views of one step."""
@@ -90,7 +93,7 @@ class Views:
             for top, bottom, left, right in ((0, y, 0, x), (0, y, x, width), (y, height, 0, x), (y, height, x, width)):
                 part = self._view(page[top:bottom, left:right], index, rng)
                 parts.append(part + np.array([left, top, left, top, 0, 0]))
-                index = int(rng.integers(len(self.records)))
+                index = int(np.searchsorted(self._chances[:-1], rng.random() * self._chances[-1], "right"))
             found = np.concatenate(parts)
         if self.mirror and not self.still and rng.random() < 0.5:
             page[:] = page[:, ::-1].copy()
@@ -142,6 +145,18 @@ class Views:
     def _fit(self, height: int, width: int) -> float:
         shape = self.records.image_shape
         return min(shape[0] / height, shape[1] / width)
+
+
+def rarity(records: BoxRecords) -> np.ndarray:
+    """Return how often each image should be seen against one that holds the commonest class: float (n,), 1 or more.
+
+    As the repeat factors of Gupta et al. 2019 (LVIS), section 4.2, but measured against the commonest class and without
+    the root: of a class that is in one image where the commonest is in six, 6. An image counts as its rarest class does, and
+    one without boxes as one of the commonest.
+    """
+    here = [np.unique(codes[~ignored]) for _, codes, ignored in map(records.boxes, range(len(records)))]
+    images = np.bincount(np.concatenate([np.zeros(0, int), *here]), minlength=len(records.label_names))
+    return np.array([images.max() / images[codes].min() if len(codes) else 1.0 for codes in here])
 
 
 def _start(rng: np.random.Generator, length: float, side: int, span: tuple[float, float] | None) -> float:

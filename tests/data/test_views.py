@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnkit.data.boxed import MOST, Boxes, BoxRecords
-from cnnkit.data.views import SMALLEST, Views
+from cnnkit.data.views import SMALLEST, Views, rarity
 from cnnkit.device.detection import Plan, fitted
 
 SIDE = 96
@@ -319,3 +319,20 @@ class TestLight:
     def test_a_still_view_has_its_own_colours(self):
         images, _ = records([self.image()], [[]]).read(np.array([0]))
         np.testing.assert_array_equal(images[0], self.image())
+
+
+def test_rare_classes_are_seen_more_often_in_mosaics():
+    image = np.zeros((SIDE, SIDE, 3), np.uint8)
+    common, rare, never = (10, 10, 40, 40, 0), (50, 10, 80, 40, 1), (10, 50, 40, 80, 2, 1)
+    rows = [[common]] * 6 + [[common, rare], [], [rare, never]]  # class 0 in 7 images, 1 in 2, 2 only to be ignored
+    data = records([image] * len(rows), rows)
+    np.testing.assert_allclose(rarity(data), [1] * 6 + [3.5, 1, 3.5])
+    drawn = np.zeros(len(rows))
+    views = Views(data, 0, mosaic=1.0)
+    seen = data.boxes
+    views.records.boxes = lambda index: drawn.__setitem__(index, drawn[index] + 1) or seen(index)
+    for step in range(300):
+        views(np.zeros(8, int), step)
+    drawn[0] -= 300 * 8  # the first of each mosaic
+    assert drawn.sum() == 300 * 8 * 3
+    np.testing.assert_allclose(drawn / drawn.sum(), rarity(data) / rarity(data).sum(), atol=0.02)
