@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cnnkit.inputs.images import Images
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
@@ -13,6 +15,7 @@ class Recipe:
         app: its name, as in `cnnkit NAME`.
         data: the card trained on by default; one that needs no download.
         task: what is learnt and how it is scored, such as `cnnkit.evaluation.classification.Classification()`.
+        inputs: what kind its inputs are, such as `cnnkit.inputs.images.Images()`.
         load: (source, *, seed, limit, ...) -> `Splits`; as `cnnkit.data.load`.
         builders: model builders by name, each f(shape, classes, **options) -> `keras.Model`.
         augmentation: seed -> augmentation as `cnnkit.augment` makes them; None: none.
@@ -31,6 +34,7 @@ class Recipe:
     task: Any
     load: Callable[..., Any]
     builders: Mapping[str, Callable[..., Any]]
+    inputs: Any = dataclasses.field(default_factory=Images)
     augmentation: Callable[[int], Callable[..., Any]] | None = None
     views: Callable[..., Callable[..., Any]] | None = None
     side: Callable[[str], int | None] = lambda model: None

@@ -8,15 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cnnkit import config, console, ondevice
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError
 from cnnkit.quiet import quiet
 from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT, Run, latest, mark_latest, new_path
 
 BACKBONE = "backbone"  # the builder, in every app that has it, of a classifier on a network of keras.applications
-LARGE = 320  # px of a sample, from which the names of boxes can be read in it
 DATA_KEYS = (
     "data",
     "image_size",
@@ -70,27 +67,12 @@ def load(recipe: Any, settings: dict[str, Any]) -> Any:
         for key in ("seed", "split_seed", "limit", "validation", "skip_bad")
         if settings.get(key) is not None
     }
-    if settings.get("tiles") is not None:
-        if recipe.task.name != "detection":
-            raise ConfigError("--tiles is for detection: only boxes can be looked for in parts of an image.")
-        chosen["tiles"] = settings["tiles"]
-    if recipe.task.name == "detection" and settings.get("image_size"):
-        chosen["image_size"] = settings["image_size"]  # how an image is seen depends on it
-    strides = (settings.get("options") or {}).get("strides")
-    if recipe.task.name == "detection" and isinstance(strides, list | tuple):
-        chosen["strides"] = strides  # a model that is there has its maps already
+    chosen |= recipe.inputs.asked(settings)
     with _progress("Loading data") as update:
         splits = recipe.load(settings.get("data") or recipe.data, **chosen, progress=update)
     if settings.get("keep"):
         splits = _with_kept(recipe, splits, Path(settings.get("weights") or "none"))
-    if settings.get("image_size") and recipe.task.name != "detection":
-        side = settings["image_size"]
-        parts = {
-            name: part.with_shape((side, side, part.image_shape[2]))
-            for name in ("train", "validation", "test")
-            if (part := getattr(splits, name)) is not None
-        }
-        splits = dataclasses.replace(splits, **parts)
+    splits = recipe.inputs.shaped(splits, settings)
     for line in splits.card.get("warnings", ()):
         console.warning(line)
     return splits
@@ -153,20 +135,13 @@ def data_fetch(name: str) -> None:
 
 def data_check(recipe: Any, source: str | None) -> None:
     """Print what would spoil training."""
-    from cnnkit.data import box_loading, checks
-
-    check = box_loading.check if recipe.task.name == "detection" else checks.check
     with _progress("Checking") as update:
-        findings = check(source or recipe.data, progress=update)
+        findings = recipe.inputs.check(source or recipe.data, update)
     console.document({"data": source or recipe.data, "findings": [dataclasses.asdict(finding) for finding in findings]})
     if console.is_json():
         return
     if not findings:
-        console.message(
-            "Nothing found: every file reads, no duplicates across the splits, no starved class, no label that looks wrong."
-            if recipe.task.name != "detection"
-            else "Nothing found: every file reads, every box is inside its image, no box or image is there twice."
-        )
+        console.message(recipe.inputs.sound)
         return
     rows = [
         [f.severity, f.text, ", ".join(map(str, f.files[:3])) + (", ..." if len(f.files) > 3 else "")] for f in findings
@@ -188,92 +163,11 @@ def data_convert(source: str, form: str, folder: Path) -> None:
 
 def data_show(recipe: Any, source: str | None, *, out: Path, seed: int) -> None:
     """Draw samples, plain and augmented."""
-    from cnnkit.report import drawing, figures
-
     settings = config.Settings(data=source or recipe.data, seed=seed)
     splits = load(recipe, {"data": source, "seed": seed, "image_size": recipe.side(settings.model)})
-    if recipe.views is None:
-        figure = figures.samples(*_every_augmentation(recipe, splits.train, settings))
-    else:
-        found = _samples(recipe, splits.train, settings, count=5, rounds=3, side=LARGE)
-        figure = figures.samples(*found, tile=2.4)
-    drawing.save(figure, out)
+    recipe.inputs.show(recipe, splits, settings, out)
     console.document({"picture": str(out)})
     console.message(f"Samples as they are and as the model sees them in training: {out}")
-
-
-def _every_augmentation(
-    recipe: Any, records: Any, settings: config.Settings
-) -> tuple[np.ndarray, list[str], np.ndarray, list[str]]:
-    """Return samples as `_samples` does, with rows for what --rand-augment, --mixup and --cutmix add, and the rows' titles."""
-    import tensorflow as tf
-
-    from cnnkit import augment
-
-    images, names, rounds = _samples(recipe, records, settings)
-    titles = ["augmented" if number == 0 else "" for number in range(len(rounds))]
-    encoded = recipe.task.encoder(len(records.label_names))(np.zeros(len(images), np.int32))
-    rows = list(rounds)
-    for title, layer in (
-        ("RandAugment", augment.rand_augment()),
-        ("MixUp", augment.mixup(1.0)),
-        ("CutMix", augment.cutmix(1.0)),
-    ):
-        changed, _ = augment.on_images(layer, seed=settings.seed)(
-            tf.cast(images, tf.float32), encoded, tf.constant(0, tf.int64)
-        )
-        rows.append(np.clip(np.asarray(changed), 0, 255).astype(np.uint8))
-        titles.append(title)
-    return images, names, np.stack(rows), titles
-
-
-def _samples(
-    recipe: Any, records: Any, settings: config.Settings, count: int = 8, rounds: int = 5, side: int = 96
-) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Return plain images (n, h, w, c), their labels, and augmented versions (rounds, n, h, w, c), uint8.
-
-    Images with boxes have them drawn in, and `side` px; where that is enough for letters, their names too.
-    """
-    import tensorflow as tf
-
-    chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(records))[:count])
-    images, targets = records.read(chosen)
-    views = recipe.views(records, settings) if recipe.views is not None else None
-    names = [records.label_names[target] for target in targets] if views is None else _box_names(records, targets)
-    made = []
-    for step in range(rounds):
-        seen, there = (images, targets) if views is None else views(chosen, step)
-        if recipe.augmentation is not None:
-            augmentation = recipe.augmentation(settings.seed)
-            encoded = recipe.task.encoder(len(records.label_names))(there)
-            changed, _ = augmentation(tf.cast(seen, tf.float32), encoded, tf.constant(step, tf.int64))
-            seen = np.clip(np.asarray(changed), 0, 255).astype(np.uint8)
-        if views is not None or recipe.augmentation is not None:
-            made.append(seen if views is None else _with_boxes(records, seen, there, side))
-    images = images if views is None else _with_boxes(records, images, targets, side)
-    return images, names, np.stack(made) if made else np.zeros((0, *images.shape), np.uint8)
-
-
-def _box_names(records: Any, targets: np.ndarray) -> list[str]:
-    codes = [sorted({int(row[4]) for row in rows if row[5] > 0}) for rows in targets]
-    return [", ".join(records.label_names[code] for code in found) or "no box" for found in codes]
-
-
-def _with_boxes(records: Any, images: np.ndarray, targets: np.ndarray, side: int) -> np.ndarray:
-    """Draw boxes into images that are brought to `side` px first, so that lines stay sharp; a class has its colour."""
-    import cv2
-
-    from cnnkit.device.drawing import annotate, colour
-
-    scale = side / max(images.shape[1:3])
-    size = (round(images.shape[2] * scale), round(images.shape[1] * scale))
-    drawn = []
-    for image, rows in zip(images, targets, strict=True):
-        rows = rows[rows[:, 5] > 0]
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-        names = [records.label_names[int(code)] if side >= LARGE else "" for code in rows[:, 4]]
-        drawn.append(annotate(image, rows[:, :4] * scale, names, [colour(int(code)) for code in rows[:, 4]]))
-    return np.stack(drawn)
 
 
 # Training -------------------------------------------------------------------------------------------------------------
@@ -333,7 +227,7 @@ def train(
     for line in splits.card.get("plan", ()):
         console.message(line)
     console.message(
-        f"Training {settings.model} on {run.document['data']['title']}: {len(splits.train):,} images, "
+        f"Training {settings.model} on {run.document['data']['title']}: {len(splits.train):,} {recipe.inputs.noun}, "
         f"{len(splits.validation):,} for validation, {len(splits.test):,} for the test -> {run.path}"
     )
     try:
@@ -377,9 +271,8 @@ def _like_earlier(recipe: Any, given: dict[str, Any]) -> dict[str, Any]:
     before = earlier.settings
     same = given.get("model", before.model) == before.model
     options = {**(before.options if same else {}), **given.get("options", {})}
-    height, width, _ = earlier.document["data"]["shape"]
-    side = {"image_size": height} if height == width else {}
-    return {"model": before.model, **side, **given, "options": options}
+    shape = recipe.inputs.taken_over(earlier.document["data"]["shape"])
+    return {"model": before.model, **shape, **given, "options": options}
 
 
 def _model_for(given: dict[str, Any]) -> str:
@@ -484,9 +377,7 @@ def _keras(path: Path, app: str) -> Any:
     return artifact
 
 
-def _score(
-    recipe: Any, artifact: Any, records: Any, text: str
-) -> tuple[dict[str, Any], dict[str, np.ndarray], np.ndarray]:
+def _score(recipe: Any, artifact: Any, records: Any, text: str) -> tuple[dict[str, Any], Any, Any]:
     from cnnkit.evaluation import scoring
 
     if not len(records):
@@ -604,8 +495,8 @@ def _report(
     run: Run,
     splits: Any,
     artifact: Any,
-    found: dict[str, np.ndarray],
-    targets: np.ndarray,
+    found: Any,
+    targets: Any,
     out: Path | None = None,
 ) -> Path:
     from cnnkit.report import page
@@ -614,22 +505,13 @@ def _report(
     gate = run.path / EXPORT / "gate.json"
     scores = run.document["scores"]["test"]
     with console.progress("Writing the report", 1):
-        worst = recipe.task.worst(found, targets, splits.test, artifact.labels, threshold=scores.get("threshold"))
-        drawn: dict[str, Any] = {"model": artifact.model}
-        if recipe.task.name == "detection":
-            from cnnkit import explain as explaining
-            from cnnkit.report import detection
-
-            drawn = {"layers": explaining.layer_table(artifact.model), "extra": detection.sections(scores, worst)}
-            worst = []
+        parts = recipe.inputs.reported(recipe, run.settings, splits, artifact, scores, found, targets)
         page.write(
             path,
             run=run.document,
             history=read_history(run.path / HISTORY),
             gate=json.loads(gate.read_text(encoding="utf-8")) if gate.exists() else None,
-            worst=worst,
-            samples=_samples(recipe, splits.train, run.settings),
-            **drawn,
+            **parts,
             intended_use=recipe.intended_use,
             limits=recipe.limits,
         )
@@ -645,73 +527,21 @@ def read_history(path: Path) -> list[dict[str, float]]:
 
 
 def explain(recipe: Any, inputs: tuple[Path, ...], *, layer: str | None, out: Path | None, prepare: Any) -> None:
-    """Draw what the model looks at, for given images, or for one of the test split."""
-    from cnnkit.device.image import fit_image, read_image
-
-    path, images = ondevice.split(recipe.app, inputs)
+    """Show what the model looks at, in given inputs, or in one of the test split."""
+    path, inputs = ondevice.split(recipe.app, inputs)
     artifact = _keras(Run.open(path, recipe.app).file(MODEL) if path.is_dir() else path, recipe.app)
-    from cnnkit import explain as explaining
-
     run = _run_of(path)
     if out is None and run is None:
         raise CnnkitError(f"{path} does not belong to a run folder; name a folder for the pictures with --out.")
-    folder = out or run.path / "explain"  # type: ignore[union-attr]
-    if images:
-        pictures = {
-            file.stem: prepare(read_image(file), artifact)
-            if prepare
-            else fit_image(read_image(file), artifact.input_shape)
-            for file in ondevice.image_files(images)
-        }
-    else:
-        _, splits = _data_for(recipe, path, None)
-        pictures = {"test-0": splits.test.read(np.array([0]))[0][0]}
-    done = {}
-    model, added = recipe.task.explained(artifact.model)
-    labels = [*artifact.labels, *added]
-    for name, image in pictures.items():
-        with console.progress(f"Explaining {name}", 1):
-            done[name] = explaining.explain(model, image, folder / name, labels=labels, layer=layer)
-    console.document(
-        {
-            "folder": str(folder),
-            "images": {
-                name: {**d, "pictures": {k: str(p) for k, p in d["pictures"].items()}} for name, d in done.items()
-            },
-        }
+    recipe.inputs.explain(
+        recipe,
+        artifact,
+        inputs,
+        layer=layer,
+        folder=out or run.path / "explain",  # type: ignore[union-attr]
+        test=lambda: _data_for(recipe, path, None)[1].test,
+        prepare=prepare,
     )
-    if console.is_json():
-        return
-    first = next(iter(done.values()))
-    console.table(
-        ["layer", "kind", "kernel", "stride", "padding", "output", "receptive field", "parameters", "multiply-adds"],
-        [_layer_row(row) for row in first["layers"]],
-    )
-    for name, result in done.items():
-        console.message(f"{name}: {result['label']} ({result['confidence']:.1%}); pictures in {folder / name}")
-
-
-def _layer_row(row: dict[str, Any]) -> list[str]:
-    def sides(value: Any) -> str:
-        if value is None:
-            return ""
-        return (
-            "x".join(f"{side:g}" if side is not None else "?" for side in value)
-            if isinstance(value, list | tuple)
-            else str(value)
-        )
-
-    return [
-        row["name"],
-        row["kind"],
-        sides(row["kernel"]),
-        sides(row["stride"]),
-        row["padding"] or "",
-        sides(row["output_size"]),
-        sides(row["receptive_field"]),
-        f"{row['parameters']:,}",
-        f"{row['multiply_adds']:,}" if row["multiply_adds"] is not None else "",
-    ]
 
 
 # Export ---------------------------------------------------------------------------------------------------------------

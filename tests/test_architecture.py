@@ -31,6 +31,7 @@ LAYERS = {
     "explain": 3,
     "report": 3,
     "export": 3,
+    "inputs": 4,
     "recipe": 4,
     "workflow": 4,
     "cli": 4,

@@ -13,6 +13,7 @@ def detection() -> Any:
     with quiet():  # TensorFlow greets on standard error
         from cnnkit.data.box_loading import load
         from cnnkit.evaluation.detection import Detection
+        from cnnkit.inputs.boxes import Boxes
         from cnnkit.recipe import Recipe
         from cnnkit_signs import model
 
@@ -20,6 +21,7 @@ def detection() -> Any:
         app="signs",
         data="road-scenes",
         task=Detection(),
+        inputs=Boxes(),
         load=load,
         builders=model.DETECTORS,
         views=model.views,

@@ -1,0 +1,209 @@
+"""Images with one label each: the kind of inputs that a recipe has unless it says otherwise."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit import config, console
+from cnnkit.errors import CnnkitError, ConfigError
+
+SHOWN, ROUNDS, SIDE = 8, 5, 96  # samples, augmented versions of each, px
+
+
+class Images:
+    """One label an image.
+
+    Attributes:
+        noun: what a record is called, in the plural.
+        sound: what `data check` says where it found nothing.
+    """
+
+    noun = "images"
+    sound = (
+        "Nothing found: every file reads, no duplicates across the splits, no starved class, no label that looks wrong."
+    )
+
+    def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what `Recipe.load` is asked for beyond what all kinds of data take.
+
+        Raises:
+            ConfigError: a setting that means nothing for these inputs.
+        """
+        if settings.get("tiles") is not None:
+            raise ConfigError("--tiles is for detection: only boxes can be looked for in parts of an image.")
+        return {}
+
+    def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:
+        """Return splits whose images are read at the size that the settings ask for."""
+        side = settings.get("image_size")
+        if not side:
+            return splits
+        parts = {
+            name: part.with_shape((side, side, part.image_shape[2]))
+            for name in ("train", "validation", "test")
+            if (part := getattr(splits, name)) is not None
+        }
+        return dataclasses.replace(splits, **parts)
+
+    def taken_over(self, shape: Sequence[int]) -> dict[str, Any]:
+        """Return the settings that a run takes over from an earlier one, whose data had this shape."""
+        height, width, _ = shape
+        return {"image_size": height} if height == width else {}
+
+    def check(self, source: str, progress: Any) -> list[Any]:
+        """Look for what would spoil training; as `cnnkit.data.check`."""
+        from cnnkit.data import checks
+
+        return checks.check(source, progress=progress)
+
+    def show(self, recipe: Any, splits: Any, settings: config.Settings, out: Path) -> None:
+        """Draw samples as they are, as the model sees them, and with what the options for more augmentation add."""
+        from cnnkit.report import drawing, figures
+
+        drawing.save(figures.samples(*self._every_augmentation(recipe, splits.train, settings)), out)
+
+    def _every_augmentation(
+        self, recipe: Any, records: Any, settings: config.Settings
+    ) -> tuple[np.ndarray, list[str], np.ndarray, list[str]]:
+        """Return samples, with rows for what --rand-augment, --mixup and --cutmix add, and the rows' titles."""
+        import tensorflow as tf
+
+        from cnnkit import augment
+
+        images, names, rounds = self.samples(recipe, records, settings)
+        titles = ["augmented" if number == 0 else "" for number in range(len(rounds))]
+        encoded = recipe.task.encoder(len(records.label_names))(np.zeros(len(images), np.int32))
+        rows = list(rounds)
+        for title, layer in (
+            ("RandAugment", augment.rand_augment()),
+            ("MixUp", augment.mixup(1.0)),
+            ("CutMix", augment.cutmix(1.0)),
+        ):
+            changed, _ = augment.on_images(layer, seed=settings.seed)(
+                tf.cast(images, tf.float32), encoded, tf.constant(0, tf.int64)
+            )
+            rows.append(np.clip(np.asarray(changed), 0, 255).astype(np.uint8))
+            titles.append(title)
+        return images, names, np.stack(rows), titles
+
+    def samples(self, recipe: Any, records: Any, settings: config.Settings) -> tuple[np.ndarray, list[str], np.ndarray]:
+        """Return plain images uint8 (n, h, w, c), their labels, and augmented versions (rounds, n, h, w, c)."""
+        import tensorflow as tf
+
+        images, targets = records.read(chosen(records, settings, SHOWN))
+        names = [records.label_names[target] for target in targets]
+        made = []
+        if recipe.augmentation is not None:
+            augmentation = recipe.augmentation(settings.seed)
+            encoded = recipe.task.encoder(len(records.label_names))(targets)
+            for step in range(ROUNDS):
+                seen, _ = augmentation(tf.cast(images, tf.float32), encoded, tf.constant(step, tf.int64))
+                made.append(np.clip(np.asarray(seen), 0, 255).astype(np.uint8))
+        return images, names, np.stack(made) if made else np.zeros((0, *images.shape), np.uint8)
+
+    def reported(
+        self, recipe: Any, settings: config.Settings, splits: Any, artifact: Any, scores: Any, found: Any, targets: Any
+    ) -> dict[str, Any]:
+        """Return the parts of a report that these inputs bring; as `cnnkit.report.page.render` takes them."""
+        return {
+            "worst": recipe.task.worst(found, targets, splits.test, artifact.labels),
+            "samples": self.samples(recipe, splits.train, settings),
+            "model": artifact.model,
+        }
+
+    def explain(
+        self,
+        recipe: Any,
+        artifact: Any,
+        inputs: Sequence[Path],
+        *,
+        layer: str | None,
+        folder: Path,
+        test: Any,
+        prepare: Any,
+    ) -> None:
+        """Draw what the model looks at in images, or in one of the test split.
+
+        Args:
+            recipe: of the app.
+            artifact: the trained model.
+            inputs: image files and folders; empty for an image of the test split.
+            layer: whose maps are drawn; None: the first and last that have some.
+            folder: where the pictures go, a folder an image.
+            test: returns the test split, where it is needed.
+            prepare: (image, artifact) -> image of the model's shape; None: it is fitted in.
+        """
+        from cnnkit import explain as explaining
+        from cnnkit import ondevice
+        from cnnkit.device.image import fit_image, read_image
+
+        if inputs:
+            pictures = {
+                file.stem: prepare(read_image(file), artifact)
+                if prepare
+                else fit_image(read_image(file), artifact.input_shape)
+                for file in ondevice.image_files(inputs)
+            }
+        else:
+            pictures = {"test-0": test().read(np.array([0]))[0][0]}
+        done = {}
+        model, added = recipe.task.explained(artifact.model)
+        labels = [*artifact.labels, *added]
+        for name, image in pictures.items():
+            with console.progress(f"Explaining {name}", 1):
+                done[name] = explaining.explain(model, image, folder / name, labels=labels, layer=layer)
+        console.document(
+            {
+                "folder": str(folder),
+                "images": {
+                    name: {**d, "pictures": {k: str(p) for k, p in d["pictures"].items()}} for name, d in done.items()
+                },
+            }
+        )
+        if console.is_json():
+            return
+        first = next(iter(done.values()))
+        layer_table(first["layers"])
+        for name, result in done.items():
+            console.message(f"{name}: {result['label']} ({result['confidence']:.1%}); pictures in {folder / name}")
+
+
+def chosen(records: Any, settings: config.Settings, count: int) -> np.ndarray:
+    """Choose records to show, by the seed: int (count,), in order."""
+    if not len(records):
+        raise CnnkitError("There is nothing to show: the training split is empty.")
+    return np.sort(np.random.default_rng(settings.seed).permutation(len(records))[:count])
+
+
+def layer_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the layers of a model."""
+    console.table(
+        ["layer", "kind", "kernel", "stride", "padding", "output", "receptive field", "parameters", "multiply-adds"],
+        [_layer_row(row) for row in rows],
+    )
+
+
+def _layer_row(row: Mapping[str, Any]) -> list[str]:
+    def sides(value: Any) -> str:
+        if value is None:
+            return ""
+        return (
+            "x".join(f"{side:g}" if side is not None else "?" for side in value)
+            if isinstance(value, list | tuple)
+            else str(value)
+        )
+
+    return [
+        row["name"],
+        row["kind"],
+        sides(row["kernel"]),
+        sides(row["stride"]),
+        row["padding"] or "",
+        sides(row["output_size"]),
+        sides(row["receptive_field"]),
+        f"{row['parameters']:,}",
+        f"{row['multiply_adds']:,}" if row["multiply_adds"] is not None else "",
+    ]
