@@ -1,0 +1,305 @@
+"""The same ids everywhere: for any text, against `regex`, RE2 and MediaPipe's own algorithm."""
+
+import json
+import re
+import string
+import sys
+import time
+import unicodedata
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from cnnkit.device import text as under_test
+from cnnkit.device.text import ALPHABET, DELIMITER, FIRST, PAD, UNKNOWN, Tokenizer, characters, fnv1a, learn, split
+from cnnkit.device.word_characters import ranges
+from cnnkit.errors import ArtifactError, DataError
+
+regex = pytest.importorskip("regex")
+re2 = pytest.importorskip("re2")
+
+SENTENCES = ["The film is good .", "the Film isn't bad", "a GOOD, good film"]
+EVERY = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code <= 0xDFFF]
+# letters, marks, emoji with joiners, scripts without spaces, letters newer than Python's tables, control characters
+PIECES = st.sampled_from(
+    [
+        "a",
+        "Bc",
+        "isn't",
+        "_",
+        "e\u0301",
+        "été",
+        "日本語",
+        "한국어",
+        "مرحبا",
+        "हिन्दी",
+        "İ",
+        "ß",
+        "ŉ",
+        "ǆ",
+        "😀",
+        "👩\u200d💻",
+        "\u20dd",
+    ]
+    + ["\0", "\u200b", "\xa0", "\u2028", "\ufeff", "\x85", "\ufffd", "\U0001df25", "\U00011f00", "\U00031350", "\u1c89"]
+    + [" ", "\t", "\n", ".", "-", "\u2019", "²", "Ⅷ", "Ⓐ", "\U0010ffff"]
+)
+TEXTS = st.one_of(
+    st.text(), st.lists(PIECES, max_size=30).map("".join), st.text(st.characters(exclude_categories=()), max_size=40)
+)
+
+
+def python_syntax(pattern):
+    """Write RE2's \\x{1F600} as Python and `regex` have it."""
+    return re.sub(r"\\x\{([0-9A-F]+)\}", lambda m: f"\\U{int(m[1], 16):08x}", pattern)
+
+
+REGEX = regex.compile(python_syntax(DELIMITER))
+RE2 = re2.compile(f"({DELIMITER})")
+
+
+def readable(text):
+    """What is left of a text on the way into C++: no unpaired surrogate, nothing after the first NUL."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text).split("\0")[0]
+
+
+def mediapipe_words(text):
+    """RegexTokenizer::Tokenize, line by line: FindAndConsume until nothing is found, then what is left."""
+    leftover, words = readable(text), []
+    while (found := RE2.search(leftover)) is not None:
+        if found.start() > 0:
+            words.append(leftover[: found.start()])
+        leftover = leftover[found.end() :]
+    return words + ([leftover] if leftover else [])
+
+
+def mediapipe_ids(text, vocabulary, length):
+    """RegexPreprocessorCalculator::Process with the vocabulary file as C++ reads it."""
+    table = {}
+    for line in vocabulary.split("\n"):
+        if line:
+            fields = line.split(" ")
+            table[fields[0]] = int(fields[1])
+    ids = [table["<PAD>"]] * length
+    for place, word in enumerate(mediapipe_words(text)[:length]):
+        ids[place] = table.get(word, table["<UNKNOWN>"])
+    return ids
+
+
+@given(TEXTS)
+@settings(max_examples=500, deadline=None)
+@example("a\0b")
+@example("\ud800a\udfffb")
+@example("'' _ '")
+def test_words_are_those_of_regex_and_of_mediapipe(text):
+    words = split(text)
+    assert words == [word for word in REGEX.split(readable(text)) if word]
+    assert words == mediapipe_words(text)
+
+
+@given(TEXTS, st.lists(TEXTS, max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_ids_are_those_of_mediapipe_for_any_text_and_vocabulary(text, others):
+    tokenizer = learn([*others, "a été İ ß 日本語"], length=12).tokenizer
+    for each in (text, text.upper(), text.lower(), text.title()):
+        expected = mediapipe_ids(each, tokenizer.vocabulary, 12)
+        assert tokenizer.batch([each]).tolist() == [expected]
+        ids = tokenizer.ids(each)
+        assert ids + [PAD] * (12 - len(ids)) == expected
+
+
+def test_the_ends_of_every_range_and_what_lies_around_them_are_as_re2_has_them():
+    codes = {code for first, last in ranges() for code in (first - 1, first, last, last + 1)} | set(range(1, 0x300))
+    words = "".join("x" + chr(code) + " " for code in sorted(codes) if not 0xD800 <= code <= 0xDFFF)
+    assert split(words) == [word for word in RE2.split(words)[::2] if word]
+
+
+def test_word_characters_are_the_letters_marks_and_numbers_of_every_older_unicode():
+    ours = {code for first, last in ranges() for code in range(first, last + 1)}
+    for character in EVERY:
+        category = unicodedata.category(character)
+        expected = category[0] in "LMN" or character in "_'"
+        if category != "Cn" and float(unicodedata.unidata_version.rsplit(".", 1)[0]) <= 17:
+            assert (ord(character) in ours) == expected, hex(ord(character))
+    assert len(ours) == 150_141
+    assert not [code for code in ours if chr(code).isspace()]  # `split` relies on it
+    assert all(first <= last < after - 1 for (first, last), (after, _) in zip(ranges(), ranges()[1:]))
+
+
+def test_the_delimiter_is_plain_ascii():
+    assert DELIMITER.isascii() and '"' not in DELIMITER and len(DELIMITER) < 16_000
+
+
+def test_a_vocabulary_by_frequency_then_alphabet():
+    learnt = learn(SENTENCES)
+    tokenizer = learnt.tokenizer
+    assert tokenizer.words() == ["<PAD>", "<UNKNOWN>", "film", "good", "the", "a", "bad", "is", "isn't"]
+    assert (learnt.texts, learnt.tokens, learnt.distinct, learnt.kept, learnt.known) == (3, 12, 7, 7, 1.0)
+    assert dict(learnt.lengths) == {4: 3}
+    assert tokenizer.size == 9 and tokenizer.length == 8
+    assert tokenizer.ids("The GOOD, Film; isn't Isn't good-bad nonsense") == [4, 3, 2, 8, 8, 3, 6, UNKNOWN]
+    assert learn(reversed(SENTENCES)) == learnt
+
+
+def test_only_the_most_frequent_words_are_kept():
+    learnt = learn(SENTENCES, words=3)
+    assert learnt.tokenizer.words()[FIRST:] == ["film", "good", "the"]
+    assert learnt.known == pytest.approx(8 / 12)
+    assert learn(SENTENCES, least=2).tokenizer.words()[FIRST:] == ["film", "good", "the"]
+
+
+def test_forms_that_were_seen_are_known_and_others_are_not():
+    table = learn(["iPhone iphone McDonald's"]).tokenizer.table
+    assert set(table) == {
+        "iphone",
+        "iPhone",
+        "Iphone",
+        "IPHONE",
+        "mcdonald's",
+        "McDonald's",
+        "Mcdonald's",
+        "MCDONALD'S",
+    }
+    assert "iPHONE" not in table
+
+
+def test_a_shared_variant_belongs_to_the_more_frequent_word():
+    first = learn(["straße straße strasse"]).tokenizer.table
+    assert first["STRASSE"] == first["straße"] == FIRST
+    then = learn(["straße strasse strasse"]).tokenizer.table
+    assert then["STRASSE"] == then["strasse"] == FIRST and then["straße"] == FIRST + 1
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=5), st.integers(0, 9), st.integers(1, 20))
+@settings(max_examples=200, deadline=None)
+def test_what_was_written_is_read_again(texts, buckets, words):
+    tokenizer = learn([*texts, "a"], buckets=buckets, words=words).tokenizer
+    again = Tokenizer.from_dict(json.loads(json.dumps(tokenizer.to_dict())))
+    assert again == tokenizer and again.words() == tokenizer.words()
+    assert all(FIRST <= key < tokenizer.size - buckets for key in tokenizer.table.values())
+    assert all(split(token) == [token] for token in tokenizer.table)
+    batch = tokenizer.batch([*texts, ""])
+    assert batch.shape == (len(texts) + 1, tokenizer.length) and batch.dtype == np.int32
+    assert batch.min() >= 0 and batch.max() < tokenizer.size
+
+
+def test_a_vocabulary_file_is_read_with_what_editors_do_to_it():
+    tokenizer = learn(SENTENCES).tokenizer
+    text = "\ufeff" + tokenizer.vocabulary.replace("\n", "\r\n\r\n").rstrip()
+    assert Tokenizer.from_dict(tokenizer.to_dict(), text) == tokenizer
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d | {"vocabulary": d["vocabulary"].replace("film 2", "film two")}, r"line 3 .*'film two'"),
+        (lambda d: d | {"vocabulary": d["vocabulary"].replace("film 2", "film")}, "line 3"),
+        (lambda d: d | {"vocabulary": d["vocabulary"].replace("film 2", "my film 2")}, "line 3"),
+        (lambda d: d | {"vocabulary": d["vocabulary"].replace("film 2", "film -2")}, "line 3"),
+        (lambda d: d | {"vocabulary": d["vocabulary"].replace("film 2", "my\xa0film 2")}, "line 3"),
+        (lambda d: d | {"vocabulary": d["vocabulary"] + "film 3\n"}, "'film' twice"),
+        (lambda d: d | {"vocabulary": d["vocabulary"] + "films 9\n"}, "beyond its 9 ids"),
+        (lambda d: d | {"vocabulary": d["vocabulary"] + "films 1\n"}, "below id 2"),
+        (lambda d: d | {"vocabulary": d["vocabulary"] + "<START> 3\n"}, "<START>"),
+        (lambda d: d | {"vocabulary": d["vocabulary"].replace("<PAD> 0\n", "")}, "`<PAD> 0`"),
+        (lambda d: d | {"vocabulary": ""}, "`<PAD> 0`"),
+        (lambda d: d | {"vocabulary": None}, "damaged"),
+        (lambda d: d | {"kind": "sentences"}, "damaged"),
+        (lambda d: d | {"length": 0}, "damaged"),
+        (lambda d: d | {"length": True}, "damaged"),
+        (lambda d: d | {"size": 1}, "damaged"),
+        (lambda d: d | {"size": 10**12}, "damaged"),
+        (lambda d: d | {"buckets": -1}, "damaged"),
+        (lambda d: d | {"buckets": 5}, "beyond its 9 ids"),
+        (lambda d: d | {"kind": "characters"}, "damaged"),
+        (lambda d: {}, "damaged"),
+    ],
+)
+def test_a_damaged_tokenizer_is_refused_in_one_line(change, message):
+    document = learn(SENTENCES).tokenizer.to_dict()
+    with pytest.raises(ArtifactError, match=message) as caught:
+        Tokenizer.from_dict(change(document), where="x.tflite")
+    assert "\n" not in str(caught.value) and str(caught.value).startswith("x.tflite")
+
+
+def test_the_length_leaves_99_of_100_texts_whole():
+    texts = ["w " * 9] * 98 + ["w " * 13] + ["w " * 300]
+    learnt = learn(texts)
+    assert learnt.tokenizer.length == 16 and learnt.cut == 0.01
+    assert learn(texts[:98]).tokenizer.length == 12
+    assert learn(["w"]).tokenizer.length == 8
+    assert learn(["w " * 5000]).tokenizer.length == 400
+    assert learn(texts, length=3).tokenizer.length == 3 and learn(texts, length=3).cut == 1
+
+
+def test_texts_without_words_are_refused():
+    with pytest.raises(DataError, match="None of the 2 texts has a word"):
+        learn(["", "..."])
+    with pytest.raises(DataError, match="None of the 0 texts"):
+        learn([])
+
+
+def test_memory_stays_flat_where_words_never_end(monkeypatch):
+    monkeypatch.setattr(under_test, "MOST_COUNTED", 100)
+    often = ["one two three"] * 5
+    learnt = learn([*often, *(f"rare{number}" for number in range(1000)), *often], words=3)
+    assert learnt.pruned and learnt.distinct <= 100
+    assert learnt.tokenizer.words()[FIRST:] == ["one", "three", "two"]
+    assert not learn(often).pruned
+
+
+def test_a_word_that_is_no_word_is_not_learnt():
+    learnt = learn(["x" * 65 + " " + "y" * 64])
+    assert set(learnt.tokenizer.table) == {"y" * 64, "Y" * 64, "Y" + "y" * 63}
+    assert learnt.tokens == 2 and learnt.known == 0.5
+
+
+# published: http://www.isthe.com/chongo/tech/comp/fnv (FNV-1a, 32 bits)
+@pytest.mark.parametrize(("text", "value"), [("", 0x811C9DC5), ("a", 0xE40C292C), ("foobar", 0xBF9CF968)])
+def test_hashes_are_fnv1a(text, value):
+    assert fnv1a(text) == value
+
+
+def test_unknown_words_become_their_ngrams():
+    tokenizer = learn(SENTENCES, buckets=1000, ngram=4, length=8).tokenizer
+    assert tokenizer.size == 9 + 1000
+    expected = [9 + fnv1a(gram) % 1000 for gram in ("<fil", "film", "ilms", "lms>")]
+    assert tokenizer.ids("good Films") == [3, *expected]
+    assert tokenizer.ids("Z") == [9 + fnv1a("<z>") % 1000]
+    assert len(tokenizer.ids("x" * 10**6)) == 8
+
+
+def test_characters_are_those_of_the_paper():
+    assert len(ALPHABET) == len(set(ALPHABET)) == 69
+    assert set(ALPHABET) == {*string.ascii_lowercase, *string.digits, *string.punctuation, "\n"}
+    tokenizer = characters(8)
+    assert tokenizer.size == 71
+    assert tokenizer.ids("aB 0\n\u212aé\0zz") == [2, 3, PAD, 28, 70, PAD, PAD, PAD]
+    assert tokenizer.batch(["aB 0", ""]).tolist() == [[2, 3, 0, 28, 0, 0, 0, 0], [0] * 8]
+    assert all(tokenizer.ids(character) == [key] for character, key in tokenizer.table.items())
+    assert Tokenizer.from_dict(json.loads(json.dumps(tokenizer.to_dict()))) == tokenizer
+
+
+def test_only_the_length_of_characters_is_learnt():
+    learnt = learn(["good film é"] * 3, kind="characters")
+    assert learnt.tokenizer == characters(16)
+    assert learnt.tokens == 33 and learnt.known == pytest.approx(8 / 11)
+
+
+@pytest.mark.parametrize("change", [{"kind": "bytes"}, {"length": 0}, {"buckets": -1}, {"words": 0}, {"least": 0}])
+def test_settings_that_cannot_be_are_refused(change):
+    with pytest.raises(ValueError, match="Received"):
+        learn(SENTENCES, **change)
+
+
+def test_batches_are_fast():
+    texts = ["This is the 10th of a hundred thousand short lines."] * 20_000
+    tokenizer = learn(texts).tokenizer
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        tokenizer.batch(texts)
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 2  # 0.3 s on a slow core
