@@ -18,7 +18,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -81,7 +81,7 @@ def read(path: Path | str, words: Sequence[str], *, progress: Progress | None = 
             raw = stack.enter_context(path.open("rb"))
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            file: IO[bytes] = stack.enter_context(gzip.GzipFile(fileobj=raw)) if packed else raw  # type: ignore[assignment]
+            file: Any = stack.enter_context(gzip.GzipFile(fileobj=raw)) if packed else raw
             size = path.stat().st_size
 
             def tell() -> None:
@@ -235,6 +235,8 @@ def _binary(path: Path, file: IO[bytes], found: _Found, tell: Callable[[], None]
     width = 4 * found.dimensions
     buffer, at = start, 0
     for entry in range(count):
+        if entry % _EVERY == 0:
+            tell()
         if len(buffer) - at < LONGEST_WORD + width + 1:
             buffer, at = buffer[at:] + file.read(max(_BLOCK, 2 * (LONGEST_WORD + width))), 0
         while buffer[at : at + 1] == b"\n":  # the original tool ends entries with one, Google's file does not
@@ -249,8 +251,6 @@ def _binary(path: Path, file: IO[bytes], found: _Found, tell: Callable[[], None]
         if target is not None:
             rows, place = target
             rows[place] = _finite(path, np.frombuffer(buffer, "<f4", found.dimensions, space + 1), f"word {entry + 1}")
-        if (entry + 1) % _EVERY == 0:
-            tell()
     if (buffer[at:] + file.read(64)).strip():
         raise DataError(f"{path}: its header says {count} words, more bytes follow them. Get it again.")
     return count
