@@ -37,6 +37,7 @@ MOST_COUNTED = 2_000_000  # forms counted at once; some 200 MB
 LENGTHS = {"words": (8, 400), "characters": (16, 1014)}  # least and most that `learn` chooses; 1014 is the paper's
 COVERED = 0.99  # of the texts, by the length that `learn` chooses
 MOST_IDS = 2**24  # of a tokenizer; float32 counts so far
+MOST_LENGTH = 2**17  # ids of one input
 
 _RANGES = ranges()
 DELIMITER = "[^" + "".join(rf"\x{{{a:X}}}" if a == b else rf"\x{{{a:X}}}-\x{{{b:X}}}" for a, b in _RANGES) + "]+"
@@ -122,9 +123,9 @@ class Tokenizer:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"`kind` is one of {KINDS}. Received: {self.kind!r}.")
-        if self.length < 1 or self.buckets < 0 or self.ngram < 1:
+        if not 1 <= self.length <= MOST_LENGTH or self.buckets < 0 or self.ngram < 1:
             raise ValueError(
-                "`length` and `ngram` are at least 1, `buckets` at least 0."
+                f"`length` is 1 to {MOST_LENGTH}, `ngram` at least 1, `buckets` at least 0."
                 f" Received: length={self.length}, ngram={self.ngram}, buckets={self.buckets}."
             )
         if self.buckets and self.kind != "words":

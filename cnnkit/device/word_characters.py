@@ -1,9 +1,9 @@
 r"""The characters that words are made of: letters, marks and numbers of Unicode 17.0, the underscore and the apostrophe.
 
 Design choices:
-- A list of our own, not `\p{L}`: Python 3.11 knows Unicode 14.0, Python 3.14 16.0, google-re2 15.1, MediaPipe 1.2.2 17.0, and
-  14,184 letters came between the first and the last. With the list inside the delimiter, training and every device agree on
-  every character, whichever tables they were built with.
+- A list of our own, not `\p{L}`: Python 3.11 knows Unicode 14.0, Python 3.14 16.0, google-re2 15.1, MediaPipe 1.2.2 17.0,
+  and 14,184 such characters came between the first and the last. With the list inside the delimiter, training and every
+  device agree on every character, whichever tables they were built with.
 - Of Unicode 17.0, as MediaPipe 1.2.2 answers for each code point (`benchmarks/mediapipe_ids.py --list` prints the list). What
   a later version adds separates words.
 """

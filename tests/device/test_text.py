@@ -209,6 +209,7 @@ def test_a_vocabulary_file_is_read_with_what_editors_do_to_it():
         (lambda d: d | {"kind": "sentences"}, "damaged"),
         (lambda d: d | {"length": 0}, "damaged"),
         (lambda d: d | {"length": True}, "damaged"),
+        (lambda d: d | {"length": 10**9}, "damaged"),
         (lambda d: d | {"size": 1}, "damaged"),
         (lambda d: d | {"size": 10**12}, "damaged"),
         (lambda d: d | {"buckets": -1}, "damaged"),
@@ -222,6 +223,19 @@ def test_a_damaged_tokenizer_is_refused_in_one_line(change, message):
     with pytest.raises(ArtifactError, match=message) as caught:
         Tokenizer.from_dict(change(document), where="x.tflite")
     assert "\n" not in str(caught.value) and str(caught.value).startswith("x.tflite")
+
+
+@given(TEXTS, st.integers(0, 200), st.integers(0, 20))
+@settings(max_examples=200, deadline=None)
+def test_a_vocabulary_with_anything_in_it_is_read_or_refused(text, start, cut):
+    good = learn(SENTENCES).tokenizer
+    damaged = good.vocabulary[:start] + text + good.vocabulary[start + cut :]
+    try:
+        table = Tokenizer.from_dict(good.to_dict(), damaged).table
+    except ArtifactError as error:
+        assert "\n" not in str(error)
+    else:
+        assert all(FIRST <= key < good.size for key in table.values())
 
 
 def test_the_length_leaves_99_of_100_texts_whole():
