@@ -94,12 +94,11 @@ DETECTORS = {"default": plain_detector, "backbone": backbone_detector}
 def views(records: Any, settings: Any) -> Any:
     """Return what a detector sees in training: crops at varied scale, mostly around signs, some made of four.
 
-    Of many images each is seen but a few times, so little needs to be varied; drawn scenes are as varied as they are many. To
-    draw one costs as much as half a view's share of a step, so a step shows each of its scenes twice.
+    Of many images each is seen but a few times, so little needs to be varied; drawn scenes are as varied as they are many.
     """
     if len(records) >= MANY:
         little = {"stops": 0.3, "contrast": 0.2, "saturation": 0.2, "tint": 0.03, "blur": 0.0, "mosaic": 0.0}
-        return Views(records, settings.seed, scale=(0.75, 1.35), focus=0.5, repeat=2, mirror=settings.mirror, **little)
+        return Views(records, settings.seed, scale=(0.75, 1.35), focus=0.5, mirror=settings.mirror, **little)
     return Views(records, settings.seed, mirror=settings.mirror)
 
 

@@ -13,9 +13,7 @@ Design choices:
   forty times as long, a quarter of a training step.
 """
 
-import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -27,7 +25,6 @@ from cnnkit.device.image import fit_image
 
 VISIBLE = 1 / 3  # of a box's area: with less of it in the view it is ignored
 WHOLE = 0.15  # of the views show a whole image, where the plan looks at it beside its tiles
-Native = Callable[[int], np.ndarray]
 SMALLEST = 3.0  # px of the view: a shorter side is ignored
 
 
@@ -46,8 +43,6 @@ class Views:
         tint: most by which a colour is changed against the others, as a share.
         blur: share of the views that are blurred a little.
         mirror: mirror half of them.
-        repeat: views made of each image that a step reads; of a batch only so many images are read. For images that cost much
-            to make.
         still: show each record always alike, and nothing of the above.
     """
 
@@ -66,42 +61,37 @@ class Views:
         tint: float = 0.06,
         blur: float = 0.1,
         mirror: bool = False,
-        repeat: int = 1,
         still: bool = False,
     ):
         self.records, self.seed = records, seed
         self.scale, self.aspect, self.focus, self.mosaic, self.mirror = scale, aspect, focus, mosaic, mirror
         self.stops, self.contrast, self.saturation, self.tint, self.blur = stops, contrast, saturation, tint, blur
-        self.repeat, self.still = repeat, still
+        self.still = still
         self._chances = np.cumsum(rarity(records)) if mosaic and not still and len(records) else np.zeros(0)
 
     def __call__(self, indices: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Make the views of one step."""
         images = np.empty((len(indices), *self.records.image_shape), np.uint8)
         targets = np.zeros((len(indices), MOST, 6), np.float32)
-        native = self.records.native
-        if self.repeat > 1:
-            indices = np.repeat(indices[:: self.repeat], self.repeat)[: len(indices)]
-            native = functools.cache(native)  # for this step
         for place, index in enumerate(np.asarray(indices).tolist()):
             rng = np.random.default_rng((self.seed, index) if self.still else (self.seed, step, place))
-            found = self._fill(images[place], index, rng, native)
+            found = self._fill(images[place], index, rng)
             if not self.still:
                 self._light(images[place], rng)
             largest = np.argsort(-areas(found), kind="stable")[:MOST]
             targets[place, : len(largest)] = found[largest]
         return images, targets
 
-    def _fill(self, page: np.ndarray, index: int, rng: np.random.Generator, native: Native) -> np.ndarray:
+    def _fill(self, page: np.ndarray, index: int, rng: np.random.Generator) -> np.ndarray:
         """Draw a view, or four, into `page`; return its boxes, float (k, 6)."""
         height, width = page.shape[:2]
         if self.still or rng.random() >= self.mosaic:
-            found = self._view(page, index, rng, native)
+            found = self._view(page, index, rng)
         else:
             y, x = (round(side * rng.uniform(0.3, 0.7)) for side in (height, width))
             parts = []
             for top, bottom, left, right in ((0, y, 0, x), (0, y, x, width), (y, height, 0, x), (y, height, x, width)):
-                part = self._view(page[top:bottom, left:right], index, rng, native)
+                part = self._view(page[top:bottom, left:right], index, rng)
                 parts.append(part + np.array([left, top, left, top, 0, 0]))
                 index = int(np.searchsorted(self._chances[:-1], rng.random() * self._chances[-1], "right"))
             found = np.concatenate(parts)
@@ -125,8 +115,8 @@ class Views:
         if rng.random() < self.blur:
             page[:] = cv2.GaussianBlur(page, (0, 0), rng.uniform(0.4, 1.2)).reshape(page.shape)
 
-    def _view(self, page: np.ndarray, index: int, rng: np.random.Generator, native: Native) -> np.ndarray:
-        image = native(index)
+    def _view(self, page: np.ndarray, index: int, rng: np.random.Generator) -> np.ndarray:
+        image = self.records.native(index)
         image = fit_image(image, (*image.shape[:2], page.shape[2]))
         corners, codes, ignored = self.records.boxes(index)
         height, width = image.shape[:2]

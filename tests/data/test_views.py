@@ -206,7 +206,7 @@ def test_a_box_of_which_little_is_seen_is_ignored():
     page = np.zeros((96, 96, 3), np.uint8)
     views = Views(data, 0, still=True)
     views._scale = lambda height, width: 1.0  # the view is then the left of the image, which it ends at 96
-    found = views._view(page, 0, np.random.default_rng(0), data.native)
+    found = views._view(page, 0, np.random.default_rng(0))
     assert found.tolist() == [[90, 10, 96, 40, 0, -1], [86, 50, 96, 80, 1, 1]]  # 6 of 30 px; 10 of 30; none
 
 
@@ -336,14 +336,3 @@ def test_rare_classes_are_seen_more_often_in_mosaics():
     drawn[0] -= 300 * 8  # the first of each mosaic
     assert drawn.sum() == 300 * 8 * 3
     np.testing.assert_allclose(drawn / drawn.sum(), rarity(data) / rarity(data).sum(), atol=0.02)
-
-
-def test_repeated_views_read_each_image_once_and_differ():
-    data = some(4)
-    read = data.native
-    opened = []
-    data.native = lambda index: opened.append(index) or read(index)
-    images, _ = Views(data, 0, mosaic=0.0, repeat=2)(np.array([2, 0, 3, 1]), 5)
-    assert opened == [2, 3] and not np.array_equal(images[0], images[1])
-    odd, _ = Views(data, 0, mosaic=0.0, repeat=2)(np.array([2, 0, 3]), 5)
-    np.testing.assert_array_equal(odd[:3], images[:3])
