@@ -110,12 +110,13 @@ def _shipped() -> dict[str, Path]:
     return {}
 
 
-def load(source: Path | str) -> Card:
+def load(source: Path | str, task: str = "") -> Card:
     """Find the data set that `source` means.
 
     Args:
         source: the name of a card that comes with cnnkit, or the path of a card (.toml), of a folder or of a data file,
             here or in $CNNKIT_DATA. A card's name wins over a folder of that name; write ./NAME for the folder.
+        task: "text" where a folder or file is one of texts; the same file may be a table of pixels or of sentences.
 
     Raises:
         DataError: no such card, folder or file, or a card with a mistake in it.
@@ -132,7 +133,7 @@ def load(source: Path | str) -> Card:
     if there(path) and str(source):
         from cnnkit.data import readers
 
-        root, form = readers.detect(path)
+        root, form = readers.detect(path, task=task)
         task = readers.find(form.reader).task
         return Card(_slug(path.resolve().stem), str(path), (form,), task, source=str(path), root=root)
     raise DataError(
@@ -186,7 +187,7 @@ class _Parser:
         if len(set(labels)) != len(labels):
             raise self.fail("`labels` has a label twice")
         if root is not None and not forms[0].splits:
-            root, forms = self.detected(root, forms[0])
+            root, forms = self.detected(root, forms[0], texts["task"])
         name = _slug(self.path.stem)
         texts["title"] = texts["title"] or name
         texts["task"] = texts["task"] or "classification"
@@ -201,14 +202,14 @@ class _Parser:
         downloads = any(file.urls for form in forms for file in form.files)
         return self.path.parent if own and not downloads and forms else None
 
-    def detected(self, root: Path, form: Form) -> tuple[Path, list[Form]]:
+    def detected(self, root: Path, form: Form, task: str) -> tuple[Path, list[Form]]:
         from cnnkit.data import readers
 
         if form.reader and not readers.find(form.reader).needs:
             return root, [form]
         if not there(root):
             raise self.fail(f"there is no {root}, which its `path` names")
-        root, found = readers.detect(root, form.reader)
+        root, found = readers.detect(root, form.reader, task)
         return root, [Form(found.reader, form.files, found.splits, {**found.options, **form.options})]
 
     def form(self, table: dict[str, Any], where: str) -> Form:

@@ -122,7 +122,8 @@ def _folders(card: Card) -> list[Path]:
     if card.root is not None:
         return [card.root]
     shared = data_folder()
-    return [*([shared / card.name] if shared else []), cache_folder() / card.name]
+    below = [card.name, "text"] if card.task == "text" else [card.name]  # texts are small, and lie together
+    return [*([shared / name for name in below] if shared else []), cache_folder() / card.name]
 
 
 def _needed(form: Form) -> list[str]:

@@ -16,7 +16,7 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
-from cnnkit.data import annotations, arrays, drawn_signs, folders, road_scenes, tables
+from cnnkit.data import annotations, arrays, drawn_signs, folders, road_scenes, tables, text_files
 from cnnkit.data.boxed import Boxes, boxes_of
 from cnnkit.data.cards import Form
 from cnnkit.data.records import Images, Progress
@@ -35,6 +35,7 @@ class Part:
         bad: (file, reason) of every file that was left out because it cannot be used.
         ignored: files that are no data.
         boxes: of each image, for detection.
+        read: what more is known of texts; `images` then says where the texts are.
     """
 
     images: Images
@@ -44,6 +45,7 @@ class Part:
     bad: list[tuple[str, str]] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     boxes: Boxes | None = None
+    read: text_files.Read | None = None
 
 
 @dataclass(frozen=True)
@@ -242,6 +244,27 @@ def read_road_scenes(task: Task) -> Part:
     return Part(images, codes, road_scenes.LABELS, boxes=boxes)
 
 
+def read_texts(task: Task, form: str) -> Part:
+    """Texts with labels, in a format of `cnnkit.data.text_files`."""
+    path = task.path("folder" if form == "text-folder" else "file")
+    return _of_texts(text_files.read(path, form, task.options, progress=task.progress))
+
+
+def read_docstrings(task: Task) -> Part:
+    """Docstrings of installed packages; the option `most` is how many of each."""
+    from cnnkit.data import docstrings
+
+    most = task.options.get("most", docstrings.MOST)
+    if type(most) is not int or not 10 <= most <= 100_000:
+        raise DataError(f"The option `most` is a whole number from 10 to 100,000, not {most!r}.")
+    return _of_texts(docstrings.read(most, progress=task.progress))
+
+
+def _of_texts(read: text_files.Read) -> Part:
+    found = read.found
+    return Part(found.texts, found.codes, found.names, read.groups, found.bad, read=read)  # type: ignore[arg-type]
+
+
 _VALUES = frozenset(["image_shape", "value_range", "first_label"])
 READERS: dict[str, Reader] = {
     "npz": Reader(read_npz, ("file",), frozenset(["file", "images", "labels"]), _VALUES | {"transpose"}),
@@ -259,6 +282,12 @@ READERS: dict[str, Reader] = {
         )
         for form in annotations.FORMATS
     },
+    **{
+        form: Reader(partial(read_texts, form=form), (where,), frozenset([where]), options, "text")
+        for form, options in text_files.OPTIONS.items()
+        for where in ["folder" if form == "text-folder" else "file"]
+    },
+    "docstrings": Reader(read_docstrings, (), frozenset(), frozenset(["most"]), "text"),
 }
 
 _NPZ_NAMES = (("x_{}", "y_{}"), ("{}_images", "{}_labels"), ("{}_x", "{}_y"), ("X_{}", "Y_{}"))
@@ -272,12 +301,13 @@ def find(name: str) -> Reader:
     return READERS[name]
 
 
-def detect(path: Path, reader: str = "") -> tuple[Path, Form]:
+def detect(path: Path, reader: str = "", task: str = "") -> tuple[Path, Form]:
     """Find out how a user's folder or file is read.
 
     Args:
         path: a folder or file that exists.
         reader: the reader that a card asks for, or "" to choose one.
+        task: "text" to look for texts, not for images.
 
     Returns:
         the data set's folder, and a form whose splits name what lies in it.
@@ -285,6 +315,8 @@ def detect(path: Path, reader: str = "") -> tuple[Path, Form]:
     Raises:
         DataError: nothing in it is known.
     """
+    if reader in text_files.FORMATS or (task == "text" and not reader):
+        return text_files.detect(path, reader)
     boxes = annotations.detect_format(path) if reader in ("", *annotations.FORMATS) else None
     if boxes:
         root, name = (path, ".") if path.is_dir() else (path.parent, path.name)

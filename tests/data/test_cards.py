@@ -15,9 +15,11 @@ KNOWN = cards.known()
 @pytest.mark.parametrize("card", KNOWN, ids=lambda card: card.name)
 def test_a_known_card_is_complete(card):
     assert card.title and card.source.startswith("http") and card.licence and len(card.citation) > 40
-    assert card.task in ("classification", "detection") and len(set(card.labels)) == len(card.labels)
+    assert card.task in ("classification", "detection", "text") and len(set(card.labels)) == len(card.labels)
     if card.task == "classification":
         assert len(card.labels) >= 10 and len(card.image_shape) == 3
+    elif card.task == "text":  # the docstrings' labels depend on what is installed
+        assert card.image_shape is None and (len(card.labels) >= 2 or card.name == "docstrings")
     else:  # images of every size, and often few kinds of objects
         names_them = {form.reader for form in card.forms} <= {"coco", "voc", "yolo"}
         assert len(card.labels) >= 2 or (names_them and not card.labels)
@@ -33,6 +35,7 @@ def test_a_known_card_is_complete(card):
 def test_the_cards_of_the_issue_are_there():
     names = {card.name for card in KNOWN}
     assert {"digits", "mnist", "fashion-mnist", "kmnist", "emnist-digits", "usps"} <= names
+    assert {"docstrings", "mr", "subj", "trec", "sst2", "sms-spam"} <= {c.name for c in KNOWN if c.task == "text"}
     assert {"road-scenes", "gtsdb", "road-signs-877"} <= {card.name for card in KNOWN if card.task == "detection"}
 
 

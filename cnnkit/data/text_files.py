@@ -1,0 +1,257 @@
+"""What a folder or file of texts is: found by name and content, and read as `Part`s.
+
+Design choices:
+- Formats: tables (.csv, .tsv, any column names), JSON lines, fastText's `__label__`, `label sentence` lines, class folders of
+  .txt files. A suffix that says the format is believed; else the first 256 KB decide.
+- Splits in files of their own are found by a word in the name: train, dev or valid, test, between dots, dashes or underscores.
+  Where one file is named and it is the training part of such a family, the others are taken as well.
+- A folder with several families in it is ambiguous, and an error names them.
+"""
+
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit.data import folders, text_columns, text_index
+from cnnkit.data.cards import Form, there
+from cnnkit.data.records import Progress
+from cnnkit.data.text_formats import MARK, FastText, LabelSentence
+from cnnkit.data.text_index import Found
+from cnnkit.errors import DataError
+
+FORMATS = ("text-csv", "text-jsonl", "fasttext", "label-sentence", "text-folder")
+COLUMNS = frozenset(["text", "label", "separator"])
+OPTIONS = {
+    "text-csv": COLUMNS | {"header", "encoding"},
+    "text-jsonl": COLUMNS,
+    "fasttext": frozenset(["encoding"]),
+    "label-sentence": frozenset(["encoding"]),
+    "text-folder": frozenset(["encoding"]),
+}
+_WORDS = {
+    "train": ("train", "training"),
+    "validation": ("dev", "val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+_SUFFIXES = {
+    ".csv": "text-csv",
+    ".tsv": "text-csv",
+    ".tab": "text-csv",
+    ".jsonl": "text-jsonl",
+    ".ndjson": "text-jsonl",
+}
+_FOREIGN = (".md", ".json", ".toml", ".py", ".pdf", ".html", ".log", ".yaml", ".yml", ".vec", ".bin")
+_PACKED = (".gz", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".zst", ".7z")
+_UNLABELLED = ("unsup", "unlabeled", "unlabelled")  # folders of texts without a label, as in aclImdb
+_ENCODINGS = ("utf-8", "cp1252", "latin-1")
+
+
+def detect(path: Path, reader: str = "") -> tuple[Path, Form]:
+    """Find out how a user's folder or file of texts is read; as `cnnkit.data.readers.detect`.
+
+    Raises:
+        DataError: it is packed, empty, in no known format, or holds several data sets.
+    """
+    if path.is_dir():
+        return path, _detect_folder(path, reader)
+    form = reader or file_format(path)
+    family = _family(path)
+    if family:
+        return path.parent, Form(form, splits={split: {"file": name} for split, name in family.items()})
+    return path.parent, Form(form, splits={"train": {"file": path.name}})
+
+
+def file_format(path: Path) -> str:
+    """Return the reader of one file.
+
+    Raises:
+        DataError: it is packed, empty, or in no known format.
+    """
+    if path.suffix.lower() in _PACKED:
+        raise DataError(f"{path} is packed, and texts are read by position. Unpack it first.")
+    known = _SUFFIXES.get(path.suffix.lower())
+    if known:
+        return known
+    head, _ = text_index.opening(path, text_columns.SAMPLE)
+    lines = [line.strip() for line in head.split(b"\n")[:-1] or [head] if line.strip()]
+    if lines[0].startswith(b"{"):
+        return "text-jsonl"
+    if sum(line.startswith(MARK) for line in lines) >= len(lines) / 2:
+        return "fasttext"
+    if sum(b"\t" in line for line in lines) >= 0.9 * len(lines) and not _labelled(lines):
+        return "text-csv"
+    if _labelled(lines):
+        return "label-sentence"
+    try:
+        text_columns.table(path, head, {})
+    except DataError:
+        raise DataError(
+            f"{path} is no data set of texts: it needs to be a table (.csv, .tsv), JSON lines (.jsonl), fastText's lines "
+            "(__label__a text), lines that begin with their label, or a folder with a folder of .txt files for each label."
+        ) from None
+    return "text-csv"
+
+
+def _labelled(lines: list[bytes]) -> bool:
+    """Say whether the first words of lines look like labels: each occurs often, all lines have more."""
+    words = [line.split(None, 1) for line in lines]
+    first = [parts[0] for parts in words if len(parts) == 2]
+    if len(first) < 0.9 * len(lines):
+        return False
+    return len(set(first)) <= max(2, len(first) // 5)
+
+
+def _split_word(name: str) -> tuple[str, str] | None:
+    """Return (stem, split) of a name with one of the words in it: stsa.binary.train is (stsa.binary.*, train)."""
+    tokens = re.split(r"([._-]+)", name)
+    for place, token in enumerate(tokens):
+        for split, words in _WORDS.items():
+            if token.lower() in words:
+                return "".join([*tokens[:place], "*", *tokens[place + 1 :]]).lower(), split
+    return None
+
+
+def _candidates(folder: Path) -> list[Path]:
+    try:
+        inside = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"The folder {folder} cannot be read: {error.strerror}.") from None
+    return [
+        path for path in inside if path.suffix.lower() not in _FOREIGN and not path.stem.lower().startswith("readme")
+    ]
+
+
+def _families(paths: list[Path]) -> dict[str, dict[str, str]]:
+    """Group files that differ by the word for their split: stem -> {split: name}. Only families with a training file."""
+    found: dict[str, dict[str, str]] = {}
+    for path in paths:
+        parts = _split_word(path.name)
+        if parts:
+            stem, split = parts
+            family = found.setdefault(stem, {})
+            if split in family:
+                raise DataError(
+                    f"{path.parent} has two files for {split}: {family[split]} and {path.name}. Move one away."
+                )
+            family[split] = path.name
+    order = ("train", "validation", "test")
+    return {
+        stem: {split: family[split] for split in order if split in family}
+        for stem, family in found.items()
+        if "train" in family
+    }
+
+
+def _family(path: Path) -> dict[str, str] | None:
+    """Return the files of the data set whose training part `path` is."""
+    parts = _split_word(path.name)
+    if not parts or parts[1] != "train":
+        return None
+    same = [other for other in _candidates(path.parent) if _split_word(other.name) in [(parts[0], s) for s in _WORDS]]
+    return _families(same).get(parts[0])
+
+
+def _detect_folder(path: Path, reader: str) -> Form:
+    splits = folders.split_folders(path)
+    classes = {split: _classes(path / name) for split, name in (splits or {"train": "."}).items()}
+    if reader in ("", "text-folder") and classes["train"]:
+        return Form(
+            "text-folder", splits={split: {"folder": name} for split, name in (splits or {"train": "."}).items()}
+        )
+    files = _candidates(path)
+    families = _families(files)
+    if len(families) == 1:
+        (family,) = families.values()
+        return Form(reader or file_format(path / family["train"]), splits={s: {"file": n} for s, n in family.items()})
+    known = [file for file in files if file.suffix.lower() in _SUFFIXES] if not families else []
+    if len(known or files) == 1 and not families:
+        (single,) = known or files
+        return Form(reader or file_format(single), splits={"train": {"file": single.name}})
+    if not files:
+        raise DataError(
+            f"{path} holds no texts. Put the texts of each label in a folder of its own, {path}/LABEL/1.txt, or name a file."
+        )
+    names = [family["train"] for family in families.values()] or [file.name for file in known or files]
+    raise DataError(
+        f"{path} holds several data sets: {', '.join(names[:5])}{' and others' if len(names) > 5 else ''}. Name one of the files."
+    )
+
+
+def _classes(folder: Path) -> dict[str, str]:
+    """Return the class folders that hold .txt files: label -> folder."""
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    names = [name for name in names if name.lower() not in _UNLABELLED]
+    return {name: name for name in names if next(text_index.text_files(folder, name), None) is not None}
+
+
+@dataclass(frozen=True)
+class Read:
+    """A split as it was found, and the lines that say how."""
+
+    found: Found
+    notes: tuple[str, ...]
+    groups: np.ndarray | None = None
+
+
+def read(path: Path, reader: str, options: dict[str, Any], *, progress: Progress | None = None) -> Read:
+    """Look through the texts of one split.
+
+    Args:
+        path: a file, or a folder of class folders.
+        reader: one of `FORMATS`.
+        options: what `OPTIONS` allows.
+        progress: called while it goes.
+
+    Raises:
+        DataError: it is not there, empty, or not what the reader expects.
+    """
+    encoding = options.get("encoding")
+    if encoding is not None and encoding not in _ENCODINGS:
+        raise DataError(f"The option `encoding` is one of {', '.join(_ENCODINGS)}, not {encoding!r}.")
+    if reader == "text-folder":
+        return _read_folder(path, encoding, progress)
+    if not there(path):
+        raise DataError(f"There is no file {path}.")
+    head, skip = text_index.opening(path, text_columns.SAMPLE)
+    if reader == "text-csv":
+        choice = text_columns.table(path, head, options)
+        if choice.header:
+            skip += _header_bytes(head, choice.form)
+    elif reader == "text-jsonl":
+        choice = text_columns.json_lines(path, head, options)
+        encoding = "utf-8"
+    else:
+        form: Any = FastText() if reader == "fasttext" else LabelSentence()
+        choice = text_columns.Choice(form, False, (f"{form.name[0].upper()}{form.name[1:]}.",))
+    found = text_index.index(path, choice.form, skip=skip, encoding=encoding, progress=progress)
+    return Read(found, choice.notes)
+
+
+def _header_bytes(head: bytes, form: Any) -> int:
+    """Return how long the first record is, with the blank lines before it."""
+    source = text_index.Source(io.BytesIO(head))
+    size = 0
+    feed = form.rows(source)
+    for row in feed:
+        size += row[0]
+        if not (row[2] is None and row[4] is None):  # a blank line
+            return size
+    return size
+
+
+def _read_folder(path: Path, encoding: str | None, progress: Progress | None) -> Read:
+    if not path.is_dir():
+        raise DataError(f"There is no folder {path}.")
+    classes = _classes(path)
+    if not classes:
+        raise DataError(f"{path} holds no folders of .txt files. Put the texts of each label in a folder of its own.")
+    found = text_index.index_folder(path, classes, encoding=encoding, progress=progress)
+    notes = ["A folder of .txt files for each label."]
+    left = [entry.name for entry in path.iterdir() if entry.is_dir() and entry.name.lower() in _UNLABELLED]
+    if left:
+        notes.append(f"{', '.join(left)} is left out: its texts have no label.")
+    return Read(found, tuple(notes))

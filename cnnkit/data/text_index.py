@@ -1,0 +1,325 @@
+"""Walk once through a file of texts: where each text is, its label, what cannot be used, and the encoding.
+
+Design choices:
+- What is kept of a record is its place, a number for its label and, until the data set is divided, a hash of the text:
+  20 bytes in arrays, so memory is a few per cent of the file.
+- UTF-8 is tried first. A line that is not, and would read well as Windows-1252, speaks for that (Latin-1 is a part of it);
+  a line beyond ASCII that is UTF-8 speaks for UTF-8. The majority decides. In a file of UTF-8 the other lines are bad,
+  each named; in a file of Windows-1252 nothing is.
+- A text above 1 MB, an empty one and one without a label are bad too. They are counted, and the first hundred named.
+- The hash is of the words in lower case, so that copies of a text can stay together when the data set is divided.
+"""
+
+import array
+import csv
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit.data.folders import class_order
+from cnnkit.data.records import Progress
+from cnnkit.data.text_formats import MOST_BYTES, Source
+from cnnkit.data.text_sources import FileTexts, FolderTexts, Texts, stamp
+from cnnkit.data.texts import Tags, narrow
+from cnnkit.errors import DataError
+
+MOST_LABELS = 10_000
+_NAMED = 100  # bad texts that are kept by name
+_ODD = bytes([0x81, 0x8D, 0x8F, 0x90, 0x9D, 0xFF])  # no characters of Windows-1252, and ÿ, which hardly occurs
+_BOMS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_NAMES = {"utf-8": "UTF-8", "cp1252": "Windows-1252", "latin-1": "Latin-1", "ascii": "ASCII"}
+
+
+@dataclass
+class Found:
+    """The texts of one file or folder.
+
+    Attributes:
+        texts: where they are.
+        codes: int (n,), which of `names` each has; of several labels a text, those of all texts in a row.
+        names: the labels as they are written, sorted.
+        ends: int (n,), where the codes of each text end; None for one label a text.
+        hashes: int64 (n,), equal for texts that differ in case and spaces only.
+        bad: (place, reason) of the first 100 texts that cannot be used.
+        bad_count: of all of them.
+        encoding: of the texts, as a person calls it.
+    """
+
+    texts: Texts
+    codes: np.ndarray
+    names: tuple[str, ...]
+    ends: np.ndarray | None
+    hashes: np.ndarray
+    bad: list[tuple[str, str]] = field(default_factory=list)
+    bad_count: int = 0
+    encoding: str = "UTF-8"
+
+
+def text_hash(text: bytes) -> int:
+    """Hash a text's words in lower case (of ASCII); equal within one process only."""
+    return hash(b" ".join(text.lower().split()))
+
+
+class _Labels:
+    """Numbers labels as they come."""
+
+    def __init__(self, title: str):
+        self.title = title
+        self.numbers: dict[bytes, int] = {}
+        self.codes = array.array("i")
+        self.ends = array.array("q")
+        self.several = False
+
+    def add(self, label: Any) -> None:
+        for part in (label,) if isinstance(label, bytes) else dict.fromkeys(label):
+            number = self.numbers.get(part)
+            if number is None:
+                if len(self.numbers) == MOST_LABELS:
+                    raise DataError(
+                        f"{self.title} has more than {MOST_LABELS:,} different labels, such as "
+                        f"{part[:30].decode('latin-1')!r}: that is no column of labels. Name another with the option `label`."
+                    )
+                number = self.numbers[part] = len(self.numbers)
+            self.codes.append(number)
+        if self.several:
+            self.ends.append(len(self.codes))
+        elif not isinstance(label, bytes):  # the first text with several: all before had one
+            self.several = True
+            single = len(self.codes) - len(dict.fromkeys(label))
+            self.ends = array.array("q", range(1, single + 1))
+            self.ends.append(len(self.codes))
+
+
+class _Encoding:
+    """Gathers what speaks for an encoding."""
+
+    def __init__(self, asked: str | None):
+        self.asked = asked
+        self.valid = self.plausible = 0
+        self.odd = False
+        self.invalid = array.array("q")  # kept records that are not UTF-8
+        self.lines = array.array("q")
+
+    def see(self, lines: list[bytes], record: int, line: int) -> None:
+        """Judge the lines of a kept record that are not ASCII."""
+        bad = False
+        for raw in lines:
+            try:
+                raw.decode()
+                self.valid += 1
+            except UnicodeDecodeError:
+                bad = True
+                odd = len(raw.translate(None, _ODD)) < len(raw)
+                self.plausible += not odd
+                self.odd |= odd
+        if bad:
+            self.invalid.append(record)
+            self.lines.append(line)
+
+    def settle(self) -> str:
+        """Return the encoding as Python calls it."""
+        if self.asked:
+            return self.asked
+        if self.plausible <= self.valid:
+            return "utf-8"
+        return "latin-1" if self.odd else "cp1252"
+
+
+def index(
+    path: Path, form: Any, *, skip: int = 0, encoding: str | None = None, progress: Progress | None = None
+) -> Found:
+    """Walk through a file.
+
+    Args:
+        path: the file.
+        form: how its records are written, as `cnnkit.data.text_formats`.
+        skip: bytes at the start that are no record: a byte order mark, a header.
+        encoding: "utf-8", "cp1252" or "latin-1"; None: found out.
+        progress: called while it goes.
+
+    Raises:
+        DataError: it cannot be read, or has too many labels.
+    """
+    starts, ends, hashes = array.array("Q"), array.array("Q"), array.array("q")
+    labels, judge = _Labels(path.name), _Encoding(encoding)
+    bad: list[tuple[str, str]] = []
+    bad_count, gaps = 0, False
+    try:
+        with path.open("rb", buffering=1 << 20) as file:
+            status = os.fstat(file.fileno())
+            line = 1 + file.read(skip).count(b"\n")
+            source, place = Source(file), skip
+            beyond = source.beyond
+            for size, lines, label, text, problem in form.rows(source):
+                if problem is None and len(text) > MOST_BYTES:
+                    problem = f"a text of {len(text) / 1e6:.1f} MB, where 1 MB is the most"
+                if problem is not None:
+                    bad_count += 1
+                    if len(bad) < _NAMED:
+                        bad.append((f"{path.name}, line {line:,}", problem))
+                elif label is not None:
+                    if beyond:
+                        judge.see(beyond, len(starts), line)
+                    if ends and ends[-1] != place:
+                        gaps = True
+                    starts.append(place)
+                    ends.append(place + size)
+                    hashes.append(text_hash(text))
+                    labels.add(label)
+                    if progress and not len(starts) & 0xFFFF:
+                        progress(f"Looking through {path.name}: {len(starts):,} texts", place, status.st_size)
+                if beyond:
+                    beyond.clear()
+                place += size
+                line += lines
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+    except csv.Error as error:
+        raise DataError(f"{path} is no table: {error}.") from None
+    kind = judge.settle()
+    keep = None
+    if kind == "utf-8" and len(judge.invalid):
+        keep = np.ones(len(starts), bool)
+        keep[np.frombuffer(judge.invalid, np.int64)] = False
+        bad_count += len(judge.invalid)
+        bad += [(f"{path.name}, line {line:,}", "invalid UTF-8") for line in judge.lines[: _NAMED - len(bad)]]
+        gaps = True
+    where = [np.frombuffer(values, np.uint64) for values in (starts, ends)]
+    if keep is not None:
+        where = [values[keep] for values in where]
+    if not gaps:
+        where[1] = where[1][-1:]
+    codes, stops, names = _settled(labels, keep, kind)
+    found = np.frombuffer(hashes, np.int64) if keep is None else np.frombuffer(hashes, np.int64)[keep]
+    texts = FileTexts(path, form, where[0], where[1], kind, stamp(status))
+    shown = _NAMES.get(kind, kind)
+    if kind == "utf-8" and not judge.valid and not len(judge.invalid) and not encoding:
+        shown = "ASCII"
+    return Found(texts, codes, names, stops, found, bad, bad_count, shown)
+
+
+def _settled(
+    labels: _Labels, keep: np.ndarray | None, encoding: str
+) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
+    """Sort the labels by name; return codes, where those of each text end, and the names."""
+    codes = np.frombuffer(labels.codes, np.int32) if len(labels.codes) else np.zeros(0, np.int32)
+    ends = np.frombuffer(labels.ends, np.int64) if labels.several else None
+    if keep is not None and ends is not None:
+        tags = Tags(codes, ends).take(np.flatnonzero(keep))
+        codes, ends = tags.codes, tags.ends
+    elif keep is not None:
+        codes = codes[keep]
+    used = np.zeros(max(1, len(labels.numbers)), bool)
+    used[codes] = True
+    written = [label.decode(encoding, "replace") for label in labels.numbers]
+    names = sorted({name for name, there in zip(written, used) if there}, key=class_order([n for n in written if n]))
+    place = {name: code for code, name in enumerate(names)}
+    table = np.array([place.get(name, 0) for name in written] or [0])
+    return narrow(table[codes]), ends, tuple(names)
+
+
+def index_folder(
+    root: Path, classes: dict[str, str], *, encoding: str | None = None, progress: Progress | None = None
+) -> Found:
+    """Walk through class folders of .txt files, one text a file.
+
+    Args:
+        root: the folder.
+        classes: label -> folder below it.
+        encoding, progress: as `index`.
+    """
+    paths, ends, hashes = bytearray(), array.array("q"), array.array("q")
+    labels, judge = _Labels(str(root)), _Encoding(encoding)
+    bad: list[tuple[str, str]] = []
+    bad_count = total = 0
+
+    def refuse(name: str, reason: str) -> None:
+        nonlocal bad_count
+        bad_count += 1
+        if len(bad) < _NAMED:
+            bad.append((name, reason))
+
+    for label, folder in classes.items():
+        for child in text_files(root, folder):
+            try:
+                with (root / child).open("rb") as file:
+                    raw = file.read(MOST_BYTES + 1)
+            except OSError as error:
+                refuse(child, error.strerror or "cannot be read")
+                continue
+            if len(raw) > MOST_BYTES:
+                refuse(child, "a text of more than 1 MB")
+            elif raw[:2] in _BOMS:
+                refuse(child, "UTF-16; convert it to UTF-8")
+            elif not raw.removeprefix(b"\xef\xbb\xbf").strip():
+                refuse(child, "no text")
+            else:
+                if not raw.isascii():
+                    judge.see([raw], len(ends), len(ends))
+                paths += os.fsencode(child)
+                ends.append(len(paths))
+                hashes.append(text_hash(raw))
+                labels.add(label.encode())
+                total += len(raw)
+                if progress and not len(ends) % 1000:
+                    progress(f"Looking at texts: {len(ends):,}", len(ends), None)
+    kind, keep = judge.settle(), None
+    stops = np.frombuffer(ends, np.int64) if len(ends) else np.zeros(0, np.int64)
+    if kind == "utf-8" and len(judge.invalid):
+        keep = np.ones(len(ends), bool)
+        keep[np.frombuffer(judge.invalid, np.int64)] = False
+        every = FolderTexts(root, bytes(paths), stops, kind, total)
+        for place in judge.invalid:
+            refuse(every.name(place), "invalid UTF-8")
+        begins = np.concatenate([[0], stops[:-1]])
+        kept = [bytes(paths[a:b]) for a, b in zip(begins[keep].tolist(), stops[keep].tolist(), strict=True)]
+        paths, stops = bytearray(b"".join(kept)), np.cumsum((stops - begins)[keep])
+    found = np.frombuffer(hashes, np.int64) if len(hashes) else np.zeros(0, np.int64)
+    codes, _, names = _settled(labels, keep, "utf-8")
+    texts = FolderTexts(root, bytes(paths), stops, kind, total)
+    return Found(
+        texts, codes, names, None, found if keep is None else found[keep], bad, bad_count, _NAMES.get(kind, kind)
+    )
+
+
+def text_files(root: Path, folder: str) -> Iterator[str]:
+    """Yield the .txt files in a folder and its subfolders, as paths below `root`, sorted."""
+    try:
+        entries = sorted(os.scandir(root / folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"The folder {root / folder} cannot be read: {error.strerror}.") from None
+    for entry in entries:
+        child = f"{folder}{os.sep}{entry.name}"
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from text_files(root, child)
+        elif entry.name.lower().endswith(".txt"):
+            yield child
+
+
+def opening(path: Path, size: int) -> tuple[bytes, int]:
+    """Return the first bytes of a file behind a byte order mark, and how long that is.
+
+    Raises:
+        DataError: it is packed, UTF-16, empty, or not text.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(size)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+    if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"PK\x03\x04", b"\x28\xb5\x2f\xfd")):
+        raise DataError(f"{path} is packed, and texts are read by position. Unpack it first.")
+    if head[:2] in _BOMS:
+        raise DataError(f"{path} is UTF-16. Convert it: iconv -f UTF-16 -t UTF-8 {path.name} > NEW.")
+    mark = 3 if head.startswith(b"\xef\xbb\xbf") else 0
+    if b"\0" in head:
+        raise DataError(f"{path} is not a file of text: it holds bytes of 0.")
+    if not head[mark:].strip():
+        raise DataError(f"{path} is empty.")
+    return head[mark:], mark
