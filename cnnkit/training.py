@@ -8,7 +8,7 @@ Design choices:
 - The best epoch is that of the lowest validation loss, measured with the averaged weights where there is an average.
 - The best weights then get batch norm statistics from plain images (`cnnkit.models.norm`): those that training left
   behind belong to augmented images. On held-out training images of MNIST the change was -0.05 to +0.23 points, mostly up.
-- AdamW (Loshchilov and Hutter 2019) without decay on biases and batch norm; linear warm-up, then cosine to zero.
+- AdamW (Loshchilov and Hutter 2019) without decay on biases, batch norm and embeddings; linear warm-up, then cosine to zero.
 - Fine-tuning is a list of phases, each a range of epochs in which some of the loaded layers learn on images of one size.
   Phases with the same layers share an optimizer and a schedule; others begin with their own, from averaged weights.
   Training without loaded weights is one phase of the same mechanism. What a phase trains is a function of the settings
@@ -119,7 +119,10 @@ def plan(settings: Settings, epochs: int) -> list[Phase]:
 class LayerwiseAdamW(keras.optimizers.AdamW):
     """AdamW whose learning rate differs between variables, and which leaves averaged weights to its caller.
 
-    Keras puts the averages in place whenever `fit` ends; here a `fit` may end within a phase.
+    Keras puts the averages in place whenever `fit` ends; here a `fit` may end within a phase. Of an embedding only the rows
+    that a batch has words of are updated, their moments too, so a step costs the same whatever the size of the vocabulary;
+    Keras's own makes a whole matrix of the gradient. (A row's moments then rest while its word does not occur, as in LazyAdam
+    of TensorFlow Addons.)
 
     Args:
         rates: what the learning rate is multiplied by, by the path of a variable; 1 for all others.
@@ -139,8 +142,26 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
         """Do nothing."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        rate = self._rate_of[self._get_variable_index(variable)]
-        super().update_step(gradient, variable, learning_rate * rate)
+        place = self._get_variable_index(variable)
+        rate = learning_rate * self._rate_of[place]
+        if hasattr(gradient, "indices") and keras.backend.backend() == "tensorflow":
+            self._update_rows(gradient, variable, self._momentums[place].value, self._velocities[place].value, rate)
+        else:
+            super().update_step(gradient, variable, rate)
+
+    def _update_rows(self, gradient: Any, variable: Any, momentum: Any, velocity: Any, rate: Any) -> None:
+        """Take an Adam step in the rows that a gradient, `tf.IndexedSlices`, has values of."""
+        import tensorflow as tf
+
+        rows, place = tf.unique(gradient.indices)
+        slope = tf.math.unsorted_segment_sum(gradient.values, place, tf.size(rows))
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        first = self.beta_1 * tf.gather(momentum, rows) + (1 - self.beta_1) * slope
+        second = self.beta_2 * tf.gather(velocity, rows) + (1 - self.beta_2) * tf.square(slope)
+        alpha = rate * tf.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
+        momentum.scatter_update(tf.IndexedSlices(first, rows))
+        velocity.scatter_update(tf.IndexedSlices(second, rows))
+        variable.scatter_sub(tf.IndexedSlices(alpha * first / (tf.sqrt(second) + self.epsilon), rows))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rates": dict(self.rates)}
@@ -368,13 +389,14 @@ def save(model: keras.Model, path: Path, metadata: dict[str, Any]) -> None:
     """Write a `.keras` file atomically, with `cnnkit.json` inside."""
     import tempfile
 
-    from cnnkit.device.model import METADATA
+    from cnnkit.device.model import members
 
     with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder) / MODEL
         model.save(temporary)
         with zipfile.ZipFile(temporary, "a") as archive:
-            archive.writestr(METADATA, json.dumps(metadata, indent=2))
+            for name, text in members(metadata).items():
+                archive.writestr(name, text, zipfile.ZIP_DEFLATED)
         write_bytes(path, temporary.read_bytes())
 
 
@@ -490,7 +512,7 @@ def _compile(
         use_ema=settings.ema > 0,
         ema_momentum=settings.ema or 0.99,
     )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "embeddings"])
     model.compile(
         optimizer,
         loss=task.loss(settings),
@@ -538,14 +560,12 @@ def _numpy(variables: Any) -> list[np.ndarray]:
 
 def _fewer(count: int, records: Records) -> int:
     """Return how many images are handled at once: fewer where they are large, for memory and time, but a sixteenth at least."""
-    height, width, _ = records.image_shape
-    return max(count // 16, count * SMALL_IMAGE // max(SMALL_IMAGE, height * width))
+    return max(count // 16, count * SMALL_IMAGE // max(SMALL_IMAGE, math.prod(records.image_shape[:2])))
 
 
 def _recalibration_images(records: Records) -> int:
     """Return from how many images batch norm is measured: few large ones have as many places as many small ones."""
-    height, width, _ = records.image_shape
-    share = SMALL_IMAGE / max(SMALL_IMAGE, height * width)
+    share = SMALL_IMAGE / max(SMALL_IMAGE, math.prod(records.image_shape[:2]))
     return max(RECALIBRATION_IMAGES // 16, round(RECALIBRATION_IMAGES * share**2))
 
 

@@ -239,7 +239,7 @@ def train(
     artifact = _settled(training, recipe, run, splits)
     scores, found, targets = _score(recipe, artifact, splits.test, "Scoring on the test split")
     with console.progress("Fitting the baseline", 1):
-        baseline = recipe.task.baseline(splits.train, splits.test)
+        baseline = recipe.task.baseline(splits.train, splits.test, splits.validation, found)
     run.save(scores={"test": {**scores, "baseline": baseline}})
     page = _report(recipe, run, splits, artifact, found, targets)
     console.document(
@@ -255,7 +255,7 @@ def _settled(training: Any, recipe: Any, run: Run, splits: Any) -> Any:
     with console.progress("Settling on validation data", 1):
         decided = recipe.task.settle(artifact, splits.validation)
     if any(artifact.metadata.get(key) != value for key, value in decided.items()):
-        artifact.metadata |= decided
+        artifact.settle(decided)
         training.save(artifact.model, run.path / MODEL, artifact.metadata)
     return artifact
 
@@ -434,11 +434,11 @@ def evaluate(recipe: Any, artifact: Path | None, *, data: str | None, split: str
         opened = open_artifact(path, recipe.app)
     run, splits = _data_for(recipe, path, data, **({"skip_bad": True} if skip_bad else {}))
     splits = _named_as(splits, opened.labels)
-    scores, _, _ = _score(recipe, opened, getattr(splits, split), f"Scoring on the {split} split")
+    scores, found, _ = _score(recipe, opened, getattr(splits, split), f"Scoring on the {split} split")
     known = (run.document.get("scores", {}).get(split) or {}).get("baseline") if run and data is None else None
     if known is None:
         with console.progress("Fitting the baseline", 1):
-            known = recipe.task.baseline(splits.train, getattr(splits, split))
+            known = recipe.task.baseline(splits.train, getattr(splits, split), splits.validation, found)
     console.document(
         {"artifact": str(opened.path), "split": split, "data": splits.card.get("name"), **scores, "baseline": known}
     )
@@ -482,7 +482,7 @@ def report(recipe: Any, artifact: Path | None, *, out: Path | None) -> None:
     _, splits = _data_for(recipe, run.path, None)
     scores, found, targets = _score(recipe, model, splits.test, "Scoring on the test split")
     baseline = run.document.get("scores", {}).get("test", {}).get("baseline") or recipe.task.baseline(
-        splits.train, splits.test
+        splits.train, splits.test, splits.validation, found
     )
     run.document["scores"] = {"test": {**scores, "baseline": baseline}}
     page = _report(recipe, run, splits, model, found, targets, out)

@@ -68,13 +68,13 @@ def training_batches(
         views: (indices, step) -> images and targets to train on, a pure function of both; None: the records as they are.
 
     Returns:
-        `tf.data.Dataset` of (images float32 (b, h, w, c) in [0, 255], targets[, weights (b,)]).
+        `tf.data.Dataset` of (images float32 (b, h, w, c) in [0, 255] or ids int32 (b, length), targets[, weights (b,)]).
     """
     tf = _tensorflow()
 
     def prepare(step: Any, images: Any, targets: Any) -> Any:
         targets = encode(targets)
-        images = tf.cast(images, tf.float32)
+        images = _as_read(images)
         sample_weights = () if weights is None else (weights(targets),)
         if augmentation is not None:
             images, targets = augmentation(images, targets, step)
@@ -102,7 +102,7 @@ def evaluation_batches(records: Records, *, batch_size: int, encode: Callable[[A
     return (
         tf.data.Dataset.range(steps)
         .map(read, num_parallel_calls=2, deterministic=True)
-        .map(lambda images, targets: (tf.cast(images, tf.float32), encode(targets)))
+        .map(lambda images, targets: (_as_read(images), encode(targets)))
         .prefetch(2)
         .with_options(_options())
     )
@@ -116,6 +116,7 @@ def _reader(
 ) -> Callable[[Any], Any]:
     tf = _tensorflow()
     images, targets = records.read(np.array([0]))
+    shape = getattr(views, "shape", images.shape[1:])  # views of texts are as long as the longest of a batch
 
     def of_step(step: Any) -> tuple[np.ndarray, np.ndarray]:
         chosen = indices(int(step))
@@ -123,9 +124,15 @@ def _reader(
 
     def read(step: Any) -> Any:
         pixels, values = tf.numpy_function(of_step, [step], (images.dtype, targets.dtype), stateful=False)
-        return tf.ensure_shape(pixels, (batch, *images.shape[1:])), tf.ensure_shape(values, (batch, *targets.shape[1:]))
+        return tf.ensure_shape(pixels, (batch, *shape)), tf.ensure_shape(values, (batch, *targets.shape[1:]))
 
     return read
+
+
+def _as_read(inputs: Any) -> Any:
+    """Return bytes as float32, and ids as they are."""
+    tf = _tensorflow()
+    return inputs if inputs.dtype == tf.int32 else tf.cast(inputs, tf.float32)
 
 
 def _options() -> Any:

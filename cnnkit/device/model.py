@@ -5,7 +5,8 @@ Design choices:
   associated files) holds `cnnkit.json` (app, task, labels, input, scores) and `labels.txt`. LiteRT ignores it; so
   `unzip x.tflite` shows it.
 - Inputs and outputs are found by signature name, never by position: converters reorder them.
-- Batches run one image at a time, as on a device; a static batch of 1 is what exports have.
+- Batches of images run one at a time, as on a device; a static batch of 1 is what exports have. Texts are short, and there are
+  many: batches of them run together, cut to their longest text (`cnnkit.device.text.widths` says when that changes nothing).
 """
 
 import json
@@ -17,26 +18,50 @@ from typing import Any
 
 import numpy as np
 
+from cnnkit.device.text import lengths, widths
 from cnnkit.errors import ArtifactError
 from cnnkit.quiet import quiet
 
 METADATA = "cnnkit.json"
-MAX_METADATA = 1 << 20  # bytes; labels of a large vocabulary fit, a zip bomb does not
+VOCABULARY = (
+    "vocabulary.txt"  # as MediaPipe's RegexTokenizer reads it; in memory it is `metadata["text"]["vocabulary"]`
+)
+LIMITS = {METADATA: 1 << 20, VOCABULARY: 1 << 27}  # bytes; a million words fit, a zip bomb does not
+TOGETHER = 64  # texts
 
 
 def read_metadata(path: Path | str) -> dict[str, Any]:
-    """Read `cnnkit.json` out of a `.tflite` or `.keras` file; an empty dict where there is none."""
+    """Read `cnnkit.json` out of a `.tflite` or `.keras` file, with the vocabulary of a model of texts; empty where there is none.
+
+    Raises:
+        ArtifactError: what is there is damaged, or larger than it can be.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            info = archive.getinfo(METADATA)
-            if info.file_size > MAX_METADATA:
-                raise ArtifactError(f"{path}: its {METADATA} is larger than {MAX_METADATA} bytes. Export it again.")
-            document = json.loads(archive.read(info))
+            document = json.loads(_member(archive, METADATA, path))
+            if isinstance(document, dict) and "text" in document:
+                document["text"]["vocabulary"] = _member(archive, VOCABULARY, path).decode("utf-8")
     except (zipfile.BadZipFile, KeyError):
         return {}
-    except (ValueError, NotImplementedError, EOFError, OSError) as error:
+    except (ValueError, NotImplementedError, EOFError, OSError, TypeError) as error:
         raise ArtifactError(f"{path}: its {METADATA} is damaged ({error}). Export it again.") from error
     return document if isinstance(document, dict) else {}
+
+
+def _member(archive: zipfile.ZipFile, name: str, path: Path | str) -> bytes:
+    info = archive.getinfo(name)
+    if info.file_size > LIMITS[name]:
+        raise ArtifactError(f"{path}: its {name} is larger than {LIMITS[name]} bytes. Export it again.")
+    return archive.read(info)
+
+
+def members(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return the files that carry metadata inside an artifact, by name; what `read_metadata` reads."""
+    text = metadata.get("text")
+    if text is None:
+        return {METADATA: json.dumps(metadata, indent=2)}
+    rest = {key: value for key, value in text.items() if key != "vocabulary"}
+    return {METADATA: json.dumps({**metadata, "text": rest}, indent=2), VOCABULARY: text.get("vocabulary", "")}
 
 
 class DeviceModel:
@@ -46,8 +71,8 @@ class DeviceModel:
         path: where it was read from.
         metadata: the content of its `cnnkit.json`; empty for a file that was not exported by cnnkit.
         labels: names of the classes, in the order of the scores; "0", "1", ... where the file names none.
-        input_shape: (height, width, channels), px.
-        input_dtype: what the input tensor holds: float32 or uint8.
+        input_shape: (height, width, channels), px; of a model of texts (ids,).
+        input_dtype: what the input tensor holds: float32 or uint8; of a model of texts int32.
     """
 
     def __init__(self, path: Path, interpreter: Any, metadata: dict[str, Any]):
@@ -60,7 +85,7 @@ class DeviceModel:
             raise ArtifactError(f"{path} has {len(inputs)} inputs; cnnkit runs models with one. Export it with cnnkit.")
         self._input = next(iter(inputs.values()))
         self._outputs: Mapping[str, Any] = outputs
-        self.input_shape: tuple[int, int, int] = tuple(int(n) for n in self._input["shape"][1:])  # type: ignore[assignment]
+        self.input_shape: tuple[int, ...] = tuple(int(n) for n in self._input["shape"][1:])
         self.input_dtype = np.dtype(self._input["dtype"])
         classes = int(self._outputs[self._score_name()]["shape"][-1])
         self.labels = tuple(str(label) for label in metadata.get("labels") or range(classes))
@@ -119,13 +144,15 @@ class DeviceModel:
         """Score a batch.
 
         Args:
-            images: uint8 or float32 (n, h, w, c) in [0, 255], of this model's `input_shape`.
+            images: uint8 or float32 (n, h, w, c) in [0, 255], of this model's `input_shape`; or ids int32 (n, length) of texts.
 
         Returns:
             The outputs by name; for a classifier `{"scores": float32 (n, classes)}`, each row summing to 1.
         """
         if images.shape[1:] != self.input_shape:
             raise ValueError(f"`images` need the shape (n, *{self.input_shape}). Received: {images.shape}.")
+        if self.metadata.get("text", {}).get("margin"):
+            return {"scores": self._texts(np.asarray(images, np.int32))}
         rows = [self.run(image) for image in images]
         names = [self._score_name()] if len(self._outputs) == 1 else list(self._outputs)
         aliases = {name: "scores" if len(names) == 1 else name for name in names}
@@ -135,6 +162,32 @@ class DeviceModel:
             else np.zeros((0, *self._outputs[name]["shape"][1:]), np.float32)
             for name in names
         }
+
+    def _texts(self, ids: np.ndarray) -> np.ndarray:
+        """Score texts in batches of about the same length: float32 (n, classes).
+
+        A model whose metadata name a margin gives a text the same scores however much more of its padding is left; so short
+        texts cost little (`cnnkit.device.text.widths`).
+        """
+        needed = widths(lengths(ids), ids.shape[1], self.metadata["text"]["margin"])
+        order = np.argsort(needed, kind="stable")
+        scores = np.zeros((len(ids), len(self.labels)), np.float32)
+        index, shape = self._input["index"], None
+        output = self._outputs[self._score_name()]["index"]
+        for start in range(0, len(order), TOGETHER):
+            chosen = order[start : start + TOGETHER]
+            batch = np.ascontiguousarray(ids[chosen, : needed[chosen[-1]]])
+            if batch.shape != shape:
+                shape = batch.shape
+                self._interpreter.resize_tensor_input(index, shape)
+                self._interpreter.allocate_tensors()
+            self._interpreter.set_tensor(index, batch)
+            self._interpreter.invoke()
+            scores[chosen] = self._interpreter.get_tensor(output)
+        if shape is not None:
+            self._interpreter.resize_tensor_input(index, (1, *self.input_shape))
+            self._interpreter.allocate_tensors()
+        return scores
 
 
 def _processors() -> int:

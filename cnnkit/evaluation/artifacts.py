@@ -1,12 +1,15 @@
 """Anything that predicts, opened the same way: a run folder, a `.keras` or a `.tflite` file.
 
 An artifact has `path`, `metadata`, `labels`, `input_shape` (h, w, c) and `predict(images (n, h, w, c) in [0, 255])`, which
-returns outputs by name; for a classifier `{"scores": float32 (n, classes)}`, probabilities.
+returns outputs by name; for a classifier `{"scores": float32 (n, classes)}`, probabilities. Of texts `input_shape` is (ids,), and
+`predict` takes int32 (n, ids).
 
 A `.keras` file is looked into before Keras opens it; see `cnnkit.keras_files`.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +19,8 @@ from cnnkit.errors import ArtifactError
 from cnnkit.keras_files import refuse_code
 from cnnkit.run import MODEL, Run
 
+MULTI_LABEL = "multi-label"  # the task in which an input may have several labels, or none
+
 
 class Artifact(Protocol):
     """What evaluation, explanation and export need of a model."""
@@ -23,20 +28,23 @@ class Artifact(Protocol):
     path: Path
     metadata: dict[str, Any]
     labels: tuple[str, ...]
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]: ...
 
 
-def outputs(model: Any) -> Any:
+def outputs(model: Any, metadata: Mapping[str, Any] = MappingProxyType({})) -> Any:
     """Return a model of what a device reads, by name, from one of what training needs.
 
     Args:
-        model: `keras.Model`, float32 image (b, h, w, c) in [0, 255] -> logits (b, classes), or a detector.
+        model: `keras.Model`, float32 image (b, h, w, c) in [0, 255], or int32 ids (b, length) of texts, -> logits (b, classes),
+            or a detector.
+        metadata: of the artifact: `temperature`, by which logits are divided, so that probabilities are as often right as they
+            say (Guo et al. 2017, arXiv:1706.04599); `task`, by which labels exclude each other or not.
 
     Returns:
-        `keras.Model` of the same image: `scores` (b, classes), each row summing to 1; of a detector `boxes` (b, cells, 4), raw,
-        and `scores` (b, cells, classes) in [0, 1]. All float32.
+        `keras.Model` of the same input: `scores` (b, classes), each row summing to 1, or of several labels a text each in [0, 1];
+        of a detector `boxes` (b, cells, 4), raw, and `scores` (b, cells, classes) in [0, 1]. All float32.
     """
     import keras
     from keras import layers
@@ -48,10 +56,13 @@ def outputs(model: Any) -> Any:
         boxes, logits = (model.get_layer(name).output for name in ("boxes", "every_logit"))
         scores = layers.Activation("sigmoid", dtype="float32", name="scores")(plain(logits, "float_logits"))
         found = {"boxes": plain(boxes, "raw_boxes"), "scores": scores}
-    else:
-        logits = plain(model.output, "float_logits")
-        found = {"scores": layers.Softmax(name="scores", dtype="float32")(logits)}
-    return keras.Model(model.input, found, name="device")
+        return keras.Model(model.input, found, name="device")
+    logits = plain(model.output, "float_logits")
+    if "temperature" in metadata:
+        logits = layers.Rescaling(1 / metadata["temperature"], name="temperature", dtype="float32")(logits)
+    exclusive = metadata.get("task") != MULTI_LABEL
+    last = layers.Softmax(name="scores", dtype="float32") if exclusive else layers.Activation("sigmoid", name="scores")
+    return keras.Model(model.input, {"scores": last(logits)}, name="device")
 
 
 class KerasArtifact:
@@ -59,9 +70,15 @@ class KerasArtifact:
 
     def __init__(self, path: Path, model: Any, metadata: dict[str, Any]):
         self.path, self.model, self.metadata = path, model, metadata
-        self.input_shape: tuple[int, int, int] = tuple(int(n) for n in model.input_shape[1:])  # type: ignore[assignment]
+        written = metadata.get("input", {}).get("shape") or model.input_shape[1:]  # a model of texts takes any length
+        self.input_shape: tuple[int, ...] = tuple(int(n) for n in written)
         self.labels = tuple(str(label) for label in metadata.get("labels") or range(model.output_shape[-1]))
-        self._outputs = outputs(model)
+        self.settle({})
+
+    def settle(self, decided: Mapping[str, Any]) -> None:
+        """Add what was decided after training to the metadata; scores follow it."""
+        self.metadata |= decided
+        self._outputs = outputs(self.model, self.metadata)
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Score a batch; as `DeviceModel.predict`."""
@@ -71,7 +88,8 @@ class KerasArtifact:
             raise ValueError(f"`images` need the shape (n, *{self.input_shape}). Received: {images.shape}.")
         if not len(images):
             return {name: np.zeros((0, *tensor.shape[1:]), np.float32) for name, tensor in self._outputs.output.items()}
-        found = self._outputs.predict_on_batch(np.asarray(images, np.float32))
+        texts = "text" in self.metadata
+        found = self._outputs.predict_on_batch(np.asarray(images, np.int32 if texts else np.float32))
         return {name: np.asarray(ops.convert_to_numpy(values)) for name, values in found.items()}
 
 

@@ -129,7 +129,9 @@ class Detection:
             for entry in entries
         ]
 
-    def baseline(self, train: BoxRecords, test: BoxRecords) -> dict[str, Any]:
+    def baseline(
+        self, train: BoxRecords, test: BoxRecords, validation: Any = None, found: Any = None
+    ) -> dict[str, Any]:
         """Score boxes put where training images have theirs, the most frequent places first; no pixel is looked at."""
         relative, codes, owners = _relative(train)
         chosen = np.random.default_rng(0).permutation(len(codes))[:BASELINE_BOXES]

@@ -5,19 +5,20 @@ Design choices:
   device has fails here and not on the device.
 - The exported graph takes one raw image, [0, 255], and ends in probabilities, named `scores`.
 - int8 weights are rounded by what it does to the layers' outputs (`cnnkit.export.rounding`) before the converter sees them.
-- int8 is full integer quantisation with a uint8 input, so that a camera's bytes go in as they are. Its scale is exactly 1: the
-  calibration images are made to hold a 0 and a 255.
+- A network that reads texts of any length is converted with its length open, and the file then says that an input has as many
+  ids as the tokenizer gives: clients find the static input they expect, and ours may read short texts in batches.
+- int8 of images is full integer quantisation with a uint8 input, so that a camera's bytes go in as they are. Its scale is
+  exactly 1: the calibration images are made to hold a 0 and a 255. Ids stay int32.
 - Labels and the meaning of input and scores travel in a ZIP behind the flatbuffer (`cnnkit.device.model`).
 """
 
 import io
-import json
 import zipfile
 from typing import Any
 
 import numpy as np
 
-from cnnkit.device.model import METADATA
+from cnnkit.device.model import members
 from cnnkit.errors import CnnkitError
 from cnnkit.evaluation.artifacts import outputs
 from cnnkit.export.rounding import rounded
@@ -31,14 +32,15 @@ def convert(model: Any, precision: str, calibration: np.ndarray, metadata: dict[
     """Convert a classifier.
 
     Args:
-        model: `keras.Model`, float32 image (b, h, w, c) in [0, 255] -> logits (b, classes).
+        model: `keras.Model`, float32 image (b, h, w, c) in [0, 255], or int32 ids (b, length), -> logits (b, classes).
         precision: one of `PRECISIONS`.
-        calibration: uint8 or float32 images (n, h, w, c) in [0, 255], as the model meets them; int8 ranges come from them.
-        metadata: goes into the file as `cnnkit.json`; its `labels` also as `labels.txt`.
+        calibration: uint8 or float32 images (n, h, w, c) in [0, 255], or int32 ids (n, length), as the model meets them; int8
+            ranges come from them.
+        metadata: goes into the file as `cnnkit.json`; its `labels` also as `labels.txt`, a vocabulary as `vocabulary.txt`.
 
     Returns:
         The content of a `.tflite` file with the signature `serving_default`: image [1, h, w, c], float32 or (int8) uint8, in
-        [0, 255] -> scores [1, classes], float32, each row summing to 1.
+        [0, 255], or ids [1, length], int32, -> scores [1, classes], float32, each row summing to 1.
 
     Raises:
         CnnkitError: the model has an operator that LiteRT lacks.
@@ -48,11 +50,13 @@ def convert(model: Any, precision: str, calibration: np.ndarray, metadata: dict[
     import keras
     import tensorflow as tf
 
-    if precision == "int8":
+    texts = "text" in metadata
+    if precision == "int8" and not texts:
         spread = -(-len(calibration) // ROUNDING_IMAGES)  # over all of them: records often come class by class
         model = rounded(model, np.asarray(calibration)[::spread])
-    image = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="image")
-    whole = keras.Model(image, outputs(model)(image), name="device")
+    shape = (1, *model.input_shape[1:]) if not texts else model.input_shape
+    given = keras.Input(batch_shape=shape, name="ids" if texts else "image", dtype="int32" if texts else "float32")
+    whole = keras.Model(given, outputs(model, metadata)(given), name="device")
     converter = tf.lite.TFLiteConverter.from_keras_model(whole)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if precision != "float32":
@@ -61,8 +65,10 @@ def convert(model: Any, precision: str, calibration: np.ndarray, metadata: dict[
         converter.target_spec.supported_types = [tf.float16]
     if precision == "int8":
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = tf.uint8
-        converter.representative_dataset = lambda: ([example[None]] for example in _full_range(calibration))
+        if not texts:
+            converter.inference_input_type = tf.uint8
+        examples = np.asarray(calibration, np.int32) if texts else _full_range(calibration)
+        converter.representative_dataset = lambda: ([example[None]] for example in examples)
     try:
         with quiet():
             content = converter.convert()
@@ -70,7 +76,20 @@ def convert(model: Any, precision: str, calibration: np.ndarray, metadata: dict[
         raise CnnkitError(
             f"The model cannot be converted to {precision}: {str(error).strip().splitlines()[0][:300]}"
         ) from error
+    if texts:
+        content = _with_length(content, metadata["input"]["shape"][0])
     return content + _appendix({**metadata, "precision": precision})
+
+
+def _with_length(content: bytes, length: int) -> bytes:
+    """Return a model whose input, open in batch and length, is stated as int32 [1, length]; it may still be resized."""
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    graph = model.subgraphs[0]
+    tensor = graph.tensors[graph.inputs[0]]
+    tensor.shape, tensor.shapeSignature = np.array([1, length], np.int32), None
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def _full_range(images: np.ndarray) -> np.ndarray:
@@ -83,10 +102,7 @@ def _full_range(images: np.ndarray) -> np.ndarray:
 def _appendix(metadata: dict[str, Any]) -> bytes:
     """Return a ZIP with stored entries and fixed dates, so that equal exports are equal files."""
     buffer = io.BytesIO()
-    files = {
-        METADATA: json.dumps(metadata, indent=2),
-        "labels.txt": "\n".join(map(str, metadata.get("labels", []))) + "\n",
-    }
+    files = {**members(metadata), "labels.txt": "\n".join(map(str, metadata.get("labels", []))) + "\n"}
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, text in files.items():
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)

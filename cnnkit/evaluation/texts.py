@@ -1,0 +1,416 @@
+"""The tasks of texts: one label each, or several; beside a linear model of TF-IDF every time.
+
+Design choices:
+- The baseline is the strongest plain one: logistic regression on TF-IDF of words and pairs of words, its strength chosen on the
+  validation split. It beats many published networks, so a score without it says little.
+- Network and baseline answer the same texts, so they are compared text by text, with McNemar's test in its exact form.
+- Probabilities are calibrated by one temperature, fitted on validation data, inside the artifact; a person is told "not sure"
+  below the confidence from which 95 % of the validation answers are right.
+- Of several labels each has its own threshold, the one of the best F1 on validation data, inside the artifact too.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnkit import metrics
+from cnnkit.data.texts import TextRecords
+from cnnkit.evaluation.artifacts import MULTI_LABEL
+from cnnkit.evaluation.classification import BATCH, Classification
+
+STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # of the baseline: C of scikit-learn
+BASELINE_TEXTS = 100_000  # a linear model gains little from more, and they are in memory
+SURE = 0.95  # of the answers at a confidence, or a higher one, have to be right for it to count as sure
+LEAST_ANSWERED = 0.5  # of the texts get an answer, however unsure
+TEMPERATURES = np.geomspace(0.1, 10, 401)
+
+
+class TextClassification(Classification):
+    """One label a text. Attributes as `Classification`."""
+
+    tolerance = (0.3, 1.0)
+
+    def outputs(
+        self, artifact: Any, records: TextRecords, progress: Callable[[int], None] = lambda done: None
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Return scores, float32 (n, classes), and targets; texts become ids by the artifact's own tokenizer."""
+        records = as_read_by(artifact, records)
+        found, targets = [np.zeros((0, len(artifact.labels)), np.float32)], []
+        for start in range(0, len(records), 4 * BATCH):
+            ids, truth = records.read(np.arange(start, min(len(records), start + 4 * BATCH)))
+            found.append(artifact.predict(ids)["scores"])
+            targets.append(truth)
+            progress(start + len(ids))
+        return {"scores": np.concatenate(found)}, np.concatenate(targets)
+
+    def settle(self, artifact: Any, records: TextRecords) -> dict[str, Any]:
+        """Fit the temperature on validation data, and the confidence below which an answer is "not sure"."""
+        if not len(records):
+            return {}
+        found, targets = self.outputs(artifact, records)
+        logits = np.log(np.maximum(found["scores"].astype(np.float64), 1e-12))
+        # What was measured has a temperature already, if training goes on from a settled run.
+        temperature = best_temperature(logits, targets) * artifact.metadata.get("temperature", 1.0)
+        scores = softmax(logits * artifact.metadata.get("temperature", 1.0) / temperature)
+        sure = sure_from(scores.max(1), scores.argmax(1) == targets)
+        return {"temperature": round(float(temperature), 4), "sure": round(float(sure), 4)}
+
+    def score(
+        self,
+        outputs: dict[str, np.ndarray],
+        targets: np.ndarray,
+        labels: Sequence[str],
+        metadata: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Score probabilities; as `Classification.score`, with what the answers are worth that count as sure."""
+        scores = super().score(outputs, targets, labels, metadata)
+        sure = (metadata or {}).get("sure")
+        if sure is not None:
+            chosen = outputs["scores"].max(1) >= sure
+            right = outputs["scores"].argmax(1) == targets
+            scores["sure"] = {
+                "confidence": sure,
+                "answered": float(chosen.mean()),
+                "accuracy": float(right[chosen].mean()) if chosen.any() else None,
+            }
+        return scores
+
+    def worst(
+        self,
+        outputs: dict[str, np.ndarray],
+        targets: np.ndarray,
+        records: TextRecords,
+        labels: Sequence[str],
+        count: int = 24,
+        threshold: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the most confident errors: index, name, true and predicted label, confidence, text."""
+        scores = outputs["scores"]
+        predictions = scores.argmax(1)
+        wrong = np.flatnonzero(predictions != targets)
+        wrong = wrong[np.argsort(-scores[wrong, predictions[wrong]], kind="stable")][:count]
+        return [
+            {
+                "index": int(index),
+                "name": records.name(int(index)),
+                "true": labels[targets[index]],
+                "predicted": labels[predictions[index]],
+                "confidence": float(scores[index, predictions[index]]),
+                "text": text,
+            }
+            for index, text in zip(wrong, records.texts(wrong), strict=True)
+        ]
+
+    def baseline(
+        self, train: TextRecords, test: TextRecords, validation: TextRecords | None = None, found: Any = None
+    ) -> dict[str, Any]:
+        """Score TF-IDF and logistic regression on the same texts, and say whether a model that `found` is better by chance.
+
+        Returns:
+            `name`, `accuracy` with its interval, `macro_f1`; with `found` also `against`: texts that only the model and only
+            the baseline had right, and the p of McNemar's exact test.
+        """
+        targets = test.targets(np.arange(len(test)))
+        predicted, name = linear(train, test, validation)
+        right = predicted == targets
+        by_class = metrics.per_class(metrics.confusion(targets, predicted, len(test.label_names)))
+        result = {
+            "name": name,
+            "accuracy": float(right.mean()),
+            "accuracy_interval": list(metrics.wilson(int(right.sum()), len(right))),
+            "macro_f1": float(by_class["f1"][by_class["support"] > 0].mean()),
+        }
+        if found is not None:
+            ours = found["scores"].argmax(1) == targets
+            result["against"] = against(ours, right)
+        return result
+
+    def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
+        """Return what a table shows beside the headline score."""
+        found = super().columns(scores)
+        sure = scores.get("sure")
+        if sure and sure["accuracy"] is not None:
+            found["sure"] = f"{100 * sure['answered']:.0f} %, {100 * sure['accuracy']:.1f} % right"
+        return found
+
+
+class TextTagging(TextClassification):
+    """Several labels a text, or none: each has a probability and a threshold of its own.
+
+    Attributes as `Classification`; the headline is F1 over all labels and texts together (micro-F1).
+    """
+
+    name = MULTI_LABEL
+    headline = "micro_f1"
+    tolerance = (0.5, 2.0)
+
+    def encoder(self, classes: int) -> Callable[[Any], Any]:
+        """Return what leaves targets, float32 (b, classes) of zeros and ones, as they are."""
+        return lambda targets: targets
+
+    def loss(self, settings: Any) -> Any:
+        """Return binary cross-entropy of logits, with label smoothing."""
+        import keras
+
+        return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
+
+    def metrics(self) -> list[Any]:
+        """Return what training shows: the share of labels that are right, at a probability of one half."""
+        import keras
+
+        return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
+
+    def sample_weights(self, records: Any) -> Any:
+        """Refuse.
+
+        Raises:
+            ConfigError: a text has several labels, so it has no class to be weighed by.
+        """
+        from cnnkit.errors import ConfigError
+
+        raise ConfigError("--class-weights is for one label a text: here each text may have several.")
+
+    def settle(self, artifact: Any, records: TextRecords) -> dict[str, Any]:
+        """Choose a threshold for each label on validation data."""
+        if not len(records):
+            return {}
+        found, targets = self.outputs(artifact, records)
+        return {"thresholds": [round(best_threshold(s, t), 4) for s, t in zip(found["scores"].T, targets.T)]}
+
+    def score(
+        self,
+        outputs: dict[str, np.ndarray],
+        targets: np.ndarray,
+        labels: Sequence[str],
+        metadata: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Score probabilities, at the artifact's thresholds.
+
+        Returns:
+            `micro_f1` with its 95 % interval (bootstrap over texts), `macro_f1` over labels that occur, `exact` (share of texts
+            whose labels are all right), `count`, `per_class` (precision, recall, f1, support, threshold by label).
+        """
+        thresholds = np.array((metadata or {}).get("thresholds") or [0.5] * len(labels))
+        predicted = outputs["scores"] >= thresholds
+        truth = np.asarray(targets) > 0.5
+        hit, said, there = (predicted & truth), predicted, truth
+        by_label = _f1(hit.sum(0), said.sum(0), there.sum(0))
+        rows = np.stack([hit.sum(1), said.sum(1), there.sum(1)], axis=1)
+        rng = np.random.default_rng(0)
+        drawn = [rows[rng.integers(0, len(rows), len(rows))].sum(0) for _ in range(400)]
+        several = _f1(*np.array(drawn).T)["f1"]
+        present = truth.any(0)
+        return {
+            "micro_f1": float(_f1(*rows.sum(0))["f1"]),
+            "micro_f1_interval": [float(np.quantile(several, q)) for q in (0.025, 0.975)],
+            "macro_f1": float(by_label["f1"][present].mean()) if present.any() else 0.0,
+            "exact": float((predicted == truth).all(1).mean()),
+            "count": len(truth),
+            "per_class": {
+                label: {
+                    **{key: float(values[k]) for key, values in by_label.items()},
+                    "support": int(there[:, k].sum()),
+                }
+                for k, label in enumerate(labels)
+            },
+            "thresholds": {label: float(value) for label, value in zip(labels, thresholds, strict=True)},
+        }
+
+    def gate_view(self, scores: dict[str, Any]) -> dict[str, Any]:
+        """Return what the export gate compares: F1, overall and per label."""
+        there = {label: values for label, values in scores["per_class"].items() if values["support"]}
+        return {
+            "score": scores["micro_f1"],
+            "count": scores["count"],
+            "per_class": {label: values["f1"] for label, values in there.items()},
+            "class_count": {label: values["support"] for label, values in there.items()},
+        }
+
+    def changes(self, before: Any, after: Any, targets: Any, labels: Sequence[str]) -> None:
+        """Return nothing: F1 per label is compared as it is."""
+        return
+
+    def worst(
+        self,
+        outputs: dict[str, np.ndarray],
+        targets: np.ndarray,
+        records: TextRecords,
+        labels: Sequence[str],
+        count: int = 24,
+        threshold: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the labels that were given or missed most confidently, with their texts."""
+        wrongness = np.abs(outputs["scores"] - targets)
+        places = np.argsort(-wrongness, axis=None, kind="stable")[:count]
+        rows, kinds = np.unravel_index(places, wrongness.shape)
+        chosen = [(int(row), int(kind)) for row, kind in zip(rows, kinds) if wrongness[row, kind] > 0.5]
+        texts = records.texts(np.array([row for row, _ in chosen], np.int64)) if chosen else []
+        return [
+            {
+                "index": row,
+                "name": records.name(row),
+                "true": labels[kind] if targets[row, kind] else f"not {labels[kind]}",
+                "predicted": f"not {labels[kind]}" if targets[row, kind] else labels[kind],
+                "confidence": float(wrongness[row, kind]),
+                "text": text,
+            }
+            for (row, kind), text in zip(chosen, texts, strict=True)
+        ]
+
+    def baseline(
+        self, train: TextRecords, test: TextRecords, validation: TextRecords | None = None, found: Any = None
+    ) -> dict[str, Any]:
+        """Score TF-IDF and a logistic regression for each label, as `TextClassification.baseline`."""
+        predicted, name = linear(train, test, validation)
+        targets = test.targets(np.arange(len(test)))
+        scores = self.score({"scores": predicted.astype(np.float32)}, targets, test.label_names)
+        return {"name": name, **{key: scores[key] for key in ("micro_f1", "micro_f1_interval", "macro_f1")}}
+
+    def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
+        """Return what a table shows beside the headline score."""
+        return {
+            "macro F1 %": f"{100 * scores['macro_f1']:.2f}",
+            "all labels right %": f"{100 * scores['exact']:.2f}",
+            "records": f"{scores['count']:,}",
+        }
+
+
+def as_read_by(artifact: Any, records: TextRecords) -> TextRecords:
+    """Return records whose texts become ids as the artifact's file says; data may have been loaded with another vocabulary."""
+    from cnnkit.device.text import Tokenizer
+
+    written = artifact.metadata.get("text")
+    if written is None:
+        return records
+    tokenizer = Tokenizer.from_dict(written)
+    return records if records.tokenizer == tokenizer else records.with_tokenizer(tokenizer)
+
+
+def linear(train: TextRecords, test: TextRecords, validation: TextRecords | None) -> tuple[np.ndarray, str]:
+    """Fit TF-IDF of words and pairs of words and a logistic regression; return its answers to the test texts and its name.
+
+    Its strength is the best of five on the validation split; of at most 100,000 training texts.
+
+    Returns:
+        int (n,) classes, or of several labels bool (n, classes).
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
+    chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:BASELINE_TEXTS])
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", strip_accents=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", UserWarning)  # a label that no training text has
+        features = words.fit_transform(train.texts(chosen))
+        targets = train.targets(chosen)
+
+        def fitted(strength: float) -> Any:
+            plain = LogisticRegression(C=strength, max_iter=300)
+            return (OneVsRestClassifier(plain) if train.multi_label else plain).fit(features, targets)
+
+        strength, best = 1.0, None
+        if validation is not None and len(validation):
+            held = words.transform(validation.every_text())
+            truth = validation.targets(np.arange(len(validation)))
+            models = [(fitted(strength), strength) for strength in STRENGTHS]
+            best, strength = max(models, key=lambda pair: (_agreement(pair[0].predict(held), truth), -pair[1]))
+        best = best or fitted(strength)
+    parts = [
+        best.predict(words.transform(test.texts(np.arange(start, min(len(test), start + 5000)))))
+        for start in range(0, len(test), 5000)
+    ]
+    return np.concatenate(
+        parts
+    ), f"TF-IDF of words and pairs, logistic regression (C {strength:g}), {len(chosen):,} texts"
+
+
+def _agreement(predicted: np.ndarray, truth: np.ndarray) -> float:
+    if predicted.ndim == 1:
+        return float((predicted == truth).mean())
+    predicted, truth = predicted > 0.5, truth > 0.5
+    return float(_f1((predicted & truth).sum(), predicted.sum(), truth.sum())["f1"])
+
+
+def against(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
+    """Compare two models' right answers, bool (n,), to the same texts: McNemar's exact test.
+
+    Returns:
+        `only_model`, `only_baseline`: texts that one alone had right; `p`, two-sided.
+
+    Source: McNemar 1947; exact binomial form.
+    """
+    won, lost = int((ours & ~theirs).sum()), int((~ours & theirs).sum())
+    few = min(won, lost)
+    total = won + lost
+    if not total:
+        return {"only_model": won, "only_baseline": lost, "p": 1.0}
+    from scipy.stats import binomtest
+
+    return {"only_model": won, "only_baseline": lost, "p": float(binomtest(few, total).pvalue)}
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return probabilities, each row summing to 1."""
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def best_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+    """Return the temperature, from 0.1 to 10, at which the targets are most likely (Guo et al. 2017, section 4.2).
+
+    Args:
+        logits: float (n, classes), up to a constant a row.
+        targets: int (n,).
+    """
+    rows = np.arange(len(targets))
+    losses = []
+    for temperature in TEMPERATURES:
+        scaled = logits / temperature
+        top = scaled.max(1)
+        losses.append(float((top + np.log(np.exp(scaled - top[:, None]).sum(1)) - scaled[rows, targets]).mean()))
+    return float(TEMPERATURES[int(np.argmin(losses))])
+
+
+def sure_from(confidences: np.ndarray, right: np.ndarray) -> float:
+    """Return the lowest confidence from which on 95 % of the answers are right, 0 where all of them are that good.
+
+    At least half of the texts get an answer: where 95 % cannot be had, the confidence of the middle text.
+    """
+    order = np.argsort(-confidences, kind="stable")
+    shares = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    enough = np.flatnonzero(shares >= SURE)
+    count = max(int(enough[-1]) + 1 if len(enough) else 0, round(LEAST_ANSWERED * len(order)), 1)
+    return 0.0 if count >= len(order) else float(confidences[order[count - 1]])
+
+
+def best_threshold(scores: np.ndarray, truth: np.ndarray) -> float:
+    """Return the threshold of the best F1: halfway between two neighbouring scores; 0.5 where the label never occurs.
+
+    Args:
+        scores: float (n,), in [0, 1].
+        truth: (n,), above 0.5 where the label is there.
+    """
+    there = np.asarray(truth) > 0.5
+    if not there.any():
+        return 0.5
+    order = np.argsort(-scores, kind="stable")
+    sorted_scores = scores[order].astype(np.float64)
+    f1 = _f1(np.cumsum(there[order]), np.arange(1, len(order) + 1), there.sum())["f1"]
+    ends = np.append(sorted_scores[1:] < sorted_scores[:-1], True)  # equal scores stay together
+    best = int(np.argmax(np.where(ends, f1, -1)))
+    below = sorted_scores[best + 1] if best + 1 < len(order) else 0.0
+    return float((sorted_scores[best] + below) / 2)
+
+
+def _f1(hit: Any, said: Any, there: Any) -> dict[str, np.ndarray]:
+    hit, said, there = (np.asarray(values, np.float64) for values in (hit, said, there))
+    return {
+        "precision": hit / np.maximum(said, 1),
+        "recall": hit / np.maximum(there, 1),
+        "f1": 2 * hit / np.maximum(said + there, 1),
+    }

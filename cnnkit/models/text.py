@@ -1,0 +1,215 @@
+"""Networks for texts: Kim's four, the small default, one of characters, one for large sets.
+
+Design choices:
+- Input are ids, int32 (b, length), as `cnnkit.device.text` makes them; 0 is padding. Output are logits.
+- Networks that pool over all places take any length: their input is (None,), batches may be cut to their longest text
+  (`MARGIN` says how much padding has to stay), and a phone still gets the full length.
+- A step costs the same whatever the size of the vocabulary: `WordEmbedding` looks rows up in the variable itself, where Keras's
+  own layer reads all of it first, and the optimizer updates the rows of a batch alone (`cnnkit.training`).
+- Every operator is one LiteRT has: gathers, convolutions along one axis, pooling, dense layers.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from cnnkit.device.text import ALPHABET, FIRST
+from cnnkit.models.blocks import check_positive
+
+MARGIN = 8  # ids of padding that a cut batch keeps, at least: what the widest filter reads
+EMBEDDING = "embedding"  # the layer whose rows are words
+STATIC = "vectors"  # the layer of given vectors that do not learn
+
+
+@keras.saving.register_keras_serializable("cnnkit")
+class WordEmbedding(layers.Embedding):
+    """As `keras.layers.Embedding`, but rows are read one by one, so a step's cost does not grow with the vocabulary."""
+
+    def call(self, inputs):
+        if keras.backend.backend() != "tensorflow":
+            return super().call(inputs)
+        import tensorflow as tf
+
+        return ops.cast(tf.gather(self.embeddings.value, tf.cast(inputs, "int32")), self.compute_dtype)
+
+
+def _check(image_shape: tuple[int, ...], classes: int) -> int:
+    if len(image_shape) != 1 or not isinstance(image_shape[0], int) or image_shape[0] < 1:
+        raise ValueError(f"`image_shape` needs (ids of a text,). Received: image_shape={image_shape}.")
+    if classes < 1:
+        raise ValueError(f"`classes` needs at least 1. Received: classes={classes}.")
+    return image_shape[0]
+
+
+def _check_regions(regions: Sequence[int]) -> tuple[int, ...]:
+    regions = tuple(regions)
+    if not regions or not all(isinstance(n, int) and 1 <= n <= MARGIN for n in regions):
+        raise ValueError(f"`regions` needs sizes of 1 to {MARGIN} words. Received: regions={regions}.")
+    return regions
+
+
+def _uniform(limit: float) -> Any:
+    return keras.initializers.RandomUniform(-limit, limit)
+
+
+def kim(
+    image_shape: tuple[int, ...],
+    classes: int,
+    *,
+    size: int,
+    variant: str = "rand",
+    width: int = 300,
+    regions: Sequence[int] = (3, 4, 5),
+    maps: int = 100,
+    dropout: float = 0.5,
+    max_norm: float = 3.0,
+) -> keras.Model:
+    """Build the network of Kim 2014: convolutions of several region sizes, the largest value of each map, a linear layer.
+
+    Args:
+        image_shape: (ids of a text,).
+        classes: number of labels.
+        size: ids there are, the rows of the embedding.
+        variant: "rand": vectors of random numbers that learn; "static": given vectors that do not; "non-static": given
+            vectors that learn; "multichannel": both, and each filter reads both.
+        width: numbers of a word's vector.
+        regions: words that the filters read, each 1 to 8.
+        maps: filters of each region.
+        dropout: share of the pooled features dropped in training.
+        max_norm: largest L2 norm of a class's weights; 0: no limit.
+
+    Returns:
+        `keras.Model`: int32 ids (b, any length) -> logits (b, classes). 5,972,702 parameters with 18,765 words in two classes.
+
+    Source: Kim 2014, arXiv:1408.5882; multichannel: filters of both channels are added, which is one filter over both.
+    """
+    _check(image_shape, classes)
+    regions = _check_regions(regions)
+    check_positive(size=size, width=width, maps=maps)
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    channels = []
+    if variant != "static":
+        channels.append(WordEmbedding(size, width, embeddings_initializer=_uniform(0.25), name=EMBEDDING)(ids))
+    if variant in ("static", "multichannel"):
+        channels.append(WordEmbedding(size, width, embeddings_initializer="zeros", trainable=False, name=STATIC)(ids))
+    if variant not in ("rand", "static", "non-static", "multichannel"):
+        raise ValueError(f"`variant` is rand, static, non-static or multichannel. Received: variant={variant!r}.")
+    words = channels[0] if len(channels) == 1 else layers.Concatenate(name="channels")(channels)
+    pooled = []
+    for region in regions:
+        found = layers.Conv1D(maps, region, padding="same", activation="relu", name=f"region{region}")(words)
+        pooled.append(layers.GlobalMaxPooling1D(name=f"pool{region}")(found))
+    x = pooled[0] if len(pooled) == 1 else layers.Concatenate(name="features")(pooled)
+    x = layers.Dropout(dropout, name="dropout")(x)
+    limit = keras.constraints.MaxNorm(max_norm, axis=0) if max_norm else None
+    return keras.Model(ids, layers.Dense(classes, kernel_constraint=limit, name="logits")(x), name=f"kim_{variant}")
+
+
+def char_cnn(
+    image_shape: tuple[int, ...], classes: int, *, size: int, maps: int = 256, units: int = 1024, dropout: float = 0.5
+) -> keras.Model:
+    """Build the network of characters of Zhang, Zhao and LeCun 2015: six convolutions, three dense layers.
+
+    Args:
+        image_shape: (characters of a text,); the paper has 1014, and 95 is the least.
+        classes: number of labels.
+        size: ids there are; those of the paper's alphabet.
+        maps: filters of each convolution; 256 is the paper's small network, 1024 its large one.
+        units: of the two hidden dense layers; the paper's small network has 1024.
+        dropout: share of their outputs dropped in training.
+
+    Returns:
+        `keras.Model`: int32 ids (b, characters) -> logits (b, classes).
+
+    A character is a vector with one 1, as in the paper; what is not in the alphabet, the space too, is zeros.
+
+    Source: Zhang, Zhao and LeCun 2015, arXiv:1509.01626, tables 1 and 2.
+    """
+    length = _check(image_shape, classes)
+    check_positive(size=size, maps=maps, units=units)
+    kernels = ((7, 3), (7, 3), (3, 0), (3, 0), (3, 0), (3, 3))
+    left = length
+    for kernel, pool in kernels:
+        left = (left - kernel + 1) // (pool or 1)
+    if left < 1:
+        raise ValueError(f"`image_shape` needs at least 95 characters. Received: image_shape={image_shape}.")
+    ids = keras.Input((length,), dtype="int32", name="ids")
+    letters = len(ALPHABET)
+    one_hot = layers.Embedding(
+        FIRST + letters, letters, embeddings_initializer=OneHot(), trainable=False, name="alphabet"
+    )
+    x = one_hot(ids)
+    for number, (kernel, pool) in enumerate(kernels, 1):
+        x = layers.Conv1D(maps, kernel, activation="relu", kernel_initializer="he_normal", name=f"conv{number}")(x)
+        if pool:
+            x = layers.MaxPooling1D(pool, name=f"pool{number}")(x)
+    x = layers.Flatten(name="flatten")(x)
+    for number in (1, 2):
+        x = layers.Dense(units, activation="relu", name=f"dense{number}")(x)
+        x = layers.Dropout(dropout, name=f"dropout{number}")(x)
+    return keras.Model(ids, layers.Dense(classes, name="logits")(x), name="char_cnn")
+
+
+@keras.saving.register_keras_serializable("cnnkit")
+class OneHot(keras.initializers.Initializer):
+    """Rows of one 1 each, after rows of zeros for what is no letter."""
+
+    def __call__(self, shape, dtype=None):
+        return ops.eye(shape[0], shape[1], k=shape[1] - shape[0], dtype=dtype or "float32")
+
+
+def dpcnn(
+    image_shape: tuple[int, ...],
+    classes: int,
+    *,
+    size: int,
+    width: int = 128,
+    maps: int = 250,
+    dropout: float = 0.5,
+) -> keras.Model:
+    """Build a deep pyramid (Johnson and Zhang 2017) for larger sets: pairs of convolutions, halving the places each time.
+
+    Args:
+        image_shape: (ids of a text,), at least 8.
+        classes: number of labels.
+        size: ids there are.
+        width: numbers of a word's vector.
+        maps: filters of every convolution; 250 in the paper.
+        dropout: share of the last features dropped in training.
+
+    Returns:
+        `keras.Model`: int32 ids (b, length) -> logits (b, classes). Work is less than twice that of its first pair, whatever the
+        length.
+
+    Source: Johnson and Zhang 2017, "Deep Pyramid Convolutional Neural Networks for Text Categorization", ACL, section 2: regions
+    of 3, shortcuts without projections, activation before convolution, pooling of 3 by 2. The region embedding is a
+    convolution of 3 words, without the unsupervised part.
+    """
+    length = _check(image_shape, classes)
+    check_positive(size=size, width=width, maps=maps)
+    if length < 8:
+        raise ValueError(f"`image_shape` needs at least 8 ids. Received: image_shape={image_shape}.")
+    ids = keras.Input((length,), dtype="int32", name="ids")
+    x = WordEmbedding(size, width, embeddings_initializer=_uniform(0.05), name=EMBEDDING)(ids)
+    x = layers.Conv1D(maps, 3, padding="same", name="region")(x)
+    x = _pair(x, maps, "pair0")
+    level = 0
+    while length > 2:
+        level += 1
+        x = layers.MaxPooling1D(3, 2, padding="same", name=f"half{level}")(x)
+        length = -(-length // 2)
+        x = _pair(x, maps, f"pair{level}")
+    x = layers.GlobalMaxPooling1D(name="pool")(x)
+    x = layers.Dropout(dropout, name="dropout")(x)
+    return keras.Model(ids, layers.Dense(classes, name="logits")(x), name="dpcnn")
+
+
+def _pair(x: Any, maps: int, name: str) -> Any:
+    shortcut = x
+    for number in (1, 2):
+        x = layers.Activation("relu", name=f"{name}_relu{number}")(x)
+        he = keras.initializers.HeNormal()
+        x = layers.Conv1D(maps, 3, padding="same", kernel_initializer=he, name=f"{name}_conv{number}")(x)
+    return layers.Add(name=f"{name}_add")([x, shortcut])
