@@ -139,7 +139,7 @@ def _delimiter(path: Path, text: str, whole: bool) -> tuple[str, bool, list[list
 
 def _parsed(text: str, delimiter: str, quoting: bool, whole: bool) -> tuple[list[list[str]], bool]:
     """Return the rows of a sample, and whether every quote that is opened is closed before the next separator."""
-    kind = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
+    kind: Any = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
     lines = text.split("\n")
     lines = [line + "\n" for line in lines[:-1]] + lines[-1:] * bool(lines[-1])
     if quoting and '"' not in text:

@@ -235,7 +235,7 @@ def index_folder(
     paths, ends, hashes = bytearray(), array.array("q"), array.array("q")
     labels, judge = _Labels(str(root)), _Encoding(encoding)
     bad: list[tuple[str, str]] = []
-    bad_count = total = 0
+    bad_count = 0
 
     def refuse(name: str, reason: str) -> None:
         nonlocal bad_count
@@ -264,7 +264,6 @@ def index_folder(
                 ends.append(len(paths))
                 hashes.append(text_hash(raw))
                 labels.add(label.encode())
-                total += len(raw)
                 if progress and not len(ends) % 1000:
                     progress(f"Looking at texts: {len(ends):,}", len(ends), None)
     kind, keep = judge.settle(), None
@@ -272,7 +271,7 @@ def index_folder(
     if kind == "utf-8" and len(judge.invalid):
         keep = np.ones(len(ends), bool)
         keep[np.frombuffer(judge.invalid, np.int64)] = False
-        every = FolderTexts(root, bytes(paths), stops, kind, total)
+        every = FolderTexts(root, bytes(paths), stops, kind)
         for place in judge.invalid:
             refuse(every.name(place), "invalid UTF-8")
         begins = np.concatenate([[0], stops[:-1]])
@@ -280,7 +279,7 @@ def index_folder(
         paths, stops = bytearray(b"".join(kept)), np.cumsum((stops - begins)[keep])
     found = np.frombuffer(hashes, np.int64) if len(hashes) else np.zeros(0, np.int64)
     codes, _, names = _settled(labels, keep, "utf-8")
-    texts = FolderTexts(root, bytes(paths), stops, kind, total)
+    texts = FolderTexts(root, bytes(paths), stops, kind)
     return Found(
         texts, codes, names, None, found if keep is None else found[keep], bad, bad_count, _NAMES.get(kind, kind)
     )

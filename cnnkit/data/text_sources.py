@@ -38,10 +38,6 @@ class Texts(Protocol):
     def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
         """Feed these texts to `add`."""
 
-    @property
-    def bytes(self) -> int:
-        """About how many bytes all texts have."""
-
 
 def digest(texts: Texts, indices: np.ndarray, add: Callable[[Any], None]) -> None:
     """Feed texts, each with its length, to `add`, a block at a time."""
@@ -81,10 +77,6 @@ class FileTexts:
     def __del__(self) -> None:
         if getattr(self, "_descriptor", None) is not None:
             os.close(self._descriptor)  # type: ignore[arg-type]
-
-    @property
-    def bytes(self) -> int:
-        return self._stamp[0]
 
     def read(self, indices: np.ndarray) -> list[str]:
         if not len(indices):
@@ -168,12 +160,10 @@ class FolderTexts:
         paths: below it, one after the other, as bytes.
         ends: int (n,), where each path ends.
         encoding: of all files.
-        total: bytes of all files.
     """
 
-    def __init__(self, root: Path, paths: bytes, ends: np.ndarray, encoding: str, total: int):
+    def __init__(self, root: Path, paths: bytes, ends: np.ndarray, encoding: str):
         self._root, self._paths, self._ends, self.encoding = os.fspath(root), paths, ends, encoding
-        self.bytes = total
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -202,7 +192,6 @@ class ListTexts:
 
     def __init__(self, texts: Sequence[str], names: Sequence[str] | None = None):
         self._texts, self._names = list(texts), names
-        self.bytes = sum(map(len, self._texts))
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -222,7 +211,6 @@ class JoinedTexts:
 
     def __init__(self, first: Any, second: Any):
         self._parts = first, second
-        self.bytes = sum(part.source.bytes for part in self._parts)
 
     def __len__(self) -> int:
         return len(self._parts[0]) + len(self._parts[1])

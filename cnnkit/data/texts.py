@@ -174,7 +174,8 @@ class TextRecords(Records):
         image_shape: Any = None,
         **others: Any,
     ):
-        super().__init__(images, labels, label_names, image_shape=image_shape or (1,), **others)
+        shape: Any = image_shape or (1,)
+        super().__init__(images, labels, label_names, image_shape=shape, **others)
         self.labels = narrow(self.labels)
         self.labels.flags.writeable = False
         if len(images) < 2**32:
@@ -247,7 +248,7 @@ class TextRecords(Records):
         indices = self._checked(indices)
         places = self._index[indices]
         ids, rows = self._ids.rows(places)
-        (length,) = self.image_shape
+        length = self.image_shape[0]
         sizes = np.bincount(rows, minlength=len(places)) if len(places) else np.zeros(0, np.int64)
         columns = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         if trim:
