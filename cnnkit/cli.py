@@ -122,7 +122,7 @@ skip_bad = click.option(
 threads = click.option("--threads", type=click.IntRange(1, 64), help="Threads of the interpreter.  [default: up to 4]")
 
 _POSITIVE = click.IntRange(min=1)
-_SETTINGS = [
+_SETTINGS = [  # of all apps, but for those of images
     data_option,
     click.option("--model", help="Model to build: a name the app knows; a wrong one lists them."),
     click.option("--weights", metavar="imagenet|none|FILE|RUN", help="Weights to start from.  [default: none]"),
@@ -179,6 +179,33 @@ _SETTINGS = [
 ]
 
 
+IMAGE_ONLY = {"image_size", "tiles", "progressive", "mirror", "rand_augment", "mixup", "cutmix", "freeze_norm"}
+TEXT_ONLY = [
+    click.option("--text", metavar="COLUMN", help="Column or field of the texts.  [default: found out, and said]"),
+    click.option("--label", metavar="COLUMN", help="Column or field of the labels.  [default: found out, and said]"),
+    click.option("--separator", metavar="CHARACTER", help="Between several labels in one cell, such as |."),
+    click.option("--fold", metavar="K/N", help="Test on part K of N, for cross-validation."),
+    click.option("--words", type=_POSITIVE, help="Most words of the vocabulary.  [default: 20,000]"),
+    click.option("--least", type=_POSITIVE, help="Times a word must occur to be in it.  [default: 1]"),
+    click.option("--length", type=_POSITIVE, help="Words of a text that are read.  [default: enough for 99 %]"),
+    click.option(
+        "--buckets",
+        type=click.IntRange(min=0),
+        help="Ids for pieces of unknown words; not for MediaPipe.  [default: 0]",
+    ),
+]
+
+
+def numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
+    """Read whole numbers with commas between them; a Click callback."""
+    if value is None:
+        return None
+    try:
+        return [int(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not whole numbers with commas between them, such as 3,4,5.") from None
+
+
 # Of the builder `cnnkit.models.classifier`; for the `build_options` of apps that have it.
 BACKBONE_OPTIONS = [
     click.option("--backbone", metavar="NAME", help="Network of keras.applications.  [default: mobilenet_v2]"),
@@ -208,13 +235,14 @@ def app(
     build_options: Sequence[Callable[..., Any]] = (),
     predict_options: Sequence[Callable[..., Any]] = (),
     prepare: Callable[..., Any] | None = None,
+    texts: bool = False,
 ) -> click.Group:
     """Make an app's command line.
 
     Args:
         help: one line on what it does.
         recipe: returns the app's `Recipe`; called only when a command needs it, so it may import what is slow. Of an app with
-            several tasks one each, by the word that `train --task` takes; the first is the default.
+            several tasks one each, by the word that `train --task` takes; the first is the default. Of texts the data decide.
         name: of the app, as in `cnnkit NAME`.
         build_options: Click options of `train` that go to the model's builder, None where not given.
         predict_options: Click options of `predict` that go to `cnnkit.ondevice.detection.find`, for detectors.
@@ -226,12 +254,12 @@ def app(
     """
 
     recipes = recipe if isinstance(recipe, Mapping) else {"": recipe}
-    tasks = [] if len(recipes) < 2 else [_task_option(recipes)]
+    tasks = [] if len(recipes) < 2 or texts else [_task_option(recipes)]
 
     def for_artifact(path: Path | None) -> Any:
         from cnnkit import ondevice
 
-        return _recipe(recipes, ondevice.task_of(name, path) if tasks else None)
+        return _recipe(recipes, ondevice.task_of(name, path) if len(recipes) > 1 else None)
 
     @click.group(name=name, cls=Group, help=help, context_settings=CONTEXT)
     @click.version_option(__version__, prog_name=f"cnnkit {name}")
@@ -242,11 +270,12 @@ def app(
 
         console.use_json(False)  # until a command's --json says otherwise
 
-    group.add_command(_data(recipes, boxes=bool(predict_options)))
+    group.add_command(_data(recipes, boxes=bool(predict_options), texts=texts))
+    common = [option for option in _SETTINGS if not (texts and _parameters(option)[0].name in IMAGE_ONLY)]
     names = {parameter.name for option in build_options for parameter in _parameters(option)}
 
     @group.command()
-    @_with(_SETTINGS)
+    @_with([*common, *(TEXT_ONLY if texts else ())])
     @_with(tasks)
     @_with(list(build_options))
     @click.option("--out", type=FILE, help="Folder of the run.  [default: runs/<app>/<time>-<model>]")
@@ -288,44 +317,50 @@ def app(
 
         workflow.evaluate(for_artifact(artifact), artifact, data=data, split=split, skip_bad=bool(skip_bad))
 
-    @group.command()
-    @click.argument(
-        "inputs",
-        metavar="[ARTIFACT] INPUT...",
-        type=click.Path(path_type=Path, allow_dash=True),
-        nargs=-1,
-        required=not predict_options,
-    )
-    @click.option(
-        "--top", type=_POSITIVE, default=1, show_default=True, help="How many classes to show for each input."
-    )
-    @_with(list(predict_options))
-    @skip_bad
-    @threads
-    @json_option
-    def predict(inputs: tuple[Path, ...], top: int, skip_bad: bool | None, threads: int | None, **options: Any) -> None:
-        """Name what is in pictures: files, folders, or - for standard input."""
-        from cnnkit import ondevice
+    if texts:
+        group.add_command(_predict_texts(name))
+    else:
 
-        options = {key: value for key, value in options.items() if value is not None}
-        if ondevice.task_of(name, ondevice.split(name, inputs)[0]) == "detection":
-            from cnnkit.ondevice.detection import find
-
-            find(name, inputs, top=top, skip_bad=bool(skip_bad), threads=threads, **options)
-            return
-        if options:
-            raise ConfigError(
-                f"--{next(iter(options)).replace('_', '-')} is for detectors; this model names one picture."
-            )
-        ondevice.predict(name, inputs, prepare=prepare, top=top, skip_bad=bool(skip_bad), threads=threads)
-
-    if predict_options:
-        predict.help = (
-            "Find and name what is in pictures and videos: files, folders, a camera, or - for standard input."
+        @group.command()
+        @click.argument(
+            "inputs",
+            metavar="[ARTIFACT] INPUT...",
+            type=click.Path(path_type=Path, allow_dash=True),
+            nargs=-1,
+            required=not predict_options,
         )
+        @click.option(
+            "--top", type=_POSITIVE, default=1, show_default=True, help="How many classes to show for each input."
+        )
+        @_with(list(predict_options))
+        @skip_bad
+        @threads
+        @json_option
+        def predict(
+            inputs: tuple[Path, ...], top: int, skip_bad: bool | None, threads: int | None, **options: Any
+        ) -> None:
+            """Name what is in pictures: files, folders, or - for standard input."""
+            from cnnkit import ondevice
+
+            options = {key: value for key, value in options.items() if value is not None}
+            if ondevice.task_of(name, ondevice.split(name, inputs)[0]) == "detection":
+                from cnnkit.ondevice.detection import find
+
+                find(name, inputs, top=top, skip_bad=bool(skip_bad), threads=threads, **options)
+                return
+            if options:
+                raise ConfigError(
+                    f"--{next(iter(options)).replace('_', '-')} is for detectors; this model names one picture."
+                )
+            ondevice.predict(name, inputs, prepare=prepare, top=top, skip_bad=bool(skip_bad), threads=threads)
+
+        if predict_options:
+            predict.help = (
+                "Find and name what is in pictures and videos: files, folders, a camera, or - for standard input."
+            )
 
     @group.command()
-    @click.argument("inputs", metavar="[ARTIFACT] IMAGE...", type=FILE, nargs=-1)
+    @click.argument("inputs", metavar=f"[ARTIFACT] {'TEXT' if texts else 'IMAGE'}...", type=FILE, nargs=-1)
     @click.option("--layer", help="Show the feature maps of this layer.  [default: the first and last that have some]")
     @click.option("--out", type=FILE, help="Folder of the pictures.  [default: <run>/explain]")
     @json_option
@@ -378,6 +413,30 @@ def app(
     return group
 
 
+def _predict_texts(name: str) -> click.Command:
+    @click.command()
+    @click.argument("inputs", metavar="[ARTIFACT] TEXT|FILE|-...", nargs=-1, required=True)
+    @click.option("--top", type=_POSITIVE, default=1, show_default=True, help="How many labels to show for each text.")
+    @click.option(
+        "--sure",
+        type=click.FloatRange(0, 1),
+        help="Say `not sure` where the answer is less probable.  [default: the model's]",
+    )
+    @threads
+    @json_option
+    def predict(inputs: tuple[str, ...], top: int, sure: float | None, threads: int | None) -> None:
+        """Name what texts are: as arguments, in files of a text a line, or - for lines on standard input.
+
+        A few texts make a table. Files and standard input make a line each: label, probability, sure or not sure, text, with
+        tabs between them.
+        """
+        from cnnkit import ondevice
+
+        ondevice.predict_texts(name, inputs, top=top, sure=sure, threads=threads)
+
+    return predict
+
+
 def _parameters(option: Callable[..., Any]) -> list[click.Parameter]:
     return click.command()(option(lambda **_: None)).params
 
@@ -398,9 +457,9 @@ def _recipe(recipes: Mapping[str, Callable[[], Any]], task: str | None) -> Any:
     return next(iter(recipes.values()))()
 
 
-def _data(recipes: Mapping[str, Callable[[], Any]], *, boxes: bool) -> click.Group:
+def _data(recipes: Mapping[str, Callable[[], Any]], *, boxes: bool, texts: bool = False) -> click.Group:
     def for_data(source: str | None) -> Any:
-        if len(recipes) < 2 or source is None:
+        if len(recipes) < 2 or source is None or texts:
             return _recipe(recipes, None)
         from cnnkit import workflow
 
@@ -436,9 +495,16 @@ def _data(recipes: Mapping[str, Callable[[], Any]], *, boxes: bool) -> click.Gro
 
         workflow.data_check(for_data(source), source)
 
+    if texts:
+        check.help = "Look for what spoils training: copies across splits, empty texts, label typos, contradictions."
+
+    picture = [click.option("--out", type=FILE, default="samples.png", show_default=True, help="The picture to write.")]
+    if texts:
+        picture = []
+
     @data.command()
     @click.argument("source", required=False)
-    @click.option("--out", type=FILE, default="samples.png", show_default=True, help="The picture to write.")
+    @_with(picture)
     @click.option(
         "--seed",
         type=click.IntRange(0, 2**31 - 1),
@@ -447,11 +513,14 @@ def _data(recipes: Mapping[str, Callable[[], Any]], *, boxes: bool) -> click.Gro
         help="Of the samples and their augmentation.",
     )
     @json_option
-    def show(source: str | None, out: Path, seed: int) -> None:
+    def show(source: str | None, seed: int, out: Path = Path()) -> None:
         """Draw a contact sheet: samples as they are, and as the model sees them after augmentation."""
         from cnnkit import workflow
 
         workflow.data_show(for_data(source), source, out=out, seed=seed)
+
+    if texts:
+        show.help = "Show samples with their labels, and the words that the model knows."
 
     if boxes:
 

@@ -32,6 +32,14 @@ class Settings:
     freeze_norm: bool = True  # loaded batch norm keeps its averages and scales, in inference mode, throughout
     image_size: int | None = None  # px of a square input; None: the data's own
     tiles: bool | None = None  # cut images into tiles for a detector; None: as their boxes ask for
+    text: str | None = None  # column or field of the texts; None: found out
+    label: str | None = None  # the same of the labels
+    separator: str | None = None  # between several labels in one cell
+    fold: str | None = None  # "3/10": the third of ten parts is the test; None: the data's own split
+    words: int = 20_000  # most words of the vocabulary
+    least: int = 1  # times that a word of the vocabulary occurs in training
+    length: int | None = None  # ids of a text; None: as the texts ask for
+    buckets: int = 0  # ids for character n-grams of unknown words; 0: all unknown words are one
     progressive: int = 1  # image sizes in training, rising from about half to the full one; 1: full throughout
     epochs: int = 10
     minutes: float | None = None  # time budget; it then decides the number of epochs
@@ -75,12 +83,13 @@ class Settings:
             ("mixup", 0, 100),
             ("cutmix", 0, 100),
             ("patience", 0, 10**9),
+            ("buckets", 0, 10**7),
             ("seed", 0, 2**31 - 1),
             ("split_seed", 0, 2**31 - 1),
         ):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"{name} must lie in [{low}, {high}]. Got {getattr(self, name)}.")
-        for name, low in (("minutes", 0), ("limit", 0), ("image_size", 0)):
+        for name, low in (("minutes", 0), ("limit", 0), ("image_size", 0), ("words", 0), ("least", 0), ("length", 0)):
             value = getattr(self, name)
             if value is not None and not value > low:
                 raise ConfigError(f"{name} must be above {low}. Got {value}.")

@@ -11,7 +11,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 _state = {"json": False}
@@ -42,6 +42,12 @@ def _rich() -> Any:
 def message(text: str = "") -> None:
     """Print a line for people."""
     print(text, file=_stream(), flush=True)
+
+
+def lines(texts: Iterable[str]) -> None:
+    """Print many lines of results on standard output at once."""
+    sys.stdout.write("".join(f"{text}\n" for text in texts))
+    sys.stdout.flush()
 
 
 def warning(text: str) -> None:
@@ -85,6 +91,58 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str |
     for row in rows:
         drawn.add_row(*(Text(cell if isinstance(cell, str) else f"{cell:,}") for cell in row))
     _rich().print(drawn)
+
+
+def coloured(text: str, marked: Sequence[tuple[int, int, float]], *, most: int = 1200) -> None:
+    """Print a text with its words coloured by their influence, or with a list of the strongest where there is no colour.
+
+    Args:
+        text: from data, so it may hold anything; what would steer a terminal is replaced.
+        marked: places of words (start, end, influence), in order; influence in [-1, 1] is a change of a probability: above 0,
+            green, for the answer, below 0, red and underlined, against it. The strongest has the full colour.
+        most: characters printed, about; a longer text is shortened around the strongest words.
+    """
+    from rich.text import Text
+
+    from cnnkit.device.text_spans import excerpt
+
+    pieces = excerpt(text, marked, most)
+    strongest = max((abs(value) for *_, value in marked), default=0.0)
+    console = _rich()
+    if console.color_system is None or console.no_color:
+        message("".join(piece for piece, _ in pieces) or "(an empty text)")
+        message("  " + _influences(text, marked))
+        return
+    drawn = Text()
+    for piece, value in pieces:
+        drawn.append(piece, _highlight(value / strongest) if value and strongest else "")
+    console.print(drawn)
+
+
+WEAK = 0.1  # of the strongest influence: what is below has no colour
+HALF_POINT = 0.0005  # influences below it read 0.0 points
+
+
+def _highlight(share: float) -> str:
+    """Return the style of an influence in [-1, 1]: as if marked with a pen, dark letters on a light ground."""
+    if abs(share) < WEAK:
+        return ""
+    pale, full = ((216, 240, 221), (87, 190, 112)) if share > 0 else ((252, 224, 220), (238, 118, 104))
+    red, green, blue = (round(a + (b - a) * abs(share)) for a, b in zip(pale, full))
+    return f"{'' if share > 0 else 'underline '}#101010 on #{red:02x}{green:02x}{blue:02x}"
+
+
+def _influences(text: str, marked: Sequence[tuple[int, int, float]], most: int = 6) -> str:
+    """Return the strongest words, for and against, with points."""
+    from cnnkit.device.text_spans import printable
+
+    parts = []
+    for name, sign in (("for", 1), ("against", -1)):
+        own = sorted((-abs(v), start, end) for start, end, v in marked if sign * v >= HALF_POINT)[:most]
+        if own:
+            words = (f"{printable(text[start:end][:40])} {-sign * v * 100:+.1f}" for v, start, end in own)
+            parts.append(f"{name}: {', '.join(words)}")
+    return f"points {'; '.join(parts)}" if parts else "no word alone changes the answer"
 
 
 def _box() -> Any:

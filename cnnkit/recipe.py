@@ -26,6 +26,8 @@ class Recipe:
         side_step: sides of the input are multiples of it, px.
         options: training records -> options of the builder that suit them, unless others are given.
         describe: training records -> what artifacts should say of their input beyond its shape.
+        fitting: (this recipe, splits) -> the recipe that fits them, where the data decide the task.
+        start: (new model, training records, settings) -> lines that say what it begins with, where weights come from the data.
         intended_use, limits: a sentence each for the model card.
     """
 
@@ -42,5 +44,7 @@ class Recipe:
     options: Callable[[Any], dict[str, Any]] = lambda records: {}
     preset: Callable[[str, int, bool], dict[str, Any]] = lambda model, count, loaded: {}
     describe: Callable[[Any], dict[str, Any]] = lambda records: {}
+    fitting: Callable[[Any, Any], Any] = lambda recipe, splits: recipe
+    start: Callable[[Any, Any, Any], list[str]] = lambda model, records, settings: []
     intended_use: str = ""
     limits: str = ""

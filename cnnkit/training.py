@@ -201,6 +201,7 @@ def fit(
     on_epoch: Callable[[State], None] = lambda state: None,
     on_step: Callable[[int, int, dict[str, float]], None] | None = None,
     on_load: Callable[[model_weights.Loaded], None] = lambda loaded: None,
+    on_start: Callable[[list[str]], None] = lambda lines: None,
     on_download: Callable[[str, float, float | None], None] | None = None,
 ) -> keras.Model:
     """Train, or go on training, the model of a run folder.
@@ -213,6 +214,7 @@ def fit(
         on_epoch: called after each epoch.
         on_step: called with (steps done, steps in all, running metrics) now and then.
         on_load: called with what was loaded of the weights to start from, once, when a run begins.
+        on_start: called with lines on what else the model begins with, before that.
         on_download: called with (what, bytes done, bytes in total or None) while they are downloaded.
 
     Returns:
@@ -229,6 +231,7 @@ def fit(
     order = Order(len(splits.train), settings.batch_size, settings.seed)
     state = checkpoint[0] if checkpoint else State(epochs=settings.epochs)
     if checkpoint is None:
+        on_start(recipe.start(model, splits.train, settings))
         found = model_weights.load(model, settings.weights, labels=splits.train.label_names, progress=on_download)
         run.save(weights=found.to_dict())
         on_load(found)

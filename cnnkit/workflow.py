@@ -26,6 +26,15 @@ DATA_KEYS = (
     "keep",
     "tiles",
     "options",
+    "model",
+    "text",
+    "label",
+    "separator",
+    "fold",
+    "words",
+    "least",
+    "length",
+    "buckets",
 )  # settings that decide the splits
 
 
@@ -162,12 +171,10 @@ def data_convert(source: str, form: str, folder: Path) -> None:
 
 
 def data_show(recipe: Any, source: str | None, *, out: Path, seed: int) -> None:
-    """Draw samples, plain and augmented."""
+    """Show samples, as they are and as the model sees them."""
     settings = config.Settings(data=source or recipe.data, seed=seed)
     splits = load(recipe, {"data": source, "seed": seed, "image_size": recipe.side(settings.model)})
     recipe.inputs.show(recipe, splits, settings, out)
-    console.document({"picture": str(out)})
-    console.message(f"Samples as they are and as the model sees them in training: {out}")
 
 
 # Training -------------------------------------------------------------------------------------------------------------
@@ -207,11 +214,12 @@ def train(
             raise ConfigError(f"There is no model `{model}`. Models: {', '.join(recipe.builders)}.")
         given = {"image_size": recipe.side(model), **given, "model": model}
     splits = load(recipe, run.settings.to_dict() if run else given)
+    recipe = recipe.fitting(recipe, splits)
     if run is None:
         preset = config.checked(
             recipe.preset(model, len(splits.train), given.get("weights", "none") != "none"), f"the preset of {model}"
         )
-        if set(preset) & set(DATA_KEYS):
+        if set(preset) & set(DATA_KEYS):  # those of the tokenizer too
             raise ValueError(
                 f"a preset cannot change the data, which is loaded before it is known. Received: {preset}."
             )
@@ -353,6 +361,7 @@ def _fit(training: Any, recipe: Any, settings: config.Settings, splits: Any, run
             on_epoch=on_epoch,
             on_step=lambda done, total, _: update(done / total),
             on_load=on_load,
+            on_start=lambda lines: [console.message(line) for line in lines],
             on_download=lambda what, done, total: update(done / total if total else 0, what),
         )
     done = run.document["training"]

@@ -72,29 +72,45 @@ def read(path: Path | str, words: Sequence[str], *, progress: Progress | None = 
         DataError: the file is missing, empty, damaged or of no such format; the line or entry is named.
     """
     path = Path(path)
-    if not there(path) or not path.is_file():
-        raise DataError(f"There is no file {path}. Name a file of word vectors: word2vec, GloVe or fastText .vec.")
     wanted = {word: place for place, word in reversed(list(enumerate(words))) if word}
     found = _Found(wanted)
+    with _opened(path) as (raw, file):
+        size = path.stat().st_size
+
+        def tell() -> None:
+            if progress is not None:
+                progress(f"Reading {path.name}", raw.tell(), size)
+
+        first, count = _begin(path, file, found)
+        kind, entries = _read(path, file, found, tell, first, count)
+    matrix, places, cased = found.result()
+    return Vectors(matrix, places, kind, entries, cased)
+
+
+def dimensions(path: Path | str) -> int:
+    """Return how many numbers a vector of a file has, from its first line; errors as `read`."""
+    found = _Found({})
+    with _opened(Path(path)) as (_, file):
+        _begin(Path(path), file, found)
+    return found.dimensions
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """Open a file, plain or .gz: the file itself, and what it holds."""
+    if not there(path) or not path.is_file():
+        raise DataError(f"There is no file {path}. Name a file of word vectors: word2vec, GloVe or fastText .vec.")
     try:
         with contextlib.ExitStack() as stack:
             raw = stack.enter_context(path.open("rb"))
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             file: Any = stack.enter_context(gzip.GzipFile(fileobj=raw)) if packed else raw
-            size = path.stat().st_size
-
-            def tell() -> None:
-                if progress is not None:
-                    progress(f"Reading {path.name}", raw.tell(), size)
-
-            kind, entries = _read(path, file, found, tell)
+            yield raw, file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} is a damaged .gz ({error}). Get it again.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
-    matrix, places, cased = found.result()
-    return Vectors(matrix, places, kind, entries, cased)
 
 
 class _Found:
@@ -125,8 +141,8 @@ class _Found:
         return matrix, places, len(rows.keys() - self.exact.keys())
 
 
-def _read(path: Path, file: IO[bytes], found: _Found, tell: Callable[[], None]) -> tuple[str, int]:
-    """Read a file of any kind; return its kind and its number of entries."""
+def _begin(path: Path, file: IO[bytes], found: _Found) -> tuple[bytes, int | None]:
+    """Read the first line, which says how many numbers a vector has; return it, and the entries that a header states."""
     first = file.readline(_BLOCK).removeprefix(b"\xef\xbb\xbf")
     if not first.strip():
         raise DataError(f"{path} is empty, or begins with an empty line. It should hold a word and its numbers a line.")
@@ -137,11 +153,20 @@ def _read(path: Path, file: IO[bytes], found: _Found, tell: Callable[[], None]) 
         if b"\0" in first or numbers == 0:
             raise DataError(f"{path}: line 1 is neither a header `words dimensions` nor a word and its numbers.")
         found.dimensions = _checked(path, numbers)
-        return "GloVe text", _text(path, file, found, tell, first, None)
+        return first, None
     count = int(header[1])
     found.dimensions = _checked(path, int(header[2]))
     if count == 0:
         raise DataError(f"{path}: its header says that it holds no words.")
+    return first, count
+
+
+def _read(
+    path: Path, file: IO[bytes], found: _Found, tell: Callable[[], None], first: bytes, count: int | None
+) -> tuple[str, int]:
+    """Read the rest of a file of any kind; return its kind and its number of entries."""
+    if count is None:
+        return "GloVe text", _text(path, file, found, tell, first, None)
     start = file.read(min(_BLOCK, LONGEST_WORD + 16 * found.dimensions))
     if _looks_binary(start, found.dimensions):
         return "word2vec binary", _binary(path, file, found, tell, start, count)

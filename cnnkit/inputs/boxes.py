@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit import config
-from cnnkit.inputs.images import Images, chosen
+from cnnkit.inputs.images import Images, chosen, said
 
 SHOWN, ROUNDS, REPORTED_ROUNDS = 5, 3, 5
 LARGE = 320  # px of a sample, from which the names of boxes can be read in it
@@ -37,6 +37,7 @@ class Boxes(Images):
 
         found = _samples(recipe, splits.train, settings, SHOWN, ROUNDS, LARGE)
         drawing.save(figures.samples(*found, tile=2.4), out)
+        said(out)
 
     def samples(self, recipe: Any, records: Any, settings: config.Settings) -> tuple[np.ndarray, list[str], np.ndarray]:
         return _samples(recipe, records, settings, SMALL_SHOWN, REPORTED_ROUNDS, SMALL)

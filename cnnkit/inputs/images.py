@@ -64,6 +64,7 @@ class Images:
         from cnnkit.report import drawing, figures
 
         drawing.save(figures.samples(*self._every_augmentation(recipe, splits.train, settings)), out)
+        said(out)
 
     def _every_augmentation(
         self, recipe: Any, records: Any, settings: config.Settings
@@ -169,6 +170,12 @@ class Images:
         layer_table(first["layers"])
         for name, result in done.items():
             console.message(f"{name}: {result['label']} ({result['confidence']:.1%}); pictures in {folder / name}")
+
+
+def said(picture: Path) -> None:
+    """Say where a picture of samples is."""
+    console.document({"picture": str(picture)})
+    console.message(f"Samples as they are and as the model sees them in training: {picture}")
 
 
 def chosen(records: Any, settings: config.Settings, count: int) -> np.ndarray:

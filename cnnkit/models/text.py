@@ -15,7 +15,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from cnnkit.device.text import ALPHABET, FIRST
+from cnnkit.data.vectors import dimensions, random_like, read
+from cnnkit.device.text import ALPHABET, FIRST, PAD
 from cnnkit.models.blocks import check_positive
 
 MARGIN = 8  # ids of padding that a cut batch keeps, at least: what the widest filter reads
@@ -61,6 +62,7 @@ def kim(
     size: int,
     variant: str = "rand",
     width: int = 300,
+    vectors: str | None = None,
     regions: Sequence[int] = (3, 4, 5),
     maps: int = 100,
     dropout: float = 0.5,
@@ -75,6 +77,8 @@ def kim(
         variant: "rand": vectors of random numbers that learn; "static": given vectors that do not; "non-static": given
             vectors that learn; "multichannel": both, and each filter reads both.
         width: numbers of a word's vector.
+        vectors: a file of word vectors, whose width is taken; what it holds is put in by who has the words
+            (`start_from_vectors`).
         regions: words that the filters read, each 1 to 8.
         maps: filters of each region.
         dropout: share of the pooled features dropped in training.
@@ -88,14 +92,17 @@ def kim(
     _check(image_shape, classes)
     regions = _check_regions(regions)
     check_positive(size=size, width=width, maps=maps)
+    if variant not in ("rand", "static", "non-static", "multichannel"):
+        raise ValueError(f"`variant` is rand, static, non-static or multichannel. Received: variant={variant!r}.")
+    if (vectors is None) != (variant == "rand"):
+        raise ValueError(f"`vectors` are for all variants but rand, which need them. Received: {variant}, {vectors}.")
+    width = width if vectors is None else dimensions(vectors)
     ids = keras.Input((None,), dtype="int32", name="ids")
     channels = []
     if variant != "static":
         channels.append(WordEmbedding(size, width, embeddings_initializer=_uniform(0.25), name=EMBEDDING)(ids))
     if variant in ("static", "multichannel"):
         channels.append(WordEmbedding(size, width, embeddings_initializer="zeros", trainable=False, name=STATIC)(ids))
-    if variant not in ("rand", "static", "non-static", "multichannel"):
-        raise ValueError(f"`variant` is rand, static, non-static or multichannel. Received: variant={variant!r}.")
     words = channels[0] if len(channels) == 1 else layers.Concatenate(name="channels")(channels)
     pooled = []
     for region in regions:
@@ -213,3 +220,32 @@ def _pair(x: Any, maps: int, name: str) -> Any:
         he = keras.initializers.HeNormal()
         x = layers.Conv1D(maps, 3, padding="same", kernel_initializer=he, name=f"{name}_conv{number}")(x)
     return layers.Add(name=f"{name}_add")([x, shortcut])
+
+
+def start_from_vectors(model: keras.Model, path: str, words: Sequence[str], *, seed: int = 0) -> str:
+    """Put the vectors of a file into a model's embeddings; words that it lacks get random ones of the same variance.
+
+    Args:
+        model: has the layer `EMBEDDING` or `STATIC` or both, as wide as the vectors.
+        path: word2vec, GloVe or fastText.
+        words: the vocabulary, a word a row; rows after them are left random.
+        seed: of the random ones.
+
+    Returns:
+        A line that says how many words were found.
+
+    Source: Kim 2014, section 3.1.
+    """
+    import numpy as np
+
+    found = read(path, words)
+    for layer in model.layers:
+        if layer.name not in (EMBEDDING, STATIC):
+            continue
+        (table,) = layer.get_weights()
+        table = random_like(found.matrix, len(table), seed=seed).astype("float32")
+        table[found.places] = found.matrix
+        table[PAD] = 0
+        layer.set_weights([np.asarray(table)])
+    count = sum(bool(word) for word in words[FIRST:])
+    return f"Vectors of {len(found.places):,} of {count:,} words from {path} ({found.kind}, {found.dimensions} numbers each)."

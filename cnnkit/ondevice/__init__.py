@@ -13,6 +13,7 @@ from cnnkit.ondevice.opening import (
     split,
     task_of,
 )
+from cnnkit.ondevice.texts import predict_texts
 
 __all__ = [
     "BATCH",
@@ -24,6 +25,7 @@ __all__ = [
     "is_artifact",
     "open_model",
     "predict",
+    "predict_texts",
     "readable_images",
     "split",
     "task_of",

@@ -1,0 +1,1 @@
+"""Small text classifiers: training, understanding and shipping them. `cnnkit text --help`."""

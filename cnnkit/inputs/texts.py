@@ -1,0 +1,149 @@
+"""Texts, with one label or several: what the commands ask of them."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit import config, console
+from cnnkit.errors import ConfigError, DataError
+from cnnkit.inputs.images import Images, chosen, layer_table
+
+SHOWN = 12  # texts of `data show`
+EXPLAINED = 12  # of the worst errors, in a report
+RECORDS = 2000  # training texts in which the n-grams of filters are looked for
+ASKED = ("text", "label", "separator", "words", "least", "length", "buckets")
+
+
+class Texts(Images):
+    """Texts; as `Images`.
+
+    Attributes:
+        letters: the models that read characters and not words.
+    """
+
+    noun = "texts"
+    sound = "Nothing found: every text reads, no copies across the splits, no starved class, no label that looks wrong."
+
+    def __init__(self, letters: Sequence[str] = ()):
+        self.letters = tuple(letters)
+
+    def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        found = {key: settings[key] for key in ASKED if settings.get(key) is not None}
+        if settings.get("fold") is not None:
+            found["fold"] = _fold(settings["fold"])
+        if settings.get("model") in self.letters:
+            if found.get("buckets"):
+                raise ConfigError(f"--buckets is for words; {settings['model']} reads characters.")
+            found["kind"] = "characters"
+        weights = Path(settings.get("weights") or "none")
+        if weights.is_dir() and not settings.get("options", {}).get("vectors"):
+            from cnnkit.device.model import read_metadata
+            from cnnkit.device.text import Tokenizer
+            from cnnkit.run import MODEL, Run
+
+            written = read_metadata(Run.open(weights).file(MODEL)).get("text")
+            if written:
+                found["tokenizer"] = Tokenizer.from_dict(written, where=str(weights))
+        return found
+
+    def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:
+        return splits
+
+    def taken_over(self, shape: Sequence[int]) -> dict[str, Any]:
+        return {}
+
+    def check(self, source: str, progress: Any) -> list[Any]:
+        from cnnkit.data import text_checks
+
+        return text_checks.check(source, progress=progress)
+
+    def show(self, recipe: Any, splits: Any, settings: config.Settings, out: Path) -> None:
+        """Print texts with their labels and the words that are in the vocabulary, the others in brackets."""
+        records = splits.train
+        indices = chosen(records, settings, SHOWN)
+        rows = []
+        for index, text in zip(indices.tolist(), records.texts(indices), strict=True):
+            rows.append({"name": records.name(index), "label": _labels(records, index), "text": text})
+            rows[-1]["read"] = _read(records.tokenizer, text)
+        console.document({"texts": rows, "plan": splits.card.get("plan", [])})
+        if not console.is_json():
+            for line in splits.card.get("plan", ()):
+                console.message(line)
+            console.table(["label", "as the model reads it: [unknown]"], [[row["label"], row["read"]] for row in rows])
+
+    def samples(self, recipe: Any, records: Any, settings: config.Settings) -> Any:
+        return None
+
+    def reported(
+        self, recipe: Any, settings: config.Settings, splits: Any, artifact: Any, scores: Any, found: Any, targets: Any
+    ) -> dict[str, Any]:
+        from cnnkit import explain
+        from cnnkit.explain import texts as explaining
+        from cnnkit.report import texts as reporting
+
+        worst = recipe.task.worst(found, targets, splits.test, artifact.labels)
+        explanations = [explaining.explain(artifact, entry["text"]) for entry in worst[:EXPLAINED]]
+        few = splits.train.take(np.arange(min(len(splits.train), RECORDS)))
+        return {
+            "worst": [],
+            "samples": None,
+            "layers": explain.layer_table(artifact.model),
+            "extra": reporting.sections(scores, worst, explanations, explaining.ngrams(artifact, few)),
+        }
+
+    def explain(
+        self,
+        recipe: Any,
+        artifact: Any,
+        inputs: Sequence[Path],
+        *,
+        layer: str | None,
+        folder: Path,
+        test: Any,
+        prepare: Any,
+    ) -> None:
+        """Show which words decided, in colour, for given texts or for five of the test split."""
+        from cnnkit import explain as explaining_layers
+        from cnnkit.explain import texts as explaining
+
+        texts = [str(entry) for entry in inputs]
+        if not texts:
+            records = test()
+            texts = records.texts(np.arange(min(5, len(records))))
+        if any(not text.strip() for text in texts):
+            raise DataError("There is nothing to explain in an empty text.")
+        done = [explaining.explain(artifact, text) for text in texts]
+        rows = explaining_layers.layer_table(artifact.model)
+        console.document({"texts": [dataclasses.asdict(entry) for entry in done], "layers": rows})
+        if not console.is_json():
+            layer_table(rows)
+            for entry in done:
+                console.message(f"\n{entry.label} ({entry.probability:.1%})")
+                console.coloured(entry.text, [(w.start, w.end, w.occlusion) for w in entry.words])
+
+
+def _fold(text: str) -> tuple[int, int]:
+    parts = text.split("/")
+    if len(parts) != 2 or not all(part.isdigit() for part in parts):
+        raise ConfigError(f"--fold is K/N, such as 3/10 for the third of ten. Got {text!r}.")
+    return int(parts[0]), int(parts[1])
+
+
+def _labels(records: Any, index: int) -> str:
+    target = records.targets(np.array([index]))[0]
+    codes = np.flatnonzero(target) if records.multi_label else [int(target)]
+    return ", ".join(records.label_names[code] for code in codes) or "none"
+
+
+def _read(tokenizer: Any, text: str) -> str:
+    """Return a text as its tokenizer reads it: words that are not in the vocabulary in brackets."""
+    from cnnkit.device.text import split
+
+    if tokenizer.kind == "characters":
+        return text[: tokenizer.length]
+    words = split(text)
+    read = [word if word in tokenizer.table else f"[{word}]" for word in words[: tokenizer.length]]
+    return " ".join(read) + (" ..." if len(words) > tokenizer.length else "")
