@@ -5,7 +5,7 @@ Design choices:
   10 to 17 bytes, whatever the length of the text. Ten million lines train in the memory of a hundred thousand.
 - Ids of texts that fit into 32 MB are kept, as one ragged row of the smallest integers that hold them, made on first need.
   Beyond that a text is read and tokenised whenever it is needed.
-- `read(..., trim=True)` cuts the padding that a whole batch has, to a multiple of 8: short sentences train faster, and the
+- `read(..., margin=8)` cuts the padding that a whole batch has, to a multiple of 8: short sentences train faster, and the
   network sees few different widths.
 - Several labels a text are a ragged row of codes; targets are then float32 (b, classes) of zeros and ones, and the stratum
   is the rarest label, so that a split spreads what is rare.
@@ -23,10 +23,10 @@ import numpy as np
 
 from cnnkit.data.records import Records
 from cnnkit.data.text_sources import JoinedTexts, Texts
+from cnnkit.device.text import lengths, widths
 from cnnkit.errors import DataError
 
 MOST_CACHED = 32 * 2**20  # bytes of ids
-STEP = 8  # a trimmed batch is a multiple of this wide
 _BLOCK = 2048  # texts at once
 _PADDING = 0  # the id that fills a row up
 
@@ -113,7 +113,7 @@ class _Ids:
 
     def _tokenised(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ids = np.asarray(self._tokenizer.batch(self._texts.read(places)))
-        sizes = _lengths(ids)
+        sizes = lengths(ids)
         real = np.arange(ids.shape[1]) < sizes[:, None]
         return ids[real], np.repeat(np.arange(len(ids)), sizes)
 
@@ -141,12 +141,6 @@ class _Ids:
                 return None
         ends = np.cumsum(np.concatenate(lengths)) if lengths else np.zeros(0, np.int64)
         return np.concatenate(parts) if parts else np.zeros(0, kind), ends.astype(np.uint32)
-
-
-def _lengths(ids: np.ndarray) -> np.ndarray:
-    """Return how many ids of each row are no padding at its end: int64 (b,)."""
-    filled = ids != _PADDING
-    return np.where(filled.any(1), ids.shape[1] - filled[:, ::-1].argmax(1), 0)
 
 
 class TextRecords(Records):
@@ -230,12 +224,12 @@ class TextRecords(Records):
         for start in range(0, len(self), _BLOCK):
             yield from self.texts(np.arange(start, min(len(self), start + _BLOCK)))
 
-    def read(self, indices: np.ndarray, *, trim: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, indices: np.ndarray, *, margin: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Read these records, in this order.
 
         Args:
             indices: int (b,), each below `len(self)`.
-            trim: end where the longest of these texts does, at a multiple of 8.
+            margin: end so many ids behind the longest of these texts, at a multiple of 8 (`cnnkit.device.text.widths`).
 
         Returns:
             ids int32 (b, length), filled up with 0; targets int32 (b,), or of several labels float32 (b, classes).
@@ -251,9 +245,8 @@ class TextRecords(Records):
         length = self.image_shape[0]
         sizes = np.bincount(rows, minlength=len(places)) if len(places) else np.zeros(0, np.int64)
         columns = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        if trim:
-            longest = min(length, int(sizes.max(initial=0)))
-            length = min(length, max(STEP, -(-longest // STEP) * STEP))
+        if margin is not None:
+            length = int(widths(sizes.max(initial=0), length, margin))
         batch = np.full((len(places), length), _PADDING, np.int32)
         inside = columns < length
         batch[rows[inside], columns[inside]] = ids[inside]

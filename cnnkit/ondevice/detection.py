@@ -30,7 +30,7 @@ from cnnkit.device.detection import find as find_objects
 from cnnkit.device.image import ImageError, fit_image, printable, read_image
 from cnnkit.device.tracking import Track, Tracker
 from cnnkit.errors import ArtifactError, CnnkitError, DataError
-from cnnkit.ondevice.opening import IMAGES
+from cnnkit.ondevice.pictures import IMAGES
 from cnnkit.ondevice.results import writer
 from cnnkit.ondevice.videos import VIDEOS, Video, VideoWriter
 

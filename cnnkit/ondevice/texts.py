@@ -55,7 +55,9 @@ def predict_texts(app: str, inputs: Sequence[str], *, top: int, sure: float | No
         return
     rows = [row for block, scores in answers.blocks(_every(texts)) for row in answers.rows(block, scores)]
     console.document({"artifact": str(model.path), "predictions": rows})
-    if not console.is_json():
+    if len(rows) == 1 and not console.is_json():
+        console.message(_told(rows[0]))  # a table takes longer to draw than the answer to find
+    elif not console.is_json():
         console.table(["text", "prediction"], [[_short(row["input"]), _told(row)] for row in rows])
 
 

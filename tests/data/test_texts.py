@@ -41,10 +41,11 @@ def test_ids_are_those_of_the_tokenizer(records):
 
 def test_a_trimmed_batch_ends_with_its_longest_text_at_a_multiple_of_8(records):
     whole = records.read(np.arange(4))[0]
-    short, long = records.read(np.array([0, 1]), trim=True)[0], records.read(np.arange(4), trim=True)[0]
+    short, long = records.read(np.array([0, 1]), margin=0)[0], records.read(np.arange(4), margin=0)[0]
     assert short.shape == (2, 8) and np.array_equal(short, whole[:2, :8])
     assert long.shape == (4, 16) and np.array_equal(long, whole[:, :16]) and not whole[:, 16:].any()
-    assert records.with_shape((12,)).read(np.arange(4), trim=True)[0].shape == (4, 12), "not beyond the length"
+    assert records.with_shape((12,)).read(np.arange(4), margin=0)[0].shape == (4, 12), "not beyond the length"
+    assert records.read(np.array([0, 1]), margin=8)[0].shape == (2, 16), "so much padding stays"
     assert np.array_equal(records.with_shape((2,)).read(np.arange(4))[0], whole[:, :2])
 
 
