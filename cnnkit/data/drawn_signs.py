@@ -85,7 +85,7 @@ class Plate:
     def finished(self) -> np.ndarray:
         """Return what was drawn, RGBA, at the size that was asked for."""
         size = (self.size // self.finer,) * 2
-        return np.dstack([cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (self.rgb, self.alpha)])
+        return cv2.merge([cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (self.rgb, self.alpha)])
 
     def _target(self, colour: Colour | None) -> tuple[np.ndarray, Any]:
         return (self.alpha, 255) if colour is None else (self.rgb, colour)

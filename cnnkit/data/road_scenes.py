@@ -239,7 +239,7 @@ _SQUARE = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)], np.floa
 
 def _area(edge: np.ndarray) -> float:
     x, y = edge[:, 0], edge[:, 1]
-    return abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
+    return abs(float(x @ np.concatenate([y[-1:], y[:-1]]) - y @ np.concatenate([x[-1:], x[:-1]]))) / 2
 
 
 def _clipped(edge: np.ndarray, axis: int, way: int, place: float) -> np.ndarray:
@@ -248,12 +248,13 @@ def _clipped(edge: np.ndarray, axis: int, way: int, place: float) -> np.ndarray:
     if not (beyond > 0).any():
         return edge
     kept = []
-    for k in range(len(edge)):
-        one, other = beyond[k - 1], beyond[k]
+    points, far = edge.tolist(), beyond.tolist()
+    for (x0, y0), (x, y), one, other in zip(points[-1:] + points, points, far[-1:] + far, far):
         if (one > 0) != (other > 0):
-            kept.append(edge[k - 1] + (edge[k] - edge[k - 1]) * (one / (one - other)))
+            part = one / (one - other)
+            kept.append((x0 + (x - x0) * part, y0 + (y - y0) * part))
         if other <= 0:
-            kept.append(edge[k])
+            kept.append((x, y))
     return np.array(kept).reshape(-1, 2)
 
 
@@ -277,8 +278,9 @@ def _light(layout: _Layout, seed: int, index: int, size: tuple[int, int]) -> tup
     if rng.random() < 0.7:  # nothing is as even as a drawing
         y, x = rng.integers(0, 512, 2).tolist()
         # but the sky is: what is bright stays as it is
-        rough = (np.float32(1) - light) * _patch(parts.mottle, y, x, size)
-        rough *= light
+        rough = cv2.subtract((1, 1, 1, 1), light)
+        cv2.multiply(rough, _patch(parts.mottle, y, x, size), rough)
+        cv2.multiply(rough, light, rough)
         cv2.scaleAdd(rough, 0.02 * 15 ** rng.random(), light, light)
     on_signs = rng.uniform(0.25, 0.8) if night else gain**0.6 * rng.uniform(0.7, 1.1)
     # the covered one first: others stand in front of what covers it
@@ -431,13 +433,14 @@ def _place(page: np.ndarray, thing: Thing, x: float, y: float, wide: float, high
     rows = _part(top - y, bottom - y, tall / high, tall)
     size = right - left, bottom - top
     seen = cv2.resize(rgb[rows, columns], size, interpolation=cv2.INTER_LINEAR)
-    seen = cv2.convertScaleAbs(seen, alpha=math.sqrt(gain))
+    cv2.convertScaleAbs(seen, seen, math.sqrt(gain))
     under = page[top:bottom, left:right]
     if alpha is None:
         under[:] = seen
         return
-    clear = cv2.bitwise_not(cv2.resize(alpha[rows, columns], size, interpolation=cv2.INTER_LINEAR))
-    under[:] = cv2.add(cv2.multiply(under, cv2.merge([clear] * 3), scale=1 / 255), seen)
+    clear = cv2.resize(alpha[rows, columns], size, interpolation=cv2.INTER_LINEAR)
+    clear = cv2.cvtColor(cv2.bitwise_not(clear, clear), cv2.COLOR_GRAY2RGB)
+    cv2.add(cv2.multiply(under, clear, clear, 1 / 255), seen, under)
 
 
 def _part(start: float, end: float, scale: float, count: int) -> slice:
@@ -549,7 +552,8 @@ def _ground(page: np.ndarray, layout: _Layout, rng: np.random.Generator, parts: 
         return
 
     def shade(low: float, top: float, tint: Any = (1, 1, 1)) -> list[float]:
-        return (np.sqrt(gain * rng.uniform(low, top) * np.array(tint)).clip(0, 1) * 255).tolist()
+        light = gain * rng.uniform(low, top)
+        return [_tone(light * part) for part in tint]
 
     x0, depth = layout.vanishing, high * 1.0
 
@@ -559,7 +563,7 @@ def _ground(page: np.ndarray, layout: _Layout, rng: np.random.Generator, parts: 
         cv2.fillConvexPoly(page, np.rint(np.array(points) * 16).astype(np.int32), colour, cv2.LINE_AA, 4)
 
     tints = ((0.6, 0.8, 0.3), (0.8, 0.7, 0.45), (1, 0.95, 0.9), (0.95, 0.97, 1))
-    page[start:] = np.rint(shade(0.08, 0.5, tints[rng.integers(4)])).astype(np.uint8)
+    cv2.rectangle(page, (0, start), (wide, high), shade(0.08, 0.5, tints[rng.integers(4)]), cv2.FILLED)
     left, right = -rng.uniform(0.8, 3), rng.uniform(0.8, 3)
     if rng.random() < 0.6:
         strip(left - rng.uniform(0.3, 1), right + rng.uniform(0.3, 1), shade(0.15, 0.6))
@@ -639,11 +643,11 @@ def _show(light: np.ndarray, sign: _Sign, rng: np.random.Generator, parts: Stock
     across = max(10, math.ceil(float((top - low).max())))
     flat = sign_variant(sign.code, rng, min(max(across, 24), 96))
     paint = weathered(cv2.resize(flat, (across, across), interpolation=cv2.INTER_AREA), rng)
-    paint[..., :3] *= np.float32(gain)
+    paint[:3] *= np.float32(gain)
     if rng.random() < 0.12:  # a shadow with an edge
         place = np.linspace(-1, 1, across, dtype=np.float32)
         side = place[None, :] * rng.normal() + place[:, None] * rng.normal() + rng.uniform(-0.5, 0.5) > 0
-        paint[..., :3] *= np.where(side, np.float32(rng.uniform(0.25, 0.6)), np.float32(1))[..., None]
+        paint[:3] *= np.where(side, np.float32(rng.uniform(0.25, 0.6)), np.float32(1))
     x0, y0 = np.maximum(np.floor(low).astype(int) - 1, 0).tolist()
     x1, y1 = np.minimum(np.ceil(top).astype(int) + 2, (wide, high)).tolist()
     part = light[y0:y1, x0:x1]
@@ -748,14 +752,15 @@ def _photograph(light: np.ndarray, gain: float, seed: int, index: int) -> np.nda
         _windscreen(light, rng)
     if rng.random() < 0.1:
         light = moved(light, rng.uniform(1, 4.5), rng.uniform(0, math.pi))
-    cv2.sqrt(np.clip(light, 0, 1, light), light)
+    cv2.threshold(light, 1, 0, cv2.THRESH_TRUNC, light)
+    cv2.sqrt(cv2.threshold(light, 0, 0, cv2.THRESH_TOZERO, light)[1], light)
     if rng.random() < 0.75:
         y, x = rng.integers(0, 512, 2).tolist()
         cv2.scaleAdd(_patch(stock().grain, y, x, size), 0.03 * rng.random() ** 2, light, light)
     if rng.random() < 0.35:  # sharpened, as telephones do
         much = rng.uniform(0.3, 1.3)
         cv2.addWeighted(light, 1 + much, cv2.GaussianBlur(light, (5, 5), 1), -much, 0, light)
-        np.maximum(light, 0, light)
+        cv2.threshold(light, 0, 0, cv2.THRESH_TOZERO, light)
     photo = cv2.convertScaleAbs(light, alpha=255)
     if rng.random() < 0.4:  # a steeper curve, or a flatter one
         bend = rng.uniform(-0.25, 0.35) / math.pi / 2

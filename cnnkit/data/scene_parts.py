@@ -81,7 +81,8 @@ def outline(code: int) -> np.ndarray:
 
 def _shade(rng: np.random.Generator, colour: Colour, far: float = 14) -> Colour:
     """Another shade of a colour, as other makers and countries have it."""
-    red, green, blue = (np.array(colour) + rng.normal(0, far, 3)).clip(0, 255).astype(int).tolist()
+    more = rng.normal(0, far, 3).tolist()
+    red, green, blue = (int(min(max(part + by, 0), 255)) for part, by in zip(colour, more))
     return red, green, blue
 
 

@@ -126,35 +126,43 @@ def _stand(scene: np.ndarray, corners: np.ndarray, rng: np.random.Generator) -> 
 
 
 def weathered(rgba: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the sign as it reflects light, faded and dirty: float32 (s, s, 4), RGB linear in light, alpha in [0, 1]."""
-    paint = (rgba * np.float32(1 / 255)).astype(np.float32)
-    side = len(paint)
-    colour = paint[..., :3]
+    """Return the sign as it reflects light, faded and dirty.
+
+    Returns:
+        float32 (4, s, s), red, green and blue, linear in light, and alpha in [0, 1]: planes, as NumPy is slow on pixels.
+    """
+    side = len(rgba)
+    paint = np.multiply(rgba.transpose(2, 0, 1), np.float32(1 / 255), order="C")
+    colour = paint[:3]
     colour *= colour  # about what undoes the gamma of a screen
     if rng.random() < 0.4:
-        bleach = rng.uniform(0, 0.35) * np.array([1, 0.9, 0.8], np.float32)
-        colour += (np.array([0.75, 0.7, 0.66], np.float32) - colour) * bleach * (1 + 0.3 * texture(rng, side, 3))
+        bleach = rng.uniform(0, 0.35) * np.array([[[1]], [[0.9]], [[0.8]]], np.float32)
+        white = np.array([[[0.75]], [[0.7]], [[0.66]]], np.float32)
+        colour += (white - colour) * bleach * (1 + 0.3 * texture(rng, side, 3)[..., 0])
     if rng.random() < 0.3:
-        dirt = (texture(rng, side, 8) * 0.6 - rng.uniform(0, 0.3)).clip(0, 0.6)
-        colour += (np.array([0.09, 0.08, 0.06], np.float32) - colour) * dirt
-    colour *= math.exp(min(rng.normal(-0.15, 0.35), 0.3)) * (1 + rng.uniform(0, 0.25) * texture(rng, side, 2))
+        dirt = (texture(rng, side, 8)[..., 0] * 0.6 - rng.uniform(0, 0.3)).clip(0, 0.6)
+        colour += (np.array([[[0.09]], [[0.08]], [[0.06]]], np.float32) - colour) * dirt
+    colour *= math.exp(min(rng.normal(-0.15, 0.35), 0.3)) * (1 + rng.uniform(0, 0.25) * texture(rng, side, 2)[..., 0])
     if rng.random() < 0.1:  # the sun in the sheeting
         x, y, wide = rng.uniform(0, 1), rng.uniform(0, 1), rng.uniform(0.1, 0.3)
         place = np.linspace(0, 1, side, dtype=np.float32)
         glow = np.exp(-((place[None, :] - x) ** 2 + (place[:, None] - y) ** 2) / (2 * wide**2))
-        colour += rng.uniform(0.2, 0.7) * glow[..., None]
+        colour += rng.uniform(0.2, 0.7) * glow
     return paint
 
 
 def mount(scene: np.ndarray, paint: np.ndarray, corners: np.ndarray) -> None:
-    """Lay the sign into the scene, its corners where `corners` says."""
-    ends = len(paint) - 0.5
+    """Lay the sign, in planes as `weathered` returns it, into the scene, its corners where `corners` says."""
+    ends = paint.shape[1] - 0.5
     flat = np.array([(-0.5, -0.5), (ends, -0.5), (ends, ends), (-0.5, ends)], np.float32)
     matrix = cv2.getPerspectiveTransform(flat, corners - np.float32(0.5))
     size = (scene.shape[1], scene.shape[0])
-    edge = (*paint[0, 0, :3].tolist(), 0.0)
-    seen = cv2.warpPerspective(paint, matrix, size, flags=cv2.INTER_LINEAR, borderValue=edge)
-    scene += (seen[..., :3] - scene) * seen[..., 3:]
+    edge = (*paint[:3, 0, 0].tolist(), 0.0)
+    seen = cv2.warpPerspective(cv2.merge(tuple(paint)), matrix, size, flags=cv2.INTER_LINEAR, borderValue=edge)
+    more = cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB)
+    more -= scene
+    more *= cv2.cvtColor(cv2.extractChannel(seen, 3), cv2.COLOR_GRAY2RGB)
+    scene += more
 
 
 def _cover(scene: np.ndarray, corners: np.ndarray, rng: np.random.Generator) -> None:
