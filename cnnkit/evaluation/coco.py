@@ -173,16 +173,6 @@ def score(
     return result | {"per_class": per_class, "confusion": confusion.tolist(), "curves": curves, "sizes": rows}
 
 
-def ap50(found: Sequence[Detections], truth: Sequence[Truth], labels: Sequence[str]) -> float:
-    """Return `ap50` as `score` does, and nothing else: much faster and without pycocotools, for use in training."""
-    _check(found, truth, labels)
-    found = [_limited(entry) for entry in found]
-    once = np.ones((len(found), 1), np.int32)
-    ranked = _ranked(found, truth, matches(found, truth), len(labels))
-    values = [float(_average_precisions(entry, once)[0]) for entry in ranked if entry.boxes.any()]
-    return sum(values) / len(values) if values else 0.0
-
-
 def best_threshold(found: Sequence[Detections], truth: Sequence[Truth], labels: Sequence[str]) -> float:
     """Return the score from which detections count so that F1 over all boxes, at IoU 0.5, is highest.
 
@@ -240,28 +230,6 @@ def matches(
         for each image a `Match`. A box that is not ignored is found once; an ignored one any number of times.
     """
     return [_match(entry, there, iou, across) for entry, there in zip(found, truth, strict=True)]
-
-
-def changes(
-    before: Sequence[Detections],
-    after: Sequence[Detections],
-    truth: Sequence[Truth],
-    labels: Sequence[str],
-    threshold: float,
-) -> dict[str, tuple[int, int]]:
-    """Compare what two models found in the same images.
-
-    Returns:
-        for each label the number of its boxes that only the first found, and that only the second found: under the right
-        name, with a score of at least `threshold` and an IoU of at least 0.5.
-    """
-    _check(before, truth, labels)
-    _check(after, truth, labels)
-    first, second = (_at(found, truth, len(labels), threshold)[1] for found in (before, after))
-    codes = np.concatenate([np.zeros(0, int), *(there.codes[~there.ignored] for there in truth)]).astype(int)
-    lost = np.bincount(codes[first & ~second], minlength=len(labels))
-    won = np.bincount(codes[second & ~first], minlength=len(labels))
-    return {label: (int(lost[k]), int(won[k])) for k, label in enumerate(labels)}
 
 
 def worst(

@@ -1,0 +1,158 @@
+"""Text classification: the small default and Kim's networks on four public sets, beside TF-IDF every time.
+
+    python benchmarks/text.py accuracy --models default kim-rand          # MR, Subj: ten folds; TREC, SST-2: five seeds
+    python benchmarks/text.py accuracy --data sms-spam --models default   # its spam: F1 at the stored answer
+    python benchmarks/text.py vectors --vectors glove.txt                 # what 25 numbers of GloVe a word gain
+    python benchmarks/text.py export                                      # int8 of the default on MR: size, points lost
+    python benchmarks/text.py embedded                                    # `cnnkit text train`, as a whole, by the clock
+
+Each set and model writes a file of its own in results/. Folds are dealt by the split seed 0 and the network's seed is the fold's
+number; a tenth of what is left is validation, which decides the epoch, the temperature and the strength of the baseline. No
+setting was chosen on a test fold or a test file. SST-2 is the 6,920 whole sentences, without the phrases that Kim trained on too.
+
+Published: Kim 2014, arXiv:1408.5882, table 2, CNN-rand.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import results
+
+PUBLISHED = {"mr": 0.761, "subj": 0.896, "trec": 0.912, "sst2": 0.827}
+FOLDED = ("mr", "subj", "sms-spam")
+FOLDS, SEEDS = 10, 5
+
+
+def one(data: str, model: str, number: int, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Train and score a fold, or a seed where the set has a test of its own; return its splits and scores."""
+    from cnnkit import config, training
+    from cnnkit.evaluation.artifacts import open_artifact
+    from cnnkit.run import MODEL, Run
+    from cnnkit_text.cli import classification
+
+    recipe = classification()
+    fold = {"fold": (number + 1, FOLDS)} if data in FOLDED else {}
+    splits = recipe.load(data, **fold)
+    preset = recipe.preset(model, len(splits.train), False)
+    chosen = {**preset, "data": data, "model": model, "seed": number}
+    settled = config.Settings(**chosen, options={**recipe.options(splits.train), **options})
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run.create(Path(folder) / "run", recipe.app, settled, task=recipe.task.name, data={})
+        began = time.perf_counter()
+        training.fit(recipe, settled, splits, run)
+        seconds = time.perf_counter() - began
+        artifact = open_artifact(run.path / MODEL)
+        artifact.settle(recipe.task.settle(artifact, splits.validation))
+    found, targets = recipe.task.outputs(artifact, splits.test)
+    scores = recipe.task.score(found, targets, artifact.labels, artifact.metadata)
+    return splits, {**scores, "seconds": seconds, "parameters": artifact.model.count_params()}
+
+
+def accuracy(arguments: argparse.Namespace) -> None:
+    """Train on every fold or seed, beside the linear model."""
+    from cnnkit_text.cli import classification
+
+    task = classification().task
+    for data in arguments.data:
+        rows: dict[str, list[dict[str, Any]]] = {model: [] for model in arguments.models}
+        linear: list[dict[str, Any]] = []
+        for number in arguments.numbers or range(FOLDS if data in FOLDED else SEEDS):
+            for model in arguments.models:
+                splits, scores = one(data, model, number, arguments.options)
+                if model == arguments.models[0] and (data in FOLDED or not linear):
+                    linear.append(task.baseline(splits.train, splits.test, splits.validation))
+                keys = ("accuracy", "macro_f1", "ece", "count", "seconds", "parameters")
+                by_class = {label: values["f1"] for label, values in scores["per_class"].items()}
+                rows[model].append({"number": number, **{key: scores[key] for key in keys}, "f1": by_class})
+                print(
+                    data, model, number, f"{scores['accuracy']:.4f}", f"TF-IDF {linear[-1]['accuracy']:.4f}", flush=True
+                )
+        for model, found in rows.items():
+            content = {"data": data, "model": model, "published": PUBLISHED.get(data), **mean("accuracy", found)}
+            content |= {"linear": {**mean("accuracy", linear), "rows": linear}, "rows": found}
+            results.write(f"text-{data}-{model}{arguments.suffix}", content)
+
+
+def mean(key: str, rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Return mean and standard deviation over folds or seeds."""
+    values = [row[key] for row in rows]
+    return {"mean": statistics.mean(values), "sd": statistics.stdev(values) if len(values) > 1 else 0.0}
+
+
+def vectors(arguments: argparse.Namespace) -> None:
+    """Kim's four with given vectors, beside rand of the same width."""
+    path = str(arguments.vectors)
+    content: dict[str, Any] = {"vectors": Path(path).name}
+    for data in arguments.data:
+        for model in ("kim-rand", "kim-static", "kim-non-static", "kim-multichannel"):
+            options = {"width": 25} if model == "kim-rand" else {"vectors": path}
+            rows = []
+            for number in arguments.numbers or range(FOLDS if data in FOLDED else SEEDS):
+                _, scores = one(data, model, number, options)
+                rows.append({"number": number, "accuracy": scores["accuracy"]})
+                print(data, model, number, f"{scores['accuracy']:.4f}", flush=True)
+            content.setdefault(data, {})[model] = {**mean("accuracy", rows), "rows": rows}
+    results.write("text-vectors", content)
+
+
+def export(arguments: argparse.Namespace) -> None:
+    """Train on MR's own division, export, and read what the gate says."""
+    run = arguments.runs / "mr"
+    results.trained("text", run, "--data", "mr", threads=arguments.threads)
+    if not (run / "export" / "gate.json").exists():
+        results.cnnkit("text", "export", str(run), threads=arguments.threads)
+    gate = json.loads((run / "export" / "gate.json").read_text(encoding="utf-8"))
+    keys = ("bytes", "score", "difference", "worst_class", "worst_class_difference", "passed")
+    files = {name: {key: entry[key] for key in keys} for name, entry in gate["artifacts"].items()}
+    results.write("text-export", {"reference": gate["reference"]["score"], "count": gate["images"], "files": files})
+
+
+def embedded(arguments: argparse.Namespace) -> None:
+    """The first command of a new user."""
+    rows = []
+    for seed in arguments.numbers or range(SEEDS):
+        run = arguments.runs / f"embedded-{seed}"
+        began = time.perf_counter()
+        document = results.trained("text", run, "--seed", str(seed), threads=arguments.threads)
+        seconds = time.perf_counter() - began
+        test = document["scores"]["test"]
+        rows.append(
+            {
+                "seed": seed,
+                "accuracy": test["accuracy"],
+                "baseline": test["baseline"]["accuracy"],
+                "p": test["baseline"]["against"]["p"],
+                "count": test["count"],
+                "seconds": seconds,
+                "training_seconds": document["training"]["seconds"],
+                "texts": document["data"]["sizes"],
+            }
+        )
+        print(rows[-1], flush=True)
+    content = {**mean("accuracy", rows), "baseline": mean("baseline", rows), "rows": rows}
+    results.write("text-embedded", content)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["accuracy", "vectors", "export", "embedded"])
+    parser.add_argument("--data", nargs="+", default=list(PUBLISHED))
+    parser.add_argument("--models", nargs="+", default=["default", "kim-rand"])
+    parser.add_argument("--numbers", type=int, nargs="+", help="folds or seeds, from 0; default: all")
+    parser.add_argument("--options", type=json.loads, default={}, help="of the builder, as JSON")
+    parser.add_argument("--suffix", default="", help="of the results' file")
+    parser.add_argument("--vectors", type=Path)
+    parser.add_argument("--runs", type=Path, default=Path("runs/text"))
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    arguments.runs.mkdir(parents=True, exist_ok=True)
+    {"accuracy": accuracy, "vectors": vectors, "export": export, "embedded": embedded}[arguments.what](arguments)
+
+
+if __name__ == "__main__":
+    main()
