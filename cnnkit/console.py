@@ -120,7 +120,7 @@ def coloured(text: str, marked: Sequence[tuple[int, int, float]], *, most: int =
 
 
 WEAK = 0.1  # of the strongest influence: what is below has no colour
-HALF_POINT = 0.0005  # influences below it read 0.0 points
+LEAST = 0.0005  # a smaller influence reads 0.0 points
 
 
 def _highlight(share: float) -> str:
@@ -138,7 +138,7 @@ def _influences(text: str, marked: Sequence[tuple[int, int, float]], most: int =
 
     parts = []
     for name, sign in (("for", 1), ("against", -1)):
-        own = sorted((-abs(v), start, end) for start, end, v in marked if sign * v >= HALF_POINT)[:most]
+        own = sorted((-abs(v), start, end) for start, end, v in marked if sign * v >= LEAST)[:most]
         if own:
             words = (f"{printable(text[start:end][:40])} {-sign * v * 100:+.1f}" for v, start, end in own)
             parts.append(f"{name}: {', '.join(words)}")

@@ -68,6 +68,15 @@ def split(text: str) -> list[str]:
     return text.translate(_SEPARATE).split()  # every white space separates already, so only our spaces are left
 
 
+def spans(text: str) -> list[tuple[int, int]]:
+    """Return where each word of `split` stands: (start, end), so that text[start:end] is the word."""
+    if "\0" in text:
+        text = text[: text.index("\0")]
+    return [
+        found.span() for found in re.finditer("[^ ]+", text.translate(_SEPARATE))
+    ]  # a character for each, places stay
+
+
 class _Letters(dict[int, int]):
     """A table for `str.translate` from characters to the ids of `characters`, none of which reaches 256."""
 

@@ -136,6 +136,33 @@ class Contact(Block):
 
 
 @dataclasses.dataclass(frozen=True)
+class Piece:
+    """Part of a text. `share` in [-1, 1] colours it: above 0 for the answer, below 0 against it. `note`: shown beside it."""
+
+    text: str
+    share: float = 0.0
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Passage:
+    """A text in pieces, with a title and what to write below it. `tone`: bad or empty."""
+
+    pieces: Sequence[Piece]
+    title: str = ""
+    note: str = ""
+    tone: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Passages(Block):
+    """Texts below one another, their words coloured."""
+
+    passages: Sequence[Passage]
+    title: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Matrix(Block):
     """A confusion matrix: `counts[true][predicted]`. Many classes are drawn as a picture, made by `matrix_picture`."""
 

@@ -21,6 +21,7 @@ from cnnkit.report import blocks, sections
 from cnnkit.report.blocks import Section, percent
 
 SAMPLES_EXPLAINED, ERRORS_EXPLAINED = 6, 6  # a row each
+CHANCE = 0.05  # p of a paired test, below which a difference is hardly by chance
 
 
 def write(path: Path | str, *, run: Mapping[str, Any], **parts: Any) -> None:
@@ -85,9 +86,9 @@ def render(
         sections.worst(worst, labels),
         *extra,
         sections.evidence(evidence),
-        sections.export_gate(gate, key),
+        sections.export_gate(gate, key, sections.noun(run)),
         sections.samples(*samples) if samples else None,
-        sections.layers(layers),
+        sections.layers(layers, sections.noun(run)),
         sections.card(run, gate, intended_use, limits),
         sections.settings(run),
     ]
@@ -123,8 +124,11 @@ def _summary(scores: Mapping[str, Any], key: str | None) -> str:
         how = "better than" if ahead > 0 else "worse than" if ahead < 0 else "no better than"
         by = f"{abs(100 * ahead):.1f} points {how}" if ahead else how
         text += f" That is {by} the baseline."
+        paired = baseline.get("against")  # answers to the same records, compared one by one, say more than intervals
         apart = scores[f"{key}_interval"][0] > baseline.get(f"{key}_interval", (0, 1))[1]
-        if ahead > 0 and not apart:
+        if paired and ahead and paired["p"] >= CHANCE:
+            text += " Compared text by text, the difference may be chance."
+        if ahead > 0 and not apart and not paired:
             text += " Their intervals overlap, so the difference may be chance."
     return text
 

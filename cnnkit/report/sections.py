@@ -45,6 +45,8 @@ NAMES = {
     "accuracy": "Accuracy",
     "val_accuracy": "Accuracy",
     "macro_f1": "Macro F1",
+    "micro_f1": "Micro F1",
+    "exact": "All labels right",
     "ece": "Calibration error",
     "f1": "F1",
     "ap": "AP",
@@ -64,6 +66,7 @@ NAMES = {
 }
 NOTES = {
     "macro_f1": "mean over classes",
+    "exact": "share of the records",
     "ece": "confidence against truth",
     "ap": "mean over IoU 0.5 to 0.95",
     "ap75": "boxes at IoU 0.75",
@@ -73,6 +76,11 @@ NOTES = {
 MATRIX_CLASSES = 24  # more are drawn as a picture
 TABLE_CLASSES = 60  # more are left out, the best first
 TIMES = "\u00d7"
+
+
+def noun(run: Mapping[str, Any]) -> str:
+    """What a record of a run is: "image", or "text" where an input is a row of ids."""
+    return "text" if len(run.get("data", {}).get("shape") or ()) == 1 else "image"
 
 
 def named(key: str) -> str:
@@ -137,9 +145,8 @@ def training(run: Mapping[str, Any], history: figures.ROWS) -> Section | None:
         legend = (("two", "training"), ("one", "validation")) if len(pair) > 1 else ()
         svg = figures.curve(history, pair, best=best, phases=phases)
         charts.append(Chart(svg, named(name), f"{named(name)} over {len(history)} epochs; {ends}.", legend))
-    text = (
-        "How the model learnt, epoch by epoch. Training is measured on augmented images, so validation may be better."
-    )
+    harder = "on augmented images" if noun(run) == "image" else "with a part of the network switched off (dropout)"
+    text = f"How the model learnt, epoch by epoch. Training is measured {harder}, so validation may be better."
     losses = {row["epoch"]: row["val_loss"] for row in history if "val_loss" in row}
     if best and losses:
         lowest = losses.get(best) == min(losses.values())
@@ -300,7 +307,7 @@ def worst(entries: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> Sectio
     return Section("Worst errors", text, [Pictures(pictures)])
 
 
-def export_gate(document: Mapping[str, Any] | None, key: str | None) -> Section | None:
+def export_gate(document: Mapping[str, Any] | None, key: str | None, one: str = "image") -> Section | None:
     """What the exported files score beside the trained model."""
     if not document:
         return None
@@ -318,10 +325,10 @@ def export_gate(document: Mapping[str, Any] | None, key: str | None) -> Section 
     blocks: list[Block] = [Table(["file", "size", score, "points", "worst class", "gate"], rows, numbers=(1, 2, 3))]
     if refusals:
         blocks.append(Facts("Refused, because", refusals))
-    on = f"{document['images']:,} held-out images" if "images" in document else "held-out data"
+    on = f"{document['images']:,} held-out {one}s" if "images" in document else "held-out data"
     most, in_class = document["tolerance"], document.get("class_tolerance", document["tolerance"])
     where = "overall or in a class" if most == in_class else f"overall or {in_class:g} in a class"
-    one = "object" if "threshold" in reference else "image"
+    one = "object" if "threshold" in reference else one
     text = (
         f"Every exported file answers the same {on} as the trained model. One that loses more than "
         f"{most:g} point{'' if most == 1 else 's'} {where} is refused; a single {one} is not held against it."
@@ -350,7 +357,7 @@ def samples(images: np.ndarray, names: Sequence[str], rounds: np.ndarray) -> Sec
     return Section("Samples", text, [Contact(rows)])
 
 
-def layers(rows: Sequence[Mapping[str, Any]]) -> Section | None:
+def layers(rows: Sequence[Mapping[str, Any]], one: str = "image") -> Section | None:
     """The layer table, as `cnnkit.explain.layer_table` makes it."""
     if not rows:
         return None
@@ -381,8 +388,9 @@ def layers(rows: Sequence[Mapping[str, Any]]) -> Section | None:
     head = ["layer", "kind", "kernel", "stride", "padding", "output", "worked out", "sees"]
     head += ["parameters", "multiply-adds"]
     text = (
-        "What each layer does to the size, with the formula filled in; how much of the image one of its outputs "
-        "sees (its receptive field, px); what it remembers (parameters) and computes for one image (multiply-adds)."
+        f"What each layer does to the size, with the formula filled in; how much of the {one} one of its outputs sees (its "
+        f"receptive field, {'px' if one == 'image' else 'ids'}); what it remembers (parameters) and computes for one {one} "
+        "(multiply-adds)."
     )
     return Section("Layers", text, [Table(head, body, numbers=(8, 9), total=total)], wide=True)
 
@@ -427,7 +435,7 @@ def card(run: Mapping[str, Any], gate: Mapping[str, Any] | None, intended_use: s
     what = {
         "Made by": f"cnnkit {run.get('app', '')}".strip(),
         "Kind": model.get("name"),
-        "Input": f"{TIMES.join(map(str, shape))}, values 0 to 255" if shape else None,
+        "Input": _input(shape) if shape else None,
         "Parameters": f"{model['parameters']:,}" if "parameters" in model else None,
         "Files": plain(files) if files else None,
         "Made": run.get("created", "").replace("T", " "),
@@ -455,8 +463,14 @@ def card(run: Mapping[str, Any], gate: Mapping[str, Any] | None, intended_use: s
             "Scenes unlike those of its data were not measured."
         )
     elif labels and scores.get("confusion"):
+        other = "an image" if noun(run) == "image" else "a text"
         use["What it cannot say"] = (
-            f"It always answers with one of its {len(labels)} classes, also for an image of none of them. "
+            f"It always answers with one of its {len(labels)} classes, also for {other} of none of them. "
+            "Data unlike its training data was not measured."
+        )
+    elif labels and "thresholds" in scores:
+        use["What it cannot say"] = (
+            f"It gives any number of its {len(labels)} labels, also none, and knows no others. "
             "Data unlike its training data was not measured."
         )
     blocks = [
@@ -465,6 +479,12 @@ def card(run: Mapping[str, Any], gate: Mapping[str, Any] | None, intended_use: s
     ]
     text = "What this model is, what it was made from, what it may be used for, and what is known of its limits."
     return Section("Model card", text, [block for block in blocks if block.pairs])
+
+
+def _input(shape: Sequence[int]) -> str:
+    if len(shape) == 1:
+        return f"{shape[0]} ids of a text, int32; longer texts are cut"
+    return f"{TIMES.join(map(str, shape))}, values 0 to 255"
 
 
 def settings(run: Mapping[str, Any]) -> Section | None:

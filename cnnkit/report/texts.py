@@ -1,0 +1,283 @@
+"""The sections of a report on a network of texts: beside its baseline, its errors word by word, what its filters read.
+
+Design choices:
+- Network and baseline answered the same texts, so the page says how many only one of them had right, and what McNemar's p means
+  in a sentence; a p alone is read wrong by most.
+- Errors are shown as text, not as numbers: a person sees at once a joke, a wrong label, a word misread.
+- Colour never stands alone: what speaks against an answer is underlined too, and each word's points are in its title.
+- Texts are untrusted, may be megabytes long and hold anything: they are shortened around the strongest words, what cannot be
+  printed is replaced, and the template escapes the rest.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cnnkit.device.text_spans import excerpt, printable
+from cnnkit.report.blocks import (
+    Block,
+    Cell,
+    Facts,
+    Passage,
+    Passages,
+    Piece,
+    Section,
+    Table,
+    percent,
+    points,
+)
+from cnnkit.report.sections import headline, named
+
+CHANCE = 0.05  # p below it: a difference that is hardly by chance
+WEAK = 0.1  # of the strongest influence in a text: below it a word has no colour
+LEAST = 0.0005  # a smaller influence reads 0.0 points
+LONGEST = 600  # characters of a text on the page
+LABELS = 60  # thresholds shown, those of the rarest labels left out
+NONE = "\u2013"
+
+
+def sections(
+    scores: Mapping[str, Any],
+    worst: Sequence[Mapping[str, Any]] = (),
+    explanations: Sequence[Any] = (),
+    ngrams: Sequence[Any] = (),
+    learnt: Mapping[str, Any] | None = None,
+) -> list[Section]:
+    """Return the sections of texts, to hand to `page.render` as `extra`; each appears where its data is there.
+
+    Args:
+        scores: as `TextClassification.score` or `TextTagging.score` return them, with `baseline`.
+        worst: entries as `TextClassification.worst` returns them.
+        explanations: as `explain.texts.explain` returns them; those of texts in `worst` colour their words, the others get a
+            section of their own.
+        ngrams: as `explain.texts.ngrams` returns them.
+        learnt: as `Learnt.to_dict` returns it.
+    """
+    known = {entry["text"] for entry in worst}
+    others = [entry for entry in explanations if entry.text not in known]
+    made = [
+        beside(scores),
+        sure(scores),
+        thresholds(scores),
+        errors(worst, explanations),
+        decided(others),
+        filters(ngrams),
+        vocabulary(learnt),
+    ]
+    return [section for section in made if section is not None]
+
+
+def beside(scores: Mapping[str, Any]) -> Section | None:
+    """Network and baseline on the same texts."""
+    baseline, key = scores.get("baseline") or {}, headline(scores)
+    if key is None or key not in baseline:
+        return None
+    keys = [name for name in scores if isinstance(scores[name], float) and name in baseline]
+    rows = [
+        ["network", *(percent(scores[name]) for name in keys)],
+        ["baseline", *(percent(baseline[name]) for name in keys)],
+        ["difference, points", *(points(100 * (scores[name] - baseline[name])) for name in keys)],
+    ]
+    blocks: list[Block] = [Table(["", *(named(name) for name in keys)], rows, numbers=range(1, len(keys) + 1))]
+    text = f"The baseline is {baseline['name']}: it counts words and knows nothing of their order. "
+    against = baseline.get("against")
+    if against:
+        won, lost = against["only_model"], against["only_baseline"]
+        facts = {"Only the network right": f"{won:,}", "Only the baseline right": f"{lost:,}"}
+        if "count" in scores:
+            facts["Both right, or both wrong"] = f"{scores['count'] - won - lost:,}"
+        facts["By chance alone"] = f"{_odds(against['p'])} (McNemar's exact test, p = {_p(against['p'])})"
+        blocks.append(Facts("On the same texts", facts))
+        text += verdict(won, lost, against["p"])
+    else:
+        text += "Where the intervals at the top of this page overlap much, it stays open which of the two is better."
+    return Section("Beside the baseline", text, blocks)
+
+
+def verdict(won: int, lost: int, p: float) -> str:
+    """Say what McNemar's test says, in plain words.
+
+    Args:
+        won, lost: texts that only the network, only the baseline had right.
+        p: two-sided, in [0, 1].
+    """
+    if not won + lost:
+        return "Both answer every text alike."
+    if won == lost:
+        return f"Each had {won:,} texts right that the other had wrong: these texts do not tell which of the two is better."
+    seen = (
+        f"The network alone had {won:,} {_texts(won)} right, the baseline alone {lost:,}. If both were equally good, a "
+        f"difference as large as this or larger would come about by chance {_odds(p)}; "
+    )
+    if p >= CHANCE:
+        return seen + "so these texts do not tell which of the two is better."
+    return seen + f"so it is hardly chance that the {'network' if won > lost else 'baseline'} does better."
+
+
+def sure(scores: Mapping[str, Any]) -> Section | None:
+    """From which confidence on an answer counts as sure, and what such answers are worth."""
+    found = scores.get("sure")
+    if not found:
+        return None
+    right = found.get("accuracy")
+    facts = {
+        "Sure from": f"{percent(found['confidence'], 1)} confidence on",
+        "Texts with a sure answer": percent(found["answered"], 1),
+        "Of these right": "no answer is that sure" if right is None else percent(right, 1),
+    }
+    if right is not None and found["answered"] < 1 and isinstance(scores.get("accuracy"), float):
+        rest = (scores["accuracy"] - right * found["answered"]) / (1 - found["answered"])
+        facts["Of the others right"] = percent(min(1.0, max(0.0, rest)), 1)
+    text = (
+        "Where the model is less confident than this, it says that it is not sure. The limit was chosen on validation texts, so "
+        "that 95 % of the sure answers are right where that can be had; these are its shares of the test texts."
+    )
+    return Section("What counts as sure", text, [Facts("Sure answers", facts)])
+
+
+def thresholds(scores: Mapping[str, Any]) -> Section | None:
+    """The threshold of each label, where a text may have several."""
+    found = scores.get("thresholds")
+    if not isinstance(found, Mapping) or not found:
+        return None
+    by_label = scores.get("per_class") or {}
+    ordered = sorted(found, key=lambda label: -by_label.get(label, {}).get("support", 0))
+    rows: list[list[Cell | str]] = []
+    for label in ordered[:LABELS]:
+        values = by_label.get(label, {})
+        cells = [Cell(percent(values[key], 1) if key in values else NONE) for key in ("precision", "recall")]
+        rows.append([printable(label), Cell(f"{found[label]:.3f}", min(1.0, max(0.0, found[label]))), *cells])
+    text = (
+        "A text gets every label whose probability reaches the label's own threshold; so it may get several, or none. The "
+        "thresholds were chosen on validation texts, for the best F1 of each label. The dots are on a scale from 0 to 1."
+    )
+    text += " A higher threshold gives a label less often, and is then more often right." if rows else ""
+    if len(ordered) > LABELS:
+        text += f" Of {len(ordered)} labels the {LABELS} most frequent are shown."
+    head = ["label", "threshold", "right of those given", "found of those due"]
+    return Section("Thresholds", text, [Table(head, rows, numbers=(1, 2, 3))])
+
+
+def errors(entries: Sequence[Mapping[str, Any]], explanations: Sequence[Any] = ()) -> Section | None:
+    """The most confident errors as text, their words coloured where there is an explanation."""
+    shown = [entry for entry in entries if "text" in entry]
+    if not shown:
+        return None
+    by_text: dict[str, list[Any]] = {}
+    for explanation in explanations:
+        by_text.setdefault(explanation.text, []).append(explanation)
+    passages = []
+    for entry in shown:
+        true, predicted = printable(str(entry["true"])), printable(str(entry["predicted"]))
+        labels = (str(entry["predicted"]).removeprefix("not "), str(entry["predicted"]), str(entry["true"]))
+        found = by_text.get(entry["text"], [])
+        found = sorted(found, key=lambda one: labels.index(one.label) if one.label in labels else len(labels))
+        note = f"{percent(entry['confidence'], 1)} sure"
+        if found and found[0].label != entry["predicted"]:
+            note += f"; coloured: what speaks for {printable(found[0].label)}"
+        if found and found[0].unread:
+            note += f"; {found[0].unread:,} more words were not read"
+        pieces = coloured(entry["text"], found[0].marked if found else ())
+        passages.append(Passage(pieces, f"{true} read as {predicted}", note, "bad"))
+    text = (
+        "The errors of which the model was most sure, worst first: what the text is, what it was taken for, how sure the model "
+        "was. Some show a gap in the data, some a label that people would dispute."
+    )
+    if by_text:
+        text += f" {COLOURS}"
+    return Section("Worst errors", text, [Passages(passages)])
+
+
+COLOURS = (
+    "Green words speak for the answer, red and underlined ones against it: by so much it changes where the word is "
+    "replaced by an unknown one. The strongest word of each text has the full colour; a pointer on a word shows its points."
+)
+
+
+def decided(explanations: Sequence[Any]) -> Section | None:
+    """Which words decided, in other texts than the errors."""
+    if not explanations:
+        return None
+    passages = []
+    for entry in explanations:
+        note = f"{percent(entry.probability, 1)} sure"
+        if entry.unread:
+            note += f"; {entry.unread:,} more words were not read"
+        passages.append(Passage(coloured(entry.text, entry.marked), printable(entry.label), note))
+    return Section("Words that decide", f"What the answers to some texts rest on. {COLOURS}", [Passages(passages)])
+
+
+def filters(found: Sequence[Any]) -> Section | None:
+    """What the filters fire on."""
+    if not found:
+        return None
+    weighed = any(entry.label is not None for entry in found)
+    rows: list[list[Cell | str]] = []
+    for entry in found:
+        listed = "  \u00b7  ".join(f"{printable(ngram.text)} ({ngram.activation:.2f})" for ngram in entry.ngrams)
+        row: list[Cell | str] = [f"{entry.layer} {entry.number}", str(entry.size)]
+        if weighed:
+            side = "" if entry.weight is None or entry.weight > 0 else "not "
+            row.append(NONE if entry.label is None else f"{side}{printable(entry.label)}")
+        rows.append([*row, Cell(listed, tone="words")])
+    text = (
+        "A filter reads a few neighbours at a time and fires on those it has learnt to look for. These are the filters that "
+        "matter most, "
+    )
+    if weighed:
+        text += "by their weight in the last layer times how much they vary, with the label they speak for; "
+    else:
+        text += "by how much they vary from text to text; "
+    text += "and what each fired on most in the data, with the value it then puts out."
+    head = ["filter", "reads", *(["speaks for"] if weighed else []), "fires on"]
+    return Section("What the filters read", text, [Table(head, rows, numbers=(1,))], wide=True)
+
+
+def vocabulary(learnt: Mapping[str, Any] | None) -> Section | None:
+    """What the texts were read with."""
+    if not learnt:
+        return None
+    facts = {
+        "Texts": f"{learnt['texts']:,}",
+        "Words in them": f"{learnt['tokens']:,}",
+        "Different words": f"{'at least ' if learnt.get('pruned') else ''}{learnt['distinct']:,}",
+        "In the vocabulary": f"{learnt['kept']:,}",
+        "Of all words known": percent(learnt["known"], 1),
+        "Read of a text": f"the first {learnt['length']:,}; {percent(learnt['cut'], 1)} of the texts are longer",
+    }
+    text = "What the model knows of the language: the words of its training texts. Any other word is unknown to it."
+    return Section("Vocabulary", text, [Facts("Learnt from the training texts", facts)])
+
+
+def coloured(text: str, marked: Sequence[tuple[int, int, float]] = (), most: int = LONGEST) -> list[Piece]:
+    """Return a text in pieces, its words coloured by their influence.
+
+    Args:
+        text: any.
+        marked: places of words (start, end, influence), as `Explanation.marked`.
+        most: characters shown, about; a longer text is shortened around its strongest words.
+    """
+    strongest = max((abs(value) for *_, value in marked), default=0.0)
+    pieces: list[Piece] = []
+    for part, value in excerpt(text, marked, most):
+        if value is None or strongest < LEAST or abs(value) < WEAK * strongest:
+            pieces.append(Piece(part))
+        else:
+            pieces.append(Piece(part, value / strongest, f"{points(100 * value)} points"))
+    return pieces or [Piece("(an empty text)")]
+
+
+def _odds(p: float) -> str:
+    """Write a probability as people say it."""
+    if p >= 0.095:
+        return f"about {round(10 * p)} {'time' if round(10 * p) == 1 else 'times'} in 10"
+    if p >= 0.0095:
+        return f"about {round(100 * p)} {'time' if round(100 * p) == 1 else 'times'} in 100"
+    return "less than once in 1,000 times" if p < 0.001 else f"about {max(1, round(1000 * p))} in 1,000 times"
+
+
+def _p(p: float) -> str:
+    return "below 0.0001" if p < 0.0001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+
+
+def _texts(count: int) -> str:
+    return "text" if count == 1 else "texts"
