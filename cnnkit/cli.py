@@ -360,11 +360,13 @@ def app(
             )
 
     @group.command()
-    @click.argument("inputs", metavar=f"[ARTIFACT] {'TEXT' if texts else 'IMAGE'}...", type=FILE, nargs=-1)
+    @click.argument(
+        "inputs", metavar=f"[ARTIFACT] {'TEXT' if texts else 'IMAGE'}...", type=str if texts else FILE, nargs=-1
+    )
     @click.option("--layer", help="Show the feature maps of this layer.  [default: the first and last that have some]")
     @click.option("--out", type=FILE, help="Folder of the pictures.  [default: <run>/explain]")
     @json_option
-    def explain(inputs: tuple[Path, ...], layer: str | None, out: Path | None) -> None:
+    def explain(inputs: tuple[Any, ...], layer: str | None, out: Path | None) -> None:
         """Show what the model looks at: layer table, filters, feature maps, Grad-CAM, classic filters."""
         from cnnkit import ondevice, workflow
 

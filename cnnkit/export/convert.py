@@ -51,6 +51,8 @@ def convert(model: Any, precision: str, calibration: np.ndarray, metadata: dict[
     import tensorflow as tf
 
     texts = "text" in metadata
+    if texts and model.input_shape[1] is not None:  # a network of one length reads all of its padding: none may be cut
+        metadata = {**metadata, "text": {**metadata["text"], "margin": 0}}
     if precision == "int8" and not texts:
         spread = -(-len(calibration) // ROUNDING_IMAGES)  # over all of them: records often come class by class
         model = rounded(model, np.asarray(calibration)[::spread])

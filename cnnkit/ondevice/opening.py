@@ -11,14 +11,20 @@ from cnnkit.run import EXPORT, MODEL, Run, latest
 
 def is_artifact(path: Path) -> bool:
     """Whether a path is meant as a model: a `.keras`, a `.tflite` or a run folder."""
-    return path.suffix in (".keras", ".tflite") or (path / "run.json").is_file()
+    try:
+        return path.suffix in (".keras", ".tflite") or (path / "run.json").is_file()
+    except OSError:  # a text that is too long to be a path
+        return False
 
 
-def split(app: str, paths: Sequence[Path]) -> tuple[Path, tuple[Path, ...]]:
-    """Split `[ARTIFACT] INPUT...` into the artifact, by default the app's latest run, and the inputs."""
-    if paths and is_artifact(paths[0]):
-        return paths[0], tuple(paths[1:])
-    return latest(app), tuple(paths)
+def split(app: str, inputs: Sequence[Any]) -> tuple[Path, tuple[Any, ...]]:
+    """Split `[ARTIFACT] INPUT...` into the artifact, by default the app's latest run, and the inputs.
+
+    Inputs are paths, or texts, `str`, which come back as they are: a path would lose `//` and a last `/`.
+    """
+    if inputs and inputs[0] and is_artifact(Path(inputs[0])):
+        return Path(inputs[0]), tuple(inputs[1:])
+    return latest(app), tuple(inputs)
 
 
 def exported(path: Path, app: str) -> Path:

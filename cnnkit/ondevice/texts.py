@@ -38,8 +38,7 @@ def predict_texts(app: str, inputs: Sequence[str], *, top: int, sure: float | No
         DataError: nothing to predict, or a line that is not UTF-8 or longer than 1 MB.
         ArtifactError: not a model of texts.
     """
-    artifact, paths = ondevice.split(app, [Path(entry) if entry else Path(" ") for entry in inputs])
-    texts = list(inputs[len(inputs) - len(paths) :])
+    artifact, texts = ondevice.split(app, inputs)
     if not texts:
         raise DataError(
             "There is nothing to predict. Give texts, files with a text a line, or - for lines on standard input."
