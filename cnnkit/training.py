@@ -370,7 +370,8 @@ def build(recipe: Any, settings: Settings, records: Records) -> keras.Model:
         return builder(records.image_shape, len(records.label_names), **settings.options)
     except (ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        hint = " Choose a larger --image-size, or another --model." if "image_shape=" in reason else ""
+        option = "--length" if len(records.image_shape) == 1 else "--image-size"
+        hint = f" Choose a larger {option}, or another --model." if "image_shape=" in reason else ""
         raise ConfigError(f"The model `{settings.model}` cannot be built: {reason}{hint}") from error
 
 

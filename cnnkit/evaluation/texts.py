@@ -55,7 +55,8 @@ class TextClassification(Classification):
         temperature = best_temperature(logits, targets) * artifact.metadata.get("temperature", 1.0)
         scores = softmax(logits * artifact.metadata.get("temperature", 1.0) / temperature)
         sure = sure_from(scores.max(1), scores.argmax(1) == targets)
-        return {"temperature": round(float(temperature), 4), "sure": round(float(sure), 4)}
+        # Rounded down: rounded up, the very answers that it was chosen for might not reach it.
+        return {"temperature": round(float(temperature), 4), "sure": float(np.floor(sure * 1e4) / 1e4)}
 
     def score(
         self,
@@ -177,7 +178,7 @@ class TextTagging(TextClassification):
         if not len(records):
             return {}
         found, targets = self.outputs(artifact, records)
-        return {"thresholds": [round(best_threshold(s, t), 4) for s, t in zip(found["scores"].T, targets.T)]}
+        return {"thresholds": [best_threshold(s, t) for s, t in zip(found["scores"].T, targets.T)]}
 
     def score(
         self,

@@ -39,13 +39,13 @@ class Texts(Images):
                 raise ConfigError(f"--buckets is for words; {settings['model']} reads characters.")
             found["kind"] = "characters"
         weights = Path(settings.get("weights") or "none")
-        if weights.is_dir() and not settings.get("options", {}).get("vectors"):
+        if weights.is_dir():
             from cnnkit.device.model import read_metadata
             from cnnkit.device.text import Tokenizer
             from cnnkit.run import MODEL, Run
 
             written = read_metadata(Run.open(weights).file(MODEL)).get("text")
-            if written:
+            if written and written.get("kind") == found.get("kind", "words"):  # else its ids mean nothing to this model
                 found["tokenizer"] = Tokenizer.from_dict(written, where=str(weights))
         return found
 
