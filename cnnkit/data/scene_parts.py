@@ -293,7 +293,7 @@ class Thing:
 
     def __init__(self, page: np.ndarray):
         """`page` is uint8 (h, w, 3), which fills its rectangle, or (h, w, 4), RGBA, which need not."""
-        alpha = page[..., 3] if page.shape[2] == 4 else None
+        alpha = np.ascontiguousarray(page[..., 3]) if page.shape[2] == 4 else None
         rgb = np.ascontiguousarray(page[..., :3])
         if alpha is not None:
             rgb = (rgb.astype(np.uint16) * alpha[..., None] // 255).astype(np.uint8)

@@ -159,7 +159,7 @@ def mount(scene: np.ndarray, paint: np.ndarray, corners: np.ndarray) -> None:
     size = (scene.shape[1], scene.shape[0])
     edge = (*paint[:3, 0, 0].tolist(), 0.0)
     seen = cv2.warpPerspective(cv2.merge(tuple(paint)), matrix, size, flags=cv2.INTER_LINEAR, borderValue=edge)
-    more = cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB)
+    more: Any = cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB)
     more -= scene
     more *= cv2.cvtColor(cv2.extractChannel(seen, 3), cv2.COLOR_GRAY2RGB)
     scene += more
