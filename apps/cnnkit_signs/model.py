@@ -112,7 +112,7 @@ def detection_preset(model: str, count: int, loaded: bool) -> dict[str, Any]:
     views = VIEWS_LOADED if loaded else VIEWS
     settings["epochs"] = 2 if count >= MANY else min(150, max(5, views // count))
     if loaded:
-        settings |= {"learning_rate": 2e-3, "backbone_rate": 1.0, "freeze_norm": False}
+        settings |= {"learning_rate": 2e-3, "backbone_rate": 1.0, "freeze_norm": False, "progressive": 2}
     if loaded and model == "backbone":
         settings |= {"backbone_rate": 0.2, "freeze_norm": True}
     return settings

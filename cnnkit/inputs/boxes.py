@@ -27,6 +27,9 @@ class Boxes(Images):
     def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:
         return splits
 
+    def taken_over(self, shape: Sequence[int]) -> dict[str, Any]:
+        return {}  # the new boxes ask for a size of their own
+
     def check(self, source: str, progress: Any) -> list[Any]:
         from cnnkit.data import box_loading
 
