@@ -329,6 +329,19 @@ class TestNgrams:
         assert explaining.ngrams(artifact(convolution(wanting((4, 2))), words()), Records([])) == []
 
 
+class TestLayers:
+    def test_a_network_of_any_length_is_worked_out_for_one(self):
+        from cnnkit.explain import layer_table
+        from cnnkit.models.text import kim
+
+        model = kim((16,), 2, size=6, width=4, maps=3, regions=(2, 3))
+        rows = {row["name"]: row for row in layer_table(model, (16,))}
+        assert rows["region3"]["output_size"] == [16, 3] and rows["region3"]["receptive_field"] == [3]
+        assert rows["region3"]["multiply_adds"] == 16 * 3 * 4 * 3 and rows["logits"]["receptive_field"] == [16]
+        open_rows = {row["name"]: row for row in layer_table(model)}
+        assert open_rows["region3"]["multiply_adds"] is None and open_rows["logits"]["receptive_field"] == [None]
+
+
 class TestConsole:
     def test_without_colour_the_strongest_words_have_points(self, capsys):
         console.coloured("good, bad film", [(0, 4, 0.31), (6, 9, -0.042), (10, 14, 0.0)])

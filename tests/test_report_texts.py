@@ -8,7 +8,7 @@ import pytest
 
 from cnnkit.evaluation.texts import TextClassification, TextTagging, against
 from cnnkit.explain.texts import Explanation, Filter, Ngram, Word
-from cnnkit.report import page, sections, texts
+from cnnkit.report import figures, page, sections, texts
 from tests.test_report import EVIL, Page
 
 TEXTS = ("a good film", "not a bad film", "so good", "quite bad", EVIL, "")
@@ -198,6 +198,14 @@ class TestPage:
         assert "Compared text by text, the difference may be chance." in page._summary(scores, "accuracy")
 
 
+def test_a_validation_that_falls_far_behind_stays_on_its_chart():
+    from matplotlib.figure import Figure
+
+    ax = Figure().add_subplot()
+    figures._scale(ax, "val_accuracy", 0.54, 0.99, 0.7)
+    assert ax.get_ylim()[0] < 0.7
+
+
 class TestSections:
     def test_the_comparison_counts_what_one_alone_had_right(self):
         scores, _ = single(count=120, wrong=9, lost=14)
@@ -237,7 +245,7 @@ class TestSections:
         entry = {"text": "a good film", "true": "joy", "predicted": "not joy", "confidence": 0.97}
         section = texts.errors([entry], [explained("a good film", "fear"), explained("a good film", "joy")])
         (passage,) = section.blocks[0].passages
-        assert passage.title == "joy read as not joy" and passage.note.endswith("coloured: what speaks for joy")
+        assert passage.title == "joy missed" and passage.note.endswith("coloured: what speaks for joy")
         assert [(piece.text, piece.share) for piece in passage.pieces] == [
             ("a", 1.0),
             (" ", 0.0),
@@ -248,6 +256,9 @@ class TestSections:
     def test_weak_words_have_no_colour(self):
         pieces = texts.coloured("good film", [(0, 4, 0.3), (5, 9, 0.02)])
         assert [(piece.text, round(piece.share, 3)) for piece in pieces] == [("good", 1.0), (" ", 0.0), ("film", 0.0)]
+        assert (
+            texts.coloured("good", [(0, 4, -0.00012)])[0].note == "\u22120.01 points"
+        )  # the surest answers hardly move
         assert all(piece.share == 0 for piece in texts.coloured("good film", [(0, 4, 1e-7), (5, 9, 0.0)]))
         assert texts.coloured("")[0].text == "(an empty text)"
 

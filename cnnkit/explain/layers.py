@@ -14,6 +14,7 @@ Receptive Fields of Convolutional Neural Networks".
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,11 +74,12 @@ class Seen:
         return replace(self, field=tuple(field), jump=self.image)
 
 
-def layer_table(model: keras.Model) -> list[dict[str, Any]]:
+def layer_table(model: keras.Model, shape: Sequence[int] | None = None) -> list[dict[str, Any]]:
     """Describe every layer of a model, nested models included, in the order in which they are computed.
 
     Args:
         model: functional or built Sequential `keras.Model` with one input, (b, h, w, c) or (b, length).
+        shape: of the input without the batch, where the model leaves it open; default: as the model has it.
 
     Returns:
         One dict a layer: `name`, `kind`; `kernel`, `stride` (a list of one number a side, or None), `padding`;
@@ -118,16 +120,16 @@ def layer_table(model: keras.Model) -> list[dict[str, Any]]:
 
     starts = []
     for tensor in graph.graph_of(model).inputs:
-        shape = tuple(tensor.shape[1:])
-        image = shape[:-1] if len(shape) > 1 else shape
+        whole = tuple(tensor.shape[1:] if shape is None else shape)
+        image = whole[:-1] if len(whole) > 1 else whole
         one = (1,) * len(image)
-        starts.append(Seen(shape, keras.backend.standardize_dtype(tensor.dtype), one, one, image))
+        starts.append(Seen(whole, keras.backend.standardize_dtype(tensor.dtype), one, one, image))
         rows.append(
             {
                 "name": tensor._keras_history.operation.name,
                 "kind": "InputLayer",
                 **dict.fromkeys(["kernel", "stride", "padding", "input_size"]),
-                "output_size": list(shape),
+                "output_size": list(whole),
                 "formula": "",
                 "receptive_field": list(one),
                 "jump": list(one),
@@ -220,7 +222,9 @@ def _merge(inputs: list[Seen]) -> Seen:
     """Where branches meet: the largest receptive field, the jump of the branch with the most positions."""
     widest = max(inputs, key=lambda value: math.prod(side or 1 for side in value.sides or (0,)))
     fields = [value.field for value in inputs]
-    return replace(widest, field=None if None in fields else tuple(max(sides) for sides in zip(*fields)))
+    return replace(
+        widest, field=None if None in fields else tuple(None if None in sides else max(sides) for sides in zip(*fields))
+    )
 
 
 def _multiply_adds(layer: Any, inputs: list[Seen], output: Seen) -> int | None:

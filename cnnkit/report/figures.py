@@ -41,24 +41,25 @@ def curve(
         if index % 2:
             ax.axvspan(phase["start"] - 0.5, phase["end"] + 0.5, color=VARIABLES["rule"], alpha=0.35, linewidth=0)
     colours = ["two", "one"] if len(names) > 1 else ["one"]
-    low, high = math.inf, -math.inf
+    low, high, seen = math.inf, -math.inf, math.inf  # seen: the least that must not lie below the chart
     for name, colour in zip(names, colours):
         values = np.array([row.get(name, math.nan) for row in history], float)
         if not np.isfinite(values).any():
             continue
         low, high = min(low, np.nanmin(values)), max(high, np.nanmax(values))
+        seen = min(seen, values[np.isfinite(values)][-1])
         ax.plot(epochs, values, color=VARIABLES[colour], linewidth=1.8, solid_capstyle="round")
         if best is not None and best in epochs and name.startswith("val_"):
             ax.axvline(best, color=VARIABLES["quiet"], linewidth=0.8, dashes=(3, 3))
             ax.plot([best], [values[epochs.index(best)]], "o", color=VARIABLES[colour], markersize=5.5)
-    _scale(ax, names[-1], low, high)
+    _scale(ax, names[-1], low, high, seen)
     ax.set_xlim(epochs[0], epochs[-1])
     ax.margins(x=0.02)
     ax.xaxis.set_major_locator(MaxNLocator(min(6, len(epochs)), integer=True))
     return drawing.inline_svg(figure, names[-1].replace("_", "-"))
 
 
-def _scale(ax: Any, name: str, low: float, high: float) -> None:
+def _scale(ax: Any, name: str, low: float, high: float, seen: float) -> None:
     """A scale on which the end of training can be told from its middle: errors logarithmic, scores up to 100 %."""
     kind = name.removeprefix("val_")
     if kind == "learning_rate":
@@ -73,7 +74,9 @@ def _scale(ax: Any, name: str, low: float, high: float) -> None:
             ax.yaxis.set_minor_formatter(NullFormatter())
             ax.tick_params(which="minor", length=0)
     else:
-        floor = max(low, 1 - 12 * max(1 - high, 0.004))  # the first epochs would press the rest against the top
+        floor = max(
+            low, min(seen, 1 - 12 * max(1 - high, 0.004))
+        )  # the first epochs would press the rest against the top
         span = max(high - floor, 0.01)
         ax.set_ylim(max(0.0, floor - 0.05 * span), min(1.0, high + 0.12 * span) if high < 1 else 1.002)
         ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))

@@ -14,6 +14,7 @@ from typing import Any
 
 from cnnkit.device.text_spans import excerpt, printable
 from cnnkit.report.blocks import (
+    MINUS,
     Block,
     Cell,
     Facts,
@@ -29,7 +30,7 @@ from cnnkit.report.sections import headline, named
 
 CHANCE = 0.05  # p below it: a difference that is hardly by chance
 WEAK = 0.1  # of the strongest influence in a text: below it a word has no colour
-LEAST = 0.0005  # a smaller influence reads 0.0 points
+LEAST = 1e-5  # a probability; of a smaller influence little is left in float32
 LONGEST = 600  # characters of a text on the page
 LABELS = 60  # thresholds shown, those of the rarest labels left out
 NONE = "\u2013"
@@ -78,7 +79,7 @@ def beside(scores: Mapping[str, Any]) -> Section | None:
         ["difference, points", *(points(100 * (scores[name] - baseline[name])) for name in keys)],
     ]
     blocks: list[Block] = [Table(["", *(named(name) for name in keys)], rows, numbers=range(1, len(keys) + 1))]
-    text = f"The baseline is {baseline['name']}: it counts words and knows nothing of their order. "
+    text = f"The baseline is {baseline['name']}: it counts words and pairs of neighbours, and knows nothing else of their order. "
     against = baseline.get("against")
     if against:
         won, lost = against["only_model"], against["only_baseline"]
@@ -177,7 +178,12 @@ def errors(entries: Sequence[Mapping[str, Any]], explanations: Sequence[Any] = (
         if found and found[0].unread:
             note += f"; {found[0].unread:,} more words were not read"
         pieces = coloured(entry["text"], found[0].marked if found else ())
-        passages.append(Passage(pieces, f"{true} read as {predicted}", note, "bad"))
+        title = f"{true} read as {predicted}"
+        if predicted == f"not {true}":  # of several labels a text
+            title = f"{true} missed"
+        elif true == f"not {predicted}":
+            title = f"{predicted} given, and wrong"
+        passages.append(Passage(pieces, title, note, "bad"))
     text = (
         "The errors of which the model was most sure, worst first: what the text is, what it was taken for, how sure the model "
         "was. Some show a gap in the data, some a label that people would dispute."
@@ -262,7 +268,8 @@ def coloured(text: str, marked: Sequence[tuple[int, int, float]] = (), most: int
         if value is None or strongest < LEAST or abs(value) < WEAK * strongest:
             pieces.append(Piece(part))
         else:
-            pieces.append(Piece(part, value / strongest, f"{points(100 * value)} points"))
+            written = points(100 * value) if abs(value) >= 5e-4 else f"{100 * value:+.1g}".replace("-", MINUS)
+            pieces.append(Piece(part, value / strongest, f"{written} points"))
     return pieces or [Piece("(an empty text)")]
 
 
