@@ -17,6 +17,7 @@ from keras import layers, ops
 
 from cnnkit.data.vectors import dimensions, random_like, read
 from cnnkit.device.text import ALPHABET, FIRST, PAD
+from cnnkit.errors import DataError
 from cnnkit.models.blocks import check_positive
 
 MARGIN = 8  # ids of padding that a cut batch keeps, at least: what the widest filter reads
@@ -85,7 +86,8 @@ def kim(
         max_norm: largest L2 norm of a class's weights; 0: no limit.
 
     Returns:
-        `keras.Model`: int32 ids (b, any length) -> logits (b, classes). 5,972,702 parameters with 18,765 words in two classes.
+        `keras.Model`: int32 ids (b, any length) -> logits (b, classes). 5,991,002 parameters for 18,765 words and
+        two classes.
 
     Source: Kim 2014, arXiv:1408.5882; multichannel: filters of both channels are added, which is one filter over both.
     """
@@ -95,7 +97,8 @@ def kim(
     if variant not in ("rand", "static", "non-static", "multichannel"):
         raise ValueError(f"`variant` is rand, static, non-static or multichannel. Received: variant={variant!r}.")
     if (vectors is None) != (variant == "rand"):
-        raise ValueError(f"`vectors` are for all variants but rand, which need them. Received: {variant}, {vectors}.")
+        needed = "needs given vectors" if vectors is None else "has random vectors"
+        raise ValueError(f"the variant {variant} {needed}. Received: vectors={vectors}.")
     width = width if vectors is None else dimensions(vectors)
     ids = keras.Input((None,), dtype="int32", name="ids")
     channels = []
@@ -120,7 +123,7 @@ def char_cnn(
     """Build the network of characters of Zhang, Zhao and LeCun 2015: six convolutions, three dense layers.
 
     Args:
-        image_shape: (characters of a text,); the paper has 1014, and 95 is the least.
+        image_shape: (characters of a text,); the paper has 1014, and 123 is the least.
         classes: number of labels.
         size: ids there are; those of the paper's alphabet.
         maps: filters of each convolution; 256 is the paper's small network, 1024 its large one.
@@ -141,7 +144,7 @@ def char_cnn(
     for kernel, pool in kernels:
         left = (left - kernel + 1) // (pool or 1)
     if left < 1:
-        raise ValueError(f"`image_shape` needs at least 95 characters. Received: image_shape={image_shape}.")
+        raise ValueError(f"`image_shape` needs at least 123 characters. Received: image_shape={image_shape}.")
     ids = keras.Input((length,), dtype="int32", name="ids")
     letters = len(ALPHABET)
     one_hot = layers.Embedding(
@@ -234,11 +237,16 @@ def start_from_vectors(model: keras.Model, path: str, words: Sequence[str], *, s
     Returns:
         A line that says how many words were found.
 
+    Raises:
+        DataError: the file is none of word vectors, or has none of the words.
+
     Source: Kim 2014, section 3.1.
     """
     import numpy as np
 
     found = read(path, words)
+    if not len(found.places):
+        raise DataError(f"{path} has a vector of none of the {len(words):,} words. Is it of another language?")
     for layer in model.layers:
         if layer.name not in (EMBEDDING, STATIC):
             continue
