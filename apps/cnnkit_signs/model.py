@@ -87,7 +87,7 @@ def backbone_detector(
 
 
 MANY = 5000  # images
-VIEWS, VIEWS_LOADED = 30_000, 40_000  # of photos that training sees, about; drawn scenes are seen twice
+VIEWS = 30_000  # of photos that training sees, about; drawn scenes are seen twice
 DETECTORS = {"default": plain_detector, "backbone": backbone_detector}
 
 
@@ -109,8 +109,7 @@ def detection_preset(model: str, count: int, loaded: bool) -> dict[str, Any]:
     slower than what stands on it, and keeps its batch norm.
     """
     settings = {"batch_size": 8, "warmup": 0.05, "weight_decay": 0.05, "ema": 0.995, "learning_rate": 5e-3}
-    views = VIEWS_LOADED if loaded else VIEWS
-    settings["epochs"] = 2 if count >= MANY else min(150, max(5, views // count))
+    settings["epochs"] = 2 if count >= MANY else min(150, max(5, VIEWS // count))
     if loaded:
         settings |= {"learning_rate": 2e-3, "backbone_rate": 1.0, "freeze_norm": False, "progressive": 2}
     if loaded and model == "backbone":
