@@ -279,9 +279,21 @@ class TextTagging(TextClassification):
 
 
 def as_read_by(artifact: Any, records: TextRecords) -> TextRecords:
-    """Return records whose texts become ids as the artifact's file says; data may have been loaded with another vocabulary."""
-    from cnnkit.device.text import Tokenizer
+    """Return records whose texts become ids as the artifact's file says; data may have been loaded with another vocabulary.
 
+    Raises:
+        DataError: texts with one label for a model of several, or the other way round.
+    """
+    from cnnkit.device.text import Tokenizer
+    from cnnkit.errors import DataError
+
+    kinds = "one label a text", "several labels a text"
+    task = artifact.metadata.get("task")
+    if task is not None and records.multi_label != (task == MULTI_LABEL):
+        raise DataError(
+            f"The data has {kinds[records.multi_label]}, the model was trained on {kinds[task == MULTI_LABEL]}. "
+            "Give data of its kind."
+        )
     written = artifact.metadata.get("text")
     if written is None:
         return records
