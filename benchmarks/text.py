@@ -38,9 +38,10 @@ def one(data: str, model: str, number: int, options: dict[str, Any]) -> tuple[An
     recipe = classification()
     fold = {"fold": (number + 1, FOLDS)} if data in FOLDED else {}
     splits = recipe.load(data, **fold)
+    recipe = recipe.fitting(recipe, splits)
     preset = recipe.preset(model, len(splits.train), False)
     chosen = {**preset, "data": data, "model": model, "seed": number}
-    settled = config.Settings(**chosen, options={**recipe.options(splits.train), **options})
+    settled = config.Settings(**chosen, options={**recipe.options(splits.train, model), **options})
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", recipe.app, settled, task=recipe.task.name, data={})
         began = time.perf_counter()

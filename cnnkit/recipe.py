@@ -24,7 +24,7 @@ class Recipe:
         side: model -> side in px of its square input; None: the data's own size.
         preset: (model, number of training records, whether weights are loaded) -> settings that suit them.
         side_step: sides of the input are multiples of it, px.
-        options: training records -> options of the builder that suit them, unless others are given.
+        options: (training records, model) -> options of the builder that suit them, unless others are given.
         describe: training records -> what artifacts should say of their input beyond its shape.
         fitting: (this recipe, splits) -> the recipe that fits them, where the data decide the task.
         start: (new model, training records, settings) -> lines that say what it begins with, where weights come from the data.
@@ -41,7 +41,7 @@ class Recipe:
     views: Callable[..., Callable[..., Any]] | None = None
     side: Callable[[str], int | None] = lambda model: None
     side_step: int = 1
-    options: Callable[[Any], dict[str, Any]] = lambda records: {}
+    options: Callable[[Any, str], dict[str, Any]] = lambda records, model: {}
     preset: Callable[[str, int, bool], dict[str, Any]] = lambda model, count, loaded: {}
     describe: Callable[[Any], dict[str, Any]] = lambda records: {}
     fitting: Callable[[Any, Any], Any] = lambda recipe, splits: recipe

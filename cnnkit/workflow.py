@@ -223,7 +223,7 @@ def train(
             raise ValueError(
                 f"a preset cannot change the data, which is loaded before it is known. Received: {preset}."
             )
-        given["options"] = {**recipe.options(splits.train), **given.get("options", {})}
+        given["options"] = {**recipe.options(splits.train, model), **given.get("options", {})}
         settings = config.Settings(**{**preset, **given, "data": given.get("data") or recipe.data})
         if rate == "auto":
             settings = _with_found_rate(training, recipe, settings, splits)

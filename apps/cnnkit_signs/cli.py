@@ -26,7 +26,7 @@ def detection() -> Any:
         builders=model.DETECTORS,
         views=model.views,
         side_step=32,
-        options=lambda records: {"strides": list(records.plan.strides)},
+        options=lambda records, model: {"strides": list(records.plan.strides)},
         preset=model.detection_preset,
         describe=lambda records: {"detection": records.plan.to_dict()},
         intended_use="Where traffic signs are in photos and videos, and of which kind each is.",

@@ -1,6 +1,7 @@
 """`cnnkit text`: the standard verbs, for texts with one label or several."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import click
@@ -43,8 +44,12 @@ def tagging() -> Any:
 
 
 def _fitting(recipe: Any, splits: Any) -> Any:
-    """Return the recipe for what texts have: one label, or several."""
-    return tagging() if splits.train.multi_label else classification()
+    """Return the recipe for what texts have: one label or several, two kinds of labels or more."""
+    from cnnkit_text import model
+
+    labels = len(splits.train.label_names)
+    found = tagging() if splits.train.multi_label else classification()
+    return dataclasses.replace(found, preset=functools.partial(model.preset, labels=labels))
 
 
 main = cli.app(

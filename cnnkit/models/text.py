@@ -1,4 +1,4 @@
-"""Networks for texts: Kim's four, the small default, one of characters, one for large sets.
+"""Networks for texts: the small default, Kim's four, one of characters, one for large sets.
 
 Design choices:
 - Input are ids, int32 (b, length), as `cnnkit.device.text` makes them; 0 is padding. Output are logits.
@@ -16,11 +16,16 @@ import keras
 from keras import layers, ops
 
 from cnnkit.data.vectors import dimensions, random_like, read
-from cnnkit.device.text import ALPHABET, FIRST, PAD
+from cnnkit.device.text import ALPHABET, FIRST, PAD, UNKNOWN
 from cnnkit.errors import DataError
 from cnnkit.models.blocks import check_positive
 
 MARGIN = 8  # ids of padding that a cut batch keeps, at least: what the widest filter reads
+WIDE, PAIRS, SEEN = "word_weights", "pair_weights", "pair_seen"  # the linear tables of the default
+PRIMES = (7919, 10007)  # of the two hashes of a pair
+MOST_PAIRED = 200_000  # ids: larger ones times a prime would leave int32
+GAIN = 2.0  # of the vectors: they learn as if at twice the rate of the rest
+MEAN_SCALE = 3.0  # of the mean vector, which is smaller than largest values are
 EMBEDDING = "embedding"  # the layer whose rows are words
 STATIC = "vectors"  # the layer of given vectors that do not learn
 
@@ -54,6 +59,79 @@ def _check_regions(regions: Sequence[int]) -> tuple[int, ...]:
 
 def _uniform(limit: float) -> Any:
     return keras.initializers.RandomUniform(-limit, limit)
+
+
+def wide_cnn(
+    image_shape: tuple[int, ...],
+    classes: int,
+    *,
+    size: int,
+    buckets: int = 0,
+    width: int = 64,
+    regions: Sequence[int] = (1, 2, 3, 4),
+    maps: int = 64,
+    mean: bool = True,
+    dropout: float = 0.5,
+    spatial_dropout: float = 0.1,
+    linear_dropout: float = 0.0,
+) -> keras.Model:
+    """Build the default: small convolutions beside a linear model of words and of pairs of neighbours, trained together.
+
+    Args:
+        image_shape: (ids of a text,).
+        classes: number of labels.
+        size: ids there are, the rows of the embedding.
+        buckets: rows of the table of pairs; 0: no pairs.
+        width: numbers of a word's vector.
+        regions: words that the filters read, each 1 to 8.
+        maps: filters of each region.
+        mean: whether the mean of a text's vectors is a feature too.
+        dropout: share of the pooled features, and of the pairs, dropped in training.
+        spatial_dropout: share of a vector's numbers dropped throughout a text.
+        linear_dropout: share of the words that the linear model does not see in training.
+
+    Returns:
+        `keras.Model`: int32 ids (b, any length) -> logits (b, classes).
+
+    The convolutions' largest values and the mean vector go through one linear layer; each word and each pair adds its own
+    weights to the logits. These tables start from naive Bayes (`cnnkit.models.naive_bayes`), so that on a few thousand texts the
+    network begins about where a linear model ends. A pair finds its row by a hash of its ids; a second hash, into a table of zeros
+    and ones, tells pairs that training had from those that merely fall on the same row.
+
+    Sources: Kim 2014, arXiv:1408.5882 (convolutions, largest values); Iyyer et al. 2015 (the mean); Wang and Manning 2012 (naive
+    Bayes as a start); Cheng et al. 2016, arXiv:1606.07792 (wide and deep).
+    """
+    _check(image_shape, classes)
+    regions = _check_regions(regions)
+    check_positive(size=size, width=width, maps=maps)
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    mask = ops.expand_dims(ops.cast(ops.minimum(ids, 1), "float32"), -1)
+    words = WordEmbedding(size, width, embeddings_initializer=_uniform(0.1 / GAIN), name=EMBEDDING)(ids) * (GAIN * mask)
+    words = layers.SpatialDropout1D(spatial_dropout, name="spatial_dropout")(words)
+    pooled = []
+    for region in regions:
+        found = layers.Conv1D(maps, region, padding="same", activation="relu", name=f"region{region}")(words)
+        pooled.append(layers.GlobalMaxPooling1D(name=f"pool{region}")(found * mask))
+    if mean:
+        pooled.append(MEAN_SCALE * ops.sum(words, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1.0))
+    x = layers.Concatenate(name="features")(pooled)
+    x = layers.Dropout(dropout, name="dropout")(x)
+    parts = [layers.Dense(classes, name="logits")(x)]
+    weights = WordEmbedding(size, classes, embeddings_initializer="zeros", name=WIDE)(ids) * mask
+    weights = layers.Dropout(linear_dropout, noise_shape=(None, None, 1), name="word_dropout")(weights)
+    parts.append(ops.sum(weights, axis=1))
+    if buckets:
+        if size > MOST_PAIRED:
+            raise ValueError(f"`buckets` are for vocabularies up to {MOST_PAIRED:,} ids. Received: size={size}.")
+        first, second = ids[:, :-1], ids[:, 1:]
+        known = ops.cast(ops.clip(ops.minimum(first, second) - UNKNOWN, 0, 1), "float32")
+        rows = [ops.mod(first * prime + second, buckets) for prime in PRIMES]
+        there = WordEmbedding(buckets, 1, embeddings_initializer="zeros", trainable=False, name=SEEN)(rows[1])
+        pairs = WordEmbedding(buckets, classes, embeddings_initializer="zeros", name=PAIRS)(rows[0])
+        pairs = pairs * there * ops.expand_dims(known, -1)
+        pairs = layers.Dropout(dropout, noise_shape=(None, None, 1), name="pair_dropout")(pairs)
+        parts.append(ops.sum(pairs, axis=1))
+    return keras.Model(ids, layers.Add(name="both")(parts), name="wide_cnn")
 
 
 def kim(
