@@ -152,6 +152,24 @@ class TestExplain:
         assert sum(word.gradient for word in found.words) == pytest.approx(logits[0] - logits[1], abs=0.05)
         assert abs(logits[0] - logits[1]) > 0.2
 
+    def test_a_pair_s_share_goes_to_both_of_its_words(self):
+        ids = keras.Input((8,), dtype="int32")
+        known = keras.ops.cast(keras.ops.minimum(ids[:, :-1], ids[:, 1:]) > UNKNOWN, "float32")
+        pairs = keras.layers.Embedding(60, 2, name="pairs")(ids[:, :-1] * 10 + ids[:, 1:])
+        pairs = keras.ops.sum(pairs * keras.ops.expand_dims(known, -1), axis=1)
+        alone = keras.ops.sum(keras.layers.Embedding(6, 2, name="words")(ids), axis=1)
+        model = keras.Model(ids, keras.layers.Add()([pairs, alone]))
+        rows = np.zeros((60, 2), np.float32)
+        rows[42, 1], rows[11] = 3.0, 5.0  # "not good"; and what two unknown words would be, were they known
+        single = np.stack([0 * VALUES, VALUES], 1).astype(np.float32)
+        model.get_layer("pairs").set_weights([rows])
+        model.get_layer("words").set_weights([single])
+        found = explaining.explain(artifact(model, words()), "film not good", target="up")
+        expected = [0 - 0.25, -0.5 - 0.25 + 1.5, 1.5 - 0.25 + 1.5]
+        assert [word.gradient for word in found.words] == pytest.approx(expected, abs=1e-5)
+        whole = sigmoid(0 - 0.5 + 1.5 + 3)
+        assert found.words[1].occlusion == pytest.approx(whole - sigmoid(0 + 0.25 + 1.5), abs=1e-6)
+
     def test_an_empty_text_has_an_answer_and_no_words(self):
         found = explaining.explain(artifact(linear(), words()), "  ... ", target="up")
         assert found.words == () and found.probability == pytest.approx(0.5, abs=1e-6)
@@ -312,13 +330,14 @@ class TestNgrams:
 
         shipped = {
             "kim": text.kim((16,), 2, size=6, width=4, maps=3),
+            "wide": text.wide_cnn((16,), 2, size=6, width=4, maps=3, buckets=32),
             "dpcnn": text.dpcnn((16,), 2, size=6, width=4, maps=3),
         }
         for name, model in shipped.items():
             made = artifact(model, words(16))
             found = explaining.ngrams(made, Records(self.TEXTS), per_filter=2)
             assert found and all(1 <= len(entry.ngrams) <= 2 for entry in found), name
-            assert (found[0].label is not None) == (name == "kim")
+            assert (found[0].label is not None) == (name != "dpcnn")
             assert all(np.isfinite(w.gradient) for w in explaining.explain(made, "not good").words)
         letters = characters(123)
         made = artifact(text.char_cnn((123,), 2, size=letters.size, maps=3, units=4), letters)

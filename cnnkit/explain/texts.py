@@ -256,42 +256,53 @@ def _occluded(ids: np.ndarray, owners: np.ndarray, words: int) -> Iterator[np.nd
 def _integrated(model: keras.Model, ids: np.ndarray, words: np.ndarray, target: int) -> np.ndarray | None:
     """Return each id's share in a logit, float32 (length,), on the way from all words unknown to the text.
 
-    Every embedding of the network is on the way together. None where it has none.
+    Every table that is looked up is on the way together. A table of pairs of neighbours starts from zeros, since an unknown
+    word has no pairs, and its shares go to both words alike; one that does not learn, such as flags of pairs, stays as it is.
+    None where there is no table.
     """
     ends = np.stack([np.where(words, UNKNOWN, ids), ids]).astype(np.int32)
-    looked_up: dict[int, np.ndarray] = {}
+    own_input = graph.graph_of(model).inputs[0]
+    looked_up: dict[int, np.ndarray] = {}  # by the node: (2, places, width), where the way begins and where it ends
 
     def look(name: str, node: Any, args: tuple, kwargs: dict) -> Any:
         outputs = graph.run(node, args, kwargs)
         if isinstance(node.operation, kl.Embedding):
-            looked_up[id(node)] = ops.convert_to_numpy(ops.cast(outputs, "float32"))
+            plain = node.input_tensors[0] is own_input
+            if plain or node.operation.trainable:
+                looked_up[id(node)] = ops.convert_to_numpy(ops.cast(outputs, "float32")) * [[[float(plain)]], [[1.0]]]
         return outputs
 
     graph.interpret(model, [ops.convert_to_tensor(ends)], look)
     if not looked_up:
         return None
-    edges = dict(zip(looked_up, np.cumsum([0] + [vectors.shape[-1] for vectors in looked_up.values()])))
-    base, whole = np.concatenate(list(looked_up.values()), axis=-1)
+    edges = dict(zip(looked_up, np.cumsum([0] + [vectors[0].size for vectors in looked_up.values()])))
+    base, whole = np.concatenate([vectors.reshape(2, -1) for vectors in looked_up.values()], 1).astype(np.float32)
     change = whole - base
     total = np.zeros_like(change)
-    shares = (np.arange(STEPS, dtype=np.float32) + 0.5) / STEPS
+    parts = (np.arange(STEPS, dtype=np.float32) + 0.5) / STEPS
     at_once = max(1, IDS_AT_ONCE // len(ids))
     for start in range(0, STEPS, at_once):
-        part = shares[start : start + at_once, None, None]
+        part = parts[start : start + at_once, None]
         repeated = ops.convert_to_tensor(np.repeat(ids[None], len(part), 0))
 
         def logit(vectors: Any, repeated: Any = repeated) -> Any:
             def put(name: str, node: Any, args: tuple, kwargs: dict) -> Any:
                 if id(node) not in edges:
                     return graph.run(node, args, kwargs)
-                first = edges[id(node)]
-                own = vectors[..., first : first + looked_up[id(node)].shape[-1]]
-                return ops.cast(own, node.operation.compute_dtype)
+                first, own = edges[id(node)], looked_up[id(node)][0]
+                values = ops.reshape(vectors[:, first : first + own.size], (-1, *own.shape))
+                return ops.cast(values, node.operation.compute_dtype)
 
             return ops.sum(ops.cast(graph.interpret(model, [repeated], put)[0][:, target], "float32"))
 
         total += gradient_of(logit, ops.convert_to_tensor(base + part * change)).sum(0)
-    return (total / STEPS * change).sum(-1)
+    product, shares = total / STEPS * change, np.zeros(len(ids), np.float32)
+    for key, vectors in looked_up.items():
+        own = product[edges[key] : edges[key] + vectors[0].size].reshape(vectors.shape[1:]).sum(-1)
+        spread = max(0, len(ids) - len(own)) + 1  # ids behind one place: 2 of a table of pairs
+        for step in range(spread):
+            shares[step : step + len(own)] += own / spread
+    return shares
 
 
 def _first_convolutions(model: keras.Model) -> dict[str, Any]:
@@ -301,40 +312,50 @@ def _first_convolutions(model: keras.Model) -> dict[str, Any]:
     return {layer.name: layer for layer in regions or own[:1]}
 
 
+@dataclasses.dataclass(frozen=True)
+class _Features:
+    """A value in the graph: the filter that each of its features is of, and the dense layer that it comes from with its input."""
+
+    of: list[tuple[str, int] | None]
+    made_by: tuple[Any, list[tuple[str, int] | None]] | None = None
+
+
 def _last_weights(model: keras.Model, convolutions: dict[str, Any]) -> dict[str, np.ndarray] | None:
     """Return each filter's weights in the last layer by its layer, float (filters, classes); None where more lies between.
 
-    The graph is run on descriptions: a value says of each of its features which filter it is of.
+    The graph is run on descriptions: a value says of each of its features which filter it is of. Between filters and last
+    layer there may be pooling, dropout, products with a mask; behind it sums with what other parts of the network say.
     """
-    read: list[Any] = []
 
-    def describe(name: str, node: Any, args: tuple, kwargs: dict) -> list[Any]:
-        layer, inputs = node.operation, keras.tree.flatten(args)
-        inputs = [value for value in inputs if isinstance(value, _Features)]
+    def describe(name: str, node: Any, args: tuple, kwargs: dict) -> list[_Features]:
+        layer = node.operation
+        values = [value for value in keras.tree.flatten((args, kwargs)) if isinstance(value, _Features)]
+        unknown = [_Features([None] * int((tensor.shape or (0,))[-1] or 0)) for tensor in node.outputs]
+        own = [value for value in values if any(value.of)]
         if name in convolutions:
             return [_Features([(name, number) for number in range(layer.filters)])]
-        if isinstance(layer, kl.Concatenate) and len(inputs) == len(node.arguments.keras_tensors):
-            return [_Features([feature for value in inputs for feature in value.of])]
-        if isinstance(layer, PASSED_ON + POOLED) and len(inputs) == 1:
-            return inputs
-        if isinstance(layer, kl.Dense) and inputs and node.outputs[0] is model.outputs[0]:
-            read.append((layer, inputs[0].of))
-        return [None] * len(node.outputs)
+        if isinstance(layer, kl.Concatenate):
+            return [_Features([feature for value in values for feature in value.of])]
+        kind = type(layer).__name__
+        if len(own) == 1 and (isinstance(layer, PASSED_ON + POOLED) or kind == "Multiply"):
+            return own
+        made = [value.made_by for value in values if value.made_by]
+        if kind in ("Add", "Activation") and len(made) == 1:
+            return [_Features(unknown[0].of, made[0])]
+        if isinstance(layer, kl.Dense) and own and layer.units == model.output_shape[-1]:
+            return [_Features(unknown[0].of, (layer, own[0].of))]
+        return unknown
 
-    graph.interpret(model, [None] * len(model.inputs), describe)
-    if not read:
+    (last,) = graph.interpret(model, [_Features([])] * len(model.inputs), describe)
+    if last.made_by is None:
         return None
-    layer, features = read[0]
+    layer, features = last.made_by
     kernel = ops.convert_to_numpy(ops.cast(layer.kernel, "float32"))
     found = {name: np.zeros((conv.filters, kernel.shape[1]), np.float32) for name, conv in convolutions.items()}
-    for (name, number), row in zip(features, kernel, strict=True):
-        found[name][number] += row  # pooled in two ways, it has a weight for each
+    for feature, row in zip(features, kernel, strict=True):
+        if feature is not None:
+            found[feature[0]][feature[1]] += row  # pooled in two ways, it has a weight for each
     return found
-
-
-@dataclasses.dataclass(frozen=True)
-class _Features:
-    of: list[tuple[str, int]]
 
 
 def _speaks(row: np.ndarray | None, labels: Sequence[str], exclusive: bool) -> tuple[str | None, float | None, float]:

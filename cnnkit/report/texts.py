@@ -194,8 +194,9 @@ def errors(entries: Sequence[Mapping[str, Any]], explanations: Sequence[Any] = (
 
 
 COLOURS = (
-    "Green words speak for the answer, red and underlined ones against it: by so much it changes where the word is "
-    "replaced by an unknown one. The strongest word of each text has the full colour; a pointer on a word shows its points."
+    "Green words speak for the answer, red and underlined ones against it: without the word, an unknown one in its place, the "
+    "answer would be less probable, or more. The strongest word of each text has the full colour; a pointer on a word shows "
+    "the change in points."
 )
 
 
