@@ -14,7 +14,7 @@ def classification() -> Any:
 
     with quiet():  # TensorFlow greets on standard error
         from cnnkit.data.text_loading import load
-        from cnnkit.evaluation.texts import TextClassification
+        from cnnkit.evaluation.texts import TextClassification, TextTagging
         from cnnkit.inputs.texts import Texts
         from cnnkit.recipe import Recipe
         from cnnkit_text import model
@@ -29,8 +29,10 @@ def classification() -> Any:
         views=model.views,
         options=model.options,
         preset=model.preset,
+        follows=("size",),
         describe=model.describe,
         fitting=_fitting,
+        tasks=(TextClassification.name, TextTagging.name),
         start=model.start,
         intended_use="Which label a short text belongs to, in the language and of the kind of the training texts.",
         limits="Words that training never saw say nothing. A text of another kind still gets a label; look whether it is sure.",

@@ -108,6 +108,8 @@ def preset(model: str, count: int, loaded: bool, labels: int = 2) -> dict[str, A
     settings = {"batch_size": 50, "learning_rate": 1e-3, "warmup": 0.05, "weight_decay": 1e-4, "epochs": 8}
     if model == "default":
         settings |= {"learning_rate": found.rate, "epochs": found.epochs}
+    elif model.startswith("kim"):
+        settings |= {"learning_rate": 2e-3, "weight_decay": 0.0, "epochs": 5}
     if count >= 20_000:
         settings["epochs"] = max(2, settings["epochs"] // (2 if count < 200_000 else 4))
     if loaded:

@@ -94,9 +94,9 @@ def wide_cnn(
         `keras.Model`: int32 ids (b, any length) -> logits (b, classes).
 
     The convolutions' largest values and the mean vector go through one linear layer; each word and each pair adds its own
-    weights to the logits. These tables start from naive Bayes (`cnnkit.models.naive_bayes`), so that on a few thousand texts the
-    network begins about where a linear model ends. A pair finds its row by a hash of its ids; a second hash, into a table of zeros
-    and ones, tells pairs that training had from those that merely fall on the same row.
+    weights to the logits. These tables start from naive Bayes (`cnnkit.models.naive_bayes`), so that on a few thousand texts
+    the network begins about where a linear model ends. A pair finds its row by a hash of its ids; a second hash, into a table
+    of zeros and ones, tells pairs that training had from those that merely fall on the same row.
 
     Sources: Kim 2014, arXiv:1408.5882 (convolutions, largest values); Iyyer et al. 2015 (the mean); Wang and Manning 2012 (naive
     Bayes as a start); Cheng et al. 2016, arXiv:1606.07792 (wide and deep).
@@ -181,7 +181,7 @@ def kim(
     ids = keras.Input((None,), dtype="int32", name="ids")
     channels = []
     if variant != "static":
-        channels.append(WordEmbedding(size, width, embeddings_initializer=_uniform(0.25), name=EMBEDDING)(ids))
+        channels.append(WordEmbedding(size, width, embeddings_initializer=_uniform(0.05), name=EMBEDDING)(ids))
     if variant in ("static", "multichannel"):
         channels.append(WordEmbedding(size, width, embeddings_initializer="zeros", trainable=False, name=STATIC)(ids))
     words = channels[0] if len(channels) == 1 else layers.Concatenate(name="channels")(channels)
