@@ -109,6 +109,135 @@ class ModelContract:
         assert not [layer.name for layer in self.build().layers if type(layer).__name__ == "Lambda"]
 
 
+class TextModelContract:
+    """What every builder for texts keeps: ids to logits, repeats, saves, converts, learns, is not moved by more padding.
+
+    Attributes:
+        length: ids of a text.
+        size: ids there are.
+        parameters: their number, computed by hand.
+        any_length: whether the network takes texts of any length; otherwise that of `length` alone.
+    """
+
+    classes = 3
+    length = 24
+    size = 40
+    parameters: int
+    any_length = True
+
+    def builder(self, image_shape, classes, *, size):
+        """Call the builder with the options under test."""
+        raise NotImplementedError
+
+    def started(self, model):
+        """Put in what a training starts with beyond random weights."""
+        return model
+
+    def build(self, seed=0):
+        import keras
+
+        keras.utils.set_random_seed(seed)
+        return self.started(self.builder((self.length,), self.classes, size=self.size))
+
+    def texts(self, count=12, seed=0):
+        """Ids int32 (count, length) of texts of 1 to `length` words, the first as long as can be; the last id is in none."""
+        rng = np.random.default_rng(seed)
+        ids = rng.integers(1, self.size - 1, (count, self.length)).astype(np.int32)
+        sizes = np.r_[self.length, rng.integers(1, self.length + 1, count - 1)]
+        return np.where(np.arange(self.length) < sizes[:, None], ids, 0).astype(np.int32)
+
+    def test_it_turns_ids_into_float32_logits(self):
+        model = self.build()
+        assert model.input.dtype == "int32" and len(model.inputs) == 1
+        assert model.input_shape == (None, None if self.any_length else self.length)
+        logits = model.predict(self.texts(), verbose=0)
+        assert logits.shape == (12, self.classes) and logits.dtype == np.float32
+        assert np.isfinite(logits).all() and np.ptp(logits, axis=0).min() > 0, "the logits do not depend on the text"
+
+    def test_it_has_the_parameters_that_were_counted_by_hand(self):
+        assert self.build().count_params() == self.parameters
+
+    def test_the_same_seed_builds_the_same_weights(self):
+        first, second, other = (self.build(seed).get_weights() for seed in (0, 0, 1))
+        assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+        assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+    def test_wrong_arguments_are_refused_with_what_came(self):
+        for shape in ((24, 3), (), (0,), (None,), (24.0,)):
+            with pytest.raises(ValueError, match=r"`image_shape` needs .* Received: image_shape="):
+                self.builder(shape, 3, size=self.size)
+        with pytest.raises(ValueError, match=r"`classes` needs at least 1\. Received: classes=0\."):
+            self.builder((self.length,), 0, size=self.size)
+        with pytest.raises(ValueError, match=r"`size` needs .* Received: size=0\."):
+            self.builder((self.length,), 3, size=0)
+
+    def test_it_comes_back_from_a_file_unchanged(self, tmp_path):
+        import keras
+
+        model = self.build()
+        model.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
+        before, after = (m.predict(self.texts(), verbose=0) for m in (model, loaded))
+        np.testing.assert_array_equal(before, after)
+        assert not [layer.name for layer in model.layers if type(layer).__name__ == "Lambda"]
+
+    def test_a_training_step_reaches_every_weight_and_of_words_those_of_the_batch(self):
+        import keras
+
+        from cnnkit.training import LayerwiseAdamW
+
+        model, ids = self.build(), self.texts()
+        before = {w.path: np.array(w) for w in model.weights}
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(LayerwiseAdamW(0.01, weight_decay=0.0), loss, jit_compile=False)
+        for _ in range(3):
+            model.train_on_batch(ids, np.arange(len(ids)) % self.classes)
+        changed = {w.path: np.array(w) != before[w.path] for w in model.weights}
+        learning = {w.path for w in model.trainable_variables}
+        assert not [path for path in learning if not changed[path].any()]
+        assert not [w.path for w in model.non_trainable_variables if "seed" not in w.path and changed[w.path].any()]
+        for path in learning:
+            if path.endswith("/embeddings") and len(changed[path]) == self.size:
+                rows = set(np.flatnonzero(changed[path].any(1)).tolist())
+                assert rows <= set(ids.ravel().tolist()), path
+                assert len(rows) > self.size / 2, path
+
+    def test_it_converts_and_scores_alike(self, tmp_path):
+        from cnnkit.device.model import DeviceModel
+        from cnnkit.evaluation.artifacts import KerasArtifact
+        from cnnkit.export.convert import convert
+
+        text = {"kind": "words", "length": self.length, "size": self.size, "buckets": 0, "ngram": 4, "margin": 8}
+        metadata = {"labels": list("abc"), "input": {"shape": [self.length], "ids": self.size}, "temperature": 0.7}
+        metadata["text"] = {**text, "vocabulary": ""}
+        model, ids = self.build(), self.texts(70)  # more than are run together
+        trained = KerasArtifact(tmp_path, model, dict(metadata)).predict(ids)["scores"]
+        (tmp_path / "x.tflite").write_bytes(convert(model, "float32", ids, metadata))
+        device = DeviceModel.open(tmp_path / "x.tflite")
+        assert device.input_shape == (self.length,) and device.input_dtype == np.int32
+        np.testing.assert_allclose(device.predict(ids)["scores"], trained, atol=2e-6)
+        np.testing.assert_allclose(device.predict(ids[:1])["scores"], trained[:1], atol=2e-6)  # as a client would
+        np.testing.assert_allclose(device.run(ids[1])["scores"], trained[1:2], atol=2e-6)
+        assert np.ptp(trained, axis=0).min() > 1e-3
+
+    def test_cutting_the_padding_changes_nothing(self):
+        from cnnkit.device.text import lengths, widths
+        from cnnkit.models.text import MARGIN
+
+        if not self.any_length:
+            with pytest.raises(ValueError, match="expected shape|incompatible"):
+                self.build()(self.texts()[:, : self.length - 1])
+            return
+        model = self.build()
+        ids = np.pad(self.texts(), ((0, 0), (0, 24)))
+        whole = model.predict(ids, verbose=0)
+        cuts = widths(lengths(ids), ids.shape[1], MARGIN)
+        assert len(set(cuts.tolist())) > 2
+        for width in set(cuts.tolist()):
+            rows = cuts <= width
+            np.testing.assert_allclose(model.predict(ids[rows, :width], verbose=0), whole[rows], atol=1e-5)
+
+
 class AugmentationContract:
     """What every pipeline keeps: a pure function of (seed, step, images) that keeps shapes, types and ranges.
 
@@ -306,13 +435,21 @@ class AppContract:
             "not self-contained"
         )
         assert len(before) > 10_000
+        self.explains()
+
+    def explains(self):
+        """Explain something, and look at what came."""
         self.run("explain", "--out", "pictures")
         assert list(Path("pictures").rglob("*.png"))
 
-    def test_export_refuses_a_model_that_loses_and_exits_with_3(self, home, monkeypatch):
+    def spoil(self, monkeypatch):
+        """Make an int8 export lose what the model knows."""
         from cnnkit.export import convert
 
         monkeypatch.setattr(convert, "_full_range", lambda images: images[:1].astype("float32") * 0)  # knows nothing
+
+    def test_export_refuses_a_model_that_loses_and_exits_with_3(self, home, monkeypatch):
+        self.spoil(monkeypatch)
         line = self.fails("export", "--precision", "int8", "--out", "refused", code=3)
         assert "The gate refused int8" in line
         assert not list(Path("refused").glob("*.tflite"))

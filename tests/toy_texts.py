@@ -13,7 +13,7 @@ TELLING = {
 }
 LABELS = tuple(TELLING)
 FILLING = tuple(a + b for a in ("ka", "lo", "mi", "tu", "re", "so") for b in ("ban", "den", "fir", "gol", "hus", "nim"))
-LENGTH = 24  # ids of a text
+LENGTH = 32  # ids of a text, twice as many as the longest has
 
 
 def sentence(rng, names, words=14):
