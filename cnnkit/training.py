@@ -478,7 +478,7 @@ def _augmentation(recipe: Any, settings: Settings) -> Callable[..., Any] | None:
     boxed = recipe.views is not None  # mirroring is then up to the views, which move the boxes too
     for name in ("rand_augment", "mixup", "cutmix"):
         if boxed and getattr(settings, name):
-            raise ConfigError(f"--{name.replace('_', '-')} is for classification: it does not move boxes.")
+            raise ConfigError(f"--{name.replace('_', '-')} is for classification of images.")
     if settings.rand_augment:
         layers.append(augment.rand_augment())
     if settings.mixup:

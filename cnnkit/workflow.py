@@ -223,7 +223,9 @@ def train(
             raise ValueError(
                 f"a preset cannot change the data, which is loaded before it is known. Received: {preset}."
             )
-        given["options"] = {**recipe.options(splits.train, model), **given.get("options", {})}
+        made = recipe.options(splits.train, model)
+        follow = {name: made[name] for name in recipe.follows if name in made}
+        given["options"] = {**made, **given.get("options", {}), **follow}
         settings = config.Settings(**{**preset, **given, "data": given.get("data") or recipe.data})
         if rate == "auto":
             settings = _with_found_rate(training, recipe, settings, splits)
@@ -274,7 +276,8 @@ def _like_earlier(recipe: Any, given: dict[str, Any]) -> dict[str, Any]:
     earlier = Run.open(path) if path.is_dir() else None
     if earlier is None or earlier.document["app"] != recipe.app:
         return given
-    if (earlier.document.get("task") or "classification") != recipe.task.name:  # only some of its layers may fit
+    task = earlier.document.get("task") or "classification"
+    if task not in (recipe.tasks or (recipe.task.name,)):  # only some of its layers may fit
         return given
     before = earlier.settings
     same = given.get("model", before.model) == before.model

@@ -14,6 +14,7 @@ from cnnkit.inputs.images import Images, chosen, layer_table
 SHOWN = 12  # texts of `data show`
 EXPLAINED = 12  # of the worst errors, in a report
 RECORDS = 2000  # training texts in which the n-grams of filters are looked for
+IMAGES_ONLY = ("image_size", "tiles", "progressive", "mirror", "rand_augment", "mixup", "cutmix")
 ASKED = ("text", "label", "separator", "words", "least", "length", "buckets")
 
 
@@ -31,6 +32,9 @@ class Texts(Images):
         self.letters = tuple(letters)
 
     def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        for key in IMAGES_ONLY:
+            if settings.get(key, getattr(config.Settings, key)) != getattr(config.Settings, key):
+                raise ConfigError(f"The setting `{key}` is for images; texts have none.")
         found = {key: settings[key] for key in ASKED if settings.get(key) is not None}
         if settings.get("fold") is not None:
             found["fold"] = _fold(settings["fold"])
