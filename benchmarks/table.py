@@ -12,7 +12,7 @@ from cnnkit.files import write_text
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
-PAGES = [ROOT / "README.md", *(ROOT / "apps" / f"cnnkit_{app}" / "README.md" for app in ("digits", "signs"))]
+PAGES = [ROOT / "README.md", *(ROOT / "apps" / f"cnnkit_{app}" / "README.md" for app in ("digits", "signs", "text"))]
 TITLES = {
     "digits-default": "embedded digits, held-out fifth, `default`",
     "mnist-default": "MNIST, `default`",
