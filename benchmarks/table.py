@@ -229,6 +229,51 @@ def checks() -> str:
     )
 
 
+def text() -> str:
+    """Return the tables of texts, of what was measured."""
+    titles = {"mr": "MR, ten folds", "subj": "Subj, ten folds", "trec": "TREC, 5 seeds", "sst2": "SST-2, 5 seeds"}
+    titles["sms-spam"] = "SMS spam, ten folds"
+    rows = []
+    for data, title in titles.items():
+        found = {model: maybe(f"text-{data}-{model}") for model in ("default", "kim-rand")}
+        if found["default"] is None:
+            continue
+        cells = [title]
+        for document in found.values():
+            cells.append("" if document is None else f"{100 * document['mean']:.1f} ({100 * document['sd']:.1f})")
+        linear, published = found["default"]["linear"], found["default"]["published"]
+        cells.append(f"{100 * linear['mean']:.1f} ({100 * linear['sd']:.1f})")
+        cells.append("" if published is None else f"{100 * published:.1f}")
+        times = [row["seconds"] for row in found["default"]["rows"]]
+        cells.append(f"{sum(times) / len(times):.0f}")
+        rows.append(f"| {' | '.join(cells)} |")
+    head = "| accuracy %, mean (sd) | `default` | `kim-rand` | TF-IDF, logistic regression | Kim 2014 | seconds a training |"
+    parts = ["\n".join([head, "|---|---|---|---|---|---|", *rows])] if rows else []
+    facts = []
+    embedded, export = maybe("text-embedded"), maybe("text-export")
+    if embedded is not None:
+        seconds = max(row["seconds"] for row in embedded["rows"])
+        facts.append(
+            f"Docstrings, the first command: {100 * embedded['mean']:.1f} % ({100 * embedded['sd']:.1f}, "
+            f"{len(embedded['rows'])} seeds), TF-IDF {100 * embedded['baseline']['mean']:.1f} %, all of it in {seconds:.0f} s."
+        )
+    if export is not None:
+        int8 = export["files"]["int8"]
+        facts.append(
+            f"int8 of the default on MR: {int8['difference']:+.2f} points, {int8['bytes'] / 1e6:.2f} MB with its vocabulary."
+        )
+    spam = maybe("text-sms-spam-default")
+    if spam is not None:
+        f1 = [row["f1"]["spam"] for row in spam["rows"]]
+        facts.append(f"SMS spam: F1 of spam {100 * sum(f1) / len(f1):.1f} %.")
+    return "\n\n".join([*parts, " ".join(facts), "Scripts: `text.py`, `text_speed.py`."])
+
+
+def maybe(name: str) -> dict[str, Any] | None:
+    """Return a benchmark's results, if it was run."""
+    return read(name) if (RESULTS / f"{name}.json").exists() else None
+
+
 def growth(memory: dict[str, Any]) -> str:
     return "; ".join(f"{entry['kind']} {100 * entry['growth']:+.1f} %" for entry in memory["kinds"])
 
@@ -247,6 +292,7 @@ def page(text: str) -> str:
         ("signs", signs),
         ("detection", detection),
         ("checks", checks),
+        ("text", text),
         ("machine", machine),
     ):
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)

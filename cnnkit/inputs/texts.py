@@ -94,7 +94,7 @@ class Texts(Images):
         return {
             "worst": [],
             "samples": None,
-            "layers": explain.layer_table(artifact.model),
+            "layers": explain.layer_table(artifact.model, artifact.input_shape),
             "extra": reporting.sections(scores, worst, explanations, explaining.ngrams(artifact, few)),
         }
 
@@ -120,7 +120,7 @@ class Texts(Images):
         if any(not text.strip() for text in texts):
             raise DataError("There is nothing to explain in an empty text.")
         done = [explaining.explain(artifact, text) for text in texts]
-        rows = explaining_layers.layer_table(artifact.model)
+        rows = explaining_layers.layer_table(artifact.model, artifact.input_shape)
         console.document({"texts": [dataclasses.asdict(entry) for entry in done], "layers": rows})
         if not console.is_json():
             layer_table(rows)
