@@ -330,7 +330,7 @@ class TestNgrams:
 
         shipped = {
             "kim": text.kim((16,), 2, size=6, width=4, maps=3),
-            "wide": text.wide_cnn((16,), 2, size=6, width=4, maps=3, buckets=32),
+            "wide": text.wide_cnn((16,), 2, size=6, width=4, maps=3, pair_buckets=32),
             "dpcnn": text.dpcnn((16,), 2, size=6, width=4, maps=3),
         }
         for name, model in shipped.items():

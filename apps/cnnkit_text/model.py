@@ -126,7 +126,7 @@ def options(records: Any, model: str) -> dict[str, Any]:
     pairs = round(PAIRS_KEPT * len(ids) / max(1, len(ends)) * min(len(records), COUNTED))
     labels = len(records.label_names)
     buckets = naive_bayes.buckets_for(pairs, labels) if size <= text.MOST_PAIRED else 0
-    return {"size": size, "buckets": buckets, **style(labels).options}
+    return {"size": size, "pair_buckets": buckets, **style(labels).options}
 
 
 def describe(records: Any) -> dict[str, Any]:
@@ -147,8 +147,8 @@ def start(model: Any, records: Any, settings: Any) -> list[str]:
             targets = np.eye(len(records.label_names), dtype=np.float32)[targets]
         found = naive_bayes.priors(ids, ends, targets, records.tokenizer.size)
         model.get_layer(text.WIDE).set_weights([chosen_style.words * found.words.astype(np.float32)])
-        if settings.options.get("buckets"):
-            pairs, seen = naive_bayes.tables(found, settings.options["buckets"], text.PRIMES)
+        if settings.options.get("pair_buckets"):
+            pairs, seen = naive_bayes.tables(found, settings.options["pair_buckets"], text.PRIMES)
             model.get_layer(text.PAIRS).set_weights([chosen_style.pairs * pairs])
             model.get_layer(text.SEEN).set_weights([seen])
         return [

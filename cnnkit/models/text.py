@@ -66,7 +66,7 @@ def wide_cnn(
     classes: int,
     *,
     size: int,
-    buckets: int = 0,
+    pair_buckets: int = 0,
     width: int = 64,
     regions: Sequence[int] = (1, 2, 3, 4),
     maps: int = 64,
@@ -81,7 +81,7 @@ def wide_cnn(
         image_shape: (ids of a text,).
         classes: number of labels.
         size: ids there are, the rows of the embedding.
-        buckets: rows of the table of pairs; 0: no pairs.
+        pair_buckets: rows of the table of pairs; 0: no pairs.
         width: numbers of a word's vector.
         regions: words that the filters read, each 1 to 8.
         maps: filters of each region.
@@ -120,14 +120,14 @@ def wide_cnn(
     weights = WordEmbedding(size, classes, embeddings_initializer="zeros", name=WIDE)(ids) * mask
     weights = layers.Dropout(linear_dropout, noise_shape=(None, None, 1), name="word_dropout")(weights)
     parts.append(ops.sum(weights, axis=1))
-    if buckets:
+    if pair_buckets:
         if size > MOST_PAIRED:
-            raise ValueError(f"`buckets` are for vocabularies up to {MOST_PAIRED:,} ids. Received: size={size}.")
+            raise ValueError(f"`pair_buckets` are for vocabularies up to {MOST_PAIRED:,} ids. Received: size={size}.")
         first, second = ids[:, :-1], ids[:, 1:]
         known = ops.cast(ops.clip(ops.minimum(first, second) - UNKNOWN, 0, 1), "float32")
-        rows = [ops.mod(first * prime + second, buckets) for prime in PRIMES]
-        there = WordEmbedding(buckets, 1, embeddings_initializer="zeros", trainable=False, name=SEEN)(rows[1])
-        pairs = WordEmbedding(buckets, classes, embeddings_initializer="zeros", name=PAIRS)(rows[0])
+        rows = [ops.mod(first * prime + second, pair_buckets) for prime in PRIMES]
+        there = WordEmbedding(pair_buckets, 1, embeddings_initializer="zeros", trainable=False, name=SEEN)(rows[1])
+        pairs = WordEmbedding(pair_buckets, classes, embeddings_initializer="zeros", name=PAIRS)(rows[0])
         pairs = pairs * there * ops.expand_dims(known, -1)
         pairs = layers.Dropout(dropout, noise_shape=(None, None, 1), name="pair_dropout")(pairs)
         parts.append(ops.sum(pairs, axis=1))

@@ -1,5 +1,7 @@
 """Networks for texts: Kim's four, one of characters, a deep pyramid, the app's default."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -167,6 +169,74 @@ class TestDpcnn(TextModelContract):
     def test_a_text_that_is_too_short_is_refused(self):
         with pytest.raises(ValueError, match=r"at least 8 ids\. Received: image_shape=\(7,\)"):
             self.builder((7,), 2, size=20)
+
+
+class TestWideCnn(TextModelContract):
+    buckets = 50
+    parameters = (
+        40 * 8 + conv(1, 8, 6) + conv(3, 8, 6)
+        + (6 + 6 + 8) * 3 + 3  # largest values of two regions and the mean vector
+        + 40 * 3 + 50 * 3 + 50  # words, pairs, which pairs there were
+    )  # fmt: skip
+
+    def builder(self, image_shape, classes, *, size):
+        return text.wide_cnn(image_shape, classes, size=size, pair_buckets=self.buckets, width=8, regions=(1, 3), maps=6)
+
+    def started(self, model):
+        rng = np.random.default_rng(3)
+        for name in (text.WIDE, text.PAIRS):
+            layer = model.get_layer(name)
+            layer.set_weights([rng.normal(size=layer.get_weights()[0].shape)])
+        model.get_layer(text.SEEN).set_weights([rng.integers(0, 2, (self.buckets, 1))])
+        return model
+
+    def linear(self, ids):
+        """What the tables of words and pairs add to the logits, in NumPy."""
+        made = self.build()
+        words, pairs, seen = (made.get_layer(name).get_weights()[0] for name in (text.WIDE, text.PAIRS, text.SEEN))
+        found = np.zeros((len(ids), self.classes))
+        for row, entries in enumerate(ids.tolist()):
+            found[row] += sum(words[k] for k in entries if k)
+            for a, b in itertools.pairwise(entries):
+                if min(a, b) > 1:  # neither padding nor unknown
+                    first, second = ((a * prime + b) % self.buckets for prime in text.PRIMES)
+                    found[row] += pairs[first] * seen[second]
+        return found
+
+    def test_words_and_pairs_add_their_own_weights_to_the_logits(self):
+        made, ids = self.build(), self.texts()
+        whole = made.predict(ids, verbose=0)
+        for name in (text.WIDE, text.PAIRS):
+            layer = made.get_layer(name)
+            layer.set_weights([np.zeros_like(layer.get_weights()[0])])
+        np.testing.assert_allclose(whole - made.predict(ids, verbose=0), self.linear(ids), atol=1e-4)
+
+    def test_classes_of_another_run_are_found_by_their_names(self, tmp_path):
+        from cnnkit import training
+        from cnnkit.models import weights
+
+        before, after = self.build(0), self.build(1)
+        training.save(before, tmp_path / "model.keras", {"labels": ["a", "b", "c"]})
+        old = {name: after.get_layer(name).get_weights() for name in ("logits", text.WIDE, text.PAIRS)}
+        found = weights.load(after, tmp_path / "model.keras", labels=["b", "d", "a"])
+        for name, values in old.items():
+            for first, other, kept in zip(
+                before.get_layer(name).get_weights(), after.get_layer(name).get_weights(), values
+            ):
+                assert np.array_equal(other[..., 0], first[..., 1]) and np.array_equal(other[..., 2], first[..., 0]), (
+                    name
+                )
+                assert np.array_equal(other[..., 1], kept[..., 1]), name
+        assert sum("2 of 3 classes copied by name" in note for note in found.notes) == 3
+
+    def test_without_buckets_there_are_no_pairs(self):
+        made = text.wide_cnn((24,), 3, size=40, width=8, regions=(1, 3), maps=6)
+        assert made.count_params() == self.parameters - 50 * 4
+        assert not {text.PAIRS, text.SEEN} & {layer.name for layer in made.layers}
+        with pytest.raises(
+            ValueError, match=r"`pair_buckets` are for vocabularies up to 200,000 ids\. Received: size=200001\."
+        ):
+            text.wide_cnn((24,), 3, size=200_001, pair_buckets=8)
 
 
 # padding --------------------------------------------------------------------------------------------------------------
