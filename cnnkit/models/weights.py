@@ -30,9 +30,11 @@ from cnnkit.data.cards import File
 from cnnkit.device.model import read_metadata
 from cnnkit.errors import ArtifactError, ConfigError
 from cnnkit.keras_files import refuse_code
+from cnnkit.models.text import PAIRS, WIDE
 from cnnkit.run import MODEL, Run
 
 HEAD = "logits"  # the layer whose last axis is the classes
+BY_CLASS = (HEAD, WIDE, PAIRS)  # the tables of the default for texts have that axis too
 MOST_GROUPS = 100_000  # of a file
 SOURCES = "imagenet, none, a .h5, .weights.h5 or .keras file, or a run folder"
 
@@ -348,8 +350,8 @@ def _plan(
             continue
         arrays = _in_order(unit, pairs[name])
         shapes = [tuple(array.shape) for array in arrays]
-        if name == HEAD:
-            found, note = _head(unit, arrays, classes, path)
+        if name in BY_CLASS:
+            found, note = _head(name, unit, arrays, classes, path)
         elif shapes == unit.shapes:
             found, note = [_array(array, path) for array in arrays], ""
         elif name == first and _recolourable(shapes, unit.shapes):
@@ -420,9 +422,9 @@ def _recoloured(name: str, values: list[np.ndarray], channels: int, bgr: bool) -
 
 
 def _head(
-    unit: _Unit, arrays: list[h5py.Dataset], classes: tuple[list[str], list[str]], path: Path
+    name: str, unit: _Unit, arrays: list[h5py.Dataset], classes: tuple[list[str], list[str]], path: Path
 ) -> tuple[list[np.ndarray] | None, str]:
-    """Keep the logits where the classes are the same; copy those of the same name where some are."""
+    """Keep the weights of classes where the classes are the same; copy those of the same name where some are."""
     known, wanted = classes
     shapes = [tuple(array.shape) for array in arrays]
     if not known or not wanted:
@@ -444,6 +446,6 @@ def _head(
         value[..., here] = _array(array, path)[..., there]
         values.append(value)
     new = [label for label in wanted if label not in known]
-    note = f"{HEAD}: {len(common)} of {len(wanted)} classes copied by name"
+    note = f"{name}: {len(common)} of {len(wanted)} classes copied by name"
     note += f"; new, at their initial values: {_some(new)}." if new else f"; dropped: {len(known) - len(common)}."
     return values, note
