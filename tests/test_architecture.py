@@ -122,8 +122,17 @@ def test_nothing_pickles_or_calls_a_shell():
 
 def test_help_and_device_imports_stay_light():
     code = (
-        "import sys, cnnkit.cli, cnnkit_digits.cli, cnnkit.ondevice, cnnkit_digits.reading; "
+        "import sys, cnnkit.cli, cnnkit_digits.cli, cnnkit.ondevice, cnnkit_digits.reading, cnnkit_text.cli; "
         "print([m for m in ('tensorflow', 'keras', 'sklearn', 'matplotlib', 'scipy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_naming_a_text_loads_no_opencv():
+    code = (
+        "import sys, cnnkit_text.cli, cnnkit.ondevice.texts, cnnkit.ondevice.opening, cnnkit.device.model; "
+        "print([m for m in ('cv2', 'tensorflow', 'keras', 'sklearn', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

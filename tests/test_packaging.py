@@ -50,10 +50,13 @@ def test_the_wheel_holds_the_core_the_apps_and_the_cards_and_nothing_else(wheel)
         metadata = next(name for name in names if name.endswith("entry_points.txt"))
         scripts = archive.read(metadata).decode()
     tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"cnnkit", "cnnkit_digits", "cnnkit_signs"}
+    packages = {top for top in tops if not top.endswith(".dist-info")}
+    assert packages == {"cnnkit", "cnnkit_digits", "cnnkit_signs", "cnnkit_text"}
     assert "cnnkit/datasets/mnist.toml" in names
     assert any(name.startswith("cnnkit/report/templates/") for name in names)
-    assert "cnnkit = cnnkit.cli:main" in scripts and "cnnkit-digits = cnnkit_digits.cli:main" in scripts
+    assert "cnnkit = cnnkit.cli:main" in scripts
+    for app in ("digits", "signs", "text"):
+        assert f"cnnkit-{app} = cnnkit_{app}.cli:main" in scripts and f"\n{app} = cnnkit_{app}.cli:main" in scripts
     assert not [name for name in names if "__pycache__" in name or name.endswith((".npz", ".keras", ".tflite"))]
 
 
@@ -65,6 +68,7 @@ def test_the_same_group_answers_to_both_commands():
 
     listed = CliRunner().invoke(main, ["--help"]).output
     assert "digits  Recognise handwritten digits." in listed
+    assert "text    Train, understand and ship small text classifiers." in listed
     through, own = CliRunner().invoke(main, ["digits", "--help"]), CliRunner().invoke(digits, ["--help"])
     assert through.output.split("Commands:")[1] == own.output.split("Commands:")[1]
     version = CliRunner().invoke(main, ["--version"]).output
@@ -90,8 +94,9 @@ def test_what_a_device_does_runs_where_the_training_extra_cannot_be_imported(exp
     assert json.loads(done.stdout)
 
 
+@pytest.mark.parametrize("app", ["digits", "text"])
 @pytest.mark.parametrize("words", [["train"], ["evaluate", "x.tflite"], ["export", "x.keras"], ["explain", "x.keras"]])
-def test_a_command_that_lacks_the_training_extra_says_what_to_install(exported, words):
+def test_a_command_that_lacks_the_training_extra_says_what_to_install(exported, words, app):
     code = textwrap.dedent(
         f"""
         import sys
@@ -100,7 +105,7 @@ def test_a_command_that_lacks_the_training_extra_says_what_to_install(exported, 
                 if name.split(".")[0] in {HEAVY!r}:
                     raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
         sys.meta_path.insert(0, Missing())
-        from cnnkit_digits.cli import main
+        from cnnkit_{app}.cli import main
         main({words!r})
         """
     )
