@@ -1,0 +1,222 @@
+"""Training on texts: rows of an embedding updated alone, batches cut to their longest text; it learns, repeats and resumes."""
+
+import dataclasses
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+from cnnkit import config, training
+from cnnkit.data.pipeline import Order, training_batches
+from cnnkit.errors import ConfigError
+from cnnkit.evaluation.scoring import score
+from cnnkit.models import text
+from cnnkit.run import Run
+from cnnkit_text import model as app
+from tests import toy_texts
+
+tf = pytest.importorskip("tensorflow")
+
+SETTINGS = config.Settings(data="sentences", epochs=4, batch_size=24, learning_rate=0.03, weight_decay=0.01)
+MODELS = ("kim-rand", "default")
+ADAM = {"learning_rate": 0.1, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "weight_decay": 0.0}
+
+
+# rows -----------------------------------------------------------------------------------------------------------------
+
+
+def table(rows=6, width=3, seed=0):
+    return keras.Variable(np.random.default_rng(seed).normal(size=(rows, width)).astype(np.float32), name="embeddings")
+
+
+def slices(rows, values, count=6):
+    values = np.asarray(values, np.float32)
+    return tf.IndexedSlices(tf.constant(values), tf.constant(rows, tf.int32), (count, values.shape[1]))
+
+
+def by_hand(start, steps):
+    """Adam in NumPy, a row at rest while it has no gradient; returns weights and both moments."""
+    rows, rate, b1, b2, eps = start.astype(np.float64), 0.1, 0.9, 0.999, 1e-7
+    first, second = np.zeros_like(rows), np.zeros_like(rows)
+    for t, (chosen, values) in enumerate(steps, 1):
+        slope = np.zeros_like(rows)
+        np.add.at(slope, chosen, values)
+        for row in set(chosen):
+            first[row] = b1 * first[row] + (1 - b1) * slope[row]
+            second[row] = b2 * second[row] + (1 - b2) * slope[row] ** 2
+            rows[row] -= rate * np.sqrt(1 - b2**t) / (1 - b1**t) * first[row] / (np.sqrt(second[row]) + eps)
+    return rows, first, second
+
+
+def test_rows_take_adams_step_and_the_others_rest():
+    variable, rng = table(), np.random.default_rng(1)
+    start = np.array(variable)
+    optimizer = training.LayerwiseAdamW(**ADAM)
+    optimizer.build([variable])
+    steps = [([1, 3, 1], rng.normal(size=(3, 3))), ([3], rng.normal(size=(1, 3))), ([4, 1], rng.normal(size=(2, 3)))]
+    for rows, values in steps:
+        optimizer.apply([slices(rows, values)], [variable])
+    weights, first, second = by_hand(start, steps)
+    np.testing.assert_allclose(np.array(variable), weights, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.array(optimizer._momentums[0]), first, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(np.array(optimizer._velocities[0]), second, rtol=1e-5, atol=1e-7)
+    rest = [0, 2, 5]
+    assert np.array_equal(np.array(variable)[rest], start[rest]), "bit for bit"
+    assert not np.array(optimizer._momentums[0])[rest].any() and not np.array(optimizer._velocities[0])[rest].any()
+
+
+def test_the_first_step_of_a_row_is_the_rate_whatever_its_slope():
+    variable = table()
+    start = np.array(variable)
+    optimizer = training.LayerwiseAdamW(**ADAM)
+    optimizer.build([variable])
+    optimizer.apply([slices([2, 2], [[3, -1, 0.5], [2, -1, 0.5]])], [variable])
+    np.testing.assert_allclose(np.array(variable)[2] - start[2], [-0.1, 0.1, -0.1], rtol=1e-4)
+
+
+def test_with_every_row_in_every_step_it_is_kerass_adamw():
+    ours, plain = table(), table()
+    optimizers = training.LayerwiseAdamW(**ADAM), keras.optimizers.AdamW(**ADAM)
+    for optimizer, variable in zip(optimizers, (ours, plain)):
+        optimizer.build([variable])
+    rng = np.random.default_rng(2)
+    for _ in range(5):
+        rows = np.r_[rng.permutation(6), rng.integers(0, 6, 4)]  # some of them twice
+        values = rng.normal(size=(10, 3)).astype(np.float32)
+        dense = np.zeros((6, 3), np.float32)
+        np.add.at(dense, rows, values)
+        optimizers[0].apply([slices(rows, values)], [ours])
+        optimizers[1].apply([tf.constant(dense)], [plain])
+    np.testing.assert_allclose(np.array(ours), np.array(plain), rtol=1e-5, atol=1e-6)
+
+
+def test_a_layers_own_rate_holds_for_its_rows():
+    moved = {}
+    for rate in (1.0, 0.25):
+        variable = table()
+        start = np.array(variable)
+        optimizer = training.LayerwiseAdamW(**ADAM, rates={variable.path: rate})
+        optimizer.build([variable])
+        optimizer.apply([slices([1], [[1, 2, 3]])], [variable])
+        moved[rate] = (np.array(variable) - start)[1]
+    np.testing.assert_allclose(moved[0.25], 0.25 * moved[1.0], rtol=1e-4)
+
+
+# batches --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def data():
+    return toy_texts.splits()
+
+
+def settings_for(name, data, **changes):
+    """Settings of a small model of that name."""
+    small = toy_texts.small(data.train.tokenizer)
+    known = inspect.signature(app.BUILDERS[name]).parameters
+    options = {**app.options(data.train, name), **small}
+    return dataclasses.replace(
+        SETTINGS, model=name, options={k: v for k, v in options.items() if k in known}, **changes
+    )
+
+
+def test_training_batches_end_behind_their_longest_text(data):
+    views = app.views(data.train, dataclasses.replace(SETTINGS, model="kim-rand"))
+    order = Order(len(data.train), 3, seed=0)
+    encode = toy_texts.recipe(data).task.encoder(3)
+    made = list(training_batches(data.train, order, start=0, stop=40, encode=encode, views=views))
+    found = set()
+    for step, (ids, targets) in enumerate(made):
+        whole, truth = data.train.read(order.indices(step))
+        width = ids.shape[1]
+        found.add(width)
+        assert width < toy_texts.LENGTH and width % 8 == 0 and width >= (whole > 0).sum(1).max() + text.MARGIN
+        assert np.array_equal(ids, whole[:, :width]) and np.array_equal(np.argmax(targets, 1), truth)
+        assert ids.dtype == tf.int32
+    assert len(found) > 1
+
+
+@pytest.mark.parametrize("name", app.BUILDERS)
+def test_only_networks_that_take_any_length_are_given_cut_batches(name, data):
+    views = app.views(data.train, dataclasses.replace(SETTINGS, model=name))
+    whole = name in app.WHOLE
+    assert views.shape == (data.train.image_shape if whole else (None,))
+    assert (views(np.arange(4), 0)[0].shape[1] == toy_texts.LENGTH) == whole
+
+
+def test_what_training_sees_is_a_function_of_the_step(data):
+    for name in MODELS:
+        views = [app.views(data.train, dataclasses.replace(SETTINGS, model=name)) for _ in range(2)]
+        first, again = (view(np.arange(9), 5) for view in views)
+        assert np.array_equal(first[0], again[0]) and np.array_equal(first[1], again[1])
+
+
+# training -------------------------------------------------------------------------------------------------------------
+
+
+def fit(path, data, settings, **given):
+    run = Run.open(path) if path.exists() else Run.create(path, "text", settings)
+    return training.fit(toy_texts.recipe(data), settings, data, run, **given)
+
+
+def weights(model):
+    return [np.array(value) for value in model.get_weights()]
+
+
+def same(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_learns_repeats_and_goes_on_after_a_kill(name, data, tmp_path):
+    settings = settings_for(name, data)
+    model = fit(tmp_path / "whole", data, settings)
+    found = score(toy_texts.artifact(model, data.test), data.test, toy_texts.recipe(data).task)
+    assert found["accuracy"] > 0.9
+
+    def stop(state):
+        if state.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "cut", data, settings, on_epoch=stop)
+    assert same(weights(model), weights(fit(tmp_path / "cut", data, settings)))
+    assert not same(weights(model), weights(fit(tmp_path / "other", data, dataclasses.replace(settings, seed=1))))
+
+
+def test_rows_of_words_that_never_come_stay_as_they_were_drawn(data, tmp_path):
+    settings = settings_for("kim-rand", data, weight_decay=0.5, epochs=1)
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(settings.seed)
+    drawn = training.build(toy_texts.recipe(data), settings, data.train).get_layer(text.EMBEDDING).get_weights()[0]
+    rare = data.train.take(np.arange(24))
+    learnt = fit(tmp_path / "run", dataclasses.replace(data, train=rare), settings)
+    there = np.unique(rare.read(np.arange(24))[0])
+    never = np.setdiff1d(np.arange(len(drawn)), there)
+    after = learnt.get_layer(text.EMBEDDING).get_weights()[0]
+    assert len(never) and np.array_equal(after[never], drawn[never]), "no decay either"
+    assert (after[there] != drawn[there]).any(1).mean() > 0.5
+
+
+def test_several_labels_a_text_are_learnt(tmp_path):
+    data = toy_texts.splits(make=toy_texts.tagged)
+    recipe = toy_texts.recipe(data)
+    assert recipe.task.name == "multi-label"
+    model = fit(tmp_path / "run", data, settings_for("kim-rand", data, epochs=6))
+    artifact = toy_texts.artifact(model, data.test)
+    artifact.settle(recipe.task.settle(artifact, data.validation))
+    assert len(artifact.metadata["thresholds"]) == 3
+    assert score(artifact, data.test, recipe.task)["micro_f1"] > 0.85
+
+
+def test_a_network_of_one_length_trains_on_whole_texts(data, tmp_path):
+    settings = dataclasses.replace(settings_for("dpcnn", data, epochs=1), learning_rate=0.005)
+    model = fit(tmp_path / "run", data, settings)
+    assert model.input_shape == (None, toy_texts.LENGTH)
+
+
+def test_a_text_too_short_for_a_network_names_the_option(data):
+    settings = dataclasses.replace(SETTINGS, model="char-cnn", options={"size": 71})
+    with pytest.raises(ConfigError, match=r"at least 123 characters.*larger --length"):
+        training.build(toy_texts.recipe(data), settings, data.train)
