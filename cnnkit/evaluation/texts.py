@@ -396,7 +396,8 @@ def sure_from(confidences: np.ndarray, right: np.ndarray) -> float:
     """
     order = np.argsort(-confidences, kind="stable")
     shares = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    enough = np.flatnonzero(shares >= SURE)
+    ends = np.append(np.diff(confidences[order]) < 0, True)  # equal ones are sure together
+    enough = np.flatnonzero((shares >= SURE) & ends)
     count = max(int(enough[-1]) + 1 if len(enough) else 0, round(LEAST_ANSWERED * len(order)), 1)
     return 0.0 if count >= len(order) else float(confidences[order[count - 1]])
 
