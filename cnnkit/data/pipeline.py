@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.data.records import Records
+from cnnkit.data.splits import places
 
 
 class Order:
@@ -38,11 +39,11 @@ class Order:
         epoch, position = divmod(step, self.steps_per_epoch)
         with self._lock:
             if epoch not in self._epochs:
-                for old in sorted(self._epochs)[:-2]:  # batches of two epochs may be on their way at once
+                for old in sorted(self._epochs)[:-1]:  # batches of two epochs may be on their way at once
                     del self._epochs[old]
-                self._epochs[epoch] = np.random.default_rng([self.seed, epoch]).permutation(self.count)
+                self._epochs[epoch] = np.random.default_rng([self.seed, epoch]).permutation(places(self.count))
             order = self._epochs[epoch]
-        return order[position * self.batch_size : (position + 1) * self.batch_size]
+        return order[position * self.batch_size : (position + 1) * self.batch_size].astype(np.int64)
 
 
 def training_batches(

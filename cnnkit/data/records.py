@@ -65,6 +65,8 @@ class Records:
         image_shape: (height, width, channels) to read at; by default what suits the images.
     """
 
+    _PLACE: type = np.int64  # of where each record is in its source
+
     def __init__(
         self,
         images: Images,
@@ -78,7 +80,8 @@ class Records:
     ):
         self._images = images
         self._targets = targets
-        self._index = np.arange(len(images)) if index is None else np.asarray(index, np.int64)
+        places = np.arange(len(images), dtype=self._PLACE) if index is None else np.asarray(index, self._PLACE)
+        self._index = places
         self.labels = _frozen(np.asarray(labels, np.int32))
         self.label_names = tuple(label_names)
         self.groups = None if groups is None else _frozen(np.asarray(groups))

@@ -90,12 +90,22 @@ def spread(labels: np.ndarray, *, seed: int = 0) -> np.ndarray:
         int64 (n,), a permutation.
     """
     rng = np.random.default_rng((seed, 0x5B17))
-    shuffled = rng.permutation(len(labels))
+    shuffled = rng.permutation(places(len(labels)))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    del shuffled
     counts = np.bincount(labels) if len(labels) else np.zeros(0, int)
-    ranks = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
-    places = (ranks + 0.5) / np.repeat(counts, counts)
-    return by_class[np.lexsort((rng.random(len(labels)), places))]
+    where = np.concatenate([np.zeros(0), *((np.arange(count) + 0.5) / count for count in counts if count)])
+    return by_class[np.lexsort((rng.random(len(labels)), where))].astype(np.int64)
+
+
+def place_type(count: int) -> type:
+    """Return the smallest type of NumPy, of 4 or 8 bytes, that counts so far."""
+    return np.uint32 if count < 2**32 else np.int64
+
+
+def places(count: int) -> np.ndarray:
+    """Return 0 to `count` - 1. A permutation of them is the same in each type."""
+    return np.arange(count, dtype=place_type(count))
 
 
 def balanced_weights(records: Records) -> np.ndarray:

@@ -80,8 +80,11 @@ def load(
     asked = {split: part for split, part in (("test", test), ("validation", validation)) if part is not None}
     found: dict[str, Found] = {split: part.read.found for split, part in parts.items()}  # type: ignore[union-attr]
     groups = text_division.groups_of(parts["train"].groups, found["train"].hashes)
-    divided, together = divide(records, groups, {**held_out, **asked}, seed=split_seed, fold=fold)
     warnings += _seen_twice(found)
+    for here in found.values():
+        here.hashes = np.zeros(0, np.int64)  # 8 bytes a text that nobody needs any more
+    divided, together = divide(records, groups, {**held_out, **asked}, seed=split_seed, fold=fold)
+    del groups
     warnings += _missing_classes(divided)
     train = divided["train"]
     if limit is not None and limit < len(train):
@@ -89,6 +92,7 @@ def load(
     if not len(train):
         raise DataError(f"Nothing of {card.title} is left to train on. Ask for less validation and test.")
     plan = _format_lines(parts, found, records["train"])
+    records.clear()  # the undivided ones
     if together:
         plan.append(together)
     if tokenizer is None:
@@ -174,7 +178,7 @@ def divide(
     """
     every = records["train"]
     labels = every.labels
-    rest = np.arange(len(every))
+    rest = splits.places(len(every))
     found = {split: part for split, part in records.items() if split != "train"}
     for split, usual in (("test", loading.HELD_OUT), ("validation", loading.VALIDATION)):
         if split in found:
@@ -236,9 +240,11 @@ def _left_out(parts: dict[str, readers.Part], skip_bad: bool) -> list[str]:
 def _seen_twice(found: dict[str, Found]) -> list[str]:
     """Say how many texts of a source's own held-out splits are in its training split too."""
     notes = []
+    ranked = np.sort(found["train"].hashes) if len(found) > 1 else np.zeros(0, np.int64)
     for split in ("validation", "test"):
         if split in found:
-            same = int(np.isin(found[split].hashes, found["train"].hashes).sum())
+            places = np.searchsorted(ranked, found[split].hashes)
+            same = int((ranked[np.minimum(places, len(ranked) - 1)] == found[split].hashes).sum())
             if same:
                 notes.append(
                     f"{same:,} of {len(found[split].hashes):,} texts of the {split} split are in training too."

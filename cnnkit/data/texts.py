@@ -128,19 +128,19 @@ class _Ids:
 
     def _fill(self) -> tuple[np.ndarray, np.ndarray] | None:
         kind = np.uint16 if self._tokenizer.size <= 2**16 else np.uint32
-        count, size = len(self._texts), 0
-        parts, lengths = [], []
+        count = len(self._texts)
+        kept, ends = bytearray(), np.zeros(count, np.uint32)  # a bytearray grows in place
         for start in range(0, count, _BLOCK):
             places = np.arange(start, min(count, start + _BLOCK))
             ids, rows = self._tokenised(places)
-            parts.append(ids.astype(kind))
-            lengths.append(np.bincount(rows, minlength=len(places)))
-            size += parts[-1].nbytes
-            done = places[-1] + 1
-            if size / done * count + 4 * count > MOST_CACHED * (1 if done == count else 1.25):  # as the first ones go
+            stop = len(kept) // kind().itemsize
+            ends[places] = np.cumsum(np.bincount(rows, minlength=len(places))) + stop
+            kept += ids.astype(kind).data
+            done = start + len(places)
+            most = MOST_CACHED * (1 if done == count else 1.25)  # as the first ones go
+            if len(kept) / done * count + ends.nbytes > most:
                 return None
-        ends = np.cumsum(np.concatenate(lengths)) if lengths else np.zeros(0, np.int64)
-        return np.concatenate(parts) if parts else np.zeros(0, kind), ends.astype(np.uint32)
+        return np.frombuffer(kept, kind) if kept else np.zeros(0, kind), ends
 
 
 class TextRecords(Records):
@@ -155,6 +155,8 @@ class TextRecords(Records):
         ids: what is kept of ids; made here.
         others: as `Records`; `image_shape` is (length,), the ids of one text.
     """
+
+    _PLACE = np.uint32  # 4,294,967,295 texts
 
     def __init__(
         self,
@@ -172,8 +174,6 @@ class TextRecords(Records):
         super().__init__(images, labels, label_names, image_shape=shape, **others)
         self.labels = narrow(self.labels)
         self.labels.flags.writeable = False
-        if len(images) < 2**32:
-            self._index = self._index.astype(np.uint32)
         self.tokenizer, self._tags = tokenizer, tags
         self._ids = _Ids(images, tokenizer) if ids is None and tokenizer is not None else ids
 

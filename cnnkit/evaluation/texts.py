@@ -3,6 +3,8 @@
 Design choices:
 - The baseline is the strongest plain one: logistic regression on TF-IDF of words and pairs of words, its strength chosen on the
   validation split. It beats many published networks, so a score without it says little.
+- Its memory is bounded: of more than 20,000 training texts it takes words and pairs that two of them have, found by their hashes,
+  of 100,000 texts or 40 million characters at most. A table of all pairs would be the largest thing in the memory of a run.
 - Network and baseline answer the same texts, so they are compared text by text, with McNemar's test in its exact form.
 - Probabilities are calibrated by one temperature, fitted on validation data, inside the artifact; a person is told "not sure"
   below the confidence from which 95 % of the validation answers are right.
@@ -10,7 +12,7 @@ Design choices:
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,11 @@ from cnnkit.evaluation.artifacts import MULTI_LABEL
 from cnnkit.evaluation.classification import BATCH, Classification
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # of the baseline: C of scikit-learn
-BASELINE_TEXTS = 100_000  # a linear model gains little from more, and they are in memory
+BASELINE_TEXTS = 100_000  # a linear model gains little from more, and their counts are in memory
+BASELINE_CHARACTERS = 40_000_000  # the same for long texts
+SMALL = 20_000  # texts: with so many or fewer the baseline knows every word and pair; so many are enough to choose its strength
+HASHES = 2**22  # of words and pairs of words
+WEIGHTS = 1_000_000  # of the baseline of a large set, at most; its solver keeps some twenty numbers for each
 SURE = 0.95  # of the answers at a confidence, or a higher one, have to be right for it to count as sure
 LEAST_ANSWERED = 0.5  # of the texts get an answer, however unsure
 TEMPERATURES = np.geomspace(0.1, 10, 401)
@@ -304,22 +310,24 @@ def as_read_by(artifact: Any, records: TextRecords) -> TextRecords:
 def linear(train: TextRecords, test: TextRecords, validation: TextRecords | None) -> tuple[np.ndarray, str]:
     """Fit TF-IDF of words and pairs of words and a logistic regression; return its answers to the test texts and its name.
 
-    Its strength is the best of five on the validation split; of at most 100,000 training texts.
+    Its strength is the best of five on at most 20,000 texts of the validation split. Of more than 20,000 training texts it has
+    the words and pairs that are in two of them; of more than 100,000 texts, or 40 million characters, it sees so many.
 
     Returns:
         int (n,) classes, or of several labels bool (n, classes).
     """
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
-    chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:BASELINE_TEXTS])
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", strip_accents=None)
+    drawn = np.random.default_rng(0).permutation(len(train))[:BASELINE_TEXTS]
+    characters = sum(map(len, train.texts(drawn[:1000]))) / len(drawn[:1000])
+    chosen = np.sort(drawn[: max(1000, round(BASELINE_CHARACTERS / max(1, characters)))])
+    words = features_of(len(chosen), 1 if len(train.label_names) == 2 else len(train.label_names))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", UserWarning)  # a label that no training text has
-        features = words.fit_transform(train.texts(chosen))
+        features = words.fit_transform(train.take(chosen).every_text())
         targets = train.targets(chosen)
 
         def fitted(strength: float) -> Any:
@@ -328,8 +336,9 @@ def linear(train: TextRecords, test: TextRecords, validation: TextRecords | None
 
         strength, best = 1.0, None
         if validation is not None and len(validation):
-            held = words.transform(validation.every_text())
-            truth = validation.targets(np.arange(len(validation)))
+            some = np.sort(np.random.default_rng(0).permutation(len(validation))[:SMALL])
+            held = words.transform(validation.take(some).every_text())
+            truth = validation.targets(some)
             models = [(fitted(strength), strength) for strength in STRENGTHS]
             best, strength = max(models, key=lambda pair: (_agreement(pair[0].predict(held), truth), -pair[1]))
         best = best or fitted(strength)
@@ -337,9 +346,52 @@ def linear(train: TextRecords, test: TextRecords, validation: TextRecords | None
         best.predict(words.transform(test.texts(np.arange(start, min(len(test), start + 5000)))))
         for start in range(0, len(test), 5000)
     ]
-    return np.concatenate(
-        parts
-    ), f"TF-IDF of words and pairs, logistic regression (C {strength:g}), {len(chosen):,} texts"
+    kind = "words and pairs" if len(chosen) <= SMALL else "words and pairs that two texts have"
+    return np.concatenate(parts), f"TF-IDF of {kind}, logistic regression (C {strength:g}), {len(chosen):,} texts"
+
+
+def features_of(count: int, rows: int) -> Any:
+    """Return what makes TF-IDF of words and pairs of words of so many texts: with `fit_transform` and `transform`.
+
+    Args:
+        count: texts it will be fitted on.
+        rows: of weights that a model of them will have: one a label, one in all for two classes.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    options = {"ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b", "strip_accents": None}
+    if count > SMALL:
+        return _Hashed(WEIGHTS // rows, options)
+    return TfidfVectorizer(sublinear_tf=True, **options)
+
+
+class _Hashed:
+    """TF-IDF of words and pairs of words by their hashes, without a table of them.
+
+    Args:
+        most: columns, the most; those that most texts have.
+        options: how a text is divided, as scikit-learn's vectorizers have it.
+    """
+
+    def __init__(self, most: int, options: dict[str, Any]):
+        from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+
+        self._hash = HashingVectorizer(n_features=HASHES, alternate_sign=False, norm=None, dtype=np.float32, **options)
+        self._weigh = TfidfTransformer(sublinear_tf=True)
+        self._most = most
+        self._columns = np.zeros(0, np.int64)
+
+    def fit_transform(self, texts: Iterable[str]) -> Any:
+        found = self._hash.transform(texts)
+        counts = np.bincount(found.indices, minlength=HASHES)
+        least = 2 if (counts > 1).any() else 1
+        if np.count_nonzero(counts >= least) > self._most:
+            least = max(least, int(np.partition(counts, -self._most - 1)[-self._most - 1]) + 1)
+        self._columns = np.flatnonzero(counts >= least)
+        return self._weigh.fit_transform(found[:, self._columns])
+
+    def transform(self, texts: Iterable[str]) -> Any:
+        return self._weigh.transform(self._hash.transform(texts)[:, self._columns])
 
 
 def _agreement(predicted: np.ndarray, truth: np.ndarray) -> float:
