@@ -80,8 +80,7 @@ class Records:
     ):
         self._images = images
         self._targets = targets
-        places = np.arange(len(images), dtype=self._PLACE) if index is None else np.asarray(index, self._PLACE)
-        self._index = places
+        self._index: np.ndarray = np.asarray(np.arange(len(images)) if index is None else index, self._PLACE)
         self.labels = _frozen(np.asarray(labels, np.int32))
         self.label_names = tuple(label_names)
         self.groups = None if groups is None else _frozen(np.asarray(groups))
