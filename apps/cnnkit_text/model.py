@@ -53,9 +53,9 @@ class Style:
 
 
 # Opinions lie in single words; a question's kind lies in runs of words, its first ones too, and needs longer.
-TWO = Style({"width": 48}, words=0.35, pairs=0.175, dropped=0.2, rare=2.0, rate=1e-3, epochs=4)
+TWO = Style({"width": 48, "gain": 2.0}, words=0.35, pairs=0.175, dropped=0.2, rare=2.0, rate=1e-3, epochs=4)
 MORE = Style(
-    {"width": 64, "regions": [2, 3, 4, 5], "maps": 100, "mean": False, "spatial_dropout": 0.0, "linear_dropout": 0.5},
+    {"width": 128, "regions": [2, 3, 4, 5], "maps": 100, "mean": False, "spatial_dropout": 0.0, "linear_dropout": 0.5},
     words=0.15,
     pairs=0.105,
     dropped=0.0,

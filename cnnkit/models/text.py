@@ -24,7 +24,6 @@ MARGIN = 8  # ids of padding that a cut batch keeps, at least: what the widest f
 WIDE, PAIRS, SEEN = "word_weights", "pair_weights", "pair_seen"  # the linear tables of the default
 PRIMES = (7919, 10007)  # of the two hashes of a pair
 MOST_PAIRED = 200_000  # ids: larger ones times a prime would leave int32
-GAIN = 2.0  # of the vectors: they learn as if at twice the rate of the rest
 MEAN_SCALE = 3.0  # of the mean vector, which is smaller than largest values are
 EMBEDDING = "embedding"  # the layer whose rows are words
 STATIC = "vectors"  # the layer of given vectors that do not learn
@@ -71,6 +70,7 @@ def wide_cnn(
     regions: Sequence[int] = (1, 2, 3, 4),
     maps: int = 64,
     mean: bool = True,
+    gain: float = 1.0,
     dropout: float = 0.5,
     spatial_dropout: float = 0.1,
     linear_dropout: float = 0.0,
@@ -86,6 +86,7 @@ def wide_cnn(
         regions: words that the filters read, each 1 to 8.
         maps: filters of each region.
         mean: whether the mean of a text's vectors is a feature too.
+        gain: what vectors are multiplied by; at 2 they learn at twice the rate of the rest.
         dropout: share of the pooled features, and of the pairs, dropped in training.
         spatial_dropout: share of a vector's numbers dropped throughout a text.
         linear_dropout: share of the words that the linear model does not see in training.
@@ -106,7 +107,8 @@ def wide_cnn(
     check_positive(size=size, width=width, maps=maps)
     ids = keras.Input((None,), dtype="int32", name="ids")
     mask = ops.expand_dims(ops.cast(ops.minimum(ids, 1), "float32"), -1)
-    words = WordEmbedding(size, width, embeddings_initializer=_uniform(0.1 / GAIN), name=EMBEDDING)(ids) * (GAIN * mask)
+    start = _uniform(0.8 / width**0.5 / gain)
+    words = WordEmbedding(size, width, embeddings_initializer=start, name=EMBEDDING)(ids) * (gain * mask)
     words = layers.SpatialDropout1D(spatial_dropout, name="spatial_dropout")(words)
     pooled = []
     for region in regions:
