@@ -34,7 +34,7 @@ import numpy as np
 
 import results
 
-EPOCHS = 20  # of a fold
+EPOCHS = 10  # of a fold
 NUMBERS = {"prohibitory": [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 15, 16], "mandatory": [*range(33, 41)]}
 NUMBERS["danger"] = [11, *range(18, 32)]
 KEYS = ("ap50", "ap50_interval", "ap", "ap75", "ap50_small", "ap50_medium", "ap50_large", "precision", "recall")
