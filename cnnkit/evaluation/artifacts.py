@@ -88,8 +88,10 @@ class KerasArtifact:
             raise ValueError(f"`images` need the shape (n, *{self.input_shape}). Received: {images.shape}.")
         if not len(images):
             return {name: np.zeros((0, *tensor.shape[1:]), np.float32) for name, tensor in self._outputs.output.items()}
-        texts = "text" in self.metadata
-        found = self._outputs.predict_on_batch(np.asarray(images, np.int32 if texts else np.float32))
+        if "text" in self.metadata:  # a compiled step would be made anew for every number of texts
+            found = self._outputs(np.asarray(images, np.int32), training=False)
+        else:
+            found = self._outputs.predict_on_batch(np.asarray(images, np.float32))
         return {name: np.asarray(ops.convert_to_numpy(values)) for name, values in found.items()}
 
 
@@ -122,7 +124,8 @@ def _open_keras(path: Path) -> KerasArtifact:
     refuse_code(path)
     import keras
 
-    import cnnkit.models.detector  # noqa: F401 - Keras knows our layers only once they are imported
+    import cnnkit.models.detector
+    import cnnkit.models.text  # noqa: F401 - Keras knows our layers only once they are imported
 
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
