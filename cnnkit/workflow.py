@@ -209,7 +209,7 @@ def train(
         from cnnkit import training
 
     if run is None:
-        model = given.get("model") or _model_for(given)
+        model = given.get("model") or _model_for(recipe, given)
         if model not in recipe.builders:
             raise ConfigError(f"There is no model `{model}`. Models: {', '.join(recipe.builders)}.")
         given = {"image_size": recipe.side(model), **given, "model": model}
@@ -286,11 +286,12 @@ def _like_earlier(recipe: Any, given: dict[str, Any]) -> dict[str, Any]:
     return {"model": before.model, **shape, **given, "options": options}
 
 
-def _model_for(given: dict[str, Any]) -> str:
+def _model_for(recipe: Any, given: dict[str, Any]) -> str:
     """Return the model that is meant where none is named: weights that Keras publishes belong to a backbone."""
     weights = given.get("weights", "none")
     published = weights == "imagenet" or weights.endswith(".h5")
-    return BACKBONE if published or "backbone" in given.get("options", {}) else config.Settings.model
+    meant = BACKBONE in recipe.builders and (published or "backbone" in given.get("options", {}))
+    return BACKBONE if meant else config.Settings.model
 
 
 def _number(text: Any) -> float:

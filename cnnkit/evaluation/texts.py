@@ -39,7 +39,7 @@ class TextClassification(Classification):
     tolerance = (0.3, 1.0)
 
     def outputs(
-        self, artifact: Any, records: TextRecords, progress: Callable[[int], None] = lambda done: None
+        self, artifact: Any, records: Any, progress: Callable[[int], None] = lambda done: None
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Return scores, float32 (n, classes), and targets; texts become ids by the artifact's own tokenizer."""
         records = as_read_by(artifact, records)
@@ -51,7 +51,7 @@ class TextClassification(Classification):
             progress(start + len(ids))
         return {"scores": np.concatenate(found)}, np.concatenate(targets)
 
-    def settle(self, artifact: Any, records: TextRecords) -> dict[str, Any]:
+    def settle(self, artifact: Any, records: Any) -> dict[str, Any]:
         """Fit the temperature on validation data, and the confidence below which an answer is "not sure"."""
         if not len(records):
             return {}
@@ -88,7 +88,7 @@ class TextClassification(Classification):
         self,
         outputs: dict[str, np.ndarray],
         targets: np.ndarray,
-        records: TextRecords,
+        records: Any,
         labels: Sequence[str],
         count: int = 24,
         threshold: float | None = None,
@@ -110,9 +110,7 @@ class TextClassification(Classification):
             for index, text in zip(wrong, records.texts(wrong), strict=True)
         ]
 
-    def baseline(
-        self, train: TextRecords, test: TextRecords, validation: TextRecords | None = None, found: Any = None
-    ) -> dict[str, Any]:
+    def baseline(self, train: Any, test: Any, validation: Any = None, found: Any = None) -> dict[str, Any]:
         """Score TF-IDF and logistic regression on the same texts, and say whether a model that `found` is better by chance.
 
         Returns:
@@ -179,7 +177,7 @@ class TextTagging(TextClassification):
 
         raise ConfigError("--class-weights is for one label a text: here each text may have several.")
 
-    def settle(self, artifact: Any, records: TextRecords) -> dict[str, Any]:
+    def settle(self, artifact: Any, records: Any) -> dict[str, Any]:
         """Choose a threshold for each label on validation data."""
         if not len(records):
             return {}
@@ -235,15 +233,15 @@ class TextTagging(TextClassification):
             "class_count": {label: values["support"] for label, values in there.items()},
         }
 
-    def changes(self, before: Any, after: Any, targets: Any, labels: Sequence[str]) -> None:
+    def changes(self, before: Any, after: Any, targets: Any, labels: Sequence[str]) -> Any:
         """Return nothing: F1 per label is compared as it is."""
-        return
+        return None
 
     def worst(
         self,
         outputs: dict[str, np.ndarray],
         targets: np.ndarray,
-        records: TextRecords,
+        records: Any,
         labels: Sequence[str],
         count: int = 24,
         threshold: float | None = None,
@@ -266,9 +264,7 @@ class TextTagging(TextClassification):
             for (row, kind), text in zip(chosen, texts, strict=True)
         ]
 
-    def baseline(
-        self, train: TextRecords, test: TextRecords, validation: TextRecords | None = None, found: Any = None
-    ) -> dict[str, Any]:
+    def baseline(self, train: Any, test: Any, validation: Any = None, found: Any = None) -> dict[str, Any]:
         """Score TF-IDF and a logistic regression for each label, as `TextClassification.baseline`."""
         predicted, name = linear(train, test, validation)
         targets = test.targets(np.arange(len(test)))

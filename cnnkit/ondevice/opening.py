@@ -6,6 +6,7 @@ from typing import Any
 
 from cnnkit.device.model import DeviceModel, read_metadata
 from cnnkit.errors import ArtifactError
+from cnnkit.quiet import quiet
 from cnnkit.run import EXPORT, MODEL, Run, latest
 
 
@@ -51,9 +52,10 @@ def open_model(path: Path, app: str, threads: int | None = None) -> Any:
                 f"{path} is a model of `cnnkit {made_by}`, not of `cnnkit {app}`. Use `cnnkit {made_by}` on it."
             )
         return model
-    from cnnkit.evaluation.artifacts import open_artifact
+    with quiet():  # TensorFlow greets on standard error
+        from cnnkit.evaluation.artifacts import open_artifact
 
-    return open_artifact(path, app)
+        return open_artifact(path, app)
 
 
 def task_of(app: str, path: Path | None = None) -> str:

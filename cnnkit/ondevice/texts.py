@@ -108,11 +108,11 @@ class _Answers:
         for text, row in zip(texts, scores, strict=True):
             order = np.argsort(-row, kind="stable")
             if self.thresholds is None:
-                chosen = order[: self.top]
+                chosen = order[: self.top].tolist()
                 certain = bool(row[order[0]] >= self.sure)
             else:
                 least = self.thresholds if self._asked is None else [self._asked] * len(row)
-                chosen = [k for k in order if row[k] >= least[k]]
+                chosen = [k for k in order.tolist() if row[k] >= least[k]]
                 certain = bool(len(chosen))
             best = [{"label": self.model.labels[k], "score": round(float(row[k]), 6)} for k in chosen]
             first = best[0] if best else {"label": None, "score": None}
