@@ -180,7 +180,9 @@ class TestWideCnn(TextModelContract):
     )  # fmt: skip
 
     def builder(self, image_shape, classes, *, size):
-        return text.wide_cnn(image_shape, classes, size=size, pair_buckets=self.buckets, width=8, regions=(1, 3), maps=6)
+        return text.wide_cnn(
+            image_shape, classes, size=size, pair_buckets=self.buckets, width=8, regions=(1, 3), maps=6
+        )
 
     def started(self, model):
         rng = np.random.default_rng(3)
