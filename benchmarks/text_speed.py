@@ -27,7 +27,7 @@ import numpy as np
 
 import results
 
-STEPS = {"training": 60, "vocabulary": 20}
+STEPS = {"training": 60, "vocabulary": 8}  # of a round
 WIDTH = 300
 
 
@@ -53,7 +53,9 @@ def write_lines(path: Path, count: int, *, words: int = 30_000, seed: int = 0) -
 def spent(command: list[str], **options: Any) -> tuple[int, dict[str, float]]:
     """Run a command; return its exit code, and seconds of wall clock and processor, and the peak of its memory in MB."""
     began = time.perf_counter()
-    process = subprocess.Popen(command, **options)
+    # As pip installs a package: compiled. Some machines tell Python to compile anew every time.
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    process = subprocess.Popen(command, env=environment, **options)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return process.returncode, {
@@ -208,9 +210,9 @@ def predict(arguments: argparse.Namespace) -> None:
             small = ["--width", "32", "--maps", "64", "--regions", "2,3", "--epochs", "2", "--out", str(run)]
             data = str(research("rt-polarity.all"))
             results.cnnkit("text", "train", "--data", data, "--model", "kim-rand", *small, threads=2)
-        if not list((run / "export").glob("*float32*.tflite")):
+        if run.suffix != ".tflite" and not list((run / "export").glob("*float32*.tflite")):
             results.cnnkit("text", "export", str(run), "--precision", "float32", threads=2)
-        (model,) = (run / "export").glob("*float32*.tflite")
+        model = run if run.suffix == ".tflite" else next((run / "export").glob("*float32*.tflite"))
         lines = research("rt-polarity.all").read_text(encoding="cp1252").split("\n")
         sentences = [line.split(" ", 1)[1].strip() for line in lines if line]
         one = [binary, "text", "predict", str(model), "a gripping and deeply moving film ."]
@@ -231,7 +233,7 @@ def predict(arguments: argparse.Namespace) -> None:
     results.write(
         "text-predict",
         {
-            "model": json.loads((run / "run.json").read_text(encoding="utf-8"))["model"],
+            "model": model.name,
             "bytes": model.stat().st_size,
             "one": single,
             "one_median": middle(single, "seconds"),
@@ -249,7 +251,9 @@ def main() -> None:
     parser.add_argument("what", choices=("training", "vocabulary", "predict", "memory"))
     parser.add_argument("--data", type=Path, help="texts to train on  [default: MR]")
     parser.add_argument("--rounds", type=int, help="of both sides  [default: 5, vocabulary 3]")
-    parser.add_argument("--run", type=Path, help="run folder  [default: a small network is trained on MR]")
+    parser.add_argument(
+        "--run", type=Path, help="run folder, or a .tflite  [default: a small network is trained on MR]"
+    )
     parser.add_argument("--runs", type=int, default=9, help="of predicting one sentence")
     parser.add_argument("--lines", type=int, default=100_000)
     parser.add_argument("--factor", type=int, default=10, help="how many times the lines the larger set has")

@@ -6,7 +6,6 @@ Order of precedence, lowest first: the defaults below, the recipe's preset for t
 
 import dataclasses
 import json
-import tomllib
 import types
 import typing
 from collections.abc import Mapping
@@ -136,6 +135,9 @@ def read(path: Path | str) -> dict[str, Any]:
         path = path / "run.json"
     try:
         text = path.read_text(encoding="utf-8")
+        if path.suffix != ".json":
+            import tomllib  # `predict` has no need of it, and starts sooner
+
         document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist. Give a TOML file of settings or the run.json of a run.") from None

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cnnkit import config
+from cnnkit import cli, config
 from cnnkit.errors import ConfigError
 
 
@@ -71,3 +71,15 @@ def test_a_value_out_of_range_is_refused_by_name(wrong):
     (name,) = wrong
     with pytest.raises(ConfigError, match=name):
         config.Settings(**wrong)
+
+
+def test_an_app_is_found_in_what_an_installed_package_registers(tmp_path):
+    folder = tmp_path / "cnnkit_extra-1.0.dist-info"
+    folder.mkdir()
+    text = (
+        "[console_scripts]\nleaf = other:main\n\n[cnnkit.apps]\nleaf = cnnkit_leaf.cli:main\n[more]\nbark = no:main\n"
+    )
+    (folder / "entry_points.txt").write_text(text, encoding="utf-8")
+    folders = [str(tmp_path / "missing"), str(tmp_path)]
+    assert cli.registered("leaf", folders) == "cnnkit_leaf.cli:main"
+    assert cli.registered("bark", folders) is cli.registered("twig", folders) is None

@@ -180,9 +180,13 @@ class Tokenizer:
             counts = [len(row) for row in letters]
             flat = np.frombuffer(b"".join(letters), np.uint8)
         else:
-            rows = [self._ids(text, length) for text in texts]
+            known = self.buckets == 0
+            rows: list[Any] = [split(text)[:length] if known else self._ids(text, length) for text in texts]
             counts = [len(row) for row in rows]
-            flat = np.fromiter(itertools.chain.from_iterable(rows), np.int32, sum(counts))
+            keys: Iterable[Any] = itertools.chain.from_iterable(rows)
+            if known:
+                keys = map(self.table.get, keys, itertools.repeat(UNKNOWN))  # at the speed of C
+            flat = np.fromiter(keys, np.int32, sum(counts))
         ids = np.full((len(counts), length), PAD, np.int32)
         ids[np.arange(length) < np.array(counts, np.int64)[:, None]] = flat
         return ids

@@ -9,7 +9,6 @@ Design choices:
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -78,15 +77,26 @@ class _Answers:
 
     def blocks(self, texts: Iterator[str]) -> Iterator[tuple[list[str], np.ndarray]]:
         """Yield texts, some thousands at a time, with their scores float32 (n, labels)."""
+        first = list(itertools.islice(texts, BLOCK))
+        if len(first) < BLOCK:  # nothing follows, so there is nothing to do meanwhile
+            if first:
+                yield first, self.model.predict(self.tokenizer.batch(first))["scores"]
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(1) as pool:
             waiting = None
-            while block := list(itertools.islice(texts, BLOCK)):
+            for block in itertools.chain([first], self._rest(texts)):
                 ids = self.tokenizer.batch(block)
                 if waiting is not None:
                     yield waiting[0], waiting[1].result()
                 waiting = block, pool.submit(lambda ids: self.model.predict(ids)["scores"], ids)
             if waiting is not None:
                 yield waiting[0], waiting[1].result()
+
+    def _rest(self, texts: Iterator[str]) -> Iterator[list[str]]:
+        while block := list(itertools.islice(texts, BLOCK)):
+            yield block
 
     def lines(self, texts: Sequence[str], scores: np.ndarray) -> Iterator[str]:
         """Yield label, probability, `sure` or `not sure`, text, with tabs between."""

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnkit.data import join, text_division, text_files, texts
+from cnnkit.data import join, text_division, text_files, text_index, texts
+from cnnkit.data.text_formats import LabelSentence
 from cnnkit.data.text_loading import load
 from cnnkit.data.text_sources import ListTexts
 from cnnkit.data.texts import Tags, TextRecords
@@ -213,3 +214,18 @@ def test_data_sets_join(tmp_path):
     both = join(first, second)
     assert both.train.label_names == ("c0", "c1", "c2") and len(both.train) == len(first.train) + len(second.train)
     assert both.train.read(np.arange(len(both.train)))[0].shape == (len(both.train), first.train.tokenizer.length)
+
+
+@given(st.lists(st.integers(-4, 60), min_size=1, max_size=60))
+def test_groups_are_numbered_in_the_order_in_which_they_first_occur(keys):
+    expected = [list(dict.fromkeys(keys)).index(key) for key in keys]
+    groups = text_division.groups_of(np.array(keys))
+    assert groups is None if len(set(keys)) == len(keys) else groups.tolist() == expected
+
+
+def test_a_gap_before_the_last_texts_is_left_out(tmp_path):
+    path = tmp_path / "lines.txt"
+    path.write_text("a one\nb two\n\n\na three\nb four\n", encoding="utf-8")
+    texts = text_index.index(path, LabelSentence()).texts
+    assert texts.read(np.arange(4)) == ["one", "two", "three", "four"]
+    assert [texts.name(k).split()[-1] for k in range(4)] == ["1", "2", "5", "6"]

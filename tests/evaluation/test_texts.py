@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 from cnnkit.errors import ConfigError, DataError
+from cnnkit.evaluation import texts as evaluation
 from cnnkit.evaluation.texts import (
     LEAST_ANSWERED,
     SURE,
@@ -287,3 +289,25 @@ def test_the_linear_model_of_several_labels_and_of_a_label_that_training_lacks()
 def test_class_weights_are_for_one_label_a_text():
     with pytest.raises(ConfigError, match="--class-weights is for one label a text"):
         SEVERAL.sample_weights(toy_texts.records(toy_texts.tagged(9)))
+
+
+class TestBaselineOfALargeSet:
+    def test_hashes_weigh_as_a_table_of_what_two_texts_have(self, monkeypatch):
+        monkeypatch.setattr(evaluation, "SMALL", 3)
+        seen = ["red fox runs", "red fox", "blue sky", "blue sky sleeps", "a fox"]
+        table = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", min_df=2)
+        large = evaluation.features_of(5, 1)
+        found, expected = large.fit_transform(seen).toarray(), table.fit_transform(seen).toarray()
+        assert found.shape == expected.shape == (5, 6)
+        np.testing.assert_allclose(np.sort(found), np.sort(expected), atol=1e-6)
+        assert large.transform(["nothing known"]).nnz == 0
+
+    def test_of_too_many_those_that_most_texts_have(self, monkeypatch):
+        monkeypatch.setattr(evaluation, "SMALL", 3)
+        monkeypatch.setattr(evaluation, "WEIGHTS", 2)
+        found = evaluation.features_of(6, 1).fit_transform(["red", "red fox", "red fox", "fox red", "sky", "sky"])
+        assert found.shape == (6, 2)  # red and fox
+        assert (np.diff(found.indptr) > 0).tolist() == [True] * 4 + [False] * 2
+
+    def test_a_small_set_has_every_word(self):
+        assert evaluation.features_of(5, 1).fit_transform(["red fox", "sky"]).shape == (2, 4)
