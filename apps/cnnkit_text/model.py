@@ -140,16 +140,16 @@ def describe(records: Any) -> dict[str, Any]:
 def start(model: Any, records: Any, settings: Any) -> list[str]:
     """Put what the data say into a new model: naive Bayes, or given word vectors; as `Recipe.start`."""
     if settings.model == "default":
-        chosen_style = style(len(records.label_names))
+        chosen_style, gain = style(len(records.label_names)), settings.options.get("gain", 1.0)
         ids, ends, chosen = _ids(records)
         targets = records.targets(chosen)
         if targets.ndim == 1:
             targets = np.eye(len(records.label_names), dtype=np.float32)[targets]
         found = naive_bayes.priors(ids, ends, targets, records.tokenizer.size)
-        model.get_layer(text.WIDE).set_weights([chosen_style.words * found.words.astype(np.float32)])
+        model.get_layer(text.WIDE).set_weights([chosen_style.words / gain * found.words.astype(np.float32)])
         if settings.options.get("pair_buckets"):
             pairs, seen = naive_bayes.tables(found, settings.options["pair_buckets"], text.PRIMES)
-            model.get_layer(text.PAIRS).set_weights([chosen_style.pairs * pairs])
+            model.get_layer(text.PAIRS).set_weights([chosen_style.pairs / gain * pairs])
             model.get_layer(text.SEEN).set_weights([seen])
         return [
             f"It starts from naive Bayes of {(found.counts > 0).sum():,} words and {len(found.pairs):,} pairs of words."

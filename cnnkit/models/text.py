@@ -86,7 +86,7 @@ def wide_cnn(
         regions: words that the filters read, each 1 to 8.
         maps: filters of each region.
         mean: whether the mean of a text's vectors is a feature too.
-        gain: what vectors are multiplied by; at 2 they learn at twice the rate of the rest.
+        gain: what vectors and the linear model's weights are multiplied by; at 2 they learn at twice the rate of the rest.
         dropout: share of the pooled features, and of the pairs, dropped in training.
         spatial_dropout: share of a vector's numbers dropped throughout a text.
         linear_dropout: share of the words that the linear model does not see in training.
@@ -119,14 +119,14 @@ def wide_cnn(
     x = layers.Concatenate(name="features")(pooled)
     x = layers.Dropout(dropout, name="dropout")(x)
     parts = [layers.Dense(classes, name="logits")(x)]
-    weights = WordEmbedding(size, classes, embeddings_initializer="zeros", name=WIDE)(ids) * mask
+    weights = WordEmbedding(size, classes, embeddings_initializer="zeros", name=WIDE)(ids) * (gain * mask)
     weights = layers.Dropout(linear_dropout, noise_shape=(None, None, 1), name="word_dropout")(weights)
     parts.append(ops.sum(weights, axis=1))
     if pair_buckets:
         if size > MOST_PAIRED:
             raise ValueError(f"`pair_buckets` are for vocabularies up to {MOST_PAIRED:,} ids. Received: size={size}.")
         first, second = ids[:, :-1], ids[:, 1:]
-        known = ops.cast(ops.clip(ops.minimum(first, second) - UNKNOWN, 0, 1), "float32")
+        known = gain * ops.cast(ops.clip(ops.minimum(first, second) - UNKNOWN, 0, 1), "float32")
         rows = [ops.mod(first * prime + second, pair_buckets) for prime in PRIMES]
         there = WordEmbedding(pair_buckets, 1, embeddings_initializer="zeros", trainable=False, name=SEEN)(rows[1])
         pairs = WordEmbedding(pair_buckets, classes, embeddings_initializer="zeros", name=PAIRS)(rows[0])
