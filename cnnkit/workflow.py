@@ -365,7 +365,7 @@ def _fit(training: Any, recipe: Any, settings: config.Settings, splits: Any, run
             on_epoch=on_epoch,
             on_step=lambda done, total, _: update(done / total),
             on_load=on_load,
-            on_start=lambda lines: [console.message(line) for line in lines],
+            on_start=lambda lines: console.message("\n".join(lines)) if lines else None,
             on_download=lambda what, done, total: update(done / total if total else 0, what),
         )
     done = run.document["training"]
@@ -413,7 +413,7 @@ def _data_for(recipe: Any, artifact: Path, data: str | None, **changes: Any) -> 
     run = _run_of(artifact)
     settings = {key: run.document["settings"].get(key) for key in DATA_KEYS} if run else {}
     if data is not None and data != settings.get("data"):
-        settings = {"data": data}
+        settings = {"data": data, **{key: settings.get(key) for key in ("text", "label", "separator")}}
     elif not settings:
         raise DataError(f"{artifact} does not belong to a run folder, so its data is not known. Name it with --data.")
     return run, load(recipe, settings | changes)

@@ -59,11 +59,15 @@ class Classification:
         weights = tf.constant(balanced_weights(records))
         return lambda targets: tf.linalg.matvec(targets, weights)
 
+    def as_read_by(self, artifact: Any, records: Any) -> Any:
+        """Return records whose inputs are read as an artifact takes them."""
+        return records.with_shape(artifact.input_shape)
+
     def outputs(
         self, artifact: Any, records: Records, progress: Callable[[int], None] = lambda done: None
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Return an artifact's outputs for all records, by name, and their labels int32 (n,)."""
-        records = records.with_shape(artifact.input_shape)
+        records = self.as_read_by(artifact, records)
         found: list[dict[str, np.ndarray]] = []
         targets: list[np.ndarray] = []
         for start in range(0, len(records), BATCH):

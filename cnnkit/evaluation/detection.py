@@ -61,6 +61,10 @@ class Detection:
         """
         raise ConfigError("--class-weights is for classification: an image may hold boxes of several classes.")
 
+    def as_read_by(self, artifact: Any, records: BoxRecords) -> BoxRecords:
+        """Return records whose images are read as an artifact takes them."""
+        return records.with_shape(artifact.input_shape)
+
     def outputs(
         self, artifact: Any, records: BoxRecords, progress: Callable[[int], None] = lambda done: None
     ) -> tuple[list[Detections], list[Truth]]:

@@ -38,11 +38,33 @@ class TextClassification(Classification):
 
     tolerance = (0.3, 1.0)
 
+    def as_read_by(self, artifact: Any, records: Any) -> Any:
+        """Return records whose texts become ids as the artifact's file says, whatever vocabulary they were loaded with.
+
+        Raises:
+            DataError: texts with one label for a model of several, or the other way round.
+        """
+        from cnnkit.device.text import Tokenizer
+        from cnnkit.errors import DataError
+
+        kinds = "one label a text", "several labels a text"
+        task = artifact.metadata.get("task")
+        if task is not None and records.multi_label != (task == MULTI_LABEL):
+            raise DataError(
+                f"The data has {kinds[records.multi_label]}, the model was trained on {kinds[task == MULTI_LABEL]}. "
+                "Give data of its kind."
+            )
+        written = artifact.metadata.get("text")
+        if written is None:
+            return records
+        tokenizer = Tokenizer.from_dict(written)
+        return records if records.tokenizer == tokenizer else records.with_tokenizer(tokenizer)
+
     def outputs(
         self, artifact: Any, records: Any, progress: Callable[[int], None] = lambda done: None
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Return scores, float32 (n, classes), and targets; texts become ids by the artifact's own tokenizer."""
-        records = as_read_by(artifact, records)
+        records = self.as_read_by(artifact, records)
         found, targets = [np.zeros((0, len(artifact.labels)), np.float32)], []
         for start in range(0, len(records), 4 * BATCH):
             ids, truth = records.read(np.arange(start, min(len(records), start + 4 * BATCH)))
@@ -278,29 +300,6 @@ class TextTagging(TextClassification):
             "all labels right %": f"{100 * scores['exact']:.2f}",
             "records": f"{scores['count']:,}",
         }
-
-
-def as_read_by(artifact: Any, records: TextRecords) -> TextRecords:
-    """Return records whose texts become ids as the artifact's file says; data may have been loaded with another vocabulary.
-
-    Raises:
-        DataError: texts with one label for a model of several, or the other way round.
-    """
-    from cnnkit.device.text import Tokenizer
-    from cnnkit.errors import DataError
-
-    kinds = "one label a text", "several labels a text"
-    task = artifact.metadata.get("task")
-    if task is not None and records.multi_label != (task == MULTI_LABEL):
-        raise DataError(
-            f"The data has {kinds[records.multi_label]}, the model was trained on {kinds[task == MULTI_LABEL]}. "
-            "Give data of its kind."
-        )
-    written = artifact.metadata.get("text")
-    if written is None:
-        return records
-    tokenizer = Tokenizer.from_dict(written)
-    return records if records.tokenizer == tokenizer else records.with_tokenizer(tokenizer)
 
 
 def linear(train: TextRecords, test: TextRecords, validation: TextRecords | None) -> tuple[np.ndarray, str]:

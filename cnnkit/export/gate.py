@@ -112,7 +112,7 @@ def export(
     trained, targets = outputs(artifact, held_out, task)
     reference = task.gate_view(task.score(trained, targets, artifact.labels, artifact.metadata))
     chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:CALIBRATION_IMAGES])
-    calibration = train.with_shape(artifact.input_shape).read(chosen)[0]
+    calibration = task.as_read_by(artifact, train).read(chosen)[0]
     verdicts: dict[str, Any] = {}
     for number, precision in enumerate(precisions, 1):
         progress(number, precision)

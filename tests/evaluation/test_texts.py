@@ -16,7 +16,6 @@ from cnnkit.evaluation.texts import (
     TextClassification,
     TextTagging,
     against,
-    as_read_by,
     best_temperature,
     best_threshold,
     softmax,
@@ -234,9 +233,9 @@ def test_the_worst_errors_come_with_their_texts_the_most_confident_first():
 def test_data_of_the_other_kind_is_one_line():
     one, several = toy_texts.records(toy_texts.rows(9)), toy_texts.records(toy_texts.tagged(40))
     with pytest.raises(DataError, match="has several labels a text, the model was trained on one label a text"):
-        as_read_by(Counting(one, task="classification"), several)
+        ONE.as_read_by(Counting(one, task="classification"), several)
     with pytest.raises(DataError, match="has one label a text, the model was trained on several"):
-        as_read_by(Counting(one, task=SEVERAL.name), one)
+        ONE.as_read_by(Counting(one, task=SEVERAL.name), one)
 
 
 def test_texts_become_ids_by_the_artifacts_own_vocabulary():
