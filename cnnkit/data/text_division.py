@@ -133,13 +133,13 @@ def fold(labels: np.ndarray, groups: np.ndarray | None, number: int, count: int,
 def _groups(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the first text of each group, the group of each text, numbered from 0 by value, and the size of each group."""
     kind = splits.place_type(len(groups))
-    sizes = np.bincount(groups).astype(kind)
+    sizes: np.ndarray = np.bincount(groups).astype(kind)
     there = sizes > 0
-    first = np.zeros(len(sizes), kind)
+    first: np.ndarray = np.zeros(len(sizes), kind)
     first[groups[::-1]] = np.arange(len(groups), dtype=kind)[::-1]  # what is written last stays
     if there.all():
         return first, groups, sizes
-    rank = np.cumsum(there, dtype=kind)
+    rank: np.ndarray = np.cumsum(there, dtype=kind)
     rank -= 1
     return first[there], rank[groups], sizes[there]
 
