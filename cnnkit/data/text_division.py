@@ -54,7 +54,7 @@ def _numbered(keys: np.ndarray) -> np.ndarray:
     _, first, inverse = np.unique(keys[members], return_index=True, return_inverse=True)
     heads = members[first][inverse]  # the first text of each member's group
     alone[members] = heads == members
-    numbers = np.cumsum(alone, dtype=splits.place_type(len(keys)))
+    numbers: np.ndarray = np.cumsum(alone, dtype=splits.place_type(len(keys)))
     numbers -= 1
     numbers[members] = numbers[heads]
     return numbers

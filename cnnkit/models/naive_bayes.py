@@ -112,9 +112,9 @@ def tables(found: Priors, buckets: int, primes: Sequence[int]) -> tuple[np.ndarr
     """
     first, second = found.pairs >> _SHIFT, found.pairs & ((1 << _SHIFT) - 1)
     rows, seen = ((first * prime + second) % buckets for prime in primes)
-    values, weights = np.zeros((buckets, found.words.shape[1])), np.zeros((buckets, 1))
+    values = np.zeros((buckets, found.words.shape[1]))
     np.add.at(values, rows, found.ratios * found.texts[:, None])
-    np.add.at(weights, (rows, 0), found.texts)
+    weights = np.bincount(rows, found.texts, buckets)[:, None]
     known = np.zeros((buckets, 1), np.float32)
     known[seen] = 1
     return (values / np.maximum(weights, 1)).astype(np.float32), known
