@@ -476,6 +476,8 @@ def _print_scores(
         [f"baseline: {baseline['name']}", f"{100 * baseline[name]:.2f}", interval(baseline), *[""] * len(titles)]
     )
     console.table(["", f"{name} %", "95 % interval", *titles], rows)
+    if line := recipe.task.compared(baseline):
+        console.message(line)
     if per_class:
         (first,) = scores.values()
         keys = [key for key in next(iter(first["per_class"].values())) if key != "support"]

@@ -177,6 +177,10 @@ class Classification:
         f1, ece = f"{100 * scores['macro_f1']:.2f}", f"{scores['ece']:.4f}"
         return {"macro F1 %": f1, "ECE": ece, "records": f"{scores['count']:,}"}
 
+    def compared(self, baseline: Mapping[str, Any]) -> str:
+        """Return a line on model and baseline beside each other, beyond their scores; empty for none."""
+        return ""
+
     def explained(self, model: Any) -> tuple[Any, list[str]]:
         """Return the model that explanations look at, and the names of classes it adds."""
         return model, []

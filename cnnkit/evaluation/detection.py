@@ -162,6 +162,10 @@ class Detection:
         names |= {"precision": "precision %", "recall": "recall %"}
         return {title: points(key) for key, title in names.items()} | {"images": f"{scores['count']:,}"}
 
+    def compared(self, baseline: Mapping[str, Any]) -> str:
+        """Return nothing: scores say it all."""
+        return ""
+
     def explained(self, model: Any) -> tuple[Any, list[str]]:
         """Return a model that names the image's best box, and the names of classes it adds: for Grad-CAM."""
         import keras

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnkit import config, console
 from cnnkit.errors import ConfigError, DataError
-from cnnkit.inputs.images import Images, chosen, layer_table
+from cnnkit.inputs.images import Images, chosen
 
 SHOWN = 12  # texts of `data show`
 EXPLAINED = 12  # of the worst errors, in a report
@@ -123,7 +123,6 @@ class Texts(Images):
         rows = explaining_layers.layer_table(artifact.model, artifact.input_shape)
         console.document({"texts": [dataclasses.asdict(entry) for entry in done], "layers": rows})
         if not console.is_json():
-            layer_table(rows)
             for entry in done:
                 console.message(f"\n{entry.label} ({entry.probability:.1%})")
                 console.coloured(entry.text, [(w.start, w.end, w.occlusion) for w in entry.words])
