@@ -160,11 +160,10 @@ class TextClassification(Classification):
         if not found:
             return ""
         won, lost, p = found["only_model"], found["only_baseline"], found["p"]
-        verdict = (
-            "the difference may be chance" if p >= 0.05 else f"the {'model' if won > lost else 'baseline'} is better"
-        )
+        better = "model" if won > lost else "baseline"
+        verdict = "The difference may be chance" if p >= 0.05 else f"The {better} is better"
         number = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-        return f"Texts that only the model had right: {won:,}; only the baseline: {lost:,}. {verdict[0].upper()}{verdict[1:]} ({number})."
+        return f"Texts that only the model had right: {won:,}; only the baseline: {lost:,}. {verdict} ({number})."
 
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
         """Return what a table shows beside the headline score."""

@@ -310,3 +310,13 @@ class TestBaselineOfALargeSet:
 
     def test_a_small_set_has_every_word(self):
         assert evaluation.features_of(5, 1).fit_transform(["red fox", "sky"]).shape == (2, 4)
+
+
+def test_a_line_says_what_mcnemar_says():
+    def said(won, lost, p):
+        return ONE.compared({"against": {"only_model": won, "only_baseline": lost, "p": p}})
+
+    assert said(30, 5, 1e-5).endswith("only the baseline: 5. The model is better (p < 0.001).")
+    assert said(5, 30, 0.04).endswith("The baseline is better (p = 0.040).")
+    assert said(9, 5, 0.42).endswith("The difference may be chance (p = 0.420).")
+    assert ONE.compared({}) == SEVERAL.compared({}) == ""
