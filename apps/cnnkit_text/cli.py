@@ -49,9 +49,8 @@ def _fitting(recipe: Any, splits: Any) -> Any:
     """Return the recipe for what texts have: one label or several, two kinds of labels or more."""
     from cnnkit_text import model
 
-    labels = len(splits.train.label_names)
     found = tagging() if splits.train.multi_label else classification()
-    return dataclasses.replace(found, preset=functools.partial(model.preset, labels=labels))
+    return dataclasses.replace(found, preset=functools.partial(model.preset, found=model.style(splits.train)))
 
 
 main = cli.app(

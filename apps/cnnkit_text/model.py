@@ -33,7 +33,7 @@ WHOLE = ("char-cnn", "dpcnn")  # models that need the full length
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """How the default meets texts, chosen on inner splits of training data (MR, Subj, SST-2: two labels; TREC: six).
+    """How the default meets texts; chosen on inner splits of training data.
 
     Attributes:
         options: of the builder.
@@ -41,6 +41,7 @@ class Style:
         dropped: share of the words that become unknown in training.
         rare: a word that training has n times becomes unknown in rare / (rare + n) more.
         rate, epochs: learning rate and epochs on less than 20,000 texts.
+        smoothing: of the labels.
     """
 
     options: dict[str, Any]
@@ -50,11 +51,13 @@ class Style:
     rare: float
     rate: float
     epochs: int
+    smoothing: float = 0.0
 
 
-# Opinions lie in single words; a question's kind lies in runs of words, its first ones too, and needs longer.
+# Opinions lie in single words (MR, Subj, SST-2). The kind of a short text of many lies in runs of words, its first ones too, and
+# needs longer (TREC). That of a long text lies in its words again, of which there are enough to drop many (docstrings).
 TWO = Style({"width": 48, "gain": 2.0}, words=0.35, pairs=0.175, dropped=0.2, rare=2.0, rate=1e-3, epochs=4)
-MORE = Style(
+SHORT = Style(
     {"width": 128, "regions": [2, 3, 4, 5], "maps": 100, "mean": False, "spatial_dropout": 0.0, "linear_dropout": 0.5},
     words=0.15,
     pairs=0.105,
@@ -63,11 +66,19 @@ MORE = Style(
     rate=2e-3,
     epochs=8,
 )
+LONG = dataclasses.replace(TWO, dropped=0.35, smoothing=0.1)
+FEW_WORDS = 15  # of a short text, in the mean
 
 
-def style(labels: int) -> Style:
-    """Return how the default meets texts with so many labels."""
-    return TWO if labels <= 2 else MORE
+def style(records: Any) -> Style:
+    """Return how the default meets these training records: by how many labels and how many words a text there are."""
+    if len(records.label_names) <= 2:
+        return TWO
+    ids, ends, _ = _ids(records)
+    words = len(ids) / max(1, len(ends))
+    if words <= FEW_WORDS:
+        return SHORT
+    return dataclasses.replace(LONG, options={**LONG.options, "typical": round(words, 1)})
 
 
 class Views:
@@ -97,17 +108,16 @@ def views(records: Any, settings: Any) -> Views:
     rates = None
     if settings.model == "default":
         counts = np.bincount(_ids(records)[0], minlength=records.tokenizer.size)
-        found = style(len(records.label_names))
+        found = style(records)
         rates = 1 - (1 - found.dropped) * counts / np.maximum(found.rare + counts, 1e-9)
     return Views(records, settings.seed, rates=rates, whole=settings.model in WHOLE)
 
 
-def preset(model: str, count: int, loaded: bool, labels: int = 2) -> dict[str, Any]:
-    """Return settings that suit a model, a number of training texts and of labels, and whether it starts from loaded weights."""
-    found = style(labels)
+def preset(model: str, count: int, loaded: bool, found: Style = TWO) -> dict[str, Any]:
+    """Return settings that suit a model, a number of training texts, loaded weights or none, and the style of the texts."""
     settings = {"batch_size": 50, "learning_rate": 1e-3, "warmup": 0.05, "weight_decay": 1e-4, "epochs": 8}
     if model == "default":
-        settings |= {"learning_rate": found.rate, "epochs": found.epochs}
+        settings |= {"learning_rate": found.rate, "epochs": found.epochs, "label_smoothing": found.smoothing}
     elif model.startswith("kim"):
         settings |= {"learning_rate": 2e-3, "weight_decay": 0.0, "epochs": 5}
     if count >= 20_000:
@@ -126,7 +136,7 @@ def options(records: Any, model: str) -> dict[str, Any]:
     pairs = round(PAIRS_KEPT * len(ids) / max(1, len(ends)) * min(len(records), COUNTED))
     labels = len(records.label_names)
     buckets = naive_bayes.buckets_for(pairs, labels) if size <= text.MOST_PAIRED else 0
-    return {"size": size, "pair_buckets": buckets, **style(labels).options}
+    return {"size": size, "pair_buckets": buckets, **style(records).options}
 
 
 def describe(records: Any) -> dict[str, Any]:
@@ -140,7 +150,7 @@ def describe(records: Any) -> dict[str, Any]:
 def start(model: Any, records: Any, settings: Any) -> list[str]:
     """Put what the data say into a new model: naive Bayes, or given word vectors; as `Recipe.start`."""
     if settings.model == "default":
-        chosen_style, gain = style(len(records.label_names)), settings.options.get("gain", 1.0)
+        chosen_style, gain = style(records), settings.options.get("gain", 1.0)
         ids, ends, chosen = _ids(records)
         targets = records.targets(chosen)
         if targets.ndim == 1:

@@ -337,8 +337,10 @@ def linear(train: TextRecords, test: TextRecords, validation: TextRecords | None
         targets = train.targets(chosen)
 
         def fitted(strength: float) -> Any:
-            plain = LogisticRegression(C=strength, max_iter=300)
-            return (OneVsRestClassifier(plain) if train.multi_label else plain).fit(features, targets)
+            if targets.ndim == 1 and len(train.label_names) == 2:
+                return LogisticRegression(C=strength, max_iter=300).fit(features, targets)
+            one = LogisticRegression(C=strength, solver="liblinear")  # a fifth of the time of all labels at once
+            return OneVsRestClassifier(one).fit(features, targets)
 
         strength, best = 1.0, None
         if validation is not None and len(validation):

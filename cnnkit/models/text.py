@@ -74,6 +74,7 @@ def wide_cnn(
     dropout: float = 0.5,
     spatial_dropout: float = 0.1,
     linear_dropout: float = 0.0,
+    typical: float = 0.0,
 ) -> keras.Model:
     """Build the default: small convolutions beside a linear model of words and of pairs of neighbours, trained together.
 
@@ -90,6 +91,8 @@ def wide_cnn(
         dropout: share of the pooled features, and of the pairs, dropped in training.
         spatial_dropout: share of a vector's numbers dropped throughout a text.
         linear_dropout: share of the words that the linear model does not see in training.
+        typical: words of a typical text; the linear model's sums are multiplied by the root of it over the words of a text, so
+            that long texts do not sound surer than short ones. 0: they are sums.
 
     Returns:
         `keras.Model`: int32 ids (b, any length) -> logits (b, classes).
@@ -121,7 +124,8 @@ def wide_cnn(
     parts = [layers.Dense(classes, name="logits")(x)]
     weights = WordEmbedding(size, classes, embeddings_initializer="zeros", name=WIDE)(ids) * (gain * mask)
     weights = layers.Dropout(linear_dropout, noise_shape=(None, None, 1), name="word_dropout")(weights)
-    parts.append(ops.sum(weights, axis=1))
+    share = ops.sqrt(typical / ops.maximum(ops.sum(mask, axis=1), 1.0)) if typical else 1.0
+    parts.append(share * ops.sum(weights, axis=1))
     if pair_buckets:
         if size > MOST_PAIRED:
             raise ValueError(f"`pair_buckets` are for vocabularies up to {MOST_PAIRED:,} ids. Received: size={size}.")
@@ -132,7 +136,7 @@ def wide_cnn(
         pairs = WordEmbedding(pair_buckets, classes, embeddings_initializer="zeros", name=PAIRS)(rows[0])
         pairs = pairs * there * ops.expand_dims(known, -1)
         pairs = layers.Dropout(dropout, noise_shape=(None, None, 1), name="pair_dropout")(pairs)
-        parts.append(ops.sum(pairs, axis=1))
+        parts.append(share * ops.sum(pairs, axis=1))
     return keras.Model(ids, layers.Add(name="both")(parts), name="wide_cnn")
 
 
