@@ -28,10 +28,10 @@ def test_the_readme_has_commands_to_test():
 
 
 def pages_with_commands():
-    """Yield the pages that have commands; those of signs and text take minutes."""
+    """Yield the pages that have commands; those of the apps take minutes."""
     for page in PAGES:
         if commands(page):
-            marks = [pytest.mark.slow] if page.parent.name in ("cnnkit_signs", "cnnkit_text") else []
+            marks = [pytest.mark.slow] if page.parent.parent.name == "apps" else []
             yield pytest.param(page, marks=marks, id=str(page.relative_to(ROOT)))
 
 

@@ -31,6 +31,7 @@ WEIGHTS = 1_000_000  # of the baseline of a large set, at most; its solver keeps
 SURE = 0.95  # of the answers at a confidence, or a higher one, have to be right for it to count as sure
 LEAST_ANSWERED = 0.5  # of the texts get an answer, however unsure
 TEMPERATURES = np.geomspace(0.1, 10, 401)
+PRIOR = 3.0  # texts
 
 
 class TextClassification(Classification):
@@ -80,7 +81,7 @@ class TextClassification(Classification):
         found, targets = self.outputs(artifact, records)
         logits = np.log(np.maximum(found["scores"].astype(np.float64), 1e-12))
         # What was measured has a temperature already, if training goes on from a settled run.
-        temperature = best_temperature(logits, targets) * artifact.metadata.get("temperature", 1.0)
+        temperature = best_temperature(logits, targets, PRIOR) * artifact.metadata.get("temperature", 1.0)
         scores = softmax(logits * artifact.metadata.get("temperature", 1.0) / temperature)
         sure = sure_from(scores.max(1), scores.argmax(1) == targets)
         # Rounded down: rounded up, the very answers that it was chosen for might not reach it.
@@ -433,19 +434,24 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(1, keepdims=True)
 
 
-def best_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+def best_temperature(logits: np.ndarray, targets: np.ndarray, prior: float = 0.0) -> float:
     """Return the temperature, from 0.1 to 10, at which the targets are most likely (Guo et al. 2017, section 4.2).
 
     Args:
         logits: float (n, classes), up to a constant a row.
         targets: int (n,).
+        prior: how strongly it is held at 1, in texts: the square of its logarithm counts so many times. Few texts that are all
+            right would ask for 0.
     """
     rows = np.arange(len(targets))
     losses = []
     for temperature in TEMPERATURES:
         scaled = logits / temperature
         top = scaled.max(1)
-        losses.append(float((top + np.log(np.exp(scaled - top[:, None]).sum(1)) - scaled[rows, targets]).mean()))
+        losses.append(
+            float((top + np.log(np.exp(scaled - top[:, None]).sum(1)) - scaled[rows, targets]).mean())
+            + prior / len(targets) * float(np.log(temperature)) ** 2
+        )
     return float(TEMPERATURES[int(np.argmin(losses))])
 
 

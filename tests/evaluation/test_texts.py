@@ -12,6 +12,7 @@ from cnnkit.errors import ConfigError, DataError
 from cnnkit.evaluation import texts as evaluation
 from cnnkit.evaluation.texts import (
     LEAST_ANSWERED,
+    PRIOR,
     SURE,
     TextClassification,
     TextTagging,
@@ -128,7 +129,7 @@ def test_settling_finds_the_temperature_once_and_again():
     decided = ONE.settle(artifact, records)
     targets = records.targets(np.arange(300))
     logits = artifact.table[records.read(np.arange(300))[0]].sum(1)
-    assert decided["temperature"] == pytest.approx(best_temperature(logits, targets), rel=0.01)
+    assert decided["temperature"] == pytest.approx(best_temperature(logits, targets, PRIOR), rel=0.01)
     assert decided["temperature"] > 4, "eight of ten right, and ten apart"
     before = ONE.score(*_found(ONE, artifact, records), artifact.metadata)
     artifact.metadata |= decided

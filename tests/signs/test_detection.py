@@ -217,7 +217,7 @@ main(sys.argv[1:])
         words = ("--epochs", "1", "--learning-rate", "0.00001", "--out", tmp_path / "run")
         document = self.document("train", "--data", new, "--weights", Path("runs/signs/latest"), "--keep", *words)
         run = json.loads((tmp_path / "run/run.json").read_text())
-        assert run["data"]["labels"] == ["square", "disc", "cone"] and run["settings"]["image_size"] == 64
+        assert run["data"]["labels"] == ["square", "disc", "cone"] and run["settings"]["image_size"] is None
         assert run["data"]["sizes"]["train"] > 128 and run["data"]["sizes"]["test"] == 24 + 8
         assert "2 of 3 classes copied by name" in " ".join(run["weights"]["notes"])
         assert run["settings"]["options"]["strides"] == [8]
