@@ -79,10 +79,11 @@ class TextClassification(Classification):
         if not len(records):
             return {}
         found, targets = self.outputs(artifact, records)
-        logits = np.log(np.maximum(found["scores"].astype(np.float64), 1e-12))
-        # What was measured has a temperature already, if training goes on from a settled run.
-        temperature = best_temperature(logits, targets, PRIOR) * artifact.metadata.get("temperature", 1.0)
-        scores = softmax(logits * artifact.metadata.get("temperature", 1.0) / temperature)
+        # A settled run's scores have a temperature already.
+        earlier = artifact.metadata.get("temperature", 1.0)
+        logits = earlier * np.log(np.maximum(found["scores"].astype(np.float64), 1e-12))
+        temperature = best_temperature(logits, targets, PRIOR)
+        scores = softmax(logits / temperature)
         sure = sure_from(scores.max(1), scores.argmax(1) == targets)
         # Rounded down: rounded up, the very answers that it was chosen for might not reach it.
         return {"temperature": round(float(temperature), 4), "sure": float(np.floor(sure * 1e4) / 1e4)}

@@ -170,6 +170,7 @@ class TestOnlyDigits:
     fails = AppContract.fails
     group = main
 
+    @pytest.mark.slow
     def test_the_learning_curve_grows_with_the_data(self):
         image, _ = held_out(1)
         cv2.imwrite("digit.png", image[0])
