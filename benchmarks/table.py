@@ -229,7 +229,7 @@ def checks() -> str:
     )
 
 
-def text() -> str:
+def texts() -> str:
     """Return the tables of texts, of what was measured."""
     titles = {"mr": "MR, ten folds", "subj": "Subj, ten folds", "trec": "TREC, 5 seeds", "sst2": "SST-2, 5 seeds"}
     titles["sms-spam"] = "SMS spam, ten folds"
@@ -292,7 +292,7 @@ def page(text: str) -> str:
         ("signs", signs),
         ("detection", detection),
         ("checks", checks),
-        ("text", text),
+        ("text", texts),
         ("machine", machine),
     ):
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
