@@ -68,8 +68,8 @@ def _fail(ctx: click.Context, message: str, code: int) -> None:
 def registered(name: str, folders: Sequence[str]) -> str | None:
     """Return what an installed package called cnnkit-something registers as the app `name`, "module:attribute"; else None.
 
-    Python's own `importlib.metadata` looks at every package, and takes a fifth of the time of a `predict`; it is asked about
-    what is not found here.
+    Python's own `importlib.metadata` looks at every package, which takes long where there are many; it is asked about what is
+    not found here.
     """
     for folder in folders:
         for path in sorted(Path(folder or ".").glob("cnnkit*.dist-info/entry_points.txt")):
@@ -340,47 +340,7 @@ def app(
 
         workflow.evaluate(for_artifact(artifact), artifact, data=data, split=split, skip_bad=bool(skip_bad))
 
-    if texts:
-        group.add_command(_predict_texts(name))
-    else:
-
-        @group.command()
-        @click.argument(
-            "inputs",
-            metavar="[ARTIFACT] INPUT...",
-            type=click.Path(path_type=Path, allow_dash=True),
-            nargs=-1,
-            required=not predict_options,
-        )
-        @click.option(
-            "--top", type=_POSITIVE, default=1, show_default=True, help="How many classes to show for each input."
-        )
-        @_with(list(predict_options))
-        @skip_bad
-        @threads
-        @json_option
-        def predict(
-            inputs: tuple[Path, ...], top: int, skip_bad: bool | None, threads: int | None, **options: Any
-        ) -> None:
-            """Name what is in pictures: files, folders, or - for standard input."""
-            from cnnkit import ondevice
-
-            options = {key: value for key, value in options.items() if value is not None}
-            if ondevice.task_of(name, ondevice.split(name, inputs)[0]) == "detection":
-                from cnnkit.ondevice.detection import find
-
-                find(name, inputs, top=top, skip_bad=bool(skip_bad), threads=threads, **options)
-                return
-            if options:
-                raise ConfigError(
-                    f"--{next(iter(options)).replace('_', '-')} is for detectors; this model names one picture."
-                )
-            ondevice.predict(name, inputs, prepare=prepare, top=top, skip_bad=bool(skip_bad), threads=threads)
-
-        if predict_options:
-            predict.help = (
-                "Find and name what is in pictures and videos: files, folders, a camera, or - for standard input."
-            )
+    group.add_command(_predict_texts(name) if texts else _predict_images(name, predict_options, prepare))
 
     @group.command()
     @click.argument(
@@ -436,6 +396,47 @@ def app(
         workflow.report(for_artifact(artifact), artifact, out=out)
 
     return group
+
+
+def _predict_images(
+    name: str, predict_options: Sequence[Callable[..., Any]], prepare: Callable[..., Any] | None
+) -> click.Command:
+    @click.command()
+    @click.argument(
+        "inputs",
+        metavar="[ARTIFACT] INPUT...",
+        type=click.Path(path_type=Path, allow_dash=True),
+        nargs=-1,
+        required=not predict_options,
+    )
+    @click.option(
+        "--top", type=_POSITIVE, default=1, show_default=True, help="How many classes to show for each input."
+    )
+    @_with(list(predict_options))
+    @skip_bad
+    @threads
+    @json_option
+    def predict(inputs: tuple[Path, ...], top: int, skip_bad: bool | None, threads: int | None, **options: Any) -> None:
+        """Name what is in pictures: files, folders, or - for standard input."""
+        from cnnkit import ondevice
+
+        options = {key: value for key, value in options.items() if value is not None}
+        if ondevice.task_of(name, ondevice.split(name, inputs)[0]) == "detection":
+            from cnnkit.ondevice.detection import find
+
+            find(name, inputs, top=top, skip_bad=bool(skip_bad), threads=threads, **options)
+            return
+        if options:
+            raise ConfigError(
+                f"--{next(iter(options)).replace('_', '-')} is for detectors; this model names one picture."
+            )
+        ondevice.predict(name, inputs, prepare=prepare, top=top, skip_bad=bool(skip_bad), threads=threads)
+
+    if predict_options:
+        predict.help = (
+            "Find and name what is in pictures and videos: files, folders, a camera, or - for standard input."
+        )
+    return predict
 
 
 def _predict_texts(name: str) -> click.Command:

@@ -33,7 +33,7 @@ WHOLE = ("char-cnn", "dpcnn")  # models that need the full length
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """How the default meets texts; chosen on inner splits of training data.
+    """How the default meets texts; chosen on inner splits of training data, for docstrings on the validation split.
 
     Attributes:
         options: of the builder.
@@ -132,10 +132,8 @@ def options(records: Any, model: str) -> dict[str, Any]:
     size = records.tokenizer.size
     if model != "default":
         return {"size": size}
-    ids, ends, _ = _ids(records)
-    pairs = round(PAIRS_KEPT * len(ids) / max(1, len(ends)) * min(len(records), COUNTED))
-    labels = len(records.label_names)
-    buckets = naive_bayes.buckets_for(pairs, labels) if size <= text.MOST_PAIRED else 0
+    pairs = round(PAIRS_KEPT * len(_ids(records)[0]))
+    buckets = naive_bayes.buckets_for(pairs, len(records.label_names)) if size <= text.MOST_PAIRED else 0
     return {"size": size, "pair_buckets": buckets, **style(records).options}
 
 
@@ -170,6 +168,7 @@ def start(model: Any, records: Any, settings: Any) -> list[str]:
     return [text.start_from_vectors(model, vectors, records.tokenizer.words(), seed=settings.seed)]
 
 
+@functools.lru_cache(maxsize=1)  # style, options, start and views of a run all ask
 def _ids(records: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the ids of at most `COUNTED` records, one text after the other, where each ends, and which records they are."""
     chosen = np.arange(len(records))

@@ -47,6 +47,13 @@ class Part:
     boxes: Boxes | None = None
     read: text_files.Read | None = None
 
+    @property
+    def of_texts(self) -> text_files.Read:
+        """What is known of texts; only where they are texts."""
+        if self.read is None:
+            raise ValueError("This part holds no texts.")
+        return self.read
+
 
 @dataclass(frozen=True)
 class Task:

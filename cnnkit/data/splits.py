@@ -61,21 +61,26 @@ def hold_out(records: Records, part: float, *, seed: int = 0) -> np.ndarray:
     Returns:
         bool (n,), True for the chosen. Some always stay.
     """
-    chosen = np.zeros(len(records), bool)
     if part <= 0 or not len(records):
-        return chosen
+        return np.zeros(len(records), bool)
     if records.groups is None:
-        order = spread(records.labels, seed=seed)
-        _, last = np.unique(records.labels[order][::-1], return_index=True)
-        stays = len(order) - 1 - last  # one of each class
-        alone = np.count_nonzero(records.counts() == 1)
-        chosen[np.delete(order, stays)[: round(part * (len(records) - alone))]] = True
-        return chosen
+        return hold_out_labels(records.labels, part, seed=seed)
     groups, first, members = np.unique(records.groups, return_index=True, return_inverse=True)
     labels = records.labels[first]
     if (labels[members] == records.labels).all():
         return _deal_groups(labels, part, seed)[members]
     return _mixed_groups(records.labels, members, len(groups), part, seed)
+
+
+def hold_out_labels(labels: np.ndarray, part: float, *, seed: int = 0) -> np.ndarray:
+    """Choose a stratified part of records that stand alone, by their labels, int (n,); as `hold_out`."""
+    chosen = np.zeros(len(labels), bool)
+    order = spread(labels, seed=seed)
+    _, last = np.unique(labels[order][::-1], return_index=True)
+    stays = len(order) - 1 - last  # one of each class
+    alone = np.count_nonzero(np.bincount(labels) == 1)
+    chosen[np.delete(order, stays)[: round(part * (len(labels) - alone))]] = True
+    return chosen
 
 
 def spread(labels: np.ndarray, *, seed: int = 0) -> np.ndarray:

@@ -120,7 +120,7 @@ def _open(
     if len(records) > 1:
         return records, True
     train = parts["train"]
-    groups = text_division.groups_of(train.groups, train.read.found.hashes)  # type: ignore[union-attr]
+    groups = text_division.groups_of(train.groups, train.of_texts.found.hashes)
     return text_loading.divide(records, groups, held_out, seed=0)[0], False
 
 

@@ -86,15 +86,10 @@ def hold_out(labels: np.ndarray, groups: np.ndarray | None, part: float, *, seed
     Returns:
         bool (n,), True for the chosen. Of each class some stay.
     """
-    chosen = np.zeros(len(labels), bool)
     if part <= 0 or not len(labels):
-        return chosen
+        return np.zeros(len(labels), bool)
     if groups is None:
-        order = splits.spread(labels, seed=seed)
-        _, last = np.unique(labels[order][::-1], return_index=True)
-        alone = np.count_nonzero(np.bincount(labels) == 1)
-        chosen[np.delete(order, len(order) - 1 - last)[: round(part * (len(labels) - alone))]] = True
-        return chosen
+        return splits.hold_out_labels(labels, part, seed=seed)
     first, members, sizes = _groups(groups)
     taken = np.zeros(len(first), bool)
     for shuffled in _by_class(labels[first], seed):
@@ -116,11 +111,8 @@ def _each(numbers: np.ndarray) -> Iterator[int]:
 
 def fold(labels: np.ndarray, groups: np.ndarray | None, number: int, count: int, *, seed: int) -> np.ndarray:
     """Choose fold `number`, from 1 to `count`: bool (n,). Every text is in one fold."""
-    members = np.arange(len(labels)) if groups is None else None
-    if members is None:
-        first, members, sizes = _groups(groups)  # type: ignore[arg-type]
-    else:
-        first, sizes = members, np.ones(len(labels), np.int64)
+    alone = np.arange(len(labels))
+    first, members, sizes = (alone, alone, np.ones(len(labels), np.int64)) if groups is None else _groups(groups)
     order = [
         shuffled[np.argsort(-sizes[shuffled].astype(np.int64), kind="stable")]
         for shuffled in _by_class(labels[first], seed)

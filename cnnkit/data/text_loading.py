@@ -78,7 +78,7 @@ def load(
     if fold is not None and "test" in parts:
         raise ConfigError(f"{card.title} has a test split of its own, so there is nothing to fold.")
     asked = {split: part for split, part in (("test", test), ("validation", validation)) if part is not None}
-    found: dict[str, Found] = {split: part.read.found for split, part in parts.items()}  # type: ignore[union-attr]
+    found = {split: part.of_texts.found for split, part in parts.items()}
     groups = text_division.groups_of(parts["train"].groups, found["train"].hashes)
     warnings += _seen_twice(found)
     for here in found.values():
@@ -145,7 +145,7 @@ def as_records(card: Card, parts: dict[str, readers.Part]) -> dict[str, TextReco
     Raises:
         DataError: there is no labelled text, or a split has labels that training does not have.
     """
-    found: dict[str, Found] = {split: part.read.found for split, part in parts.items()}  # type: ignore[union-attr]
+    found = {split: part.of_texts.found for split, part in parts.items()}
     for split, here in found.items():
         if not len(here.texts):
             raise DataError(f"The {split} split of {card.title} holds no text with a label.")
@@ -224,7 +224,7 @@ def check_classes(card: Card, records: TextRecords) -> None:
 def _left_out(parts: dict[str, readers.Part], skip_bad: bool) -> list[str]:
     """Return a line for what is left out; refuse where that was not asked for."""
     bad = [row for part in parts.values() for row in part.bad]
-    count = sum(part.read.found.bad_count for part in parts.values() if part.read)
+    count = sum(part.of_texts.found.bad_count for part in parts.values())
     if not count:
         return []
     total = sum(len(part.images) for part in parts.values()) + count
@@ -263,7 +263,7 @@ def _missing_classes(divided: dict[str, TextRecords]) -> list[str]:
 
 
 def _format_lines(parts: dict[str, readers.Part], found: dict[str, Found], train: TextRecords) -> list[str]:
-    lines = list(parts["train"].read.notes)  # type: ignore[union-attr]
+    lines = list(parts["train"].of_texts.notes)
     kinds = {split: here.encoding for split, here in found.items()}
     beyond = [f"{kind} ({split})" for split, kind in kinds.items() if kind not in ("ASCII", kinds["train"])]
     lines.append(f"Read as {', '.join([kinds['train'], *beyond])}.")

@@ -152,14 +152,13 @@ class Classification:
         count: int = 24,
         threshold: float | None = None,
     ) -> list[dict[str, Any]]:
-        """Return the most confident errors: index, name, true and predicted label, confidence, image uint8 (h, w, c)."""
+        """Return the most confident errors: index, name, true and predicted label, confidence, and what `shown` adds."""
         scores = outputs["scores"]
         predictions = scores.argmax(1)
         wrong = np.flatnonzero(predictions != targets)
         wrong = wrong[np.argsort(-scores[wrong, predictions[wrong]], kind="stable")][:count]
         if not len(wrong):
             return []
-        images, _ = records.read(wrong)
         return [
             {
                 "index": int(index),
@@ -167,10 +166,14 @@ class Classification:
                 "true": labels[targets[index]],
                 "predicted": labels[predictions[index]],
                 "confidence": float(scores[index, predictions[index]]),
-                "image": image,
+                **shown,
             }
-            for index, image in zip(wrong, images, strict=True)
+            for index, shown in zip(wrong, self.shown(records, wrong), strict=True)
         ]
+
+    def shown(self, records: Any, indices: np.ndarray) -> list[dict[str, Any]]:
+        """Return what an error shows of each of these records: `image`, uint8 (h, w, c)."""
+        return [{"image": image} for image in records.read(indices)[0]]
 
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
         """Return what a table shows beside the headline score."""

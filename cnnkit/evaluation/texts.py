@@ -20,7 +20,7 @@ import numpy as np
 from cnnkit import metrics
 from cnnkit.data.texts import TextRecords
 from cnnkit.evaluation.artifacts import MULTI_LABEL
-from cnnkit.evaluation.classification import BATCH, Classification
+from cnnkit.evaluation.classification import Classification
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # of the baseline: C of scikit-learn
 BASELINE_TEXTS = 100_000  # a linear model gains little from more, and their counts are in memory
@@ -31,7 +31,7 @@ WEIGHTS = 1_000_000  # of the baseline of a large set, at most; its solver keeps
 SURE = 0.95  # of the answers at a confidence, or a higher one, have to be right for it to count as sure
 LEAST_ANSWERED = 0.5  # of the texts get an answer, however unsure
 TEMPERATURES = np.geomspace(0.1, 10, 401)
-PRIOR = 3.0  # texts
+PRIOR = 3.0  # texts, as which a temperature of 1 counts
 
 
 class TextClassification(Classification):
@@ -60,19 +60,6 @@ class TextClassification(Classification):
             return records
         tokenizer = Tokenizer.from_dict(written)
         return records if records.tokenizer == tokenizer else records.with_tokenizer(tokenizer)
-
-    def outputs(
-        self, artifact: Any, records: Any, progress: Callable[[int], None] = lambda done: None
-    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Return scores, float32 (n, classes), and targets; texts become ids by the artifact's own tokenizer."""
-        records = self.as_read_by(artifact, records)
-        found, targets = [np.zeros((0, len(artifact.labels)), np.float32)], []
-        for start in range(0, len(records), 4 * BATCH):
-            ids, truth = records.read(np.arange(start, min(len(records), start + 4 * BATCH)))
-            found.append(artifact.predict(ids)["scores"])
-            targets.append(truth)
-            progress(start + len(ids))
-        return {"scores": np.concatenate(found)}, np.concatenate(targets)
 
     def settle(self, artifact: Any, records: Any) -> dict[str, Any]:
         """Fit the temperature on validation data, and the confidence below which an answer is "not sure"."""
@@ -108,31 +95,9 @@ class TextClassification(Classification):
             }
         return scores
 
-    def worst(
-        self,
-        outputs: dict[str, np.ndarray],
-        targets: np.ndarray,
-        records: Any,
-        labels: Sequence[str],
-        count: int = 24,
-        threshold: float | None = None,
-    ) -> list[dict[str, Any]]:
-        """Return the most confident errors: index, name, true and predicted label, confidence, text."""
-        scores = outputs["scores"]
-        predictions = scores.argmax(1)
-        wrong = np.flatnonzero(predictions != targets)
-        wrong = wrong[np.argsort(-scores[wrong, predictions[wrong]], kind="stable")][:count]
-        return [
-            {
-                "index": int(index),
-                "name": records.name(int(index)),
-                "true": labels[targets[index]],
-                "predicted": labels[predictions[index]],
-                "confidence": float(scores[index, predictions[index]]),
-                "text": text,
-            }
-            for index, text in zip(wrong, records.texts(wrong), strict=True)
-        ]
+    def shown(self, records: Any, indices: np.ndarray) -> list[dict[str, Any]]:
+        """Return what an error shows of each of these records: `text`."""
+        return [{"text": text} for text in records.texts(indices)]
 
     def baseline(self, train: Any, test: Any, validation: Any = None, found: Any = None) -> dict[str, Any]:
         """Score TF-IDF and logistic regression on the same texts, and say whether a model that `found` is better by chance.
@@ -341,7 +306,7 @@ def linear(train: TextRecords, test: TextRecords, validation: TextRecords | None
         def fitted(strength: float) -> Any:
             if targets.ndim == 1 and len(train.label_names) == 2:
                 return LogisticRegression(C=strength, max_iter=300).fit(features, targets)
-            one = LogisticRegression(C=strength, solver="liblinear")  # a fifth of the time of all labels at once
+            one = LogisticRegression(C=strength, solver="liblinear")  # much faster than all labels at once
             return OneVsRestClassifier(one).fit(features, targets)
 
         strength, best = 1.0, None

@@ -10,7 +10,7 @@ import numpy as np
 from cnnkit import config, console
 from cnnkit.errors import CnnkitError, ConfigError
 
-SHOWN, ROUNDS, SIDE = 8, 5, 96  # samples, augmented versions of each, px
+SHOWN, ROUNDS = 8, 5  # samples, augmented versions of each
 
 
 class Images:

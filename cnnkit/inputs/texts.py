@@ -1,6 +1,5 @@
 """Texts, with one label or several: what the commands ask of them."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from cnnkit import config, console
+from cnnkit.cli import IMAGE_ONLY
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.inputs.images import Images, chosen
 
 SHOWN = 12  # texts of `data show`
 EXPLAINED = 12  # of the worst errors, in a report
 RECORDS = 2000  # training texts in which the n-grams of filters are looked for
-IMAGES_ONLY = ("image_size", "tiles", "progressive", "mirror", "rand_augment", "mixup", "cutmix")
 ASKED = ("text", "label", "separator", "words", "least", "length", "buckets")
 
 
@@ -32,7 +31,7 @@ class Texts(Images):
         self.letters = tuple(letters)
 
     def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        for key in IMAGES_ONLY:
+        for key in IMAGE_ONLY - {"freeze_norm"}:  # which a preset sets
             if settings.get(key, getattr(config.Settings, key)) != getattr(config.Settings, key):
                 raise ConfigError(f"The setting `{key}` is for images; texts have none.")
         found = {key: settings[key] for key in ASKED if settings.get(key) is not None}
@@ -120,12 +119,13 @@ class Texts(Images):
         if any(not text.strip() for text in texts):
             raise DataError("There is nothing to explain in an empty text.")
         done = [explaining.explain(artifact, text) for text in texts]
-        rows = explaining_layers.layer_table(artifact.model, artifact.input_shape)
-        console.document({"texts": [dataclasses.asdict(entry) for entry in done], "layers": rows})
-        if not console.is_json():
-            for entry in done:
-                console.message(f"\n{entry.label} ({entry.probability:.1%})")
-                console.coloured(entry.text, [(w.start, w.end, w.occlusion) for w in entry.words])
+        if console.is_json():
+            rows = explaining_layers.layer_table(artifact.model, artifact.input_shape)
+            console.document({"texts": [entry.to_dict() for entry in done], "layers": rows})
+            return
+        for entry in done:
+            console.message(f"\n{entry.label} ({entry.probability:.1%})")
+            console.coloured(entry.text, entry.marked)
 
 
 def _fold(text: str) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """What the commands do that run an exported model: predict and bench. No TensorFlow, unless a `.keras` is all there is.
 
-A part is imported when it is used: one that names a text needs neither OpenCV nor videos, and starts in a third of the time.
+A part is imported when it is used: one that names a text needs neither OpenCV nor videos, and starts sooner.
 """
 
 import importlib
