@@ -274,6 +274,35 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
     assert same(weights(fit(tmp_path / "whole")), weights(fit(path)))
 
 
+def test_large_inputs_are_learnt_from_parts_and_the_last_epoch_resumes(tmp_path, monkeypatch):
+    monkeypatch.setattr("cnnkit.data.boxed.PART", 32)
+    seen = []
+
+    def views(records, settings):
+        found = model.views(records, settings)
+        return lambda indices, step: seen.append(pages := found(indices, step)) or pages
+
+    from cnnkit_signs import model
+
+    data = toy_boxes.splits(48, 8, 4, strides=(8,))
+    recipe = dataclasses.replace(toy_boxes.recipe(data), views=views)
+
+    def train(name, **kwargs):
+        path = tmp_path / name
+        run = Run.open(path) if path.exists() else Run.create(path, "toy", SMALL)
+        return training.fit(recipe, SMALL, data, run, **kwargs)
+
+    def stop(state):
+        if state.epoch == 2:
+            raise KeyboardInterrupt
+
+    whole = train("whole")
+    assert whole.input_shape == (None, 64, 64, 3) and {pages.shape[1:] for pages, _ in seen} == {(32, 32, 3)}
+    with pytest.raises(KeyboardInterrupt):
+        train("cut", on_epoch=stop)
+    assert same(weights(whole), weights(train("cut")))
+
+
 @pytest.mark.slow
 def test_smaller_images_first_share_the_weights(tmp_path):
     settings = dataclasses.replace(SMALL, progressive=2, epochs=2)
