@@ -37,7 +37,7 @@ check: setup  ## What a commit must pass: format, lint, types, fast tests.
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-test: setup  ## The fast tests.
+test: setup  ## The fast tests, in a process a core.
 	$(BIN)/python -m pytest
 
 test-all: setup  ## Every test, the slow ones too.

@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests, and how these are divided among processes."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,31 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # There is a process a core already. Threads of each on every core wait for one another, and spin while they do.
+    # Set before any of these libraries is imported; what a test starts inherits it.
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+        os.environ.setdefault(name, "1")
+
+PROCESSES = 4  # at most: each holds TensorFlow and what the tests made, 1.5 GB
+
+
+def pytest_xdist_auto_num_workers():
+    """Take a process a core."""
+    return min(PROCESSES, os.cpu_count() or 1)
+
+
+FIRST, LAST = ("test_readme.py", "signs", "digits", "text"), ("device", "evaluation", "data")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with files that run whole commands and end with those that train nothing, so that all processes end together."""
+
+    def place(item):
+        part = item.path.relative_to(Path(__file__).parent).parts[0]
+        return FIRST.index(part) - len(FIRST) if part in FIRST else 1 + LAST.index(part) if part in LAST else 0
+
+    items.sort(key=place)  # a file's own tests keep their order
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,6 +37,19 @@ def same(one, other):
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a finished run, and its weights; read only."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    return path, weights(fit(path))
+
+
+@pytest.fixture
+def run(whole, tmp_path):
+    """A copy of the finished run."""
+    return shutil.copytree(whole[0], tmp_path / "run")
+
+
 def test_it_learns_what_is_held_out(tmp_path):
     model = fit(tmp_path / "run", dataclasses.replace(SETTINGS, epochs=12))
     artifact = KerasArtifact(tmp_path, model, {"labels": ["horizontal", "vertical", "square"]})
@@ -43,16 +57,29 @@ def test_it_learns_what_is_held_out(tmp_path):
     assert Run.open(tmp_path / "run").document["training"]["epochs"] == 12
 
 
-def test_it_repeats_bit_for_bit_and_another_seed_differs(tmp_path):
-    first, again = weights(fit(tmp_path / "a")), weights(fit(tmp_path / "b"))
-    assert same(first, again)
-    other = weights(fit(tmp_path / "c", dataclasses.replace(SETTINGS, seed=1)))
-    assert not same(first, other)
+def test_it_repeats_bit_for_bit_and_another_seed_differs(whole, tmp_path):
+    assert same(whole[1], weights(fit(tmp_path / "again")))
+    assert not same(whole[1], weights(fit(tmp_path / "other", dataclasses.replace(SETTINGS, seed=1))))
 
 
-def test_a_run_stopped_after_an_epoch_resumes_to_the_same_weights(tmp_path):
-    whole = weights(fit(tmp_path / "whole"))
+def test_it_repeats_bit_for_bit_with_several_threads(tmp_path):
+    program = textwrap.dedent(
+        """
+        import dataclasses, pathlib, sys
+        from tests.test_training import SETTINGS, fit, same, weights
+        settings = dataclasses.replace(SETTINGS, epochs=2)
+        first, again = (weights(fit(pathlib.Path(sys.argv[1]) / name, settings)) for name in "ab")
+        assert same(first, again)
+        """
+    )
+    # Tests that run side by side have one thread each, which would hide what depends on the order of threads.
+    environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "4", "TF_NUM_INTEROP_THREADS": "4"}
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
 
+
+def test_a_run_stopped_after_an_epoch_resumes_to_the_same_weights(whole, tmp_path):
     def stop(state):
         if state.epoch == 2:
             raise KeyboardInterrupt
@@ -61,24 +88,18 @@ def test_a_run_stopped_after_an_epoch_resumes_to_the_same_weights(tmp_path):
         fit(tmp_path / "cut", on_epoch=stop)
     assert not (tmp_path / "cut" / MODEL).exists()
     resumed = fit(tmp_path / "cut")
-    assert same(whole, weights(resumed))
-    assert (
-        (tmp_path / "whole" / HISTORY).read_text().count("\n")
-        == (tmp_path / "cut" / HISTORY).read_text().count("\n")
-        == 5
-    )
+    assert same(whole[1], weights(resumed))
+    assert (whole[0] / HISTORY).read_text().count("\n") == (tmp_path / "cut" / HISTORY).read_text().count("\n") == 5
 
 
-def test_a_finished_run_resumed_is_the_same_run(tmp_path):
-    first = weights(fit(tmp_path / "run"))
-    seconds = Run.open(tmp_path / "run").document["training"]["seconds"]
-    assert same(first, weights(fit(tmp_path / "run")))
-    assert Run.open(tmp_path / "run").document["training"]["seconds"] == seconds
+def test_a_finished_run_resumed_is_the_same_run(whole, run):
+    seconds = Run.open(run).document["training"]["seconds"]
+    assert same(whole[1], weights(fit(run)))
+    assert Run.open(run).document["training"]["seconds"] == seconds
 
 
 @pytest.mark.slow
-def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
-    whole = weights(fit(tmp_path / "whole"))
+def test_a_killed_process_resumes_to_the_same_weights(whole, tmp_path):
     program = textwrap.dedent(
         """
         import sys, time, pathlib
@@ -98,21 +119,19 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
                 break
             time.sleep(0.02)
         process.wait()
-    assert same(whole, weights(fit(path)))
+    assert same(whole[1], weights(fit(path)))
 
 
-def test_a_checkpoint_of_another_model_is_refused(tmp_path):
-    fit(tmp_path / "run")
+def test_a_checkpoint_of_another_model_is_refused(run):
     with pytest.raises(ArtifactError, match="another model"):
-        fit(tmp_path / "run", dataclasses.replace(SETTINGS, options={"width": 4}, epochs=6))
+        fit(run, dataclasses.replace(SETTINGS, options={"width": 4}, epochs=6))
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path):
-    fit(tmp_path / "run")
-    path = tmp_path / "run" / CHECKPOINT
+def test_a_damaged_checkpoint_is_named(run):
+    path = run / CHECKPOINT
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ArtifactError, match=r"checkpoint\.npz is damaged"):
-        fit(tmp_path / "run")
+        fit(run)
 
 
 def test_early_stopping_keeps_the_best_epoch(tmp_path):

@@ -15,14 +15,7 @@ from cnnkit.keras_files import refuse_code
 from cnnkit.losses import DetectionLoss
 from cnnkit.models import weights
 from cnnkit.models.detector import FIRST_SCORE, FIRST_SIZE, Cells, detector
-from tests.contracts import images
-
-
-def told(model, pixels):
-    """What a model says, without compiling it: arrays in the structure of its output."""
-    import keras
-
-    return keras.tree.map_structure(np.array, model(pixels, training=False))
+from tests.contracts import images, told
 
 
 class DetectorContract:

@@ -13,10 +13,33 @@ from tests.contracts import AppContract
 FEW = ("--model", "micro", "--image-size", "32")
 
 
+def write_signs(path, classes, each, split="train", frames=1):
+    """Write so many pictures of a split of the drawn signs of each class, CLASS/TRACK_FRAME.png; return the folder."""
+    from cnnkit.data import load
+
+    records = getattr(load("drawn-signs"), split)
+    for code, name in enumerate(classes):
+        (path / name).mkdir(parents=True)
+        own = np.flatnonzero(records.labels == records.label_names.index(name))[:each]
+        for number, image in enumerate(records.read(own)[0]):
+            file = path / name / f"{code * 1000 + number // frames:05d}_{number % frames:05d}.png"
+            cv2.imwrite(str(file), image[..., ::-1])
+    return path
+
+
 class TestSigns(AppContract):
     app = "signs"
     group = main
-    small = ("--task", "recognise", *FEW, "--epochs", "2", "--limit", "300")
+
+    @pytest.fixture(scope="class", autouse=True)
+    def data(self, request, tmp_path_factory):
+        """Four of the drawn signs, in files: they are read some ten times, and drawing one takes longer than reading it."""
+        folder = tmp_path_factory.mktemp("few")
+        for split in ("train", "test"):
+            write_signs(folder / split, ["stop", "give way", "priority road", "keep right"], 100, split)
+        words = ("--task", "recognise", *FEW, "--epochs", "10", "--learning-rate", "0.01", "--data", str(folder))
+        request.cls.small = words
+        return folder
 
     def inputs(self, folder):
         from cnnkit.data import load
@@ -25,6 +48,10 @@ class TestSigns(AppContract):
         for number, image in enumerate(images):
             cv2.imwrite(str(folder / f"{number}.png"), image[..., ::-1])
         return [str(folder / f"{number}.png") for number in range(3)]
+
+    def test_signs_it_was_not_trained_on_are_named(self, home):
+        scores = json.loads(Path("runs/signs/latest/run.json").read_text())["scores"]["test"]
+        assert scores["count"] == 120 and scores["accuracy"] > 0.6  # chance is 0.25
 
 
 class TestRecognition:
@@ -39,29 +66,27 @@ class TestRecognition:
         monkeypatch.chdir(tmp_path)
 
     @staticmethod
-    def folder(path, classes, tracks=4, frames=3):
-        """A folder CLASS/TRACK_FRAME.png of drawn signs."""
-        from cnnkit.data import load
+    def folder(path, classes):
+        """Pictures of four tracks a class, three frames each."""
+        return write_signs(path, classes, 12, frames=3)
 
-        splits = load("drawn-signs")
-        for code, name in enumerate(classes):
-            (path / name).mkdir(parents=True)
-            own = np.flatnonzero(splits.train.labels == splits.train.label_names.index(name))[: tracks * frames]
-            for number, image in enumerate(splits.train.read(own)[0]):
-                file = path / name / f"{code * 100 + number // frames:05d}_{number % frames:05d}.png"
-                cv2.imwrite(str(file), image[..., ::-1])
-        return path
+    @pytest.fixture(scope="class")
+    def first(self, tmp_path_factory):
+        """A run on three classes of the folder `old` beside it; read only."""
+        home = tmp_path_factory.mktemp("first")
+        old = self.folder(home / "old", ["stop", "give way", "no entry"])
+        words = ("train", "--task", "recognise", *FEW, "--epochs", "1", "--data", old, "--out", home / "run")
+        self.run(*words)
+        return home / "run"
 
     def test_the_task_can_be_named_and_no_other_is_known(self):
         assert "[detect|recognise]" in self.run("train", "--help").output
         self.run("train", "--task", "dance", code=2)
 
-    def test_a_continued_run_takes_over_model_and_size_and_keeps_its_classes(self):
-        self.folder(Path("old"), ["stop", "give way", "no entry"])
+    def test_a_continued_run_takes_over_model_and_size_and_keeps_its_classes(self, first):
         self.folder(Path("new"), ["stop", "priority road"])
-        few = ("--epochs", "1", "--json")
-        first = json.loads(self.run("train", "--data", "old", *FEW, *few, "--task", "recognise").stdout)
-        document = json.loads(self.run("train", "--data", "new", "--weights", first["run"], "--keep", *few).stdout)
+        words = ("--data", "new", "--weights", first, "--keep", "--epochs", "1")
+        document = json.loads(self.run("train", *words, "--json").stdout)
         run = json.loads((Path(document["run"]) / "run.json").read_text())
         assert run["settings"]["model"] == "micro" and run["settings"]["image_size"] == 32
         assert run["data"]["labels"] == ["give way", "no entry", "stop", "priority road"]
@@ -72,23 +97,24 @@ class TestRecognition:
         assert again["accuracy"] == document["scores"]["test"]["accuracy"]
         assert set(again["per_class"]) == {"give way", "no entry", "stop", "priority road"}
 
-    def test_what_was_loaded_is_printed(self):
-        self.folder(Path("old"), ["stop", "give way"])
-        self.run("train", "--data", "old", *FEW, "--epochs", "1", "--out", "first")
-        output = self.run("train", "--data", "old", "--weights", "first", "--epochs", "1").output
+    def test_without_data_the_drawn_signs_are_learnt_and_what_was_loaded_is_printed(self, first):
+        words = ("train", "--task", "recognise", "--weights", first, "--epochs", "1", "--limit", "100")
+        output = self.run(*words, "--out", "run").output
         assert "parameters of" in output and "loaded from" in output
+        data = json.loads(Path("run/run.json").read_text())["data"]
+        assert data["name"] == "drawn-signs" and data["sizes"]["train"] == 100
 
-    def test_keep_without_a_run_and_lost_data_are_one_line(self):
-        import shutil
-
-        self.folder(Path("old"), ["stop", "give way"])
-        assert "name its folder with --weights" in self.fails("train", "--data", "old", "--keep")
-        self.run("train", "--data", "old", *FEW, "--epochs", "1", "--out", "first")
-        Path("old").rename("new")
-        line = self.fails("train", "--data", "new", "--weights", "first", "--keep", "--out", "second")
-        assert "The data of" in line and "--keep" in line and "old" in line
+    def test_keep_without_a_run_and_lost_data_are_one_line(self, first):
+        self.folder(Path("new"), ["stop", "give way"])
+        assert "name its folder with --weights" in self.fails("train", "--data", "new", "--keep")
+        old = first.parent / "old"
+        old.rename(first.parent / "gone")
+        try:
+            line = self.fails("train", "--data", "new", "--weights", first, "--keep", "--out", "second")
+        finally:
+            (first.parent / "gone").rename(old)
+        assert "The data of" in line and "--keep" in line and str(old) in line
         assert not Path("second").exists()
-        shutil.rmtree("first")
 
     def test_a_start_that_fails_leaves_no_run_behind(self):
         self.folder(Path("old"), ["stop", "give way"])
