@@ -10,9 +10,9 @@ Each writes a file of its own in results/, beside what it has of other seeds. Ru
 trained again.
 
 scenes: `cnnkit signs train`, then `export` with the gate's own tolerances.
-road: `cnnkit signs train --data road-signs-877 --weights WEIGHTS` and the settings in `ROAD`; a stratified fifth is held out by the
-split seed 0. The settings were chosen on a fifth of the other four, which then trained too: mirrored, the four classes mean
-the same; the epochs are given and the last weights kept, so nothing is left for validation images to decide.
+road: `cnnkit signs train --data road-signs-877 --weights WEIGHTS` and the settings in `ROAD`; a stratified fifth is held out by
+the split seed 0. The settings were chosen on a fifth of the rest, which then trained too: mirrored, the four classes mean the
+same; the epochs are given and the last weights kept, so nothing is left for validation images to decide.
 gtsdb: the 200 images are dealt into five folds by a seed. Each fold is found by a model trained on the other four, from
 --weights, by default the scenes' run of seed 0: once in tiles, as the plan for these boxes is, and once on whole images fitted
 into the same input (`--no-tiles`), with the same number of epochs. The found boxes of all folds are scored together. The
