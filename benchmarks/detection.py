@@ -49,8 +49,10 @@ def scenes(arguments: argparse.Namespace) -> None:
     rows = []
     for seed in arguments.seeds:
         run = arguments.runs / f"scenes-{seed}"
+        there, began = (run / "run.json").exists(), time.perf_counter()
         document = results.trained("signs", run, "--seed", str(seed), threads=arguments.threads)
-        rows.append(row(run, document, arguments.threads))
+        whole = None if there else (time.perf_counter() - began) / 60  # with start, scores and report
+        rows.append({**row(run, document, arguments.threads), "command_minutes": whole})
     write("scenes", rows)
 
 

@@ -139,6 +139,10 @@ def detection() -> str:
     def points(value: float | None) -> str:
         return "" if value is None else f"{100 * value:.1f}"
 
+    def minutes(rows: list[dict[str, Any]]) -> str:
+        found = sorted(round(row["minutes"]) for row in rows)
+        return str(found[0]) if found[0] == found[-1] else f"{found[0]} to {found[-1]}"
+
     lines = [
         "| | AP50 (sd, seeds) | AP | AP50 of small, medium, large signs | int8: AP50, worst class, size | minutes |",
         "|---|---|---|---|---|---|",
@@ -160,7 +164,7 @@ def detection() -> str:
             points(mean["ap"]),
             ", ".join(sizes),
             f"{lost}; {worst:+.2f}; {max(entry['bytes'] for entry in int8) / 1e6:.2f} MB",
-            f"{mean['minutes']:.0f} on {rows[0]['threads']} thread{'s' if rows[0]['threads'] > 1 else ''}",
+            f"{minutes(rows)} on {rows[0]['threads']} thread{'s' if rows[0]['threads'] > 1 else ''}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     if "gtsdb" in known:
