@@ -8,8 +8,8 @@ Design choices:
 - The best epoch is that of the lowest validation loss, measured with the averaged weights where there is an average.
 - The best weights then get batch norm statistics from plain images (`cnnkit.models.norm`): those that training left
   behind belong to augmented images. On held-out training images of MNIST the change was -0.05 to +0.23 points, mostly up.
-  Where training cuts views of images around what is to be found, they come from such views: with those of plain images, which
-  are mostly background, a detector of photos lost 6 points of AP50 on held-out training images (0.756 beside 0.817).
+  Where training saw parts of images, cut around what is to be found, they come from such parts: with those of whole images, which
+  are mostly background, a detector of photos lost 6 points of AP50 on held-out training images (0.756 beside 0.817, one run).
 - AdamW (Loshchilov and Hutter 2019) without decay on biases, batch norm and embeddings; linear warm-up, then cosine to zero.
 - Fine-tuning is a list of phases, each a range of epochs in which some of the loaded layers learn on images of one size.
   Phases with the same layers share an optimizer and a schedule; others begin with their own, from averaged weights.
@@ -279,9 +279,12 @@ def fit(
     _set_free(model, settings, phases[-1], loaded)
     _assign(model.variables, best)
     seen = _Batches(recipe, settings, parts.train, order)
-    first = state.epochs * order.steps_per_epoch if seen.views is not None else 0  # views that no step had
     count = min(order.steps_per_epoch, -(-_recalibration_images(parts.train) // order.batch_size))
-    batches = (seen if seen.views is not None else seen.plain)(first, first + count)
+    if seen.views is not None and model is not whole:  # training saw parts: these are views that no step had
+        last = state.epochs * order.steps_per_epoch
+        batches = seen(last, last + count)
+    else:
+        batches = seen.plain(0, count)
     recalibrate(model, _joined((np.asarray(batch[0]) for batch in batches), RECALIBRATION_BATCH))
     best = _numpy(model.variables)
     # What is saved and exported computes in float32, on whole images.

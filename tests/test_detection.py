@@ -19,6 +19,7 @@ from cnnkit.errors import GateRefused
 from cnnkit.evaluation.artifacts import open_artifact
 from cnnkit.evaluation.scoring import score
 from cnnkit.export import convert, gate
+from cnnkit.models import norm as models_norm
 from cnnkit.run import CHECKPOINT, HISTORY, Run
 from tests import toy_boxes
 
@@ -276,7 +277,13 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
 
 def test_large_inputs_are_learnt_from_parts_and_the_last_epoch_resumes(tmp_path, monkeypatch):
     monkeypatch.setattr("cnnkit.data.boxed.PART", 32)
-    seen = []
+    seen, measured = [], []
+
+    def recalibrate(model, batches):
+        measured.append((model, list(batches)))
+        models_norm.recalibrate(model, measured[-1][1])
+
+    monkeypatch.setattr(training, "recalibrate", recalibrate)
 
     def views(records, settings):
         found = model.views(records, settings)
@@ -298,6 +305,12 @@ def test_large_inputs_are_learnt_from_parts_and_the_last_epoch_resumes(tmp_path,
 
     whole = train("whole")
     assert whole.input_shape == (None, 64, 64, 3) and {pages.shape[1:] for pages, _ in seen} == {(32, 32, 3)}
+    ((part, batches),) = measured  # batch norm is measured on parts too, none of which a step had
+    assert part.input_shape == (None, 32, 32, 3)
+    trained = seen[: SMALL.epochs * len(data.train) // SMALL.batch_size]
+    assert not any(np.array_equal(image, page) for image in batches[0] for pages, _ in trained for page in pages)
+    for one, other in zip(part.variables, whole.variables, strict=True):
+        np.testing.assert_array_equal(one, other)
     with pytest.raises(KeyboardInterrupt):
         train("cut", on_epoch=stop)
     assert same(weights(whole), weights(train("cut")))
