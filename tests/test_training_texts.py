@@ -165,6 +165,11 @@ def test_the_default_of_short_texts_starts_from_their_spelling_and_averages(data
     assert (preset["ema"], preset["label_smoothing"]) == (app.SHORT.ema, app.SHORT.smoothing)
 
 
+def test_small_sets_are_seen_more_often():
+    epochs = {count: app.preset("default", count, False)["epochs"] for count in (1, 1000, 4500, 8635)}
+    assert epochs == {1: 16, 1000: 16, 4500: 7, 8635: 4}
+
+
 def test_the_default_needs_no_padding_behind_the_longest_text(data):
     views = app.views(data.train, dataclasses.replace(SETTINGS, model="default"))
     ids, _ = views(np.arange(4), 0)

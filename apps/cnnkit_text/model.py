@@ -28,6 +28,10 @@ BUILDERS: dict[str, Callable[..., Any]] = {
 LETTERS = ("char-cnn",)  # models that read characters
 COUNTED = 50_000  # training texts from which words and pairs are counted
 PAIRS_KEPT = 0.1  # pairs in two texts or more for each word of the training texts, about
+SEEN_TEXTS, MOST_EPOCHS = (
+    30_000,
+    16,
+)  # the default sees so many texts at least: of small sets in more epochs, but not in more
 WHOLE = ("char-cnn", "dpcnn")  # models that need the full length
 
 
@@ -40,7 +44,7 @@ class Style:
         words, pairs: what naive Bayes' log ratios are multiplied by.
         dropped: share of the words that become unknown in training.
         rare: a word that training has n times becomes unknown in rare / (rare + n) more.
-        rate, epochs: learning rate and epochs on less than 20,000 texts.
+        rate, epochs: learning rate and epochs on less than 20,000 texts; small sets have more.
         smoothing: of the labels.
         ema: momentum of the moving average of the weights; 0: none.
         spelled: share of a word's first vector that words of its spelling have in common.
@@ -127,7 +131,8 @@ def preset(model: str, count: int, loaded: bool, found: Style = TWO) -> dict[str
     """Return settings that suit a model, a number of training texts, loaded weights or none, and the style of the texts."""
     settings = {"batch_size": 50, "learning_rate": 1e-3, "warmup": 0.05, "weight_decay": 1e-4, "epochs": 8}
     if model == "default":
-        settings |= {"learning_rate": found.rate, "epochs": found.epochs, "label_smoothing": found.smoothing}
+        epochs = max(found.epochs, min(MOST_EPOCHS, round(SEEN_TEXTS / max(1, count))))
+        settings |= {"learning_rate": found.rate, "epochs": epochs, "label_smoothing": found.smoothing}
         settings["ema"] = found.ema
     elif model.startswith("kim"):
         settings |= {"learning_rate": 2e-3, "weight_decay": 0.0, "epochs": 5}
