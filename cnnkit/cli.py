@@ -144,6 +144,11 @@ skip_bad = click.option(
 )
 threads = click.option("--threads", type=click.IntRange(1, 64), help="Threads of the interpreter.  [default: up to 4]")
 
+_COLUMNS = [
+    click.option("--text", metavar="COLUMN", help="Column or field of the texts.  [default: found out, and said]"),
+    click.option("--label", metavar="COLUMN", help="Column or field of the labels.  [default: found out, and said]"),
+    click.option("--separator", metavar="CHARACTER", help="Between several labels in one cell, such as |."),
+]
 _POSITIVE = click.IntRange(min=1)
 _SETTINGS = [  # of all apps, but for those of images
     data_option,
@@ -204,9 +209,7 @@ _SETTINGS = [  # of all apps, but for those of images
 
 IMAGE_ONLY = {"image_size", "tiles", "progressive", "mirror", "rand_augment", "mixup", "cutmix", "freeze_norm"}
 TEXT_ONLY = [
-    click.option("--text", metavar="COLUMN", help="Column or field of the texts.  [default: found out, and said]"),
-    click.option("--label", metavar="COLUMN", help="Column or field of the labels.  [default: found out, and said]"),
-    click.option("--separator", metavar="CHARACTER", help="Between several labels in one cell, such as |."),
+    *_COLUMNS,
     click.option("--fold", metavar="K/N", help="Test on part K of N, for cross-validation."),
     click.option("--words", type=_POSITIVE, help="Most words of the vocabulary.  [default: 20,000]"),
     click.option("--least", type=_POSITIVE, help="Times a word must occur to be in it.  [default: 1]"),
@@ -332,13 +335,18 @@ def app(
         show_default=True,
         help="Which part of the data.",
     )
+    @_with(_COLUMNS if texts else [])
     @skip_bad
     @json_option
-    def evaluate(artifact: Path | None, data: str | None, split: str, skip_bad: bool | None) -> None:
+    def evaluate(
+        artifact: Path | None, data: str | None, split: str, skip_bad: bool | None, **columns: str | None
+    ) -> None:
         """Score a run, a .keras or a .tflite on a split, with confidence intervals, beside a baseline."""
         from cnnkit import workflow
 
-        workflow.evaluate(for_artifact(artifact), artifact, data=data, split=split, skip_bad=bool(skip_bad))
+        workflow.evaluate(
+            for_artifact(artifact), artifact, data=data, split=split, skip_bad=bool(skip_bad), columns=columns
+        )
 
     group.add_command(_predict_texts(name) if texts else _predict_images(name, predict_options, prepare))
 
@@ -364,15 +372,29 @@ def app(
         help="Points of the score that may be lost, overall and in a class.  [default: the task's]",
     )
     @data_option
+    @_with(_COLUMNS if texts else [])
     @click.option("--out", type=FILE, help="Folder of the files.  [default: <run>/export]")
     @json_option
     def export(
-        artifact: Path | None, precision: str, tolerance: float | None, data: str | None, out: Path | None
+        artifact: Path | None,
+        precision: str,
+        tolerance: float | None,
+        data: str | None,
+        out: Path | None,
+        **columns: str | None,
     ) -> None:
         """Convert to .tflite and prove that the device model scores as the trained one, or fail (exit 3)."""
         from cnnkit import workflow
 
-        workflow.export(for_artifact(artifact), artifact, precision=precision, tolerance=tolerance, data=data, out=out)
+        workflow.export(
+            for_artifact(artifact),
+            artifact,
+            precision=precision,
+            tolerance=tolerance,
+            data=data,
+            out=out,
+            columns=columns,
+        )
 
     @group.command()
     @artifact

@@ -26,7 +26,7 @@ class Recipe:
         side_step: sides of the input are multiples of it, px.
         options: (training records, model) -> options of the builder that suit them, unless others are given.
         follows: those of these options that nothing else may set: an earlier run's settings do not fit other records.
-        describe: training records -> what artifacts should say of their input beyond its shape.
+        describe: (training records, model) -> what artifacts should say of their input beyond its shape.
         fitting: (this recipe, splits) -> the recipe that fits them, where the data decide the task.
         tasks: names of the tasks that `fitting` chooses from; none: the recipe's own.
         start: (new model, training records, settings) -> lines that say what it begins with, where weights come from the data.
@@ -46,7 +46,7 @@ class Recipe:
     options: Callable[[Any, str], dict[str, Any]] = lambda records, model: {}
     preset: Callable[[str, int, bool], dict[str, Any]] = lambda model, count, loaded: {}
     follows: tuple[str, ...] = ()
-    describe: Callable[[Any], dict[str, Any]] = lambda records: {}
+    describe: Callable[[Any, str], dict[str, Any]] = lambda records, model: {}
     fitting: Callable[[Any, Any], Any] = lambda recipe, splits: recipe
     tasks: tuple[str, ...] = ()
     start: Callable[[Any, Any, Any], list[str]] = lambda model, records, settings: []

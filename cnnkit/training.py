@@ -400,7 +400,7 @@ def describe(recipe: Any, settings: Settings, records: Records) -> dict[str, Any
         "data": settings.data,
         "labels": list(records.label_names),
         "input": {"shape": list(records.image_shape), "range": [0, 255]},
-        **recipe.describe(records),
+        **recipe.describe(records, settings.model),
     }
 
 

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -419,6 +419,10 @@ def _data_for(recipe: Any, artifact: Path, data: str | None, **changes: Any) -> 
     return run, load(recipe, settings | changes)
 
 
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def _named_as(splits: Any, labels: Any) -> Any:
     """Give data the labels of a model, by name: other data may have them in another order, or fewer.
 
@@ -438,14 +442,16 @@ def _named_as(splits: Any, labels: Any) -> Any:
     return dataclasses.replace(splits, **parts)
 
 
-def evaluate(recipe: Any, artifact: Path | None, *, data: str | None, split: str, skip_bad: bool) -> None:
-    """Score any artifact on a split."""
+def evaluate(
+    recipe: Any, artifact: Path | None, *, data: str | None, split: str, skip_bad: bool, columns: Mapping[str, Any]
+) -> None:
+    """Score any artifact on a split; `columns` say where other data has texts and labels."""
     path = artifact or latest(recipe.app)
     from cnnkit.evaluation.artifacts import open_artifact
 
     with quiet():
         opened = open_artifact(path, recipe.app)
-    run, splits = _data_for(recipe, path, data, **({"skip_bad": True} if skip_bad else {}))
+    run, splits = _data_for(recipe, path, data, **_given(columns), **({"skip_bad": True} if skip_bad else {}))
     splits = _named_as(splits, opened.labels)
     scores, found, _ = _score(recipe, opened, getattr(splits, split), f"Scoring on the {split} split")
     known = (run.document.get("scores", {}).get(split) or {}).get("baseline") if run and data is None else None
@@ -563,9 +569,16 @@ def explain(recipe: Any, inputs: tuple[Path, ...], *, layer: str | None, out: Pa
 
 
 def export(
-    recipe: Any, artifact: Path | None, *, precision: str, tolerance: float | None, data: str | None, out: Path | None
+    recipe: Any,
+    artifact: Path | None,
+    *,
+    precision: str,
+    tolerance: float | None,
+    data: str | None,
+    out: Path | None,
+    columns: Mapping[str, Any],
 ) -> None:
-    """Convert, and let each file through the gate."""
+    """Convert, and let each file through the gate; `columns` as in `evaluate`."""
     path = artifact or latest(recipe.app)
     if path.is_dir():
         path = Run.open(path, recipe.app).file(MODEL)
@@ -576,7 +589,7 @@ def export(
     if unknown or not precisions:
         raise ConfigError(f"--precision knows {', '.join(convert.PRECISIONS)}. Got {precision!r}.")
     opened = _keras(path, recipe.app)
-    run, splits = _data_for(recipe, path, data)
+    run, splits = _data_for(recipe, path, data, **_given(columns))
     splits = _named_as(splits, opened.labels)
     folder = out or (run.path / EXPORT if run else path.parent / EXPORT)
     document = None

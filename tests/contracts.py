@@ -124,6 +124,7 @@ class TextModelContract:
         size: ids there are.
         parameters: their number, computed by hand.
         any_length: whether the network takes texts of any length; otherwise that of `length` alone.
+        margin: ids of padding that have to stay where a batch is cut.
     """
 
     classes = 3
@@ -131,6 +132,7 @@ class TextModelContract:
     size = 40
     parameters: int
     any_length = True
+    margin = 8
 
     def builder(self, image_shape, classes, *, size):
         """Call the builder with the options under test."""
@@ -214,7 +216,14 @@ class TextModelContract:
         from cnnkit.evaluation.artifacts import KerasArtifact
         from cnnkit.export.convert import convert
 
-        text = {"kind": "words", "length": self.length, "size": self.size, "buckets": 0, "ngram": 4, "margin": 8}
+        text = {
+            "kind": "words",
+            "length": self.length,
+            "size": self.size,
+            "buckets": 0,
+            "ngram": 4,
+            "margin": self.margin,
+        }
         metadata = {"labels": list("abc"), "input": {"shape": [self.length], "ids": self.size}, "temperature": 0.7}
         metadata["text"] = {**text, "vocabulary": ""}
         model, ids = self.build(), self.texts(70)  # more than are run together
@@ -229,7 +238,6 @@ class TextModelContract:
 
     def test_cutting_the_padding_changes_nothing(self):
         from cnnkit.device.text import lengths, widths
-        from cnnkit.models.text import MARGIN
 
         if not self.any_length:
             with pytest.raises(ValueError, match="expected shape|incompatible"):
@@ -238,7 +246,7 @@ class TextModelContract:
         model = self.build()
         ids = np.pad(self.texts(), ((0, 0), (0, 24)))
         whole = told(model, ids)
-        cuts = widths(lengths(ids), ids.shape[1], MARGIN)
+        cuts = widths(lengths(ids), ids.shape[1], self.margin)
         assert len(set(cuts.tolist())) > 2
         for width in set(cuts.tolist()):
             rows = cuts <= width

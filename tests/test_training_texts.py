@@ -152,6 +152,33 @@ def test_what_training_sees_is_a_function_of_the_step(data):
         assert np.array_equal(first[0], again[0]) and np.array_equal(first[1], again[1])
 
 
+def test_the_default_of_short_texts_starts_from_their_spelling_and_averages(data):
+    settings = settings_for("default", data)
+    assert app.style(data.train) == app.SHORT
+    model = training.build(toy_texts.recipe(data), settings, data.train)
+    before = model.get_layer(text.EMBEDDING).get_weights()[0]
+    (line,) = app.start(model, data.train, settings)
+    after = model.get_layer(text.EMBEDDING).get_weights()[0]
+    assert line.endswith("similar vectors of words that are spelled alike.")
+    assert np.array_equal(before[:2], after[:2]) and (before[2:] != after[2:]).any(1).all()
+    preset = toy_texts.recipe(data).preset("default", 1000, False)
+    assert (preset["ema"], preset["label_smoothing"]) == (app.SHORT.ema, app.SHORT.smoothing)
+
+
+def test_small_sets_are_seen_more_often():
+    epochs = {count: app.preset("default", count, False)["epochs"] for count in (1, 1000, 4500, 8635)}
+    assert epochs == {1: 16, 1000: 16, 4500: 7, 8635: 4}
+
+
+def test_the_default_needs_no_padding_behind_the_longest_text(data):
+    views = app.views(data.train, dataclasses.replace(SETTINGS, model="default"))
+    ids, _ = views(np.arange(4), 0)
+    longest = (data.train.read(np.arange(4))[0] > 0).sum(1).max()
+    assert longest < ids.shape[1] <= -(-(longest + 1) // 8) * 8
+    assert app.describe(data.train, "default")["text"]["margin"] == text.MASKED_MARGIN
+    assert app.describe(data.train, "kim-rand")["text"]["margin"] == text.MARGIN
+
+
 # training -------------------------------------------------------------------------------------------------------------
 
 

@@ -94,5 +94,5 @@ def artifact(model, made, **decided):
     from cnnkit_text.model import describe
 
     task = MULTI_LABEL if made.multi_label else "classification"
-    about = {"format": 1, "app": "text", "task": task, "labels": list(made.label_names), **describe(made)}
+    about = {"format": 1, "app": "text", "task": task, "labels": list(made.label_names), **describe(made, "kim-rand")}
     return KerasArtifact("model.keras", model, about | decided)

@@ -15,7 +15,7 @@ LAYOUT = "mnist"  # what `describe` writes into artifacts trained on white digit
 LONGEST = 400  # px; a single digit needs no more
 
 
-def describe(records: Any) -> dict[str, Any]:
+def describe(records: Any, model: str) -> dict[str, Any]:
     """Say whether these records look like MNIST: 28x28, grey, black around the edge."""
     if tuple(records.image_shape) != (28, 28, 1) or not len(records):
         return {}

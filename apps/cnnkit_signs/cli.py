@@ -28,7 +28,7 @@ def detection() -> Any:
         side_step=32,
         options=lambda records, model: {"strides": list(records.plan.strides)},
         preset=model.detection_preset,
-        describe=lambda records: {"detection": records.plan.to_dict()},
+        describe=lambda records, model: {"detection": records.plan.to_dict()},
         intended_use="Where traffic signs are in photos and videos, and of which kind each is.",
         limits="Signs that are smaller, darker or of other countries than those of the training data are found less often.",
     )

@@ -3,7 +3,7 @@
 Design choices:
 - The default starts from naive Bayes of the training texts, and words are dropped in training, rare ones more often: the
   ratio of a rare word comes from the very sentences that it is then trained on.
-- Training batches end a few ids behind their longest text, so short texts train fast; the score is that of the full length.
+- Training batches end behind their longest text, so short texts train fast; the score is that of the full length.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.device.text import UNKNOWN
-from cnnkit.models import naive_bayes, text
+from cnnkit.models import naive_bayes, spelling, text
 
 BUILDERS: dict[str, Callable[..., Any]] = {
     "default": text.wide_cnn,
@@ -28,6 +28,10 @@ BUILDERS: dict[str, Callable[..., Any]] = {
 LETTERS = ("char-cnn",)  # models that read characters
 COUNTED = 50_000  # training texts from which words and pairs are counted
 PAIRS_KEPT = 0.1  # pairs in two texts or more for each word of the training texts, about
+SEEN_TEXTS, MOST_EPOCHS = (
+    30_000,
+    16,
+)  # the default sees so many texts at least: of small sets in more epochs, but not in more
 WHOLE = ("char-cnn", "dpcnn")  # models that need the full length
 
 
@@ -40,8 +44,10 @@ class Style:
         words, pairs: what naive Bayes' log ratios are multiplied by.
         dropped: share of the words that become unknown in training.
         rare: a word that training has n times becomes unknown in rare / (rare + n) more.
-        rate, epochs: learning rate and epochs on less than 20,000 texts.
+        rate, epochs: learning rate and epochs on less than 20,000 texts; small sets have more.
         smoothing: of the labels.
+        ema: momentum of the moving average of the weights; 0: none.
+        spelled: share of a word's first vector that words of its spelling have in common.
     """
 
     options: dict[str, Any]
@@ -52,19 +58,25 @@ class Style:
     rate: float
     epochs: int
     smoothing: float = 0.0
+    ema: float = 0.0
+    spelled: float = 0.0
 
 
 # Opinions lie in single words (MR, Subj, SST-2). The kind of a short text of many lies in runs of words, its first ones too, and
 # needs longer (TREC). That of a long text lies in its words again, of which there are enough to drop many (docstrings).
 TWO = Style({"width": 48, "gain": 2.0}, words=0.35, pairs=0.175, dropped=0.2, rare=2.0, rate=1e-3, epochs=4)
 SHORT = Style(
-    {"width": 128, "regions": [2, 3, 4, 5], "maps": 100, "mean": False, "spatial_dropout": 0.0, "linear_dropout": 0.5},
+    {"width": 256, "regions": [2, 3, 4, 5], "maps": 50, "mean": False, "first": 3, "spatial_dropout": 0.0}
+    | {"linear_dropout": 0.5},
     words=0.15,
     pairs=0.105,
     dropped=0.0,
-    rare=0.1,
+    rare=1.0,
     rate=2e-3,
     epochs=8,
+    smoothing=0.1,
+    ema=0.995,
+    spelled=0.5,
 )
 LONG = dataclasses.replace(TWO, dropped=0.35, smoothing=0.1)
 FEW_WORDS = 15  # of a short text, in the mean
@@ -88,15 +100,15 @@ class Views:
         records: the training records.
         seed: of what is dropped.
         rates: how often each id is dropped, float (size,), in [0, 1); None: never. It becomes unknown.
-        whole: pad to the full length, for networks that need it.
+        margin: ids of padding that a batch keeps; None: pad to the full length, for networks that need it.
     """
 
-    def __init__(self, records: Any, seed: int, *, rates: np.ndarray | None = None, whole: bool = False):
-        self.records, self.seed, self.rates, self.whole = records, seed, rates, whole
-        self.shape = records.image_shape if whole else (None,)
+    def __init__(self, records: Any, seed: int, *, rates: np.ndarray | None = None, margin: int | None = text.MARGIN):
+        self.records, self.seed, self.rates, self.margin = records, seed, rates, margin
+        self.shape = records.image_shape if margin is None else (None,)
 
     def __call__(self, indices: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
-        ids, targets = self.records.read(indices, margin=None if self.whole else text.MARGIN)
+        ids, targets = self.records.read(indices, margin=self.margin)
         if self.rates is not None:
             rng = np.random.default_rng((self.seed, step))
             ids[(rng.random(ids.shape) < self.rates[ids]) & (ids > UNKNOWN)] = UNKNOWN
@@ -110,14 +122,18 @@ def views(records: Any, settings: Any) -> Views:
         counts = np.bincount(_ids(records)[0], minlength=records.tokenizer.size)
         found = style(records)
         rates = 1 - (1 - found.dropped) * counts / np.maximum(found.rare + counts, 1e-9)
-    return Views(records, settings.seed, rates=rates, whole=settings.model in WHOLE)
+    return Views(
+        records, settings.seed, rates=rates, margin=None if settings.model in WHOLE else margin(settings.model)
+    )
 
 
 def preset(model: str, count: int, loaded: bool, found: Style = TWO) -> dict[str, Any]:
     """Return settings that suit a model, a number of training texts, loaded weights or none, and the style of the texts."""
     settings = {"batch_size": 50, "learning_rate": 1e-3, "warmup": 0.05, "weight_decay": 1e-4, "epochs": 8}
     if model == "default":
-        settings |= {"learning_rate": found.rate, "epochs": found.epochs, "label_smoothing": found.smoothing}
+        epochs = max(found.epochs, min(MOST_EPOCHS, round(SEEN_TEXTS / max(1, count))))
+        settings |= {"learning_rate": found.rate, "epochs": epochs, "label_smoothing": found.smoothing}
+        settings["ema"] = found.ema
     elif model.startswith("kim"):
         settings |= {"learning_rate": 2e-3, "weight_decay": 0.0, "epochs": 5}
     if count >= 20_000:
@@ -137,11 +153,16 @@ def options(records: Any, model: str) -> dict[str, Any]:
     return {"size": size, "pair_buckets": buckets, **style(records).options}
 
 
-def describe(records: Any) -> dict[str, Any]:
+def margin(model: str) -> int:
+    """Return how much padding has to stay behind the longest text of a batch, in ids."""
+    return text.MASKED_MARGIN if model == "default" else text.MARGIN
+
+
+def describe(records: Any, model: str) -> dict[str, Any]:
     """Return what an artifact says of its texts: the input, and the tokenizer with how much padding has to stay."""
     return {
         "input": {"shape": list(records.image_shape), "ids": records.tokenizer.size},
-        "text": {**records.tokenizer.to_dict(), "margin": text.MARGIN},
+        "text": {**records.tokenizer.to_dict(), "margin": margin(model)},
     }
 
 
@@ -159,9 +180,14 @@ def start(model: Any, records: Any, settings: Any) -> list[str]:
             pairs, seen = naive_bayes.tables(found, settings.options["pair_buckets"], text.PRIMES)
             model.get_layer(text.PAIRS).set_weights([chosen_style.pairs / gain * pairs])
             model.get_layer(text.SEEN).set_weights([seen])
-        return [
-            f"It starts from naive Bayes of {(found.counts > 0).sum():,} words and {len(found.pairs):,} pairs of words."
-        ]
+        line = (
+            f"It starts from naive Bayes of {(found.counts > 0).sum():,} words and {len(found.pairs):,} pairs of words"
+        )
+        if not chosen_style.spelled:
+            return [f"{line}."]
+        layer, words = model.get_layer(text.EMBEDDING), records.tokenizer.words()
+        layer.set_weights([spelling.spelled(layer.get_weights()[0], words, chosen_style.spelled, seed=settings.seed)])
+        return [f"{line}, and from similar vectors of words that are spelled alike."]
     vectors = settings.options.get("vectors")
     if vectors is None:
         return []

@@ -233,9 +233,9 @@ class Table:
         label: Any = cells[self.label_column].strip(" \t\r\n\f\v").encode("latin-1")
         if not text:
             return None, b"", "no text"
-        if not label:
+        if not label and self.separator is None:
             return None, b"", "no label"
-        if self.separator is not None:
+        if self.separator is not None:  # of several labels a text may have none
             label = [part.strip() for part in label.split(self.separator.encode()) if part.strip()]
         return label, text, None
 

@@ -116,7 +116,7 @@ class DeviceModel:
 
         try:
             with quiet():  # "Created TensorFlow Lite XNNPACK delegate ..."
-                interpreter = Interpreter(model_content=content, num_threads=threads or min(4, _processors()))
+                interpreter = Interpreter(model_content=content, num_threads=threads or min(4, processors()))
                 interpreter.allocate_tensors()
                 return cls(path, interpreter, read_metadata(path))
         except (ValueError, RuntimeError, KeyError, IndexError) as error:
@@ -190,7 +190,8 @@ class DeviceModel:
         return scores
 
 
-def _processors() -> int:
+def processors() -> int:
+    """Return how many processors this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux

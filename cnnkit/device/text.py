@@ -33,8 +33,9 @@ KINDS = ("words", "characters")
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+=<>()[]{}\n"
 
 LONGEST = 64  # characters of a word that can be learnt; what is longer is no word, and would fill the memory
+TITLED, CAPITALS = 2, 3  # times a word is there to get its variants Word and WORD; half of all words are there once
 MOST_COUNTED = 2_000_000  # forms counted at once; some 200 MB
-LENGTHS = {"words": (8, 400), "characters": (16, 1014)}  # least and most that `learn` chooses; 1014 is the paper's
+LENGTHS = {"words": (8, 400), "characters": (124, 1014)}  # least and most that `learn` chooses; 1014 is the paper's
 COVERED = 0.99  # of the texts, by the length that `learn` chooses
 MOST_IDS = 2**24  # of a tokenizer; float32 counts so far
 MOST_LENGTH = 2**17  # ids of one input
@@ -337,15 +338,16 @@ def learn(
 ) -> Learnt:
     """Learn a vocabulary from texts, read once, in memory that does not grow with them.
 
-    Words are counted by their lower-case form. Beside that form a kept word has the variants with its first letter or all
-    letters upper-case, and every form seen. Where two words share a variant, the more frequent one has it.
+    Words are counted by their lower-case form. Beside that form a kept word has every form seen; one that is there twice also the
+    variant with its first letter upper-case, three times with all letters. Where two words share a variant, the more frequent one
+    has it.
 
     Args:
         texts: the texts of the training split.
         words: most words kept, the most frequent; equally frequent ones by the alphabet.
         least: times a word has to be there.
         length: ids of an input; default: so many that 99 % of the texts are whole (counted in words, also where
-            `buckets` make more of some), a multiple of 4 from 8 to 400, for characters a multiple of 2 from 16 to 1014.
+            `buckets` make more of some), a multiple of 4 from 8 to 400, for characters a multiple of 2 from 124 to 1014.
         kind: "words", or "characters", for which only the length is learnt.
         buckets: ids for character n-grams of unknown words. MediaPipe does not know them.
         ngram: characters of an n-gram.
@@ -413,7 +415,8 @@ def _table(forms: Mapping[str, int], words: int, least: int) -> tuple[dict[str, 
     ranked = sorted((word for word, times in counts.items() if times >= least), key=lambda w: (-counts[w], w))[:words]
     table = {word: FIRST + place for place, word in enumerate(ranked)}
     for place, word in enumerate(ranked):
-        for variant in (word[:1].upper() + word[1:], word.upper(), *sorted(seen.get(word, ()))):
+        made = [word[:1].upper() + word[1:]] * (counts[word] >= TITLED) + [word.upper()] * (counts[word] >= CAPITALS)
+        for variant in (*made, *sorted(seen.get(word, ()))):
             if variant not in table and split(variant) == [variant]:
                 table[variant] = FIRST + place
     return table, len(counts)

@@ -21,6 +21,7 @@ from cnnkit.errors import DataError
 from cnnkit.models.blocks import check_positive
 
 MARGIN = 8  # ids of padding that a cut batch keeps, at least: what the widest filter reads
+MASKED_MARGIN = 1  # the same of a network that masks its padding; 0 would say that nothing may be cut
 WIDE, PAIRS, SEEN = "word_weights", "pair_weights", "pair_seen"  # the linear tables of the default
 PRIMES = (7919, 10007)  # of the two hashes of a pair
 MOST_PAIRED = 200_000  # ids: larger ones times a prime would leave int32
@@ -70,6 +71,7 @@ def wide_cnn(
     regions: Sequence[int] = (1, 2, 3, 4),
     maps: int = 64,
     mean: bool = True,
+    first: int = 0,
     gain: float = 1.0,
     dropout: float = 0.5,
     spatial_dropout: float = 0.1,
@@ -87,6 +89,7 @@ def wide_cnn(
         regions: words that the filters read, each 1 to 8.
         maps: filters of each region.
         mean: whether the mean of a text's vectors is a feature too.
+        first: words at the beginning of a text whose vectors are features too, at most 8.
         gain: what vectors and the linear model's weights are multiplied by; at 2 they learn at twice the rate of the rest.
         dropout: share of the pooled features, and of the pairs, dropped in training.
         spatial_dropout: share of a vector's numbers dropped throughout a text.
@@ -97,10 +100,10 @@ def wide_cnn(
     Returns:
         `keras.Model`: int32 ids (b, any length) -> logits (b, classes).
 
-    The convolutions' largest values and the mean vector go through one linear layer; each word and each pair adds its own
-    weights to the logits. These tables start from naive Bayes (`cnnkit.models.naive_bayes`), so that on a few thousand texts
-    the network begins about where a linear model ends. A pair finds its row by a hash of its ids; a second hash, into a table
-    of zeros and ones, tells pairs that training had from those that merely fall on the same row.
+    The convolutions' largest values, the mean vector and the first words go through one linear layer; each word and each pair
+    adds its own weights to the logits. These tables start from naive Bayes (`cnnkit.models.naive_bayes`), so that on a few
+    thousand texts the network begins about where a linear model ends. A pair finds its row by a hash of its ids; a second hash,
+    into a table of zeros and ones, tells pairs that training had from those that merely fall on the same row.
 
     Sources: Kim 2014, arXiv:1408.5882 (convolutions, largest values); Iyyer et al. 2015 (the mean); Wang and Manning 2012 (naive
     Bayes as a start); Cheng et al. 2016, arXiv:1606.07792 (wide and deep).
@@ -108,6 +111,8 @@ def wide_cnn(
     _check(image_shape, classes)
     regions = _check_regions(regions)
     check_positive(size=size, width=width, maps=maps)
+    if not 0 <= first <= MARGIN:  # no batch is cut shorter
+        raise ValueError(f"`first` needs 0 to {MARGIN} words. Received: first={first}.")
     ids = keras.Input((None,), dtype="int32", name="ids")
     mask = ops.expand_dims(ops.cast(ops.minimum(ids, 1), "float32"), -1)
     start = _uniform(0.8 / width**0.5 / gain)
@@ -119,6 +124,8 @@ def wide_cnn(
         pooled.append(layers.GlobalMaxPooling1D(name=f"pool{region}")(found * mask))
     if mean:
         pooled.append(MEAN_SCALE * ops.sum(words, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1.0))
+    if first:
+        pooled.append(ops.reshape(words[:, :first], (-1, first * width)))
     x = layers.Concatenate(name="features")(pooled)
     x = layers.Dropout(dropout, name="dropout")(x)
     parts = [layers.Dense(classes, name="logits")(x)]

@@ -1,11 +1,13 @@
 """`predict` for texts: from an exported model, without TensorFlow, one text or a hundred thousand lines.
 
 Design choices:
-- Lines are read, turned into ids, scored and printed a block at a time, so memory does not grow with them; while a block is
-  scored, which needs no Python, the next is turned into ids.
+- Lines are read, turned into ids, scored and printed a block at a time, so memory does not grow with them. Blocks are scored
+  side by side, each by an interpreter of its own with one thread, which needs no Python; meanwhile the next are turned into
+  ids. Threads inside one interpreter would wait for each other at every operator, and those of texts are small.
 - An answer below the artifact's own confidence is "not sure": a wrong answer costs a person more than none.
 """
 
+import collections
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,10 +17,11 @@ from typing import IO, Any
 import numpy as np
 
 from cnnkit import console, ondevice
+from cnnkit.device.model import DeviceModel, processors
 from cnnkit.device.text import Tokenizer
 from cnnkit.errors import ArtifactError, DataError
 
-BLOCK = 4096  # texts
+BLOCK = 2048  # texts
 MOST_BYTES = 1 << 20  # of a line; what is longer is not a text
 SHOWN = 80  # characters of a text in a table
 
@@ -45,7 +48,7 @@ def predict_texts(app: str, inputs: Sequence[str], *, top: int, sure: float | No
     model = ondevice.open_model(artifact, app, threads)
     if "text" not in model.metadata:
         raise ArtifactError(f"{model.path} is not a model of texts. Give one that `cnnkit {app} export` wrote.")
-    answers = _Answers(model, top, sure)
+    answers = _Answers(model, top, sure, threads or min(4, processors()))
     lines = any(entry == "-" or _is_file(entry) for entry in texts)
     if lines and not console.is_json():
         for block, scores in answers.blocks(_every(texts)):
@@ -66,9 +69,11 @@ class _Answers:
         model: an artifact.
         top: labels to show.
         sure: as in `predict_texts`.
+        threads: blocks that are scored side by side.
     """
 
-    def __init__(self, model: Any, top: int, sure: float | None):
+    def __init__(self, model: Any, top: int, sure: float | None, threads: int = 1):
+        self.threads = threads
         self.model, self.top = model, min(top, len(model.labels))
         self.tokenizer = Tokenizer.from_dict(model.metadata["text"], where=str(model.path))
         self.sure = model.metadata.get("sure", 0.0) if sure is None else sure
@@ -82,17 +87,32 @@ class _Answers:
             if first:
                 yield first, self.model.predict(self.tokenizer.batch(first))["scores"]
             return
-        from concurrent.futures import ThreadPoolExecutor
+        from concurrent.futures import Future, ThreadPoolExecutor
+        from queue import SimpleQueue
 
-        with ThreadPoolExecutor(1) as pool:
-            waiting = None
+        models = [self.model]  # a `.keras` takes long to open again
+        if isinstance(self.model, DeviceModel):
+            models = [DeviceModel.open(self.model.path, threads=1) for _ in range(self.threads)]
+        free: SimpleQueue[Any] = SimpleQueue()
+        for model in models:
+            free.put(model)
+
+        def score(ids: np.ndarray) -> np.ndarray:
+            model = free.get()
+            try:
+                return model.predict(ids)["scores"]
+            finally:
+                free.put(model)
+
+        waiting: collections.deque[tuple[list[str], Future[np.ndarray]]] = collections.deque()
+        with ThreadPoolExecutor(len(models)) as pool:
             for block in itertools.chain([first], self._rest(texts)):
-                ids = self.tokenizer.batch(block)
-                if waiting is not None:
-                    yield waiting[0], waiting[1].result()
-                waiting = block, pool.submit(lambda ids: self.model.predict(ids)["scores"], ids)
-            if waiting is not None:
-                yield waiting[0], waiting[1].result()
+                waiting.append((block, pool.submit(score, self.tokenizer.batch(block))))
+                if len(waiting) > len(models):  # one more than can be scored at once, so that nobody waits for a block
+                    done, scores = waiting.popleft()
+                    yield done, scores.result()
+            for done, scores in waiting:
+                yield done, scores.result()
 
     def _rest(self, texts: Iterator[str]) -> Iterator[list[str]]:
         while block := list(itertools.islice(texts, BLOCK)):

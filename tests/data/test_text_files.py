@@ -256,6 +256,15 @@ def test_texts_that_cannot_be_used_are_named_and_counted(tmp_path):
     assert everything(splits) == sorted(ROWS + [(t.replace("number", "again"), y) for t, y in ROWS])
 
 
+def test_of_several_labels_a_text_may_have_none(tmp_path):
+    body = "".join(f"sentence {k} of words,{('a|b', 'a', '', 'b')[k % 4]}\n" for k in range(80))
+    splits = load(written(tmp_path / "a.csv", "text,labels\n" + body), separator="|")
+    assert splits.train.multi_label and splits.train.label_names == ("a", "b")
+    rows = [splits.train, splits.validation, splits.test]
+    targets = np.concatenate([part.targets(np.arange(len(part))) for part in rows])
+    assert len(targets) == 80 and (targets.sum(1) == 0).sum() == 20
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

@@ -59,5 +59,5 @@ def test_artifacts_say_that_the_data_looked_like_mnist():
     dark = np.zeros((20, 28, 28, 1), np.uint8)
     dark[:, 6:22, 6:22] = rng.integers(0, 255, (20, 16, 16, 1))
     labels = np.arange(20) % 2
-    assert describe(Records(MemoryImages(dark), labels, ("0", "1"))) == {"layout": "mnist"}
-    assert describe(Records(MemoryImages(255 - dark), labels, ("0", "1"))) == {}
+    assert describe(Records(MemoryImages(dark), labels, ("0", "1")), "default") == {"layout": "mnist"}
+    assert describe(Records(MemoryImages(255 - dark), labels, ("0", "1")), "default") == {}

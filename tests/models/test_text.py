@@ -173,6 +173,7 @@ class TestDpcnn(TextModelContract):
 
 class TestWideCnn(TextModelContract):
     buckets = 50
+    margin = text.MASKED_MARGIN
     parameters = (
         40 * 8 + conv(1, 8, 6) + conv(3, 8, 6)
         + (6 + 6 + 8) * 3 + 3  # largest values of two regions and the mean vector
@@ -230,6 +231,17 @@ class TestWideCnn(TextModelContract):
                 )
                 assert np.array_equal(other[..., 1], kept[..., 1]), name
         assert sum("2 of 3 classes copied by name" in note for note in found.notes) == 3
+
+    def test_the_first_words_can_be_features(self):
+        made = text.wide_cnn((24,), 3, size=40, pair_buckets=50, width=8, regions=(1, 3), maps=6, first=2)
+        assert made.count_params() == self.parameters + 2 * 8 * 3
+        plain = np.array([[5, 6, 7, 8, 9, 10, 11, 0, 0]], np.int32)
+        moved = np.array([[6, 5, 7, 8, 9, 10, 11, 0, 0]], np.int32)
+        features = keras.Model(made.input, made.get_layer("features").output)
+        first, second = (features.predict(ids, verbose=0)[0, -16:] for ids in (plain, moved))
+        np.testing.assert_array_equal(first, np.roll(second, 8))
+        with pytest.raises(ValueError, match=r"`first` needs 0 to 8 words\. Received: first=9\."):
+            text.wide_cnn((24,), 3, size=40, first=9)
 
     def test_without_buckets_there_are_no_pairs(self):
         made = text.wide_cnn((24,), 3, size=40, width=8, regions=(1, 3), maps=6)

@@ -192,6 +192,26 @@ main(sys.argv[1:])
         trained, device = json.loads(done.stdout), self.document("predict", self.file, FOOD)
         assert trained["predictions"][0]["score"] == pytest.approx(device["predictions"][0]["score"], abs=1e-4)
 
+    def test_blocks_that_are_scored_side_by_side_come_back_in_order(self, home, monkeypatch):
+        from cnnkit.ondevice import texts
+
+        rows = [f"{number} {(FOOD, MUSIC)[number % 3 % 2]}" for number in range(100)]
+        content = "".join(f"{row}\n" for row in rows).encode()
+        whole = self.piped(content, "predict", self.file, "-")
+        monkeypatch.setattr(texts, "BLOCK", 7)
+        for threads in (1, 3):
+            lines = self.piped(content, "predict", self.file, "-", "--threads", threads)
+            assert [line.split("\t")[3] for line in lines] == rows
+            assert [line.split("\t")[0] for line in lines] == [line.split("\t")[0] for line in whole]
+
+    def test_columns_of_other_data_can_be_named(self, home, tmp_path):
+        table = toy_texts.table(toy_texts.rows(90, 7), ("kind", "words")).splitlines()
+        rows = [f"{line},{(line * 3).replace(',', ' ') if k else 'copy'}" for k, line in enumerate(table)]
+        (tmp_path / "other.csv").write_text("\n".join(rows) + "\n")
+        named = ("--data", tmp_path / "other.csv", "--text", "words", "--label", "kind")
+        assert self.document("evaluate", *named)["accuracy"] > 0.8
+        assert "no column 'nosuch'" in self.fails("evaluate", *named[:4], "--label", "nosuch")
+
     def test_other_data_is_scored_by_the_names_of_its_labels(self, home, tmp_path):
         found = [("sport" if name == "sport" else "food", text) for name, text in toy_texts.rows(90, 7, toy_texts.LABELS)
                  if name != "music"]  # fmt: skip
