@@ -171,6 +171,11 @@ _SETTINGS = [  # of all apps, but for those of images
         "--tiles/--no-tiles", default=None, help="Detection: cut images into tiles.  [default: as the boxes ask for]"
     ),
     click.option(
+        "--tile-scale",
+        type=click.FloatRange(0.1, 4),
+        help="Detection: px of a tile for one of the image; small signs want more.  [default: as the boxes ask for]",
+    ),
+    click.option(
         "--progressive", type=_POSITIVE, help="Image sizes in training, from about half to the full one.  [default: 1]"
     ),
     click.option("--epochs", type=_POSITIVE, help="Passes over the training data."),
@@ -207,7 +212,17 @@ _SETTINGS = [  # of all apps, but for those of images
 ]
 
 
-IMAGE_ONLY = {"image_size", "tiles", "progressive", "mirror", "rand_augment", "mixup", "cutmix", "freeze_norm"}
+IMAGE_ONLY = {
+    "image_size",
+    "tiles",
+    "tile_scale",
+    "progressive",
+    "mirror",
+    "rand_augment",
+    "mixup",
+    "cutmix",
+    "freeze_norm",
+}
 TEXT_ONLY = [
     *_COLUMNS,
     click.option("--fold", metavar="K/N", help="Test on part K of N, for cross-validation."),

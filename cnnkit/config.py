@@ -31,6 +31,7 @@ class Settings:
     freeze_norm: bool = True  # loaded batch norm keeps its averages and scales, in inference mode, throughout
     image_size: int | None = None  # px of a square input; None: the data's own
     tiles: bool | None = None  # cut images into tiles for a detector; None: as their boxes ask for
+    tile_scale: float | None = None  # px of a tile for one of the image; None: as the boxes ask for
     text: str | None = None  # column or field of the texts; None: found out
     label: str | None = None  # the same of the labels
     separator: str | None = None  # between several labels in one cell
@@ -88,6 +89,8 @@ class Settings:
         ):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"{name} must lie in [{low}, {high}]. Got {getattr(self, name)}.")
+        if self.tile_scale is not None and not 0.1 <= self.tile_scale <= 4:
+            raise ConfigError(f"tile_scale must lie in [0.1, 4]. Got {self.tile_scale}.")
         for name, low in (("minutes", 0), ("limit", 0), ("image_size", 0), ("words", 0), ("least", 0), ("length", 0)):
             value = getattr(self, name)
             if value is not None and not value > low:

@@ -25,6 +25,7 @@ DATA_KEYS = (
     "weights",
     "keep",
     "tiles",
+    "tile_scale",
     "options",
     "model",
     "text",

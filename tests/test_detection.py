@@ -13,13 +13,13 @@ import pytest
 from cnnkit import config, training
 from cnnkit.data.boxed import MOST
 from cnnkit.data.pipeline import Order, evaluation_batches, training_batches
-from cnnkit.device.detection import cells, decode, find
+from cnnkit.device.detection import Plan, cells, decode, find
 from cnnkit.device.model import DeviceModel, read_metadata
 from cnnkit.errors import GateRefused
 from cnnkit.evaluation.artifacts import open_artifact
 from cnnkit.evaluation.scoring import score
 from cnnkit.export import convert, gate
-from cnnkit.models import norm as models_norm
+from cnnkit.models import norm
 from cnnkit.run import CHECKPOINT, HISTORY, Run
 from tests import toy_boxes
 
@@ -275,45 +275,23 @@ def test_a_killed_process_resumes_to_the_same_weights(tmp_path):
     assert same(weights(fit(tmp_path / "whole")), weights(fit(path)))
 
 
-def test_large_inputs_are_learnt_from_parts_and_the_last_epoch_resumes(tmp_path, monkeypatch):
-    monkeypatch.setattr("cnnkit.data.boxed.PART", 32)
-    seen, measured = [], []
+@pytest.mark.parametrize("tiled", [True, False])
+def test_batch_norm_is_measured_on_tiles_as_training_cuts_them_or_else_on_plain_images(tmp_path, monkeypatch, tiled):
+    measured = []
 
     def recalibrate(model, batches):
-        measured.append((model, list(batches)))
-        models_norm.recalibrate(model, measured[-1][1])
+        measured.extend(batches)
+        norm.recalibrate(model, measured)
 
     monkeypatch.setattr(training, "recalibrate", recalibrate)
-
-    def views(records, settings):
-        found = model.views(records, settings)
-        return lambda indices, step: seen.append(pages := found(indices, step)) or pages
-
-    from cnnkit_signs import model
-
-    data = toy_boxes.splits(48, 8, 4, strides=(8,))
-    recipe = dataclasses.replace(toy_boxes.recipe(data), views=views)
-
-    def train(name, **kwargs):
-        path = tmp_path / name
-        run = Run.open(path) if path.exists() else Run.create(path, "toy", SMALL)
-        return training.fit(recipe, SMALL, data, run, **kwargs)
-
-    def stop(state):
-        if state.epoch == 2:
-            raise KeyboardInterrupt
-
-    whole = train("whole")
-    assert whole.input_shape == (None, 64, 64, 3) and {pages.shape[1:] for pages, _ in seen} == {(32, 32, 3)}
-    ((part, batches),) = measured  # batch norm is measured on parts too, none of which a step had
-    assert part.input_shape == (None, 32, 32, 3)
-    trained = seen[: SMALL.epochs * len(data.train) // SMALL.batch_size]
-    assert not any(np.array_equal(image, page) for image in batches[0] for pages, _ in trained for page in pages)
-    for one, other in zip(part.variables, whole.variables, strict=True):
-        np.testing.assert_array_equal(one, other)
-    with pytest.raises(KeyboardInterrupt):
-        train("cut", on_epoch=stop)
-    assert same(weights(whole), weights(train("cut")))
+    plan = Plan((8,), scale=1.0) if tiled else Plan((8,))
+    splits = toy_boxes.splits(48, 8, 4)
+    parts = {name: getattr(splits, name).with_plan(plan, (64, 64, 3)) for name in ("train", "validation", "test")}
+    data = dataclasses.replace(splits, **parts)
+    fit(tmp_path / "run", dataclasses.replace(SMALL, epochs=1), data)
+    plain, _ = data.train.read(np.arange(len(data.train)))
+    seen = {image.astype(np.uint8).tobytes() for image in measured[0]}
+    assert seen.isdisjoint({image.tobytes() for image in plain}) is tiled
 
 
 @pytest.mark.slow

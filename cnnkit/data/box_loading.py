@@ -33,6 +33,7 @@ def load(
     split_seed: int = 0,
     image_size: int | None = None,
     tiles: bool | None = None,
+    tile_scale: float | None = None,
     strides: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> Splits:
@@ -42,6 +43,7 @@ def load(
         source, seed, validation, test, limit, skip_bad, split_seed, progress: as `cnnkit.data.load`.
         image_size: side of the detector's input, px, a multiple of 32; None: chosen from the training boxes.
         tiles: whether images are cut into tiles; None: chosen too.
+        tile_scale: px of a tile for one of the image, with tiles; None: chosen too.
         strides: of the detector's maps, where it is there already; None: chosen too.
 
     Returns:
@@ -49,10 +51,12 @@ def load(
 
     Raises:
         DataError: no such data, or data that cannot be trained on.
-        ConfigError: a size that is no multiple of 32, parts to hold out that leave nothing.
+        ConfigError: a size that is no multiple of 32, a scale without tiles, parts to hold out that leave nothing.
     """
     if image_size is not None and image_size % 32:
         raise ConfigError(f"--image-size of a detector is a multiple of 32 px. Got {image_size}.")
+    if tile_scale is not None and tiles is False:
+        raise ConfigError("--tile-scale is the scale of tiles, and --no-tiles wants none. Leave one of them out.")
     loading.check_held_out(validation, test)
     card, parts, held_out = loading.read_parts(source, task="detection", progress=progress)
     notes = loading.left_out(parts, skip_bad)
@@ -77,7 +81,7 @@ def load(
     empty = [name for name, count in zip(names, counts) if not count]
     if empty:
         notes.append(f"There is no training box of {loading.some(empty)}.")
-    choice = box_plan.choose(*_sizes(train), side=image_size, tiles=tiles)
+    choice = box_plan.choose(*_sizes(train), side=image_size, tiles=tiles, scale=tile_scale)
     if strides:
         told = f"Maps at strides {', '.join(map(str, strides))}, as the model's settings say."
         plan = replace(choice.plan, strides=tuple(strides))

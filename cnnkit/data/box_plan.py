@@ -31,7 +31,13 @@ class Choice:
 
 
 def choose(
-    extents: np.ndarray, images: np.ndarray, longest: np.ndarray, *, side: int | None = None, tiles: bool | None = None
+    extents: np.ndarray,
+    images: np.ndarray,
+    longest: np.ndarray,
+    *,
+    side: int | None = None,
+    tiles: bool | None = None,
+    scale: float | None = None,
 ) -> Choice:
     """Choose how images meet a detector.
 
@@ -41,6 +47,7 @@ def choose(
         longest: float (k,), the longer side of each box, px.
         side: of the input, where it is given; a multiple of 32.
         tiles: whether to cut tiles, where it is given.
+        scale: px of a tile for one of the image, where it is given; tiles are then cut.
     """
     if not len(extents):
         return Choice(Plan(), side or WHOLE_SIDES[1], ("No boxes to choose by.",))
@@ -52,6 +59,8 @@ def choose(
     share = float(np.quantile(extents / images, 0.1))  # the small tenth, as a part of the image
     sides = (side,) if side else WHOLE_SIDES
     fitting = next((s for s in sides if share * s >= ENOUGH), None)
+    if scale is not None:
+        tiles = True
     if tiles is None:
         tiles = fitting is None and share * sides[-1] < 0.75 * ENOUGH
     if not tiles:
@@ -63,7 +72,7 @@ def choose(
         )
         return Choice(Plan(_strides(left, why)), chosen, tuple(why))
     chosen = side or TILE
-    scale = float(np.clip(ENOUGH / small, 1.0, ENLARGED))
+    scale = float(np.clip(ENOUGH / small, 1.0, ENLARGED)) if scale is None else scale
     reach = float(np.quantile(longest, 0.95)) * scale
     overlap = float(min(chosen // 2, max(32, -(-reach // 16) * 16)))
     whole = float(np.quantile(longest, 0.99)) * scale > overlap

@@ -18,7 +18,6 @@ from cnnkit.data.records import Images, JoinedImages, Records, Shape
 from cnnkit.device.detection import Plan
 
 MOST = 16  # boxes of one view; of more the largest are kept
-PART = 320  # px, side of what a training step sees of an image that is larger in the detector's input
 
 
 class Boxes:
@@ -109,7 +108,6 @@ class BoxRecords(Records):
     Args:
         boxes: of every image in `images`.
         plan: how an image meets the detector.
-        whole_shape: the input that a whole image is fitted into, where `read` shows parts of that; None: `image_shape`.
         others: as `Records`; `labels` are the strata, `image_shape` is the detector's input.
     """
 
@@ -121,40 +119,25 @@ class BoxRecords(Records):
         *,
         boxes: Boxes,
         plan: Plan,
-        whole_shape: Shape | None = None,
         **others: Any,
     ):
         super().__init__(images, labels, label_names, **others)
-        self._boxes, self.plan, self.whole_shape = boxes, plan, whole_shape
+        self._boxes, self.plan = boxes, plan
 
     def _changed(self, **changes: Any) -> Self:
-        return super()._changed(**{"boxes": self._boxes, "plan": self.plan, "whole_shape": self.whole_shape, **changes})
+        return super()._changed(**{"boxes": self._boxes, "plan": self.plan, **changes})
 
     def with_plan(self, plan: Plan, image_shape: Shape) -> "BoxRecords":
         """Return a view whose images meet a detector otherwise."""
         return self._changed(plan=plan, image_shape=image_shape)
 
     def with_shape(self, image_shape: Shape) -> "BoxRecords":
-        """Return a view at another size of the input; tiles or parts of half the side are cut at half the scale."""
+        """Return a view at another size of the input; tiles of half the side are cut at half the scale."""
         part = image_shape[0] / self.image_shape[0]
-        if self.whole_shape is not None:
-            height, width, channels = self.whole_shape
-            whole = (round(height * part), round(width * part), channels)
-            return self._changed(image_shape=image_shape, whole_shape=whole)
         if self.plan.scale is None or part == 1:
             return super().with_shape(image_shape)
         plan = replace(self.plan, scale=self.plan.scale * part, overlap=self.plan.overlap * part)
         return super().with_shape(image_shape).with_plan(plan, image_shape)
-
-    def in_training(self) -> "BoxRecords":
-        """Return a view of parts, `PART` px a side, of whole images that are larger in the detector's input.
-
-        A step then costs the same however large the input is, and more of what it sees are objects.
-        """
-        height, width, channels = self.image_shape
-        if self.plan.scale is not None or self.whole_shape is not None or max(height, width) <= PART:
-            return self
-        return self._changed(image_shape=(min(height, PART), min(width, PART), channels), whole_shape=self.image_shape)
 
     def named(self, names: Sequence[str]) -> Self:
         """Return a view whose classes are the places of the same names in `names`; as `Records.named`."""

@@ -128,10 +128,6 @@ class Records:
             )
         return self._changed(image_shape=image_shape)
 
-    def in_training(self) -> Self:
-        """Return a view as a training step sees them, before it is varied: here the same."""
-        return self
-
     def named(self, names: Sequence[str]) -> Self:
         """Return a view whose labels are the places of the same names in `names`, which has them all."""
         codes = np.array([names.index(name) for name in self.label_names], np.int32)

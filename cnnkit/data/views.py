@@ -129,7 +129,7 @@ class Views:
         across, down = page.shape[1] / x_scale, page.shape[0] / y_scale  # px of the image that the view shows
         sure = not ignored.all() and (self.still or rng.random() < self.focus)
         box = corners[rng.choice(np.flatnonzero(~ignored))] if sure and len(corners) else None
-        corner = self.still and self.records.plan.scale is None and self.records.whole_shape is None
+        corner = self.still and self.records.plan.scale is None
         left = 0.0 if corner else _start(rng, across, width, None if box is None else (box[0], box[2]))
         top = 0.0 if corner else _start(rng, down, height, None if box is None else (box[1], box[3]))
         left, top = _draw(page, image, left, top, x_scale, y_scale)
@@ -143,7 +143,7 @@ class Views:
         return self._fit(height, width)
 
     def _fit(self, height: int, width: int) -> float:
-        shape = self.records.whole_shape or self.records.image_shape
+        shape = self.records.image_shape
         return min(shape[0] / height, shape[1] / width)
 
 

@@ -20,7 +20,7 @@ class Boxes(Images):
     sound = "Nothing found: every file reads, every box is inside its image, no box or image is there twice."
 
     def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        found = {key: settings[key] for key in ("tiles", "image_size") if settings.get(key) is not None}
+        found = {key: settings[key] for key in ("tiles", "tile_scale", "image_size") if settings.get(key) is not None}
         strides = (settings.get("options") or {}).get("strides")
         return {**found, "strides": strides} if isinstance(strides, list | tuple) else found  # a model's maps are there
 

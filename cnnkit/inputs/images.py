@@ -34,6 +34,8 @@ class Images:
         """
         if settings.get("tiles") is not None:
             raise ConfigError("--tiles is for detection: only boxes can be looked for in parts of an image.")
+        if settings.get("tile_scale") is not None:
+            raise ConfigError("--tile-scale is for detection: only boxes can be looked for in parts of an image.")
         return {}
 
     def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:

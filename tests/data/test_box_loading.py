@@ -145,6 +145,9 @@ def test_size_and_tiles_can_be_asked_for_and_hold_in_every_split(folder):
     for part in parts(load(root, image_size=64, tiles=True)):
         assert part.image_shape == (64, 64, 3) and part.plan.scale is not None
     assert load(root, image_size=96, tiles=False).test.plan.scale is None
+    assert load(root, image_size=64, tile_scale=1.5).test.plan.scale == 1.5
+    with pytest.raises(ConfigError, match="--tile-scale is the scale of tiles, and --no-tiles wants none"):
+        load(root, tiles=False, tile_scale=1.5)
 
 
 def test_strides_of_a_model_that_is_there_are_kept_and_said(folder):

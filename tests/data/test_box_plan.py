@@ -93,6 +93,12 @@ def test_tiles_that_are_asked_for_or_refused_are_so():
     assert both.side == 64 and both.plan.overlap == 32 and both.plan.whole
 
 
+def test_the_scale_of_tiles_can_be_asked_for():
+    asked = of([50] * 20, 100, scale=1.5)
+    assert asked.plan.scale == 1.5 and asked.side == TILE
+    assert any("at 1.5 times" in line and "in a tile it has 75" in line for line in asked.why)
+
+
 def test_tiles_that_are_asked_for_have_no_untrue_reason():
     (line,) = (line for line in of([50] * 20, 100, tiles=True).why if line.startswith("Tiles"))
     assert "fewer than" not in line

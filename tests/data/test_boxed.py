@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnkit.data.boxed import MOST, PART, Boxes, BoxRecords, boxes_of
+from cnnkit.data.boxed import MOST, Boxes, BoxRecords, boxes_of
 from cnnkit.data.boxes import Annotations, Box, Picture
 from cnnkit.data.records import Splits, join
 from cnnkit.device.detection import Plan
@@ -160,25 +160,6 @@ def test_tiles_at_half_the_side_are_cut_at_half_the_scale_and_back():
     assert half.image_shape == (32, 32, 3) and tiled.plan.scale == 2.0
     assert half.with_shape((64, 64, 3)).plan == tiled.plan
     assert tiled.with_shape((64, 64, 3)).plan == tiled.plan
-
-
-def test_training_sees_parts_of_large_inputs_at_the_scale_of_the_whole():
-    found = records(boxes([(30, 20, 50, 40, 0)]), shape=(2 * PART, 2 * PART, 3))
-    seen = found.in_training()
-    assert seen.image_shape == (PART, PART, 3) and seen.whole_shape == found.image_shape and found.whole_shape is None
-    left, top, right, bottom = seen.read(np.array([0]))[1][0, 0, :4]
-    assert (right - left, bottom - top) == pytest.approx((20 * 2 * PART / 80,) * 2)  # of an image 80 px wide
-    again = seen.in_training().with_shape((PART // 2, PART // 2, 3))
-    assert again.image_shape == (PART // 2, PART // 2, 3) and again.whole_shape == (PART, PART, 3)
-    taken = seen.take(np.array([0]))
-    assert taken.whole_shape == seen.whole_shape
-
-
-@pytest.mark.parametrize("plan", [Plan(), Plan(scale=1.0, overlap=8)])
-def test_training_sees_what_small_inputs_and_tiles_show_as_it_is(plan):
-    side = PART if plan.scale is None else 2 * PART
-    found = records(plan=plan, shape=(side, side, 3))
-    assert found.in_training() is found
 
 
 def test_a_plan_comes_with_the_shape_of_the_input():

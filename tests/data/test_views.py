@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnkit.data.boxed import MOST, PART, Boxes, BoxRecords
+from cnnkit.data.boxed import MOST, Boxes, BoxRecords
 from cnnkit.data.views import SMALLEST, Views, rarity
 from cnnkit.device.detection import Plan, fitted
 
@@ -101,17 +101,6 @@ def test_a_box_lies_where_its_pixels_lie(scene, plan, step, mirror):
 def test_a_box_in_a_still_view_lies_where_its_pixels_lie(scene, plan):
     height, width, box = scene
     images, targets = records([bright(height, width, box)], [[(*box, 1)]], plan).read(np.array([0]))
-    check(images[0], targets[0])
-
-
-@QUICK
-@given(scenes(), st.integers(0, 1000), st.booleans())
-def test_a_box_lies_where_its_pixels_lie_in_a_part_of_a_large_input(scene, step, still):
-    height, width, box = scene
-    data = records([bright(height, width, box)], [[(*box, 1)]], side=2 * PART).in_training()
-    assert data.image_shape == (PART, PART, 3)
-    views = Views(data, 3, mosaic=0.0, still=still, **AS_IT_IS)
-    images, targets = views(np.zeros(1, int), step)
     check(images[0], targets[0])
 
 

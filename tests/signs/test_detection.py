@@ -197,6 +197,7 @@ main(sys.argv[1:])
         assert "is a detector" in line
         assert "is for detectors" in self.fails("predict", tmp_path / "run", image, "--iou", "0.5")
         assert "--tiles is for detection" in self.fails("train", "--data", folder, "--tiles")
+        assert "--tile-scale is for detection" in self.fails("train", "--data", folder, "--tile-scale", "2")
 
     def test_other_data_is_scored_by_the_names_of_its_classes(self, home, tmp_path):
         disc, square = toy_boxes.LABELS[::-1]
