@@ -33,6 +33,11 @@ def pytest_collection_modifyitems(items):
     items.sort(key=place)  # a file's own tests keep their order
 
 
+def pytest_make_parametrize_id(config, val, argname):
+    """Name a test by the name of its bytes, not by them: those of an archive hold the time, and processes must agree."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def research_data():
     """Return the folder that CNNKIT_DATA names; skip, naming it, where there is none."""
