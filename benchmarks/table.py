@@ -285,10 +285,10 @@ def texts() -> str:
             f"in plain Keras {100 * words['kept']['keras']:.0f} %."
         )
     if lines is not None:
-        cpu = sorted(row["cpu_seconds"] for row in lines["one"])
+        one = sorted(row["seconds"] for row in lines["one"])
         facts.append(
-            f"`predict` with MR's default: one sentence {cpu[len(cpu) // 2]:.2f} s of processor time as a whole process, "
-            f"{lines['lines_per_cpu_second']:,.0f} lines a second of processor time from standard input."
+            f"`predict` with MR's default: one sentence in {one[len(one) // 2]:.2f} s as a whole process, "
+            f"{lines['lines_per_second']:,.0f} lines a second from standard input."
         )
     return "\n\n".join([*parts, " ".join(facts), "Scripts: `text.py`, `text_speed.py`."])
 
