@@ -28,10 +28,8 @@ BUILDERS: dict[str, Callable[..., Any]] = {
 LETTERS = ("char-cnn",)  # models that read characters
 COUNTED = 50_000  # training texts from which words and pairs are counted
 PAIRS_KEPT = 0.1  # pairs in two texts or more for each word of the training texts, about
-SEEN_TEXTS, MOST_EPOCHS = (
-    30_000,
-    16,
-)  # the default sees so many texts at least: of small sets in more epochs, but not in more
+SEEN_TEXTS = 30_000  # the default sees so many texts at least: small sets have more epochs,
+MOST_EPOCHS = 16  # but not more than these
 WHOLE = ("char-cnn", "dpcnn")  # models that need the full length
 
 

@@ -32,10 +32,9 @@ class Images:
         Raises:
             ConfigError: a setting that means nothing for these inputs.
         """
-        if settings.get("tiles") is not None:
-            raise ConfigError("--tiles is for detection: only boxes can be looked for in parts of an image.")
-        if settings.get("tile_scale") is not None:
-            raise ConfigError("--tile-scale is for detection: only boxes can be looked for in parts of an image.")
+        for name, option in (("tiles", "--tiles"), ("tile_scale", "--tile-scale")):
+            if settings.get(name) is not None:
+                raise ConfigError(f"{option} is for detection: only boxes can be looked for in parts of an image.")
         return {}
 
     def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:
