@@ -283,7 +283,8 @@ def fit(
     seen = _Batches(recipe, settings, splits.train, order)
     count = min(order.steps_per_epoch, -(-_recalibration_images(splits.train) // order.batch_size))
     last = state.epochs * order.steps_per_epoch
-    batches = seen(last, last + count) if seen.cut else seen.plain(0, count)  # views that no step had
+    own = splits.train.in_parts and seen.views is not None
+    batches = seen(last, last + count) if own else seen.plain(0, count)  # views that no step had
     recalibrate(model, _joined((np.asarray(batch[0]) for batch in batches), RECALIBRATION_BATCH))
     for layer in model_weights.weighted_layers(model).values():
         layer.trainable = True  # what stood still in this run need not in the next
@@ -458,8 +459,6 @@ class _Batches:
         self.augmentation = _augmentation(recipe, settings)
         self.views = recipe.views(records, settings) if settings.augment and recipe.views is not None else None
         self.weights = recipe.task.sample_weights(records) if settings.class_weights else None
-        plan = getattr(records, "plan", None)
-        self.cut = self.views is not None and plan is not None and plan.scale is not None  # tiles, around boxes
 
     def __call__(self, start: int, stop: int) -> Any:
         return training_batches(

@@ -127,6 +127,11 @@ class BoxRecords(Records):
     def _changed(self, **changes: Any) -> Self:
         return super()._changed(**{"boxes": self._boxes, "plan": self.plan, **changes})
 
+    @property
+    def in_parts(self) -> bool:
+        """Whether the plan cuts tiles."""
+        return self.plan.scale is not None
+
     def with_plan(self, plan: Plan, image_shape: Shape) -> "BoxRecords":
         """Return a view whose images meet a detector otherwise."""
         return self._changed(plan=plan, image_shape=image_shape)

@@ -120,6 +120,11 @@ class Records:
         groups = None if self.groups is None else self.groups[indices]
         return self._changed(labels=self.labels[indices], groups=groups, index=self._index[indices])
 
+    @property
+    def in_parts(self) -> bool:
+        """Whether training sees parts of the images around what is to be found, so that whole ones look otherwise."""
+        return False
+
     def with_shape(self, image_shape: Shape) -> Self:
         """Return a view that reads its images at another (height, width, channels); channels 1, 3 or 4."""
         if len(image_shape) != 3 or min(image_shape) < 1 or image_shape[2] not in (1, 3, 4):
