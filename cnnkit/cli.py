@@ -551,12 +551,13 @@ def _data(recipes: Mapping[str, Callable[[], Any]], *, boxes: bool, texts: bool 
 
     @data.command()
     @click.argument("source", required=False)
+    @_with(_COLUMNS if texts else [])
     @json_option
-    def check(source: str | None) -> None:
+    def check(source: str | None, **columns: str | None) -> None:
         """Look for what spoils training: bad files, odd sizes, starved classes, duplicates across splits."""
         from cnnkit import workflow
 
-        workflow.data_check(for_data(source), source)
+        workflow.data_check(for_data(source), source, columns)
 
     if texts:
         check.help = "Look for what spoils training: copies across splits, empty texts, label typos, contradictions."
@@ -568,6 +569,7 @@ def _data(recipes: Mapping[str, Callable[[], Any]], *, boxes: bool, texts: bool 
     @data.command()
     @click.argument("source", required=False)
     @_with(picture)
+    @_with(_COLUMNS if texts else [])
     @click.option(
         "--seed",
         type=click.IntRange(0, 2**31 - 1),
@@ -576,11 +578,11 @@ def _data(recipes: Mapping[str, Callable[[], Any]], *, boxes: bool, texts: bool 
         help="Of the samples and their augmentation.",
     )
     @json_option
-    def show(source: str | None, seed: int, out: Path = Path()) -> None:
+    def show(source: str | None, seed: int, out: Path = Path(), **columns: str | None) -> None:
         """Draw a contact sheet: samples as they are, and as the model sees them after augmentation."""
         from cnnkit import workflow
 
-        workflow.data_show(for_data(source), source, out=out, seed=seed)
+        workflow.data_show(for_data(source), source, out=out, seed=seed, columns=columns)
 
     if texts:
         show.help = "Show samples with their labels, and the words that the model knows."

@@ -143,10 +143,10 @@ def data_fetch(name: str) -> None:
     console.message(f"{card.title}: {len(paths)} files in place." if paths else f"{card.title} needs no download.")
 
 
-def data_check(recipe: Any, source: str | None) -> None:
-    """Print what would spoil training."""
+def data_check(recipe: Any, source: str | None, columns: Mapping[str, Any]) -> None:
+    """Print what would spoil training; `columns` say where texts and labels are."""
     with _progress("Checking") as update:
-        findings = recipe.inputs.check(source or recipe.data, update)
+        findings = recipe.inputs.check(source or recipe.data, update, **_given(columns))
     console.document({"data": source or recipe.data, "findings": [dataclasses.asdict(finding) for finding in findings]})
     if console.is_json():
         return
@@ -171,10 +171,11 @@ def data_convert(source: str, form: str, folder: Path) -> None:
     console.message(f"{'; '.join(rows)} -> {folder} ({form})")
 
 
-def data_show(recipe: Any, source: str | None, *, out: Path, seed: int) -> None:
-    """Show samples, as they are and as the model sees them."""
+def data_show(recipe: Any, source: str | None, *, out: Path, seed: int, columns: Mapping[str, Any]) -> None:
+    """Show samples, as they are and as the model sees them; `columns` as in `data_check`."""
     settings = config.Settings(data=source or recipe.data, seed=seed)
-    splits = load(recipe, {"data": source, "seed": seed, "image_size": recipe.side(settings.model)})
+    given = {"data": source, "seed": seed, "image_size": recipe.side(settings.model), **_given(columns)}
+    splits = load(recipe, given)
     recipe.inputs.show(recipe, splits, settings, out)
 
 

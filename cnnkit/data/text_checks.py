@@ -16,9 +16,10 @@ Design choices:
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,11 +40,14 @@ _BUCKET = 50  # texts with one band in common that are compared with each other
 _FEWEST = 5  # words of a text with a sketch
 
 
-def check(source: Path | str | Splits, *, progress: Progress | None = None) -> list[Finding]:
+def check(
+    source: Path | str | Splits, *, columns: Mapping[str, Any] | None = None, progress: Progress | None = None
+) -> list[Finding]:
     """Look for what spoils training: copies, leaks between splits, wrong and misspelt labels, odd encodings, starved classes.
 
     Args:
         source: name of a card, path of a card, a folder or a file; or splits that are loaded already.
+        columns: where its reader finds texts and labels: `text`, `label`, `separator`, as `cnnkit.data.text_loading.load`.
         progress: called as progress(what, done, total).
 
     Returns:
@@ -57,7 +61,7 @@ def check(source: Path | str | Splits, *, progress: Progress | None = None) -> l
         records = {split: getattr(source, split) for split in ("train", "validation", "test")}
         own = True
     else:
-        records, own = _open(source, findings, progress)
+        records, own = _open(source, columns or {}, findings, progress)
     records = {split: part for split, part in records.items() if len(part)}
     traits = {split: _Traits(part) for split, part in records.items()}
     total, done = sum(map(len, records.values())), 0
@@ -78,10 +82,11 @@ def check(source: Path | str | Splits, *, progress: Progress | None = None) -> l
 
 
 def _open(
-    source: Path | str, findings: list[Finding], progress: Progress | None
+    source: Path | str, columns: Mapping[str, Any], findings: list[Finding], progress: Progress | None
 ) -> tuple[dict[str, TextRecords], bool]:
     """Read the splits of a source, so that what is bad is a finding and not the end; and whether it has several."""
-    card, parts, held_out = loading.read_parts(text_loading.with_options(source, {}), task="text", progress=progress)
+    card = text_loading.with_options(source, columns)
+    card, parts, held_out = loading.read_parts(card, task="text", progress=progress)
     for split, part in parts.items():
         assert part.read is not None  # as all readers of texts give it
         found = part.read.found

@@ -8,6 +8,7 @@ Design choices:
 - What was found out and not told (columns, encoding, vocabulary, length) is said in `card["plan"]`.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,7 @@ def load(
     return Splits(train, rest["validation"], rest["test"], card=about)
 
 
-def with_options(source: Path | str, options: dict[str, Any]) -> Card:
+def with_options(source: Path | str, options: Mapping[str, Any]) -> Card:
     """Find a data set of texts, with some options of its reader set."""
     card = cards.load(source, task="text")
     given = {key: value for key, value in options.items() if value is not None}

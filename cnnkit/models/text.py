@@ -188,8 +188,8 @@ def kim(
     if variant not in ("rand", "static", "non-static", "multichannel"):
         raise ValueError(f"`variant` is rand, static, non-static or multichannel. Received: variant={variant!r}.")
     if (vectors is None) != (variant == "rand"):
-        needed = "needs given vectors" if vectors is None else "has random vectors"
-        raise ValueError(f"the variant {variant} {needed}. Received: vectors={vectors}.")
+        needed = "needs given vectors: name their file" if vectors is None else "has random vectors: leave out the file"
+        raise ValueError(f"the variant {variant} {needed} with `--vectors`.")
     width = width if vectors is None else dimensions(vectors)
     ids = keras.Input((None,), dtype="int32", name="ids")
     channels = []

@@ -388,6 +388,16 @@ class TestData(Commands):
         assert any("label" in finding["text"] for finding in findings)
         assert self.run("data", "check", "a.csv").output.strip()
 
+    def test_check_and_show_read_the_columns_that_are_named(self):
+        Path("a.csv").write_text("label,text,remark\n" + "".join(f"{k % 2},a{k},soup and bread {k}\n" for k in range(40)))
+        assert "a.csv has no column 'body'" in self.fails("data", "check", "a.csv", "--text", "body")
+        Path("b.csv").write_text(Path("a.csv").read_text() + "0,fine,\n")
+        for column, empty in (("text", False), ("remark", True)):
+            found = self.document("data", "check", "b.csv", "--text", column)["findings"]
+            assert any("are empty" in finding["text"] for finding in found) == empty
+        shown = self.document("data", "show", "a.csv", "--text", "remark")["texts"]
+        assert all("soup" in row["text"] for row in shown)
+
     @pytest.mark.parametrize(
         ("content", "what"),
         [
