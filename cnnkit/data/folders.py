@@ -201,7 +201,8 @@ def _class_folders(root: Path) -> list[str]:
         loose = any(Path(entry.name).suffix.lower() in image.SUFFIXES for entry in entries)
         what = "images, but no class folders" if loose else "no class folders with images"
         raise DataError(
-            f"{root} holds {what}. Put the images of each class in a folder of its own: {root}/CLASS/1.png."
+            f"{root} holds {what}. Put the images of each class in a folder of its own: {root}/CLASS/1.png. "
+            "(A detector needs boxes beside the images: VOC, COCO, YOLO or GTSDB.)"
         )
     return sorted(classes, key=class_order(classes))
 

@@ -92,7 +92,7 @@ def load(
         train = train.take(np.sort(splits.spread(train.labels, seed=seed)[:limit]))
     if not len(train):
         raise DataError(f"Nothing of {card.title} is left to train on. Ask for less validation and test.")
-    plan = _format_lines(parts, found, records["train"])
+    plan = [*_beside(card), *_format_lines(parts, found, records["train"])]
     records.clear()  # the undivided ones
     if together:
         plan.append(together)
@@ -261,6 +261,15 @@ def _missing_classes(divided: dict[str, TextRecords]) -> list[str]:
         if len(held) and missing:
             notes.append(f"The {split} split has no text of {loading.some(missing)}: too few to hold any out.")
     return notes
+
+
+def _beside(card: Card) -> list[str]:
+    """Say which files a file brought with it: `reviews.test.csv` beside `reviews.train.csv` is its test."""
+    if card.root is None or Path(card.source).is_dir():
+        return []
+    names = {split: table["file"] for split, table in card.forms[0].splits.items() if isinstance(table, dict)}
+    told = ", ".join(f"{name} as {split}" for split, name in names.items() if split != "train")
+    return [f"Beside {names['train']} there is {told}."] if told else []
 
 
 def _format_lines(parts: dict[str, readers.Part], found: dict[str, Found], train: TextRecords) -> list[str]:

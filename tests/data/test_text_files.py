@@ -149,6 +149,8 @@ def test_files_of_one_stem_are_the_splits(tmp_path, stem):
         splits = load(source)
         assert (len(splits.train), len(splits.validation), len(splits.test)) == (20, 6, 8)
         assert splits.card["splits"] == {"validation": "the source's own", "test": "the source's own"}
+    names = [stem.format(split) for split in ("train", "dev", "test")]
+    assert splits.card["plan"][0] == f"Beside {names[0]} there is {names[1]} as validation, {names[2]} as test."
     assert any("of the test split are in training too" in line for line in splits.card["warnings"])
 
 
