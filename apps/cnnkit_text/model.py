@@ -133,7 +133,7 @@ def preset(model: str, count: int, loaded: bool, found: Style = TWO) -> dict[str
         settings |= {"learning_rate": found.rate, "epochs": epochs, "label_smoothing": found.smoothing}
         settings["ema"] = found.ema
     elif model.startswith("kim"):
-        settings |= {"learning_rate": 2e-3, "weight_decay": 0.0, "epochs": 5}
+        settings |= {"learning_rate": 2e-3, "weight_decay": 0.0, "label_smoothing": 0.1, "ema": 0.995}
     if count >= 20_000:
         settings["epochs"] = max(2, settings["epochs"] // (2 if count < 200_000 else 4))
     if loaded:
