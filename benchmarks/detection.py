@@ -39,7 +39,7 @@ import results
 
 EPOCHS = 10  # of a fold
 # Chosen on a fifth of the training images; as many epochs as an hour allows, of all training images.
-ROAD = ("--tile-scale", "1.5", "--mirror", "--progressive", "1", "--validation", "0", "--epochs", "100")
+ROAD = ("--tile-scale", "1.5", "--mirror", "--progressive", "1", "--validation", "0", "--epochs", "72")
 NUMBERS = {"prohibitory": [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 15, 16], "mandatory": [*range(33, 41)]}
 NUMBERS["danger"] = [11, *range(18, 32)]
 KEYS = ("ap50", "ap50_interval", "ap", "ap75", "ap50_small", "ap50_medium", "ap50_large", "precision", "recall")
