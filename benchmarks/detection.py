@@ -11,8 +11,8 @@ trained again.
 
 scenes: `cnnkit signs train`, then `export` with the gate's own tolerances.
 road: `cnnkit signs train --data road-signs-877 --weights WEIGHTS --tile-scale 1.5 --mirror` and so on; a stratified fifth is held
-out for the test by the split seed 0. Settings were chosen on a fifth of the others. With no validation images the threshold that
-`precision` and `recall` are of is the best one of the test; average precision knows none.
+out for the test by the split seed 0. Settings were chosen on a fifth of the others. With no validation images the threshold of
+`precision` and `recall` stays where it begins, at 0.3; average precision knows none.
 gtsdb: the 200 images are dealt into five folds by a seed. Each fold is found by a model trained on the other four, from
 --weights, by default the scenes' run of seed 0: once in tiles, as the plan for these boxes is, and once on whole images fitted
 into the same input (`--no-tiles`), with the same number of epochs. The found boxes of all folds are scored together. The
@@ -87,6 +87,7 @@ def row(run: Path, document: dict[str, Any], threads: int) -> dict[str, Any]:
         "epochs": document["training"]["epochs"],
         "parameters": document["model"]["parameters"],
         "shape": document["data"]["shape"],
+        "tile_scale": document["settings"].get("tile_scale"),
         "images": document["data"]["sizes"],
         "threads": threads,
         **{key: test[key] for key in (*KEYS, "count", "boxes", "threshold")},
@@ -97,10 +98,11 @@ def row(run: Path, document: dict[str, Any], threads: int) -> dict[str, Any]:
 
 
 def write(name: str, rows: list[dict[str, Any]], **more: Any) -> None:
-    """Write the rows, beside those of other seeds that the file has, their means and spreads."""
+    """Write the rows, each with its command, beside those of other seeds that the file has, their means and spreads."""
     path = results.FOLDER / f"detection-{name}.json"
     before = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
     now = {entry["seed"] for entry in rows}
+    rows = [{**entry, "command": results.command()} for entry in rows]
     rows = sorted([*rows, *(entry for entry in before if entry["seed"] not in now)], key=lambda entry: entry["seed"])
     summary = {}
     for key in ("ap50", "ap", "minutes"):

@@ -17,20 +17,23 @@ FOLDER = Path(__file__).parent / "results"
 
 def write(name: str, content: dict[str, Any], path: Path | None = None) -> Path:
     """Write `results/NAME.json` and return its path."""
-    script = Path(sys.argv[0]).name
-    command = shlex.join(["python", f"benchmarks/{script}", *sys.argv[1:]])
     path = path or FOLDER / f"{name}.json"
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    write_json(path, {"command": command, "date": date, "machine": machine(), "versions": versions(), **content})
+    write_json(path, {"command": command(), "date": date, "machine": machine(), "versions": versions(), **content})
     print(f"-> {path}")
     return path
+
+
+def command() -> str:
+    """Return how this benchmark was called."""
+    return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
 
 
 def cnnkit(app: str, *words: str, threads: int) -> dict[str, Any]:
     """Run a command of an app with --json and return its document; a refusal by the export gate is no error."""
     environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": "1"}
-    command = [sys.executable, "-m", f"cnnkit_{app}.cli", *words, "--json"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=False, env=environment)
+    line = [sys.executable, "-m", f"cnnkit_{app}.cli", *words, "--json"]
+    done = subprocess.run(line, stdout=subprocess.PIPE, check=False, env=environment)
     document = json.loads(done.stdout)
     if done.returncode not in (0, 3):
         raise SystemExit(f"cnnkit {app} {' '.join(words)} ended with {done.returncode}: {document.get('error')}")

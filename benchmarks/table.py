@@ -158,8 +158,10 @@ def detection() -> str:
         int8 = [row["exported"]["int8"] for row in rows]
         lost = ", ".join(f"{entry['difference']:+.2f}" for entry in int8)
         worst = min(entry["worst_class_difference"] for entry in int8)
+        tiled = rows[0].get("tile_scale")
+        seen = f"tiles of {rows[0]['shape'][0]} px at {tiled:g} times" if tiled else f"{rows[0]['shape'][0]} px"
         cells = [
-            f"{title}; {rows[0]['parameters']:,} parameters, {rows[0]['shape'][0]} px",
+            f"{title}; {rows[0]['parameters']:,} parameters, {seen}",
             f"{points(mean['ap50'])} ({points(mean['ap50_sd']) if len(rows) > 1 else '-'}, {len(rows)})",
             points(mean["ap"]),
             ", ".join(sizes),
