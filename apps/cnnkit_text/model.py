@@ -138,7 +138,7 @@ def preset(model: str, count: int, loaded: bool, found: Style = TWO) -> dict[str
         settings["epochs"] = max(2, settings["epochs"] // (2 if count < 200_000 else 4))
     if loaded:
         settings |= {"backbone_rate": 1.0, "freeze_norm": False}
-    if settings.get("ema"):  # over a third of the steps at most: an average of few steps would hold too much of the start
+    if settings.get("ema"):  # over a third of the steps at most: else it holds too much of the start
         steps = settings["epochs"] * -(-count // settings["batch_size"])
         settings["ema"] = min(settings["ema"], round(1 - 3 / max(3, steps), 4))
     return settings

@@ -389,7 +389,8 @@ class TestData(Commands):
         assert self.run("data", "check", "a.csv").output.strip()
 
     def test_check_and_show_read_the_columns_that_are_named(self):
-        Path("a.csv").write_text("label,text,remark\n" + "".join(f"{k % 2},a{k},soup and bread {k}\n" for k in range(40)))
+        rows = "".join(f"{k % 2},a{k},soup and bread {k}\n" for k in range(40))
+        Path("a.csv").write_text(f"label,text,remark\n{rows}")
         assert "a.csv has no column 'body'" in self.fails("data", "check", "a.csv", "--text", "body")
         Path("b.csv").write_text(Path("a.csv").read_text() + "0,fine,\n")
         for column, empty in (("text", False), ("remark", True)):
