@@ -292,6 +292,13 @@ def texts() -> str:
             f"`predict` with MR's default: one sentence in {one[len(one) // 2]:.2f} s as a whole process, "
             f"{lines['lines_per_second']:,.0f} lines a second from standard input."
         )
+    given = maybe("text-vectors")
+    for data, models in (given["sets"] if given else {}).items():
+        scores = {name: f"{100 * found['mean']:.1f}" for name, found in models.items() if name != "command"}
+        facts.append(
+            f"{titles[data]} with {given['vectors']}: kim-static {scores['kim-static']}, "
+            f"kim-non-static {scores['kim-non-static']}, kim-multichannel {scores['kim-multichannel']} %; random vectors as wide {scores['kim-rand']}."
+        )
     return "\n\n".join([*parts, " ".join(facts), "Scripts: `text.py`, `text_speed.py`."])
 
 

@@ -86,10 +86,14 @@ def mean(key: str, rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def vectors(arguments: argparse.Namespace) -> None:
-    """Kim's four with given vectors, beside rand of the same width."""
-    path = str(arguments.vectors)
-    content: dict[str, Any] = {"vectors": Path(path).name}
+    """Kim's four with given vectors, beside rand of the same width; each set as it is done, beside those that the file has."""
+    path, known = str(arguments.vectors), results.FOLDER / "text-vectors.json"
+    content: dict[str, Any] = {"vectors": Path(path).name, "sets": {}}
+    if known.exists():
+        earlier = json.loads(known.read_text(encoding="utf-8"))
+        content["sets"] = earlier["sets"] if earlier["vectors"] == content["vectors"] else {}
     for data in arguments.data:
+        found: dict[str, Any] = {}
         for model in ("kim-rand", "kim-static", "kim-non-static", "kim-multichannel"):
             options = {"width": 25} if model == "kim-rand" else {"vectors": path}
             rows = []
@@ -97,8 +101,9 @@ def vectors(arguments: argparse.Namespace) -> None:
                 _, scores = one(data, model, number, options)
                 rows.append({"number": number, "accuracy": scores["accuracy"]})
                 print(data, model, number, f"{scores['accuracy']:.4f}", flush=True)
-            content.setdefault(data, {})[model] = {**mean("accuracy", rows), "rows": rows}
-    results.write("text-vectors", content)
+            found[model] = {**mean("accuracy", rows), "rows": rows}
+        content["sets"][data] = {"command": results.command(), **found}
+        results.write("text-vectors", content)
 
 
 def export(arguments: argparse.Namespace) -> None:
