@@ -297,7 +297,8 @@ def texts() -> str:
         scores = {name: f"{100 * found['mean']:.1f}" for name, found in models.items() if name != "command"}
         facts.append(
             f"{titles[data]} with {given['vectors']}: kim-static {scores['kim-static']}, "
-            f"kim-non-static {scores['kim-non-static']}, kim-multichannel {scores['kim-multichannel']} %; random vectors as wide {scores['kim-rand']}."
+            f"kim-non-static {scores['kim-non-static']}, kim-multichannel {scores['kim-multichannel']} %; "
+            f"random vectors as wide {scores['kim-rand']}."
         )
     return "\n\n".join([*parts, " ".join(facts), "Scripts: `text.py`, `text_speed.py`."])
 
