@@ -25,8 +25,10 @@ def write(name: str, content: dict[str, Any], path: Path | None = None) -> Path:
 
 
 def command() -> str:
-    """Return how this benchmark was called."""
-    return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    """Return how this benchmark was called, without where this machine keeps its data."""
+    data = os.environ.get("CNNKIT_DATA")
+    words = [word.replace(data, "$CNNKIT_DATA") if data else word for word in sys.argv[1:]]
+    return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
 
 
 def cnnkit(app: str, *words: str, threads: int) -> dict[str, Any]:
