@@ -164,7 +164,7 @@ class TestRandomWarp:
         place = layer.get_random_transformation(np.zeros((400, 28, 40, 1), "float32"))
         move = np.array(place["x"]) - np.arange(40)
         assert 1.4 < move.std() < 1.6
-        assert abs(move.mean()) < 0.05
+        assert abs(move.mean()) < 0.15  # of about two thousand spots that move on their own: five times its spread
         assert np.abs(np.diff(move, axis=2)).std() < 0.45
         per_pixel = move.std(0)
         assert per_pixel.min() > 1.2 and per_pixel.max() < 1.8, "as strong at the edge as in the middle"

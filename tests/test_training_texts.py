@@ -103,6 +103,41 @@ def test_a_layers_own_rate_holds_for_its_rows():
     np.testing.assert_allclose(moved[0.25], 0.25 * moved[1.0], rtol=1e-4)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_averages_are_of_every_row_though_steps_touch_few(compiled):
+    """Against a pass over everything after each step, as Keras makes it; a bias is averaged beside."""
+    words, bias = table(), keras.Variable(np.zeros(3, np.float32), name="bias")
+    optimizer = training.LayerwiseAdamW(**ADAM, use_ema=True, ema_momentum=0.8)
+    optimizer.build([words, bias])
+    np.testing.assert_array_equal(optimizer.averages()[0], np.array(words), "before any step")
+
+    def step(rows, values):
+        gradients = tf.IndexedSlices(values, rows, tf.constant([6, 3])), values[0]
+        optimizer.apply(gradients, [words, bias])
+
+    step = tf.function(step, reduce_retracing=True) if compiled else step
+    rng, expected = np.random.default_rng(3), None
+    for rows in ([1, 3, 1], [3], [4, 1], [3, 3], [3], [0, 1]):
+        values = rng.normal(size=(len(rows), 3)).astype(np.float32)
+        step(tf.constant(rows), tf.constant(values))
+        now = [np.array(words, np.float64), np.array(bias, np.float64)]
+        expected = now if expected is None else [0.8 * e + 0.2 * n for e, n in zip(expected, now)]
+        for found, whole in zip(optimizer.averages(), expected):
+            np.testing.assert_allclose(found, whole, rtol=1e-5, atol=1e-6)
+    assert np.array_equal(optimizer.averages()[0][[2, 5]], np.array(words)[[2, 5]]), "rows at rest, bit for bit"
+
+
+def test_averages_of_an_embedding_whose_gradient_is_whole():
+    words, expected = table(), None
+    optimizer = training.LayerwiseAdamW(**ADAM, use_ema=True, ema_momentum=0.5)
+    optimizer.build([words])
+    for value in (1.0, -2.0, 3.0):
+        optimizer.apply([tf.fill((6, 3), value)], [words])
+        now = np.array(words, np.float64)
+        expected = now if expected is None else 0.5 * expected + 0.5 * now
+    np.testing.assert_allclose(optimizer.averages()[0], expected, rtol=1e-5)
+
+
 # batches --------------------------------------------------------------------------------------------------------------
 
 
