@@ -560,15 +560,23 @@ def _schedule(settings: Settings, total_steps: int) -> WarmupCosine:
     return WarmupCosine(settings.learning_rate, total_steps, settings.warmup)
 
 
+def averaging(settings: Settings, total_steps: int) -> float:
+    """Return the momentum of averaged weights: over a third of the steps at most, else they hold too much of the start."""
+    return min(settings.ema, 1 - 3 / max(4, total_steps))
+
+
 def _compile(
     model: keras.Model, task: Any, settings: Settings, learning_rate: Any, rates: dict[str, float] | None = None
 ) -> None:
+    momentum = settings.ema
+    if isinstance(learning_rate, WarmupCosine):
+        momentum = averaging(settings, learning_rate.steps)
     optimizer = LayerwiseAdamW(
         learning_rate,
         rates=rates,
         weight_decay=settings.weight_decay,
-        use_ema=settings.ema > 0,
-        ema_momentum=settings.ema or 0.99,
+        use_ema=momentum > 0,
+        ema_momentum=momentum or 0.99,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "embeddings"])
     model.compile(

@@ -134,6 +134,19 @@ def test_a_damaged_checkpoint_is_named(run):
         fit(run)
 
 
+@pytest.mark.parametrize(("steps", "momentum"), [(1, 0.25), (4, 0.25), (30, 0.9), (600, 0.995), (50_000, 0.995)])
+def test_an_average_is_over_a_third_of_the_steps_at_most(steps, momentum):
+    settings = dataclasses.replace(SETTINGS, ema=0.995)
+    assert training.averaging(settings, steps) == pytest.approx(momentum)
+    assert training.averaging(dataclasses.replace(SETTINGS, ema=0.0), steps) == 0
+
+
+def test_the_optimizer_averages_no_longer_than_a_short_training():
+    model, _, order = training.steps(toys.recipe(), dataclasses.replace(SETTINGS, ema=0.999), toys.splits().train)
+    expected = 1 - 3 / (SETTINGS.epochs * order.steps_per_epoch)
+    assert model.optimizer.ema_momentum == pytest.approx(expected) and expected < 0.999
+
+
 def test_early_stopping_keeps_the_best_epoch(tmp_path):
     settings = dataclasses.replace(SETTINGS, epochs=60, patience=2, learning_rate=0.05, augment=False, ema=0.0)
     fit(tmp_path / "run", settings)

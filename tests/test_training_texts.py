@@ -200,13 +200,6 @@ def test_the_default_of_short_texts_starts_from_their_spelling_and_averages(data
     assert (preset["ema"], preset["label_smoothing"]) == (app.SHORT.ema, app.SHORT.smoothing)
 
 
-@pytest.mark.parametrize(("count", "ema"), [(1, 0.625), (150, 0.875), (2000, 0.9906), (5000, 0.995), (50_000, 0.995)])
-def test_an_average_is_over_a_third_of_the_steps_at_most(count, ema):
-    settings = app.preset("kim-rand", count, False)
-    assert (settings["epochs"], settings["ema"]) == (4 if count == 50_000 else 8, ema)
-    assert settings["epochs"] * -(-count // 50) * (1 - ema) >= 2.99, "three times the span of the average"
-
-
 def test_small_sets_are_seen_more_often():
     epochs = {count: app.preset("default", count, False)["epochs"] for count in (1, 1000, 4500, 8635)}
     assert epochs == {1: 16, 1000: 16, 4500: 7, 8635: 4}

@@ -44,7 +44,7 @@ class Style:
         rare: a word that training has n times becomes unknown in rare / (rare + n) more.
         rate, epochs: learning rate and epochs on less than 20,000 texts; small sets have more.
         smoothing: of the labels.
-        ema: momentum of the moving average of the weights, less in short trainings; 0: none.
+        ema: momentum of the moving average of the weights; 0: none.
         spelled: share of a word's first vector that words of its spelling have in common.
     """
 
@@ -138,9 +138,6 @@ def preset(model: str, count: int, loaded: bool, found: Style = TWO) -> dict[str
         settings["epochs"] = max(2, settings["epochs"] // (2 if count < 200_000 else 4))
     if loaded:
         settings |= {"backbone_rate": 1.0, "freeze_norm": False}
-    if settings.get("ema"):  # over a third of the steps at most: else it holds too much of the start
-        steps = settings["epochs"] * -(-count // settings["batch_size"])
-        settings["ema"] = min(settings["ema"], round(1 - 3 / max(3, steps), 4))
     return settings
 
 
