@@ -28,6 +28,7 @@ MOST_PAIRED = 200_000  # ids: larger ones times a prime would leave int32
 MEAN_SCALE = 3.0  # of the mean vector, which is smaller than largest values are
 EMBEDDING = "embedding"  # the layer whose rows are words
 STATIC = "vectors"  # the layer of given vectors that do not learn
+SPREAD = 0.05  # root mean square of given vectors, whatever it is in their file
 
 
 @keras.saving.register_keras_serializable("cnnkit")
@@ -319,6 +320,9 @@ def _pair(x: Any, maps: int, name: str) -> Any:
 def start_from_vectors(model: keras.Model, path: str, words: Sequence[str], *, seed: int = 0) -> str:
     """Put the vectors of a file into a model's embeddings; words that it lacks get random ones of the same variance.
 
+    All are multiplied by one number so that their root mean square is `SPREAD`, about what random vectors begin with. Adam moves
+    every number by at most the learning rate a step, so vectors with numbers near 1, as GloVe's, would hardly learn.
+
     Args:
         model: has the layer `EMBEDDING` or `STATIC` or both, as wide as the vectors.
         path: word2vec, GloVe or fastText.
@@ -338,12 +342,14 @@ def start_from_vectors(model: keras.Model, path: str, words: Sequence[str], *, s
     found = read(path, words)
     if not len(found.places):
         raise DataError(f"{path} has a vector of none of the {len(words):,} words. Is it of another language?")
+    size = float(np.sqrt(np.mean(np.square(found.matrix, dtype=np.float64))))
+    matrix = (found.matrix * (SPREAD / size if size else 1.0)).astype(np.float32)
     for layer in model.layers:
         if layer.name not in (EMBEDDING, STATIC):
             continue
         (table,) = layer.get_weights()
-        table = random_like(found.matrix, len(table), seed=seed).astype("float32")
-        table[found.places] = found.matrix
+        table = random_like(matrix, len(table), seed=seed)
+        table[found.places] = matrix
         table[PAD] = 0
         layer.set_weights([np.asarray(table)])
     count = sum(bool(word) for word in words[FIRST:])

@@ -97,11 +97,20 @@ class TestKimStatic(Kim):
         made = self.build()
         table = made.get_layer(text.STATIC).get_weights()[0]
         given = {line.split()[0]: np.array(line.split()[1:], np.float32) for line in glove.read_text().splitlines()}
-        assert all(np.array_equal(table[WORDS.index(word)], row) for word, row in given.items())
+        rows, found = np.stack(list(given.values())), table[[WORDS.index(word) for word in given]]
+        assert np.sqrt((found**2).mean()) == pytest.approx(text.SPREAD, rel=1e-5), "so that a step of Adam's moves them"
+        np.testing.assert_allclose(found, rows * (text.SPREAD / np.sqrt((rows**2).mean())), rtol=1e-5)
         others = table[3::2]
-        assert others.std() == pytest.approx(np.stack(list(given.values())).std(), rel=0.15) and np.ptp(others) > 0
+        assert others.std() == pytest.approx(found.std(), rel=0.15) and np.ptp(others) > 0
         assert not table[PAD].any()
         assert [w.path for w in made.non_trainable_variables if "seed" not in w.path] == ["vectors/embeddings"]
+
+    def test_vectors_of_zeros_stay_zeros(self, tmp_path):
+        path = tmp_path / "zeros.txt"
+        path.write_text(f"{WORDS[2]} {' '.join(['0'] * WIDTH)}\n")
+        made = self.build()
+        text.start_from_vectors(made, str(path), WORDS)
+        assert not made.get_layer(text.STATIC).get_weights()[0].any()
 
     def test_how_many_words_were_found_is_said(self, glove):
         line = text.start_from_vectors(self.build(), str(glove), WORDS)
