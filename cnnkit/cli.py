@@ -184,7 +184,9 @@ _SETTINGS = [  # of all apps, but for those of images
     click.option("--learning-rate", metavar="RATE|auto", help="Peak learning rate; `auto` looks for one first."),
     click.option("--weight-decay", type=float, help="Of AdamW."),
     click.option("--label-smoothing", type=float, help="Share of the probability spread over all classes."),
-    click.option("--ema", type=float, help="Momentum of the moving average of the weights, less in short trainings; 0: none."),
+    click.option(
+        "--ema", type=float, help="Momentum of the moving average of the weights, less in short trainings; 0: none."
+    ),
     click.option(
         "--patience", type=click.IntRange(min=0), help="Stop after so many epochs without a better validation loss."
     ),

@@ -294,6 +294,11 @@ def _tokenizer_lines(learnt: Any, *, asked_length: int | None) -> list[str]:
             f"Vocabulary of the training texts: {learnt.kept:,} of {learnt.distinct:,} words, which are {learnt.known:.1%} of "
             f"all {learnt.tokens:,} there"
             + (f"; others in {made.buckets:,} buckets of {made.ngram}-grams." if made.buckets else ".")
+            + (
+                f" {learnt.spellings:,} other spellings are taken for them, by their endings."
+                if learnt.spellings
+                else ""
+            )
         ]
     why = "as asked" if asked_length else f"the longest has {max(learnt.lengths):,}"
     lines.append(

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.device.word_characters import ranges
+from cnnkit.device.word_endings import other_spellings
 from cnnkit.errors import ArtifactError, DataError
 
 PAD, UNKNOWN, FIRST = 0, 1, 2
@@ -298,6 +299,7 @@ class Learnt:
         tokenizer: the result.
         texts: texts read.
         tokens: words (or characters) in them.
+        spellings: other spellings that have a kept word's id.
         distinct: different words of at most `LONGEST` characters, by their lower-case form; of those still counted
             where `pruned`.
         kept: words in the vocabulary.
@@ -314,6 +316,7 @@ class Learnt:
     known: float
     lengths: Mapping[int, int] = dataclasses.field(repr=False)
     pruned: bool = False
+    spellings: int = 0
 
     @property
     def cut(self) -> float:
@@ -322,7 +325,7 @@ class Learnt:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers of the report, plain JSON values."""
-        names = ("texts", "tokens", "distinct", "kept", "known", "cut", "pruned")
+        names = ("texts", "tokens", "distinct", "kept", "known", "cut", "pruned", "spellings")
         return {name: getattr(self, name) for name in names} | {"length": self.tokenizer.length}
 
 
@@ -340,7 +343,8 @@ def learn(
 
     Words are counted by their lower-case form. Beside that form a kept word has every form seen; one that is there twice also the
     variant with its first letter upper-case, three times with all letters. Where two words share a variant, the more frequent one
-    has it.
+    has it. Where there is room among `words`, spellings that the texts lack of words that they have (`word_endings`) get these
+    words' ids, so that fewer words are unknown later; not where `buckets` are for those.
 
     Args:
         texts: the texts of the training split.
@@ -374,15 +378,18 @@ def learn(
         raise DataError(f"None of the {sum(lengths.values())} texts has a word. Check which column holds the texts.")
     length = _length(lengths, kind) if length is None else length
     if kind == "characters":
-        made = characters(length)
+        made, spellings = characters(length), 0
         table = made.table
         kept, distinct = len(ALPHABET), len({form.lower() for form in forms})
     else:
         table, distinct = _table(forms, words, least)
         kept = len(set(table.values()))
-        made = Tokenizer(kind, length, table, FIRST + kept + buckets, buckets, ngram)
+        more = {} if buckets else _spellings(table, kept, words - kept)
+        made = Tokenizer(kind, length, table | more, FIRST + kept + buckets, buckets, ngram)
+        spellings = sum(form == form.lower() for form in more)
     known = sum(times for form, times in forms.items() if form in table) / count
-    return Learnt(made, sum(lengths.values()), count, distinct, kept, known, dict(sorted(lengths.items())), pruned)
+    by_length = dict(sorted(lengths.items()))
+    return Learnt(made, sum(lengths.values()), count, distinct, kept, known, by_length, pruned, spellings)
 
 
 def _more_frequent_half(forms: Counter[str]) -> Counter[str]:
@@ -420,6 +427,17 @@ def _table(forms: Mapping[str, int], words: int, least: int) -> tuple[dict[str, 
             if variant not in table and split(variant) == [variant]:
                 table[variant] = FIRST + place
     return table, len(counts)
+
+
+def _spellings(table: Mapping[str, int], kept: int, room: int) -> dict[str, int]:
+    """Return ids by other spellings of the words in a table, each also with its first letter upper-case."""
+    words = list(itertools.islice(table, kept))  # lower-case, the most frequent first; their variants follow
+    made = {}
+    for form, word in other_spellings(words, room, known=table).items():
+        for variant in (form, form[:1].upper() + form[1:]):
+            if variant not in table and split(variant) == [variant]:
+                made[variant] = table[word]
+    return made
 
 
 STEP = 8  # a trimmed batch is a multiple of this wide, so that there are few different widths
