@@ -45,7 +45,7 @@ class Style:
         rate, epochs: learning rate and epochs on less than 20,000 texts; small sets have more.
         smoothing: of the labels.
         ema: momentum of the moving average of the weights; 0: none.
-        spelled: share of a word's first vector that words of its spelling have in common.
+        pieces: rows of a table of n-grams, of which words' vectors are sums too in training, on less than 20,000 texts; 0: none.
     """
 
     options: dict[str, Any]
@@ -57,7 +57,7 @@ class Style:
     epochs: int
     smoothing: float = 0.0
     ema: float = 0.0
-    spelled: float = 0.0
+    pieces: int = 0
 
 
 # Opinions lie in single words (MR, Subj, SST-2). The kind of a short text of many lies in runs of words, its first ones too, and
@@ -74,9 +74,10 @@ SHORT = Style(
     epochs=8,
     smoothing=0.1,
     ema=0.995,
-    spelled=0.5,
+    pieces=8009,
 )
 LONG = dataclasses.replace(TWO, dropped=0.35, smoothing=0.1)
+LARGE = 20_000  # texts from which most words are there often enough, and epochs are fewer
 FEW_WORDS = 15  # of a short text, in the mean
 
 
@@ -87,7 +88,7 @@ def style(records: Any) -> Style:
     ids, ends, _ = _ids(records)
     words = len(ids) / max(1, len(ends))
     if words <= FEW_WORDS:
-        return SHORT
+        return SHORT if len(records) < LARGE else dataclasses.replace(SHORT, pieces=0)
     return dataclasses.replace(LONG, options={**LONG.options, "typical": round(words, 1)})
 
 
@@ -134,7 +135,7 @@ def preset(model: str, count: int, loaded: bool, found: Style = TWO) -> dict[str
         settings["ema"] = found.ema
     elif model.startswith("kim"):
         settings |= {"learning_rate": 2e-3, "weight_decay": 0.0, "label_smoothing": 0.1, "ema": 0.995}
-    if count >= 20_000:
+    if count >= LARGE:
         settings["epochs"] = max(2, settings["epochs"] // (2 if count < 200_000 else 4))
     if loaded:
         settings |= {"backbone_rate": 1.0, "freeze_norm": False}
@@ -148,7 +149,8 @@ def options(records: Any, model: str) -> dict[str, Any]:
         return {"size": size}
     pairs = round(PAIRS_KEPT * len(_ids(records)[0]))
     buckets = naive_bayes.buckets_for(pairs, len(records.label_names)) if size <= text.MOST_PAIRED else 0
-    return {"size": size, "pair_buckets": buckets, **style(records).options}
+    found = style(records)
+    return {"size": size, "pair_buckets": buckets, "pieces": found.pieces, **found.options}
 
 
 def margin(model: str) -> int:
@@ -181,15 +183,25 @@ def start(model: Any, records: Any, settings: Any) -> list[str]:
         line = (
             f"It starts from naive Bayes of {(found.counts > 0).sum():,} words and {len(found.pairs):,} pairs of words"
         )
-        if not chosen_style.spelled:
+        if not settings.options.get("pieces"):
             return [f"{line}."]
-        layer, words = model.get_layer(text.EMBEDDING), records.tokenizer.words()
-        layer.set_weights([spelling.spelled(layer.get_weights()[0], words, chosen_style.spelled, seed=settings.seed)])
-        return [f"{line}, and from similar vectors of words that are spelled alike."]
+        parts = model.get_layer(text.PIECES)
+        parts.spell(spelling.pieces(records.tokenizer.words(), records.tokenizer.size, settings.options["pieces"]))
+        if settings.weights != "none":  # vectors that are there already are whole
+            parts.embeddings.assign(0 * parts.embeddings)
+        return [f"{line}; words that are spelled alike share what they learn."]
     vectors = settings.options.get("vectors")
     if vectors is None:
         return []
     return [text.start_from_vectors(model, vectors, records.tokenizer.words(), seed=settings.seed)]
+
+
+def settled(model: Any, records: Any, settings: Any) -> Any:
+    """Return the model to keep: the vectors of words put together; as `Recipe.settled`."""
+    if not settings.options.get("pieces"):
+        return model
+    plain = {**settings.options, "pieces": 0}
+    return text.settled(model, BUILDERS[settings.model](records.image_shape, len(records.label_names), **plain))
 
 
 @functools.lru_cache(maxsize=1)  # style, options, start and views of a run all ask

@@ -1,41 +1,38 @@
-"""Word vectors that start alike where words are spelled alike."""
+"""What words are spelled of."""
 
 import numpy as np
 import pytest
 
-from cnnkit.models.spelling import spelled
+from cnnkit.models.spelling import MOST, pieces
 
-WORDS = ["<PAD>", "<UNKNOWN>", "inventor", "inventors", "speed", ""]
-
-
-def table():
-    return np.random.default_rng(1).uniform(-0.3, 0.3, (7, 400)).astype(np.float32)
+WORDS = ["<PAD>", "<UNKNOWN>", "inventor", "inventors", "banana", "a", ""]
 
 
-def likeness(vectors, first, second):
-    a, b = vectors[first], vectors[second]
-    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+def shared(rows, first, second):
+    a, b = (set(rows[place]) - {0} for place in (first, second))
+    return len(a & b) / len(a | b)
 
 
-def test_words_of_one_spelling_start_alike_and_others_do_not():
-    found = spelled(table(), WORDS, 0.5)
-    assert likeness(found, 2, 3) > 0.25 and abs(likeness(found, 2, 4)) < 0.15
-    assert likeness(spelled(table(), WORDS, 1.0), 2, 3) > likeness(found, 2, 3) + 0.2
+def test_words_that_are_spelled_alike_share_their_ngrams():
+    rows = pieces(WORDS, 8, 8009)
+    assert rows.shape == (8, MOST) and rows.dtype == np.int32
+    assert shared(rows, 2, 3) > 0.6 and shared(rows, 2, 4) == 0
+    assert np.array_equal(rows, pieces(WORDS, 8, 8009))
 
 
-def test_the_variance_stays_and_so_do_rows_without_a_word():
-    before, after = table(), spelled(table(), WORDS, 0.5)
-    assert after.dtype == np.float32 and after.shape == before.shape
-    assert after[2:5].std() == pytest.approx(before.std(), rel=0.1)
-    assert np.array_equal(after[[0, 1, 5, 6]], before[[0, 1, 5, 6]])
+def test_ngrams_fill_a_row_from_the_left_the_shorter_first():
+    rows = pieces(WORDS, 8, 8009)
+    counts = (rows > 0).sum(1)
+    # <inventor> has 8 + 7 + 6 of 3, 4 and 5 characters, <inventors> 9 + 8 + 7, <banana> 6 + 5 + 4; <a> is one whole, each time
+    assert counts.tolist() == [0, 0, 21, 24, 15, 3, 0, 0], "special rows, and rows without a word, have none"
+    assert all((row[:count] > 0).all() and not row[count:].any() for row, count in zip(rows, counts))
+    assert len(set(rows[5]) - {0}) == 1
+    assert rows.max() < 8009
+    long = pieces([*WORDS[:2], "x" * 10 + "yz" * 20], 3, 50)
+    assert (long[2] > 0).all() and long.max() < 50
 
 
-def test_it_is_a_function_of_the_seed_and_a_share_of_nothing_changes_nothing():
-    first, again, other = (spelled(table(), WORDS, 0.5, seed=seed) for seed in (3, 3, 4))
-    assert np.array_equal(first, again) and not np.array_equal(first, other)
-    np.testing.assert_array_equal(spelled(table(), WORDS, 0.0), table())
-
-
-def test_a_share_beyond_all_is_refused():
-    with pytest.raises(ValueError, match=r"`share` lies in \[0, 1\]\. Received: share=1\.5\."):
-        spelled(table(), WORDS, 1.5)
+def test_buckets_are_checked():
+    assert set(pieces(WORDS, 7, 2).ravel()) == {0, 1}
+    with pytest.raises(ValueError, match=r"`buckets` are at least 2\. Received: buckets=1\."):
+        pieces(WORDS, 7, 1)
