@@ -1,10 +1,14 @@
 """Fixtures shared by all tests, and how these are divided among processes."""
 
 import os
+import random
 from pathlib import Path
 
+import hypothesis
 import pytest
 
+hypothesis.settings.register_profile("cnnkit", deadline=None, derandomize=True)  # a run repeats, and slow machines pass
+hypothesis.settings.load_profile("cnnkit")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # There is a process a core already. Threads of each on every core wait for one another, and spin while they do.
@@ -51,6 +55,12 @@ def research_data():
         return path
 
     return find
+
+
+@pytest.fixture(autouse=True)
+def same_chance():
+    """Begin each test with the same chance: layers without a seed of their own draw theirs from here, as Keras does."""
+    random.seed(0)
 
 
 @pytest.fixture(autouse=True)

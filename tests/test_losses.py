@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cnnkit import losses
 from cnnkit.device.detection import Detections, cells, decode, ious, suppress
 
-QUICK = settings(max_examples=25, deadline=None)
+QUICK = settings(max_examples=25)
 FIRST = (0.0, 0.0, np.log(3.0), np.log(3.0))  # what an untrained detector says of every box
 
 
@@ -196,7 +196,7 @@ def test_rows_without_a_box_change_nothing():
         np.testing.assert_allclose(loss_of(padded, predictions), expected, rtol=1e-5)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.permutations(range(6)))
 def test_the_order_of_the_boxes_changes_nothing(order):
     grid, targets = cells(64, 64, (8, 16)), some_boxes(6, ignored=2, most=6)

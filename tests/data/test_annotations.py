@@ -568,9 +568,7 @@ def images(tmp_path_factory):
 
 
 @pytest.mark.parametrize("first", FORMATS)
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_nothing_is_lost_on_any_way_there_and_back(images, tmp_path, first, data):
     pictures, labels, extra = data.draw(sets())

@@ -115,7 +115,7 @@ def test_the_reasons_name_what_was_measured():
     assert "images: 2048 px" in why[0]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(st.floats(1, 400), st.floats(1.0, 4.0)), min_size=1, max_size=40),
     st.integers(400, 4000),

@@ -12,7 +12,7 @@ from cnnkit.device.detection import Plan
 from tests.toys import MemoryImages
 
 LABELS = ("stop", "yield", "danger")
-QUICK = settings(max_examples=40, deadline=None)
+QUICK = settings(max_examples=40)
 
 
 def boxes(*images, size=(80, 60)):

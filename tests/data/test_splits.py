@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnkit import data
@@ -59,7 +59,6 @@ def test_every_class_gets_its_share_to_the_nearest_image(labels, part, seed):
     assert ((counts - held)[counts > 0] >= 1).all(), "every class stays in training"
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 15), st.integers(0, 3)), min_size=4, max_size=150), PART, PART)
 def test_a_group_never_crosses_whatever_its_classes(rows, test, validation):
     groups, labels = np.array(rows).T

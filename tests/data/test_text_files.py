@@ -79,7 +79,7 @@ def test_a_format_is_found_and_read(tmp_path, name, text):
 CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), min_size=1, max_size=20)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.lists(CELL.filter(lambda t: t.strip()), min_size=12, max_size=24), st.sampled_from([",", ";", "\t", "|"]))
 def test_a_table_of_any_text_comes_back_as_it_was(tmp_path_factory, texts, delimiter):
     path = tmp_path_factory.mktemp("any") / "a.csv"
@@ -96,7 +96,7 @@ def test_a_table_of_any_text_comes_back_as_it_was(tmp_path_factory, texts, delim
     assert read.found.codes.tolist() == [k % 2 for k in range(len(texts))]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.text(min_size=1, max_size=20).filter(lambda t: t.strip()), min_size=4, max_size=12))
 def test_json_lines_of_any_text_come_back(tmp_path_factory, texts):
     path = tmp_path_factory.mktemp("any") / "a.jsonl"

@@ -135,7 +135,7 @@ def test_a_record_costs_few_bytes_and_no_object(tmp_path):
 # division -------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30)), min_size=8, max_size=120), st.integers(0, 5))
 def test_no_group_is_torn_apart_and_every_text_is_in_one_fold(pairs, seed):
     labels, keys = (np.array(values) for values in zip(*pairs))

@@ -72,7 +72,7 @@ TOKENS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]
     st.sampled_from(sorted(KINDS)),
     st.data(),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_what_was_written_is_read(tmp_path_factory, words, dimensions, kind, data):
     numbers = st.floats(-1e6, 1e6, width=32)
     matrix = data.draw(arrays.arrays(np.float32, (len(words), dimensions), elements=numbers))

@@ -14,7 +14,7 @@ from cnnkit.device.detection import Plan, fitted
 SIDE = 96
 WHOLE, TILED = Plan(), Plan(scale=1.0, overlap=32.0)
 AS_IT_IS = {"stops": 0.0, "contrast": 0.0, "saturation": 0.0, "tint": 0.0, "blur": 0.0}
-QUICK = settings(max_examples=60, deadline=None)
+QUICK = settings(max_examples=60)
 
 
 class AnyImages:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnkit.device import detection
@@ -99,7 +99,6 @@ def test_limit_order_and_nothing():
     assert len(detection.suppress(detection.nothing()).scores) == 0
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_what_is_kept_does_not_overlap_and_what_goes_is_covered(seed):
     rng = np.random.default_rng(seed)
@@ -121,7 +120,6 @@ def test_what_is_kept_does_not_overlap_and_what_goes_is_covered(seed):
 # Tiles ----------------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 500), st.integers(1, 500), st.integers(32, 200), st.integers(32, 200), st.floats(0, 0.8)
 )  # fmt: skip

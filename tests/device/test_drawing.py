@@ -109,7 +109,7 @@ def test_colours_repeat_and_lengths_must_agree():
         drawing.annotate(page(10, 10), [(0, 0, 1, 1)], [])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(1, 90), st.integers(1, 90), st.lists(st.tuples(*[st.floats(-200, 200)] * 4), max_size=4),
     st.text(max_size=20),

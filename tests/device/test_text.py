@@ -89,7 +89,7 @@ def mediapipe_ids(text, vocabulary, length):
 
 
 @given(TEXTS)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @example("a\0b")
 @example("\ud800a\udfffb")
 @example("'' _ '")
@@ -100,7 +100,7 @@ def test_words_are_those_of_regex_and_of_mediapipe(text):
 
 
 @given(TEXTS, st.lists(TEXTS, max_size=3))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_ids_are_those_of_mediapipe_for_any_text_and_vocabulary(text, others):
     tokenizer = learn([*others, "a été İ ß 日本語"], length=12).tokenizer
     for each in (text, text.upper(), text.lower(), text.title()):
@@ -178,7 +178,7 @@ def test_a_shared_variant_belongs_to_the_more_frequent_word():
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=5), st.integers(0, 9), st.integers(1, 20))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_was_written_is_read_again(texts, buckets, words):
     tokenizer = learn([*texts, "a"], buckets=buckets, words=words).tokenizer
     again = Tokenizer.from_dict(json.loads(json.dumps(tokenizer.to_dict())))
@@ -231,7 +231,7 @@ def test_a_damaged_tokenizer_is_refused_in_one_line(change, message):
 
 
 @given(TEXTS, st.integers(0, 200), st.integers(0, 20))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_vocabulary_with_anything_in_it_is_read_or_refused(text, start, cut):
     good = learn(SENTENCES).tokenizer
     damaged = good.vocabulary[:start] + text + good.vocabulary[start + cut :]

@@ -155,7 +155,7 @@ def test_wrong_use():
             Tracker(**wrong)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1))
 def test_any_boxes_have_one_track_each_and_shaking_boxes_keep_theirs(seed):
     rng = np.random.default_rng(seed)

@@ -89,7 +89,7 @@ def test_sure_is_the_confidence_from_which_19_of_20_are_right():
     assert sure_from(np.array([0.7]), np.array([False])) == 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.integers(1, 30), st.booleans()), min_size=2, max_size=60))
 def test_sure_answers_are_right_in_19_of_20_unless_that_leaves_less_than_half(pairs):
     confidences, right = np.array([k / 30 for k, _ in pairs]), np.array([r for _, r in pairs])
@@ -104,7 +104,7 @@ def test_sure_answers_are_right_in_19_of_20_unless_that_leaves_less_than_half(pa
         assert more.sum() <= answered.sum() or right[more].mean() < SURE
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=1, max_size=40))
 def test_no_threshold_has_a_better_f1(pairs):
     scores = np.array([k / 12 for k, _ in pairs], np.float32)
