@@ -3,6 +3,7 @@
     python benchmarks/text.py accuracy --models default kim-rand          # MR, Subj: ten folds; TREC, SST-2: five seeds
     python benchmarks/text.py accuracy --data sms-spam --models default   # its spam: F1 at the stored answer
     python benchmarks/text.py vectors --vectors glove.txt                 # what 25 numbers of GloVe a word gain
+    python benchmarks/text.py inner --data trec                           # what settings are chosen by
     python benchmarks/text.py export                                      # int8 of the default on MR: size, points lost
     python benchmarks/text.py embedded                                    # `cnnkit text train`, as a whole, by the clock
 
@@ -28,8 +29,16 @@ FOLDED = ("mr", "subj", "sms-spam")
 FOLDS, SEEDS = 10, 5
 
 
-def one(data: str, model: str, number: int, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Train and score a fold, or a seed where the set has a test of its own; return its splits and scores."""
+def one(
+    data: str,
+    model: str,
+    number: int,
+    options: dict[str, Any],
+    *,
+    settings: dict[str, Any] | None = None,
+    loading: dict[str, Any] | None = None,
+) -> tuple[Any, Any, dict[str, Any]]:
+    """Train and score a fold, or a seed where the set has a test of its own; return splits, artifact and scores."""
     from cnnkit import config, training
     from cnnkit.evaluation.artifacts import open_artifact
     from cnnkit.run import MODEL, Run
@@ -37,10 +46,10 @@ def one(data: str, model: str, number: int, options: dict[str, Any]) -> tuple[An
 
     recipe = classification()
     fold = {"fold": (number + 1, FOLDS)} if data in FOLDED else {}
-    splits = recipe.load(data, **fold)
+    splits = recipe.load(data, **(fold if loading is None else loading))
     recipe = recipe.fitting(recipe, splits)
     preset = recipe.preset(model, len(splits.train), False)
-    chosen = {**preset, "data": data, "model": model, "seed": number}
+    chosen = {**preset, "data": data, "model": model, "seed": number, **(settings or {})}
     settled = config.Settings(**chosen, options={**recipe.options(splits.train, model), **options})
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", recipe.app, settled, task=recipe.task.name, data={})
@@ -51,7 +60,7 @@ def one(data: str, model: str, number: int, options: dict[str, Any]) -> tuple[An
         artifact.settle(recipe.task.settle(artifact, splits.validation))
     found, targets = recipe.task.outputs(artifact, splits.test)
     scores = recipe.task.score(found, targets, artifact.labels, artifact.metadata)
-    return splits, {**scores, "seconds": seconds, "parameters": artifact.model.count_params()}
+    return splits, artifact, {**scores, "seconds": seconds, "parameters": artifact.model.count_params()}
 
 
 def accuracy(arguments: argparse.Namespace) -> None:
@@ -64,7 +73,7 @@ def accuracy(arguments: argparse.Namespace) -> None:
         linear: list[dict[str, Any]] = []
         for number in arguments.numbers or range(FOLDS if data in FOLDED else SEEDS):
             for model in arguments.models:
-                splits, scores = one(data, model, number, arguments.options)
+                splits, _, scores = one(data, model, number, arguments.options)
                 if model == arguments.models[0] and (data in FOLDED or not linear):
                     linear.append(task.baseline(splits.train, splits.test, splits.validation))
                 keys = ("accuracy", "macro_f1", "ece", "count", "seconds", "parameters")
@@ -98,12 +107,59 @@ def vectors(arguments: argparse.Namespace) -> None:
             options = {"width": 25} if model == "kim-rand" else {"vectors": path}
             rows = []
             for number in arguments.numbers or range(FOLDS if data in FOLDED else SEEDS):
-                _, scores = one(data, model, number, options)
+                *_, scores = one(data, model, number, options)
                 rows.append({"number": number, "accuracy": scores["accuracy"]})
                 print(data, model, number, f"{scores['accuracy']:.4f}", flush=True)
             found[model] = {**mean("accuracy", rows), "rows": rows}
         content["sets"][data] = {"command": results.command(), **found}
         results.write("text-vectors", content)
+
+
+INNER = 4  # folds of the training texts
+VARIANTS = {  # of `inner`: model, options of its builder, settings, options of the loader
+    "default": ("default", {}, {}, {}),
+    "default, words share no n-grams": ("default", {"pieces": 0}, {}, {}),
+    "default, 12 epochs": ("default", {}, {"epochs": 12}, {}),
+    "default, trained on the validation tenth too": ("default", {}, {}, {"validation": 0.0}),
+    "kim-rand": ("kim-rand", {}, {}, {}),
+    "kim-rand, trained on the validation tenth too": ("kim-rand", {}, {}, {"validation": 0.0}),
+}
+
+
+def inner(arguments: argparse.Namespace) -> None:
+    """Train on three folds of a set's training texts and score the fourth, also as if a text's unknown words stayed unknown."""
+    import numpy as np
+
+    from cnnkit.device.text import FIRST, UNKNOWN, learn
+    from cnnkit_text.cli import classification
+
+    for data in arguments.data:
+        content: dict[str, Any] = {}
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{data}.txt"
+            train = classification().load(data, validation=0.0).train
+            names = [train.label_names[code].replace(" ", "_") for code in train.labels]
+            lines = (f"{name} {text}\n" for name, text in zip(names, train.every_text(), strict=True))
+            path.write_text("".join(lines), encoding="utf-8")
+            for name, (model, options, settings, loading) in VARIANTS.items():
+                rows = []
+                for number in range(INNER):
+                    fold = {**loading, "fold": (number + 1, INNER)}
+                    splits, artifact, scores = one(str(path), model, number, options, settings=settings, loading=fold)
+                    own = splits.train.tokenizer
+                    bare = learn(splits.train.every_text(), words=own.size - FIRST, length=own.length).tokenizer
+                    ids, bare_ids = (t.batch(list(splits.test.every_text())) for t in (own, bare))
+                    answers = np.argmax(artifact.predict(bare_ids)["scores"], axis=1)
+                    row = {"number": number, "accuracy": scores["accuracy"], "seconds": scores["seconds"]}
+                    row["unknown"], row["unknown_without_spellings"] = (
+                        float((part == UNKNOWN).sum() / (part > 0).sum()) for part in (ids, bare_ids)
+                    )
+                    row["accuracy_without_spellings"] = float((answers == splits.test.labels).mean())
+                    rows.append(row)
+                    print(data, name, row, flush=True)
+                keys = [key for key in rows[0] if key != "number"]
+                content[name] = {"mean": {key: mean(key, rows)["mean"] for key in keys}, "rows": rows}
+        results.write(f"text-{data}-inner", {"data": data, "folds": INNER, "variants": content})
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -146,7 +202,7 @@ def embedded(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["accuracy", "vectors", "export", "embedded"])
+    parser.add_argument("what", choices=["accuracy", "vectors", "inner", "export", "embedded"])
     parser.add_argument("--data", nargs="+", default=list(PUBLISHED))
     parser.add_argument("--models", nargs="+", default=["default", "kim-rand"])
     parser.add_argument("--numbers", type=int, nargs="+", help="folds or seeds, from 0; default: all")
@@ -157,7 +213,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     arguments.runs.mkdir(parents=True, exist_ok=True)
-    {"accuracy": accuracy, "vectors": vectors, "export": export, "embedded": embedded}[arguments.what](arguments)
+    parts = {"accuracy": accuracy, "vectors": vectors, "inner": inner, "export": export, "embedded": embedded}
+    parts[arguments.what](arguments)
 
 
 if __name__ == "__main__":
