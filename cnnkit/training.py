@@ -159,8 +159,9 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
         found = _numpy(self._model_variables_moving_average)
         for place, steps in self._averaged.items():
             value, waited = _numpy([self._trainable_variables[place], self.iterations - steps])
-            share = np.power(np.float32(self.ema_momentum), waited.astype(np.float32))[:, None]
-            found[place] = value + share * (found[place] - value)
+            found[place] -= value  # in place: an embedding can be large
+            found[place] *= np.power(np.float32(self.ema_momentum), waited.astype(np.float32))[:, None]
+            found[place] += value
         return found
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
