@@ -136,9 +136,7 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
         super().__init__(*args, **kwargs)
         self.rates = dict(rates or {})
         self._rate_of: tuple[float, ...] = ()
-        self._averaged: dict[
-            int, Any
-        ] = {}  # by place: of each row of an embedding, the steps that its average knows of
+        self._averaged: dict[int, Any] = {}  # by place of an embedding: the steps that each row's average knows of
         self._by_rows: set[int] = set()  # places whose averages the step being built has seen to
 
     def build(self, variables: Any) -> None:

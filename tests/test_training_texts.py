@@ -190,12 +190,12 @@ def test_what_training_sees_is_a_function_of_the_step(data):
 
 def test_words_of_short_texts_share_what_they_learn_with_those_of_their_spelling(data):
     settings = settings_for("default", data)
-    assert app.style(data.train) == app.SHORT and settings.options["pieces"] == app.SHORT.pieces
+    assert app.style(data.train) == app.SHORT and settings.options["pieces"] == app.SHORT.options["pieces"]
     model = training.build(toy_texts.recipe(data), settings, data.train)
     (line,) = app.start(model, data.train, settings)
     assert line.endswith("words that are spelled alike share what they learn.")
     parts, tokenizer = model.get_layer(text.PIECES), data.train.tokenizer
-    rows = spelling.pieces(tokenizer.words(), tokenizer.size, app.SHORT.pieces)
+    rows = spelling.pieces(tokenizer.words(), tokenizer.size, settings.options["pieces"])
     np.testing.assert_array_equal(parts.spelling, rows)
     table = np.array(parts.embeddings)
     by_hand = np.stack([table[row[row > 0]].sum(0) / max(1, (row > 0).sum()) ** 0.5 for row in rows])
@@ -234,8 +234,8 @@ def test_going_on_from_a_run_begins_with_its_answers(data, tmp_path):
 
 def test_large_sets_and_long_texts_have_no_ngrams(data, monkeypatch):
     monkeypatch.setattr(app, "LARGE", len(data.train))
-    assert app.style(data.train).pieces == 0 and app.options(data.train, "default")["pieces"] == 0
-    assert app.TWO.pieces == app.LONG.pieces == 0
+    assert app.style(data.train).options["pieces"] == 0 and app.options(data.train, "default")["pieces"] == 0
+    assert "pieces" not in app.TWO.options and "pieces" not in app.LONG.options
 
 
 def test_the_default_of_short_texts_averages(data):

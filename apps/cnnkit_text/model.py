@@ -45,7 +45,6 @@ class Style:
         rate, epochs: learning rate and epochs on less than 20,000 texts; small sets have more.
         smoothing: of the labels.
         ema: momentum of the moving average of the weights; 0: none.
-        pieces: rows of a table of n-grams, of which words' vectors are sums too in training, on less than 20,000 texts; 0: none.
     """
 
     options: dict[str, Any]
@@ -57,7 +56,6 @@ class Style:
     epochs: int
     smoothing: float = 0.0
     ema: float = 0.0
-    pieces: int = 0
 
 
 # Opinions lie in single words (MR, Subj, SST-2). The kind of a short text of many lies in runs of words, its first ones too, and
@@ -65,7 +63,7 @@ class Style:
 TWO = Style({"width": 48, "gain": 2.0}, words=0.35, pairs=0.175, dropped=0.2, rare=2.0, rate=1e-3, epochs=4)
 SHORT = Style(
     {"width": 256, "regions": [2, 3, 4, 5], "maps": 50, "mean": False, "first": 3, "spatial_dropout": 0.0}
-    | {"linear_dropout": 0.5},
+    | {"linear_dropout": 0.5, "pieces": 8009},
     words=0.15,
     pairs=0.105,
     dropped=0.0,
@@ -74,7 +72,6 @@ SHORT = Style(
     epochs=8,
     smoothing=0.1,
     ema=0.995,
-    pieces=8009,
 )
 LONG = dataclasses.replace(TWO, dropped=0.35, smoothing=0.1)
 LARGE = 20_000  # texts from which most words are there often enough, and epochs are fewer
@@ -88,7 +85,7 @@ def style(records: Any) -> Style:
     ids, ends, _ = _ids(records)
     words = len(ids) / max(1, len(ends))
     if words <= FEW_WORDS:
-        return SHORT if len(records) < LARGE else dataclasses.replace(SHORT, pieces=0)
+        return SHORT if len(records) < LARGE else dataclasses.replace(SHORT, options={**SHORT.options, "pieces": 0})
     return dataclasses.replace(LONG, options={**LONG.options, "typical": round(words, 1)})
 
 
@@ -149,8 +146,7 @@ def options(records: Any, model: str) -> dict[str, Any]:
         return {"size": size}
     pairs = round(PAIRS_KEPT * len(_ids(records)[0]))
     buckets = naive_bayes.buckets_for(pairs, len(records.label_names)) if size <= text.MOST_PAIRED else 0
-    found = style(records)
-    return {"size": size, "pair_buckets": buckets, "pieces": found.pieces, **found.options}
+    return {"size": size, "pair_buckets": buckets, **style(records).options}
 
 
 def margin(model: str) -> int:
