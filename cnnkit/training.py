@@ -10,7 +10,7 @@ Design choices:
   behind belong to augmented images. On held-out training images of MNIST the change was -0.05 to +0.23 points, mostly up.
   Where training cuts tiles around what is to be found, they come from such tiles: with those of whole photos, which are mostly
   background, a detector had AP50 0.756 on held-out training images, of plain tiles 0.798, of training's own 0.817 (one run).
-- AdamW (Loshchilov and Hutter 2019) without decay on biases, batch norm and embeddings; linear warm-up, then cosine to zero.
+- AdamW without decay on biases, batch norm and embeddings; linear warm-up, then cosine to zero (`cnnkit.optimizers`).
 - Fine-tuning is a list of phases, each a range of epochs in which some of the loaded layers learn on images of one size.
   Phases with the same layers share an optimizer and a schedule; others begin with their own, from averaged weights.
   Training without loaded weights is one phase of the same mechanism. What a phase trains is a function of the settings
@@ -42,6 +42,7 @@ from cnnkit.errors import ArtifactError, ConfigError
 from cnnkit.files import atomic, write_bytes
 from cnnkit.models import weights as model_weights
 from cnnkit.models.norm import recalibrate
+from cnnkit.optimizers import LayerwiseAdamW, WarmupCosine, copied
 from cnnkit.run import CHECKPOINT, HISTORY, MODEL, Run
 
 EVALUATION_BATCH = 256  # of images up to 128 px; of larger ones fewer
@@ -117,134 +118,6 @@ def plan(settings: Settings, epochs: int) -> list[Phase]:
     return phases
 
 
-@keras.saving.register_keras_serializable("cnnkit")
-class LayerwiseAdamW(keras.optimizers.AdamW):
-    """AdamW whose learning rate differs between variables, and which leaves averaged weights to its caller.
-
-    Keras puts the averages in place whenever `fit` ends; here a `fit` may end within a phase. Of an embedding only the rows
-    that a batch has words of are updated, their moments too, so a step costs the same whatever the size of the vocabulary;
-    Keras's own makes a whole matrix of the gradient. (A row's moments then rest while its word does not occur, as in LazyAdam
-    of TensorFlow Addons.) The average of a row is brought up to date when its word occurs again and whenever averages are asked
-    for: a row that does not change only draws its average closer, so they are those of Keras's own pass over everything.
-
-    Args:
-        rates: what the learning rate is multiplied by, by the path of a variable; 1 for all others.
-        *args, **kwargs: as `keras.optimizers.AdamW`.
-    """
-
-    def __init__(self, *args: Any, rates: dict[str, float] | None = None, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self.rates = dict(rates or {})
-        self._rate_of: tuple[float, ...] = ()
-        self._averaged: dict[int, Any] = {}  # by place of an embedding: the steps that each row's average knows of
-        self._by_rows: set[int] = set()  # places whose averages the step being built has seen to
-
-    def build(self, variables: Any) -> None:
-        super().build(variables)
-        self._rate_of = tuple(self.rates.get(variable.path, 1.0) for variable in variables)
-        self._averaged = {}
-        for place, variable in enumerate(variables if self.use_ema else ()):
-            if variable.name == "embeddings":
-                self._model_variables_moving_average[place].assign(variable)
-                name = f"{variable.path.replace('/', '_')}_averaged"
-                self._averaged[place] = self.add_variable(variable.shape[:1], dtype="int32", name=name)
-
-    def finalize_variable_values(self, var_list: Any) -> None:
-        """Do nothing."""
-
-    def averages(self) -> list[np.ndarray]:
-        """Return the averages of all variables that learn, as of the last step."""
-        found = _numpy(self._model_variables_moving_average)
-        for place, steps in self._averaged.items():
-            value, waited = _numpy([self._trainable_variables[place], self.iterations - steps])
-            found[place] -= value  # in place: an embedding can be large
-            found[place] *= np.power(np.float32(self.ema_momentum), waited.astype(np.float32))[:, None]
-            found[place] += value
-        return found
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        place = self._get_variable_index(variable)
-        rate = learning_rate * self._rate_of[place]
-        if hasattr(gradient, "indices") and keras.backend.backend() == "tensorflow":
-            self._update_rows(gradient, variable, place, rate)
-        else:
-            super().update_step(gradient, variable, rate)
-
-    def _update_rows(self, gradient: Any, variable: Any, place: int, rate: Any) -> None:
-        """Take an Adam step in the rows that a gradient, `tf.IndexedSlices`, has values of."""
-        import tensorflow as tf
-
-        rows, of_values = tf.unique(gradient.indices)
-        slope = tf.math.unsorted_segment_sum(gradient.values, of_values, tf.size(rows))
-        momentum, velocity = self._momentums[place].value, self._velocities[place].value
-        step = tf.cast(self.iterations + 1, variable.dtype)
-        first = self.beta_1 * tf.gather(momentum, rows) + (1 - self.beta_1) * slope
-        second = self.beta_2 * tf.gather(velocity, rows) + (1 - self.beta_2) * tf.square(slope)
-        alpha = rate * tf.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
-        momentum.scatter_update(tf.IndexedSlices(first, rows))
-        velocity.scatter_update(tf.IndexedSlices(second, rows))
-        before = tf.gather(variable, rows) if place in self._averaged else None
-        variable.scatter_sub(tf.IndexedSlices(alpha * first / (tf.sqrt(second) + self.epsilon), rows))
-        if before is not None:
-            self._average_rows(variable, before, rows, place)
-
-    def _average_rows(self, variable: Any, before: Any, rows: Any, place: int) -> None:
-        """Bring the averages of rows up to date: as many steps of their value before as they waited, and one of the present."""
-        import tensorflow as tf
-
-        average, steps = self._model_variables_moving_average[place].value, self._averaged[place].value
-        done = tf.cast(self.iterations, "int32")
-        momentum = tf.constant(self.ema_momentum, variable.dtype)
-        waited = tf.cast(done - tf.gather(steps, rows), variable.dtype)
-        old = before + (momentum**waited)[:, None] * (tf.gather(average, rows) - before)
-        kept = tf.where(done > 0, momentum, 0.0)  # as Keras: the average begins with the values after the first step
-        now = tf.gather(variable, rows)
-        average.scatter_update(tf.IndexedSlices(now + kept * (old - now), rows))
-        steps.scatter_update(tf.IndexedSlices(tf.fill(tf.shape(rows), done + 1), rows))
-        self._by_rows.add(place)
-
-    def _update_model_variables_moving_average(self, trainable_variables: Any) -> None:
-        """Average what has no rows of its own, as Keras does with all of it."""
-        by_rows, self._by_rows = self._by_rows, set()
-        kept = ops.where(self.iterations > 0, self.ema_momentum, 0.0)
-        for place, variable in enumerate(trainable_variables):
-            if place in by_rows:
-                continue
-            average = self._model_variables_moving_average[place]
-            average.assign(kept * average + (1 - kept) * variable)
-            if place in self._averaged:
-                steps = self._averaged[place]
-                steps.assign(ops.ones_like(steps) * ops.cast(self.iterations + 1, "int32"))
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "rates": dict(self.rates)}
-
-
-@keras.saving.register_keras_serializable("cnnkit")
-class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises in a line from 0 to `peak`, then falls along a cosine to 0.
-
-    Args:
-        peak: the highest learning rate.
-        steps: of the whole training.
-        warmup: share of the steps in which it rises.
-
-    Source: Goyal et al. 2017 (warm-up), Loshchilov and Hutter 2017 (cosine).
-    """
-
-    def __init__(self, peak: float, steps: int, warmup: float):
-        self.peak, self.steps, self.warmup = peak, steps, warmup
-
-    def __call__(self, step: Any) -> Any:
-        step = ops.cast(step, "float32") + 1  # the first step learns something too
-        rising = max(1.0, self.warmup * self.steps)
-        share = ops.clip((step - rising) / max(1.0, self.steps - rising), 0.0, 1.0)
-        return self.peak * ops.minimum(step / rising, 0.5 * (1 + ops.cos(math.pi * share)))
-
-    def get_config(self) -> dict[str, float]:
-        return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup}
-
-
 def fit(
     recipe: Any,
     settings: Settings,
@@ -294,7 +167,7 @@ def fit(
     if settings.minutes is not None and checkpoint is None:
         state.epochs = _epochs_within(settings, recipe, sized, order, loaded)
     phases = plan(settings, state.epochs)
-    now = best = _numpy(model.variables)
+    now = best = copied(model.variables)
     optimizer: list[np.ndarray] = []
     if checkpoint:
         now, best, optimizer = checkpoint[1]["model"], checkpoint[1]["best"], checkpoint[1]["optimizer"]
@@ -325,7 +198,7 @@ def fit(
             shuffle=False,  # the batches come in their order already
             verbose=0,
         )
-        now, best, optimizer = _numpy(model.variables), loop.best, _numpy(model.optimizer.variables)
+        now, best, optimizer = copied(model.variables), loop.best, copied(model.optimizer.variables)
     model, _ = sized(1.0)
     if settings.mixed_precision:  # what is saved and exported computes in float32
         model = build(recipe, settings, splits.train)
@@ -602,7 +475,7 @@ def _epochs_within(
     settings: Settings, recipe: Any, sized: _Sized, order: Order, loaded: frozenset[int] = frozenset()
 ) -> int:
     """Plan how many epochs fit into the time budget, from the speed of a few steps of each phase; the model is as before."""
-    before = _numpy(sized.model.variables)
+    before = copied(sized.model.variables)
     many = plan(settings, 10_000)
     step = 0.0
     for phase in many:
@@ -620,10 +493,6 @@ def _epochs_within(
     _assign(sized.model.variables, before)
     epoch = step * (order.steps_per_epoch + 0.4 * len(sized.splits.validation) / order.batch_size)
     return max(1, min(10_000, int(0.95 * 60 * (settings.minutes or 0) / epoch)))
-
-
-def _numpy(variables: Any) -> list[np.ndarray]:
-    return [np.array(ops.convert_to_numpy(variable)) for variable in variables]
 
 
 def _fewer(count: int, records: Records) -> int:
@@ -696,7 +565,7 @@ class _Epochs(keras.callbacks.Callback):
             state.stopped = f"the loss was {row['loss']} in epoch {epoch + 1}; try a smaller learning rate"
             model.stop_training = True
         elif loss < state.best_loss or not self.keeps_best or not len(self.splits.validation):
-            state.best_loss, state.best_epoch, self.best = loss, epoch + 1, _numpy(model.variables)
+            state.best_loss, state.best_epoch, self.best = loss, epoch + 1, copied(model.variables)
         if epoch + 1 < self.phase.last:  # phases with other layers begin with the averages of these
             for variable, value in training:
                 variable.assign(value)
@@ -715,7 +584,7 @@ class _Epochs(keras.callbacks.Callback):
         if not self.settings.ema:
             return []
         trainable = self.model.trainable_variables
-        before = list(zip(trainable, _numpy(trainable), strict=True))
+        before = list(zip(trainable, copied(trainable), strict=True))
         _assign(trainable, self.model.optimizer.averages())
         return before
 
@@ -746,8 +615,8 @@ def write_history(path: Path, rows: list[dict[str, float]]) -> None:
 def _write_checkpoint(path: Path, state: State, model: keras.Model, best: list[np.ndarray]) -> None:
     arrays = {"state": np.frombuffer(json.dumps(dataclasses.asdict(state)).encode(), np.uint8)}
     for name, values in (
-        ("model", _numpy(model.variables)),
-        ("optimizer", _numpy(model.optimizer.variables)),
+        ("model", copied(model.variables)),
+        ("optimizer", copied(model.optimizer.variables)),
         ("best", best),
     ):
         arrays |= {f"{name}{number}": value for number, value in enumerate(values)}

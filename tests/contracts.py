@@ -193,7 +193,7 @@ class TextModelContract:
     def test_a_training_step_reaches_every_weight_and_of_words_those_of_the_batch(self):
         import keras
 
-        from cnnkit.training import LayerwiseAdamW
+        from cnnkit.optimizers import LayerwiseAdamW
 
         model, ids = self.build(), self.texts()
         before = {w.path: np.array(w) for w in model.weights}

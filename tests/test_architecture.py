@@ -25,6 +25,7 @@ LAYERS = {
     "models": 2,
     "augment": 2,
     "losses": 2,
+    "optimizers": 2,
     "ondevice": 2,
     "training": 3,
     "evaluation": 3,

@@ -217,16 +217,6 @@ def test_what_was_loaded_is_told_once_and_recorded(toy_run, tmp_path):
     assert Run.open(tmp_path / "run").document["weights"]["parameters"] == told[0].parameters > 0
 
 
-def test_layers_learn_at_their_own_rates():
-    import keras
-
-    one, other = (keras.Variable(np.ones(3, "float32"), name=name) for name in ("one", "other"))
-    optimizer = training.LayerwiseAdamW(0.1, weight_decay=0.0, rates={one.path: 0.25})
-    optimizer.apply([keras.ops.ones(3), keras.ops.ones(3)], [one, other])
-    np.testing.assert_allclose(1 - np.array(one), 0.025, rtol=1e-4)  # Adam's first step is the learning rate
-    np.testing.assert_allclose(1 - np.array(other), 0.1, rtol=1e-4)
-
-
 def test_the_lowest_loaded_layer_has_the_lowest_rate():
     model = toys.tiny_cnn((12, 12, 1), 3)
     settings = dataclasses.replace(SETTINGS, weights="x", backbone_rate=0.5, layer_decay=0.01, freeze_norm=False)

@@ -237,15 +237,6 @@ def test_a_run_folder_is_not_overwritten(tmp_path):
         Run.open(tmp_path / "run", "digits")
 
 
-def test_the_learning_rate_warms_up_and_ends_at_zero():
-    schedule = training.WarmupCosine(0.1, 100, 0.1)
-    rates = [float(schedule(step)) for step in range(100)]
-    assert rates[0] == pytest.approx(0.01)
-    assert rates[9] == pytest.approx(0.1)
-    assert rates[54] == pytest.approx(0.05)  # half of the cosine
-    assert rates[99] == pytest.approx(0.0, abs=1e-6)
-
-
 def test_the_order_is_a_permutation_of_each_epoch_and_a_function_of_the_step():
     order = Order(10, 3, seed=5)
     assert order.steps_per_epoch == 3

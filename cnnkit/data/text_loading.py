@@ -43,6 +43,7 @@ def load(
     least: int = 1,
     length: int | None = None,
     kind: str = "words",
+    cased: bool = False,
     buckets: int = 0,
     ngram: int = 4,
     tokenizer: Any = None,
@@ -57,8 +58,8 @@ def load(
         text, label: which columns of a table, or fields of JSON lines; names, or numbers from 0. None: found out.
         separator: between several labels in one cell, such as "|".
         encoding: "utf-8", "cp1252" or "latin-1"; None: found out.
-        words, least, length, kind, buckets, ngram: as `cnnkit.device.text.learn`.
-        tokenizer: one that is there already; then the six above are not used.
+        words, least, length, kind, cased, buckets, ngram: as `cnnkit.device.text.learn`.
+        tokenizer: one that is there already; then the seven above are not used.
         fold: (k, n): test is fold k of n, k from 1 to n, validation a tenth of the rest.
 
     Returns:
@@ -100,7 +101,14 @@ def load(
         from cnnkit.device.text import learn
 
         learnt = learn(
-            _told(train, progress), words=words, least=least, length=length, kind=kind, buckets=buckets, ngram=ngram
+            _told(train, progress),
+            words=words,
+            least=least,
+            length=length,
+            kind=kind,
+            cased=cased,
+            buckets=buckets,
+            ngram=ngram,
         )
         tokenizer = learnt.tokenizer
         plan += _tokenizer_lines(learnt, asked_length=length)

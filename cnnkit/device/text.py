@@ -336,6 +336,7 @@ def learn(
     least: int = 1,
     length: int | None = None,
     kind: str = "words",
+    cased: bool = False,
     buckets: int = 0,
     ngram: int = 4,
 ) -> Learnt:
@@ -343,7 +344,8 @@ def learn(
 
     Words are counted by their lower-case form. Beside that form a kept word has every form seen; one that is there twice also the
     variant with its first letter upper-case, three times with all letters. Where two words share a variant, the more frequent one
-    has it. Where there is room among `words`, spellings that the texts lack of words that they have (`word_endings`) get these
+    has it. With `cased` every form is a word of its own, and those that the texts lack are taken for the most frequent one that they
+    have. Where there is room among `words`, spellings that the texts lack of words that they have (`word_endings`) get these
     words' ids, so that fewer words are unknown later; not where `buckets` are for those.
 
     Args:
@@ -353,6 +355,7 @@ def learn(
         length: ids of an input; default: so many that 99 % of the texts are whole (counted in words, also where
             `buckets` make more of some), a multiple of 4 from 8 to 400, for characters a multiple of 2 from 124 to 1014.
         kind: "words", or "characters", for which only the length is learnt.
+        cased: whether "Turkey" and "turkey" are two words.
         buckets: ids for character n-grams of unknown words. MediaPipe does not know them.
         ngram: characters of an n-gram.
 
@@ -382,7 +385,7 @@ def learn(
         table = made.table
         kept, distinct = len(ALPHABET), len({form.lower() for form in forms})
     else:
-        table, distinct = _table(forms, words, least)
+        table, distinct = _table(forms, words, least, cased)
         kept = len(set(table.values()))
         more = {} if buckets else _spellings(table, kept, words - kept)
         made = Tokenizer(kind, length, table | more, FIRST + kept + buckets, buckets, ngram)
@@ -410,12 +413,12 @@ def _length(lengths: Mapping[int, int], kind: str) -> int:
     return min(max(-(-n // step) * step, least), most)
 
 
-def _table(forms: Mapping[str, int], words: int, least: int) -> tuple[dict[str, int], int]:
+def _table(forms: Mapping[str, int], words: int, least: int, cased: bool) -> tuple[dict[str, int], int]:
     """Return the ids by token, and how many different words there are."""
     counts: Counter[str] = Counter()
     seen: dict[str, list[str]] = {}
     for form, times in forms.items():
-        word = form.lower()
+        word = form if cased else form.lower()
         counts[word] += times
         if form != word:
             seen.setdefault(word, []).append(form)
@@ -423,7 +426,7 @@ def _table(forms: Mapping[str, int], words: int, least: int) -> tuple[dict[str, 
     table = {word: FIRST + place for place, word in enumerate(ranked)}
     for place, word in enumerate(ranked):
         made = [word[:1].upper() + word[1:]] * (counts[word] >= TITLED) + [word.upper()] * (counts[word] >= CAPITALS)
-        for variant in (*made, *sorted(seen.get(word, ()))):
+        for variant in (word.lower(), *made, *sorted(seen.get(word, ()))):
             if variant not in table and split(variant) == [variant]:
                 table[variant] = FIRST + place
     return table, len(counts)
@@ -431,12 +434,13 @@ def _table(forms: Mapping[str, int], words: int, least: int) -> tuple[dict[str, 
 
 def _spellings(table: Mapping[str, int], kept: int, room: int) -> dict[str, int]:
     """Return ids by other spellings of the words in a table, each also with its first letter upper-case."""
-    words = list(itertools.islice(table, kept))  # lower-case, the most frequent first; their variants follow
-    made = {}
-    for form, word in other_spellings(words, room, known=table).items():
-        for variant in (form, form[:1].upper() + form[1:]):
+    words = list(itertools.islice(table, kept))  # the most frequent first; their variants follow
+    made: dict[str, int] = {}
+    found = other_spellings(words, room, known=table)
+    for variants in (found, {form[:1].upper() + form[1:]: word for form, word in found.items()}):
+        for variant, word in variants.items():
             if variant not in table and split(variant) == [variant]:
-                made[variant] = table[word]
+                made.setdefault(variant, table[word])
     return made
 
 

@@ -9,12 +9,11 @@ Design choices:
 Source: Bojanowski et al. 2017, arXiv:1607.04606, whose vectors are sums over n-grams of 3 to 6 characters.
 """
 
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from cnnkit.device.text import FIRST, ngrams
+from cnnkit.device.text import FIRST, fnv1a, ngrams
 
 LENGTHS = (3, 4, 5)  # characters of an n-gram, the marks of a word's ends included
 MOST = 24  # n-grams of a word, the shorter ones first; all of a word of nine letters
@@ -36,5 +35,5 @@ def pieces(words: Sequence[str], size: int, buckets: int) -> np.ndarray:
     rows = np.zeros((size, MOST), np.int32)
     for place, word in enumerate(words[FIRST:size], FIRST):
         grams = [gram for n in LENGTHS for gram in ngrams(word, n)][:MOST] if word else []
-        rows[place, : len(grams)] = [1 + zlib.crc32(gram.encode("utf-8", "replace")) % (buckets - 1) for gram in grams]
+        rows[place, : len(grams)] = [1 + fnv1a(gram) % (buckets - 1) for gram in grams]
     return rows

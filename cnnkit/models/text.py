@@ -72,12 +72,23 @@ class SpelledEmbedding(WordEmbedding):
         self.spelling.assign(rows)
 
     def call(self, inputs):
-        rows = ops.take(self.spelling, inputs, axis=0)
-        there = ops.cast(ops.minimum(rows, 1), self.compute_dtype)
-        total = ops.zeros((), self.compute_dtype)
-        for place in range(spelling.MOST):  # one after the other: all at once would need as many times the memory
-            total = total + super().call(rows[..., place]) * there[..., place : place + 1]
-        return total / ops.sqrt(ops.maximum(ops.sum(there, axis=-1, keepdims=True), 1.0))
+        if keras.backend.backend() != "tensorflow":
+            rows = ops.take(self.spelling, inputs, axis=0)
+            there = ops.cast(ops.minimum(rows, 1), self.compute_dtype)
+            total = ops.zeros((), self.compute_dtype)
+            for place in range(spelling.MOST):  # one after the other: all at once would need as many times the memory
+                total = total + super().call(rows[..., place]) * there[..., place : place + 1]
+            return total / ops.sqrt(ops.maximum(ops.sum(there, axis=-1, keepdims=True), 1.0))
+        import tensorflow as tf
+
+        inputs = tf.cast(inputs, "int32")
+        words, places = tf.unique(tf.reshape(inputs, (-1,)))  # a word that a batch has twice is put together once
+        rows = tf.gather(self.spelling.value, words)
+        there = rows > 0
+        grams = super().call(tf.boolean_mask(rows, there))
+        total = tf.math.unsorted_segment_sum(grams, tf.where(there)[:, 0], tf.size(words))
+        count = tf.reduce_sum(tf.cast(there, total.dtype), axis=1, keepdims=True)
+        return tf.gather(total / tf.sqrt(tf.maximum(count, 1.0)), tf.reshape(places, tf.shape(inputs)))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "words": self.words}
