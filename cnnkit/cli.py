@@ -232,6 +232,11 @@ TEXT_ONLY = [
     click.option("--least", type=_POSITIVE, help="Times a word must occur to be in it.  [default: 1]"),
     click.option("--length", type=_POSITIVE, help="Words of a text that are read.  [default: enough for 99 %]"),
     click.option(
+        "--cased/--uncased",
+        default=None,
+        help="Whether Turkey and turkey are two words.  [default: cased]",
+    ),
+    click.option(
         "--buckets",
         type=click.IntRange(min=0),
         help="Ids for pieces of unknown words; not for MediaPipe.  [default: 0]",

@@ -39,6 +39,7 @@ class Settings:
     words: int = 20_000  # most words of the vocabulary
     least: int = 1  # times that a word of the vocabulary occurs in training
     length: int | None = None  # ids of a text; None: as the texts ask for
+    cased: bool = True  # "Turkey" and "turkey" are two words of the vocabulary
     buckets: int = 0  # ids for character n-grams of unknown words; 0: all unknown words are one
     progressive: int = 1  # image sizes in training, rising from about half to the full one; 1: full throughout
     epochs: int = 10

@@ -35,6 +35,7 @@ DATA_KEYS = (
     "words",
     "least",
     "length",
+    "cased",
     "buckets",
 )  # settings that decide the splits
 

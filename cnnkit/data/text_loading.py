@@ -43,7 +43,7 @@ def load(
     least: int = 1,
     length: int | None = None,
     kind: str = "words",
-    cased: bool = False,
+    cased: bool = True,
     buckets: int = 0,
     ngram: int = 4,
     tokenizer: Any = None,

@@ -5,8 +5,8 @@ Design choices:
 - What kind it is, its first bytes say, not its name: a line of two whole numbers is a header (word2vec, fastText), and
   where bytes follow that are no such line, it is word2vec's binary format; otherwise it is GloVe's, which has no header.
 - The numbers are the last fields of a line, so that a word may hold spaces (some of GloVe's 840B do).
-- A word has the vector of its own spelling; else that of the first cased form in the file, which is the most frequent, since
-  such files are sorted by frequency. The first of two equal words wins.
+- A word has the vector of its own spelling; else that of the first form in the file which differs by case alone: the most
+  frequent, since such files are sorted by frequency. The first of two equal words wins.
 - Only the lines that are kept are parsed number by number; of the others the number of fields is checked. So a broken
   number in a row that nobody asked for passes.
 """
@@ -42,7 +42,7 @@ class Vectors:
         places: int64 (found,), position of each row's word among those asked for, ascending.
         kind: "word2vec binary", "word2vec text" (fastText's .vec is the same) or "GloVe text".
         words_in_file: entries of the file.
-        cased: rows found under a cased form only.
+        cased: rows found under a form of another case only.
     """
 
     matrix: np.ndarray = dataclasses.field(repr=False)
@@ -62,7 +62,7 @@ def read(path: Path | str, words: Sequence[str], *, progress: Progress | None = 
 
     Args:
         path: the file.
-        words: the words asked for, lower-case as a vocabulary has them; empty ones are never found.
+        words: the words asked for; empty ones are never found.
         progress: called with a text, the bytes read and the size of the file.
 
     Returns:
@@ -118,21 +118,22 @@ class _Found:
 
     def __init__(self, wanted: dict[str, int]):
         self.wanted = wanted
+        self.by_lower: dict[str, list[str]] = {}
+        for word in wanted:
+            self.by_lower.setdefault(word.lower(), []).append(word)
         self.dimensions = 0
         self.exact: dict[int, np.ndarray] = {}
         self.cased: dict[int, np.ndarray] = {}
 
-    def rows_for(self, raw: bytes) -> tuple[dict[int, np.ndarray], int] | None:
-        """Return where the row of a word of the file belongs; None where nobody asked for it, or it is there already."""
+    def rows_for(self, raw: bytes) -> list[tuple[dict[int, np.ndarray], int]]:
+        """Return where the row of a word of the file belongs; nowhere if nobody asked for it, or it is there already."""
         word = raw.decode("utf-8", "replace")
-        place = self.wanted.get(word)
-        if place is not None:
-            return None if place in self.exact else (self.exact, place)
-        if (lower := word.lower()) != word:
-            place = self.wanted.get(lower)
-            if place is not None and place not in self.cased:
-                return self.cased, place
-        return None
+        found = []
+        for other in self.by_lower.get(word.lower(), ()):
+            rows, place = self.exact if other == word else self.cased, self.wanted[other]
+            if place not in rows:
+                found.append((rows, place))
+        return found
 
     def result(self) -> tuple[np.ndarray, np.ndarray, int]:
         rows = self.cased | self.exact
@@ -209,7 +210,7 @@ def _text(path: Path, file: IO[bytes], found: _Found, tell: Callable[[], None], 
                 f"{path}: line {number} is longer than a word and {dimensions} numbers can be. Is it damaged?"
             )
         line = line.rstrip(b" \t\r\n")
-        if line.count(b" ") == dimensions and found.rows_for(line[: line.index(b" ")]) is None:
+        if line.count(b" ") == dimensions and not found.rows_for(line[: line.index(b" ")]):
             entries += 1  # nobody asked for it
             continue
         fields = line.rsplit(None, dimensions)  # what is left over is the word, spaces and all
@@ -219,9 +220,7 @@ def _text(path: Path, file: IO[bytes], found: _Found, tell: Callable[[], None], 
             raise DataError(f"{path}: line {number} has {len(fields) - 1} numbers, not {dimensions}. Is it damaged?")
         if len(fields[0].split()) > 1 and _is_number(fields[0].split()[-1]):
             raise DataError(f"{path}: line {number} has more than {dimensions} numbers. Is it damaged?")
-        target = found.rows_for(fields[0].strip(b" \t"))
-        if target is not None:
-            rows, place = target
+        for rows, place in found.rows_for(fields[0].strip(b" \t")):
             rows[place] = _numbers(path, fields[1:], number)
         entries += 1
     if count is not None and entries != count:
@@ -271,11 +270,10 @@ def _binary(path: Path, file: IO[bytes], found: _Found, tell: Callable[[], None]
             if len(buffer) - at >= LONGEST_WORD:
                 raise DataError(f"{path}: word {entry + 1} of {count} has no end. Is it damaged? Get it again.")
             raise DataError(f"{path} ends within word {entry + 1} of the {count} that its header says. Get it again.")
-        target = found.rows_for(buffer[at:space])
-        at = space + 1 + width
-        if target is not None:
-            rows, place = target
-            rows[place] = _finite(path, np.frombuffer(buffer, "<f4", found.dimensions, space + 1), f"word {entry + 1}")
+        begin = space + 1
+        for rows, place in found.rows_for(buffer[at:space]):
+            rows[place] = _finite(path, np.frombuffer(buffer, "<f4", found.dimensions, begin), f"word {entry + 1}")
+        at = begin + width
     if (buffer[at:] + file.read(64)).strip():
         raise DataError(f"{path}: its header says {count} words, more bytes follow them. Get it again.")
     return count

@@ -4,7 +4,8 @@ Design choices:
 - A word is a run of characters that `DELIMITER` does not match. The characters are listed in it one range after the other
   (`word_characters.py`): `\p{L}` means something else in each version of Python, RE2 and MediaPipe.
 - Nothing is lower-cased or normalised when a text is read, since MediaPipe's RegexTokenizer does neither. Instead the
-  vocabulary holds the cased variants of a word, all with the id of the word.
+  vocabulary holds the cased variants of a word: with the id of the word, or, where case is kept, with ids of their own if
+  training has them.
 - A text ends at its first U+0000, as in MediaPipe, which reads a C string. An unpaired surrogate counts as U+FFFD, which
   separates words; MediaPipe for Python refuses such a text.
 - Ids 0 and 1 are padding and unknown, words begin at 2, the most frequent first. There is no <START>.
@@ -118,7 +119,7 @@ class Tokenizer:
     Attributes:
         kind: "words" or "characters".
         length: ids of one input, L.
-        table: id by token; cased variants share an id. For characters: id by character.
+        table: id by token; spellings of a word share an id. For characters: id by character.
         size: number of ids, which is the rows of the embedding; ids are in [0, size).
         buckets: ids for n-grams of unknown words, the last ones; 0: an unknown word is `UNKNOWN`.
         ngram: characters of an n-gram, the marks < and > included.
@@ -201,7 +202,7 @@ class Tokenizer:
         return "".join(f"{token} {key}\n" for token, key in itertools.chain(SPECIAL.items(), self.table.items()))
 
     def words(self) -> list[str]:
-        """Return a word by each id: for words the lower-case form, and the special names; the hashed ones are left out."""
+        """Return a word by each id: for words the form that was learnt, and the special names; the hashed ones are left out."""
         if self.kind == "characters":
             return [*SPECIAL, *ALPHABET]
         found = [""] * (self.size - self.buckets)
@@ -300,8 +301,8 @@ class Learnt:
         texts: texts read.
         tokens: words (or characters) in them.
         spellings: other spellings that have a kept word's id.
-        distinct: different words of at most `LONGEST` characters, by their lower-case form; of those still counted
-            where `pruned`.
+        distinct: different words of at most `LONGEST` characters, by their lower-case form unless case is kept; of those
+            still counted where `pruned`.
         kept: words in the vocabulary.
         known: share of the tokens that are in it.
         lengths: number of texts by their number of tokens.
@@ -344,9 +345,9 @@ def learn(
 
     Words are counted by their lower-case form. Beside that form a kept word has every form seen; one that is there twice also the
     variant with its first letter upper-case, three times with all letters. Where two words share a variant, the more frequent one
-    has it. With `cased` every form is a word of its own, and those that the texts lack are taken for the most frequent one that they
-    have. Where there is room among `words`, spellings that the texts lack of words that they have (`word_endings`) get these
-    words' ids, so that fewer words are unknown later; not where `buckets` are for those.
+    has it. With `cased` every form is a word of its own, and those that the texts lack are read as the most frequent form that
+    they have. Where there is room among `words`, spellings that the texts lack of words that they have (`word_endings`) get
+    these words' ids, so that fewer words are unknown later; not where `buckets` are for those.
 
     Args:
         texts: the texts of the training split.
@@ -425,8 +426,9 @@ def _table(forms: Mapping[str, int], words: int, least: int, cased: bool) -> tup
     ranked = sorted((word for word, times in counts.items() if times >= least), key=lambda w: (-counts[w], w))[:words]
     table = {word: FIRST + place for place, word in enumerate(ranked)}
     for place, word in enumerate(ranked):
-        made = [word[:1].upper() + word[1:]] * (counts[word] >= TITLED) + [word.upper()] * (counts[word] >= CAPITALS)
-        for variant in (word.lower(), *made, *sorted(seen.get(word, ()))):
+        low = word.lower()
+        made = [low[:1].upper() + low[1:]] * (counts[word] >= TITLED) + [word.upper()] * (counts[word] >= CAPITALS)
+        for variant in (low, *made, *sorted(seen.get(word, ()))):
             if variant not in table and split(variant) == [variant]:
                 table[variant] = FIRST + place
     return table, len(counts)

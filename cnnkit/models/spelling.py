@@ -16,6 +16,7 @@ import numpy as np
 from cnnkit.device.text import FIRST, fnv1a, ngrams
 
 LENGTHS = (3, 4, 5)  # characters of an n-gram, the marks of a word's ends included
+CAPITAL = "<^"  # what words share whose first letter is upper-case, where case is kept
 MOST = 24  # n-grams of a word, the shorter ones first; all of a word of nine letters
 
 
@@ -34,6 +35,9 @@ def pieces(words: Sequence[str], size: int, buckets: int) -> np.ndarray:
         raise ValueError(f"`buckets` are at least 2. Received: buckets={buckets}.")
     rows = np.zeros((size, MOST), np.int32)
     for place, word in enumerate(words[FIRST:size], FIRST):
-        grams = [gram for n in LENGTHS for gram in ngrams(word, n)][:MOST] if word else []
+        if not word:
+            continue
+        grams = [CAPITAL] * word[:1].isupper() + [gram for n in LENGTHS for gram in ngrams(word, n)]
+        grams = grams[:MOST]
         rows[place, : len(grams)] = [1 + fnv1a(gram) % (buckets - 1) for gram in grams]
     return rows

@@ -92,6 +92,12 @@ def test_a_word_has_its_own_spelling_or_else_the_most_frequent_cased_one(write):
     assert found.matrix.tolist() == [[1, 1], [4, 4]] and found.cased == 1
 
 
+def test_words_that_differ_by_case_each_have_a_vector(write):
+    found = read(write(b"turkey 1 1\nTurkey 2 2\nrome 3 3\n"), ["Turkey", "turkey", "TURKEY", "Rome", "ROME"])
+    assert found.places.tolist() == [0, 1, 2, 3, 4]
+    assert found.matrix.tolist() == [[2, 2], [1, 1], [1, 1], [3, 3], [3, 3]] and found.cased == 3
+
+
 def test_nothing_found_is_a_matrix_of_no_rows(write):
     found = read(write(text(WORDS, MATRIX)), ["nothing"])
     assert found.matrix.shape == (0, 3) and found.places.shape == (0,)

@@ -102,7 +102,7 @@ def test_words_are_those_of_regex_and_of_mediapipe(text):
 @given(TEXTS, st.lists(TEXTS, max_size=3))
 @settings(max_examples=300)
 def test_ids_are_those_of_mediapipe_for_any_text_and_vocabulary(text, others):
-    tokenizer = learn([*others, "a été İ ß 日本語"], length=12).tokenizer
+    tokenizer = learn([*others, "a été İ ß 日本語"], length=12, cased=len(others) > 1).tokenizer
     for each in (text, text.upper(), text.lower(), text.title()):
         expected = mediapipe_ids(each, tokenizer.vocabulary, 12)
         assert tokenizer.batch([each]).tolist() == [expected]
@@ -165,6 +165,22 @@ def test_forms_that_were_seen_are_known_and_others_are_not():
     assert "iPHONE" not in table
 
 
+def test_where_case_is_kept_every_form_is_a_word_and_others_are_read_as_the_most_frequent():
+    learnt = learn(["Turkey Turkey Turkey turkey Rome iPhone iPhone IPHONE"], cased=True)
+    made = learnt.tokenizer
+    assert made.words()[FIRST:] == ["Turkey", "iPhone", "IPHONE", "Rome", "turkey"]
+    assert (learnt.distinct, learnt.kept, made.size, learnt.known) == (5, 5, FIRST + 5, 1.0)
+    assert made.ids("Turkey turkey TURKEY") == [FIRST, FIRST + 4, FIRST]
+    assert made.ids("iPhone IPHONE iphone Iphone") == [FIRST + 1, FIRST + 2, FIRST + 1, FIRST + 1]
+    assert made.ids("rome ROME") == [FIRST + 3, UNKNOWN], "a word that is there once has no variant in capitals"
+    assert Tokenizer.from_dict(made.to_dict()) == made
+
+
+def test_texts_in_lower_case_have_the_same_vocabulary_with_and_without_case():
+    texts = ["the good film", "the actors and the film"]
+    assert learn(texts, cased=True) == learn(texts)
+
+
 def test_a_rare_word_has_fewer_variants():
     table = learn(["once twice twice thrice thrice thrice Upon"]).tokenizer.table
     assert set(table) == {"once", "twice", "Twice", "thrice", "Thrice", "THRICE", "upon", "Upon"}
@@ -180,7 +196,7 @@ def test_a_shared_variant_belongs_to_the_more_frequent_word():
 @given(st.lists(TEXTS, min_size=1, max_size=5), st.integers(0, 9), st.integers(1, 20))
 @settings(max_examples=200)
 def test_what_was_written_is_read_again(texts, buckets, words):
-    tokenizer = learn([*texts, "a"], buckets=buckets, words=words).tokenizer
+    tokenizer = learn([*texts, "a"], buckets=buckets, words=words, cased=words % 2 == 0).tokenizer
     again = Tokenizer.from_dict(json.loads(json.dumps(tokenizer.to_dict())))
     assert again == tokenizer and again.words() == tokenizer.words()
     assert all(FIRST <= key < tokenizer.size - buckets for key in tokenizer.table.values())

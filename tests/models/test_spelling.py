@@ -32,6 +32,13 @@ def test_ngrams_fill_a_row_from_the_left_the_shorter_first():
     assert (long[2] > 0).all() and long.max() < 50
 
 
+def test_words_that_differ_by_case_share_their_ngrams_and_those_with_a_capital_one_more():
+    rows = pieces([*WORDS[:2], "Turkey", "turkey", "Rome"], 5, 80_009)
+    assert set(rows[3]) - set(rows[2]) <= {0}, "all of turkey's"
+    (capital,) = set(rows[2]) & set(rows[4]) - {0}
+    assert rows[2, 0] == rows[4, 0] == capital not in rows[3]
+
+
 def test_buckets_are_checked():
     assert set(pieces(WORDS, 7, 2).ravel()) == {0, 1}
     with pytest.raises(ValueError, match=r"`buckets` are at least 2\. Received: buckets=1\."):
