@@ -350,6 +350,15 @@ class TestTraining(Commands):
         line = self.fails("train", "--data", folder / "toy.csv", *options, "--out", "run")
         assert what in line and not Path("run").exists(), line
 
+    def test_case_is_kept_unless_it_is_said(self, folder):
+        lines = [f"{label},{word} {number}" for label, word in (("a", "Turkey"), ("b", "turkey")) for number in range(40)]
+        Path("case.csv").write_text("label,text\n" + "\n".join(lines) + "\n")
+        for run in ("cased", "uncased"):
+            words = ("--data", "case.csv", "--config", folder / "small.toml", "--epochs", "20", f"--{run}", "--out", run)
+            found = self.document("train", *words)["scores"]["test"]
+            assert json.loads(Path(run, "run.json").read_text())["settings"]["cased"] == (run == "cased")
+            assert found["accuracy"] == 1 if run == "cased" else found["accuracy"] < 0.7
+
     def test_settings_of_images_are_one_line(self, folder):
         for setting in ("progressive = 2", "mixup = 0.2", "image_size = 32", "tiles = true"):
             Path("bad.toml").write_text(setting)
