@@ -351,10 +351,22 @@ class TestTraining(Commands):
         assert what in line and not Path("run").exists(), line
 
     def test_case_is_kept_unless_it_is_said(self, folder):
-        lines = [f"{label},{word} {number}" for label, word in (("a", "Turkey"), ("b", "turkey")) for number in range(40)]
+        lines = [
+            f"{label},{word} {number}" for label, word in (("a", "Turkey"), ("b", "turkey")) for number in range(40)
+        ]
         Path("case.csv").write_text("label,text\n" + "\n".join(lines) + "\n")
         for run in ("cased", "uncased"):
-            words = ("--data", "case.csv", "--config", folder / "small.toml", "--epochs", "20", f"--{run}", "--out", run)
+            words = (
+                "--data",
+                "case.csv",
+                "--config",
+                folder / "small.toml",
+                "--epochs",
+                "20",
+                f"--{run}",
+                "--out",
+                run,
+            )
             found = self.document("train", *words)["scores"]["test"]
             assert json.loads(Path(run, "run.json").read_text())["settings"]["cased"] == (run == "cased")
             assert found["accuracy"] == 1 if run == "cased" else found["accuracy"] < 0.7
