@@ -300,15 +300,12 @@ def texts() -> str:
             f"kim-non-static {scores['kim-non-static']}, kim-multichannel {scores['kim-multichannel']} %; "
             f"random vectors as wide {scores['kim-rand']}."
         )
-    again, folds = maybe("text-trec-published"), maybe("text-trec-inner")
+    again = maybe("text-trec-published")
     if again is not None:
         facts.append(
             f"CNN-rand on TREC in plain Keras, with the words, the optimizer and the epochs of the paper: "
             f"{100 * again['mean']:.1f} % ({100 * again['sd']:.1f}, {len(again['rows'])} seeds)."
         )
-    if folds is not None:
-        scores = [f"{name} {100 * found['mean']['accuracy']:.1f}" for name, found in folds["variants"].items()]
-        facts.append(f"On {folds['folds']} inner folds of TREC's training questions: {'; '.join(scores)} %.")
     return "\n\n".join([*parts, "\n".join(f"- {fact}" for fact in facts), "Scripts: `text.py`, `text_speed.py`."])
 
 

@@ -388,9 +388,8 @@ def learn(
     else:
         table, distinct = _table(forms, words, least, cased)
         kept = len(set(table.values()))
-        more = {} if buckets else _spellings(table, kept, words - kept)
+        more, spellings = ({}, 0) if buckets else _spellings(table, kept, words - kept)
         made = Tokenizer(kind, length, table | more, FIRST + kept + buckets, buckets, ngram)
-        spellings = sum(form == form.lower() for form in more)
     known = sum(times for form, times in forms.items() if form in table) / count
     by_length = dict(sorted(lengths.items()))
     return Learnt(made, sum(lengths.values()), count, distinct, kept, known, by_length, pruned, spellings)
@@ -434,8 +433,8 @@ def _table(forms: Mapping[str, int], words: int, least: int, cased: bool) -> tup
     return table, len(counts)
 
 
-def _spellings(table: Mapping[str, int], kept: int, room: int) -> dict[str, int]:
-    """Return ids by other spellings of the words in a table, each also with its first letter upper-case."""
+def _spellings(table: Mapping[str, int], kept: int, room: int) -> tuple[dict[str, int], int]:
+    """Return ids by other spellings of the words in a table, also with the first letter upper-case; and how many spellings."""
     words = list(itertools.islice(table, kept))  # the most frequent first; their variants follow
     made: dict[str, int] = {}
     found = other_spellings(words, room, known=table)
@@ -443,7 +442,7 @@ def _spellings(table: Mapping[str, int], kept: int, room: int) -> dict[str, int]
         for variant, word in variants.items():
             if variant not in table and split(variant) == [variant]:
                 made.setdefault(variant, table[word])
-    return made
+    return made, sum(form in made for form in found)
 
 
 STEP = 8  # a trimmed batch is a multiple of this wide, so that there are few different widths

@@ -20,7 +20,7 @@ def other_spellings(words: Sequence[str], count: int, known: Collection[str] = (
     """Return spellings that are not among these words, each with the word that it is taken for, the likeliest first.
 
     Args:
-        words: lower-case, the most frequent first.
+        words: the most frequent first.
         count: spellings at most.
         known: what is no new spelling either.
     """

@@ -74,6 +74,12 @@ def test_the_vocabulary_reads_them_as_the_word_and_a_device_too():
     assert Tokenizer.from_dict(made.to_dict()) == made
 
 
+def test_where_case_is_kept_a_name_has_other_spellings_too():
+    learnt = learn([" ".join([*PLURALS, "Tutor"])], cased=True)
+    made = learnt.tokenizer
+    assert learnt.spellings == 1 and made.ids("Tutors tutor") == [made.table["Tutor"]] * 2
+
+
 @pytest.mark.parametrize("options", [{"words": 11}, {"buckets": 50}])
 def test_none_where_the_vocabulary_is_full_or_unknown_words_have_pieces(options):
     learnt = learn([" ".join([*PLURALS, "tutor"])], **options)

@@ -356,18 +356,8 @@ class TestTraining(Commands):
         ]
         Path("case.csv").write_text("label,text\n" + "\n".join(lines) + "\n")
         for run in ("cased", "uncased"):
-            words = (
-                "--data",
-                "case.csv",
-                "--config",
-                folder / "small.toml",
-                "--epochs",
-                "20",
-                f"--{run}",
-                "--out",
-                run,
-            )
-            found = self.document("train", *words)["scores"]["test"]
+            words = ("--data", "case.csv", "--config", folder / "small.toml", "--epochs", "20", f"--{run}")
+            found = self.document("train", *words, "--out", run)["scores"]["test"]
             assert json.loads(Path(run, "run.json").read_text())["settings"]["cased"] == (run == "cased")
             assert found["accuracy"] == 1 if run == "cased" else found["accuracy"] < 0.7
 
