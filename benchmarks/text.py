@@ -123,6 +123,7 @@ VARIANTS = {  # of `inner`: model, options of its builder, settings, options of 
     "default": ("default", {}, {}, {}),
     "default, words share no n-grams": ("default", {"pieces": 0}, {}, {}),
     "default, case not kept": ("default", {}, {}, {"cased": False}),
+    "default, trained on the validation tenth too": ("default", {}, {}, {"validation": 0.0}),
     "kim-rand": ("kim-rand", {}, {}, {}),
     "kim-rand, case not kept": ("kim-rand", {}, {}, {"cased": False}),
     "kim-rand, trained on the validation tenth too": ("kim-rand", {}, {}, {"validation": 0.0}),
