@@ -337,17 +337,17 @@ def learn(
     least: int = 1,
     length: int | None = None,
     kind: str = "words",
-    cased: bool = False,
+    cased: bool = True,
     buckets: int = 0,
     ngram: int = 4,
 ) -> Learnt:
     """Learn a vocabulary from texts, read once, in memory that does not grow with them.
 
-    Words are counted by their lower-case form. Beside that form a kept word has every form seen; one that is there twice also the
-    variant with its first letter upper-case, three times with all letters. Where two words share a variant, the more frequent one
-    has it. With `cased` every form is a word of its own, and those that the texts lack are read as the most frequent form that
-    they have. Where there is room among `words`, spellings that the texts lack of words that they have (`word_endings`) get
-    these words' ids, so that fewer words are unknown later; not where `buckets` are for those.
+    Every form is a word of its own, and forms that the texts lack are read as the most frequent one that they have. Without
+    `cased` words are counted by their lower-case form; beside it a kept word has every form seen. Either way a word that is there
+    twice also has the variant with its first letter upper-case, three times with all letters. Where two words share a variant,
+    the more frequent one has it. Where there is room among `words`, spellings that the texts lack of words that they have
+    (`word_endings`) get these words' ids, so that fewer words are unknown later; not where `buckets` are for those.
 
     Args:
         texts: the texts of the training split.

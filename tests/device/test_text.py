@@ -133,25 +133,25 @@ def test_the_delimiter_is_plain_ascii():
 
 
 def test_a_vocabulary_by_frequency_then_alphabet():
-    learnt = learn(SENTENCES)
+    learnt = learn(SENTENCES, cased=False)
     tokenizer = learnt.tokenizer
     assert tokenizer.words() == ["<PAD>", "<UNKNOWN>", "film", "good", "the", "a", "bad", "is", "isn't"]
     assert (learnt.texts, learnt.tokens, learnt.distinct, learnt.kept, learnt.known) == (3, 12, 7, 7, 1.0)
     assert dict(learnt.lengths) == {4: 3}
     assert tokenizer.size == 9 and tokenizer.length == 8
     assert tokenizer.ids("The GOOD, Film; isn't Isn't good-bad nonsense") == [4, 3, 2, 8, UNKNOWN, 3, 6, UNKNOWN]
-    assert learn(reversed(SENTENCES)) == learnt
+    assert learn(reversed(SENTENCES), cased=False) == learnt
 
 
 def test_only_the_most_frequent_words_are_kept():
-    learnt = learn(SENTENCES, words=3)
+    learnt = learn(SENTENCES, words=3, cased=False)
     assert learnt.tokenizer.words()[FIRST:] == ["film", "good", "the"]
     assert learnt.known == pytest.approx(8 / 12)
-    assert learn(SENTENCES, least=2).tokenizer.words()[FIRST:] == ["film", "good", "the"]
+    assert learn(SENTENCES, least=2, cased=False).tokenizer.words()[FIRST:] == ["film", "good", "the"]
 
 
 def test_forms_that_were_seen_are_known_and_others_are_not():
-    table = learn(["iPhone iphone iphone", "McDonald's McDonald's mcdonald's"]).tokenizer.table
+    table = learn(["iPhone iphone iphone", "McDonald's McDonald's mcdonald's"], cased=False).tokenizer.table
     assert set(table) == {
         "iphone",
         "iPhone",
@@ -166,7 +166,7 @@ def test_forms_that_were_seen_are_known_and_others_are_not():
 
 
 def test_where_case_is_kept_every_form_is_a_word_and_others_are_read_as_the_most_frequent():
-    learnt = learn(["Turkey Turkey Turkey turkey Rome iPhone iPhone IPHONE"], cased=True)
+    learnt = learn(["Turkey Turkey Turkey turkey Rome iPhone iPhone IPHONE"])
     made = learnt.tokenizer
     assert made.words()[FIRST:] == ["Turkey", "iPhone", "IPHONE", "Rome", "turkey"]
     assert (learnt.distinct, learnt.kept, made.size, learnt.known) == (5, 5, FIRST + 5, 1.0)
@@ -178,11 +178,11 @@ def test_where_case_is_kept_every_form_is_a_word_and_others_are_read_as_the_most
 
 def test_texts_in_lower_case_have_the_same_vocabulary_with_and_without_case():
     texts = ["the good film", "the actors and the film"]
-    assert learn(texts, cased=True) == learn(texts)
+    assert learn(texts) == learn(texts, cased=False)
 
 
 def test_a_rare_word_has_fewer_variants():
-    table = learn(["once twice twice thrice thrice thrice Upon"]).tokenizer.table
+    table = learn(["once twice twice thrice thrice thrice Upon"], cased=False).tokenizer.table
     assert set(table) == {"once", "twice", "Twice", "thrice", "Thrice", "THRICE", "upon", "Upon"}
 
 
@@ -207,7 +207,7 @@ def test_what_was_written_is_read_again(texts, buckets, words):
 
 
 def test_a_vocabulary_file_is_read_with_what_editors_do_to_it():
-    tokenizer = learn(SENTENCES).tokenizer
+    tokenizer = learn(SENTENCES, cased=False).tokenizer
     text = "\ufeff" + tokenizer.vocabulary.replace("\n", "\r\n\r\n").rstrip()
     assert Tokenizer.from_dict(tokenizer.to_dict(), text) == tokenizer
 
@@ -240,7 +240,7 @@ def test_a_vocabulary_file_is_read_with_what_editors_do_to_it():
     ],
 )
 def test_a_damaged_tokenizer_is_refused_in_one_line(change, message):
-    document = learn(SENTENCES).tokenizer.to_dict()
+    document = learn(SENTENCES, cased=False).tokenizer.to_dict()
     with pytest.raises(ArtifactError, match=message) as caught:
         Tokenizer.from_dict(change(document), where="x.tflite")
     assert "\n" not in str(caught.value) and str(caught.value).startswith("x.tflite")
@@ -249,7 +249,7 @@ def test_a_damaged_tokenizer_is_refused_in_one_line(change, message):
 @given(TEXTS, st.integers(0, 200), st.integers(0, 20))
 @settings(max_examples=200)
 def test_a_vocabulary_with_anything_in_it_is_read_or_refused(text, start, cut):
-    good = learn(SENTENCES).tokenizer
+    good = learn(SENTENCES, cased=False).tokenizer
     damaged = good.vocabulary[:start] + text + good.vocabulary[start + cut :]
     try:
         table = Tokenizer.from_dict(good.to_dict(), damaged).table
@@ -298,7 +298,7 @@ def test_hashes_are_fnv1a(text, value):
 
 
 def test_unknown_words_become_their_ngrams():
-    tokenizer = learn(SENTENCES, buckets=1000, ngram=4, length=8).tokenizer
+    tokenizer = learn(SENTENCES, buckets=1000, ngram=4, length=8, cased=False).tokenizer
     assert tokenizer.size == 9 + 1000
     expected = [9 + fnv1a(gram) % 1000 for gram in ("<fil", "film", "ilms", "lms>")]
     assert tokenizer.ids("good Films") == [3, *expected]

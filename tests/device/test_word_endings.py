@@ -75,7 +75,7 @@ def test_the_vocabulary_reads_them_as_the_word_and_a_device_too():
 
 
 def test_where_case_is_kept_a_name_has_other_spellings_too():
-    learnt = learn([" ".join([*PLURALS, "Tutor"])], cased=True)
+    learnt = learn([" ".join([*PLURALS, "Tutor"])])
     made = learnt.tokenizer
     assert learnt.spellings == 1 and made.ids("Tutors tutor") == [made.table["Tutor"]] * 2
 
