@@ -206,6 +206,11 @@ _SETTINGS = [  # of all apps, but for those of images
         type=click.FloatRange(0, 0.9, max_open=True),
         help="Share of the training data held out; 0: none.",
     ),
+    click.option(
+        "--refit/--no-refit",
+        default=None,
+        help="Train anew on what was held out for validation too, once it has said for how long.  [default: small sets of texts]",
+    ),
     click.option("--limit", type=_POSITIVE, help="Train on at most so many records."),
     skip_bad,
     click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Of weights, order and augmentation.  [default: 0]"),

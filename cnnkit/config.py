@@ -60,6 +60,7 @@ class Settings:
     mixed_precision: bool = False  # float16 compute; only where there is an accelerator
     steps_per_execution: int = 1
     validation: float | None = None  # share of the training images held out, 0: none; None: the data's own
+    refit: bool = False  # train anew on what was held out for validation too, once it has said for how long
     limit: int | None = None  # at most this many training images
     skip_bad: bool = False
     seed: int = 0  # of weights, order, augmentation

@@ -5,6 +5,7 @@ runs/<app>/<time>-<model>/
     history.csv       a line an epoch
     checkpoint.npz    to resume from
     model.keras       the best weights, with labels inside
+    refit/            the same of the training on validation records too, where there was one; its model is model.keras
     export/           .tflite files and gate.json
     report.html
 runs/<app>/latest     the newest of them
@@ -22,13 +23,14 @@ from cnnkit import __version__, config
 from cnnkit.errors import ArtifactError, CnnkitError
 from cnnkit.files import atomic, system_errors, write_json
 
-MODEL, DOCUMENT, CHECKPOINT, HISTORY, REPORT, EXPORT = (
+MODEL, DOCUMENT, CHECKPOINT, HISTORY, REPORT, EXPORT, REFIT = (
     "model.keras",
     "run.json",
     "checkpoint.npz",
     "history.csv",
     "report.html",
     "export",
+    "refit",
 )
 
 

@@ -15,6 +15,8 @@ Design choices:
   Phases with the same layers share an optimizer and a schedule; others begin with their own, from averaged weights.
   Training without loaded weights is one phase of the same mechanism. What a phase trains is a function of the settings
   and of what was loaded, so a resumed run goes on inside its phase.
+- What validation decides (the best epoch; temperature and thresholds, by the task) can be kept while the weights are trained
+  anew on the validation records too: `refit`.
 - XLA is off on a CPU (it trains three to seven times slower there) and on elsewhere.
 """
 
@@ -43,7 +45,7 @@ from cnnkit.files import atomic, write_bytes
 from cnnkit.models import weights as model_weights
 from cnnkit.models.norm import recalibrate
 from cnnkit.optimizers import LayerwiseAdamW, WarmupCosine, copied
-from cnnkit.run import CHECKPOINT, HISTORY, MODEL, Run
+from cnnkit.run import CHECKPOINT, DOCUMENT, HISTORY, MODEL, REFIT, Run
 
 EVALUATION_BATCH = 256  # of images up to 128 px; of larger ones fewer
 RECALIBRATION_IMAGES = 5120  # plain training images from which batch norm gets its last statistics; of large ones fewer
@@ -129,6 +131,7 @@ def fit(
     on_load: Callable[[model_weights.Loaded], None] = lambda loaded: None,
     on_start: Callable[[list[str]], None] = lambda lines: None,
     on_download: Callable[[str, float, float | None], None] | None = None,
+    until: int | None = None,
 ) -> keras.Model:
     """Train, or go on training, the model of a run folder.
 
@@ -142,6 +145,7 @@ def fit(
         on_load: called with what was loaded of the weights to start from, once, when a run begins.
         on_start: called with lines on what else the model begins with, before that.
         on_download: called with (what, bytes done, bytes in total or None) while they are downloaded.
+        until: stop after so many of the settings' epochs; None: after all.
 
     Returns:
         The model with its best weights, which `model.keras` in the folder holds too.
@@ -173,7 +177,8 @@ def fit(
         now, best, optimizer = checkpoint[1]["model"], checkpoint[1]["best"], checkpoint[1]["optimizer"]
         _assign(model.variables, best)  # which tells whether they are of this model
     for number, phase in enumerate(phases):
-        if state.epoch >= phase.end or state.stopped:
+        end = min(phase.end, until or phase.end)
+        if state.epoch >= end or state.stopped:
             continue
         model, parts = sized(phase.size)
         _assign(model.variables, now)
@@ -190,9 +195,9 @@ def fit(
             callbacks.append(_tensorboard(run.path / "tensorboard"))
         batches = _Batches(recipe, settings, parts.train, order)
         model.fit(
-            batches(state.epoch * order.steps_per_epoch, phase.end * order.steps_per_epoch),
+            batches(state.epoch * order.steps_per_epoch, end * order.steps_per_epoch),
             initial_epoch=state.epoch,
-            epochs=phase.end,
+            epochs=end,
             steps_per_epoch=order.steps_per_epoch,
             callbacks=callbacks,
             shuffle=False,  # the batches come in their order already
@@ -229,6 +234,43 @@ def fit(
             ],
         },
     )
+    return model
+
+
+def refit(recipe: Any, whole: Splits, run: Run, decided: dict[str, Any], **callbacks: Any) -> keras.Model:
+    """Train anew on training and validation records together, for as many epochs as were best in a finished run.
+
+    It is a run of its own in the folder `refit` of that run, with its settings, so it can be killed and resumed as any other. Its
+    model takes the place of the run's in one step.
+
+    Args:
+        recipe: as in `fit`.
+        whole: the same data with nothing held out for validation.
+        run: the finished run.
+        decided: what its validation records decided beside the epoch, such as a temperature; for the model's file.
+        callbacks: as in `fit`.
+
+    Returns:
+        The model, which `model.keras` of `run` holds too.
+    """
+    settings, first = run.settings, run.document["training"]
+    made = recipe.options(whole.train, settings.model)
+    follow = {name: made[name] for name in recipe.follows if name in made}  # a vocabulary of more texts is larger
+    own = dataclasses.replace(
+        settings,
+        refit=False,
+        validation=0.0,
+        patience=0,
+        minutes=None,
+        epochs=first["planned_epochs"],
+        options={**settings.options, **follow},
+    )
+    path = run.path / REFIT
+    again = Run.open(path) if (path / DOCUMENT).is_file() else Run.create(path, recipe.app, own, task=recipe.task.name)
+    model = fit(recipe, own, whole, again, until=first["best_epoch"], **callbacks)
+    save(model, run.path / MODEL, {**describe(recipe, own, whole.train), **decided})
+    about = {"records": len(whole.train), "seconds": again.document["training"]["seconds"]}
+    run.save(refit=about, model=again.document["model"])
     return model
 
 

@@ -13,6 +13,7 @@ from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError
 from cnnkit.quiet import quiet
 from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT, Run, latest, mark_latest, new_path
 
+REFIT_SHARE = 0.45  # of a time budget that the first training has, where a second one has all records
 BACKBONE = "backbone"  # the builder, in every app that has it, of a classifier on a network of keras.applications
 DATA_KEYS = (
     "data",
@@ -68,7 +69,7 @@ def task_for(
 # Data -----------------------------------------------------------------------------------------------------------------
 
 
-def load(recipe: Any, settings: dict[str, Any]) -> Any:
+def load(recipe: Any, settings: dict[str, Any], *, warn: bool = True) -> Any:
     """Load the splits that settings name; progress on the console, warnings too.
 
     With `keep` the data of the run in `weights` comes first, and what that run kept before it.
@@ -84,9 +85,18 @@ def load(recipe: Any, settings: dict[str, Any]) -> Any:
     if settings.get("keep"):
         splits = _with_kept(recipe, splits, Path(settings.get("weights") or "none"))
     splits = recipe.inputs.shaped(splits, settings)
-    for line in splits.card.get("warnings", ()):
+    for line in splits.card.get("warnings", ()) if warn else ():
         console.warning(line)
     return splits
+
+
+def _whole(recipe: Any, settings: config.Settings, splits: Any) -> Any:
+    """Return the same data with nothing held out for validation; None where that is what it is, or the source held it out."""
+    if not settings.refit or not len(splits.validation):
+        return None
+    limit = settings.limit and settings.limit + len(splits.validation)
+    whole = load(recipe, {**settings.to_dict(), "validation": 0.0, "limit": limit}, warn=False)
+    return None if len(whole.validation) else whole
 
 
 def _with_kept(recipe: Any, splits: Any, path: Path) -> Any:
@@ -237,6 +247,7 @@ def train(
     elif run.document["data"]["fingerprint"] != splits.train.fingerprint():
         raise DataError(f"The data of {run.path} has changed since it was started. Train anew, or restore the data.")
     settings = run.settings
+    whole = _whole(recipe, settings, splits)
     for line in splits.card.get("plan", ()):
         console.message(line)
     console.message(
@@ -244,15 +255,19 @@ def train(
         f"{len(splits.validation):,} for validation, {len(splits.test):,} for the test -> {run.path}"
     )
     try:
-        _fit(training, recipe, settings, splits, run)
+        _fit(training, recipe, settings, splits, run, share=REFIT_SHARE if whole else 1.0)
     except (ConfigError, ArtifactError, DataError):
         if not (run.path / HISTORY).exists():  # it has not begun, so there is nothing to go on with
             shutil.rmtree(run.path)
         raise
-    artifact = _settled(training, recipe, run, splits)
+    artifact, decided = _settled(training, recipe, run, splits)
+    if whole:
+        artifact = _refit(training, recipe, run, whole, decided)
     scores, found, targets = _score(recipe, artifact, splits.test, "Scoring on the test split")
     with console.progress("Fitting the baseline", 1):
-        baseline = recipe.task.baseline(splits.train, splits.test, splits.validation, found)
+        baseline = recipe.task.baseline(
+            splits.train, splits.test, splits.validation, found, whole.train if whole else None
+        )
     run.save(scores={"test": {**scores, "baseline": baseline}})
     page = _report(recipe, run, splits, artifact, found, targets)
     console.document(
@@ -262,15 +277,35 @@ def train(
     console.message(f"Run: {run.path}\nReport: {page}\nNext: cnnkit {recipe.app} export")
 
 
-def _settled(training: Any, recipe: Any, run: Run, splits: Any) -> Any:
-    """Open the trained model, after what validation data decide was written into it."""
+def _settled(training: Any, recipe: Any, run: Run, splits: Any) -> tuple[Any, dict[str, Any]]:
+    """Open the trained model, after what validation data decide was written into it; return that too."""
     artifact = _keras(run.path / MODEL, recipe.app)
     with console.progress("Settling on validation data", 1):
         decided = recipe.task.settle(artifact, splits.validation)
     if any(artifact.metadata.get(key) != value for key, value in decided.items()):
         artifact.settle(decided)
         training.save(artifact.model, run.path / MODEL, artifact.metadata)
-    return artifact
+    return artifact, decided
+
+
+def _refit(training: Any, recipe: Any, run: Run, whole: Any, decided: dict[str, Any]) -> Any:
+    """Train on validation records too, and open the model."""
+    epochs = run.document["training"]["best_epoch"]
+    with console.progress("Training on validation data too", 1) as update:
+        training.refit(
+            recipe.fitting(recipe, whole),
+            whole,
+            run,
+            decided,
+            on_epoch=lambda state: update(state.epoch / epochs, f"epoch {state.epoch}/{epochs}"),
+            on_step=lambda done, total, _: update(done / total),
+        )
+    done = run.document["refit"]
+    console.message(
+        f"Trained anew on all {done['records']:,} {recipe.inputs.noun}, those of validation too, for {epochs} "
+        f"epoch{'s' * (epochs != 1)} in {done['seconds']:.0f} s (--no-refit leaves this out)"
+    )
+    return _keras(run.path / MODEL, recipe.app)
 
 
 def _like_earlier(recipe: Any, given: dict[str, Any]) -> dict[str, Any]:
@@ -342,7 +377,10 @@ def describe_data(splits: Any) -> dict[str, Any]:
     }
 
 
-def _fit(training: Any, recipe: Any, settings: config.Settings, splits: Any, run: Run) -> None:
+def _fit(training: Any, recipe: Any, settings: config.Settings, splits: Any, run: Run, *, share: float) -> None:
+    """Train; `share` is that of the time budget."""
+    if settings.minutes:
+        settings = dataclasses.replace(settings, minutes=share * settings.minutes)
     monitor = f"val_{recipe.task.headline}" if len(splits.validation) else recipe.task.headline
     if run.document.get("weights"):
         mark_latest(run.path, recipe.app)
@@ -455,6 +493,12 @@ def evaluate(
     with quiet():
         opened = open_artifact(path, recipe.app)
     run, splits = _data_for(recipe, path, data, **_given(columns), **({"skip_bad": True} if skip_bad else {}))
+    own = run is not None and data in (None, run.document["settings"].get("data"))
+    if split == "validation" and own and run.document.get("refit"):  # type: ignore[union-attr]
+        raise DataError(
+            f"{path} was trained on its validation split too, so a score on that says nothing. Score the test split, or "
+            "train with --no-refit."
+        )
     splits = _named_as(splits, opened.labels)
     scores, found, _ = _score(recipe, opened, getattr(splits, split), f"Scoring on the {split} split")
     known = (run.document.get("scores", {}).get(split) or {}).get("baseline") if run and data is None else None

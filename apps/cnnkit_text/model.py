@@ -132,6 +132,7 @@ def preset(model: str, count: int, loaded: bool, found: Style = TWO) -> dict[str
         settings["ema"] = found.ema
     elif model.startswith("kim"):
         settings |= {"learning_rate": 2e-3, "weight_decay": 0.0, "label_smoothing": 0.1, "ema": 0.995}
+    settings["refit"] = count < LARGE and (model == "default" or model.startswith("kim"))  # the others take long
     if count >= LARGE:
         settings["epochs"] = max(2, settings["epochs"] // (2 if count < 200_000 else 4))
     if loaded:

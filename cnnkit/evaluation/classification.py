@@ -188,12 +188,16 @@ class Classification:
         """Return the model that explanations look at, and the names of classes it adds."""
         return model, []
 
-    def baseline(self, train: Records, test: Records, validation: Any = None, found: Any = None) -> dict[str, Any]:
+    def baseline(
+        self, train: Records, test: Records, validation: Any = None, found: Any = None, whole: Records | None = None
+    ) -> dict[str, Any]:
         """Score what a plain linear model makes of the same pixels: scikit-learn's logistic regression.
 
         It sees at most 10,000 training images, shrunk to 32 px where they are larger; both are stated in its name.
-        `validation` and what the model `found` in the test images are for other tasks.
+        `validation` and what the model `found` in the test images are for other tasks. Where the model was trained on the
+        `whole`, validation images too, so is this one.
         """
+        train = train if whole is None else whole
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 

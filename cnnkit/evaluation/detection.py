@@ -134,9 +134,10 @@ class Detection:
         ]
 
     def baseline(
-        self, train: BoxRecords, test: BoxRecords, validation: Any = None, found: Any = None
+        self, train: BoxRecords, test: BoxRecords, validation: Any = None, found: Any = None, whole: Any = None
     ) -> dict[str, Any]:
         """Score boxes put where training images have theirs, the most frequent places first; no pixel is looked at."""
+        train = train if whole is None else whole
         relative, codes, owners = _relative(train)
         chosen = np.random.default_rng(0).permutation(len(codes))[:BASELINE_BOXES]
         relative, codes, owners = relative[chosen], codes[chosen], owners[chosen]

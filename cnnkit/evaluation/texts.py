@@ -99,15 +99,19 @@ class TextClassification(Classification):
         """Return what an error shows of each of these records: `text`."""
         return [{"text": text} for text in records.texts(indices)]
 
-    def baseline(self, train: Any, test: Any, validation: Any = None, found: Any = None) -> dict[str, Any]:
+    def baseline(
+        self, train: Any, test: Any, validation: Any = None, found: Any = None, whole: Any = None
+    ) -> dict[str, Any]:
         """Score TF-IDF and logistic regression on the same texts, and say whether a model that `found` is better by chance.
+
+        Where the model was trained on the `whole`, validation texts too, so is the baseline, once its strength is chosen.
 
         Returns:
             `name`, `accuracy` with its interval, `macro_f1`; with `found` also `against`: texts that only the model and only
             the baseline had right, and the p of McNemar's exact test.
         """
         targets = test.targets(np.arange(len(test)))
-        predicted, name = linear(train, test, validation)
+        predicted, name = linear(train, test, validation, whole)
         right = predicted == targets
         by_class = metrics.per_class(metrics.confusion(targets, predicted, len(test.label_names)))
         result = {
@@ -264,9 +268,11 @@ class TextTagging(TextClassification):
             for (row, kind), text in zip(chosen, texts, strict=True)
         ]
 
-    def baseline(self, train: Any, test: Any, validation: Any = None, found: Any = None) -> dict[str, Any]:
+    def baseline(
+        self, train: Any, test: Any, validation: Any = None, found: Any = None, whole: Any = None
+    ) -> dict[str, Any]:
         """Score TF-IDF and a logistic regression for each label, as `TextClassification.baseline`."""
-        predicted, name = linear(train, test, validation)
+        predicted, name = linear(train, test, validation, whole)
         targets = test.targets(np.arange(len(test)))
         scores = self.score({"scores": predicted.astype(np.float32)}, targets, test.label_names)
         return {"name": name, **{key: scores[key] for key in ("micro_f1", "micro_f1_interval", "macro_f1")}}
@@ -280,15 +286,40 @@ class TextTagging(TextClassification):
         }
 
 
-def linear(train: TextRecords, test: TextRecords, validation: TextRecords | None) -> tuple[np.ndarray, str]:
+def linear(
+    train: TextRecords, test: TextRecords, validation: TextRecords | None, whole: TextRecords | None = None
+) -> tuple[np.ndarray, str]:
     """Fit TF-IDF of words and pairs of words and a logistic regression; return its answers to the test texts and its name.
 
-    Its strength is the best of five on at most 20,000 texts of the validation split. Of more than 20,000 training texts it has
-    the words and pairs that are in two of them; of more than 100,000 texts, or 40 million characters, it sees so many.
+    Its strength is the best of five on at most 20,000 texts of the validation split; with that it is fitted on the `whole`, where
+    there is one. Of more than 20,000 training texts it has the words and pairs that are in two of them; of more than 100,000
+    texts, or 40 million characters, it sees so many.
 
     Returns:
         int (n,) classes, or of several labels bool (n, classes).
     """
+    words, fitted, count = _linear_of(train)
+    strength, best = 1.0, None
+    if validation is not None and len(validation):
+        some = np.sort(np.random.default_rng(0).permutation(len(validation))[:SMALL])
+        held = words.transform(validation.take(some).every_text())
+        truth = validation.targets(some)
+        models = [(fitted(strength), strength) for strength in STRENGTHS]
+        best, strength = max(models, key=lambda pair: (_agreement(pair[0].predict(held), truth), -pair[1]))
+    if whole is not None:
+        words, fitted, count = _linear_of(whole)
+        best = None
+    best = best or fitted(strength)
+    parts = [
+        best.predict(words.transform(test.texts(np.arange(start, min(len(test), start + 5000)))))
+        for start in range(0, len(test), 5000)
+    ]
+    kind = "words and pairs" if count <= SMALL else "words and pairs that two texts have"
+    return np.concatenate(parts), f"TF-IDF of {kind}, logistic regression (C {strength:g}), {count:,} texts"
+
+
+def _linear_of(train: TextRecords) -> tuple[Any, Callable[[float], Any], int]:
+    """Return TF-IDF of training texts, what fits a logistic regression of some strength on it, and how many texts it sees."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
@@ -297,32 +328,19 @@ def linear(train: TextRecords, test: TextRecords, validation: TextRecords | None
     characters = sum(map(len, train.texts(drawn[:1000]))) / len(drawn[:1000])
     chosen = np.sort(drawn[: max(1000, round(BASELINE_CHARACTERS / max(1, characters)))])
     words = features_of(len(chosen), 1 if len(train.label_names) == 2 else len(train.label_names))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", UserWarning)  # a label that no training text has
-        features = words.fit_transform(train.take(chosen).every_text())
-        targets = train.targets(chosen)
+    features = words.fit_transform(train.take(chosen).every_text())
+    targets = train.targets(chosen)
 
-        def fitted(strength: float) -> Any:
+    def fitted(strength: float) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.simplefilter("ignore", UserWarning)  # a label that no training text has
             if targets.ndim == 1 and len(train.label_names) == 2:
                 return LogisticRegression(C=strength, max_iter=300).fit(features, targets)
             one = LogisticRegression(C=strength, solver="liblinear")  # much faster than all labels at once
             return OneVsRestClassifier(one).fit(features, targets)
 
-        strength, best = 1.0, None
-        if validation is not None and len(validation):
-            some = np.sort(np.random.default_rng(0).permutation(len(validation))[:SMALL])
-            held = words.transform(validation.take(some).every_text())
-            truth = validation.targets(some)
-            models = [(fitted(strength), strength) for strength in STRENGTHS]
-            best, strength = max(models, key=lambda pair: (_agreement(pair[0].predict(held), truth), -pair[1]))
-        best = best or fitted(strength)
-    parts = [
-        best.predict(words.transform(test.texts(np.arange(start, min(len(test), start + 5000)))))
-        for start in range(0, len(test), 5000)
-    ]
-    kind = "words and pairs" if len(chosen) <= SMALL else "words and pairs that two texts have"
-    return np.concatenate(parts), f"TF-IDF of {kind}, logistic regression (C {strength:g}), {len(chosen):,} texts"
+    return words, fitted, len(chosen)
 
 
 def features_of(count: int, rows: int) -> Any:

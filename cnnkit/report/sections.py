@@ -122,10 +122,12 @@ def tiles(run: Mapping[str, Any], scores: Mapping[str, Any], gate: Mapping[str, 
     if passed:
         name, entry = min(passed.items(), key=lambda item: item[1]["bytes"])
         found.append(Tile("On the device", size(entry["bytes"]), f"{name}, {points(entry['difference'])} points"))
-    training = run.get("training", {})
+    training, again = run.get("training", {}), run.get("refit")
     if "seconds" in training:
         epochs = f"{training['epochs']} epochs" if "epochs" in training else ""
-        found.append(Tile("Training", duration(training["seconds"]), epochs))
+        if again:
+            epochs += f", then {training['best_epoch']} on validation data too"
+        found.append(Tile("Training", duration(training["seconds"] + (again or {}).get("seconds", 0)), epochs))
     return found
 
 
@@ -154,6 +156,13 @@ def training(run: Mapping[str, Any], history: figures.ROWS) -> Section | None:
         text += f" The weights kept are those of epoch {best}, marked, {why}."
     elif best:
         text += " Nothing was held out for validation: the weights kept are those of the last epoch."
+    again = run.get("refit")
+    if again:
+        text = text.replace("The weights kept are those of", "The best was")
+        text += (
+            f" Then the network was trained anew for as many epochs on all {again['records']:,} {noun(run)}s, those of "
+            "validation too; these weights are the model's. What validation had decided beside that stays as it was."
+        )
     if document.get("stopped"):
         text += f" Why it ended: {document['stopped']}."
     blocks: list[Block] = [Charts(charts)]
