@@ -107,8 +107,11 @@ def _with_kept(recipe: Any, splits: Any, path: Path) -> Any:
             f"--keep trains on the data of an earlier run as well: name its folder with --weights. Got --weights {path}."
         )
     earlier = Run.open(path, recipe.app)
+    chosen = {key: earlier.document["settings"].get(key) for key in DATA_KEYS}
+    if again := earlier.document.get("refit"):  # its validation records were trained on, so they can validate no more
+        chosen |= {"validation": 0.0, "limit": chosen["limit"] and again["records"]}
     try:
-        known = load(recipe, {key: earlier.document["settings"].get(key) for key in DATA_KEYS})
+        known = load(recipe, chosen)
     except DataError as error:
         raise DataError(f"The data of {path}, which --keep needs, cannot be loaded: {error}") from error
     return data.join(known, splits)
@@ -236,6 +239,7 @@ def train(
             raise ValueError(
                 f"a preset cannot change the data, which is loaded before it is known. Received: {preset}."
             )
+        _warn_of_seen_validation(given, splits)
         made = recipe.options(splits.train, model)
         follow = {name: made[name] for name in recipe.follows if name in made}
         given["options"] = {**made, **given.get("options", {}), **follow}
@@ -322,6 +326,16 @@ def _like_earlier(recipe: Any, given: dict[str, Any]) -> dict[str, Any]:
     options = {**(before.options if same else {}), **given.get("options", {})}
     shape = recipe.inputs.taken_over(earlier.document["data"]["shape"])
     return {"model": before.model, **shape, **given, "options": options}
+
+
+def _warn_of_seen_validation(given: dict[str, Any], splits: Any) -> None:
+    path = Path(given.get("weights", "none"))
+    earlier = Run.open(path).document if path.is_dir() else {}
+    if earlier.get("refit") and len(splits.validation) and earlier["data"]["fingerprint"] == splits.train.fingerprint():
+        console.warning(
+            f"{path} was trained on these validation records too, so what they decide now is too hopeful. The "
+            "test split is as new to it as before."
+        )
 
 
 def _model_for(recipe: Any, given: dict[str, Any]) -> str:

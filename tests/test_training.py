@@ -98,6 +98,35 @@ def test_a_finished_run_resumed_is_the_same_run(whole, run):
     assert Run.open(run).document["training"]["seconds"] == seconds
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_refit_is_a_training_on_all_records_for_the_best_number_of_epochs(run, tmp_path, cut):
+    every = toys.splits(train=300)
+    every = dataclasses.replace(every, validation=every.validation.take(np.zeros(0, int)))
+    own = Run.open(run)
+    own.save(training={**own.document["training"], "best_epoch": 3})
+    before = weights(open_artifact(run / MODEL).model)
+
+    def stop(state):
+        if state.epoch == 2:
+            raise KeyboardInterrupt
+
+    if cut:
+        with pytest.raises(KeyboardInterrupt):
+            training.refit(toys.recipe(), every, own, {"temperature": 2.0}, on_epoch=stop)
+        assert same(before, weights(open_artifact(run / MODEL).model)), (
+            "the first model stays until the second is there"
+        )
+    found = weights(training.refit(toys.recipe(), every, own, {"temperature": 2.0}))
+    settings = dataclasses.replace(SETTINGS, validation=0.0)
+    alone = Run.create(tmp_path / "alone", "toy", settings)
+    assert same(found, weights(training.fit(toys.recipe(), settings, every, alone, until=3)))
+    written = open_artifact(run / MODEL)
+    assert same(found, weights(written.model)) and not same(found, before)
+    assert written.metadata["temperature"] == 2.0 and written.metadata["labels"] == list(every.train.label_names)
+    assert Run.open(run).document["refit"]["records"] == 300
+    assert alone.document["training"]["epochs"] == 3 and alone.document["training"]["planned_epochs"] == 4
+
+
 @pytest.mark.slow
 def test_a_killed_process_resumes_to_the_same_weights(whole, tmp_path):
     program = textwrap.dedent(

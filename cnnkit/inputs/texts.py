@@ -1,5 +1,6 @@
 """Texts, with one label or several: what the commands ask of them."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,15 @@ class Texts(Images):
         return found
 
     def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:
-        return splits
+        tokenizer = self.asked(settings).get("tokenizer") if settings.get("keep") else None
+        if tokenizer is None or tokenizer == splits.train.tokenizer:
+            return splits
+        names = (
+            "train",
+            "validation",
+            "test",
+        )  # the data that is kept may have been loaded with a vocabulary of its own
+        return dataclasses.replace(splits, **{name: getattr(splits, name).with_tokenizer(tokenizer) for name in names})
 
     def taken_over(self, shape: Sequence[int]) -> dict[str, Any]:
         return {}

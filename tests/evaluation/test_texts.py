@@ -19,6 +19,7 @@ from cnnkit.evaluation.texts import (
     against,
     best_temperature,
     best_threshold,
+    linear,
     softmax,
     sure_from,
 )
@@ -275,6 +276,16 @@ def test_the_linear_model_learns_and_is_compared_text_by_text():
     assert low < found["accuracy"] <= high
     assert found["against"]["only_model"] == 0 and found["against"]["p"] < 1e-9
     assert "against" not in ONE.baseline(data.train, data.test)
+
+
+def test_the_linear_model_is_fitted_on_the_whole_at_the_strength_that_validation_chose(monkeypatch):
+    data = toy_texts.splits(90, 60, 60)
+    whole = toy_texts.splits(150, 9, 60).train
+    chosen = linear(data.train, data.test, data.validation)[1]
+    answers, name = linear(data.train, data.test, data.validation, whole)
+    assert name == chosen.replace("90 texts", "150 texts") != chosen
+    monkeypatch.setattr(evaluation, "STRENGTHS", (float(chosen.split("(C ")[1].split(")")[0]),))
+    assert np.array_equal(answers, linear(whole, data.test, data.validation)[0])
 
 
 def test_the_linear_model_of_several_labels_and_of_a_label_that_training_lacks():

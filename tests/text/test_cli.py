@@ -109,6 +109,26 @@ class TestText(Commands, AppContract):
         page = Path("runs/text/latest/report.html").read_text()
         assert ">None<" not in page and ">nan" not in page.lower()
 
+    def test_it_was_trained_on_validation_texts_too_and_says_so(self, home):
+        run = json.loads(Path("runs/text/latest/run.json").read_text())
+        sizes, known = run["data"]["sizes"], read_metadata(Path("runs/text/latest/model.keras"))
+        assert run["refit"]["records"] == sizes["train"] + sizes["validation"] and sizes["validation"] > 20
+        again = json.loads(Path("runs/text/latest/refit/run.json").read_text())
+        assert again["training"]["epochs"] == run["training"]["best_epoch"] and not again["settings"]["refit"]
+        assert known["input"]["ids"] == again["settings"]["options"]["size"] >= run["settings"]["options"]["size"]
+        assert read_metadata(Path("runs/text/latest/refit/model.keras")).get("temperature") is None
+        assert f"{run['refit']['records']:,} texts" in run["scores"]["test"]["baseline"]["name"]
+        page = Path("runs/text/latest/report.html").read_text()
+        assert f"trained anew for as many epochs on all {run['refit']['records']:,} texts" in page
+        for artifact in ("runs/text/latest", "runs/text/latest/export/text-float32.tflite"):
+            line = self.fails("evaluate", artifact, "--split", "validation")
+            assert "was trained on its validation split too" in line and "--no-refit" in line
+
+    def test_going_on_with_the_same_data_warns_of_its_validation_texts(self, home, tmp_path):
+        words = ("--data", self.folder / "toy.csv", "--weights", "runs/text/latest", "--epochs", "1", "--out")
+        output = self.run("train", *words, tmp_path / "more", "--config", self.folder / "small.toml").output
+        assert "was trained on these validation records too" in output
+
     def test_vocabulary_temperature_and_confidence_travel_inside_every_artifact(self, home):
         found = [read_metadata(Path("runs/text/latest/model.keras"))]
         found += [read_metadata(path) for path in sorted(Path("runs/text/latest/export").glob("*.tflite"))]
@@ -247,7 +267,7 @@ main(sys.argv[1:])
         (tmp_path / "more.csv").write_text(toy_texts.table(rows))
         words = ("--config", "runs/text/latest/run.json", "--data", tmp_path / "more.csv", "--epochs", "1")
         self.run("train", *words, "--out", tmp_path / "run")
-        size = json.loads((tmp_path / "run/run.json").read_text())["settings"]["options"]["size"]
+        size = json.loads((tmp_path / "run/refit/run.json").read_text())["settings"]["options"]["size"]
         assert size == read_metadata(tmp_path / "run/model.keras")["text"]["size"]
         assert size > json.loads(Path("runs/text/latest/run.json").read_text())["settings"]["options"]["size"] + 30
 
@@ -309,6 +329,59 @@ class TestTraining(Commands):
         self.run("export", "run", "--precision", "float32")
         assert self.document("predict", "run", "soup bread salt")["predictions"][0]["label"] == "food"
         assert len(self.document("bench", "run", "--runs", "3")["models"]) == 1
+
+    def test_validation_texts_stay_out_where_that_is_asked_or_the_source_held_them_out(self, folder):
+        small = ("--config", folder / "small.toml", "--epochs", "1")
+        output = self.run("train", "--data", folder / "toy.csv", *small, "--no-refit", "--out", "run").output
+        assert "Trained anew" not in output and not Path("run/refit").exists()
+        assert 0 < self.document("evaluate", "run", "--split", "validation")["accuracy"] <= 1
+        Path("own").mkdir()
+        for seed, split in enumerate(("train", "val", "test")):
+            Path(f"own/{split}.csv").write_text(toy_texts.table(toy_texts.rows(60, seed)))
+        self.run("train", "--data", "own", *small, "--out", "other")
+        run = json.loads(Path("other/run.json").read_text())
+        assert run["settings"]["refit"] and run["data"]["sizes"]["validation"] == 60 and "refit" not in run
+        self.run("train", "--data", folder / "toy.csv", *small, "--validation", "0", "--out", "third")
+        assert "refit" not in json.loads(Path("third/run.json").read_text())
+
+    def test_a_time_budget_and_a_limit_count_both_trainings(self, folder, monkeypatch):
+        from cnnkit import training
+
+        fit, budgets = training.fit, []
+        monkeypatch.setattr(training, "fit", lambda r, s, *o, **k: budgets.append(s.minutes) or fit(r, s, *o, **k))
+        words = ("--data", folder / "toy.csv", "--config", folder / "small.toml", "--limit", "100", "--minutes", "0.02")
+        self.run("train", *words, "--out", "run")
+        run = json.loads(Path("run/run.json").read_text())
+        validation = run["data"]["sizes"]["validation"]
+        assert run["data"]["sizes"]["train"] == 100 and run["refit"]["records"] == 100 + validation
+        assert run["settings"]["minutes"] == 0.02 and budgets == [pytest.approx(0.009), None]
+
+    def test_a_run_cut_in_the_second_training_is_gone_on_with(self, folder, monkeypatch):
+        from cnnkit import training
+
+        words = ("--data", folder / "toy.csv", "--config", folder / "small.toml", "--epochs", "3")
+        self.run("train", *words, "--out", "whole")
+        fit = training.fit
+
+        def cut(*given, until=None, **callbacks):
+            def stop(state):
+                if until and state.epoch == 2:
+                    raise KeyboardInterrupt
+                callbacks.get("on_epoch", lambda state: None)(state)
+
+            return fit(*given, until=until, **{**callbacks, "on_epoch": stop})
+
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "fit", cut)
+            assert CliRunner().invoke(main, ["train", *map(str, words), "--out", "cut"]).exit_code != 0
+        assert "refit" not in json.loads(Path("cut/run.json").read_text())
+        assert "temperature" in read_metadata(Path("cut/model.keras")), "a model that is whole, of the first training"
+        self.run("train", "--out", "cut", "--resume")
+        runs = [json.loads(Path(name, "run.json").read_text()) for name in ("whole", "cut")]
+        assert runs[0]["scores"] == runs[1]["scores"]
+        assert runs[0]["refit"]["records"] == runs[1]["refit"]["records"] > runs[0]["data"]["sizes"]["train"]
+        found = [Path(name, "refit/history.csv").read_text().splitlines() for name in ("whole", "cut")]
+        assert [row.split(",")[:2] for row in found[0]] == [row.split(",")[:2] for row in found[1]]
 
     def test_given_vectors_are_told_and_kept(self, folder):
         words = ("--data", folder / "toy.csv", "--config", folder / "small.toml", "--epochs", "1")
