@@ -60,7 +60,7 @@ class Style:
 
 # Opinions lie in single words (MR, Subj, SST-2). The kind of a short text of many lies in runs of words, its first ones too, and
 # needs longer (TREC). That of a long text lies in its words again, of which there are enough to drop many (docstrings).
-TWO = Style({"width": 48, "gain": 2.0}, words=0.35, pairs=0.175, dropped=0.2, rare=2.0, rate=1e-3, epochs=4)
+TWO = Style({"width": 44, "gain": 2.0}, words=0.35, pairs=0.175, dropped=0.2, rare=2.0, rate=1e-3, epochs=4)
 SHORT = Style(
     {"width": 256, "regions": [2, 3, 4, 5], "maps": 50, "mean": False, "first": 3, "spatial_dropout": 0.0}
     | {"linear_dropout": 0.5, "pieces": 8009},
