@@ -40,6 +40,7 @@ from cnnkit import augment
 from cnnkit.config import Settings
 from cnnkit.data.pipeline import Order, evaluation_batches, training_batches
 from cnnkit.data.records import Records, Splits
+from cnnkit.device.model import with_decided
 from cnnkit.errors import ArtifactError, ConfigError
 from cnnkit.files import atomic, write_bytes
 from cnnkit.models import weights as model_weights
@@ -268,7 +269,7 @@ def refit(recipe: Any, whole: Splits, run: Run, decided: dict[str, Any], **callb
     path = run.path / REFIT
     again = Run.open(path) if (path / DOCUMENT).is_file() else Run.create(path, recipe.app, own, task=recipe.task.name)
     model = fit(recipe, own, whole, again, until=first["best_epoch"], **callbacks)
-    save(model, run.path / MODEL, {**describe(recipe, own, whole.train), **decided})
+    save(model, run.path / MODEL, with_decided(describe(recipe, own, whole.train), decided))
     about = {"records": len(whole.train), "seconds": again.document["training"]["seconds"]}
     run.save(refit=about, model=again.document["model"])
     return model

@@ -286,8 +286,9 @@ def _settled(training: Any, recipe: Any, run: Run, splits: Any) -> tuple[Any, di
     artifact = _keras(run.path / MODEL, recipe.app)
     with console.progress("Settling on validation data", 1):
         decided = recipe.task.settle(artifact, splits.validation)
-    if any(artifact.metadata.get(key) != value for key, value in decided.items()):
-        artifact.settle(decided)
+    before = artifact.metadata
+    artifact.settle(decided)
+    if artifact.metadata != before:
         training.save(artifact.model, run.path / MODEL, artifact.metadata)
     return artifact, decided
 

@@ -332,6 +332,7 @@ class AppContract:
     app: str
     group: Any
     small: tuple[str, ...] = ("--epochs", "1", "--limit", "200")
+    held_out_by_the_source = False  # whether its small data set has a validation split
     verbs = ("bench", "data", "evaluate", "explain", "export", "predict", "report", "train")
 
     def inputs(self, folder: Path) -> list[str]:
@@ -429,6 +430,24 @@ class AppContract:
             assert one.files == other.files and len(one.files) > 10
             arrays = [name for name in one.files if name != "state"]  # it holds how long each epoch took
             assert not [name for name in arrays if not np.array_equal(one[name], other[name])], "not bit for bit"
+
+    def test_a_refit_has_all_records_but_those_that_the_source_held_out(self, home, tmp_path):
+        words = ("train", *self.small, "--epochs", "1", "--refit", "--out", "refitted", "--json")
+        scores = json.loads(self.run(*words).stdout)["scores"]["test"]
+        document = json.loads(Path("refitted/run.json").read_text())
+        sizes = document["data"]["sizes"]
+        assert document["settings"]["refit"] and sizes["validation"] > 0
+        if self.held_out_by_the_source:
+            assert "refit" not in document and not Path("refitted/refit").exists()
+        else:
+            assert document["refit"]["records"] == sizes["train"] + sizes["validation"]
+        again = json.loads(self.run("evaluate", "refitted", "--json").stdout)
+        headline = next(key for key in scores if f"{key}_interval" in scores)
+        assert again[headline] == pytest.approx(scores[headline], abs=1e-6)
+        assert (
+            len(json.loads(self.run("predict", "refitted", self.inputs(tmp_path)[0], "--json").stdout)["predictions"])
+            == 1
+        )
 
     def test_predict_json_names_every_input(self, home, tmp_path):
         inputs = self.inputs(tmp_path)

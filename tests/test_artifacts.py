@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from cnnkit.device.model import with_decided
 from cnnkit.errors import ArtifactError
 from cnnkit.evaluation.artifacts import open_artifact
 from cnnkit.evaluation.scoring import score
@@ -129,3 +130,11 @@ def test_data_of_other_classes_is_refused_by_name(toy_run):
     other = Records(test._images, test.labels, ("cat", "dog", "cow"))
     with pytest.raises(ArtifactError, match="horizontal, vertical, square; the data has cat, dog, cow"):
         score(open_artifact(toy_run), other, toys.recipe().task)
+
+
+def test_what_was_decided_changes_only_what_it_names():
+    before = {"temperature": 1.0, "labels": ["a"], "detection": {"strides": [8], "threshold": 0.5}}
+    after = with_decided(before, {"temperature": 2.0, "sure": 0.9, "detection": {"threshold": 0.3}})
+    assert after == {"temperature": 2.0, "labels": ["a"], "sure": 0.9, "detection": {"strides": [8], "threshold": 0.3}}
+    assert before["detection"]["threshold"] == 0.5 and before["temperature"] == 1.0
+    assert with_decided({}, {"detection": {"threshold": 0.3}}) == {"detection": {"threshold": 0.3}}

@@ -55,6 +55,12 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path | str) -> bytes:
     return archive.read(info)
 
 
+def with_decided(metadata: Mapping[str, Any], decided: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata with what was decided after training; of an entry that is an object only what `decided` names changes."""
+    parts = {key: {**metadata.get(key, {}), **value} for key, value in decided.items() if isinstance(value, dict)}
+    return {**metadata, **decided, **parts}
+
+
 def members(metadata: Mapping[str, Any]) -> dict[str, str]:
     """Return the files that carry metadata inside an artifact, by name; what `read_metadata` reads."""
     text = metadata.get("text")

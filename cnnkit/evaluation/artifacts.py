@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cnnkit.device.model import DeviceModel, read_metadata
+from cnnkit.device.model import DeviceModel, read_metadata, with_decided
 from cnnkit.errors import ArtifactError
 from cnnkit.keras_files import refuse_code
 from cnnkit.run import MODEL, Run
@@ -77,7 +77,7 @@ class KerasArtifact:
 
     def settle(self, decided: Mapping[str, Any]) -> None:
         """Add what was decided after training to the metadata; scores follow it."""
-        self.metadata |= decided
+        self.metadata = with_decided(self.metadata, decided)
         self._outputs = outputs(self.model, self.metadata)
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:

@@ -85,7 +85,7 @@ class Detection:
         if not any(len(there.codes) for there in truth):
             return {}
         threshold = coco.best_threshold(found, truth, artifact.labels)
-        return {"detection": {**artifact.metadata["detection"], "threshold": round(float(threshold), 4)}}
+        return {"detection": {"threshold": round(float(threshold), 4)}}
 
     def score(
         self,

@@ -7,6 +7,7 @@ import pytest
 
 from cnnkit.data.boxed import Boxes, BoxRecords
 from cnnkit.device.detection import Detections, Plan
+from cnnkit.device.model import with_decided
 from cnnkit.errors import ArtifactError, ConfigError
 from cnnkit.evaluation import scoring
 from cnnkit.evaluation.detection import LOWEST, Detection, plan_of
@@ -150,7 +151,8 @@ class TestThreshold:
 
     def test_it_is_chosen_by_the_best_f1_and_written_beside_the_plan(self):
         plan = Plan(STRIDES, scale=1.0, overlap=16.0, threshold=0.3)
-        written = TASK.settle(RedFinder((64, 64, 3), plan=plan), self.data)
+        finder = RedFinder((64, 64, 3), plan=plan)
+        written = with_decided(finder.metadata, TASK.settle(finder, self.data))
         # above 0.8: 3 right of 3, 3 of 4 found, F1 6/7; from 0.8: 4 right of 7, F1 8/11
         assert written["detection"]["threshold"] == pytest.approx(0.85, abs=1e-3)
         again = Plan.from_dict(written["detection"])

@@ -64,6 +64,7 @@ class TestDetection(AppContract):
 
     app = "signs"
     group = main
+    held_out_by_the_source = True
 
     @pytest.fixture(scope="class", autouse=True)
     def data(self, request, tmp_path_factory):
@@ -89,6 +90,29 @@ class TestDetection(AppContract):
         assert run["task"] == "detection" and run["data"]["labels"] == list(toy_boxes.LABELS)
         assert scores["ap50"] > 0.8 and scores["baseline"]["ap50"] < 0.3
         assert all(entry["ap50"] > 0.5 for entry in scores["per_class"].values())
+
+    def test_a_refit_keeps_the_threshold_that_validation_chose(self, tmp_path):
+        shapes = write_shapes(tmp_path / "shapes", "coco", train=40, test=8)
+        words = (
+            *self.small,
+            "--data",
+            shapes,
+            "--epochs",
+            "1",
+            "--refit",
+            "--validation",
+            "0.2",
+            "--out",
+            tmp_path / "run",
+        )
+        scores = self.document("train", *words)["scores"]["test"]
+        run = json.loads((tmp_path / "run/run.json").read_text())
+        assert run["refit"]["records"] == 40 and run["data"]["sizes"]["validation"] == 8
+        first, last = (
+            read_metadata(tmp_path / "run" / name)["detection"] for name in ("refit/model.keras", "model.keras")
+        )
+        assert first["threshold"] == 0.5 != last["threshold"] and last == {**first, "threshold": last["threshold"]}
+        assert self.document("evaluate", tmp_path / "run")["ap50"] == pytest.approx(scores["ap50"], abs=1e-6)
 
     def test_maps_and_threshold_travel_inside_every_artifact(self, home):
         for path in (Path("runs/signs/latest/model.keras"), *Path("runs/signs/latest/export").glob("*.tflite")):
