@@ -138,7 +138,7 @@ def training(run: Mapping[str, Any], history: figures.ROWS) -> Section | None:
     columns = [name for name in history[0] if name not in ("epoch", "seconds") and not name.startswith("val_")]
     columns.sort(key=lambda name: "loss" not in name)
     document = run.get("training", {})
-    best, phases = document.get("best_epoch"), document.get("phases") or ()
+    best, phases, again = document.get("best_epoch"), document.get("phases") or (), run.get("refit")
     charts: list[Chart] = []
     for name in columns if len(history) > 1 else ():
         pair = [name, f"val_{name}"] if any(f"val_{name}" in row for row in history) else [name]
@@ -153,18 +153,17 @@ def training(run: Mapping[str, Any], history: figures.ROWS) -> Section | None:
     if best and losses:
         lowest = losses.get(best) == min(losses.values())
         why = "where the validation loss was lowest" if lowest else "the last"
-        text += f" The weights kept are those of epoch {best}, marked, {why}."
+        kept = "The best was" if again else "The weights kept are those of"
+        text += f" {kept} epoch {best}, marked, {why}."
     elif best:
         text += " Nothing was held out for validation: the weights kept are those of the last epoch."
-    again = run.get("refit")
+    if document.get("stopped"):
+        text += f" Why it ended: {document['stopped']}."
     if again:
-        text = text.replace("The weights kept are those of", "The best was")
         text += (
             f" Then the network was trained anew for as many epochs on all {again['records']:,} {noun(run)}s, those of "
             "validation too; these weights are the model's. What validation had decided beside that stays as it was."
         )
-    if document.get("stopped"):
-        text += f" Why it ended: {document['stopped']}."
     blocks: list[Block] = [Charts(charts)]
     if len(history) == 1:
         blocks = [
@@ -436,7 +435,8 @@ def card(run: Mapping[str, Any], gate: Mapping[str, Any] | None, intended_use: s
         "Source": data.get("source"),
         "Citation": data.get("citation"),
         "Classes": shown,
-        "Records": ", ".join(f"{count:,} {name}" for name, count in sizes.items()),
+        "Records": ", ".join(f"{count:,} {name}" for name, count in sizes.items())
+        + (", of which validation was trained on in the end" if run.get("refit") else ""),
         "Fingerprint": data.get("fingerprint"),
     }
     files = {name: size(entry["bytes"]) for name, entry in (gate or {}).get("artifacts", {}).items() if entry["passed"]}
