@@ -258,6 +258,8 @@ def train(
         f"Training {settings.model} on {run.document['data']['title']}: {len(splits.train):,} {recipe.inputs.noun}, "
         f"{len(splits.validation):,} for validation, {len(splits.test):,} for the test -> {run.path}"
     )
+    if run.document.pop("refit", None):  # until the second training is done again, `model.keras` is of the first
+        run.save()
     try:
         _fit(training, recipe, settings, splits, run, share=REFIT_SHARE if whole else 1.0)
     except (ConfigError, ArtifactError, DataError):
