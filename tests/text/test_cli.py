@@ -380,6 +380,9 @@ class TestTraining(Commands):
         runs = [json.loads(Path(name, "run.json").read_text()) for name in ("whole", "cut")]
         assert runs[0]["scores"] == runs[1]["scores"]
         assert runs[0]["refit"]["records"] == runs[1]["refit"]["records"] > runs[0]["data"]["sizes"]["train"]
+        self.run("train", "--out", "whole", "--resume")
+        again = json.loads(Path("whole/run.json").read_text())
+        assert (again["scores"], again["refit"]) == (runs[0]["scores"], runs[0]["refit"]), "nothing is trained again"
         found = [Path(name, "refit/history.csv").read_text().splitlines() for name in ("whole", "cut")]
         assert [row.split(",")[:2] for row in found[0]] == [row.split(",")[:2] for row in found[1]]
 
