@@ -267,6 +267,8 @@ def train(
             shutil.rmtree(run.path)
         raise
     artifact, decided = _settled(training, recipe, run, splits)
+    if not run.document["training"]["best_epoch"]:  # its loss was never a number, so there is nothing to do again
+        whole = None
     if whole:
         artifact = _refit(training, recipe, run, whole, decided)
     scores, found, targets = _score(recipe, artifact, splits.test, "Scoring on the test split")
@@ -510,8 +512,8 @@ def evaluate(
     with quiet():
         opened = open_artifact(path, recipe.app)
     run, splits = _data_for(recipe, path, data, **_given(columns), **({"skip_bad": True} if skip_bad else {}))
-    own = run is not None and data in (None, run.document["settings"].get("data"))
-    if split == "validation" and own and run.document.get("refit"):  # type: ignore[union-attr]
+    about = run.document if run else {}
+    if split == "validation" and about.get("refit") and data in (None, about["settings"].get("data")):
         raise DataError(
             f"{path} was trained on its validation split too, so a score on that says nothing. Score the test split, or "
             "train with --no-refit."

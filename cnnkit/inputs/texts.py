@@ -57,11 +57,7 @@ class Texts(Images):
         tokenizer = self.asked(settings).get("tokenizer") if settings.get("keep") else None
         if tokenizer is None or tokenizer == splits.train.tokenizer:
             return splits
-        names = (
-            "train",
-            "validation",
-            "test",
-        )  # the data that is kept may have been loaded with a vocabulary of its own
+        names = ("train", "validation", "test")  # what is kept may have been loaded with a vocabulary of its own
         return dataclasses.replace(splits, **{name: getattr(splits, name).with_tokenizer(tokenizer) for name in names})
 
     def taken_over(self, shape: Sequence[int]) -> dict[str, Any]:

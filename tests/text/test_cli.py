@@ -344,6 +344,22 @@ class TestTraining(Commands):
         self.run("train", "--data", folder / "toy.csv", *small, "--validation", "0", "--out", "third")
         assert "refit" not in json.loads(Path("third/run.json").read_text())
 
+    def test_a_training_that_runs_away_is_not_done_again(self, folder):
+        words = (
+            "--data",
+            folder / "toy.csv",
+            "--config",
+            folder / "small.toml",
+            "--learning-rate",
+            "1e30",
+            "--out",
+            "run",
+        )
+        self.run("train", *words)
+        run = json.loads(Path("run/run.json").read_text())
+        assert run["training"]["best_epoch"] == 0 and "smaller learning rate" in run["training"]["stopped"]
+        assert "refit" not in run and not Path("run/refit").exists()
+
     def test_a_time_budget_and_a_limit_count_both_trainings(self, folder, monkeypatch):
         from cnnkit import training
 
