@@ -77,6 +77,7 @@ class Phase:
         free: share of the loaded layers that learn, from the top; all others always do.
         size: side of the images as a share of the model's input.
         first, last: epochs, [first, last), of the phases that share its optimizer and schedule: those with the same layers.
+        sized: epoch from which images have this size: losses of earlier ones cannot be compared with its own.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Phase:
     size: float
     first: int
     last: int
+    sized: int = 0
 
 
 def plan(settings: Settings, epochs: int) -> list[Phase]:
@@ -117,7 +119,7 @@ def plan(settings: Settings, epochs: int) -> list[Phase]:
             size = (sizes + number) / (2 * sizes - 1)  # from about a half to the whole
             title = name if size == 1 else f"{name}, images at {size:.0%} of their size"
             if start < end:
-                phases.append(Phase(title, start, end, free, size, first, last))
+                phases.append(Phase(title, start, end, free, size, first, last, number * epochs // sizes))
     return phases
 
 
@@ -177,7 +179,7 @@ def fit(
     if checkpoint:
         now, best, optimizer = checkpoint[1]["model"], checkpoint[1]["best"], checkpoint[1]["optimizer"]
         _assign(model.variables, best)  # which tells whether they are of this model
-    for number, phase in enumerate(phases):
+    for phase in phases:
         end = min(phase.end, until or phase.end)
         if state.epoch >= end or state.stopped:
             continue
@@ -188,7 +190,7 @@ def fit(
         model.optimizer.build(model.trainable_variables)
         if state.epoch > phase.first:
             _assign(model.optimizer.variables, optimizer)
-        if number and state.epoch == phase.start and phase.size != phases[number - 1].size:
+        if state.epoch == phase.start == phase.sized:
             state.best_loss = math.inf  # a loss on smaller images says nothing of one on larger ones
         loop = _Epochs(recipe, settings, parts, run, state, best, order, phase, on_epoch, on_step)
         callbacks: list[keras.callbacks.Callback] = [loop]
@@ -614,7 +616,8 @@ class _Epochs(keras.callbacks.Callback):
                 variable.assign(value)
         state.epoch, state.seconds = epoch + 1, time.monotonic() - self.began
         state.history.append({**row, "learning_rate": rate, "seconds": round(state.seconds, 3)})
-        lowest = min(state.history, key=lambda row: row.get("val_loss", row["loss"]))["epoch"]
+        seen = state.history[self.phase.sized :]  # on images of this size
+        lowest = min(seen, key=lambda row: row.get("val_loss", row["loss"]))["epoch"]
         waited = state.epoch - max(state.best_epoch if self.keeps_best else int(lowest), self.phase.start)
         last = self.phase.end == state.epochs  # an earlier phase leads to the next
         if self.settings.patience and last and waited >= self.settings.patience and not state.stopped:

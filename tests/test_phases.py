@@ -80,6 +80,23 @@ def test_progressive_training_learns_and_resumes_to_the_same_weights(tmp_path):
     assert same(weights(model), weights(fit(tmp_path / "cut", settings)))
 
 
+@pytest.mark.parametrize("keeps_best", [True, False])
+@pytest.mark.parametrize("tail, epochs", [((0.5, 0.4, 0.3), 10), ((0.9, 0.9, 0.9), 9)])
+def test_patience_counts_on_images_of_the_last_size_alone(tmp_path, monkeypatch, keeps_best, tail, epochs):
+    losses = [0.2, 0.1, 0.1, 0.1, 0.1, 0.9, 0.8, *tail]  # on small images they are lower from the start
+
+    def validate(self):
+        return {"val_loss": losses[len(self.state.history)]}
+
+    monkeypatch.setattr(training._Epochs, "_validate", validate)
+    recipe = toys.recipe()
+    monkeypatch.setattr(recipe.task, "keeps_best", keeps_best)
+    fit(tmp_path / "run", dataclasses.replace(SETTINGS, progressive=2, epochs=10, patience=2), recipe)
+    document = Run.open(tmp_path / "run").document["training"]
+    assert document["epochs"] == epochs
+    assert document["best_epoch"] == (epochs if epochs == 10 or not keeps_best else 7)
+
+
 def test_averages_are_handed_on_where_the_layers_change_but_not_where_the_size_does(toy_run, tmp_path):
     def handed_on(settings, epoch):
         """Whether the weights after an epoch are those that the optimizer keeps as averages."""
