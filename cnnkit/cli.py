@@ -3,7 +3,8 @@
 Design choices:
 - `app(...)` returns a Click group with the standard verbs; an app adds its own commands beside them.
 - This module imports Click and the standard library only, so that `--help` answers at once. Work is done in
-  `cnnkit.workflow`, imported when a command runs; `predict`, `bench` and whatever reads a `.tflite` never load TensorFlow.
+  `cnnkit.workflow` and `cnnkit.review`, imported when a command runs; `predict`, `bench` and whatever reads a `.tflite`
+  never load TensorFlow.
 - A user error is one line and exit code 1; a refused export 3; wrong usage 2, as Click has it.
 """
 
@@ -369,9 +370,9 @@ def app(
         artifact: Path | None, data: str | None, split: str, skip_bad: bool | None, **columns: str | None
     ) -> None:
         """Score a run, a .keras or a .tflite on a split, with confidence intervals, beside a baseline."""
-        from cnnkit import workflow
+        from cnnkit import review
 
-        workflow.evaluate(
+        review.evaluate(
             for_artifact(artifact), artifact, data=data, split=split, skip_bad=bool(skip_bad), columns=columns
         )
 
@@ -386,9 +387,9 @@ def app(
     @json_option
     def explain(inputs: tuple[Any, ...], layer: str | None, out: Path | None) -> None:
         """Show what the model looks at: layer table, filters, feature maps, Grad-CAM, classic filters."""
-        from cnnkit import ondevice, workflow
+        from cnnkit import ondevice, review
 
-        workflow.explain(for_artifact(ondevice.split(name, inputs)[0]), inputs, layer=layer, out=out, prepare=prepare)
+        review.explain(for_artifact(ondevice.split(name, inputs)[0]), inputs, layer=layer, out=out, prepare=prepare)
 
     @group.command()
     @artifact
@@ -440,9 +441,9 @@ def app(
     @json_option
     def report(artifact: Path | None, out: Path | None) -> None:
         """Write one self-contained HTML page about a run."""
-        from cnnkit import workflow
+        from cnnkit import review
 
-        workflow.report(for_artifact(artifact), artifact, out=out)
+        review.report(for_artifact(artifact), artifact, out=out)
 
     return group
 

@@ -1,44 +1,21 @@
 """What the commands do that need the training extra: they tie data, training, evaluation, export and report together."""
 
-import contextlib
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cnnkit import config, console, ondevice
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError
 from cnnkit.quiet import quiet
-from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT, Run, latest, mark_latest, new_path
+from cnnkit.review import keras_of, print_scores, score, write_report
+from cnnkit.run import EXPORT, HISTORY, MODEL, Run, latest, mark_latest, new_path
+from cnnkit.run_data import DATA_KEYS, data_for, describe_data, load, named_as, reported, those_given, undivided
 
 REFIT_SHARE = 0.45  # of a time budget that the first training has, where a second one has all records
 BACKBONE = "backbone"  # the builder, in every app that has it, of a classifier on a network of keras.applications
-DATA_KEYS = (
-    "data",
-    "image_size",
-    "limit",
-    "skip_bad",
-    "validation",
-    "seed",
-    "split_seed",
-    "weights",
-    "keep",
-    "tiles",
-    "tile_scale",
-    "options",
-    "model",
-    "text",
-    "label",
-    "separator",
-    "fold",
-    "words",
-    "least",
-    "length",
-    "cased",
-    "buckets",
-)  # settings that decide the splits
 
 
 # Tasks ----------------------------------------------------------------------------------------------------------------
@@ -69,61 +46,6 @@ def task_for(
 # Data -----------------------------------------------------------------------------------------------------------------
 
 
-def load(recipe: Any, settings: dict[str, Any], *, warn: bool = True) -> Any:
-    """Load the splits that settings name; progress on the console, warnings too.
-
-    With `keep` the data of the run in `weights` comes first, and what that run kept before it.
-    """
-    chosen = {
-        key: settings[key]
-        for key in ("seed", "split_seed", "limit", "validation", "skip_bad")
-        if settings.get(key) is not None
-    }
-    chosen |= recipe.inputs.asked(settings)
-    with _progress("Loading data") as update:
-        splits = recipe.load(settings.get("data") or recipe.data, **chosen, progress=update)
-    if settings.get("keep"):
-        splits = _with_kept(recipe, splits, Path(settings.get("weights") or "none"))
-    splits = recipe.inputs.shaped(splits, settings)
-    for line in splits.card.get("warnings", ()) if warn else ():
-        console.warning(line)
-    return splits
-
-
-def _whole(recipe: Any, settings: config.Settings, splits: Any) -> Any:
-    """Return the same data with nothing held out for validation; None where that is what it is, or the source held it out."""
-    if not settings.refit or not len(splits.validation):
-        return None
-    limit = settings.limit and settings.limit + len(splits.validation)
-    whole = load(recipe, {**settings.to_dict(), "validation": 0.0, "limit": limit}, warn=False)
-    return None if len(whole.validation) else whole
-
-
-def _with_kept(recipe: Any, splits: Any, path: Path) -> Any:
-    from cnnkit import data
-
-    if not path.is_dir():
-        raise ConfigError(
-            f"--keep trains on the data of an earlier run as well: name its folder with --weights. Got --weights {path}."
-        )
-    earlier = Run.open(path, recipe.app)
-    chosen = {key: earlier.document["settings"].get(key) for key in DATA_KEYS}
-    if again := earlier.document.get("refit"):  # its validation records were trained on, so they can validate no more
-        chosen |= {"validation": 0.0, "limit": chosen["limit"] and again["records"]}
-    try:
-        known = load(recipe, chosen)
-    except DataError as error:
-        raise DataError(f"The data of {path}, which --keep needs, cannot be loaded: {error}") from error
-    return data.join(known, splits)
-
-
-@contextlib.contextmanager
-def _progress(description: str) -> Iterator[Any]:
-    """Show progress of work that reports (what, done, total), total being None where it is not known."""
-    with console.progress(description, 1) as update:
-        yield lambda what, done, total: update(done / total if total else 0, what)
-
-
 def data_list(recipe: Any) -> None:
     """Print the known cards and where each one's data is."""
     from cnnkit.data import cards
@@ -151,7 +73,7 @@ def data_fetch(name: str) -> None:
     from cnnkit.data import cards, fetch
 
     card = cards.load(name)
-    with _progress(f"Fetching {card.name}") as update:
+    with reported(f"Fetching {card.name}") as update:
         paths = fetch.fetch(card, progress=update)
     console.document({"card": card.name, "files": [str(path) for path in paths]})
     console.message(f"{card.title}: {len(paths)} files in place." if paths else f"{card.title} needs no download.")
@@ -159,8 +81,8 @@ def data_fetch(name: str) -> None:
 
 def data_check(recipe: Any, source: str | None, columns: Mapping[str, Any]) -> None:
     """Print what would spoil training; `columns` say where texts and labels are."""
-    with _progress("Checking") as update:
-        findings = recipe.inputs.check(source or recipe.data, update, **_given(columns))
+    with reported("Checking") as update:
+        findings = recipe.inputs.check(source or recipe.data, update, **those_given(columns))
     console.document({"data": source or recipe.data, "findings": [dataclasses.asdict(finding) for finding in findings]})
     if console.is_json():
         return
@@ -177,7 +99,7 @@ def data_convert(source: str, form: str, folder: Path) -> None:
     """Write a data set with boxes in another format."""
     from cnnkit.data import annotations
 
-    with _progress("Converting") as update:
+    with reported("Converting") as update:
         found = annotations.convert(source, form, folder, progress=update)
     counts = {split: [len(part.pictures), sum(len(p.boxes) for p in part.pictures)] for split, part in found.items()}
     console.document({"folder": str(folder), "format": form, "splits": counts})
@@ -188,7 +110,7 @@ def data_convert(source: str, form: str, folder: Path) -> None:
 def data_show(recipe: Any, source: str | None, *, out: Path, seed: int, columns: Mapping[str, Any]) -> None:
     """Show samples, as they are and as the model sees them; `columns` as in `data_check`."""
     settings = config.Settings(data=source or recipe.data, seed=seed)
-    given = {"data": source, "seed": seed, "image_size": recipe.side(settings.model), **_given(columns)}
+    given = {"data": source, "seed": seed, "image_size": recipe.side(settings.model), **those_given(columns)}
     splits = load(recipe, given)
     recipe.inputs.show(recipe, splits, settings, out)
 
@@ -251,7 +173,7 @@ def train(
     elif run.document["data"]["fingerprint"] != splits.train.fingerprint():
         raise DataError(f"The data of {run.path} has changed since it was started. Train anew, or restore the data.")
     settings = run.settings
-    whole = _whole(recipe, settings, splits)
+    whole = undivided(recipe, settings, splits)
     for line in splits.card.get("plan", ()):
         console.message(line)
     console.message(
@@ -271,23 +193,23 @@ def train(
         whole = None
     if whole:
         artifact = _refit(training, recipe, run, whole, decided)
-    scores, found, targets = _score(recipe, artifact, splits.test, "Scoring on the test split")
+    scores, found, targets = score(recipe, artifact, splits.test, "Scoring on the test split")
     with console.progress("Fitting the baseline", 1):
         baseline = recipe.task.baseline(
             splits.train, splits.test, splits.validation, found, whole.train if whole else None
         )
     run.save(scores={"test": {**scores, "baseline": baseline}})
-    page = _report(recipe, run, splits, artifact, found, targets)
+    page = write_report(recipe, run, splits, artifact, found, targets)
     console.document(
         {"run": str(run.path), **{k: run.document[k] for k in ("model", "training", "scores")}, "report": str(page)}
     )
-    _print_scores(recipe, {settings.model: scores}, baseline)
+    print_scores(recipe, {settings.model: scores}, baseline)
     console.message(f"Run: {run.path}\nReport: {page}\nNext: cnnkit {recipe.app} export")
 
 
 def _settled(training: Any, recipe: Any, run: Run, splits: Any) -> tuple[Any, dict[str, Any]]:
     """Open the trained model, after what validation data decide was written into it; return that too."""
-    artifact = _keras(run.path / MODEL, recipe.app)
+    artifact = keras_of(run.path / MODEL, recipe.app)
     with console.progress("Settling on validation data", 1):
         decided = recipe.task.settle(artifact, splits.validation)
     before = artifact.metadata
@@ -314,7 +236,7 @@ def _refit(training: Any, recipe: Any, run: Run, whole: Any, decided: dict[str, 
         f"Trained anew on all {done['records']:,} {recipe.inputs.noun}, those of validation too, for {epochs} "
         f"epoch{'s' * (epochs != 1)} in {done['seconds']:.0f} s (--no-refit leaves this out)"
     )
-    return _keras(run.path / MODEL, recipe.app)
+    return keras_of(run.path / MODEL, recipe.app)
 
 
 def _like_earlier(recipe: Any, given: dict[str, Any]) -> dict[str, Any]:
@@ -384,18 +306,6 @@ def _resumable(recipe: Any, out: Path | None, given: dict[str, Any]) -> Run | No
     return run
 
 
-def describe_data(splits: Any) -> dict[str, Any]:
-    """Return what `run.json` says of the data."""
-    card = splits.card
-    return {
-        **{key: card.get(key, "") for key in ("name", "title", "licence", "source", "citation")},
-        "fingerprint": splits.train.fingerprint(),
-        "sizes": {name: len(getattr(splits, name)) for name in ("train", "validation", "test")},
-        "labels": list(splits.train.label_names),
-        "shape": list(splits.train.image_shape),
-    }
-
-
 def _fit(training: Any, recipe: Any, settings: config.Settings, splits: Any, run: Run, *, share: float) -> None:
     """Train; `share` is that of the time budget."""
     if settings.minutes:
@@ -435,202 +345,6 @@ def _fit(training: Any, recipe: Any, settings: config.Settings, splits: Any, run
     )
 
 
-# Evaluation, report, explanation --------------------------------------------------------------------------------------
-
-
-def _keras(path: Path, app: str) -> Any:
-    from cnnkit.evaluation.artifacts import KerasArtifact, open_artifact
-
-    with quiet():
-        artifact = open_artifact(path, app)
-    if not isinstance(artifact, KerasArtifact):
-        raise ArtifactError(
-            f"{path} is an exported model; this needs the trained one: a run folder or its model.keras."
-        )
-    return artifact
-
-
-def _score(recipe: Any, artifact: Any, records: Any, text: str) -> tuple[dict[str, Any], Any, Any]:
-    from cnnkit.evaluation import scoring
-
-    if not len(records):
-        raise DataError("There is nothing to score: this split is empty. Give data with a test split.")
-    with console.progress(text, len(records)) as update:
-        found, targets = scoring.outputs(artifact, records, recipe.task, update)
-    return recipe.task.score(found, targets, artifact.labels, artifact.metadata), found, targets
-
-
-def _run_of(artifact: Path) -> Run | None:
-    """Return the run an artifact belongs to: the folder itself, or that around a .keras or export/*.tflite."""
-    for folder in (artifact, artifact.parent, artifact.parent.parent):
-        if (folder / "run.json").is_file():
-            return Run.open(folder)
-    return None
-
-
-def _data_for(recipe: Any, artifact: Path, data: str | None, **changes: Any) -> tuple[Run | None, Any]:
-    """Load the data an artifact was trained on, split as it was then; or other data, if it is named."""
-    run = _run_of(artifact)
-    settings = {key: run.document["settings"].get(key) for key in DATA_KEYS} if run else {}
-    if data is not None and data != settings.get("data"):
-        settings = {"data": data, **{key: settings.get(key) for key in ("text", "label", "separator")}}
-    elif not settings:
-        raise DataError(f"{artifact} does not belong to a run folder, so its data is not known. Name it with --data.")
-    return run, load(recipe, settings | changes)
-
-
-def _given(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _named_as(splits: Any, labels: Any) -> Any:
-    """Give data the labels of a model, by name: other data may have them in another order, or fewer.
-
-    Raises:
-        DataError: the data has labels that the model does not know.
-    """
-    from cnnkit.data.loading import some
-
-    unknown = [name for name in splits.train.label_names if name not in labels]
-    if unknown:
-        raise DataError(
-            f"{splits.card.get('title')} has labels that the model does not know: {some(unknown)}. It knows {some(labels, 12)}."
-        )
-    if tuple(labels) == splits.train.label_names:
-        return splits
-    parts = {name: getattr(splits, name).named(tuple(labels)) for name in ("train", "validation", "test")}
-    return dataclasses.replace(splits, **parts)
-
-
-def evaluate(
-    recipe: Any, artifact: Path | None, *, data: str | None, split: str, skip_bad: bool, columns: Mapping[str, Any]
-) -> None:
-    """Score any artifact on a split; `columns` say where other data has texts and labels."""
-    path = artifact or latest(recipe.app)
-    from cnnkit.evaluation.artifacts import open_artifact
-
-    with quiet():
-        opened = open_artifact(path, recipe.app)
-    run, splits = _data_for(recipe, path, data, **_given(columns), **({"skip_bad": True} if skip_bad else {}))
-    about = run.document if run else {}
-    if split == "validation" and about.get("refit") and data in (None, about["settings"].get("data")):
-        raise DataError(
-            f"{path} was trained on its validation split too, so a score on that says nothing. Score the test split, or "
-            "train with --no-refit."
-        )
-    splits = _named_as(splits, opened.labels)
-    scores, found, _ = _score(recipe, opened, getattr(splits, split), f"Scoring on the {split} split")
-    known = (run.document.get("scores", {}).get(split) or {}).get("baseline") if run and data is None else None
-    if known is None:
-        with console.progress("Fitting the baseline", 1):
-            known = recipe.task.baseline(splits.train, getattr(splits, split), splits.validation, found)
-    console.document(
-        {"artifact": str(opened.path), "split": split, "data": splits.card.get("name"), **scores, "baseline": known}
-    )
-    _print_scores(recipe, {opened.path.name: scores}, known, per_class=True)
-
-
-def _print_scores(
-    recipe: Any, scores: dict[str, dict[str, Any]], baseline: dict[str, Any], per_class: bool = False
-) -> None:
-    if console.is_json():
-        return
-    name = recipe.task.headline
-
-    def interval(entry: dict[str, Any]) -> str:
-        low, high = entry[f"{name}_interval"]
-        return f"{100 * low:.2f} to {100 * high:.2f}"
-
-    columns = {model: recipe.task.columns(s) for model, s in scores.items()}
-    titles = list(next(iter(columns.values())))
-    rows = [[model, f"{100 * s[name]:.2f}", interval(s), *columns[model].values()] for model, s in scores.items()]
-    rows.append(
-        [f"baseline: {baseline['name']}", f"{100 * baseline[name]:.2f}", interval(baseline), *[""] * len(titles)]
-    )
-    console.table(["", f"{name} %", "95 % interval", *titles], rows)
-    if line := recipe.task.compared(baseline):
-        console.message(line)
-    if per_class:
-        (first,) = scores.values()
-        keys = [key for key in next(iter(first["per_class"].values())) if key != "support"]
-        lines = [
-            [label, *("" if v[key] is None else f"{100 * v[key]:.2f}" for key in keys), v["support"]]
-            for label, v in first["per_class"].items()
-        ]
-        names = {"f1": "F1", "ap": "AP", "ap50": "AP50"}
-        counted = "boxes" if "boxes" in first else "records"
-        console.table(["class", *(f"{names.get(key, key)} %" for key in keys), counted], lines)
-
-
-def report(recipe: Any, artifact: Path | None, *, out: Path | None) -> None:
-    """Write the report of a run anew."""
-    run = Run.open(artifact or latest(recipe.app), recipe.app)
-    model = _keras(run.file(MODEL), recipe.app)
-    _, splits = _data_for(recipe, run.path, None)
-    scores, found, targets = _score(recipe, model, splits.test, "Scoring on the test split")
-    baseline = run.document.get("scores", {}).get("test", {}).get("baseline") or recipe.task.baseline(
-        splits.train, splits.test, splits.validation, found
-    )
-    run.document["scores"] = {"test": {**scores, "baseline": baseline}}
-    page = _report(recipe, run, splits, model, found, targets, out)
-    console.document({"report": str(page)})
-    console.message(f"Report: {page}")
-
-
-def _report(
-    recipe: Any,
-    run: Run,
-    splits: Any,
-    artifact: Any,
-    found: Any,
-    targets: Any,
-    out: Path | None = None,
-) -> Path:
-    from cnnkit.report import page
-
-    path = out or run.path / REPORT
-    gate = run.path / EXPORT / "gate.json"
-    scores = run.document["scores"]["test"]
-    with console.progress("Writing the report", 1):
-        parts = recipe.inputs.reported(recipe, run.settings, splits, artifact, scores, found, targets)
-        page.write(
-            path,
-            run=run.document,
-            history=read_history(run.path / HISTORY),
-            gate=json.loads(gate.read_text(encoding="utf-8")) if gate.exists() else None,
-            **parts,
-            intended_use=recipe.intended_use,
-            limits=recipe.limits,
-        )
-    return path
-
-
-def read_history(path: Path) -> list[dict[str, float]]:
-    """Read `history.csv`: a row an epoch."""
-    import csv
-
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{name: float(value) for name, value in row.items() if value != ""} for row in csv.DictReader(file)]
-
-
-def explain(recipe: Any, inputs: tuple[Path, ...], *, layer: str | None, out: Path | None, prepare: Any) -> None:
-    """Show what the model looks at, in given inputs, or in one of the test split."""
-    path, inputs = ondevice.split(recipe.app, inputs)
-    artifact = _keras(Run.open(path, recipe.app).file(MODEL) if path.is_dir() else path, recipe.app)
-    run = _run_of(path)
-    if out is None and run is None:
-        raise CnnkitError(f"{path} does not belong to a run folder; name a folder for the pictures with --out.")
-    recipe.inputs.explain(
-        recipe,
-        artifact,
-        inputs,
-        layer=layer,
-        folder=out or run.path / "explain",  # type: ignore[union-attr]
-        test=lambda: _data_for(recipe, path, None)[1].test,
-        prepare=prepare,
-    )
-
-
 # Export ---------------------------------------------------------------------------------------------------------------
 
 
@@ -654,9 +368,9 @@ def export(
     unknown = [name for name in precisions if name not in convert.PRECISIONS]
     if unknown or not precisions:
         raise ConfigError(f"--precision knows {', '.join(convert.PRECISIONS)}. Got {precision!r}.")
-    opened = _keras(path, recipe.app)
-    run, splits = _data_for(recipe, path, data, **_given(columns))
-    splits = _named_as(splits, opened.labels)
+    opened = keras_of(path, recipe.app)
+    run, splits = data_for(recipe, path, data, **those_given(columns))
+    splits = named_as(splits, opened.labels)
     folder = out or (run.path / EXPORT if run else path.parent / EXPORT)
     document = None
     try:
@@ -678,8 +392,8 @@ def export(
     console.document({"folder": str(folder), **document})
     _print_gate(recipe, document)
     if run is not None and run.path / EXPORT == folder and run.document.get("scores"):
-        _, found, targets = _score(recipe, opened, splits.test, "Updating the report")
-        _report(recipe, run, splits, opened, found, targets)
+        _, found, targets = score(recipe, opened, splits.test, "Updating the report")
+        write_report(recipe, run, splits, opened, found, targets)
     within = f"{document['tolerance']:g} point{'' if document['tolerance'] == 1 else 's'}"
     if document["class_tolerance"] != document["tolerance"]:
         within += f", {document['class_tolerance']:g} in a class"

@@ -34,6 +34,8 @@ LAYERS = {
     "export": 3,
     "inputs": 4,
     "recipe": 4,
+    "run_data": 4,
+    "review": 4,
     "workflow": 4,
     "cli": 4,
 }

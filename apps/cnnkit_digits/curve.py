@@ -15,7 +15,7 @@ from cnnkit.errors import DataError
 from cnnkit.evaluation.artifacts import KerasArtifact
 from cnnkit.evaluation.scoring import score
 from cnnkit.run import Run
-from cnnkit.workflow import load
+from cnnkit.run_data import load
 
 FRACTIONS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 FEWEST_STEPS = 150  # a handful of images gets more passes: the curve shows the data's worth, not the number of steps

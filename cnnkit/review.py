@@ -1,0 +1,163 @@
+"""What the commands do with a model that is there: score it, report on it, explain it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cnnkit import console, ondevice
+from cnnkit.errors import ArtifactError, CnnkitError, DataError
+from cnnkit.quiet import quiet
+from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT, Run, latest
+from cnnkit.run_data import data_for, named_as, run_of, those_given
+
+
+def keras_of(path: Path, app: str) -> Any:
+    from cnnkit.evaluation.artifacts import KerasArtifact, open_artifact
+
+    with quiet():
+        artifact = open_artifact(path, app)
+    if not isinstance(artifact, KerasArtifact):
+        raise ArtifactError(
+            f"{path} is an exported model; this needs the trained one: a run folder or its model.keras."
+        )
+    return artifact
+
+
+def score(recipe: Any, artifact: Any, records: Any, text: str) -> tuple[dict[str, Any], Any, Any]:
+    from cnnkit.evaluation import scoring
+
+    if not len(records):
+        raise DataError("There is nothing to score: this split is empty. Give data with a test split.")
+    with console.progress(text, len(records)) as update:
+        found, targets = scoring.outputs(artifact, records, recipe.task, update)
+    return recipe.task.score(found, targets, artifact.labels, artifact.metadata), found, targets
+
+
+def evaluate(
+    recipe: Any, artifact: Path | None, *, data: str | None, split: str, skip_bad: bool, columns: Mapping[str, Any]
+) -> None:
+    """Score any artifact on a split; `columns` say where other data has texts and labels."""
+    path = artifact or latest(recipe.app)
+    from cnnkit.evaluation.artifacts import open_artifact
+
+    with quiet():
+        opened = open_artifact(path, recipe.app)
+    run, splits = data_for(recipe, path, data, **those_given(columns), **({"skip_bad": True} if skip_bad else {}))
+    about = run.document if run else {}
+    if split == "validation" and about.get("refit") and data in (None, about["settings"].get("data")):
+        raise DataError(
+            f"{path} was trained on its validation split too, so a score on that says nothing. Score the test split, or "
+            "train with --no-refit."
+        )
+    splits = named_as(splits, opened.labels)
+    scores, found, _ = score(recipe, opened, getattr(splits, split), f"Scoring on the {split} split")
+    known = (run.document.get("scores", {}).get(split) or {}).get("baseline") if run and data is None else None
+    if known is None:
+        with console.progress("Fitting the baseline", 1):
+            known = recipe.task.baseline(splits.train, getattr(splits, split), splits.validation, found)
+    console.document(
+        {"artifact": str(opened.path), "split": split, "data": splits.card.get("name"), **scores, "baseline": known}
+    )
+    print_scores(recipe, {opened.path.name: scores}, known, per_class=True)
+
+
+def print_scores(
+    recipe: Any, scores: dict[str, dict[str, Any]], baseline: dict[str, Any], per_class: bool = False
+) -> None:
+    if console.is_json():
+        return
+    name = recipe.task.headline
+
+    def interval(entry: dict[str, Any]) -> str:
+        low, high = entry[f"{name}_interval"]
+        return f"{100 * low:.2f} to {100 * high:.2f}"
+
+    columns = {model: recipe.task.columns(s) for model, s in scores.items()}
+    titles = list(next(iter(columns.values())))
+    rows = [[model, f"{100 * s[name]:.2f}", interval(s), *columns[model].values()] for model, s in scores.items()]
+    rows.append(
+        [f"baseline: {baseline['name']}", f"{100 * baseline[name]:.2f}", interval(baseline), *[""] * len(titles)]
+    )
+    console.table(["", f"{name} %", "95 % interval", *titles], rows)
+    if line := recipe.task.compared(baseline):
+        console.message(line)
+    if per_class:
+        (first,) = scores.values()
+        keys = [key for key in next(iter(first["per_class"].values())) if key != "support"]
+        lines = [
+            [label, *("" if v[key] is None else f"{100 * v[key]:.2f}" for key in keys), v["support"]]
+            for label, v in first["per_class"].items()
+        ]
+        names = {"f1": "F1", "ap": "AP", "ap50": "AP50"}
+        counted = "boxes" if "boxes" in first else "records"
+        console.table(["class", *(f"{names.get(key, key)} %" for key in keys), counted], lines)
+
+
+def report(recipe: Any, artifact: Path | None, *, out: Path | None) -> None:
+    """Write the report of a run anew."""
+    run = Run.open(artifact or latest(recipe.app), recipe.app)
+    model = keras_of(run.file(MODEL), recipe.app)
+    _, splits = data_for(recipe, run.path, None)
+    scores, found, targets = score(recipe, model, splits.test, "Scoring on the test split")
+    baseline = run.document.get("scores", {}).get("test", {}).get("baseline") or recipe.task.baseline(
+        splits.train, splits.test, splits.validation, found
+    )
+    run.document["scores"] = {"test": {**scores, "baseline": baseline}}
+    page = write_report(recipe, run, splits, model, found, targets, out)
+    console.document({"report": str(page)})
+    console.message(f"Report: {page}")
+
+
+def write_report(
+    recipe: Any,
+    run: Run,
+    splits: Any,
+    artifact: Any,
+    found: Any,
+    targets: Any,
+    out: Path | None = None,
+) -> Path:
+    from cnnkit.report import page
+
+    path = out or run.path / REPORT
+    gate = run.path / EXPORT / "gate.json"
+    scores = run.document["scores"]["test"]
+    with console.progress("Writing the report", 1):
+        parts = recipe.inputs.reported(recipe, run.settings, splits, artifact, scores, found, targets)
+        page.write(
+            path,
+            run=run.document,
+            history=read_history(run.path / HISTORY),
+            gate=json.loads(gate.read_text(encoding="utf-8")) if gate.exists() else None,
+            **parts,
+            intended_use=recipe.intended_use,
+            limits=recipe.limits,
+        )
+    return path
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Read `history.csv`: a row an epoch."""
+    import csv
+
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: float(value) for name, value in row.items() if value != ""} for row in csv.DictReader(file)]
+
+
+def explain(recipe: Any, inputs: tuple[Path, ...], *, layer: str | None, out: Path | None, prepare: Any) -> None:
+    """Show what the model looks at, in given inputs, or in one of the test split."""
+    path, inputs = ondevice.split(recipe.app, inputs)
+    artifact = keras_of(Run.open(path, recipe.app).file(MODEL) if path.is_dir() else path, recipe.app)
+    run = run_of(path)
+    if out is None and run is None:
+        raise CnnkitError(f"{path} does not belong to a run folder; name a folder for the pictures with --out.")
+    recipe.inputs.explain(
+        recipe,
+        artifact,
+        inputs,
+        layer=layer,
+        folder=out or run.path / "explain",  # type: ignore[union-attr]
+        test=lambda: data_for(recipe, path, None)[1].test,
+        prepare=prepare,
+    )
