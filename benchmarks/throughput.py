@@ -12,7 +12,6 @@ import argparse
 import statistics
 import time
 
-import keras
 import numpy as np
 
 import results
@@ -27,6 +26,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=150)
     arguments = parser.parse_args()
+    import keras
 
     recipe = digits()
     splits = recipe.load(arguments.data)

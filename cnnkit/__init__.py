@@ -1,3 +1,10 @@
 """cnnkit: from a folder of labelled data to a small, measured model running on a device, one command per domain."""
 
+import os
+
 __version__ = "0.1.0"
+
+# TensorFlow reads these once, when it is imported, so they are set before anything of cnnkit can import it; what the user has set
+# stays. oneDNN's kernels train up to twice as fast, and left alone TensorFlow uses them on newer Intel processors only.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

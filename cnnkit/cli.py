@@ -11,7 +11,6 @@ Design choices:
 import functools
 import importlib
 import logging
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -318,7 +317,6 @@ def app(
     @click.group(name=name, cls=Group, help=help, context_settings=CONTEXT)
     @click.version_option(__version__, prog_name=f"cnnkit {name}")
     def group() -> None:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on retracing is not for users
         from cnnkit import console
 

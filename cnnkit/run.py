@@ -16,6 +16,7 @@ import datetime
 import json
 import os
 import platform
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,21 @@ class Run:
         self.document |= changes
         write_json(self.path / DOCUMENT, self.document)
 
+    def computed_otherwise(self) -> list[str]:
+        """Return what computes differently here than where the run began, so that it goes on to other bits; a few words each."""
+        before, now = self.document.get("versions", {}), versions()
+        words = [
+            f"{name} {before[name]} (now {now[name]})"
+            for name in ("tensorflow", "keras", "jax")
+            if name in before and name in now and before[name] != now[name]
+        ]
+        had, has = self.document.get("machine", {}).get("onednn"), machine().get("onednn")
+        if had is not None and has is not None and had != has:
+            words.append(
+                f"oneDNN {'on' if had else 'off'} (now {'on' if has else 'off'}; TF_ENABLE_ONEDNN_OPTS={int(had)})"
+            )
+        return words
+
     def file(self, name: str, verb: str = "train --resume") -> Path:
         """Return a file of the run; where it is not there yet, say which verb makes it."""
         path = self.path / name
@@ -124,12 +140,21 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """Return what a benchmark's reader needs to know of this machine; nothing that names it or its user."""
+    """Return what a benchmark's reader needs to know of this machine; nothing that names it or its user.
+
+    `onednn`, whether TensorFlow uses oneDNN's kernels, is there once TensorFlow has been imported.
+    """
     name = platform.processor() or platform.machine()
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return {"system": platform.system(), "processor": name, "cores": os.cpu_count()}
+    found = {"system": platform.system(), "processor": name, "cores": os.cpu_count()}
+    port = sys.modules.get(
+        "tensorflow.python.util._pywrap_util_port"
+    )  # the only place that knows; it has no public name
+    if port is not None and hasattr(port, "IsMklEnabled"):
+        found["onednn"] = bool(port.IsMklEnabled())
+    return found
 
 
 def root(app: str) -> Path:

@@ -146,6 +146,10 @@ def train(
     with quiet():
         from cnnkit import training
 
+    if run is not None and not run.document.get("scores") and (otherwise := run.computed_otherwise()):
+        console.warning(
+            f"{run.path} was started with {', '.join(otherwise)}; it goes on, but not to the very same weights."
+        )
     if run is None:
         model = given.get("model") or _model_for(recipe, given)
         if model not in recipe.builders:

@@ -7,9 +7,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+import cnnkit  # noqa: F401 - it sets what TensorFlow reads when it is imported, which a test may do first
+
 hypothesis.settings.register_profile("cnnkit", deadline=None, derandomize=True)  # a run repeats, and slow machines pass
 hypothesis.settings.load_profile("cnnkit")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # There is a process a core already. Threads of each on every core wait for one another, and spin while they do.
     # Set before any of these libraries is imported; what a test starts inherits it.

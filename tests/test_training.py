@@ -62,14 +62,24 @@ def test_it_repeats_bit_for_bit_and_another_seed_differs(whole, tmp_path):
     assert not same(whole[1], weights(fit(tmp_path / "other", dataclasses.replace(SETTINGS, seed=1))))
 
 
-def test_it_repeats_bit_for_bit_with_several_threads(tmp_path):
+def test_it_repeats_and_resumes_bit_for_bit_with_several_threads(tmp_path):
     program = textwrap.dedent(
         """
         import dataclasses, pathlib, sys
+        from cnnkit.run import Run
         from tests.test_training import SETTINGS, fit, same, weights
         settings = dataclasses.replace(SETTINGS, epochs=2)
-        first, again = (weights(fit(pathlib.Path(sys.argv[1]) / name, settings)) for name in "ab")
+        folder = pathlib.Path(sys.argv[1])
+        first, again = (weights(fit(folder / name, settings)) for name in "ab")
         assert same(first, again)
+        def stop(state):
+            if state.epoch == 1:
+                raise KeyboardInterrupt
+        try:
+            fit(folder / "c", settings, on_epoch=stop)
+        except KeyboardInterrupt:
+            assert same(first, weights(fit(folder / "c", settings)))
+        assert Run.open(folder / "c").document["machine"]["onednn"]
         """
     )
     # Tests that run side by side have one thread each, which would hide what depends on the order of threads.
