@@ -5,7 +5,9 @@ Design choices:
   100,000 x 100,000 px) is refused before any of it is decoded.
 - A truncated file is refused, never half decoded: PNG chunks are checked by their CRC, JPEG by its end marker; the
   decoders find the rest. A JPEG damaged in the middle is whole as far as its format can tell, and is decoded.
-- Grey stays grey; alpha is kept until the image is fitted and then laid over white, as a browser would show it.
+- Grey stays grey; alpha is kept until the image is fitted and then laid over white, as a browser would show it. What would
+  vanish there, as chalk does, is laid over black.
+- Where OpenCV leaves transparency out, `cnnkit.device.transparency` reads it.
 - 16-bit samples are scaled from 0..65535 to 0..255 by rounding. A picture that uses only 12 of its 16 bits looks dark.
 - EXIF orientation is applied as OpenCV does: a photo comes out as it was held. Images with alpha have none in
   practice, and for them it is ignored. Of an animation or a multi-page file, the first picture is read.
@@ -25,9 +27,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cnnkit.device.transparency import Unreadable, with_alpha
 from cnnkit.errors import DataError
 
 MAX_PIXELS = 100_000_000  # a page of 29 x 42 cm (A3) at 600 dpi has 70 million
+FAINT = 8  # of 255: what differs by no more is not seen
 FORMATS = "PNG, JPEG, GIF, BMP, TIFF, WebP or PNM"
 SUFFIXES = frozenset(  # what a folder of images is searched for
     [".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".dib"]
@@ -141,10 +145,18 @@ def printable(name: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def over_white(image: np.ndarray) -> np.ndarray:
-    """Lay RGBA uint8 (h, w, 4) over a white page: uint8 RGB (h, w, 3)."""
+def over_page(image: np.ndarray) -> np.ndarray:
+    """Lay RGBA uint8 (h, w, 4) over a white page, or over a black one if it shows there only: uint8 RGB (h, w, 3)."""
+    page = _over(image, 255)
+    if np.ptp(page) <= FAINT < np.ptp(image[..., 3]):
+        black = _over(image, 0)
+        return black if np.ptp(black) > FAINT else page
+    return page
+
+
+def _over(image: np.ndarray, paper: int) -> np.ndarray:
     alpha = image[..., 3:].astype(np.uint16)
-    return ((image[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return ((image[..., :3] * alpha + paper * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def _to_channels(image: np.ndarray, channels: int) -> np.ndarray:
@@ -155,7 +167,7 @@ def _to_channels(image: np.ndarray, channels: int) -> np.ndarray:
     if channels not in (1, 3, 4) or has not in (1, 3, 4):
         raise ValueError(f"Images have 1, 3 or 4 channels. Received: image of {has}, `shape` of {channels}.")
     if has == 4 and channels != 4:
-        image, has = over_white(image), 3
+        image, has = over_page(image), 3
     if has == channels:
         return image
     codes = {
@@ -225,13 +237,19 @@ def _decode(data: bytes, head: Header, name: str) -> np.ndarray:
         _check_png(data, name)
     elif head.format == "JPEG" and not head.complete and data.rfind(b"\xff\xd9", _jpeg_scan(data)) < 0:
         raise ImageError(name, "it is truncated (a JPEG without its end marker)")
-    flags = cv2.IMREAD_UNCHANGED if head.channels == 4 else cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+    alpha = head.channels == 4 or head.format == "GIF"  # a GIF says so in front of each of its pictures
+    flags = cv2.IMREAD_UNCHANGED if alpha else cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         image = None
     if image is None:
         raise ImageError(name, f"it is damaged or truncated (its {head.format} data does not decode)")
+    if alpha and image.dtype in (np.uint8, np.uint16):
+        try:
+            image = with_alpha(image, data, head.format)
+        except Unreadable as error:
+            raise ImageError(name, str(error), "Save it as PNG.") from None
     if image.dtype == np.uint16:
         image = cv2.convertScaleAbs(image, alpha=1 / 257)
     if image.dtype != np.uint8:
@@ -335,12 +353,13 @@ def _gif(read: Read, size: int) -> Header:
 
 
 def _bmp(read: Read, size: int) -> Header:
-    start = read(0, 26)
+    start = read(0, 30)
     if struct.unpack("<I", start[14:18])[0] == 12:  # the OS/2 header
         width, height = struct.unpack("<HH", start[18:22])
     else:
         width, height = struct.unpack("<ii", start[18:26])
-    return Header("BMP", abs(width), abs(height), 3, struct.unpack("<I", start[2:6])[0] <= size)
+    alpha = start[28:30] == b"\x20\0"  # 32 bits a pixel: there may be some
+    return Header("BMP", abs(width), abs(height), 4 if alpha else 3, struct.unpack("<I", start[2:6])[0] <= size)
 
 
 def _tiff(read: Read, size: int) -> Header:
@@ -364,7 +383,8 @@ def _tiff(read: Read, size: int) -> Header:
         raise ValueError
     samples = tags.get(277, 1)
     rgb = tags.get(262) == 2
-    channels = 4 if rgb and samples >= 4 else 1 if samples == 1 and tags.get(262) in (0, 1) else 3
+    grey = tags.get(262) in (0, 1)
+    channels = 4 if (rgb and samples >= 4) or (grey and samples == 2) else 1 if grey and samples == 1 else 3
     return Header("TIFF", tags[256], tags[257], channels)
 
 
