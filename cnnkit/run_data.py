@@ -100,6 +100,7 @@ def describe_data(splits: Any) -> dict[str, Any]:
         "sizes": {name: len(getattr(splits, name)) for name in ("train", "validation", "test")},
         "labels": list(splits.train.label_names),
         "shape": list(splits.train.image_shape),
+        "inventory": card.get("inventory", {}),
     }
 
 

@@ -178,7 +178,9 @@ def train(
         raise DataError(f"The data of {run.path} has changed since it was started. Train anew, or restore the data.")
     settings = run.settings
     whole = undivided(recipe, settings, splits)
-    for line in splits.card.get("plan", ()):
+    from cnnkit.data import inventory
+
+    for line in (*inventory.lines(splits.card.get("inventory", {})), *splits.card.get("plan", ())):
         console.message(line)
     console.message(
         f"Training {settings.model} on {run.document['data']['title']}: {len(splits.train):,} {recipe.inputs.noun}, "

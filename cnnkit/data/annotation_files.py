@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from cnnkit.data.boxes import Box
 from cnnkit.data.folders import SPLITS
+from cnnkit.data.inventory import Entry
 from cnnkit.data.records import Progress
 from cnnkit.device import image
 from cnnkit.errors import DataError
@@ -65,6 +66,7 @@ class Faults:
     def __init__(self, skip: bool):
         self.skip = skip
         self.bad: list[tuple[str, str]] = []
+        self.entries: list[Entry] = []  # of the inventory
 
     def add(self, where: str, reason: str) -> None:
         where = image.printable(where)

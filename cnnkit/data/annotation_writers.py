@@ -137,7 +137,7 @@ def _put_back(read: Annotations, side: Mapping[str, Any]) -> Annotations:
         pictures.append(picture)
     labels = tuple(str(label) for label in side.get("labels", read.labels))
     labels += tuple(sorted({box.label for picture in pictures for box in picture.boxes} - set(labels)))
-    return Annotations(read.root, tuple(pictures), labels, read.bad, dict(side.get("extra", read.extra)))
+    return Annotations(read.root, tuple(pictures), labels, read.bad, dict(side.get("extra", read.extra)), read.entries)
 
 
 def _restored(boxes: tuple[Box, ...], kept: list[Any]) -> tuple[Box, ...]:

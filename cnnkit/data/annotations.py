@@ -185,7 +185,7 @@ def _read(name: str, part: Part, skip_bad: bool, progress: Progress | None) -> A
     found = FORMATS[name].read(part, faults, progress)
     pictures = _pictures(part.root, found.drafts, faults, progress)
     labels = found.labels or tuple(sorted({box.label for picture in pictures for box in picture.boxes}))
-    return Annotations(part.root, tuple(pictures), labels, tuple(faults.bad), found.extra)
+    return Annotations(part.root, tuple(pictures), labels, tuple(faults.bad), found.extra, tuple(faults.entries))
 
 
 def _pictures(root: Path, drafts: list[Draft], faults: Faults, progress: Progress | None) -> list[Picture]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data import annotations, box_plan, cards, fetch, loading, splits
+from cnnkit.data import annotations, box_plan, cards, fetch, inventory, loading, readers
 from cnnkit.data.box_checks import check_boxes
 from cnnkit.data.boxed import BoxRecords
 from cnnkit.data.checks import Finding
@@ -72,9 +72,7 @@ def load(
         )
     asked = {split: part for split, part in (("test", test), ("validation", validation)) if part is not None}
     divided = loading.divide(records, {**held_out, **asked}, seed=split_seed)
-    train: Any = divided.train
-    if limit is not None and limit < len(train):
-        train = train.take(np.sort(splits.spread(train.labels, seed=seed)[:limit]))
+    train: Any = loading.limited(divided.train, limit, seed)
     counts = train.counts() if len(train) else np.zeros(len(names), int)
     if not counts.sum():
         raise DataError(_no_box(card.title))
@@ -104,8 +102,44 @@ def load(
             for split in ("validation", "test")
         },
         "warnings": notes,
+        "inventory": inventory.describe(
+            "images",
+            {split: len(part) for split, part in seen.items()},
+            [*_fates(parts, len(divided.train) - len(train)), *_of_boxes(seen)],
+            [
+                f"Boxes to be found: {sum(int(part.counts().sum()) for part in seen.values()):,}, of {len(names)} classes."
+            ],
+        ),
     }
     return replace(divided, **seen, card=about)
+
+
+def _fates(parts: dict[str, readers.Part], over_limit: int) -> list[inventory.Entry]:
+    """As `loading.fates`; what cannot be used are images, annotations or single rows, so they are counted apart."""
+    found = [row for part in parts.values() for row in (*inventory.unusable(part.bad, "annotations"), *part.entries)]
+    if over_limit:
+        found.append(inventory.Entry("left out", over_limit, "images", "of training, by the limit asked for"))
+    return found
+
+
+def _of_boxes(seen: dict[str, Any]) -> list[inventory.Entry]:
+    """Count images without a box and boxes that are ignored, over all splits."""
+    counts = {"background": 0, "ignored": 0}
+    names: dict[str, list[str]] = {"background": [], "ignored": []}
+    for part in seen.values():
+        for index in range(len(part)):
+            ignored = part.boxes(index)[2]
+            fate = "background" if not len(ignored) else "ignored" if ignored.any() else ""
+            if fate:
+                counts[fate] += int(ignored.sum()) if len(ignored) else 1
+                if len(names[fate]) < inventory.EXAMPLES:
+                    names[fate].append(part.name(index))
+    return [
+        inventory.entry("background", "images", "without a box", names["background"], counts["background"]),
+        inventory.entry(
+            "ignored", "boxes", "that are called difficult or a crowd", names["ignored"], counts["ignored"]
+        ),
+    ]
 
 
 def check(source: Path | str, *, progress: Progress | None = None) -> list[Finding]:

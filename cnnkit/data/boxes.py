@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cnnkit.data.inventory import Entry
+
 
 @dataclass(frozen=True)
 class Box:
@@ -50,6 +52,7 @@ class Annotations:
         labels: in the source's order where it has one, else sorted.
         bad: (where, reason) of what was left out: a file, or a file and line.
         extra: what else the source says of the whole.
+        entries: counts of what was left out or read otherwise, for the inventory; see `cnnkit.data.inventory`.
     """
 
     root: Path
@@ -57,3 +60,4 @@ class Annotations:
     labels: tuple[str, ...]
     bad: tuple[tuple[str, str], ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    entries: tuple[Entry, ...] = ()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data import cards, fetch, readers, splits
+from cnnkit.data import cards, fetch, inventory, readers, splits
 from cnnkit.data.cards import Card, Form
 from cnnkit.data.records import Progress, Records, Shape, Splits
 from cnnkit.errors import ConfigError, DataError
@@ -69,9 +69,7 @@ def load(
     _check_classes(card, records["train"])
     asked = {split: part for split, part in (("test", test), ("validation", validation)) if part is not None}
     divided = divide(records, {**held_out, **asked}, seed=split_seed)
-    train = divided.train
-    if limit is not None and limit < len(train):
-        train = train.take(np.sort(splits.spread(train.labels, seed=seed)[:limit]))
+    train = limited(divided.train, limit, seed)
     if not len(train):
         raise DataError(f"Nothing of {card.title} is left to train on. Ask for less validation and test.")
     about: dict[str, Any] = {
@@ -84,8 +82,34 @@ def load(
             for split in ("validation", "test")
         },
         "warnings": notes + _tiny_classes(divided),
+        "inventory": inventory.describe(
+            "images",
+            {"train": len(train), "validation": len(divided.validation), "test": len(divided.test)},
+            fates(parts, "images", len(divided.train) - len(train)),
+            [line for part in parts.values() for line in part.notes],
+        ),
     }
     return replace(divided, train=train, card=about)
+
+
+def limited(train: Any, limit: int | None, seed: int) -> Any:
+    """Return at most `limit` records, stratified; a smaller limit keeps a subset of a larger one."""
+    if limit is None or limit >= len(train):
+        return train
+    return train.take(np.sort(splits.spread(train.labels, seed=seed)[:limit]))
+
+
+def fates(parts: dict[str, readers.Part], what: str, over_limit: int = 0) -> list[inventory.Entry]:
+    """Return the entries of the inventory that all kinds of data have: what the readers left out, and what a limit did."""
+    found = []
+    for part in parts.values():
+        found += inventory.unusable(part.bad, what)
+        if part.ignored:
+            found.append(inventory.entry("left out", "files", "that are no images by their names", part.ignored))
+        found += part.entries
+    if over_limit:
+        found.append(inventory.Entry("left out", over_limit, what, "of training, by the limit asked for"))
+    return found
 
 
 def check_held_out(validation: float | None, test: float | None) -> None:
@@ -197,8 +221,8 @@ def _check_form(card: Card, form: Form) -> None:
 
 
 def left_out(parts: dict[str, readers.Part], skip_bad: bool) -> list[str]:
+    """Return a warning for each file that cannot be used; refuse where leaving out was not asked for."""
     bad = [row for part in parts.values() for row in part.bad]
-    ignored = [path for part in parts.values() for path in part.ignored]
     total = sum(len(part.images) for part in parts.values()) + len(bad)
     rows = [f"{path} ({reason})" for path, reason in bad]
     if bad and not skip_bad:
@@ -206,10 +230,7 @@ def left_out(parts: dict[str, readers.Part], skip_bad: bool) -> list[str]:
             f"{len(bad)} of {total:,} images cannot be used: {some(rows)}. Repair or delete them, or go on without "
             "them with --skip-bad."
         )
-    notes = [f"Left out {row}." for row in rows]
-    if ignored:
-        notes.append(f"Ignored files that are no images by their names ({len(ignored)}): {some(ignored)}.")
-    return notes
+    return [f"Left out {row}." for row in rows]
 
 
 def _check_classes(card: Card, records: Records) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from cnnkit.data import annotations, arrays, drawn_signs, folders, road_scenes, tables, text_files
 from cnnkit.data.boxed import Boxes, boxes_of
 from cnnkit.data.cards import Form
+from cnnkit.data.inventory import Entry
 from cnnkit.data.records import Images, Progress
 from cnnkit.errors import DataError, MissingExtra
 
@@ -35,6 +36,8 @@ class Part:
         bad: (file, reason) of every file that was left out because it cannot be used.
         ignored: files that are no data.
         boxes: of each image, for detection.
+        entries: what was left out, ignored or read otherwise than written, beyond `bad` and `ignored`; see `inventory`.
+        notes: lines on what was found out and not told.
         read: what more is known of texts; `images` then says where the texts are.
     """
 
@@ -45,6 +48,8 @@ class Part:
     bad: list[tuple[str, str]] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     boxes: Boxes | None = None
+    entries: list[Entry] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     read: text_files.Read | None = None
 
     @property
@@ -221,7 +226,7 @@ def read_boxes(task: Task, form: str) -> Part:
             raise DataError("The option `groups` is a table of lists of labels: groups = { danger = ['Bend', ...] }.")
         place = {str(label): code for code, labels in enumerate(groups.values()) for label in labels}
         boxes, names = boxes.renamed([place.get(name, -1) for name in names]), tuple(groups)
-    return Part(images, boxes.codes, names, bad=list(found.bad), boxes=boxes)
+    return Part(images, boxes.codes, names, bad=list(found.bad), boxes=boxes, entries=list(found.entries))
 
 
 def read_road_scenes(task: Task) -> Part:
@@ -269,7 +274,9 @@ def read_docstrings(task: Task) -> Part:
 
 def _of_texts(read: text_files.Read) -> Part:
     found = read.found
-    return Part(found.texts, found.codes, found.names, read.groups, found.bad, read=read)  # type: ignore[arg-type]
+    part = Part(found.texts, found.codes, found.names, read.groups, found.bad, read=read)  # type: ignore[arg-type]
+    part.entries += read.entries
+    return part
 
 
 _VALUES = frozenset(["image_shape", "value_range", "first_label"])

@@ -17,6 +17,8 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from cnnkit.data import inventory
+
 Progress = Callable[[str, int, int | None], None]
 """Called as progress(what, done, total); total is None where it is not known."""
 
@@ -246,6 +248,7 @@ def join(first: Splits, second: Splits) -> Splits:
         split: getattr(first, split).plus(getattr(second, split), names) for split in ("train", "validation", "test")
     }
     card = {**second.card, "labels": list(names), "warnings": [*first.warnings, *second.warnings]}
+    card["inventory"] = inventory.joined(first.card.get("inventory", {}), second.card.get("inventory", {}))
     return Splits(**parts, card=card)
 
 

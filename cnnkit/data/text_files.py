@@ -18,6 +18,7 @@ import numpy as np
 
 from cnnkit.data import folders, text_columns, text_index
 from cnnkit.data.cards import Form, there
+from cnnkit.data.inventory import Entry
 from cnnkit.data.records import Progress
 from cnnkit.data.text_formats import MARK, FastText, LabelSentence
 from cnnkit.data.text_index import Found
@@ -190,11 +191,12 @@ def _classes(folder: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Read:
-    """A split as it was found, and the lines that say how."""
+    """A split as it was found, the lines that say how, and counts of what was not used (`cnnkit.data.inventory`)."""
 
     found: Found
     notes: tuple[str, ...]
     groups: np.ndarray | None = None
+    entries: tuple[Entry, ...] = ()
 
 
 def read(path: Path, reader: str, options: dict[str, Any], *, progress: Progress | None = None) -> Read:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data import cards, loading, readers, splits, text_division
+from cnnkit.data import cards, inventory, loading, readers, splits, text_division
 from cnnkit.data.cards import Card
 from cnnkit.data.records import Progress, Splits
 from cnnkit.data.text_index import Found
@@ -88,9 +88,8 @@ def load(
     divided, together = divide(records, groups, {**held_out, **asked}, seed=split_seed, fold=fold)
     del groups
     warnings += _missing_classes(divided)
-    train = divided["train"]
-    if limit is not None and limit < len(train):
-        train = train.take(np.sort(splits.spread(train.labels, seed=seed)[:limit]))
+    train = loading.limited(divided["train"], limit, seed)
+    over_limit = len(divided["train"]) - len(train)
     if not len(train):
         raise DataError(f"Nothing of {card.title} is left to train on. Ask for less validation and test.")
     plan = [*_beside(card), *_format_lines(parts, found, records["train"])]
@@ -127,6 +126,11 @@ def load(
         "plan": plan,
         "splits": {split: _origin(split, parts, split_seed, fold) for split in ("validation", "test")},
         "warnings": warnings,
+        "inventory": inventory.describe(
+            "texts",
+            {"train": len(train), **{split: len(part) for split, part in rest.items()}},
+            _fates(parts, over_limit),
+        ),
     }
     return Splits(train, rest["validation"], rest["test"], card=about)
 
@@ -228,6 +232,17 @@ def check_classes(card: Card, records: TextRecords) -> None:
                 f"{card.title} has {what} of {loading.some(few)}. Add some, or remove the class"
                 f"{' from the labels of the card' if card.labels and not most else ''}."
             )
+
+
+def _fates(parts: dict[str, readers.Part], over_limit: int) -> list[inventory.Entry]:
+    """Return what became of texts that are in no split; as `loading.fates`."""
+    found: list[inventory.Entry] = []
+    for part in parts.values():
+        found += inventory.unusable(part.bad, "texts", part.of_texts.found.bad_count)
+        found += part.entries
+    if over_limit:
+        found.append(inventory.Entry("left out", over_limit, "texts", "of training, by the limit asked for"))
+    return found
 
 
 def _left_out(parts: dict[str, readers.Part], skip_bad: bool) -> list[str]:
