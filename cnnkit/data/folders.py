@@ -31,6 +31,7 @@ SPLITS = {  # what the folders of the splits are called, in lower case
     "validation": ("validation", "val", "valid"),
     "test": ("test", "testing"),
 }
+_ALSO = {"validation": ("dev",)}  # said of files, not of folders
 _TRACK = re.compile(r"(\d+)_\d+\.\w+")
 _END = 32 * 1024  # bytes of either end of a large file that enter the fingerprint
 _IGNORED = frozenset(["thumbs.db", "desktop.ini"])
@@ -109,6 +110,18 @@ class Scan:
     groups: np.ndarray | None
     bad: list[tuple[str, str]] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+
+
+def split_of_name(name: str) -> str | None:
+    """Return the split that a file's name says: "mnist_train.csv" is "train"; None where it says none, or two.
+
+    Only whole words count, between what is no letter or digit, or where a small letter meets a capital: neither `latest.csv` nor
+    `contrast.csv` says anything.
+    """
+    parts = re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower())
+    words = {re.sub(r"\d+$", "", part) or part for part in parts}
+    found = [split for split, spellings in SPLITS.items() if words & {*spellings, *_ALSO.get(split, ())}]
+    return found[0] if len(found) == 1 else None
 
 
 def split_folders(root: Path) -> dict[str, str]:

@@ -366,7 +366,7 @@ def _detect_folder(path: Path, reader: str) -> Form:
     if reader in ("", "npz") and len(npz) == 1:
         return Form("npz", splits=_npz_splits(npz[0]))
     found = [entry for entry in inside if tables.is_table(entry)] if reader in ("", "csv") else []
-    named = {split: [f for f in found if split[:3] in f.name.lower()] for split in ("train", "validation", "test")}
+    named = {split: [f for f in found if folders.split_of_name(f.name) == split] for split in folders.SPLITS}
     if found and len(named["train"]) == 1 and all(len(files) < 2 for files in named.values()):
         return Form("csv", splits={split: {"file": files[0].name} for split, files in named.items() if files})
     if reader not in ("", "folder"):
@@ -398,12 +398,13 @@ def _npz_splits(path: Path) -> dict[str, dict[str, str]]:
 def _idx_form(root: Path, inside: list[Path]) -> Form | None:
     """Pair files called ...images-idx3... and ...labels-idx1...; t10k is MNIST's word for test."""
     splits: dict[str, dict[str, str]] = {}
+    others: dict[str, dict[str, str]] = {}  # pairs whose names say no split
     for path in inside:
         match = re.fullmatch(r"(.*)(images|labels)[-.](idx\d)(.*)", path.name, re.IGNORECASE)
         if not match:
             continue
         start = match[1].lower()
-        split = "test" if "t10k" in start or "test" in start else "validation" if "val" in start else "train"
+        split = "test" if "t10k" in start else folders.split_of_name(match[1])
         pair = {}
         for key, kind in (("images", "idx3"), ("labels", "idx1")):
             stem = path.name[: match.start(2)] + key + path.name[match.end(2)] + kind
@@ -412,9 +413,15 @@ def _idx_form(root: Path, inside: list[Path]) -> Form | None:
                 pair[key] = names[0]
         if len(pair) < 2:
             raise DataError(f"{path} has no partner: an idx file of images needs one of labels beside it.")
-        splits[split] = pair
-    if not splits:
+        if split is None:
+            others[pair["images"]] = pair
+        elif splits.setdefault(split, pair) != pair:
+            names = f"{splits[split]['images']} and {pair['images']}"
+            raise DataError(f"{root} has two pairs of idx files for {split}: {names}. Move one away.")
+    if not splits and not others:
         return None
     if "train" not in splits:  # a user's own pair, whatever it is called
-        splits = {"train": next(iter(splits.values()))}
+        if len(others) > 1:
+            raise DataError(f"{root} has several pairs of idx files: {', '.join(others)}. Name the one you mean.")
+        splits = {**splits, "train": next(iter(others.values()))} if others else {"train": next(iter(splits.values()))}
     return Form("idx", splits=splits)

@@ -108,7 +108,7 @@ def _labelled(lines: list[bytes]) -> bool:
 
 def _split_word(name: str) -> tuple[str, str] | None:
     """Return (stem, split) of a name with one of the words in it: stsa.binary.train is (stsa.binary.*, train)."""
-    tokens = re.split(r"([._-]+)", name)
+    tokens = re.split(r"([\s._()-]+)", name)
     for place, token in enumerate(tokens):
         for split, words in _WORDS.items():
             if token.lower() in words:

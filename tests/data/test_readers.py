@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnnkit import data
-from cnnkit.data import arrays
+from cnnkit.data import arrays, folders
 from cnnkit.errors import DataError
 
 
@@ -197,6 +197,18 @@ def test_idx_files_are_read_in_the_names_of_mnist(tmp_path, toy_arrays, packed):
             assert same_set(*everything(splits), x[:40], y[:40])
 
 
+def test_only_a_whole_word_makes_a_pair_of_idx_files_a_split(tmp_path, toy_arrays):
+    x, y = toy_arrays()
+    for start, part in (("train-", slice(0, 40)), ("latest-", slice(40, 60))):
+        for kind, array in (("images-idx3", x[part]), ("labels-idx1", y[part].astype(np.uint8))):
+            (tmp_path / f"{start}{kind}-ubyte").write_bytes(idx(array))
+    assert same_set(*everything(data.load(tmp_path)), x[:40], y[:40])
+    for kind in ("images-idx3", "labels-idx1"):
+        (tmp_path / f"train-{kind}-ubyte").rename(tmp_path / f"oldest-{kind}-ubyte")
+    with pytest.raises(DataError, match="several pairs of idx files: latest-images.*oldest-images.*Name the one"):
+        data.load(tmp_path)
+
+
 def test_the_same_data_has_the_same_fingerprint_in_any_container(tmp_path, toy_arrays):
     x, y = toy_arrays()
     (tmp_path / "images-idx3-ubyte").write_bytes(idx(x))
@@ -304,6 +316,35 @@ def test_a_folder_of_two_csv_files_is_train_and_test(tmp_path, square):
     (tmp_path / "mnist_test.csv").write_text(table(x[600:], y[600:]))
     splits = data.load(tmp_path)
     assert np.array_equal(splits.test.read(np.arange(100))[0][..., 0], x[600:])
+
+
+@pytest.mark.parametrize("other", ["latest.csv", "contested.csv", "interval.csv"])
+def test_only_a_whole_word_makes_a_table_a_split(tmp_path, square, other):
+    x, y = square
+    (tmp_path / "train.csv").write_text(table(x[:600], y[:600]))
+    (tmp_path / other).write_text(table(x[600:], y[600:]))
+    splits = data.load(tmp_path)
+    assert len(splits.train) + len(splits.validation) + len(splits.test) == 600
+    assert splits.card["splits"]["test"].startswith("held out")
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("mnist_train.csv", "train"),
+        ("TestSet.csv", "test"),
+        ("signs-val2017.csv", "validation"),
+        ("my test (1).csv", "test"),
+        ("dev.csv", "validation"),
+        ("latest.csv", None),
+        ("attestation.csv", None),
+        ("contrast.csv", None),
+        ("values.csv", None),
+        ("train_test.csv", None),
+    ],
+)
+def test_the_split_that_a_name_says(name, split):
+    assert folders.split_of_name(name) == split
 
 
 def test_fractions_are_scaled(tmp_path, square):

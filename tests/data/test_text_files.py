@@ -154,6 +154,13 @@ def test_files_of_one_stem_are_the_splits(tmp_path, stem):
     assert any("of the test split are in training too" in line for line in splits.card["warnings"])
 
 
+def test_a_word_inside_another_makes_no_split(tmp_path):
+    for name in ("train.csv", "latest.csv", "developed.csv"):
+        written(tmp_path / name, "text,label\n" + "".join(f"{name} {t},{y}\n" for t, y in ROWS))
+    splits = load(tmp_path / "train.csv")
+    assert len(everything(splits)) == len(ROWS) and splits.card["splits"]["test"].startswith("held out")
+
+
 def test_a_folder_of_several_data_sets_names_them(tmp_path):
     for stem in ("a", "b"):
         written(tmp_path / f"{stem}.train", lines())
