@@ -416,8 +416,8 @@ def _idx_form(root: Path, inside: list[Path]) -> Form | None:
         if split is None:
             others[pair["images"]] = pair
         elif splits.setdefault(split, pair) != pair:
-            names = f"{splits[split]['images']} and {pair['images']}"
-            raise DataError(f"{root} has two pairs of idx files for {split}: {names}. Move one away.")
+            both = f"{splits[split]['images']} and {pair['images']}"
+            raise DataError(f"{root} has two pairs of idx files for {split}: {both}. Move one away.")
     if not splits and not others:
         return None
     if "train" not in splits:  # a user's own pair, whatever it is called
