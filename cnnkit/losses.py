@@ -7,6 +7,7 @@ Design choices:
 - A score is taught the quality it should state, not 0 or 1; background counts the less the surer it is already, and cells that
   answer for a box count by their quality (varifocal loss). Quality focal loss holds back these too, when targets are still
   low.
+- Of a class that an image was not asked for, cells that answer for no box are left out: nobody knows that it is not there.
 - Everything is in `keras.ops` and of fixed shape, so it runs and compiles under every backend.
 """
 
@@ -14,6 +15,8 @@ from typing import Any
 
 import keras
 from keras import ops
+
+from cnnkit.data.boxed import NOT_ASKED
 
 TOP = 10  # cells that learn one box, at most
 CLASS_POWER, OVERLAP_POWER = 0.5, 6.0  # of score and overlap, in how well a cell suits a box
@@ -45,9 +48,40 @@ class DetectionLoss(keras.losses.Loss):
         )
         weights = ops.max(scores, axis=-1)  # (b, n), 0 for background
         total = ops.maximum(ops.mean(ops.sum(weights, axis=-1)), 1.0)
-        by_class = ops.sum(varifocal(scores, logits), axis=-1) * (1 - ignored)
+        known = ops.where(scores > 0, 1.0, asked(y_true, logits.shape[-1])[:, None])
+        by_class = ops.sum(varifocal(scores, logits) * known, axis=-1) * (1 - ignored)
         by_box = (1 - giou(target_boxes, boxes)) * weights
         return (ops.sum(by_class, axis=-1) + BOX_GAIN * ops.sum(by_box, axis=-1)) / total
+
+
+def asked(targets: Any, classes: int) -> Any:
+    """Return float (b, classes) of targets (b, m, 6): 0 for classes that an image was not asked for, else 1."""
+    rows = ops.cast(targets[..., 5] == NOT_ASKED, "float32")[..., None]
+    return 1 - ops.max(rows * ops.one_hot(ops.cast(targets[..., 4], "int32"), classes, dtype="float32"), axis=1)
+
+
+@keras.saving.register_keras_serializable("cnnkit")
+class AskedCrossentropy(keras.losses.Loss):
+    """Binary cross-entropy of several labels, without those that a record was not asked for.
+
+    Takes targets float32 (b, classes), 1, 0, or below 0 for a label that was not asked for, and logits (b, classes). Where all
+    were asked it is Keras's `BinaryCrossentropy`.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0, name: str = "binary_crossentropy", **kwargs: Any):
+        super().__init__(name=name, **kwargs)
+        self.label_smoothing = label_smoothing
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what makes another one of its kind."""
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each record, (b,): the mean over labels, those not asked for being 0."""
+        known = y_true >= 0
+        smooth = ops.where(known, y_true, 0.0) * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
+        losses = ops.binary_crossentropy(smooth, y_pred, from_logits=True)
+        return ops.mean(ops.where(known, losses, 0.0), axis=-1)
 
 
 def decoded(raw: Any, grid: Any) -> Any:

@@ -18,6 +18,7 @@ from cnnkit.data.records import Images, JoinedImages, Records, Shape
 from cnnkit.device.detection import Plan
 
 MOST = 16  # boxes of one view; of more the largest are kept
+NOT_ASKED = -2  # in place of a box's kind: the class is not known to be absent where it has no box
 
 
 class Boxes:
@@ -146,18 +147,21 @@ class BoxRecords(Records):
 
     def named(self, names: Sequence[str]) -> Self:
         """Return a view whose classes are the places of the same names in `names`; as `Records.named`."""
-        codes = [names.index(name) for name in self.label_names]
-        return super().named(names)._changed(boxes=self._boxes.renamed(codes))
+        codes = np.array([names.index(name) for name in self.label_names], np.int32)
+        asked = self._asked_as(names, codes)
+        return super().named(names)._changed(boxes=self._boxes.renamed(codes), asked=asked)
 
     def plus(self, other: Records, names: tuple[str, ...]) -> "BoxRecords":
         """Return these records and then others with boxes, seen as these are; as `Records.plus`."""
         assert isinstance(other, BoxRecords)
-        boxes = self._boxes.take(self._index).plus(other.named(names)._boxes.take(other._index))
+        ours, theirs = self.named(names), other.named(names)
+        boxes = ours._boxes.take(self._index).plus(theirs._boxes.take(other._index))
         return BoxRecords(
             JoinedImages(self, other),
             boxes.strata(len(names)),
             names,
             groups=self._groups_with(other),
+            asked=ours._asked_with(theirs),
             image_shape=self.image_shape,
             boxes=boxes,
             plan=self.plan,
@@ -176,8 +180,9 @@ class BoxRecords(Records):
         """Read these records as the plan shows them, always alike.
 
         Returns:
-            images uint8 (b, h, w, c); float32 (b, MOST, 6): left, top, right, bottom px, class, and 1 for a box, -1 for one
-            that is ignored, 0 where there is none.
+            images uint8 (b, h, w, c); float32 (b, m, 6): left, top, right, bottom px, class, and 1 for a box, -1 for one
+            that is ignored, 0 where there is none, NOT_ASKED for a class that the image was not asked for. m is `MOST`, and one
+            more for each class that some image was not asked for.
         """
         from cnnkit.data.views import Views
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from cnnkit.data import inventory
+from cnnkit.data.asked import Asked, asked
 
 Progress = Callable[[str, int, int | None], None]
 """Called as progress(what, done, total); total is None where it is not known."""
@@ -65,6 +66,7 @@ class Records:
         groups: int (n,), equal for records that may not be torn apart by a split, or None.
         targets: where the targets are; None where they are the labels.
         image_shape: (height, width, channels) to read at; by default what suits the images.
+        asked: where a record may have several labels, which ones it was asked for; None: all of them.
     """
 
     _PLACE: type = np.int64  # of where each record is in its source
@@ -79,9 +81,10 @@ class Records:
         targets: Targets | None = None,
         image_shape: Shape | None = None,
         index: np.ndarray | None = None,
+        asked: Asked | None = None,
     ):
         self._images = images
-        self._targets = targets
+        self._targets, self._asked = targets, asked
         self._index: np.ndarray = np.asarray(np.arange(len(images)) if index is None else index, self._PLACE)
         self.labels = _frozen(np.asarray(labels, np.int32))
         self.label_names = tuple(label_names)
@@ -155,6 +158,40 @@ class Records:
             image_shape=self.image_shape,
         )
 
+    def asked(self, indices: np.ndarray) -> np.ndarray | None:
+        """Return bool (b, classes), the labels that these records were asked for; None where that is all of them.
+
+        Only where a record may have several labels, or boxes: one label says no to all others.
+        """
+        return None if self._asked is None else self._asked.of(self._index[indices])
+
+    def unasked(self) -> np.ndarray:
+        """Return the codes of labels that some record was not asked for: int (k,)."""
+        return np.zeros(0, int) if self._asked is None else self._asked.never()
+
+    def _asked_as(self, names: Sequence[str], codes: np.ndarray) -> Asked | None:
+        """Return what these records were asked for when class k is `codes[k]` of `names`: of the other names, nothing."""
+        if self._asked is None and len(codes) == len(names):
+            return None
+        table = np.zeros((1 if self._asked is None else len(self._asked.table), len(names)), bool)
+        table[:, codes] = True if self._asked is None else self._asked.table
+        return Asked(np.zeros(len(self._images), np.uint8) if self._asked is None else self._asked.part, table)
+
+    def _asked_with(self, other: "Records") -> Asked | None:
+        """Return what these records and then others, which know the same names, were asked for."""
+        if self._asked is None and other._asked is None:
+            return None
+        return asked(
+            np.concatenate(
+                [
+                    np.ones((len(part), len(part.label_names)), bool)
+                    if part._asked is None
+                    else part._asked.of(part._index)
+                    for part in (self, other)
+                ]
+            )
+        )
+
     def _groups_with(self, other: "Records") -> np.ndarray | None:
         """Return the groups of these records and then of others, none in common; one without a group is one of its own."""
         if self.groups is None and other.groups is None:
@@ -174,6 +211,7 @@ class Records:
                 "targets": self._targets,
                 "image_shape": self.image_shape,
                 "index": self._index,
+                "asked": self._asked,
                 **changes,
             }
         )
@@ -206,6 +244,8 @@ class Records:
     def _digest(self, add: Callable[[Any], None]) -> None:
         add(self.labels.astype("<i4").tobytes())
         self._images.digest(self._index, add)
+        if self._asked is not None:
+            add(self._asked.of(self._index).tobytes())
 
     def _checked(self, indices: np.ndarray) -> np.ndarray:
         indices = np.atleast_1d(np.asarray(indices))

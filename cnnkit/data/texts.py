@@ -21,6 +21,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from cnnkit.data.asked import UNASKED
 from cnnkit.data.records import Records
 from cnnkit.data.text_sources import JoinedTexts, Texts
 from cnnkit.device.text import lengths, widths
@@ -232,7 +233,7 @@ class TextRecords(Records):
             margin: end so many ids behind the longest of these texts, at a multiple of 8 (`cnnkit.device.text.widths`).
 
         Returns:
-            ids int32 (b, length), filled up with 0; targets int32 (b,), or of several labels float32 (b, classes).
+            ids int32 (b, length), filled up with 0; targets as `targets` has them.
 
         Raises:
             DataError: the file has changed, or cannot be read.
@@ -253,11 +254,13 @@ class TextRecords(Records):
         return batch, self.targets(indices)
 
     def targets(self, indices: np.ndarray) -> np.ndarray:
-        """Return int32 (b,), the classes; or of several labels float32 (b, classes) of zeros and ones."""
+        """Return int32 (b,), the classes; or of several labels float32 (b, classes): 1, 0, or `UNASKED` where nobody asked."""
         indices = self._checked(indices)
         if self._tags is None:
             return self.labels[indices].astype(np.int32)
-        return self._tags.hot(self._index[indices], len(self.label_names))
+        hot = self._tags.hot(self._index[indices], len(self.label_names))
+        asked = self.asked(indices)
+        return hot if asked is None else np.where(asked, hot, np.float32(UNASKED))
 
     def native(self, index: int) -> Any:
         """Return the text of a record."""
@@ -271,8 +274,10 @@ class TextRecords(Records):
     def named(self, names: Sequence[str]) -> Self:
         """Return a view whose labels are the places of the same names in `names`; as `Records.named`."""
         codes = np.array([list(names).index(name) for name in self.label_names], np.int32)
-        tags = None if self._tags is None else self._tags.renamed(codes)
-        return self._changed(labels=codes[self.labels], label_names=names, tags=tags)
+        if self._tags is None:
+            return self._changed(labels=codes[self.labels], label_names=names)
+        asked = self._asked_as(names, codes)
+        return self._changed(labels=codes[self.labels], label_names=names, tags=self._tags.renamed(codes), asked=asked)
 
     def plus(self, other: Records, names: tuple[str, ...]) -> "TextRecords":
         """Return these records and then others, with the tokenizer of these; as `Records.plus`."""
@@ -291,6 +296,7 @@ class TextRecords(Records):
             np.concatenate([ours.labels, theirs.labels]),
             names,
             groups=self._groups_with(other),
+            asked=ours._asked_with(theirs),
             tokenizer=self.tokenizer,
             tags=tags,
             image_shape=self.image_shape,
@@ -310,3 +316,5 @@ class TextRecords(Records):
                 codes, rows = self._tags.of(self._index[part])
                 add(codes.astype("<i4").tobytes() + rows.astype("<i4").tobytes())
         self.source.digest(self._index, add)
+        if self._asked is not None:
+            add(self._asked.of(self._index).tobytes())

@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cnnkit.data.boxed import MOST, BoxRecords
+from cnnkit.data.boxed import MOST, NOT_ASKED, BoxRecords
 from cnnkit.device.detection import GREY, areas
 from cnnkit.device.image import fit_image
 
@@ -67,19 +67,23 @@ class Views:
         self.scale, self.aspect, self.focus, self.mosaic, self.mirror = scale, aspect, focus, mosaic, mirror
         self.stops, self.contrast, self.saturation, self.tint, self.blur = stops, contrast, saturation, tint, blur
         self.still = still
+        self._unasked = records.unasked()
         self._chances = np.cumsum(rarity(records)) if mosaic and not still and len(records) else np.zeros(0)
 
     def __call__(self, indices: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Make the views of one step."""
         images = np.empty((len(indices), *self.records.image_shape), np.uint8)
-        targets = np.zeros((len(indices), MOST, 6), np.float32)
+        targets = np.zeros((len(indices), MOST + len(self._unasked), 6), np.float32)
         for place, index in enumerate(np.asarray(indices).tolist()):
             rng = np.random.default_rng((self.seed, index) if self.still else (self.seed, step, place))
             found = self._fill(images[place], index, rng)
             if not self.still:
                 self._light(images[place], rng)
+            unasked = np.unique(found[found[:, 5] == NOT_ASKED, 4])
+            found = found[found[:, 5] != NOT_ASKED]
             largest = np.argsort(-areas(found), kind="stable")[:MOST]
             targets[place, : len(largest)] = found[largest]
+            targets[place, MOST : MOST + len(unasked), 4:] = np.stack([unasked, np.full(len(unasked), NOT_ASKED)], 1)
         return images, targets
 
     def _fill(self, page: np.ndarray, index: int, rng: np.random.Generator) -> np.ndarray:
@@ -134,7 +138,14 @@ class Views:
         top = 0.0 if corner else _start(rng, down, height, None if box is None else (box[1], box[3]))
         left, top = _draw(page, image, left, top, x_scale, y_scale)
         scales, shift = np.array([x_scale, y_scale] * 2), np.array([left, top] * 2)
-        return _seen((corners - shift) * scales, codes, ignored, page.shape)
+        seen = _seen((corners - shift) * scales, codes, ignored, page.shape)
+        asked = self.records.asked(np.array([index]))
+        if asked is None:
+            return seen
+        unasked = np.flatnonzero(~asked[0])
+        rows = np.zeros((len(unasked), 6))
+        rows[:, 4], rows[:, 5] = unasked, NOT_ASKED
+        return np.concatenate([seen, rows])
 
     def _scale(self, height: int, width: int) -> float:
         """Return the px of a view for one of an image, before it is varied."""

@@ -68,12 +68,16 @@ class Detection:
     def outputs(
         self, artifact: Any, records: BoxRecords, progress: Callable[[int], None] = lambda done: None
     ) -> tuple[list[Detections], list[Truth]]:
-        """Find in every native image, as a device does; return what was found and what is there."""
+        """Find in every native image, as a device does; return what was found and what is there.
+
+        What is found of a class that an image was not asked for is left out: nobody can say whether it is right.
+        """
         plan = plan_of(artifact, records)
         images = (records.native(index) for index in range(len(records)))
         found = []
         for entry in find_each(artifact, images, plan, threshold=LOWEST):
-            found.append(entry)
+            asked = records.asked(np.array([len(found)]))
+            found.append(entry if asked is None else entry.take(asked[0][entry.codes]))
             progress(len(found))
         return found, [Truth(*records.boxes(index)) for index in range(len(records))]
 

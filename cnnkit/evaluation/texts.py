@@ -160,16 +160,22 @@ class TextTagging(TextClassification):
         return lambda targets: targets
 
     def loss(self, settings: Any) -> Any:
-        """Return binary cross-entropy of logits, with label smoothing."""
-        import keras
+        """Return binary cross-entropy of logits, with label smoothing, of the labels that a text was asked for."""
+        from cnnkit.losses import AskedCrossentropy
 
-        return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
+        return AskedCrossentropy(settings.label_smoothing)
 
     def metrics(self) -> list[Any]:
-        """Return what training shows: the share of labels that are right, at a probability of one half."""
+        """Return what training shows: the share of labels asked for that are right, at a probability of one half."""
         import keras
+        from keras import ops
 
-        return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
+        def right(truth: Any, logits: Any) -> Any:
+            known = ops.cast(truth >= 0, "float32")
+            same = ops.cast((truth > 0.5) == (logits > 0), "float32")
+            return ops.sum(known * same, axis=-1) / ops.maximum(ops.sum(known, axis=-1), 1.0)
+
+        return [keras.metrics.MeanMetricWrapper(right, name="accuracy")]
 
     def sample_weights(self, records: Any) -> Any:
         """Refuse.
@@ -202,7 +208,8 @@ class TextTagging(TextClassification):
             whose labels are all right), `count`, `per_class` (precision, recall, f1, support, threshold by label).
         """
         thresholds = np.array((metadata or {}).get("thresholds") or [0.5] * len(labels))
-        predicted = outputs["scores"] >= thresholds
+        known = np.asarray(targets) >= 0
+        predicted = (outputs["scores"] >= thresholds) & known
         truth = np.asarray(targets) > 0.5
         hit, said, there = (predicted & truth), predicted, truth
         by_label = _f1(hit.sum(0), said.sum(0), there.sum(0))
@@ -251,7 +258,7 @@ class TextTagging(TextClassification):
         threshold: float | None = None,
     ) -> list[dict[str, Any]]:
         """Return the labels that were given or missed most confidently, with their texts."""
-        wrongness = np.abs(outputs["scores"] - targets)
+        wrongness = np.where(targets >= 0, np.abs(outputs["scores"] - targets), 0)
         places = np.argsort(-wrongness, axis=None, kind="stable")[:count]
         rows, kinds = np.unravel_index(places, wrongness.shape)
         chosen = [(int(row), int(kind)) for row, kind in zip(rows, kinds) if wrongness[row, kind] > 0.5]
@@ -338,9 +345,33 @@ def _linear_of(train: TextRecords) -> tuple[Any, Callable[[float], Any], int]:
             if targets.ndim == 1 and len(train.label_names) == 2:
                 return LogisticRegression(C=strength, max_iter=300).fit(features, targets)
             one = LogisticRegression(C=strength, solver="liblinear")  # much faster than all labels at once
-            return OneVsRestClassifier(one).fit(features, targets)
+            return (OneVsRestClassifier(one) if targets.ndim == 1 else _ByLabel(one)).fit(features, targets)
 
     return words, fitted, len(chosen)
+
+
+class _ByLabel:
+    """A classifier for each label, fitted on the texts that were asked for it."""
+
+    def __init__(self, one: Any):
+        self._one = one
+
+    def fit(self, features: Any, targets: np.ndarray) -> "_ByLabel":
+        from sklearn.base import clone
+
+        self._models = []
+        for column in targets.T:
+            known = np.flatnonzero(column >= 0)
+            both = 0 < np.count_nonzero(column[known]) < len(known)
+            always = len(known) and bool(column[known[0]])
+            self._models.append(clone(self._one).fit(features[known], column[known]) if both else always)
+        return self
+
+    def predict(self, features: Any) -> np.ndarray:
+        """Return float (n, labels) of 0 and 1."""
+        count = features.shape[0]
+        columns = [m.predict(features) if hasattr(m, "predict") else np.full(count, m) for m in self._models]
+        return np.stack(columns, axis=1).astype(np.float32)
 
 
 def features_of(count: int, rows: int) -> Any:
@@ -390,7 +421,7 @@ class _Hashed:
 def _agreement(predicted: np.ndarray, truth: np.ndarray) -> float:
     if predicted.ndim == 1:
         return float((predicted == truth).mean())
-    predicted, truth = predicted > 0.5, truth > 0.5
+    predicted, truth = (predicted > 0.5) & (truth >= 0), truth > 0.5
     return float(_f1((predicted & truth).sum(), predicted.sum(), truth.sum())["f1"])
 
 
@@ -457,9 +488,10 @@ def best_threshold(scores: np.ndarray, truth: np.ndarray) -> float:
 
     Args:
         scores: float (n,), in [0, 1].
-        truth: (n,), above 0.5 where the label is there.
+        truth: (n,), above 0.5 where the label is there, below 0 where the text was not asked for it.
     """
-    there = np.asarray(truth) > 0.5
+    scores, truth = scores[np.asarray(truth) >= 0], np.asarray(truth)[np.asarray(truth) >= 0]
+    there = truth > 0.5
     if not there.any():
         return 0.5
     order = np.argsort(-scores, kind="stable")

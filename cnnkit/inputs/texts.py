@@ -142,7 +142,7 @@ def _fold(text: str) -> tuple[int, int]:
 
 def _labels(records: Any, index: int) -> str:
     target = records.targets(np.array([index]))[0]
-    codes = np.flatnonzero(target) if records.multi_label else [int(target)]
+    codes = np.flatnonzero(target > 0) if records.multi_label else [int(target)]
     return ", ".join(records.label_names[code] for code in codes) or "none"
 
 

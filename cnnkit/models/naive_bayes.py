@@ -47,23 +47,23 @@ def priors(ids: np.ndarray, ends: np.ndarray, targets: np.ndarray, size: int) ->
     Args:
         ids: int (m,), the ids of all texts, one after the other, without padding.
         ends: int (n,), where those of each text end.
-        targets: float (n, classes), 1 for each label of a text.
+        targets: float (n, classes), 1 for each label of a text, below 0 for one that it was not asked for.
         size: ids there are.
     """
     ids, lengths = np.asarray(ids, np.int64), np.diff(ends, prepend=0)
     text = np.repeat(np.arange(len(ends)), lengths)
-    unique, present, texts = _tally(ids, text, targets)
-    table, total = np.zeros((size, targets.shape[1])), np.zeros(size)
-    table[unique], total[unique] = present, texts
-    words = _log_ratios(table, total)
+    unique, present, absent, _ = _tally(ids, text, targets)
+    inside, outside = np.zeros((2, size, targets.shape[1]))
+    inside[unique], outside[unique] = present, absent
+    words = _log_ratios(inside, outside)
     words[:FIRST] = 0
-    inside = text[1:] == text[:-1]
-    first, second = ids[:-1][inside], ids[1:][inside]
+    within = text[1:] == text[:-1]
+    first, second = ids[:-1][within], ids[1:][within]
     known = np.minimum(first, second) >= FIRST
-    keys, rows = (first << _SHIFT | second)[known], text[1:][inside][known]
-    pairs, present, texts = _tally(keys, rows, targets)
+    keys, rows = (first << _SHIFT | second)[known], text[1:][within][known]
+    pairs, present, absent, texts = _tally(keys, rows, targets)
     keep = texts >= LEAST
-    ratios = _log_ratios(present, texts)[keep] * (1 - 1 / texts[keep])[:, None]
+    ratios = _log_ratios(present, absent)[keep] * (1 - 1 / texts[keep])[:, None]
     return Priors(np.bincount(ids, minlength=size), words, pairs[keep], ratios.astype(np.float32), texts[keep])
 
 
@@ -76,18 +76,22 @@ def _once(keys: np.ndarray, text: np.ndarray) -> np.ndarray:
     return order[new]
 
 
-def _tally(keys: np.ndarray, text: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the different keys, ascending, and in how many texts of each class, float (k, classes), and at all they are."""
+def _tally(keys: np.ndarray, text: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return the different keys, ascending, in how many texts that have each label and that lack it they are, float
+    (k, classes) each, and in how many at all, (k,).
+    """
     places = _once(keys, text)
     if not len(places):
-        return keys[:0], np.zeros((0, targets.shape[1])), np.zeros(0, np.int64)
+        return keys[:0], *np.zeros((2, 0, targets.shape[1])), np.zeros(0, np.int64)
     unique, starts, texts = np.unique(keys[places], return_index=True, return_counts=True)
-    return unique, np.add.reduceat(targets[text[places]].astype(np.float64), starts, axis=0), texts
+    theirs = targets[text[places]]
+    present, absent = (np.add.reduceat((theirs == value).astype(np.float64), starts, axis=0) for value in (1, 0))
+    return unique, present, absent, texts
 
 
-def _log_ratios(present: np.ndarray, texts: np.ndarray) -> np.ndarray:
+def _log_ratios(present: np.ndarray, absent: np.ndarray) -> np.ndarray:
     """Return the log ratio of each key's share in a class to its share in what is not of the class, one added to each count."""
-    inside, outside = present + 1, texts[:, None] - present + 1
+    inside, outside = present + 1, absent + 1
     return np.log(inside / inside.sum(0)) - np.log(outside / outside.sum(0))
 
 
