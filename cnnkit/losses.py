@@ -1,4 +1,4 @@
-"""Losses that Keras lacks.
+"""Losses that Keras lacks, and a metric beside one of them.
 
 Design choices:
 - Which cell answers for which box is decided anew in every step, by how well the cell does already: its score for the box's
@@ -82,6 +82,20 @@ class AskedCrossentropy(keras.losses.Loss):
         smooth = ops.where(known, y_true, 0.0) * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
         losses = ops.binary_crossentropy(smooth, y_pred, from_logits=True)
         return ops.mean(ops.where(known, losses, 0.0), axis=-1)
+
+
+@keras.saving.register_keras_serializable("cnnkit")
+class AskedAccuracy(keras.metrics.Mean):
+    """The share of labels asked for that are right at a probability of one half; inputs as `AskedCrossentropy`."""
+
+    def __init__(self, name: str = "accuracy", **kwargs: Any):
+        super().__init__(name=name, **kwargs)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add the labels of a batch."""
+        known = ops.cast(y_true >= 0, "float32")
+        right = ops.cast(ops.equal(y_true > 0.5, y_pred > 0), "float32")
+        super().update_state(right, sample_weight=known)
 
 
 def decoded(raw: Any, grid: Any) -> Any:

@@ -167,15 +167,9 @@ class TextTagging(TextClassification):
 
     def metrics(self) -> list[Any]:
         """Return what training shows: the share of labels asked for that are right, at a probability of one half."""
-        import keras
-        from keras import ops
+        from cnnkit.losses import AskedAccuracy
 
-        def right(truth: Any, logits: Any) -> Any:
-            known = ops.cast(truth >= 0, "float32")
-            same = ops.cast((truth > 0.5) == (logits > 0), "float32")
-            return ops.sum(known * same, axis=-1) / ops.maximum(ops.sum(known, axis=-1), 1.0)
-
-        return [keras.metrics.MeanMetricWrapper(right, name="accuracy")]
+        return [AskedAccuracy()]
 
     def sample_weights(self, records: Any) -> Any:
         """Refuse.
