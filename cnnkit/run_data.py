@@ -143,4 +143,10 @@ def named_as(splits: Any, labels: Any) -> Any:
     if tuple(labels) == splits.train.label_names:
         return splits
     parts = {name: getattr(splits, name).named(tuple(labels)) for name in ("train", "validation", "test")}
+    missing = [labels[code] for code in parts["train"].unasked()]
+    if missing:
+        console.warning(
+            f"{splits.card.get('title')} does not name {some(missing)}. The model knows them; what it says of them here is not "
+            "scored."
+        )
     return dataclasses.replace(splits, **parts)
