@@ -53,7 +53,7 @@ class Boxes:
         """Return the same boxes with other codes, int32 (m,)."""
         return Boxes(self.ends, self.corners, codes, self.ignored, self.sizes)
 
-    def renamed(self, codes: Sequence[int]) -> "Boxes":
+    def renamed(self, codes: Sequence[int] | np.ndarray) -> "Boxes":
         """Return boxes whose class k is `codes[k]`; those of -1 are left out."""
         table = np.asarray(codes, np.int32)
         found = table[self.codes] if len(self.codes) else self.codes

@@ -74,7 +74,7 @@ class Detection:
         """
         plan = plan_of(artifact, records)
         images = (records.native(index) for index in range(len(records)))
-        found = []
+        found: list[Detections] = []
         for entry in find_each(artifact, images, plan, threshold=LOWEST):
             asked = records.asked(np.array([len(found)]))
             found.append(entry if asked is None else entry.take(asked[0][entry.codes]))

@@ -353,11 +353,11 @@ class _ByLabel:
     def fit(self, features: Any, targets: np.ndarray) -> "_ByLabel":
         from sklearn.base import clone
 
-        self._models = []
+        self._models: list[Any] = []
         for column in targets.T:
             known = np.flatnonzero(column >= 0)
             both = 0 < np.count_nonzero(column[known]) < len(known)
-            always = len(known) and bool(column[known[0]])
+            always = bool(len(known) and column[known[0]])
             self._models.append(clone(self._one).fit(features[known], column[known]) if both else always)
         return self
 
