@@ -80,6 +80,11 @@ def write_json(path: Path | str, document: Any) -> None:
     write_text(path, json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def cache_folder() -> Path:
+    """Return where downloads, unpacked files and what is worth remembering go: $CNNKIT_CACHE, else ~/.cache/cnnkit."""
+    return Path(os.path.expanduser(os.environ.get("CNNKIT_CACHE") or "~/.cache/cnnkit"))  # noqa: PTH111 - never raises
+
+
 def sha256(path: Path | str) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits."""
     with Path(path).open("rb") as file:

@@ -211,9 +211,9 @@ class TextModelContract:
                 assert rows <= set(ids.ravel().tolist()), path
                 assert len(rows) > self.size / 2, path
 
-    def test_it_converts_and_scores_alike(self, tmp_path):
+    def exported(self, path, model, ids, precision="float32"):
+        """Write a `.tflite` and open it; return it with the metadata that it was given."""
         from cnnkit.device.model import DeviceModel
-        from cnnkit.evaluation.artifacts import KerasArtifact
         from cnnkit.export.convert import convert
 
         text = {
@@ -226,15 +226,33 @@ class TextModelContract:
         }
         metadata = {"labels": list("abc"), "input": {"shape": [self.length], "ids": self.size}, "temperature": 0.7}
         metadata["text"] = {**text, "vocabulary": ""}
+        path.write_bytes(convert(model, precision, ids, metadata))
+        return DeviceModel.open(path), metadata
+
+    def in_range(self, device, ids):
+        """Ids that no word has, which other clients may feed, count as the nearest there are; the interpreter goes on."""
+        wrong = ids.copy()
+        wrong[:, :4] = [2**31 - 1, -(2**31), self.size, -1]
+        nearest = np.clip(wrong, 0, self.size - 1)
+        assert np.array_equal(device.run(wrong[0])["scores"], device.run(nearest[0])["scores"])
+        assert np.array_equal(device.predict(wrong)["scores"], device.predict(wrong.clip(0, self.size - 1))["scores"])
+
+    def test_it_converts_and_scores_alike(self, tmp_path):
+        from cnnkit.evaluation.artifacts import KerasArtifact
+
         model, ids = self.build(), self.texts(70)  # more than are run together
+        device, metadata = self.exported(tmp_path / "x.tflite", model, ids)
         trained = KerasArtifact(tmp_path, model, dict(metadata)).predict(ids)["scores"]
-        (tmp_path / "x.tflite").write_bytes(convert(model, "float32", ids, metadata))
-        device = DeviceModel.open(tmp_path / "x.tflite")
         assert device.input_shape == (self.length,) and device.input_dtype == np.int32
         np.testing.assert_allclose(device.predict(ids)["scores"], trained, atol=2e-6)
         np.testing.assert_allclose(device.predict(ids[:1])["scores"], trained[:1], atol=2e-6)  # as a client would
         np.testing.assert_allclose(device.run(ids[1])["scores"], trained[1:2], atol=2e-6)
         assert np.ptp(trained, axis=0).min() > 1e-3
+        self.in_range(device, ids)
+
+    def test_ids_that_no_word_has_do_not_stop_an_int8_file(self, tmp_path):
+        ids = self.texts()
+        self.in_range(self.exported(tmp_path / "x.tflite", self.build(), ids, "int8")[0], ids)
 
     def test_cutting_the_padding_changes_nothing(self):
         from cnnkit.device.text import lengths, widths

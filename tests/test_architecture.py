@@ -15,6 +15,8 @@ LAYERS = {
     "errors": 0,
     "config": 0,
     "files": 0,
+    "seals": 0,
+    "trials": 0,
     "quiet": 0,
     "keras_files": 0,
     "metrics": 0,

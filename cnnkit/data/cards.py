@@ -20,6 +20,7 @@ from typing import Any
 
 from cnnkit import files
 from cnnkit.errors import CnnkitError, DataError
+from cnnkit.files import cache_folder as cache_folder  # for who asks this module
 
 _FORM_KEYS = {"reader", "files", "splits", "options"}
 _CARD_KEYS = _FORM_KEYS | {"title", "task", "source", "licence", "citation", "labels"}
@@ -283,11 +284,6 @@ def data_folder() -> Path | None:
     """Return $CNNKIT_DATA, a folder of data sets that are used as they are and never written to, or None."""
     folder = os.environ.get("CNNKIT_DATA")
     return Path(os.path.expanduser(folder)) if folder else None  # noqa: PTH111
-
-
-def cache_folder() -> Path:
-    """Return where downloads and unpacked files go: $CNNKIT_CACHE, else ~/.cache/cnnkit."""
-    return Path(os.path.expanduser(os.environ.get("CNNKIT_CACHE") or "~/.cache/cnnkit"))  # noqa: PTH111 - never raises
 
 
 def there(path: Path) -> bool:

@@ -9,9 +9,12 @@ Design choices:
   many: batches of them run together, cut to their longest text (`cnnkit.device.text.widths` says when that changes nothing).
 """
 
+import io
 import json
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,37 +24,76 @@ import numpy as np
 from cnnkit.device.text import lengths, widths
 from cnnkit.errors import ArtifactError
 from cnnkit.quiet import quiet
+from cnnkit.seals import is_sealed
+from cnnkit.trials import tried
 
 METADATA = "cnnkit.json"
 VOCABULARY = (
     "vocabulary.txt"  # as MediaPipe's RegexTokenizer reads it; in memory it is `metadata["text"]["vocabulary"]`
 )
+LABELS = "labels.txt"
+SEALED = "cnnkit.sealed"  # metadata of the flatbuffer itself: a checksum belongs behind it
 LIMITS = {METADATA: 1 << 20, VOCABULARY: 1 << 27}  # bytes; a million words fit, a zip bomb does not
 TOGETHER = 64  # texts
+AGAIN = "Copy it again from where it is whole, or export it again."
 
 
 def read_metadata(path: Path | str) -> dict[str, Any]:
     """Read `cnnkit.json` out of a `.tflite` or `.keras` file, with the vocabulary of a model of texts; empty where there is none.
 
     Raises:
-        ArtifactError: what is there is damaged, or larger than it can be.
+        ArtifactError: the file cannot be read or is not as it was written; what is there is damaged, or larger than it can be.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}.") from error
+    return metadata_in(content, path)[0]
+
+
+def metadata_in(content: bytes, path: Path | str) -> tuple[dict[str, Any], bool]:
+    """Read the metadata in the content of a file, as `read_metadata`, and tell whether a checksum vouches for all of it."""
+    whole = is_sealed(content, path, AGAIN)
+    if not whole and SEALED.encode() in content:
+        raise ArtifactError(f"{path} is damaged: it has lost its end, where its checksum was. {AGAIN}")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             document = json.loads(_member(archive, METADATA, path))
             if isinstance(document, dict) and "text" in document:
                 document["text"]["vocabulary"] = _member(archive, VOCABULARY, path).decode("utf-8")
-    except (zipfile.BadZipFile, KeyError):
-        return {}
-    except (ValueError, NotImplementedError, EOFError, OSError, TypeError) as error:
-        raise ArtifactError(f"{path}: its {METADATA} is damaged ({error}). Export it again.") from error
-    return document if isinstance(document, dict) else {}
+    except (zipfile.BadZipFile, KeyError) as error:
+        if whole or METADATA.encode() in content:  # once in front of the entry, once in the list of contents
+            raise ArtifactError(f"{path}: its {METADATA} is damaged ({_reason(error)}). {AGAIN}") from error
+        return {}, whole
+    except (
+        ValueError,
+        NotImplementedError,
+        EOFError,
+        OSError,
+        TypeError,
+        RuntimeError,
+        zlib.error,
+        struct.error,
+    ) as error:
+        raise ArtifactError(f"{path}: its {METADATA} is damaged ({_reason(error)}). {AGAIN}") from error
+    if not isinstance(document, dict):
+        raise ArtifactError(f"{path}: its {METADATA} is damaged (it is no object). {AGAIN}")
+    for name, kind in (("input", dict), ("text", dict), ("detection", dict), ("labels", list)):
+        if not isinstance(document.get(name, kind()), kind):
+            raise ArtifactError(
+                f"{path}: its {METADATA} is damaged ({name} is a {type(document[name]).__name__}). {AGAIN}"
+            )
+    return document, whole
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:120] or type(error).__name__
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path | str) -> bytes:
     info = archive.getinfo(name)
     if info.file_size > LIMITS[name]:
-        raise ArtifactError(f"{path}: its {name} is larger than {LIMITS[name]} bytes. Export it again.")
+        raise ArtifactError(f"{path}: its {name} is larger than {LIMITS[name]} bytes. {AGAIN}")
     return archive.read(info)
 
 
@@ -79,11 +121,13 @@ class DeviceModel:
         labels: names of the classes, in the order of the scores; "0", "1", ... where the file names none.
         input_shape: (height, width, channels), px; of a model of texts (ids,).
         input_dtype: what the input tensor holds: float32 or uint8; of a model of texts int32.
+        doubt: what a user should know of the file, one line; None: nothing.
     """
 
-    def __init__(self, path: Path, interpreter: Any, metadata: dict[str, Any]):
+    def __init__(self, path: Path, interpreter: Any, metadata: dict[str, Any], doubt: str | None = None):
         self.path = path
         self.metadata = metadata
+        self.doubt = doubt
         self._interpreter = interpreter
         runner = interpreter.get_signature_runner()
         inputs, outputs = runner.get_input_details(), runner.get_output_details()
@@ -95,17 +139,23 @@ class DeviceModel:
         self.input_dtype = np.dtype(self._input["dtype"])
         classes = int(self._outputs[self._score_name()]["shape"][-1])
         self.labels = tuple(str(label) for label in metadata.get("labels") or range(classes))
+        if len(self.labels) != classes:
+            raise ArtifactError(f"{path} names {len(self.labels)} labels and scores {classes}. {AGAIN}")
 
     @classmethod
-    def open(cls, path: Path | str, *, threads: int | None = None) -> "DeviceModel":
+    def open(cls, path: Path | str, *, threads: int | None = None, known: bool = False) -> "DeviceModel":
         """Load a `.tflite` file.
+
+        One with a checksum is compared with it first. One without, which `export` did not write or an older one did, is tried
+        in a process of its own the first time (`cnnkit.trials`).
 
         Args:
             path: the file.
             threads: threads of the interpreter; default: as many as the process may use, at most 4.
+            known: whether to open it without that trial.
 
         Raises:
-            ArtifactError: the file is missing, is not a `.tflite`, or uses operators LiteRT does not have.
+            ArtifactError: the file is missing, is damaged, is not a `.tflite`, or uses operators LiteRT does not have.
         """
         path = Path(path)
         try:
@@ -118,13 +168,17 @@ class DeviceModel:
             raise ArtifactError(
                 f"{path} is not a .tflite model (it lacks the mark TFL3). Give a file that `export` wrote."
             )
+        metadata, whole = metadata_in(content, path)
+        if not whole and not known:
+            tried(path, content, "cnnkit.device.verification:check", AGAIN)
+        old = f"{path} is of an older cnnkit and has no checksum: damage to it would not be seen. Export it again."
         from ai_edge_litert.interpreter import Interpreter
 
         try:
             with quiet():  # "Created TensorFlow Lite XNNPACK delegate ..."
                 interpreter = Interpreter(model_content=content, num_threads=threads or min(4, processors()))
                 interpreter.allocate_tensors()
-                return cls(path, interpreter, read_metadata(path))
+                return cls(path, interpreter, metadata, old if metadata and not whole else None)
         except (ValueError, RuntimeError, KeyError, IndexError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ArtifactError(f"{path} cannot be loaded: {reason}. It may be cut short; export it again.") from error
@@ -137,14 +191,17 @@ class DeviceModel:
         tensor = np.asarray(image)[None]
         scale, zero = self._input["quantization"]
         if self.input_dtype != np.float32:
-            tensor = tensor.astype(np.float32)
+            tensor = tensor.astype(np.float32 if scale else np.float64)  # which holds every id
             if scale and (scale, zero) != (1.0, 0):
                 tensor = tensor / scale + zero
             limits = np.iinfo(self.input_dtype)
             tensor = np.clip(np.rint(tensor), limits.min, limits.max)
         self._interpreter.set_tensor(self._input["index"], tensor.astype(self.input_dtype))
         self._interpreter.invoke()
-        return {name: self._interpreter.get_tensor(output["index"]) for name, output in self._outputs.items()}
+        found = {name: self._interpreter.get_tensor(output["index"]) for name, output in self._outputs.items()}
+        for values in found.values():
+            refuse_no_numbers(values, self.path)
+        return found
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Score a batch.
@@ -193,7 +250,20 @@ class DeviceModel:
         if shape is not None:
             self._interpreter.resize_tensor_input(index, (1, *self.input_shape))
             self._interpreter.allocate_tensors()
+        refuse_no_numbers(scores, self.path)
         return scores
+
+
+def refuse_no_numbers(values: np.ndarray, path: Path | str) -> None:
+    """Raise where a model's answers are not numbers.
+
+    Raises:
+        ArtifactError: NaN or infinity among them.
+    """
+    if not np.isfinite(values).all():
+        raise ArtifactError(
+            f"{path} answers with values that are not numbers (NaN or infinity): it is damaged. {AGAIN}"
+        )
 
 
 def processors() -> int:

@@ -9,7 +9,9 @@ Design choices:
   ids as the tokenizer gives: clients find the static input they expect, and ours may read short texts in batches.
 - int8 of images is full integer quantisation with a uint8 input, so that a camera's bytes go in as they are. Its scale is
   exactly 1: the calibration images are made to hold a 0 and a 255. Ids stay int32.
-- Labels and the meaning of input and scores travel in a ZIP behind the flatbuffer (`cnnkit.device.model`).
+- Ids that no word has, which other clients may feed, are brought into range inside the graph: the interpreter would crash.
+- Labels and the meaning of input and scores travel in a ZIP behind the flatbuffer (`cnnkit.device.model`). The order is: align
+  the buffers, append the ZIP, add the checksum of it all (`cnnkit.seals`).
 """
 
 import io
@@ -18,12 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.device.model import members
+from cnnkit.device.model import LABELS, SEALED, members
 from cnnkit.errors import CnnkitError
 from cnnkit.evaluation.artifacts import outputs
 from cnnkit.export.rounding import rounded
 from cnnkit.quiet import quiet
+from cnnkit.seals import sealed
 
+ALIGNMENT = 16  # bytes; what the schema asks of buffers, and what kernels that read four floats at once expect
 ROUNDING_IMAGES = 256  # at most
 PRECISIONS = ("float32", "float16", "int8")
 
@@ -58,7 +62,8 @@ def convert(model: Any, precision: str, calibration: np.ndarray, metadata: dict[
         model = rounded(model, np.asarray(calibration)[::spread])
     shape = (1, *model.input_shape[1:]) if not texts else model.input_shape
     given = keras.Input(batch_shape=shape, name="ids" if texts else "image", dtype="int32" if texts else "float32")
-    whole = keras.Model(given, outputs(model, metadata)(given), name="device")
+    safe = keras.ops.clip(given, 0, metadata["text"]["size"] - 1) if texts else given
+    whole = keras.Model(given, outputs(model, metadata)(safe), name="device")
     converter = tf.lite.TFLiteConverter.from_keras_model(whole)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if precision != "float32":
@@ -78,20 +83,39 @@ def convert(model: Any, precision: str, calibration: np.ndarray, metadata: dict[
         raise CnnkitError(
             f"The model cannot be converted to {precision}: {str(error).strip().splitlines()[0][:300]}"
         ) from error
-    if texts:
-        content = _with_length(content, metadata["input"]["shape"][0])
-    return content + _appendix({**metadata, "precision": precision})
+    aligned = _aligned(content, metadata["input"]["shape"][0] if texts else None)
+    return sealed(aligned + _appendix({**metadata, "precision": precision}))
 
 
-def _with_length(content: bytes, length: int) -> bytes:
-    """Return a model whose input, open in batch and length, is stated as int32 [1, length]; it may still be resized."""
+def _aligned(content: bytes, length: int | None) -> bytes:
+    """Return a model with its buffers aligned to 16 bytes, which Python's flatbuffers do not see to, and the mark `SEALED`.
+
+    Args:
+        content: a flatbuffer.
+        length: of a model of texts, whose input, open in batch and length, is stated as int32 [1, length]; it may still be
+            resized.
+    """
+    import flatbuffers
+    from tensorflow.lite.python import schema_py_generated as schema
     from tensorflow.lite.tools import flatbuffer_utils
 
+    class Builder(flatbuffers.Builder):
+        def StartVector(self, size, count, alignment):
+            return super().StartVector(size, count, ALIGNMENT if size == 1 else alignment)
+
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
-    graph = model.subgraphs[0]
-    tensor = graph.tensors[graph.inputs[0]]
-    tensor.shape, tensor.shapeSignature = np.array([1, length], np.int32), None
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    if length is not None:
+        graph = model.subgraphs[0]
+        tensor = graph.tensors[graph.inputs[0]]
+        tensor.shape, tensor.shapeSignature = np.array([1, length], np.int32), None
+    mark, value = schema.MetadataT(), schema.BufferT()
+    value.data = np.frombuffer(b"1", np.uint8)
+    model.buffers.append(value)
+    mark.name, mark.buffer = SEALED, len(model.buffers) - 1
+    model.metadata = [*(model.metadata or []), mark]
+    builder = Builder(len(content) + 1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
 
 
 def _full_range(images: np.ndarray) -> np.ndarray:
@@ -104,7 +128,7 @@ def _full_range(images: np.ndarray) -> np.ndarray:
 def _appendix(metadata: dict[str, Any]) -> bytes:
     """Return a ZIP with stored entries and fixed dates, so that equal exports are equal files."""
     buffer = io.BytesIO()
-    files = {**members(metadata), "labels.txt": "\n".join(map(str, metadata.get("labels", []))) + "\n"}
+    files = {**members(metadata), LABELS: "\n".join(map(str, metadata.get("labels", []))) + "\n"}
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, text in files.items():
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cnnkit import console
 from cnnkit.device.model import DeviceModel, read_metadata
 from cnnkit.errors import ArtifactError
 from cnnkit.quiet import quiet
@@ -51,6 +52,8 @@ def open_model(path: Path, app: str, threads: int | None = None) -> Any:
             raise ArtifactError(
                 f"{path} is a model of `cnnkit {made_by}`, not of `cnnkit {app}`. Use `cnnkit {made_by}` on it."
             )
+        if model.doubt:
+            console.warning(model.doubt)
         return model
     with quiet():  # TensorFlow greets on standard error
         from cnnkit.evaluation.artifacts import open_artifact
