@@ -139,6 +139,7 @@ def _json(command: Callable[..., Any]) -> Callable[..., Any]:
 json_option = _json
 artifact = click.argument("artifact", type=FILE, required=False)
 data_option = click.option("--data", metavar="CARD|FOLDER|FILE", help="Data: a card's name, a folder, or a file.")
+moved_option = click.option("--data", metavar="CARD|FOLDER|FILE", help="Where the run's data is now, if it was moved.")
 skip_bad = click.option(
     "--skip-bad", is_flag=True, default=None, help="Go on without files that cannot be read; name them."
 )
@@ -356,16 +357,14 @@ def app(
     @data_option
     @click.option(
         "--split",
-        type=click.Choice(["test", "validation", "train"]),
-        default="test",
-        show_default=True,
-        help="Which part of the data.",
+        type=click.Choice(["test", "validation", "train", "all"]),
+        help="Which part of the data.  [default: test; all of data that the run was not trained on]",
     )
     @_with(_COLUMNS if texts else [])
     @skip_bad
     @json_option
     def evaluate(
-        artifact: Path | None, data: str | None, split: str, skip_bad: bool | None, **columns: str | None
+        artifact: Path | None, data: str | None, split: str | None, skip_bad: bool | None, **columns: str | None
     ) -> None:
         """Score a run, a .keras or a .tflite on a split, with confidence intervals, beside a baseline."""
         from cnnkit import review
@@ -381,13 +380,16 @@ def app(
         "inputs", metavar=f"[ARTIFACT] {'TEXT' if texts else 'IMAGE'}...", type=str if texts else FILE, nargs=-1
     )
     @click.option("--layer", help="Show the feature maps of this layer.  [default: the first and last that have some]")
+    @moved_option
     @click.option("--out", type=FILE, help="Folder of the pictures.  [default: <run>/explain]")
     @json_option
-    def explain(inputs: tuple[Any, ...], layer: str | None, out: Path | None) -> None:
+    def explain(inputs: tuple[Any, ...], layer: str | None, data: str | None, out: Path | None) -> None:
         """Show what the model looks at: layer table, filters, feature maps, Grad-CAM, classic filters."""
         from cnnkit import ondevice, review
 
-        review.explain(for_artifact(ondevice.split(name, inputs)[0]), inputs, layer=layer, out=out, prepare=prepare)
+        review.explain(
+            for_artifact(ondevice.split(name, inputs)[0]), inputs, layer=layer, out=out, prepare=prepare, data=data
+        )
 
     @group.command()
     @artifact
@@ -435,13 +437,14 @@ def app(
 
     @group.command()
     @artifact
+    @moved_option
     @click.option("--out", type=FILE, help="The page.  [default: <run>/report.html]")
     @json_option
-    def report(artifact: Path | None, out: Path | None) -> None:
+    def report(artifact: Path | None, data: str | None, out: Path | None) -> None:
         """Write one self-contained HTML page about a run."""
         from cnnkit import review
 
-        review.report(for_artifact(artifact), artifact, out=out)
+        review.report(for_artifact(artifact), artifact, out=out, data=data)
 
     return group
 

@@ -50,6 +50,11 @@ def lines(texts: Iterable[str]) -> None:
     sys.stdout.flush()
 
 
+def note(text: str) -> None:
+    """Print a line on standard error that says what a command found out by itself."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def warning(text: str) -> None:
     """Print a warning line on standard error."""
     _styled("Warning: " + text, "33")

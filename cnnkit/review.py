@@ -9,7 +9,7 @@ from cnnkit import console, ondevice
 from cnnkit.errors import ArtifactError, CnnkitError, DataError
 from cnnkit.quiet import quiet
 from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT, Run, latest
-from cnnkit.run_data import data_for, named_as, run_of, those_given
+from cnnkit.run_data import Loaded, data_for, everything, named_as, own_data, run_of, say_drawn, those_given
 
 
 def keras_of(path: Path, app: str) -> Any:
@@ -35,36 +35,78 @@ def score(recipe: Any, artifact: Any, records: Any, text: str) -> tuple[dict[str
 
 
 def evaluate(
-    recipe: Any, artifact: Path | None, *, data: str | None, split: str, skip_bad: bool, columns: Mapping[str, Any]
+    recipe: Any,
+    artifact: Path | None,
+    *,
+    data: str | None,
+    split: str | None,
+    skip_bad: bool,
+    columns: Mapping[str, Any],
 ) -> None:
-    """Score any artifact on a split; `columns` say where other data has texts and labels."""
+    """Score any artifact on a split: by default the test split of the run's own data, and all of other data.
+
+    `columns` say where other data has texts and labels.
+    """
     path = artifact or latest(recipe.app)
     from cnnkit.evaluation.artifacts import open_artifact
 
     with quiet():
         opened = open_artifact(path, recipe.app)
-    run, splits = data_for(recipe, path, data, **those_given(columns), **({"skip_bad": True} if skip_bad else {}))
-    about = run.document if run else {}
-    if split == "validation" and about.get("refit") and data in (None, about["settings"].get("data")):
+    changes = {**those_given(columns), **({"skip_bad": True} if skip_bad else {})}
+    loaded = data_for(recipe, path, data, whole=split in (None, "all"), **changes)
+    split = split or ("test" if loaded.own else "all")
+    about = loaded.run.document if loaded.run else {}
+    if split == "validation" and about.get("refit") and loaded.own:
         raise DataError(
             f"{path} was trained on its validation split too, so a score on that says nothing. Score the test split, or "
             "train with --no-refit."
         )
-    splits = named_as(splits, opened.labels)
-    scores, found, _ = score(recipe, opened, getattr(splits, split), f"Scoring on the {split} split")
-    known = (run.document.get("scores", {}).get(split) or {}).get("baseline") if run and data is None else None
-    if known is None:
-        with console.progress("Fitting the baseline", 1):
-            known = recipe.task.baseline(splits.train, getattr(splits, split), splits.validation, found)
+    splits = named_as(loaded.splits, opened.labels)
+    records = everything(splits) if split == "all" else getattr(splits, split)
+    if loaded.own and split in ("train", "all"):
+        console.warning(f"{path} was trained on these records, so the score says nothing of new ones.")
+    elif not loaded.own and split != "all":
+        say_drawn(splits, split)
+    text = "Scoring all of the data" if split == "all" else f"Scoring on the {split} split"
+    scores, found, _ = score(recipe, opened, records, text)
+    known = (about.get("scores", {}).get(split) or {}).get("baseline") if loaded.own else None
+    known = known or _baseline(recipe, loaded, splits, split, records, found)
     console.document(
-        {"artifact": str(opened.path), "split": split, "data": splits.card.get("name"), **scores, "baseline": known}
+        {
+            "artifact": str(opened.path),
+            "split": split,
+            "data": splits.card.get("name"),
+            "own_data": loaded.own,
+            **scores,
+            "baseline": known,
+        }
     )
     print_scores(recipe, {opened.path.name: scores}, known, per_class=True)
 
 
+def _baseline(recipe: Any, loaded: Loaded, splits: Any, split: str, records: Any, found: Any) -> dict[str, Any] | None:
+    """Score a baseline on records: fitted where the model was trained, or, where that is not here, beside the records."""
+    fitted, where = splits, None
+    if not loaded.own:
+        try:
+            if loaded.run is None:
+                raise DataError("There is no run.")
+            own = own_data(recipe, loaded.run, here=True, warn=False).splits
+            fitted, where = named_as(own, records.label_names), f"the training data, {own.card.get('title')}"
+        except CnnkitError:
+            where = f"the training part of {splits.card.get('title')}"
+            if split in ("all", "train"):
+                console.note("There is no baseline beside it: the data that the model was trained on is not here.")
+                return None
+    with console.progress("Fitting the baseline", 1):
+        made = recipe.task.baseline(fitted.train, records, fitted.validation, found)
+    return made if where is None else {**made, "name": f"{made['name']}, fitted on {where}"}
+
+
 def print_scores(
-    recipe: Any, scores: dict[str, dict[str, Any]], baseline: dict[str, Any], per_class: bool = False
+    recipe: Any, scores: dict[str, dict[str, Any]], baseline: dict[str, Any] | None, per_class: bool = False
 ) -> None:
+    """Print a table of scores, the baseline's last, and of one artifact a table of its classes."""
     if console.is_json():
         return
     name = recipe.task.headline
@@ -76,11 +118,11 @@ def print_scores(
     columns = {model: recipe.task.columns(s) for model, s in scores.items()}
     titles = list(next(iter(columns.values())))
     rows = [[model, f"{100 * s[name]:.2f}", interval(s), *columns[model].values()] for model, s in scores.items()]
-    rows.append(
-        [f"baseline: {baseline['name']}", f"{100 * baseline[name]:.2f}", interval(baseline), *[""] * len(titles)]
-    )
+    if baseline is not None:
+        value = f"{100 * baseline[name]:.2f}"
+        rows.append([f"baseline: {baseline['name']}", value, interval(baseline), *[""] * len(titles)])
     console.table(["", f"{name} %", "95 % interval", *titles], rows)
-    if line := recipe.task.compared(baseline):
+    if baseline is not None and (line := recipe.task.compared(baseline)):
         console.message(line)
     if per_class:
         (first,) = scores.values()
@@ -94,11 +136,11 @@ def print_scores(
         console.table(["class", *(f"{names.get(key, key)} %" for key in keys), counted], lines)
 
 
-def report(recipe: Any, artifact: Path | None, *, out: Path | None) -> None:
-    """Write the report of a run anew."""
+def report(recipe: Any, artifact: Path | None, *, out: Path | None, data: str | None = None) -> None:
+    """Write the report of a run anew; `data` is where the run's data is now, if that is not known."""
     run = Run.open(artifact or latest(recipe.app), recipe.app)
     model = keras_of(run.file(MODEL), recipe.app)
-    _, splits = data_for(recipe, run.path, None)
+    splits = own_data(recipe, run, source=data).splits
     scores, found, targets = score(recipe, model, splits.test, "Scoring on the test split")
     baseline = run.document.get("scores", {}).get("test", {}).get("baseline") or recipe.task.baseline(
         splits.train, splits.test, splits.validation, found
@@ -145,8 +187,16 @@ def read_history(path: Path) -> list[dict[str, float]]:
         return [{name: float(value) for name, value in row.items() if value != ""} for row in csv.DictReader(file)]
 
 
-def explain(recipe: Any, inputs: tuple[Path, ...], *, layer: str | None, out: Path | None, prepare: Any) -> None:
-    """Show what the model looks at, in given inputs, or in one of the test split."""
+def explain(
+    recipe: Any,
+    inputs: tuple[Path, ...],
+    *,
+    layer: str | None,
+    out: Path | None,
+    prepare: Any,
+    data: str | None = None,
+) -> None:
+    """Show what the model looks at, in given inputs, or in one of the test split, which is in `data` now."""
     path, inputs = ondevice.split(recipe.app, inputs)
     artifact = keras_of(Run.open(path, recipe.app).file(MODEL) if path.is_dir() else path, recipe.app)
     run = run_of(path)
@@ -158,6 +208,6 @@ def explain(recipe: Any, inputs: tuple[Path, ...], *, layer: str | None, out: Pa
         inputs,
         layer=layer,
         folder=out or run.path / "explain",  # type: ignore[union-attr]
-        test=lambda: data_for(recipe, path, None)[1].test,
+        test=lambda: data_for(recipe, path, data).splits.test,
         prepare=prepare,
     )

@@ -2,6 +2,7 @@
 
 runs/<app>/<time>-<model>/
     run.json          settings, seed, versions, machine, data, scores; a valid `--config`
+    data_files.json   the files of its data, each with size and digest, to say what changed
     history.csv       a line an epoch
     checkpoint.npz    to resume from
     model.keras       the best weights, with labels inside
@@ -24,7 +25,7 @@ from cnnkit import __version__, config
 from cnnkit.errors import ArtifactError, CnnkitError
 from cnnkit.files import atomic, system_errors, write_json
 
-MODEL, DOCUMENT, CHECKPOINT, HISTORY, REPORT, EXPORT, REFIT = (
+MODEL, DOCUMENT, CHECKPOINT, HISTORY, REPORT, EXPORT, REFIT, DATA_FILES = (
     "model.keras",
     "run.json",
     "checkpoint.npz",
@@ -32,6 +33,7 @@ MODEL, DOCUMENT, CHECKPOINT, HISTORY, REPORT, EXPORT, REFIT = (
     "report.html",
     "export",
     "refit",
+    "data_files.json",
 )
 
 

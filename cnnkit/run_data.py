@@ -1,14 +1,27 @@
-"""The data of a run: loaded for a training, and found again by every command that needs it afterwards."""
+"""The data of a run: loaded for a training, and found again by every command that needs it afterwards.
+
+Design choices:
+- A run remembers where its data was, and the fingerprint of each of its splits. What is found there, or was moved with the run,
+  or is named with --data, is the run's own data where the fingerprints agree, whatever it is called and wherever it lies.
+- Where they differ nothing is scored as if they did not: the line says which files were added, are gone or have changed.
+- Other data than the run's own is scored whole: nothing of it was trained on.
+"""
 
 import contextlib
 import dataclasses
+import functools
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnkit import config, console
-from cnnkit.errors import ConfigError, DataError
-from cnnkit.run import Run
+from cnnkit import __version__, config, console
+from cnnkit.errors import CnnkitError, ConfigError, DataError
+from cnnkit.files import write_text
+from cnnkit.run import DATA_FILES, DOCUMENT, Run
+
+SPLITS = ("train", "validation", "test")
+OWN = "the source's own"  # as `card["splits"]` of splits says
 
 DATA_KEYS = (
     "data",
@@ -36,8 +49,8 @@ DATA_KEYS = (
 )  # settings that decide the splits
 
 
-def load(recipe: Any, settings: dict[str, Any], *, warn: bool = True) -> Any:
-    """Load the splits that settings name; progress on the console, warnings too.
+def load(recipe: Any, settings: dict[str, Any], *, warn: bool = True, whole: bool = False) -> Any:
+    """Load the splits that settings name; progress on the console, warnings too. `whole`: nothing is held out, only scored.
 
     With `keep` the data of the run in `weights` comes first, and what that run kept before it.
     """
@@ -47,6 +60,8 @@ def load(recipe: Any, settings: dict[str, Any], *, warn: bool = True) -> Any:
         if settings.get(key) is not None
     }
     chosen |= recipe.inputs.asked(settings)
+    if whole:
+        chosen |= {"whole": True}
     with reported("Loading data") as update:
         splits = recipe.load(settings.get("data") or recipe.data, **chosen, progress=update)
     if settings.get("keep"):
@@ -57,12 +72,32 @@ def load(recipe: Any, settings: dict[str, Any], *, warn: bool = True) -> Any:
     return splits
 
 
-def undivided(recipe: Any, settings: config.Settings, splits: Any) -> Any:
-    """Return the same data with nothing held out for validation; None where that is what it is, or the source held it out."""
+def settings_in(config_file: Path) -> dict[str, Any]:
+    """Read settings as `config.read`; of a run, its data is where it lies and not what its name means in the present folder."""
+    from cnnkit.data import cards, places
+
+    found = config.read(config_file)
+    folder = config_file if config_file.is_dir() else config_file.parent
+    if config_file not in (folder, folder / DOCUMENT):
+        return found
+    place = Run.open(folder).document.get("data", {}).get("place", {})
+    there = [entry for entry in places.candidates(place, folder) if isinstance(entry, str)] if "path" in place else []
+    if there:
+        now = cards.path_of(found["data"])
+        found["data"] = found["data"] if now and now.resolve() == Path(there[0]).resolve() else there[0]
+    return found
+
+
+def undivided(recipe: Any, settings: config.Settings, splits: Any, source: Any = None) -> Any:
+    """Return the same data with nothing held out for validation; None where that is what it is, or the source held it out.
+
+    `source`: where the data is, where that is not what the settings say.
+    """
     if not settings.refit or not len(splits.validation):
         return None
     limit = settings.limit and settings.limit + len(splits.validation)
-    whole = load(recipe, {**settings.to_dict(), "validation": 0.0, "limit": limit}, warn=False)
+    asked = {**settings.to_dict(), "validation": 0.0, "limit": limit, **({"data": source} if source else {})}
+    whole = load(recipe, asked, warn=False)
     return None if len(whole.validation) else whole
 
 
@@ -74,14 +109,17 @@ def _with_kept(recipe: Any, splits: Any, path: Path) -> Any:
             f"--keep trains on the data of an earlier run as well: name its folder with --weights. Got --weights {path}."
         )
     earlier = Run.open(path, recipe.app)
-    chosen = {key: earlier.document["settings"].get(key) for key in DATA_KEYS}
-    if again := earlier.document.get("refit"):  # its validation records were trained on, so they can validate no more
-        chosen |= {"validation": 0.0, "limit": chosen["limit"] and again["records"]}
     try:
-        known = load(recipe, chosen)
+        known = own_data(recipe, earlier, warn=True)
+        chosen = {key: earlier.document["settings"].get(key) for key in DATA_KEYS} | {"data": known.source}
+        if again := earlier.document.get(
+            "refit"
+        ):  # its validation records were trained on, so they can validate no more
+            chosen |= {"validation": 0.0, "limit": chosen["limit"] and again["records"]}
+            return data.join(load(recipe, chosen, warn=False), splits)
     except DataError as error:
         raise DataError(f"The data of {path}, which --keep needs, cannot be loaded: {error}") from error
-    return data.join(known, splits)
+    return data.join(known.splits, splits)
 
 
 @contextlib.contextmanager
@@ -94,14 +132,34 @@ def reported(description: str) -> Iterator[Any]:
 def describe_data(splits: Any) -> dict[str, Any]:
     """Return what `run.json` says of the data."""
     card = splits.card
+    prints = {name: getattr(splits, name).fingerprint() for name in SPLITS}
     return {
         **{key: card.get(key, "") for key in ("name", "title", "licence", "source", "citation")},
-        "fingerprint": splits.train.fingerprint(),
-        "sizes": {name: len(getattr(splits, name)) for name in ("train", "validation", "test")},
+        "fingerprint": prints["train"],
+        "fingerprints": prints,
+        "sizes": {name: len(getattr(splits, name)) for name in SPLITS},
         "labels": list(splits.train.label_names),
         "shape": list(splits.train.image_shape),
         "inventory": card.get("inventory", {}),
     }
+
+
+def remember_place(run: Run, source: Any) -> None:
+    """Note in a run where its data is, and which files it is made of; `source` as a card, or what the user wrote."""
+    from cnnkit.data import places
+
+    if not isinstance(source, str):
+        return  # a card whose folder the run remembered already
+    run.document["data"] |= {"place": places.describe(source, run.path)}
+    run.save()
+    if (files := places.listing(source, _task_of(run))) is not None:
+        rows = ",\n".join(f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in files.items())
+        write_text(run.path / DATA_FILES, f"{{\n{rows}\n}}\n")
+
+
+def _task_of(run: Run) -> str:
+    """Return what a folder of the run's data is looked into for."""
+    return "text" if len(run.document["data"]["shape"]) == 1 else ""
 
 
 def run_of(artifact: Path) -> Run | None:
@@ -112,15 +170,200 @@ def run_of(artifact: Path) -> Run | None:
     return None
 
 
-def data_for(recipe: Any, artifact: Path, data: str | None, **changes: Any) -> tuple[Run | None, Any]:
-    """Load the data an artifact was trained on, split as it was then; or other data, if it is named."""
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """Data for an artifact.
+
+    Attributes:
+        run: it belongs to, if any.
+        splits: the data.
+        own: whether it is what the run was trained on, divided as it was then.
+        source: where it is, as `load` takes it.
+    """
+
+    run: Run | None
+    splits: Any
+    own: bool
+    source: Any
+
+
+def data_for(recipe: Any, artifact: Path, data: str | None, *, whole: bool = True, **changes: Any) -> Loaded:
+    """Load the data that an artifact was trained on, wherever it is now; or other data, if it is named.
+
+    Args:
+        recipe: of the app.
+        artifact: a run folder, or a file in one.
+        data: a card, folder or file; None: the data of the run.
+        whole: whether nothing of other data is held out.
+        changes: settings that differ from those of the training.
+
+    Raises:
+        DataError: it is not there, or what is there is not what the run was trained on.
+    """
     run = run_of(artifact)
-    settings = {key: run.document["settings"].get(key) for key in DATA_KEYS} if run else {}
-    if data is not None and data != settings.get("data"):
-        settings = {"data": data, **{key: settings.get(key) for key in ("text", "label", "separator")}}
-    elif not settings:
-        raise DataError(f"{artifact} does not belong to a run folder, so its data is not known. Name it with --data.")
-    return run, load(recipe, settings | changes)
+    if data is None:
+        if run is None:
+            raise DataError(
+                f"{artifact} does not belong to a run folder, so its data is not known. Name it with --data."
+            )
+        return own_data(recipe, run, **changes)
+    if run is not None:
+        try:
+            splits = load(recipe, _settings_of(run) | {"data": data} | changes, warn=False)
+            same = is_own(run, splits)
+        except CnnkitError:  # it cannot be divided as the run's own was, so it is other data
+            same = False
+        if same:
+            _moved(run, data)
+            return Loaded(run, splits, True, data)
+        _say_what_changed(run, data)
+    columns = {key: _settings_of(run).get(key) for key in ("text", "label", "separator")} if run else {}
+    return Loaded(run, load(recipe, {"data": data, **columns} | changes, whole=whole), False, data)
+
+
+def own_data(
+    recipe: Any, run: Run, *, source: Any = None, warn: bool = True, here: bool = False, **changes: Any
+) -> Loaded:
+    """Load the data that a run was trained on, from where it was, or from `source`. `here`: nothing is downloaded.
+
+    Raises:
+        DataError: it is not there, or differs; the line says in what.
+    """
+    from cnnkit.data import cards, fetch
+
+    settings = _settings_of(run)
+    tried: list[Any] = []
+    failure: CnnkitError | None = None
+    known, guess = ([source], None) if source is not None else _candidates(recipe, run)
+    for entry in [*known, guess] if guess is not None else known:
+        if here and fetch.locate(cards.load(entry, _task_of(run))) is None:
+            continue
+        try:
+            splits = load(recipe, settings | {"data": entry} | changes, warn=False)
+        except CnnkitError as error:
+            if entry != guess:
+                failure = failure or error
+                tried.append(entry)
+            continue
+        if is_own(run, splits):
+            for line in splits.card.get("warnings", ()) if warn else ():
+                console.warning(line)
+            if isinstance(source, str):
+                _moved(run, source)
+            return Loaded(run, splits, True, entry)
+        if entry != guess:
+            tried.append(entry)
+    if not tried:
+        where = run.document["data"].get("place", {}).get("path", settings.get("data"))
+        raise DataError(
+            f"The data of {run.path} was in {where}, and is not there now. Put it back, name where it is with --data, or set "
+            "CNNKIT_DATA to the folder that holds it."
+        )
+    what = _changed(run, tried[0])
+    if failure is not None and not what:
+        raise failure
+    raise DataError(
+        f"{_named(tried[0])} is not what {run.path} was trained on: {what or _otherwise(run)}. Restore it, or name the same data "
+        "elsewhere with --data; other data too, to be scored as such."
+    )
+
+
+def _settings_of(run: Run) -> dict[str, Any]:
+    return {key: run.document["settings"].get(key) for key in DATA_KEYS}
+
+
+def _candidates(recipe: Any, run: Run) -> tuple[list[Any], str | None]:
+    """Return where the data of a run may be, and what its name means in the present folder, which may be something else."""
+    from cnnkit.data import places
+
+    source = run.document["settings"].get("data") or recipe.data
+    place = run.document["data"].get("place")
+    return (places.candidates(place, run.path), places.guess(place)) if place else ([source], None)
+
+
+def is_own(run: Run, splits: Any) -> bool:
+    """Whether splits are those that a run was trained on, by size and by fingerprint."""
+    about = run.document["data"]
+    sizes = about.get("sizes", {})
+    if any(len(getattr(splits, name)) != sizes[name] for name in SPLITS if name in sizes):
+        return False
+    prints = about.get("fingerprints") or {"train": about["fingerprint"]}
+    return all(getattr(splits, name).fingerprint() == value for name, value in prints.items())
+
+
+def _moved(run: Run, source: str) -> None:
+    """Note where a run's data is now, if that is elsewhere."""
+    from cnnkit.data import places
+
+    before = run.document["data"].get("place", {})
+    now = places.describe(source, run.path)
+    if all(before.get(key) == now.get(key) for key in ("path", "root")):
+        return
+    with contextlib.suppress(CnnkitError, OSError):  # a run that cannot be written to is used all the same
+        remember_place(run, source)
+    console.note(f"{source} is the data that {run.path} was trained on, by its fingerprint.")
+
+
+def _listed(run: Run) -> dict[str, Any] | None:
+    try:
+        return json.loads((run.path / DATA_FILES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _changed(run: Run, source: Any) -> str:
+    """Say which files differ from those that a run was trained on; empty where none does or it is not known."""
+    from cnnkit.data import places
+
+    before, now = _listed(run), places.listing(source, _task_of(run))
+    return places.differences(before, now) if before is not None and now is not None else ""
+
+
+def _otherwise(run: Run) -> str:
+    made = run.document.get("versions", {}).get("cnnkit")
+    if made not in (None, __version__):
+        return f"no file is known to differ, but it is read or divided otherwise (by cnnkit {made} then, {__version__} now)"
+    return "no file is known to differ, but what is read of it does"
+
+
+def _say_what_changed(run: Run, source: str) -> None:
+    """Warn where other data is the run's own with changes: a score on that has seen what it is asked."""
+    from cnnkit.data import places
+
+    before, now = _listed(run), places.listing(source, _task_of(run))
+    if not before or not now:
+        return
+    same = places.in_common(before, now)
+    if same:
+        console.warning(
+            f"{source} is not what {run.path} was trained on, but shares {same:,} of its {len(before):,} files "
+            f"({places.differences(before, now)}). It is taken as other data; a score is too hopeful where training saw those."
+        )
+
+
+def _named(source: Any) -> str:
+    return str(source if isinstance(source, str) else source.root or source.title)
+
+
+def say_drawn(splits: Any, split: str) -> None:
+    """Say where a split that is asked for is none that the data has of its own."""
+    part, title = len(getattr(splits, split)), splits.card.get("title")
+    origin = str(splits.card.get("splits", {}).get(split, ""))
+    total = sum(len(getattr(splits, name)) for name in SPLITS)
+    if split == "train":
+        if part < total:
+            console.warning(f"{part:,} of the {total:,} records of {title} are its training split.")
+    elif origin != OWN:
+        console.warning(
+            f"{title} has no {split} split of its own: {part:,} of its {total:,} records were drawn ({origin}). "
+        )
+
+
+def everything(splits: Any) -> Any:
+    """Return the records of all splits, one after the other."""
+    names = splits.train.label_names
+    parts = [part for part in (getattr(splits, name) for name in SPLITS) if len(part)]
+    return functools.reduce(lambda first, second: first.plus(second, names), parts) if parts else splits.train
 
 
 def those_given(options: Mapping[str, Any]) -> dict[str, Any]:

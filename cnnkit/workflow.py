@@ -12,7 +12,20 @@ from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError
 from cnnkit.quiet import quiet
 from cnnkit.review import keras_of, print_scores, score, write_report
 from cnnkit.run import EXPORT, HISTORY, MODEL, Run, latest, mark_latest, new_path
-from cnnkit.run_data import DATA_KEYS, data_for, describe_data, load, named_as, reported, those_given, undivided
+from cnnkit.run_data import (
+    DATA_KEYS,
+    data_for,
+    describe_data,
+    load,
+    named_as,
+    own_data,
+    remember_place,
+    reported,
+    say_drawn,
+    settings_in,
+    those_given,
+    undivided,
+)
 
 REFIT_SHARE = 0.45  # of a time budget that the first training has, where a second one has all records
 BACKBONE = "backbone"  # the builder, in every app that has it, of a classifier on a network of keras.applications
@@ -36,7 +49,7 @@ def task_for(
         path = out or latest(app)
         if (path / "run.json").is_file():
             return Run.open(path, app).document.get("task")
-    source = given.get("data") or (config.read(config_file).get("data") if config_file else None)
+    source = given.get("data") or (settings_in(config_file).get("data") if config_file else None)
     if source:
         return task_of_data(source)
     weights = Path(given.get("weights", "none"))
@@ -131,7 +144,7 @@ def train(
     rate = given.pop("learning_rate", None)
     if rate is not None and rate != "auto":
         given["learning_rate"] = _number(rate)
-    given = (config.read(config_file) if config_file else {}) | config.checked(given, "the command line")
+    given = (settings_in(config_file) if config_file else {}) | config.checked(given, "the command line")
     if options:
         given["options"] = {**given.get("options", {}), **options}
     if Path(given.get("weights", "none")).is_dir():
@@ -155,7 +168,8 @@ def train(
         if model not in recipe.builders:
             raise ConfigError(f"There is no model `{model}`. Models: {', '.join(recipe.builders)}.")
         given = {"image_size": recipe.side(model), **given, "model": model}
-    splits = load(recipe, run.settings.to_dict() if run else given)
+    known = own_data(recipe, run, source=given.get("data")) if run else None  # the same data may lie elsewhere by now
+    splits = known.splits if known else load(recipe, given)
     recipe = recipe.fitting(recipe, splits)
     if run is None:
         preset = config.checked(
@@ -174,10 +188,9 @@ def train(
             settings = _with_found_rate(training, recipe, settings, splits)
         path = out or new_path(recipe.app, settings.model)
         run = Run.create(path, recipe.app, settings, task=recipe.task.name, data=describe_data(splits))
-    elif run.document["data"]["fingerprint"] != splits.train.fingerprint():
-        raise DataError(f"The data of {run.path} has changed since it was started. Train anew, or restore the data.")
+        remember_place(run, settings.data)
     settings = run.settings
-    whole = undivided(recipe, settings, splits)
+    whole = undivided(recipe, settings, splits, known.source if known else None)
     from cnnkit.data import inventory
 
     for line in (*inventory.lines(splits.card.get("inventory", {})), *splits.card.get("plan", ())):
@@ -303,7 +316,7 @@ def _resumable(recipe: Any, out: Path | None, given: dict[str, Any]) -> Run | No
         return None
     run = Run.open(path, recipe.app)
     before = run.settings.to_dict()
-    changed = [name for name, value in given.items() if before[name] != value]
+    changed = [name for name, value in given.items() if before[name] != value and name != "data"]  # its content decides
     if changed:
         raise ConfigError(
             f"{path} was started with {changed[0]}={before[changed[0]]!r}, not {given[changed[0]]!r}. Resume it without "
@@ -375,8 +388,10 @@ def export(
     if unknown or not precisions:
         raise ConfigError(f"--precision knows {', '.join(convert.PRECISIONS)}. Got {precision!r}.")
     opened = keras_of(path, recipe.app)
-    run, splits = data_for(recipe, path, data, **those_given(columns))
-    splits = named_as(splits, opened.labels)
+    found = data_for(recipe, path, data, whole=False, **those_given(columns))
+    run, splits = found.run, named_as(found.splits, opened.labels)
+    if not found.own:
+        say_drawn(splits, "test")
     folder = out or (run.path / EXPORT if run else path.parent / EXPORT)
     document = None
     try:

@@ -35,12 +35,13 @@ def load(
     tiles: bool | None = None,
     tile_scale: float | None = None,
     strides: Sequence[int] | None = None,
+    whole: bool = False,
     progress: Progress | None = None,
 ) -> Splits:
     """Load a data set for detection, divided.
 
     Args:
-        source, seed, validation, test, limit, skip_bad, split_seed, progress: as `cnnkit.data.load`.
+        source, seed, validation, test, limit, skip_bad, split_seed, whole, progress: as `cnnkit.data.load`.
         image_size: side of the detector's input, px, a multiple of 32; None: chosen from the training boxes.
         tiles: whether images are cut into tiles; None: chosen too.
         tile_scale: px of a tile for one of the image, with tiles; None: chosen too.
@@ -58,6 +59,8 @@ def load(
     if tile_scale is not None and tiles is False:
         raise ConfigError("--tile-scale is the scale of tiles, and --no-tiles wants none. Leave one of them out.")
     loading.check_held_out(validation, test)
+    if whole:
+        validation = test = 0
     card, parts, held_out = loading.read_parts(source, task="detection", progress=progress)
     notes = loading.left_out(parts, skip_bad)
     names, codes = loading.settle_labels(card, parts, held_out)

@@ -101,6 +101,11 @@ def known() -> list[Card]:
     return [read_card(path) for path in _shipped().values()]
 
 
+def names() -> list[str]:
+    """Return the names of the cards that come with cnnkit."""
+    return list(_shipped())
+
+
 def _shipped() -> dict[str, Path]:
     """Find the cards: name -> file."""
     package = Path(__file__).resolve().parents[1]
@@ -111,35 +116,52 @@ def _shipped() -> dict[str, Path]:
     return {}
 
 
-def load(source: Path | str, task: str = "") -> Card:
+def path_of(source: Path | str) -> Path | None:
+    """Return the file or folder that `source` means, here or in $CNNKIT_DATA; None for a card that comes with cnnkit, and
+    where nothing is there."""
+    if isinstance(source, str) and source in _shipped():
+        return None
+    path = Path(os.path.expanduser(source))  # noqa: PTH111
+    shared = data_folder()
+    if not there(path) and shared and inside(str(source)) and there(shared / source):
+        path = shared / source
+    return path if str(source) and there(path) else None
+
+
+def load(source: Path | str | Card, task: str = "") -> Card:
     """Find the data set that `source` means.
 
     Args:
         source: the name of a card that comes with cnnkit, or the path of a card (.toml), of a folder or of a data file,
-            here or in $CNNKIT_DATA. A card's name wins over a folder of that name; write ./NAME for the folder.
+            here or in $CNNKIT_DATA. A card's name wins over a folder of that name; write ./NAME for the folder. A card is
+            returned as it is.
         task: "text" where a folder or file is one of texts; the same file may be a table of pixels or of sentences.
 
     Raises:
         DataError: no such card, folder or file, or a card with a mistake in it.
     """
+    if isinstance(source, Card):
+        return source
     cards = _shipped()
     if isinstance(source, str) and source in cards:
         return read_card(cards[source])
-    path = Path(os.path.expanduser(source))  # noqa: PTH111
-    shared = data_folder()
-    if not there(path) and shared and inside(str(source)) and there(shared / source):
-        path = shared / source
-    if path.suffix.lower() == ".toml" and there(path):
+    path = path_of(source)
+    if path is None:
+        shared = data_folder()
+        where = (
+            f"nor in {shared}, which CNNKIT_DATA names" if shared else "and CNNKIT_DATA, which may name one, is not set"
+        )
+        raise DataError(
+            f"There is no data set {str(source)!r}: it is neither a folder or file here ({where}) nor one of "
+            f"{', '.join(cards) or 'none'}."
+        )
+    if path.suffix.lower() == ".toml":
         return read_card(path, own=True)
-    if there(path) and str(source):
-        from cnnkit.data import readers
+    from cnnkit.data import readers
 
-        root, form = readers.detect(path, task=task)
-        task = readers.find(form.reader).task
-        return Card(_slug(path.resolve().stem), str(path), (form,), task, source=str(path), root=root)
-    raise DataError(
-        f"There is no data set {str(source)!r}: it is neither a folder or file nor one of {', '.join(cards) or 'none'}."
-    )
+    root, form = readers.detect(path, task=task)
+    task = readers.find(form.reader).task
+    return Card(_slug(path.resolve().stem), str(path), (form,), task, source=str(path), root=root)
 
 
 def read_card(path: Path, *, own: bool = False) -> Card:

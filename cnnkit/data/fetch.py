@@ -47,7 +47,7 @@ def locate(card: Card) -> tuple[Path | None, Form] | None:
     """
     for folder in _folders(card):
         for form in card.forms:
-            if _needed(form) == [] and folder != card.root:
+            if needed(form) == [] and folder != card.root:
                 return None, form
             if _complete(folder, form):
                 return folder, form
@@ -57,7 +57,7 @@ def locate(card: Card) -> tuple[Path | None, Form] | None:
 def fetch(card: Card, *, progress: Progress | None = None) -> list[Path]:
     """Bring a data set to this machine: return its files, none for data that comes with a library. As `provide`."""
     folder, form = provide(card, progress=progress)
-    return [] if folder is None else list(dict.fromkeys(folder / path for path in _needed(form)))
+    return [] if folder is None else list(dict.fromkeys(folder / path for path in needed(form)))
 
 
 def provide(card: Card, *, progress: Progress | None = None) -> tuple[Path | None, Form]:
@@ -77,7 +77,7 @@ def provide(card: Card, *, progress: Progress | None = None) -> tuple[Path | Non
     if found:
         return found
     if card.root is not None:
-        missing = next((path for path in _needed(card.forms[0]) if not there(card.root / path)), "its data")
+        missing = next((path for path in needed(card.forms[0]) if not there(card.root / path)), "its data")
         raise DataError(f"The card {card.name} names {card.root / missing}, which is not there.")
     folder = cache_folder() / card.name
     problems = []
@@ -92,7 +92,7 @@ def provide(card: Card, *, progress: Progress | None = None) -> tuple[Path | Non
             continue
         if _complete(folder, form):
             return folder, form
-        missing = next(path for path in _needed(form) if not there(folder / path))
+        missing = next(path for path in needed(form) if not there(folder / path))
         raise DataError(f"The download of {card.name} is complete but holds no {missing}. Tell the card's author.")
     if not problems:
         raise DataError(f"{card.title} is not published for download. Put its files into {folder}. See {card.source}.")
@@ -126,7 +126,7 @@ def _folders(card: Card) -> list[Path]:
     return [*([shared / name for name in below] if shared else []), cache_folder() / card.name]
 
 
-def _needed(form: Form) -> list[str]:
+def needed(form: Form) -> list[str]:
     """List the paths that the splits of a form name."""
     keys = readers.find(form.reader).needs
     splits = [split for split in form.splits.values() if isinstance(split, dict)]
@@ -134,7 +134,7 @@ def _needed(form: Form) -> list[str]:
 
 
 def _complete(folder: Path, form: Form) -> bool:
-    return all(there(folder / path) for path in _needed(form))
+    return all(there(folder / path) for path in needed(form))
 
 
 class _Unreachable(Exception):

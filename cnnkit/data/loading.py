@@ -33,6 +33,7 @@ def load(
     skip_bad: bool = False,
     split_seed: int = 0,
     verify: bool = False,
+    whole: bool = False,
     progress: Progress | None = None,
 ) -> Splits:
     """Load a data set for classification, divided.
@@ -48,6 +49,7 @@ def load(
         skip_bad: decode every image once and leave out those that cannot be used, instead of an error.
         split_seed: another seed, another division.
         verify: decode every image once, so that a damaged one is known now and not in the middle of training.
+        whole: hold nothing out, and take classes that could not be trained on: all of it is to be scored.
         progress: called as progress(what, done, total).
 
     Returns:
@@ -58,6 +60,8 @@ def load(
         ConfigError: parts to hold out that leave nothing.
     """
     check_held_out(validation, test)
+    if whole:
+        validation = test = 0
     card, parts, held_out = read_parts(source, verify=verify or skip_bad, progress=progress)
     notes = left_out(parts, skip_bad)
     names, codes = settle_labels(card, parts, held_out)
@@ -66,7 +70,8 @@ def load(
         split: Records(part.images, codes[split], names, groups=part.groups, image_shape=shape)
         for split, part in parts.items()
     }
-    _check_classes(card, records["train"])
+    if not whole:
+        _check_classes(card, records["train"])
     asked = {split: part for split, part in (("test", test), ("validation", validation)) if part is not None}
     divided = divide(records, {**held_out, **asked}, seed=split_seed)
     train = limited(divided.train, limit, seed)

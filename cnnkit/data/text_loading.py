@@ -48,12 +48,13 @@ def load(
     ngram: int = 4,
     tokenizer: Any = None,
     fold: tuple[int, int] | None = None,
+    whole: bool = False,
 ) -> Splits:
     """Load a data set of texts, divided, with a tokenizer.
 
     Args:
         source: name of a card, or path of a card, a folder or a file.
-        seed, validation, test, limit, split_seed, progress: as `cnnkit.data.load`.
+        seed, validation, test, limit, split_seed, whole, progress: as `cnnkit.data.load`.
         skip_bad: leave out texts that cannot be used, instead of an error.
         text, label: which columns of a table, or fields of JSON lines; names, or numbers from 0. None: found out.
         separator: between several labels in one cell, such as "|".
@@ -70,13 +71,16 @@ def load(
         ConfigError: parts to hold out that leave nothing, a fold that is not there.
     """
     loading.check_held_out(validation, test)
+    if whole:
+        validation = test = 0
     if fold is not None and not (fold[1] >= 2 and 1 <= fold[0] <= fold[1]):
         raise ConfigError(f"A fold is (k, n) with k from 1 to n, and n at least 2. Got {fold[0]} of {fold[1]}.")
     given = {"text": text, "label": label, "separator": separator, "encoding": encoding}
     card, parts, held_out = loading.read_parts(with_options(source, given), task="text", progress=progress)
     warnings = _left_out(parts, skip_bad)
     records = as_records(card, parts)
-    check_classes(card, records["train"])
+    if not whole:
+        check_classes(card, records["train"])
     if fold is not None and "test" in parts:
         raise ConfigError(f"{card.title} has a test split of its own, so there is nothing to fold.")
     asked = {split: part for split, part in (("test", test), ("validation", validation)) if part is not None}
