@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -62,6 +62,40 @@ def atomic(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+@contextlib.contextmanager
+def locked(path: Path | str, waiting: Callable[[], None] | None = None, taken: str = "") -> Iterator[None]:
+    """Hold `path` for this process alone while the block runs; a killed process holds nothing.
+
+    Args:
+        path: of an empty file that stands for what is held; it is made, and stays.
+        waiting: called where another process has to be waited for; None: nobody waits.
+        taken: the error where another process holds it and nobody waits.
+
+    Raises:
+        CnnkitError: another process holds it, or the file cannot be made.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on Windows: without a lock, as before
+        yield
+        return
+    path = Path(path)
+    with system_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting is None:
+                raise CnnkitError(taken) from None
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks
+            pass
+        yield
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:

@@ -89,7 +89,13 @@ def data_fetch(name: str) -> None:
     with reported(f"Fetching {card.name}") as update:
         paths = fetch.fetch(card, progress=update)
     console.document({"card": card.name, "files": [str(path) for path in paths]})
-    console.message(f"{card.title}: {len(paths)} files in place." if paths else f"{card.title} needs no download.")
+    if not paths:
+        console.message(f"{card.title} needs no download.")
+        return
+    folder, _ = fetch.provide(card)
+    verified = fetch.stamped_files(folder) if folder else None
+    what = f"{verified:,} files verified and in place" if verified is not None else "there already, and used as it is"
+    console.message(f"{card.title}: {what}, in {folder}.")
 
 
 def data_check(recipe: Any, source: str | None, columns: Mapping[str, Any]) -> None:

@@ -2,11 +2,16 @@
 
 Design choices:
 - $CNNKIT_DATA/NAME is used as it is and never written to; then the cache; then the source is asked.
+- The cache's folder of a card is called by its name and a hash of the files that it states: another card of the same name has
+  another folder. What is in it counts as there only with a stamp beside it, `NAME-HASH.complete.json`: it is written last, and
+  says which files were verified and which members were unpacked, with their sizes. Where the stamp is missing or does not
+  agree, what is there is verified and unpacked again.
 - A download goes to NAME.part, is checked and only then renamed. A broken connection leaves the .part
   file and the next try goes on from there, where a checksum is stated; without one it starts again, because two halves
   of different files could not be told from a whole.
 - A wrong checksum deletes the file and says so; nothing unchecked is ever read.
-- Archives are unpacked with limits on count and size; a member that is a link, a device or points outside is refused.
+- Archives are unpacked beside, with limits on count and size, and moved into place once all of them are whole. A member that
+  points outside is refused, and with it the archive, every time; links and devices are left out.
 - Offline, the error says which file to get from where and where to put it.
 """
 
@@ -15,6 +20,7 @@ import fnmatch
 import functools
 import hashlib
 import http.client
+import json
 import shutil
 import tarfile
 import time
@@ -25,7 +31,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from cnnkit import __version__, files
+from cnnkit import __version__, console, files
 from cnnkit.data import readers
 from cnnkit.data.cards import Card, File, Form, cache_folder, data_folder, inside, there, writing_the_cache
 from cnnkit.data.records import Progress
@@ -49,7 +55,7 @@ def locate(card: Card) -> tuple[Path | None, Form] | None:
         for form in card.forms:
             if needed(form) == [] and folder != card.root:
                 return None, form
-            if _complete(folder, form):
+            if _complete(folder, form) and (not form.files or not _in_cache(folder) or _stamped(folder, form)):
                 return folder, form
     return None
 
@@ -79,24 +85,130 @@ def provide(card: Card, *, progress: Progress | None = None) -> tuple[Path | Non
     if card.root is not None:
         missing = next((path for path in needed(card.forms[0]) if not there(card.root / path)), "its data")
         raise DataError(f"The card {card.name} names {card.root / missing}, which is not there.")
-    folder = cache_folder() / card.name
+    folder = _cached(card)
     problems = []
-    for form in card.forms:
-        if not form.files or not all(file.urls or (folder / file.name).is_file() for file in form.files):
-            continue
-        try:
-            for file in form.files:
-                _provide(file, folder, f"The data set {card.name}", progress)
-        except _Unreachable as error:
-            problems.append(error)
-            continue
-        if _complete(folder, form):
+    with writing_the_cache():
+        folder.mkdir(parents=True, exist_ok=True)
+    with files.locked(
+        _beside(folder, "lock"), lambda: console.note(f"Another command fetches {card.name}; waiting for it.")
+    ):
+        if found := locate(card):  # by now
+            return found
+        for form in card.forms:
+            if not form.files or not all(file.urls or (folder / file.name).is_file() for file in form.files):
+                continue
+            try:
+                _provide_form(card, form, folder, progress)
+            except _Unreachable as error:
+                problems.append(error)
+                continue
             return folder, form
-        missing = next(path for path in needed(form) if not there(folder / path))
-        raise DataError(f"The download of {card.name} is complete but holds no {missing}. Tell the card's author.")
     if not problems:
-        raise DataError(f"{card.title} is not published for download. Put its files into {folder}. See {card.source}.")
-    raise DataError(str(problems[0]))
+        raise DataError(
+            f"{card.title} is not published for download. Put its files into {folder}, or set CNNKIT_DATA to a folder in which "
+            f"they are below {card.name}. See {card.source}."
+        )
+    raise DataError(f"{problems[0]} {_elsewhere(card)}")
+
+
+def _elsewhere(card: Card) -> str:
+    shared = data_folder()
+    if shared:
+        return f"CNNKIT_DATA is {shared}; there is no {card.name} in it."
+    return f"If it is on this machine, set CNNKIT_DATA to the folder in which it is as {card.name}."
+
+
+def _provide_form(card: Card, form: Form, folder: Path, progress: Progress | None) -> None:
+    """Download and verify the files of a form, unpack what is packed, and set the stamp."""
+    unpacking = _beside(folder, "unpacking")
+    with writing_the_cache():
+        _beside(folder, "complete.json").unlink(missing_ok=True)
+        shutil.rmtree(unpacking, ignore_errors=True)
+    try:
+        for file in form.files:
+            _adopt(file, cache_folder() / card.name, folder)
+            _provide(file, folder, f"The data set {card.name}", progress, unpacking)
+        members = {path.relative_to(unpacking).as_posix(): path.stat().st_size for path in _files_below(unpacking)}
+        with writing_the_cache():
+            for name in members:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (unpacking / name).replace(folder / name)
+        missing = next((path for path in needed(form) if not there(folder / path)), None)
+        if missing is not None:
+            raise DataError(f"The download of {card.name} is complete but holds no {missing}. Tell the card's author.")
+        with writing_the_cache():
+            stated = {file.name: _state(folder / file.name, file) for file in form.files}
+            files.write_json(_beside(folder, "complete.json"), {"files": stated, "members": members})
+    finally:
+        shutil.rmtree(unpacking, ignore_errors=True)
+
+
+def _state(path: Path, file: File) -> list[Any]:
+    """Return what a stamp says of a file: the checksum that was found right, or its own, its size and time."""
+    status = path.stat()
+    return [file.sha256 or file.md5 or files.sha256(path), status.st_size, status.st_mtime_ns]
+
+
+def _stamped(folder: Path, form: Form) -> bool:
+    """Say whether the stamp agrees with what is there: every stated file as it was verified, every member of its size."""
+    try:
+        stamp = json.loads(_beside(folder, "complete.json").read_text(encoding="utf-8"))
+        stated, members = stamp["files"], stamp["members"]
+        if set(stated) != {file.name for file in form.files}:
+            return False
+        for file in form.files:
+            path, (_, size, time_ns) = folder / file.name, stated[file.name]
+            status = path.stat()
+            if (status.st_size, status.st_mtime_ns) != (size, time_ns):
+                if status.st_size != size or not (file.sha256 or file.md5):
+                    return False
+                _verify(path, file)
+        return all((folder / name).stat().st_size == size for name, size in members.items())
+    except (OSError, ValueError, KeyError, TypeError, DataError):
+        return False
+
+
+def stamped_files(folder: Path) -> int | None:
+    """Return how many files the stamp of a folder in the cache vouches for; None where it has none."""
+    try:
+        stamp = json.loads(_beside(folder, "complete.json").read_text(encoding="utf-8"))
+        return len(stamp["members"]) or len(stamp["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _adopt(file: File, earlier: Path, folder: Path) -> None:
+    """Take over a file from where earlier versions put it, if its checksum says that it is the one."""
+    before, path = earlier / file.name, folder / file.name
+    if path.exists() or not before.is_file() or not (file.sha256 or file.md5):
+        return
+    with contextlib.suppress(DataError, OSError):
+        _verify(before, file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        before.replace(path)
+
+
+def _cached(card: Card) -> Path:
+    """Return the folder of a card in the cache: of its name and of what identifies its files."""
+    stated = [
+        [file.name, file.sha256 or file.md5 or list(file.urls), list(file.extract)]
+        for form in card.forms
+        for file in form.files
+    ]
+    mark = hashlib.sha256(json.dumps(stated).encode()).hexdigest()[:8]
+    return cache_folder() / (f"{card.name}-{mark}" if stated else card.name)
+
+
+def _beside(folder: Path, suffix: str) -> Path:
+    return folder.with_name(f"{folder.name}.{suffix}")
+
+
+def _in_cache(folder: Path) -> bool:
+    return folder.resolve().parent == cache_folder().resolve()
+
+
+def _files_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
 
 
 def fetch_file(file: File, folder: Path, what: str, *, progress: Progress | None = None) -> Path:
@@ -112,7 +224,7 @@ def fetch_file(file: File, folder: Path, what: str, *, progress: Progress | None
         DataError: no source answers, or a checksum differs.
     """
     try:
-        _provide(file, folder, what, progress)
+        _provide(file, folder, what, progress, folder)
     except _Unreachable as error:
         raise DataError(str(error)) from None
     return folder / file.name
@@ -123,7 +235,7 @@ def _folders(card: Card) -> list[Path]:
         return [card.root]
     shared = data_folder()
     below = [card.name, "text"] if card.task == "text" else [card.name]  # texts are small, and lie together
-    return [*([shared / name for name in below] if shared else []), cache_folder() / card.name]
+    return [*([shared / name for name in below] if shared else []), _cached(card)]
 
 
 def needed(form: Form) -> list[str]:
@@ -141,8 +253,8 @@ class _Unreachable(Exception):
     """No source of a file answers; another form of the data set may be reachable."""
 
 
-def _provide(file: File, folder: Path, what: str, progress: Progress | None) -> None:
-    """Bring one file into the folder, checked, and unpack it if it is an archive."""
+def _provide(file: File, folder: Path, what: str, progress: Progress | None, unpacked: Path) -> None:
+    """Bring one file into the folder, checked, and unpack it into another if it is an archive."""
     path = folder / file.name
     with writing_the_cache():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,7 +268,7 @@ def _provide(file: File, folder: Path, what: str, progress: Progress | None) -> 
     if not path.is_file():
         _download(file, path, what, progress)
     if file.extract:
-        _extract(path, folder, file.extract, progress)
+        _extract(path, unpacked, file.extract, progress)
 
 
 def _download(file: File, path: Path, what: str, progress: Progress | None) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import shutil
 import socket
 import stat
 import tarfile
@@ -72,6 +73,11 @@ def content(toy_arrays):
     return file.getvalue()
 
 
+def folder_of(path):
+    """Where the cache keeps a card's files."""
+    return fetch._cached(cards.load(path))
+
+
 SPLITS = "".join(
     f'{split} = {{ file = "toy.npz", images = "x_{split}", labels = "y_{split}" }}\n' for split in ("train", "test")
 )
@@ -102,25 +108,25 @@ def test_a_file_is_downloaded_checked_and_found_again(server, card, fresh_cache,
     calls = []
     splits = data.load(card(), progress=lambda *call: calls.append(call))
     assert len(splits.train) == 36 and len(splits.test) == 20
-    assert (fresh_cache / "toy" / "toy.npz").read_bytes() == content
+    assert (folder_of(card()) / "toy.npz").read_bytes() == content
     assert calls[-1][1:] == (len(content), len(content)) and "Downloading toy.npz" in calls[-1][0]
     data.load(card())
     assert len(server.seen) == 1, "the second time it is there"
-    assert fetch.fetch(cards.load(card())) == [fresh_cache / "toy" / "toy.npz"]
+    assert fetch.fetch(cards.load(card())) == [folder_of(card()) / "toy.npz"]
 
 
 def test_a_broken_connection_is_resumed_where_it_broke(server, card, content, fresh_cache):
     server.cuts = [1000, 500]
     data.load(card())
     assert server.seen == [("/toy.npz", None), ("/toy.npz", "bytes=1000-"), ("/toy.npz", "bytes=1500-")]
-    assert [path.name for path in (fresh_cache / "toy").iterdir()] == ["toy.npz"], "no .part is left"
+    assert [path.name for path in folder_of(card()).iterdir()] == ["toy.npz"], "no .part is left"
 
 
 def test_a_stopped_download_is_resumed_by_the_next_command(server, card, fresh_cache, content):
     server.cuts = [100, 100, 100]
     with pytest.raises(DataError, match=r"could not be downloaded: .*stopped after 300 of .* Run the command again"):
         data.load(card())
-    assert (fresh_cache / "toy" / "toy.npz.part").read_bytes() == content[:300]
+    assert (folder_of(card()) / "toy.npz.part").read_bytes() == content[:300]
     data.load(card())
     assert server.seen[-1] == ("/toy.npz", "bytes=300-")
 
@@ -137,10 +143,11 @@ def test_without_a_checksum_nothing_is_glued_together(server, card):
 
 
 def test_a_wrong_checksum_is_refused_and_the_file_deleted(server, card, fresh_cache):
+    path = card(checksum="0" * 64)
     with pytest.raises(DataError, match=r"checksum of toy\.npz from .* differs .* run the command again") as error:
-        data.load(card(checksum="0" * 64))
+        data.load(path)
     assert "\n" not in str(error.value)
-    assert list((fresh_cache / "toy").iterdir()) == []
+    assert list(folder_of(path).iterdir()) == []
 
 
 def test_md5_is_checked_too(card, content):
@@ -151,8 +158,8 @@ def test_md5_is_checked_too(card, content):
 
 
 def test_a_part_of_another_file_is_found_out(server, card, fresh_cache, content):
-    part = fresh_cache / "toy" / "toy.npz.part"
-    part.parent.mkdir()
+    part = folder_of(card()) / "toy.npz.part"
+    part.parent.mkdir(parents=True)
     part.write_bytes(bytes(700))
     with pytest.raises(DataError, match="differs"):
         data.load(card())
@@ -161,17 +168,18 @@ def test_a_part_of_another_file_is_found_out(server, card, fresh_cache, content)
 
 
 def test_a_part_that_is_whole_is_used(server, card, fresh_cache, content):
-    part = fresh_cache / "toy" / "toy.npz.part"
-    part.parent.mkdir()
+    part = folder_of(card()) / "toy.npz.part"
+    part.parent.mkdir(parents=True)
     part.write_bytes(content)
     assert len(data.load(card()).train) == 36
     assert server.seen == [("/toy.npz", f"bytes={len(content)}-")]
 
 
 def test_more_bytes_than_the_card_states_are_not_kept(card, fresh_cache):
+    path = card(checksum=None, more="bytes = 100")
     with pytest.raises(DataError, match="sends more than the 100 bytes"):
-        data.load(card(checksum=None, more="bytes = 100"))
-    assert list((fresh_cache / "toy").iterdir()) == []
+        data.load(path)
+    assert list(folder_of(path).iterdir()) == []
 
 
 def test_a_busy_server_is_asked_again(server, card):
@@ -182,7 +190,8 @@ def test_a_busy_server_is_asked_again(server, card):
 def test_a_missing_file_is_said_once_and_with_what_to_do(server, card, fresh_cache):
     with pytest.raises(DataError, match=r"/gone\.npz answers 404 .*get toy\.npz from .* and put it into") as error:
         data.load(card(url=f"{server.address}/gone.npz"))
-    assert len(server.seen) == 1 and str(fresh_cache / "toy") in str(error.value)
+    assert len(server.seen) == 1 and str(folder_of(card())) in str(error.value)
+    assert "set CNNKIT_DATA to the folder in which it is as toy" in str(error.value)
 
 
 def test_the_next_address_is_tried(server, card):
@@ -199,8 +208,8 @@ def test_offline_the_line_says_which_file_to_put_where(card, fresh_cache, conten
         with pytest.raises(DataError, match="does not answer") as error:
             data.load(path)
         line = str(error.value)
-        assert url in line and str(fresh_cache / "toy") in line and "\n" not in line
-        (fresh_cache / "toy" / "toy.npz").write_bytes(content)  # as the line says
+        assert url in line and str(folder_of(path)) in line and "\n" not in line
+        (folder_of(path) / "toy.npz").write_bytes(content)  # as the line says
         assert len(data.load(path).train) == 36
 
 
@@ -229,13 +238,13 @@ def test_a_file_put_there_by_hand_is_checked_before_it_is_unpacked(server, card,
     server.files["/toy.zip"] = box
     path = card(url=f"{server.address}/toy.zip", checksum=hashlib.sha256(box).hexdigest(), more='extract = ["*"]')
     path.write_text(path.read_text().replace('name = "toy.npz"\nurl', 'name = "toy.zip"\nurl'))
-    (fresh_cache / "toy").mkdir()
-    (fresh_cache / "toy" / "toy.zip").write_bytes(b"something else")
+    folder_of(path).mkdir(parents=True)
+    (folder_of(path) / "toy.zip").write_bytes(b"something else")
     assert len(data.load(path).train) == 36
 
 
 def test_no_permission_to_write_the_cache_is_one_line(card, fresh_cache, monkeypatch):
-    (fresh_cache / "toy").write_text("a file where the folder should be")
+    folder_of(card()).write_text("a file where the folder should be")
     with pytest.raises(CnnkitError, match=r"The cache .* cannot be written .* set CNNKIT_CACHE") as error:
         data.load(card())
     assert "\n" not in str(error.value)
@@ -320,3 +329,122 @@ def test_what_is_no_such_archive_is_refused(tmp_path, content, message):
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(DataError, match=message):
         fetch._extract(tmp_path / "a", tmp_path / "out", ("b",), None)
+
+
+# What is there was verified -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def packed(tmp_path, server):
+    """Write a card of class folders in a .zip that the server has."""
+
+    def write(members, *, name="boxed", stated=True):
+        box = zipped(members)
+        server.files[f"/{name}.zip"] = box
+        path = tmp_path / f"{name}.toml"
+        checksum = f'sha256 = "{hashlib.sha256(box).hexdigest()}"\n' if stated else ""
+        path.write_text(
+            'title = "Boxed"\nreader = "folder"\n[splits]\ntrain = { folder = "set" }\n[[files]]\n'
+            f'name = "set.zip"\nurl = "{server.address}/{name}.zip"\n{checksum}extract = ["set/*"]\n'
+        )
+        return path
+
+    return write
+
+
+def pictures(count=12):
+    import cv2
+
+    made = {}
+    for number in range(count):
+        image = np.full((8, 8), 10 * number, np.uint8)
+        made[f"set/{number % 2}/{number}.png"] = cv2.imencode(".png", image)[1].tobytes()
+    return made
+
+
+def test_unpacking_that_was_killed_is_done_again(packed, monkeypatch, server):
+    path = packed(pictures())
+    whole = fetch._extract
+
+    def killed(archive, folder, patterns, progress):
+        def stop(what, done, total):
+            if done == 5:
+                raise KeyboardInterrupt
+
+        whole(archive, folder, patterns, stop)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fetch, "_extract", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fetch.fetch(cards.load(path))
+    assert fetch.locate(cards.load(path)) is None
+    assert not list(folder_of(path).rglob("*.png"))
+    fetch.fetch(cards.load(path))
+    assert len(list(folder_of(path).rglob("*.png"))) == 12 and fetch.stamped_files(folder_of(path)) == 12
+    assert len(server.seen) == 1, "the archive was there already"
+
+
+def test_a_process_that_was_killed_while_moving_leaves_no_data_set(packed, monkeypatch):
+    path = packed(pictures())
+    fetch.fetch(cards.load(path))
+    folder = folder_of(path)
+    fetch._beside(folder, "complete.json").unlink()  # the state in which a kill leaves it
+    (folder / "set/0/0.png").unlink()
+    assert fetch.locate(cards.load(path)) is None
+    assert len(data.load(path, whole=True).train) == 12
+
+
+@pytest.mark.parametrize("harm", ["a member gone", "a member cut", "the archive changed"])
+def test_what_no_longer_agrees_with_its_stamp_is_mended(packed, harm, server):
+    path = packed(pictures())
+    fetch.fetch(cards.load(path))
+    folder = folder_of(path)
+    if harm == "a member gone":
+        (folder / "set/1/3.png").unlink()
+    elif harm == "a member cut":
+        (folder / "set/1/3.png").write_bytes(b"x")
+    else:
+        (folder / "set.zip").write_bytes(b"x")
+    assert fetch.locate(cards.load(path)) is None
+    fetch.fetch(cards.load(path))
+    assert (folder / "set/1/3.png").read_bytes() == pictures()["set/1/3.png"]
+
+
+def test_an_archive_that_is_not_safe_stays_refused(packed):
+    path = packed({**pictures(), "../evil.png": b"x"})
+    for _ in range(3):
+        with pytest.raises(DataError, match="not safe to unpack"):
+            fetch.fetch(cards.load(path))
+        assert fetch.locate(cards.load(path)) is None
+
+
+def test_another_card_of_the_same_name_has_another_folder(packed, tmp_path):
+    right = packed(pictures())
+    fetch.fetch(cards.load(right))
+    before = folder_of(right)
+    (tmp_path / "foreign").mkdir()
+    foreign = tmp_path / "foreign" / "boxed.toml"
+    packed(pictures(6), name="boxed-too", stated=False).rename(foreign)
+    fetch.fetch(cards.load(foreign))
+    assert folder_of(foreign) != before and folder_of(foreign).name.startswith("boxed-")
+    assert len(list(before.rglob("*.png"))) == 12 and len(list(folder_of(foreign).rglob("*.png"))) == 6
+
+
+def test_a_file_that_an_earlier_version_fetched_is_taken_over_if_it_is_the_one(server, card, fresh_cache, content):
+    for held, asked in ((b"another file", 1), (content, 1)):
+        (fresh_cache / "toy").mkdir(exist_ok=True)
+        (fresh_cache / "toy" / "toy.npz").write_bytes(held)
+        for path in fresh_cache.glob("toy-*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        assert len(data.load(card()).train) == 36
+        assert len(server.seen) == asked
+
+
+def test_two_commands_at_once_fetch_one_after_the_other(packed, server):
+    path = packed(pictures())
+    threads = [threading.Thread(target=fetch.fetch, args=(cards.load(path),)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(server.seen) == 1 and fetch.stamped_files(folder_of(path)) == 12
