@@ -165,7 +165,13 @@ def fit(
     state = checkpoint[0] if checkpoint else State(epochs=settings.epochs)
     if checkpoint is None:
         on_start(recipe.start(model, splits.train, settings))
-        found = model_weights.load(model, settings.weights, labels=splits.train.label_names, progress=on_download)
+        found = model_weights.load(
+            model,
+            settings.weights,
+            labels=splits.train.label_names,
+            tokenizer=getattr(splits.train, "tokenizer", None),
+            progress=on_download,
+        )
         run.save(weights=found.to_dict())
         on_load(found)
     recorded = run.document.get("weights", {}).get("layers", ())

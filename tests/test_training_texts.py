@@ -112,7 +112,8 @@ def test_going_on_from_a_run_begins_with_its_answers(data, tmp_path):
     on = dataclasses.replace(settings, weights=str(tmp_path / "first"))
     model = training.build(toy_texts.recipe(data), on, data.train)
     app.start(model, data.train, on)
-    loaded = model_weights.load(model, on.weights, labels=data.train.label_names)
+    labels = data.train.label_names
+    loaded = model_weights.load(model, on.weights, labels=labels, tokenizer=data.train.tokenizer)
     assert set(loaded.left) == {text.PIECES}
     ids, _ = data.test.read(np.arange(50))
     np.testing.assert_allclose(model(ids), first(ids), rtol=1e-4, atol=1e-5)

@@ -43,12 +43,12 @@ class Texts(Images):
                 raise ConfigError(f"--buckets is for words; {settings['model']} reads characters.")
             found["kind"] = "characters"
         weights = Path(settings.get("weights") or "none")
-        if weights.is_dir():
+        if weights.is_dir() or (weights.suffix == ".keras" and weights.is_file()):
             from cnnkit.device.model import read_metadata
             from cnnkit.device.text import Tokenizer
             from cnnkit.run import MODEL, Run
 
-            written = read_metadata(Run.open(weights).file(MODEL)).get("text")
+            written = read_metadata(Run.open(weights).file(MODEL) if weights.is_dir() else weights).get("text")
             if written and written.get("kind") == found.get("kind", "words"):  # else its ids mean nothing to this model
                 found["tokenizer"] = Tokenizer.from_dict(written, where=str(weights))
         return found

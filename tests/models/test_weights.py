@@ -284,3 +284,78 @@ class TestImagenet:
     def test_without_published_weights_it_says_so(self):
         with pytest.raises(ConfigError, match="publishes no ImageNet weights for tiny_cnn"):
             weights.load(tiny(), "imagenet")
+
+
+# words ----------------------------------------------------------------------------------------------------------------
+
+
+def reader(words, *, kind="kim", classes=("bad", "good")):
+    """A network of texts, its tokenizer, and its rows by word."""
+    import keras
+
+    from cnnkit.device.text import learn
+    from cnnkit.models import text
+
+    made = learn([" ".join(words)], length=8).tokenizer
+    keras.utils.set_random_seed(len(words))
+    if kind == "kim":
+        return text.kim((8,), len(classes), size=made.size, width=4, regions=[2], maps=3), made
+    return text.wide_cnn((8,), len(classes), size=made.size, width=4, regions=[2], maps=3, pair_buckets=32), made
+
+
+def saved(path, model, made, classes=("bad", "good")):
+    from cnnkit import training
+
+    training.save(model, path, {"labels": list(classes), "text": made.to_dict()})
+    return path
+
+
+@pytest.mark.parametrize("words", [["train", "bridge", "river"], ["a", "film", "of", "a", "bridge", "here"]])
+def test_rows_of_words_go_by_the_word_and_not_by_their_place(tmp_path, words):
+    one, first = reader(["film", "bridge", "plot"])
+    other, second = reader(words)
+    fresh = values(other, "embedding")[0]
+    loaded = weights.load(other, saved(tmp_path / "a.keras", one, first), labels=["good", "bad"], tokenizer=second)
+    (rows,), (old,) = values(other, "embedding"), values(one, "embedding")
+    for word in words:
+        expected = old[first.table[word]] if word in first.table else fresh[second.table[word]]
+        assert np.array_equal(rows[second.table[word]], expected), word
+    known = len({word for word in words if word in first.table})
+    assert f"embedding: {known} of {len(set(words))} words copied by name" in " ".join(loaded.notes)
+    assert np.array_equal(values(other, "logits")[0][:, ::-1], values(one, "logits")[0])
+
+
+def test_linear_weights_go_by_word_and_class_and_hashes_of_words_are_left(tmp_path):
+    one, first = reader(["film", "bridge", "plot"], kind="wide")
+    for name in ("word_weights", "pair_weights", "pair_seen"):
+        layer = one.get_layer(name)
+        layer.set_weights([np.arange(v.size, dtype=np.float32).reshape(v.shape) + 1 for v in layer.get_weights()])
+    other, second = reader(["bridge", "train", "film"], kind="wide", classes=("good", "new"))
+    loaded = weights.load(other, saved(tmp_path / "a.keras", one, first), labels=["good", "new"], tokenizer=second)
+    (rows,), (old,) = values(other, "word_weights"), values(one, "word_weights")
+    assert rows[second.table["film"]].tolist() == [old[first.table["film"], 1], 0]
+    assert rows[second.table["train"]].tolist() == [0, 0]
+    assert {"pair_weights", "pair_seen"} <= set(loaded.left)
+    assert not values(other, "pair_weights")[0].any() and not values(other, "pair_seen")[0].any()
+
+
+def test_rows_that_nobody_names_are_left(tmp_path):
+    one, first = reader(["film", "bridge", "plot"])
+    one.save(tmp_path / "foreign.keras")
+    one.save_weights(tmp_path / "a.weights.h5")
+    other, second = reader(["train", "river", "bridge"])  # as many words
+    fresh = values(other, "embedding")[0]
+    for name in ("foreign.keras", "a.weights.h5"):
+        loaded = weights.load(other, tmp_path / name, labels=["bad", "good"], tokenizer=second)
+        assert "the words of a vocabulary, and the file does not say which" in loaded.left["embedding"]
+        assert np.array_equal(values(other, "embedding")[0], fresh) and "region2" in loaded.layers
+    weights.load(other, saved(tmp_path / "b.keras", one, first), labels=["bad", "good"])
+    assert np.array_equal(values(other, "embedding")[0], fresh), "nor the model's own"
+
+
+def test_the_same_vocabulary_comes_whole(tmp_path):
+    one, first = reader(["film", "bridge", "plot"], kind="wide")
+    other, _ = reader(["film", "bridge", "plot"], kind="wide")
+    one.set_weights([value + 1 for value in one.get_weights()])
+    loaded = weights.load(other, saved(tmp_path / "a.keras", one, first), labels=["bad", "good"], tokenizer=first)
+    assert not loaded.left and not loaded.notes and same(one.get_weights(), other.get_weights())
