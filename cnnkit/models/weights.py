@@ -454,13 +454,13 @@ def _words(
         return None, "its rows belong to another vocabulary"
     if array.shape[1:] != tuple(variable.shape)[1:] and name not in BY_CLASS:
         return None, f"of another shape in the file: {[tuple(array.shape)]} for {unit.shapes}"
-    columns = (list(range(array.shape[1])),) * 2
+    columns = (np.arange(array.shape[1]),) * 2
     if name in BY_CLASS:
         known, wanted = classes
         common = [label for label in wanted if label in known]
         if not common or array.shape[1] != len(known):
             return None, "no class of the same name in the file"
-        columns = [wanted.index(label) for label in common], [known.index(label) for label in common]
+        columns = tuple(np.array([side.index(label) for label in common]) for side in (wanted, known))  # type: ignore[assignment]
     rows = [(key, there.table[word]) for key, word in enumerate(here.words()) if word in there.table]
     rows += [(PAD, PAD), (UNKNOWN, UNKNOWN)]
     if there.buckets == here.buckets and there.ngram == here.ngram:  # a hash falls on the same one of the last rows
