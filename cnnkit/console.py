@@ -50,6 +50,12 @@ def lines(texts: Iterable[str]) -> None:
     sys.stdout.flush()
 
 
+def alarm(text: str) -> None:
+    """Print a line of results that must not be missed: red on a terminal."""
+    stream = _stream()
+    print(f"\x1b[1;31m{text}\x1b[0m" if stream.isatty() else text, file=stream, flush=True)
+
+
 def note(text: str) -> None:
     """Print a line on standard error that says what a command found out by itself."""
     print(text, file=sys.stderr, flush=True)

@@ -1,6 +1,7 @@
 """Scores and their uncertainty, in NumPy."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -40,6 +41,30 @@ def sign_test(lost: int, won: int) -> float:
         raise ValueError(f"`lost` and `won` need to be at least 0. Received: lost={lost}, won={won}.")
     total = lost + won
     return sum(math.comb(total, k) for k in range(lost, total + 1)) / 2**total
+
+
+def mcnemar(won: int, lost: int) -> float:
+    """Return the p of a difference between two models' answers to the same records, two-sided and exact: in (0, 1].
+
+    Args:
+        won, lost: records that only the one or only the other had right.
+
+    Source: McNemar 1947.
+    """
+    return min(1.0, 2 * sign_test(max(won, lost), min(won, lost)))
+
+
+def difference_interval(
+    value: float, interval: Sequence[float], other: float, other_interval: Sequence[float]
+) -> tuple[float, float]:
+    """Return the 95 % interval of `value` - `other` from the intervals of both, as if they were measured on different records.
+
+    Source: Newcombe 1998, method 10.
+    """
+    difference = value - other
+    below = math.hypot(value - interval[0], other_interval[1] - other)
+    above = math.hypot(interval[1] - value, other - other_interval[0])
+    return difference - below, difference + above
 
 
 def reliability(confidences: np.ndarray, right: np.ndarray, bins: int = 15) -> list[dict[str, float]]:

@@ -34,6 +34,13 @@ def score(recipe: Any, artifact: Any, records: Any, text: str) -> tuple[dict[str
     return recipe.task.score(found, targets, artifact.labels, artifact.metadata), found, targets
 
 
+def with_verdict(recipe: Any, scores: Mapping[str, Any], baseline: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what a run keeps of a split: its scores, the baseline's, and what they are worth."""
+    from cnnkit.evaluation import verdict
+
+    return {**scores, "baseline": baseline, "verdict": verdict.judge(recipe.task.headline, scores, baseline)}
+
+
 def evaluate(
     recipe: Any,
     artifact: Path | None,
@@ -48,6 +55,7 @@ def evaluate(
     `columns` say where other data has texts and labels.
     """
     path = artifact or latest(recipe.app)
+    from cnnkit.evaluation import verdict
     from cnnkit.evaluation.artifacts import open_artifact
 
     with quiet():
@@ -69,8 +77,9 @@ def evaluate(
         say_drawn(splits, split)
     text = "Scoring all of the data" if split == "all" else f"Scoring on the {split} split"
     scores, found, _ = score(recipe, opened, records, text)
-    known = (about.get("scores", {}).get(split) or {}).get("baseline") if loaded.own else None
+    known = _known_baseline(about, split, opened) if loaded.own else None
     known = known or _baseline(recipe, loaded, splits, split, records, found)
+    judged = verdict.judge(recipe.task.headline, scores, known)
     console.document(
         {
             "artifact": str(opened.path),
@@ -79,9 +88,35 @@ def evaluate(
             "own_data": loaded.own,
             **scores,
             "baseline": known,
+            "verdict": judged,
         }
     )
     print_scores(recipe, {opened.path.name: scores}, known, per_class=True)
+    said = say_verdict(judged)
+    if said and not loaded.own:
+        console.message(
+            f"Next: see what differs from its training data with `cnnkit {recipe.app} data show {data}`; or train on data like "
+            f"these: cnnkit {recipe.app} train --weights {loaded.run.path if loaded.run else path} --data ..."
+        )
+    elif said:
+        console.message(f"Next: train longer or on more data, and look at its errors: cnnkit {recipe.app} report")
+
+
+def say_verdict(judged: Mapping[str, Any]) -> bool:
+    """Tell of a bad model, in red, or of one that is not above its baseline; return whether there was something to tell."""
+    if judged["bad"]:
+        console.alarm(judged["text"])
+    elif judged["kind"] == "level":
+        console.warning(judged["text"])
+    return judged["bad"] or judged["kind"] == "level"
+
+
+def _known_baseline(about: Mapping[str, Any], split: str, opened: Any) -> dict[str, Any] | None:
+    """Return the baseline that was scored after training; what it was compared with one by one was the trained model alone."""
+    known = (about.get("scores", {}).get(split) or {}).get("baseline")
+    if known and opened.path.name != MODEL:
+        return {key: value for key, value in known.items() if key != "against"}
+    return known
 
 
 def _baseline(recipe: Any, loaded: Loaded, splits: Any, split: str, records: Any, found: Any) -> dict[str, Any] | None:
@@ -145,7 +180,7 @@ def report(recipe: Any, artifact: Path | None, *, out: Path | None, data: str | 
     baseline = run.document.get("scores", {}).get("test", {}).get("baseline") or recipe.task.baseline(
         splits.train, splits.test, splits.validation, found
     )
-    run.document["scores"] = {"test": {**scores, "baseline": baseline}}
+    run.document["scores"] = {"test": with_verdict(recipe, scores, baseline)}
     page = write_report(recipe, run, splits, model, found, targets, out)
     console.document({"report": str(page)})
     console.message(f"Report: {page}")

@@ -10,7 +10,7 @@ from typing import Any
 from cnnkit import config, console, ondevice
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError
 from cnnkit.quiet import quiet
-from cnnkit.review import keras_of, print_scores, score, write_report
+from cnnkit.review import keras_of, print_scores, say_verdict, score, with_verdict, write_report
 from cnnkit.run import EXPORT, HISTORY, MODEL, Run, latest, mark_latest, new_path
 from cnnkit.run_data import (
     DATA_KEYS,
@@ -223,13 +223,34 @@ def train(
         baseline = recipe.task.baseline(
             splits.train, splits.test, splits.validation, found, whole.train if whole else None
         )
-    run.save(scores={"test": {**scores, "baseline": baseline}})
+    kept = with_verdict(recipe, scores, baseline)
+    run.save(scores={"test": kept})
     page = write_report(recipe, run, splits, artifact, found, targets)
     console.document(
         {"run": str(run.path), **{k: run.document[k] for k in ("model", "training", "scores")}, "report": str(page)}
     )
     print_scores(recipe, {settings.model: scores}, baseline)
-    console.message(f"Run: {run.path}\nReport: {page}\nNext: cnnkit {recipe.app} export")
+    console.message(f"Run: {run.path}\nReport: {page}")
+    say_verdict(kept["verdict"])
+    console.message(f"Next: {_next(recipe, run, kept['verdict'])}")
+
+
+def _next(recipe: Any, run: Run, judged: dict[str, Any]) -> str:
+    """Return what to do next: export a good model; of one that is not, what may make it better."""
+    worse = judged["kind"] == "level" and judged["difference"] < 0
+    if not judged["bad"] and not worse:
+        return f"cnnkit {recipe.app} export"
+    done = run.document["training"]
+    parts = []
+    if done["best_epoch"] and done["best_epoch"] == done["epochs"]:
+        longer = f"--minutes {3 * run.settings.minutes:g}" if run.settings.minutes else f"--epochs {3 * done['epochs']}"
+        parts.append(f"train longer, its last epoch was its best ({longer})")
+    parts += [
+        f"look for faults in the data (cnnkit {recipe.app} data check {run.settings.data})",
+        "look at its worst errors in the report",
+        "train on more data",
+    ]
+    return "; ".join(parts) + "."
 
 
 def _settled(training: Any, recipe: Any, run: Run, splits: Any) -> tuple[Any, dict[str, Any]]:
@@ -425,6 +446,8 @@ def export(
     if document["class_tolerance"] != document["tolerance"]:
         within += f", {document['class_tolerance']:g} in a class"
     console.message(f"Every file scores as the trained model, within {within}. Files: {folder}")
+    if run is not None and (judged := run.document.get("scores", {}).get("test", {}).get("verdict")):
+        say_verdict(judged)
 
 
 def _print_gate(recipe: Any, document: dict[str, Any]) -> None:

@@ -182,7 +182,14 @@ class Classification:
 
     def compared(self, baseline: Mapping[str, Any]) -> str:
         """Return a line on model and baseline beside each other, beyond their scores; empty for none."""
-        return ""
+        found = baseline.get("against")
+        if not found:
+            return ""
+        won, lost, p = found["only_model"], found["only_baseline"], found["p"]
+        better = "model" if won > lost else "baseline"
+        verdict = "The difference may be chance" if p >= 0.05 else f"The {better} is better"
+        number = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+        return f"Records that only the model had right: {won:,}; only the baseline: {lost:,}. {verdict} ({number})."
 
     def explained(self, model: Any) -> tuple[Any, list[str]]:
         """Return the model that explanations look at, and the names of classes it adds."""
@@ -194,8 +201,11 @@ class Classification:
         """Score what a plain linear model makes of the same pixels: scikit-learn's logistic regression.
 
         It sees at most 10,000 training images, shrunk to 32 px where they are larger; both are stated in its name.
-        `validation` and what the model `found` in the test images are for other tasks. Where the model was trained on the
-        `whole`, validation images too, so is this one.
+        `validation` is for other tasks. Where the model was trained on the `whole`, validation images too, so is this one.
+
+        Returns:
+            `name`, `accuracy` with its interval; with what a model `found` in the test images also `against`: images that only
+            the model and only the baseline had right, and the p of McNemar's exact test.
         """
         train = train if whole is None else whole
         from sklearn.exceptions import ConvergenceWarning
@@ -208,15 +218,23 @@ class Classification:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # 60 iterations are enough for a bar to clear
             model = LogisticRegression(C=0.05, max_iter=60).fit(pixels, truth)
-        right = total = 0
+        right = []
+        targets = []
         for start in range(0, len(test), 2000):
             pixels, truth = _pixels(test.with_shape(shape), np.arange(start, min(len(test), start + 2000)))
-            right, total = right + int((model.predict(pixels) == truth).sum()), total + len(truth)
-        return {
+            right.append(model.predict(pixels) == truth)
+            targets.append(truth)
+        theirs = np.concatenate(right)
+        result = {
             "name": f"logistic regression on {shape[0]}x{shape[1]} pixels, {len(chosen):,} images",
-            "accuracy": right / total,
-            "accuracy_interval": list(metrics.wilson(right, total)),
+            "accuracy": float(theirs.mean()),
+            "accuracy_interval": list(metrics.wilson(int(theirs.sum()), len(theirs))),
         }
+        if found is not None:
+            ours = found["scores"].argmax(1) == np.concatenate(targets)
+            won, lost = int((ours & ~theirs).sum()), int((~ours & theirs).sum())
+            result["against"] = {"only_model": won, "only_baseline": lost, "p": metrics.mcnemar(won, lost)}
+        return result
 
 
 def _pixels(records: Records, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

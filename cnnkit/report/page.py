@@ -17,6 +17,7 @@ import markupsafe
 import numpy as np
 
 from cnnkit import files
+from cnnkit.evaluation import verdict
 from cnnkit.report import blocks, sections
 from cnnkit.report.blocks import Section, percent
 
@@ -98,6 +99,7 @@ def render(
         "model": model_name,
         "title": data.get("title") or data.get("name") or "Report",
         "created": run.get("created", ""),
+        "verdict": _verdict(scores, key),
         "summary": _summary(scores, key),
         "headline": (sections.named(key), percent(scores[key])) if key else None,
         "interval": [percent(value) for value in scores[f"{key}_interval"]] if key else None,
@@ -107,6 +109,16 @@ def render(
     }
     text = _environment().get_template("page.html").render(facts)
     return re.sub(r"\n\s*\n", "\n", text).strip() + "\n"  # the template's own blank lines
+
+
+def _verdict(scores: Mapping[str, Any], key: str | None) -> str | None:
+    """What a bad model is told to be, above everything else; None for others."""
+    if key is None:
+        return None
+    judged = scores.get("verdict") or verdict.judge(key, scores, scores.get("baseline"))
+    if not judged["bad"]:
+        return None
+    return f"{judged['text']} Train it longer or on more data, look at the errors below, and do not put it on a device as it is."
 
 
 def _summary(scores: Mapping[str, Any], key: str | None) -> str:
