@@ -607,12 +607,17 @@ def _data(recipes: Mapping[str, Callable[[], Any]], *, boxes: bool, texts: bool 
         @click.argument("source")
         @click.argument("format", type=click.Choice(["voc", "coco", "yolo", "gtsdb"]))
         @click.argument("folder", type=FILE)
+        @click.option(
+            "--turn-boxes",
+            is_flag=True,
+            help="The boxes were drawn on photos as stored: turn them as EXIF turns these.",
+        )
         @json_option
-        def convert(source: str, format: str, folder: Path) -> None:
+        def convert(source: str, format: str, folder: Path, turn_boxes: bool) -> None:
             """Write SOURCE, a folder or file with boxes, into FOLDER in another FORMAT; nothing is lost."""
             from cnnkit import workflow
 
-            workflow.data_convert(source, format, folder)
+            workflow.data_convert(source, format, folder, turn_boxes=turn_boxes)
 
     return data
 

@@ -114,15 +114,17 @@ def data_check(recipe: Any, source: str | None, columns: Mapping[str, Any]) -> N
     console.table(["severity", "finding", "files"], rows)
 
 
-def data_convert(source: str, form: str, folder: Path) -> None:
+def data_convert(source: str, form: str, folder: Path, *, turn_boxes: bool = False) -> None:
     """Write a data set with boxes in another format."""
-    from cnnkit.data import annotations
+    from cnnkit.data import annotations, inventory
 
     with reported("Converting") as update:
-        found = annotations.convert(source, form, folder, progress=update)
+        found = annotations.convert(source, form, folder, turn_boxes=turn_boxes, progress=update)
     counts = {split: [len(part.pictures), sum(len(p.boxes) for p in part.pictures)] for split, part in found.items()}
     console.document({"folder": str(folder), "format": form, "splits": counts})
     rows = [f"{split}: {images:,} images, {boxes:,} boxes" for split, (images, boxes) in counts.items()]
+    for line in inventory.fates(row for part in found.values() for row in part.entries):
+        console.message(line)
     console.message(f"{'; '.join(rows)} -> {folder} ({form})")
 
 

@@ -3,7 +3,8 @@
 Design choices:
 - The place of a fault in JSON is the element, such as `annotations[17]`: the parser knows lines only of broken syntax.
 - An image is looked for beside the JSON, in a folder of the split's name, in images/, and then anywhere below the root if
-  only one file there has its name.
+  only one file there has its name; at last one that differs in case, in its suffix or by the folders of another machine. So it
+  is with a gt.txt, whose pictures are often converted from .ppm.
 - COCO's boxes are stated as x, y, width, height; right and bottom are rounded to 1e-9 px, so that sums of decimals come out.
 - The complete German benchmark has 900 images in one folder; by its publishers' division the first 600 are for training.
 """
@@ -30,6 +31,7 @@ from cnnkit.data.annotation_files import (
     split_of,
     text_lines,
 )
+from cnnkit.data.annotation_images import ImageNames
 from cnnkit.data.boxes import Box
 from cnnkit.data.cards import inside
 from cnnkit.data.folders import SPLITS
@@ -223,6 +225,7 @@ def read_coco(part: CocoPart, faults: Faults, progress: Progress | None) -> Foun
                 raise Fault(f"there is no image with the id {image_id!r}")
         except Fault as fault:
             faults.add(where, fault.reason)
+    faults.entries += lookup.names.entries()
     extra = {key: value for key, value in table.items() if key not in ("images", "annotations")}
     return Found(list(drafts.values()), tuple(names.values()), extra)
 
@@ -231,7 +234,8 @@ class _Lookup:
     """Finds the image that a `file_name` means."""
 
     def __init__(self, part: CocoPart):
-        self.files = set(images_below(part.root))
+        self.names = ImageNames(images_below(part.root))
+        self.files = self.names.files
         folder = PurePosixPath(part.file).parent.as_posix().lstrip(".")
         stem = re.sub(r"^instances_", "", PurePosixPath(part.file).stem)
         words = [stem, re.sub(r"\d{4}$", "", stem), *SPLITS.get(split_of(stem) or "", ())]
@@ -258,6 +262,8 @@ class _Lookup:
         if len(found) > 1:
             raise Fault(f"{name!r} may be {found[0]} or {found[1]}")
         if not found:
+            found = [file for file in [self.names.alike(name, self.places)] if file]
+        if not found:
             raise Fault(f"there is no image {name!r}")
         return found[0]
 
@@ -277,7 +283,7 @@ def _coco_image(row: Any, where: str, lookup: _Lookup) -> Draft:
     if not isinstance(row, dict) or type(row.get("id")) not in (int, str) or not isinstance(row.get("file_name"), str):
         raise Fault("an image needs an `id` and a `file_name`")
     name = row["file_name"].replace("\\", "/").removeprefix("./")
-    if not inside(name):
+    if ".." in name.split("/") or "\0" in name:
         raise Fault(f"`file_name` {row['file_name']!r} leads out of the data's folder")
     stated = None
     if row.get("width") is not None or row.get("height") is not None:
@@ -362,10 +368,13 @@ def read_gtsdb(part: GtsdbPart, faults: Faults, progress: Progress | None) -> Fo
     with naming(path):
         rows = text_lines(path)
     drafts = {name: Draft(file, str(part.root / file)) for name, file in below.items() if "/" not in name}
+    alike = ImageNames(drafts)
     for line, row in enumerate(rows, 1):
         try:
             if row.strip():
                 name, box = _gt_box(row, names)
+                if name not in below:
+                    name = alike.taken.get(name) or alike.alike(name, [""]) or name
                 if name in below:
                     draft = drafts.setdefault(name, Draft(below[name], at(path, line)))
                     draft.boxes.append((at(path, line), box))
@@ -373,6 +382,7 @@ def read_gtsdb(part: GtsdbPart, faults: Faults, progress: Progress | None) -> Fo
                     raise Fault(f"there is no image {name!r}")
         except Fault as fault:
             faults.add(at(path, line), fault.reason)
+    faults.entries += alike.entries()
     return Found([draft for name, draft in drafts.items() if _within(part, name)], names)
 
 

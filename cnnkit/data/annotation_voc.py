@@ -4,6 +4,8 @@ Design choices:
 - Corners are taken as they stand, without the 1 that the format's first users counted from.
 - XML is read by expat with handlers that refuse any DOCTYPE before an entity could be declared, let alone expanded, and with
   limits on bytes, depth and elements.
+- An image that is not called as its <filename> says, or whose <filename> is a path of another machine, is found by nearly
+  that name, else by the XML's own; whoever is named rightly comes first. Which were taken so is told.
 - What else is said of an image or object is kept: a plain whole number as int, other text as it is, nested elements as a dict.
 """
 
@@ -31,6 +33,7 @@ from cnnkit.data.annotation_files import (
     text_lines,
     walk,
 )
+from cnnkit.data.annotation_images import ImageNames
 from cnnkit.data.boxes import Box
 from cnnkit.data.cards import inside
 from cnnkit.data.folders import SPLITS
@@ -193,30 +196,35 @@ def _voc_set(path: Path, stems: dict[str, str]) -> tuple[str, ...]:
 def read_voc(part: VocPart, faults: Faults, progress: Progress | None) -> Found:
     """Read the XML files of a split. Where they are all, images without one are `unannotated` in the extra."""
     pictures = images_below(part.root)
-    known, beside = set(pictures), {file.rpartition("/")[0] for file in pictures}
+    names, beside = ImageNames(pictures), {file.rpartition("/")[0] for file in pictures}
     beside |= {folder.partition("/")[0] for folder in beside}
     folders = [folder for folder in (*IMAGE_FOLDERS, "") if folder in beside]
     folders += sorted(beside - set(folders))
-    drafts = []
+    drafts: list[Draft] = []
+    guessed: set[str] = set()
     for count, file in enumerate(part.files):
         if progress and count % 500 == 0:
             progress("Reading annotations", count, len(part.files))
         try:
-            drafts.append(_voc_draft(part.root, file, known, folders, faults))
+            known = len(names.taken)
+            drafts.append(_voc_draft(part.root, file, names, folders, faults))
+            guessed |= {drafts[-1].where} if len(names.taken) > known else set()
         except Fault as fault:
             faults.add(at(part.root / file, fault.line), fault.reason)
+    drafts.sort(key=lambda draft: draft.where in guessed)  # who is named rightly has the image
+    faults.entries += names.entries()
     used = {draft.file for draft in drafts}
     alone = [name for name in pictures if name not in used] if part.whole and not faults.bad else []
     return Found(drafts, extra={"unannotated": alone} if alone else {})
 
 
-def _voc_draft(root: Path, file: str, known: set[str], folders: list[str], faults: Faults) -> Draft:
+def _voc_draft(root: Path, file: str, names: ImageNames, folders: list[str], faults: Faults) -> Draft:
     path = f"{root}/{file}"
     top = parse_xml(small_file(path, MOST_BYTES))
     if top.tag != "annotation":
         raise Fault(f"its root is <{top.tag}>, not <annotation>: it is not Pascal VOC", top.line)
     name = top.child("filename")
-    draft = Draft(_voc_image(file, name, known, folders), path)
+    draft = Draft(_voc_image(file, name, names, folders), path)
     draft.size = _voc_size(top.child("size"))
     kept = [child for child in top.children if child.tag not in ("filename", "object", "size")]
     kept += [child for child in _children(top.child("size")) if child.tag not in ("width", "height")]
@@ -234,22 +242,33 @@ def _children(element: Element | None) -> list[Element]:
     return element.children if element else []
 
 
-def _voc_image(file: str, name: Element | None, known: set[str], folders: list[str]) -> str:
+def _voc_image(file: str, name: Element | None, names: ImageNames, folders: list[str]) -> str:
     """Find the image that an XML file means: by its <filename>, with any suffix where that has none, or by its own name."""
     own = PurePosixPath(file)
     text = name.text.replace("\\", "/") if name else ""
+    line, given = name.line if name else None, text
     if text and not inside(text):
-        raise Fault(f"its <filename> {text!r} leads out of the data's folder", name.line if name else None)
+        if ".." in text.split("/"):
+            raise Fault(f"its <filename> {text!r} leads out of the data's folder", line)
+        text = text.rpartition("/")[2]  # of a path of another machine
     wanted = text or own.stem
     suffixes = ("",) if is_image(wanted) else ("", *sorted(image.SUFFIXES))
     inner = "/".join(own.parts[1:-1])  # annotations/a/1.xml means images/a/1.png before images/1.png
     beside = own.parent.as_posix().lstrip(".")
-    for place in [f"{folder}/{inner}".strip("/") for folder in folders if inner] + [beside, *folders]:
+    places = [f"{folder}/{inner}".strip("/") for folder in folders if inner] + [beside, *folders]
+    for place in places:
         for suffix in suffixes:
             path = f"{place}/{wanted}{suffix}".lstrip("/")
-            if path in known:
+            if path in names.files:
                 return path
-    raise Fault(f"there is no image {wanted!r}", name.line if name else None)
+    try:
+        found = names.alike(wanted, places) if is_image(wanted) else None
+        found = found or names.alike(own.stem, places, f"{own.name} ({given})")
+    except Fault as fault:
+        raise Fault(fault.reason, line) from None
+    if found is None:
+        raise Fault(f"there is no image {given or wanted!r}", line)
+    return found
 
 
 def _voc_size(size: Element | None) -> tuple[int, int] | None:

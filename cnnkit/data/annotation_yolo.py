@@ -26,6 +26,7 @@ from cnnkit.data.annotation_files import (
     small_file,
     text_lines,
 )
+from cnnkit.data.annotation_images import ImageNames
 from cnnkit.data.boxes import Box
 from cnnkit.data.cards import there
 from cnnkit.data.records import Progress
@@ -197,6 +198,7 @@ def read_yolo(part: YoloPart, faults: Faults, progress: Progress | None) -> Foun
 
 def _yolo_list(part: YoloPart, entry: str, faults: Faults) -> Iterator[tuple[str, str]]:
     """Yield (image below the root, where) of a list of images; its lines are relative to the root or to the list."""
+    names: ImageNames | None = None
     for line, row in enumerate(text_lines(part.root / entry), 1):
         where, text = at(part.root / entry, line), row.strip().replace("\\", "/")
         if not text:
@@ -207,10 +209,21 @@ def _yolo_list(part: YoloPart, entry: str, faults: Faults) -> Iterator[tuple[str
         good = [path for path in found if path and os.path.isfile(part.root / path)]  # noqa: PTH113 - never raises
         if good:
             yield good[0], where
+            continue
+        names = names or ImageNames(images_below(part.root))
+        try:
+            alike = None if ".." in text.split("/") else names.alike(text, [""])
+        except Fault as fault:
+            faults.add(where, fault.reason)
+            continue
+        if alike:
+            yield alike, where
         elif not any(found):
             faults.add(where, f"{text!r} leads out of the data's folder")
         else:
             faults.add(where, f"there is no image {text!r}")
+    if names:
+        faults.entries += names.entries()
 
 
 def label_file(file: str) -> str:

@@ -3,6 +3,8 @@
 Design choices:
 - The header of every image is read once, in threads: an image that is missing, empty or foreign and a stated size that
   contradicts the image are known before training starts. A photo that is shown turned (EXIF) has the size it is shown in.
+- Some tools draw boxes on photos as they are stored. Where annotations state the stored size, and no box leads out of it, their
+  boxes are turned as the photos are, and this is told. YOLO's state no size: there `turn_boxes` says so.
 - What is wrong ends the reading with one line that names file and line. With `skip_bad` it is left out and listed: of a bad
   box the box, of a bad image or file the image. An image keeps its other boxes.
 - Boxes that lead out of the image are kept as they are; `box_checks` reports them.
@@ -10,7 +12,6 @@ Design choices:
 """
 
 import os
-import struct
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,8 +20,10 @@ from cnnkit.data import annotation_lists, annotation_voc, annotation_writers, an
 from cnnkit.data.annotation_files import Draft, Faults, Format, Part
 from cnnkit.data.boxes import Annotations, Box, Picture
 from cnnkit.data.cards import there
+from cnnkit.data.inventory import entry
 from cnnkit.data.records import Progress
 from cnnkit.device import image
+from cnnkit.device.orientation import SWAPPED, upright_box
 from cnnkit.errors import DataError
 
 FORMATS: dict[str, Format] = {  # in the order in which a folder is tried
@@ -31,7 +34,8 @@ FORMATS: dict[str, Format] = {  # in the order in which a folder is tried
 }
 _PLACES = 9  # decimals of px that fractions of an image are rounded to
 _BLOCK = 2048
-_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+_Measured = list[tuple[Draft, image.Header | image.ImageError]]
+_ROUNDING = 1.0  # px by which a box may lead out of its image
 
 
 def detect_format(path: Path | str) -> str | None:
@@ -65,6 +69,7 @@ def read(
     *,
     split: str | None = None,
     skip_bad: bool = False,
+    turn_boxes: bool = False,
     progress: Progress | None = None,
 ) -> Annotations:
     """Read the boxes of one split.
@@ -74,6 +79,7 @@ def read(
         format: "voc", "coco", "yolo" or "gtsdb"; by default it is found out.
         split: "train", "validation" or "test", of those that `splits` finds; by default train, or the only one.
         skip_bad: leave out what is bad and list it in `.bad`.
+        turn_boxes: all boxes were drawn on photos as they are stored: turn them as EXIF turns the photos.
         progress: called while it goes.
 
     Returns:
@@ -90,7 +96,7 @@ def read(
     if split not in parts:
         raise DataError(f"{path} has no split {split!r}. It has {', '.join(parts)}.")
     part = parts[split]
-    found = _read(name, part, skip_bad, progress)
+    found = _read(name, part, skip_bad, progress, turn_boxes)
     if not found.pictures:
         reason = f": {found.bad[0][0]} ({found.bad[0][1]})" if found.bad else ""
         raise DataError(f"No image of {path} can be used{reason}. Check the folder and its format ({name}).")
@@ -134,12 +140,13 @@ def convert(
     *,
     source_format: str | None = None,
     skip_bad: bool = False,
+    turn_boxes: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Annotations]:
     """Read all splits of a data set and write them in another format.
 
     Args:
-        source, source_format, skip_bad: as `read`.
+        source, source_format, skip_bad, turn_boxes: as `read`.
         format, folder, progress: as `write`.
 
     Returns:
@@ -150,7 +157,7 @@ def convert(
     """
     _format(format)
     found = {
-        split: read(source, source_format, split=split, skip_bad=skip_bad, progress=progress)
+        split: read(source, source_format, split=split, skip_bad=skip_bad, turn_boxes=turn_boxes, progress=progress)
         for split in splits(source, source_format)
     }
     write(found, folder, format, progress=progress)
@@ -179,46 +186,103 @@ def _has_side(part: Part) -> bool:
     return (part.root / annotation_lists.SIDE_FILE).is_file()
 
 
-def _read(name: str, part: Part, skip_bad: bool, progress: Progress | None) -> Annotations:
+def _read(name: str, part: Part, skip_bad: bool, progress: Progress | None, turn_boxes: bool = False) -> Annotations:
     """Read what the format itself holds."""
     faults = Faults(skip_bad)
     found = FORMATS[name].read(part, faults, progress)
-    pictures = _pictures(part.root, found.drafts, faults, progress)
+    pictures = _pictures(part.root, found.drafts, faults, progress, turn_boxes)
     labels = found.labels or tuple(sorted({box.label for picture in pictures for box in picture.boxes}))
     return Annotations(part.root, tuple(pictures), labels, tuple(faults.bad), found.extra, tuple(faults.entries))
 
 
-def _pictures(root: Path, drafts: list[Draft], faults: Faults, progress: Progress | None) -> list[Picture]:
+def _pictures(
+    root: Path, drafts: list[Draft], faults: Faults, progress: Progress | None, turn_boxes: bool
+) -> list[Picture]:
     """Hold the drafts against the images; sorted by file."""
     pictures: dict[str, Picture] = {}
     stated: dict[str, str] = {}
-    for draft, size in _measured(root, drafts, progress):
+    measured = list(_measured(root, drafts, progress))
+    stored = {draft.file for draft, head in _turned(measured)} if turn_boxes else _drawn_as_stored(measured)
+    for draft, head in measured:
         if draft.file in stated:
             faults.add(draft.where, f"{draft.file} has its boxes already in {stated[draft.file]}")
             continue
         stated[draft.file] = draft.where
-        if isinstance(size, image.ImageError):
-            faults.add(str(root / draft.file), size.reason)
+        if isinstance(head, image.ImageError):
+            faults.add(str(root / draft.file), head.reason)
             continue
-        width, height, turned = size
-        if draft.size and draft.size != (width, height):
-            is_turned = turned and draft.size == (height, width)
-            faults.add(
-                draft.where,
-                f"it says {draft.size[0]} x {draft.size[1]} px, but {draft.file} has {width} x {height}"
-                + (" as it is shown (turned by EXIF)" if is_turned else ""),
-            )
+        as_stored = draft.file in stored
+        size = (head.width, head.height) if as_stored else head.shown
+        if draft.size and draft.size != size:
+            faults.add(draft.where, _other_size(draft, head))
             continue
         boxes = []
         for where, box in draft.boxes:
             if draft.fractions:
-                box = _in_px(box, width, height)
+                box = _in_px(box, *size)
+            if as_stored:
+                corners = upright_box((box.left, box.top, box.right, box.bottom), *size, head.orientation)
+                left, top, right, bottom = (round(side, _PLACES) for side in corners)
+                box = Box(box.label, left, top, right, bottom, box.extra)
             if box.right > box.left and box.bottom > box.top:
                 boxes.append(box)
             else:
                 faults.add(where, f"{box.label!r} is {box.right - box.left:g} x {box.bottom - box.top:g} px: no box")
-        pictures[draft.file] = Picture(draft.file, width, height, tuple(boxes), draft.extra)
+        pictures[draft.file] = Picture(draft.file, *head.shown, tuple(boxes), draft.extra)
+    _tell_turned(measured, stored, pictures, faults)
     return [pictures[file] for file in sorted(pictures)]
+
+
+def _turned(measured: _Measured) -> list[tuple[Draft, image.Header]]:
+    """Return the drafts whose images EXIF turns or mirrors."""
+    return [(d, head) for d, head in measured if isinstance(head, image.Header) and head.orientation != 1]
+
+
+def _drawn_as_stored(measured: _Measured) -> set[str]:
+    """Find the images whose boxes were drawn before EXIF turned them: those whose annotation states the size as stored.
+
+    Where all that state a size tell the same, so were the others that EXIF turns. Where a box leads out of the stored image
+    and not of the shown one, the sizes alone are wrong, and nothing is turned.
+    """
+    telling = [(d, h) for d, h in _turned(measured) if d.size and h.orientation in SWAPPED and h.width != h.height]
+    stored = [(d, h) for d, h in telling if d.size == (h.width, h.height)]
+    if any(_leads_out(d, (h.width, h.height)) and not _leads_out(d, h.shown) for d, h in stored):
+        return set()
+    chosen = stored if len(stored) < len(telling) or not stored else _turned(measured)
+    return {draft.file for draft, _ in chosen}
+
+
+def _leads_out(draft: Draft, size: tuple[int, int]) -> bool:
+    return any(
+        box.right > size[0] + _ROUNDING or box.bottom > size[1] + _ROUNDING
+        for _, box in draft.boxes
+        if not draft.fractions
+    )
+
+
+def _tell_turned(measured: _Measured, stored: set[str], pictures: dict[str, Picture], faults: Faults) -> None:
+    """Say which photos are turned, and where their boxes were taken to be drawn."""
+    used = [draft.file for draft, _ in _turned(measured) if draft.file in pictures and pictures[draft.file].boxes]
+    for names, reason in (
+        ([file for file in used if file in stored], "that EXIF turns, and their boxes, drawn as stored, with them"),
+        (
+            [file for file in used if file not in stored],
+            "that EXIF turns; their boxes are taken as drawn on the turned photo (see `data show`; if they were not, "
+            "`data convert --turn-boxes` turns them)",
+        ),
+    ):
+        if names:
+            faults.entries.append(entry("changed", "images", reason, names))
+
+
+def _other_size(draft: Draft, head: image.Header) -> str:
+    assert draft.size is not None
+    told = f"it says {draft.size[0]} x {draft.size[1]} px, but {draft.file} has {head.shown[0]} x {head.shown[1]}"
+    if head.shown != (head.width, head.height):
+        told += " as it is shown (turned by EXIF)"
+        if draft.size == (head.width, head.height):
+            told += ", and boxes of this data set fit in that size alone"
+    return told
 
 
 def _in_px(box: Box, width: int, height: int) -> Box:
@@ -229,46 +293,25 @@ def _in_px(box: Box, width: int, height: int) -> Box:
 
 def _measured(
     root: Path, drafts: list[Draft], progress: Progress | None
-) -> Iterator[tuple[Draft, tuple[int, int, bool] | image.ImageError]]:
-    """Yield each draft with (width, height, turned) of its image as it is shown, or what is wrong with it."""
+) -> Iterator[tuple[Draft, image.Header | image.ImageError]]:
+    """Yield each draft with the header of its image, or what is wrong with it."""
     base = os.fspath(root)
     with ThreadPoolExecutor(min(8, 2 * (os.cpu_count() or 1))) as pool:
         for start in range(0, len(drafts), _BLOCK):
             block = drafts[start : start + _BLOCK]
             parts = [block[k : k + 64] for k in range(0, len(block), 64)]
-            sizes = [
-                size
-                for part in pool.map(lambda part: [_size(f"{base}/{d.file}") for d in part], parts)
-                for size in part
+            heads = [
+                head
+                for part in pool.map(lambda part: [_head(f"{base}/{d.file}") for d in part], parts)
+                for head in part
             ]
-            yield from zip(block, sizes, strict=True)
+            yield from zip(block, heads, strict=True)
             if progress:
                 progress("Looking at images", start + len(block), len(drafts))
 
 
-def _size(path: str) -> tuple[int, int, bool] | image.ImageError:
+def _head(path: str) -> image.Header | image.ImageError:
     try:
-        head = image.read_header(path)
-        turned = head.format == "JPEG" and _orientation(path) in _TURNED
+        return image.read_header(path)
     except image.ImageError as error:
         return error
-    return (head.height, head.width, True) if turned else (head.width, head.height, False)
-
-
-def _orientation(path: str) -> int:
-    """Return the EXIF orientation of a JPEG, 1 to 8; 1 where it states none."""
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path costs as much as the reading
-        start = file.read(2**16)
-    place = start.find(b"Exif\0\0") + 6
-    if place < 6:
-        return 1
-    try:
-        order = {b"II": "<", b"MM": ">"}[start[place : place + 2]]
-        first = place + struct.unpack_from(order + "I", start, place + 4)[0]
-        for entry in range(struct.unpack_from(order + "H", start, first)[0]):
-            tag, _, _, value = struct.unpack_from(order + "HHIH", start, first + 2 + 12 * entry)
-            if tag == 0x0112:
-                return value
-    except (struct.error, KeyError):
-        pass
-    return 1

@@ -21,6 +21,7 @@ import numpy as np
 
 from cnnkit.data.boxes import Annotations, Box, Picture
 from cnnkit.data.checks import FEW, MOST_FILES, Finding
+from cnnkit.data.inventory import Entry
 from cnnkit.device.detection import ious
 from cnnkit.device.image import printable
 from cnnkit.errors import DataError
@@ -40,15 +41,17 @@ def check_boxes(splits: Mapping[str, Annotations]) -> list[Finding]:
         splits: {"train": ..., "validation": ..., "test": ...}, as many as there are; {} has no findings.
 
     Returns:
-        findings, errors first; none for a clean data set. Kinds: bad-file, box-size, box-outside, box-leads-out, box-twice,
-        two-labels, box-aspect, few-boxes, no-boxes, unknown-label, unused-label, similar-labels, empty-image, unlabelled,
-        unannotated, leak, duplicate.
+        findings, errors first; none for a clean data set. Kinds: bad-file, read-otherwise, ignored,
+        box-size, box-outside, box-leads-out, box-twice, two-labels, box-aspect, few-boxes, no-boxes, unknown-label,
+        unused-label, similar-labels, empty-image, unlabelled, unannotated, leak, duplicate.
 
     Raises:
         DataError: an image file cannot be read.
     """
     findings: list[Finding] = []
     findings += _bad(splits)
+    findings += _read_otherwise(splits)
+    findings += _ignored(splits)
     findings += _single_boxes(splits)
     findings += _pairs(splits)
     findings += _labels(splits)
@@ -63,6 +66,34 @@ def _bad(splits: Mapping[str, Annotations]) -> Iterator[Finding]:
     if files:
         text = f"{_count(files, 'file or box', 'files or boxes')} cannot be used and were left out. Repair them."
         yield _finding("error", "bad-file", text, files)
+
+
+def _read_otherwise(splits: Mapping[str, Annotations]) -> Iterator[Finding]:
+    """Tell what the readers took to be meant otherwise than it is written."""
+    together: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    for part in splits.values():
+        for entry in part.entries:
+            together[entry.what, entry.reason].append(entry)
+    for (what, reason), entries in together.items():
+        files = [name for entry in entries for name in entry.examples]
+        text = f"{sum(entry.count for entry in entries):,} {what} {reason}."
+        yield _finding("note", "read-otherwise", text, files)
+
+
+def _ignored(splits: Mapping[str, Annotations]) -> Iterator[Finding]:
+    """Count boxes that are neither learnt nor scored; a label of which training has no others is never learnt."""
+    files = [_place(path, box) for path, picture in _pictures(splits) for box in picture.boxes if box.ignored]
+    boxes = sum(len(picture.boxes) for _, picture in _pictures(splits))
+    if files:
+        text = f"{_count(files)} ignored, of {boxes:,}: called difficult, a crowd or a group. They are neither learnt nor scored."
+        yield _finding("note", "ignored", text, files)
+    train = splits.get("train")
+    if train is not None:
+        there = {box.label for picture in train.pictures for box in picture.boxes}
+        learnt = {box.label for picture in train.pictures for box in picture.boxes if not box.ignored}
+        if there - learnt:
+            text = f"All training boxes of {_some(sorted(there - learnt))} are ignored: never learnt. Look whether that is meant."
+            yield _finding("warning", "ignored", text, _with_labels(train, there - learnt))
 
 
 def _pictures(splits: Mapping[str, Annotations]) -> Iterator[tuple[str, Picture]]:

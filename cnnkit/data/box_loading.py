@@ -78,7 +78,7 @@ def load(
     train: Any = loading.limited(divided.train, limit, seed)
     counts = train.counts() if len(train) else np.zeros(len(names), int)
     if not counts.sum():
-        raise DataError(_no_box(card.title))
+        raise DataError(_no_box(card.title, _of_boxes({"train": train})[1].count))
     empty = [name for name, count in zip(names, counts) if not count]
     if empty:
         notes.append(f"There is no training box of {loading.some(empty)}.")
@@ -140,7 +140,7 @@ def _of_boxes(seen: dict[str, Any]) -> list[inventory.Entry]:
     return [
         inventory.entry("background", "images", "without a box", names["background"], counts["background"]),
         inventory.entry(
-            "ignored", "boxes", "that are called difficult or a crowd", names["ignored"], counts["ignored"]
+            "ignored", "boxes", "that are called difficult, a crowd or a group", names["ignored"], counts["ignored"]
         ),
     ]
 
@@ -165,8 +165,9 @@ def check(source: Path | str, *, progress: Progress | None = None) -> list[Findi
     return check_boxes(found)
 
 
-def _no_box(title: str) -> str:
-    return f"{title} has no box to train on. Annotate some images, or hold out less."
+def _no_box(title: str, ignored: int = 0) -> str:
+    excused = f": all {ignored:,} of training are called difficult, a crowd or a group, and ignored" if ignored else ""
+    return f"{title} has no box to train on{excused}. Annotate some images, or hold out less."
 
 
 def _sizes(records: BoxRecords) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

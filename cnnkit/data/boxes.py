@@ -13,6 +13,29 @@ from typing import Any
 
 from cnnkit.data.inventory import Entry
 
+IGNORED = frozenset(  # plain names of what excuses a box: of Pascal VOC; of COCO; of COCO's kin; of Open Images
+    ["difficult", "iscrowd", "ignore", "isgroupof", "groupof"]
+)
+_YES = frozenset(["true", "yes", "y", "t", "on"])
+
+
+def says_yes(value: Any) -> bool:
+    """Say whether a flag of a source is set: true, yes, or a number that is not 0, also as text.
+
+    Anything else is no: tools write `Unspecified`, `False` or "0" where nobody said that an object is difficult.
+    """
+    if isinstance(value, str):
+        text = value.strip().casefold()
+        try:
+            value = float(text)
+        except ValueError:
+            return text in _YES
+    return isinstance(value, bool | int | float) and value == value and value != 0  # not NaN
+
+
+def _plain(key: str) -> str:
+    return key.replace("_", "").replace("-", "").casefold()
+
 
 @dataclass(frozen=True)
 class Box:
@@ -27,8 +50,8 @@ class Box:
 
     @property
     def ignored(self) -> bool:
-        """Whether it is neither to be found nor wrong to find: difficult in Pascal VOC, a crowd in COCO."""
-        return bool(self.extra.get("difficult")) or bool(self.extra.get("iscrowd"))
+        """Whether it is neither to be found nor wrong to find: called so by one of `IGNORED`, and by a value that says yes."""
+        return any(_plain(key) in IGNORED and says_yes(value) for key, value in self.extra.items())
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,7 @@ class _Found:
             self.suspects.append(len(self.ends))
         self.paths += os.fsencode(child)
         self.ends.append(len(self.paths))
-        self.sizes.extend((head.width, head.height))
+        self.sizes.extend(head.shown)
         self.grey.append(head.channels == 1)
 
 

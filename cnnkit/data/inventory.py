@@ -96,12 +96,14 @@ def lines(inventory: Mapping[str, Any]) -> list[str]:
     used = inventory["used"]
     splits = ", ".join(f"{count:,} {split}" for split, count in used.items() if count)
     told = [f"Data: {inventory['found']:,} {inventory['what']} found, {sum(used.values()):,} used ({splits})."]
-    rows = [_entry(row) for row in inventory["entries"]]
-    for status, head in _HEADS.items():
-        parts = [_told(row) for row in rows if row.status == status]
-        if parts:
-            told.append(f"{head}: {'; '.join(parts)}.")
-    return told + list(inventory["notes"])
+    return told + fates(map(_entry, inventory["entries"])) + list(inventory["notes"])
+
+
+def fates(entries: Iterable[Entry]) -> list[str]:
+    """Return entries in a line for each fate."""
+    rows = _together(entries)
+    parts = {head: [_told(row) for row in rows if row.status == status] for status, head in _HEADS.items()}
+    return [f"{head}: {'; '.join(part)}." for head, part in parts.items() if part]
 
 
 def _entry(row: Mapping[str, Any]) -> Entry:

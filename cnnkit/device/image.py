@@ -9,8 +9,8 @@ Design choices:
   vanish there, as chalk does, is laid over black.
 - Where OpenCV leaves transparency out, `cnnkit.device.transparency` reads it.
 - 16-bit samples are scaled from 0..65535 to 0..255 by rounding. A picture that uses only 12 of its 16 bits looks dark.
-- EXIF orientation is applied as OpenCV does: a photo comes out as it was held. Images with alpha have none in
-  practice, and for them it is ignored. Of an animation or a multi-page file, the first picture is read.
+- A photo comes out as it was held, whatever its format and with alpha too: `cnnkit.device.orientation` says how it is turned,
+  for its size in `Header.shown` as for its pixels. Of an animation or a multi-page file, the first picture is read.
 - `fit_image` stretches to the model's shape: by pixel area where it shrinks, bilinear (OpenCV's bit-exact version,
   alike on every processor) where it enlarges. Who wants the aspect kept crops or pads before.
 - OpenCV's own messages are silenced: what is wrong with a file is said once, by the error.
@@ -27,6 +27,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cnnkit.device import orientation
 from cnnkit.device.transparency import Unreadable, with_alpha
 from cnnkit.errors import DataError
 
@@ -57,9 +58,10 @@ class Header:
 
     Attributes:
         format: "PNG", "JPEG", "GIF", "BMP", "TIFF", "WebP" or "PNM".
-        width, height: in px, before any EXIF rotation.
+        width, height: in px, as they are stored.
         channels: 1 grey, 3 colour, 4 colour with alpha (grey with alpha counts as 4).
         complete: False where the file does not end as its format does, so that it may be truncated.
+        orientation: 1 to 8, as EXIF counts: how the picture is turned to be shown.
     """
 
     format: str
@@ -67,6 +69,13 @@ class Header:
     height: int
     channels: int
     complete: bool = True
+    orientation: int = 1
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Width and height in px of the picture as it is shown: of what `read_image` returns."""
+        swapped = self.orientation in orientation.SWAPPED
+        return (self.height, self.width) if swapped else (self.width, self.height)
 
 
 def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -238,7 +247,11 @@ def _decode(data: bytes, head: Header, name: str) -> np.ndarray:
     elif head.format == "JPEG" and not head.complete and data.rfind(b"\xff\xd9", _jpeg_scan(data)) < 0:
         raise ImageError(name, "it is truncated (a JPEG without its end marker)")
     alpha = head.channels == 4 or head.format == "GIF"  # a GIF says so in front of each of its pictures
-    flags = cv2.IMREAD_UNCHANGED if alpha else cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+    flags = cv2.IMREAD_UNCHANGED  # which turns nothing
+    if not alpha:
+        flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    if head.format == "TIFF" and head.orientation != 1:
+        data = orientation.without_tag(data)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
@@ -254,10 +267,9 @@ def _decode(data: bytes, head: Header, name: str) -> np.ndarray:
         image = cv2.convertScaleAbs(image, alpha=1 / 257)
     if image.dtype != np.uint8:
         raise ImageError(name, f"its samples are {image.dtype}", "Save it with 8 or 16 bits a sample.")
-    if image.ndim == 2:
-        return image
-    code = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}[image.shape[2]]
-    return cv2.cvtColor(image, code)
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}[image.shape[2]])
+    return image if head.orientation == 1 else orientation.upright(image, head.orientation)
 
 
 def _header(read: Read, size: int, name: str) -> Header:
@@ -289,7 +301,7 @@ def _png(read: Read, size: int) -> Header:
         if position + 8 > len(start) and position + 8 < size:
             start = bytes(position) + read(position, 4096) if position < 2**24 else b""
     channels = 4 if alpha else 1 if colour == 0 else 3
-    return Header("PNG", width, height, channels, read(size - 8, 4) == b"IEND")
+    return Header("PNG", width, height, channels, read(size - 8, 4) == b"IEND", orientation.of_png(read))
 
 
 def _check_png(data: bytes, name: str) -> None:
@@ -329,10 +341,14 @@ def _jpeg_markers(read: Read, size: int):
 
 
 def _jpeg(read: Read, size: int) -> Header:
+    turned = 1
     for marker, position in _jpeg_markers(read, size):
+        if marker == 0xE1 and turned == 1 and read(position, 6) == b"Exif\0\0":
+            turned = orientation.of_exif(read(position, min(2**16, *struct.unpack(">H", read(position - 2, 2)))))
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             _, height, width, components = struct.unpack(">BHHB", read(position, 6))
-            return Header("JPEG", width, height, 1 if components == 1 else 3, read(size - 2, 2) == b"\xff\xd9")
+            ended = read(size - 2, 2) == b"\xff\xd9"
+            return Header("JPEG", width, height, 1 if components == 1 else 3, ended, turned)
     raise ValueError
 
 
@@ -385,7 +401,7 @@ def _tiff(read: Read, size: int) -> Header:
     rgb = tags.get(262) == 2
     grey = tags.get(262) in (0, 1)
     channels = 4 if (rgb and samples >= 4) or (grey and samples == 2) else 1 if grey and samples == 1 else 3
-    return Header("TIFF", tags[256], tags[257], channels)
+    return Header("TIFF", tags[256], tags[257], channels, orientation=orientation.of_tiff(read))
 
 
 def _webp(read: Read, size: int) -> Header:
@@ -395,7 +411,7 @@ def _webp(read: Read, size: int) -> Header:
     kind, complete = start[12:16], struct.unpack("<I", start[4:8])[0] + 8 <= size
     if kind == b"VP8X":
         width, height = (int.from_bytes(start[k : k + 3], "little") + 1 for k in (24, 27))
-        return Header("WebP", width, height, 4 if start[20] & 0x10 else 3, complete)
+        return Header("WebP", width, height, 4 if start[20] & 0x10 else 3, complete, orientation.of_webp(read))
     if kind == b"VP8L":
         bits = struct.unpack("<I", start[21:25])[0]
         return Header("WebP", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, 4 if bits >> 28 & 1 else 3, complete)

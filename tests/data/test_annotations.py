@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from cnnkit.data import annotation_lists, annotations, cards
 from cnnkit.data.boxes import Annotations, Box, Picture
@@ -280,8 +281,6 @@ def test_formats_are_told_apart(voc, tmp_path):
         ("<?xml version='1.0' encoding='klingon'?>\n<annotation/>", 1, "encoding"),
         ("<html/>", 1, "root is <html>"),
         (voc_xml(name="../../etc/passwd"), 2, "leads out of the data's folder"),
-        (voc_xml(name="/etc/passwd.png"), 2, "leads out of the data's folder"),
-        (voc_xml(name="b.png"), 2, "there is no image 'b.png'"),
         (voc_xml(size=("x", 1)), 3, "<width> 'x' is not a number"),
         (voc_xml(size=(-1, 1)), 3, "not a number of px"),
         (voc_xml(size=(41, 30)), None, "says 41 x 30 px, but images/a.png has 40 x 30"),
@@ -405,7 +404,7 @@ def test_a_fault_in_a_data_yaml_is_named(yolo, yaml, reason):
     [
         (lambda t: t.pop("categories"), "train.json: it is not COCO: it needs a list `categories`"),
         (lambda t: t["images"][0].update(file_name="../a.png"), "images[0]: `file_name` '../a.png' leads out"),
-        (lambda t: t["images"][0].update(file_name="/etc/a.png"), "images[0]: `file_name` '/etc/a.png' leads out"),
+        (lambda t: t["images"][0].update(file_name="/etc/b.png"), "images[0]: there is no image '/etc/b.png'"),
         (lambda t: t["images"][0].update(file_name="b.png"), "images[0]: there is no image 'b.png'"),
         (lambda t: t["images"][0].update(width=30), "images[0]: it says 30 x 30 px"),
         (lambda t: t["images"][0].update(width="x"), "images[0]: its width or height is 'x'"),
@@ -499,9 +498,146 @@ def test_a_turned_photo_has_the_size_it_is_shown_in(tmp_path, orientation, size)
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "a.xml").write_text(voc_xml(name="a.jpg", size=size))
     assert annotations.read(tmp_path).pictures[0].width == size[0]
-    if size == (30, 40):
-        (tmp_path / "annotations" / "a.xml").write_text(voc_xml(name="a.jpg", size=(40, 30)))
+    if size == (30, 40):  # a box that fits the shown photo alone: the size is wrong, not the box
+        xml = voc_xml(name="a.jpg", size=(40, 30), corners=(1, 2, 11, 39))
+        (tmp_path / "annotations" / "a.xml").write_text(xml)
         assert "says 40 x 30 px, but images/a.jpg has 30 x 40 as it is shown (turned by EXIF)" in message(tmp_path)
+
+
+def red_photo(path, orientation, box=(5, 2, 15, 10), size=(40, 30)):
+    """Save a photo with a red box, `size` and `box` as it is stored, that says to be turned."""
+    pixels = np.full((*size[::-1], 3), 90, np.uint8)
+    pixels[box[1] : box[3], box[0] : box[2]] = (0, 0, 255)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tags = Image.Exif()
+    tags[274] = orientation
+    Image.fromarray(pixels[..., ::-1]).save(path, exif=tags)
+    return path
+
+
+def red_place(path):
+    """Return the box of what is red in a photo as everything reads it, px."""
+    from cnnkit.device import image
+
+    pixels = image.read_image(path)[..., :3].astype(int)
+    rows, columns = np.nonzero((pixels[..., 0] > 170) & (pixels[..., 2] < 80))
+    return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_drawn_on_the_photo_as_shown_lie_on_what_they_were_drawn_around(tmp_path, suffix, orientation):
+    path = red_photo(tmp_path / "images" / f"a{suffix}", orientation, (8, 8, 16, 24))
+    left, top, right, bottom = place = red_place(path)
+    width, height = (30, 40) if orientation > 4 else (40, 30)
+    line = f"0 {(left + right) / 2 / width} {(top + bottom) / 2 / height} "
+    line += f"{(right - left) / width} {(bottom - top) / height}\n"
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text(line)
+    (tmp_path / "data.yaml").write_text("names: [red]\ntrain: images\n")
+    found = annotations.read(tmp_path)
+    picture, box = found.pictures[0], found.pictures[0].boxes[0]
+    assert (picture.width, picture.height) == (width, height)
+    assert np.allclose((box.left, box.top, box.right, box.bottom), place, atol=0.01)
+    assert [entry.count for entry in found.entries] == [1] * (orientation != 1)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_boxes_drawn_on_the_photo_as_stored_are_turned_with_it(tmp_path, suffix, orientation):
+    stored = (8, 8, 16, 24)
+    path = red_photo(tmp_path / "images" / f"a{suffix}", orientation, stored)
+    half = red_photo(tmp_path / "images" / f"b{suffix}", 3, stored)  # the same size either way: by the same tool
+    for name in "ab":
+        (tmp_path / f"{name}.xml").write_text(voc_xml(name=f"{name}{suffix}", corners=stored))
+    found = annotations.read(tmp_path)
+    for picture, photo in zip(found.pictures, (path, half), strict=True):
+        box = picture.boxes[0]
+        assert np.allclose((box.left, box.top, box.right, box.bottom), red_place(photo), atol=2)  # JPEG halves colours
+    assert [(e.status, e.count) for e in found.entries] == [("changed", 2)]
+    assert "drawn as stored" in found.entries[0].reason
+
+
+def test_yolo_boxes_of_stored_photos_are_turned_if_told(tmp_path):
+    path = red_photo(tmp_path / "images" / "a.png", 6, (10, 15, 20, 30))
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 0.375 0.75 0.25 0.5\n")
+    (tmp_path / "data.yaml").write_text("names: [red]\ntrain: images\n")
+    annotations.convert(tmp_path, "voc", tmp_path / "turned", turn_boxes=True)
+    box = annotations.read(tmp_path / "turned").pictures[0].boxes[0]
+    assert (box.left, box.top, box.right, box.bottom) == red_place(path)
+
+
+@pytest.mark.parametrize(
+    ("on_disk", "said"),
+    [
+        ("a.JPG", "a.jpg"),
+        ("a.png", "a.jpg"),
+        ("A.Png", "a.JPEG"),
+        ("a.jpg", r"C:\Users\me\signs\a.jpg"),
+        ("a.jpg", "/home/me/signs/a.jpg"),
+        ("a.webp", "/home/me/signs/a.jpg"),
+    ],
+)
+def test_an_image_that_is_called_otherwise_than_its_annotation_says_is_found_and_told(tmp_path, on_disk, said):
+    red_photo(tmp_path / "images" / on_disk, 1)
+    red_photo(tmp_path / "images" / "other.png", 1)
+    image = {"id": 1, "file_name": said, "width": 40, "height": 30}
+    row = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 10, 10]}
+    table = {"images": [image], "annotations": [row], "categories": [{"id": 1, "name": "stop"}]}
+    (tmp_path / "coco.json").write_text(json.dumps(table))
+    (tmp_path / "voc.xml").write_text(voc_xml(name=said))
+    (tmp_path / "list.txt").write_text(f"{said}\n")
+    (tmp_path / "data.yaml").write_text("names: [stop]\ntrain: list.txt\n")
+    for form in ("voc", "coco", "yolo"):
+        found = annotations.read(tmp_path if form != "coco" else tmp_path / "coco.json", form)
+        assert [picture.file for picture in found.pictures] == [f"images/{on_disk}"], form
+        told = [entry for entry in found.entries if "called otherwise" in entry.reason]
+        renamed = not said.endswith(on_disk)
+        assert len(told) == renamed and all(on_disk in entry.examples[0] for entry in told)
+
+
+def test_an_xml_that_was_renamed_with_its_image_is_read_by_its_own_name(tmp_path):
+    red_photo(tmp_path / "images" / "0001.png", 1)
+    (tmp_path / "0001.xml").write_text(voc_xml(name="IMG_2041.jpg"))
+    assert [picture.file for picture in annotations.read(tmp_path).pictures] == ["images/0001.png"]
+
+
+def test_who_is_named_rightly_has_the_image(tmp_path):
+    red_photo(tmp_path / "images" / "a.png", 1)
+    (tmp_path / "a.xml").write_text(voc_xml(name="gone.png", label="wrong"))
+    (tmp_path / "b.xml").write_text(voc_xml(name="a.png", label="right"))
+    assert "a.xml: images/a.png has its boxes already in" in message(tmp_path)
+    assert annotations.read(tmp_path, skip_bad=True).labels == ("right",)
+
+
+def test_one_of_two_images_that_are_nearly_called_so_is_not_guessed(tmp_path):
+    for name in ("a.png", "a.webp"):
+        red_photo(tmp_path / "images" / name, 1)
+    (tmp_path / "a.xml").write_text(voc_xml(name="a.jpg"))
+    assert "'a.jpg' may be images/a.png or images/a.webp" in message(tmp_path)
+
+
+def test_a_gt_txt_finds_images_that_were_converted(tmp_path):
+    red_photo(tmp_path / "00000.png", 1)
+    (tmp_path / "gt.txt").write_text("00000.ppm;1;2;11;12;14\n00000.ppm;21;2;31;12;14\n")
+    assert len(annotations.read(tmp_path).pictures[0].boxes) == 2
+
+
+@pytest.mark.parametrize(
+    "value", [0, "0", "0.0", "false", "False", "no", "No", "Unspecified", "", "n/a", None, False, 0.0]
+)
+@pytest.mark.parametrize("key", ["difficult", "iscrowd", "ignore", "IsGroupOf", "truncated"])
+def test_a_box_counts_unless_its_source_says_true(key, value):
+    assert not Box("stop", 1, 2, 11, 12, {key: value}).ignored
+
+
+@pytest.mark.parametrize("value", [1, "1", "1.0", "true", "True", "yes", True, 1.0])
+def test_only_what_excuses_a_box_excuses_it(value):
+    for key in ("difficult", "iscrowd", "ignore", "IsGroupOf", "is_group_of"):
+        assert Box("stop", 1, 2, 11, 12, {key: value}).ignored
+    for key in ("truncated", "occluded", "IsOccluded", "IsTruncated", "isDepiction", "pose"):
+        assert not Box("stop", 1, 2, 11, 12, {key: value}).ignored
 
 
 # Round trips ----------------------------------------------------------------------------------------------------------

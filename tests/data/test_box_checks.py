@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cnnkit.data import annotations
+from cnnkit.data import annotations, inventory
 from cnnkit.data.box_checks import _alike, check_boxes
 from cnnkit.data.boxes import Annotations, Box, Picture
 from cnnkit.device.detection import ious
@@ -144,3 +144,24 @@ def test_the_real_sets_have_what_is_known_of_them(research_data):
     assert not {"bad-file", "box-size", "box-outside", "leak", "similar-labels"} & signs.keys()
     german = found({"train": annotations.read(research_data("gtsdb-200"))})
     assert "few-boxes" in german and not {"box-size", "box-outside", "two-labels"} & german.keys()
+
+
+def test_ignored_boxes_are_counted_and_a_label_that_has_no_others_is_a_warning(split):
+    boxes = (Box("stop", 1, 1, 11, 11), Box("go", 20, 5, 30, 25, {"difficult": "1"}))
+    some = check_boxes({"train": split("train", {3: boxes})})
+    assert [(f.kind, f.severity) for f in some] == [("ignored", "note")]
+    assert "1 box is ignored, of 24" in some[0].text and "3.png: go at 20" in some[0].files[0]
+    every = check_boxes({"train": split("train", dict.fromkeys(range(12), boxes))})
+    assert [(f.kind, f.severity) for f in every] == [("ignored", "warning"), ("ignored", "note")]
+    assert "All training boxes of go are ignored" in every[0].text
+    not_said = tuple(
+        Box(box.label, box.left, box.top, box.right, box.bottom, {"difficult": "Unspecified"}) for box in boxes
+    )
+    assert check_boxes({"train": split("train", dict.fromkeys(range(12), not_said))}) == []
+
+
+def test_what_was_read_otherwise_than_written_is_told(split):
+    entries = (inventory.entry("changed", "images", "that are called otherwise", ["a.jpg is a.png"]),)
+    finding = found({"train": split("train", entries=entries)})["read-otherwise"]
+    assert finding.severity == "note" and "1 images that are called otherwise" in finding.text
+    assert finding.files == ("a.jpg is a.png",)

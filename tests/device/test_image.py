@@ -9,6 +9,7 @@ import zlib
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 from cnnkit.device import image
@@ -115,6 +116,73 @@ def test_exif_orientation_is_applied(file):
     turned = data[:2] + b"\xff\xe1" + struct.pack(">H", len(tag) + 2) + tag + data[2:]
     found = image.read_image(file(turned, "a.jpg"))
     assert np.array_equal(found, np.rot90(image.read_image(file(data, "b.jpg")), -1))
+
+
+SHOWN = {  # how pixels as they are stored are shown, by orientation; Exif 2.32, section 4.6.4
+    1: lambda pixels: pixels,
+    2: np.fliplr,
+    3: lambda pixels: np.rot90(pixels, 2),
+    4: np.flipud,
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "mode", "options"),
+    [
+        ("JPEG", "RGB", {}),
+        ("JPEG", "L", {}),
+        ("JPEG", "CMYK", {}),
+        ("PNG", "RGB", {}),
+        ("PNG", "P", {}),
+        ("PNG", "RGBA", {}),
+        ("PNG", "LA", {}),
+        ("WEBP", "RGB", {"lossless": True}),
+        ("WEBP", "RGBA", {"lossless": True}),
+        ("TIFF", "RGB", {}),
+        ("TIFF", "RGB", {"compression": "tiff_lzw"}),
+        ("TIFF", "L", {}),
+        ("TIFF", "RGBA", {}),
+        ("TIFF", "1", {}),
+        ("TIFF", "I;16", {}),
+    ],
+)
+def test_size_and_pixels_are_turned_alike_in_every_format(file, form, mode, options):
+    pixels = picture(20, 30, 4)
+    pixels[..., 3] = np.maximum(pixels[..., 3], 40)
+    source = PIL.Image.fromarray(pixels if "A" in mode else pixels[..., :3])
+    if mode == "I;16":
+        source = PIL.Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+    else:
+        source = source.convert(mode)
+    tags, found = PIL.Image.Exif(), {}
+    none = (0, 9) if "compression" not in options else ()  # libtiff does not write them
+    for orientation in (*SHOWN, *none):
+        tags[274] = orientation
+        data = io.BytesIO()
+        source.save(data, form, exif=tags, **options)
+        path = file(data.getvalue(), "photo")
+        found[orientation] = image.read_image(path)
+        head = image.read_header(path)
+        assert head.shown == found[orientation].shape[1::-1] and (head.width, head.height) == (30, 20)
+    for orientation, shown in SHOWN.items():
+        assert np.array_equal(found[orientation], shown(found[1])), orientation
+    assert all(np.array_equal(found[orientation], found[1]) for orientation in none)
+
+
+def test_exif_behind_the_pixels_of_a_png_and_in_a_late_segment_of_a_jpeg_is_found(file):
+    tag = b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHII", 0x0112, 3, 1, 6) + bytes(4)
+    data = encoded(picture(20, 30), ".png")
+    behind = file(data[:-12] + chunk(b"eXIf", tag) + data[-12:])
+    assert image.read_header(behind).shown == (20, 30) == image.read_image(behind).shape[1::-1]
+    data = encoded(picture(20, 30), ".jpg")
+    segment = b"\xff\xe2" + struct.pack(">H", 2**15) + bytes(2**15 - 2)
+    exif = b"\xff\xe1" + struct.pack(">H", len(tag) + 8) + b"Exif\0\0" + tag
+    late = file(data[:2] + 3 * segment + exif + data[2:], "late.jpg")
+    assert image.read_header(late).shown == (20, 30) == image.read_image(late).shape[1::-1]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tiff", ".webp", ".gif", ".ppm"])
