@@ -4,7 +4,8 @@
 
 TensorFlow decides once, when it is imported, so each side is a process of its own; they take turns, as the machine's speed
 drifts, and each times the same steps of real training data, augmentation included, after a warm-up. The ratio of the two is
-taken round by round and its median reported, of wall clock and of processor time, which other work on the machine disturbs less. The second process of a side must have the weights of the first, bit for bit.
+taken round by round and its median reported, of wall clock and of processor time, which other work on the machine disturbs
+less. The second process of a side must have the weights of the first, bit for bit.
 """
 
 import argparse

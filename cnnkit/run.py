@@ -151,9 +151,7 @@ def machine() -> dict[str, Any]:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     found = {"system": platform.system(), "processor": name, "cores": os.cpu_count()}
-    port = sys.modules.get(
-        "tensorflow.python.util._pywrap_util_port"
-    )  # the only place that knows; it has no public name
+    port = sys.modules.get("tensorflow.python.util._pywrap_util_port")  # it alone knows, and has no public name
     if port is not None and hasattr(port, "IsMklEnabled"):
         found["onednn"] = bool(port.IsMklEnabled())
     return found

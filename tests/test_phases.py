@@ -8,6 +8,10 @@ import pytest
 from cnnkit import config, training
 from cnnkit.errors import ArtifactError, ConfigError
 from cnnkit.run import MODEL, Run
+from cnnkit.training.batches import augmentation_of
+from cnnkit.training.checkpoint import read_checkpoint
+from cnnkit.training.loop import Epochs
+from cnnkit.training.phases import set_free
 from tests import toys
 from tests.test_training import fit, same, weights
 
@@ -88,7 +92,7 @@ def test_patience_counts_on_images_of_the_last_size_alone(tmp_path, monkeypatch,
     def validate(self):
         return {"val_loss": losses[len(self.state.history)]}
 
-    monkeypatch.setattr(training._Epochs, "_validate", validate)
+    monkeypatch.setattr(Epochs, "_validate", validate)
     recipe = toys.recipe()
     monkeypatch.setattr(recipe.task, "keeps_best", keeps_best)
     fit(tmp_path / "run", dataclasses.replace(SETTINGS, progressive=2, epochs=10, patience=2), recipe)
@@ -108,7 +112,7 @@ def test_averages_are_handed_on_where_the_layers_change_but_not_where_the_size_d
         path = tmp_path / f"{settings.progressive}-{epoch}"
         with pytest.raises(KeyboardInterrupt):
             fit(path, settings, on_epoch=stop)
-        _, groups = training._read_checkpoint(path / "checkpoint.npz")
+        _, groups = read_checkpoint(path / "checkpoint.npz")
         head = next(value for value in groups["model"] if value.shape == (16, 3))
         return any(np.array_equal(head, value) for value in groups["optimizer"])
 
@@ -135,8 +139,8 @@ def test_mirroring_flips_half_of_the_images_and_only_if_told():
     recipe = toys.recipe(augmentation=None)
     images = np.random.default_rng(0).integers(0, 256, (64, 6, 6, 1)).astype("float32")
     targets = np.eye(3, dtype="float32")[np.zeros(64, int)]
-    assert training._augmentation(recipe, SETTINGS) is None
-    flip = training._augmentation(recipe, dataclasses.replace(SETTINGS, mirror=True))
+    assert augmentation_of(recipe, SETTINGS) is None
+    flip = augmentation_of(recipe, dataclasses.replace(SETTINGS, mirror=True))
     changed, same_targets = flip(tf.constant(images), tf.constant(targets), tf.constant(3, tf.int64))
     mirrored = [np.array_equal(a, b[:, ::-1]) for a, b in zip(np.array(changed), images)]
     assert all(m or np.array_equal(a, b) for m, a, b in zip(mirrored, np.array(changed), images))
@@ -238,7 +242,7 @@ def test_the_lowest_loaded_layer_has_the_lowest_rate():
     model = toys.tiny_cnn((12, 12, 1), 3)
     settings = dataclasses.replace(SETTINGS, weights="x", backbone_rate=0.5, layer_decay=0.01, freeze_norm=False)
     phase = training.Phase("half", 0, 1, 2 / 3, size=1.0, first=0, last=1)
-    rates = training._set_free(model, settings, phase, frozenset(range(4)))
+    rates = set_free(model, settings, phase, frozenset(range(4)))
     assert rates["conv2/kernel"] == 0.5
     assert rates["norm/gamma"] == pytest.approx(0.05)
     assert rates["conv/kernel"] == pytest.approx(0.005)

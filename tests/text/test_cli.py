@@ -364,7 +364,8 @@ class TestTraining(Commands):
         from cnnkit import training
 
         fit, budgets = training.fit, []
-        monkeypatch.setattr(training, "fit", lambda r, s, *o, **k: budgets.append(s.minutes) or fit(r, s, *o, **k))
+        for module in (training, training.fitting):
+            monkeypatch.setattr(module, "fit", lambda r, s, *o, **k: budgets.append(s.minutes) or fit(r, s, *o, **k))
         words = ("--data", folder / "toy.csv", "--config", folder / "small.toml", "--limit", "100", "--minutes", "0.02")
         self.run("train", *words, "--out", "run")
         run = json.loads(Path("run/run.json").read_text())
@@ -388,7 +389,7 @@ class TestTraining(Commands):
             return fit(*given, until=until, **{**callbacks, "on_epoch": stop})
 
         with monkeypatch.context() as patch:
-            patch.setattr(training, "fit", cut)
+            patch.setattr(training.fitting, "fit", cut)
             assert CliRunner().invoke(main, ["train", *map(str, words), "--out", "cut"]).exit_code != 0
         assert "refit" not in json.loads(Path("cut/run.json").read_text())
         assert "temperature" in read_metadata(Path("cut/model.keras")), "a model that is whole, of the first training"

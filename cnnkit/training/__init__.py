@@ -1,0 +1,41 @@
+"""Training: seeds, trains, validates, checkpoints, resumes, writes the run.
+
+Design choices:
+- Weights are drawn after the seed is set, so `fit` takes a builder, not a model.
+- A checkpoint is one file, written atomically at the end of an epoch: weights, optimizer, averages, best weights and
+  history. As every batch is a function of (seed, step), a run killed at any moment and resumed ends in the same weights,
+  bit for bit, as one that never stopped.
+- The best epoch is that of the lowest validation loss, measured with the averaged weights where there is an average.
+- The best weights then get batch norm statistics from plain images (`cnnkit.models.norm`): those that training left
+  behind belong to augmented images. On held-out training images of MNIST the change was -0.05 to +0.23 points, mostly up.
+  Where training cuts tiles around what is to be found, they come from such tiles: with those of whole photos, which are mostly
+  background, a detector had AP50 0.756 on held-out training images, of plain tiles 0.798, of training's own 0.817 (one run).
+- AdamW without decay on biases, batch norm and embeddings; linear warm-up, then cosine to zero (`cnnkit.optimizers`).
+- Fine-tuning is a list of phases, each a range of epochs in which some of the loaded layers learn on images of one size.
+  Phases with the same layers share an optimizer and a schedule; others begin with their own, from averaged weights.
+  Training without loaded weights is one phase of the same mechanism. What a phase trains is a function of the settings
+  and of what was loaded, so a resumed run goes on inside its phase.
+- What validation decides (the best epoch; temperature and thresholds, by the task) can be kept while the weights are trained
+  anew on the validation records too: `refit`.
+- XLA is off on a CPU (it trains three to seven times slower there) and on elsewhere.
+"""
+
+from cnnkit.training.building import build, describe, save
+from cnnkit.training.checkpoint import State
+from cnnkit.training.compiling import averaging, find_learning_rate, steps
+from cnnkit.training.fitting import fit, refit
+from cnnkit.training.phases import Phase, plan
+
+__all__ = [
+    "Phase",
+    "State",
+    "averaging",
+    "build",
+    "describe",
+    "find_learning_rate",
+    "fit",
+    "plan",
+    "refit",
+    "save",
+    "steps",
+]

@@ -1,0 +1,99 @@
+"""The model of a run: built from its settings, at several image sizes where it trains so, and saved with what it means."""
+
+import dataclasses
+import inspect
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from cnnkit.config import Settings
+from cnnkit.data.records import Records, Splits
+from cnnkit.errors import ConfigError
+from cnnkit.files import write_bytes
+from cnnkit.run import MODEL
+
+
+def build(recipe: Any, settings: Settings, records: Records) -> keras.Model:
+    """Build the model that the settings name for these records; its errors are the user's."""
+    if settings.model not in recipe.builders:
+        raise ConfigError(f"There is no model `{settings.model}`. Models: {', '.join(recipe.builders)}.")
+    builder = recipe.builders[settings.model]
+    known = [p.name for p in inspect.signature(builder).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    unknown = [name for name in settings.options if name not in known]
+    if unknown:
+        raise ConfigError(
+            f"The model `{settings.model}` has no option `{unknown[0]}`. It has {', '.join(known) or 'none'}."
+        )
+    try:
+        return builder(records.image_shape, len(records.label_names), **settings.options)
+    except (ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        option = "--length" if len(records.image_shape) == 1 else "--image-size"
+        hint = f" Choose a larger {option}, or another --model." if "image_shape=" in reason else ""
+        raise ConfigError(f"The model `{settings.model}` cannot be built: {reason}{hint}") from error
+
+
+def built(recipe: Any, settings: Settings, records: Records) -> keras.Model:
+    """Build the model as it trains: in mixed precision, where that is asked for."""
+    precise = keras.config.dtype_policy()
+    if settings.mixed_precision:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        return build(recipe, settings, records)
+    finally:
+        keras.config.set_dtype_policy(precise)
+
+
+class Sized:
+    """The model and the data at a share of the full image size; the models share weights by being given them."""
+
+    def __init__(self, recipe: Any, settings: Settings, splits: Splits, model: keras.Model):
+        self.recipe, self.settings, self.splits, self.model = recipe, settings, splits, model
+        self.made: dict[float, tuple[keras.Model, Splits]] = {1.0: (model, splits)}
+
+    def __call__(self, size: float) -> tuple[keras.Model, Splits]:
+        if size not in self.made:
+            height, width, channels = self.splits.train.image_shape
+            step = self.recipe.side_step
+            shape = (*(step * max(1, round(size * side / step)) for side in (height, width)), channels)
+            parts = {name: getattr(self.splits, name).with_shape(shape) for name in ("train", "validation", "test")}
+            splits = dataclasses.replace(self.splits, **parts)
+            model = built(self.recipe, self.settings, splits.train)
+            if [v.shape for v in model.variables] != [v.shape for v in self.model.variables]:
+                raise ConfigError(
+                    f"The weights of `{self.settings.model}` depend on the size of its images, so it cannot be trained on "
+                    "smaller ones first. Leave out --progressive, or choose a model that averages its last map."
+                )
+            self.made[size] = model, splits
+        return self.made[size]
+
+
+def describe(recipe: Any, settings: Settings, records: Records) -> dict[str, Any]:
+    """Return what travels inside an artifact: who made it and what its input and scores mean."""
+    return {
+        "format": 1,
+        "app": recipe.app,
+        "task": recipe.task.name,
+        "model": settings.model,
+        "data": settings.data,
+        "labels": list(records.label_names),
+        "input": {"shape": list(records.image_shape), "range": [0, 255]},
+        **recipe.describe(records, settings.model),
+    }
+
+
+def save(model: keras.Model, path: Path, metadata: dict[str, Any]) -> None:
+    """Write a `.keras` file atomically, with `cnnkit.json` inside."""
+    import tempfile
+
+    from cnnkit.device.model import members
+
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder) / MODEL
+        model.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            for name, text in members(metadata).items():
+                archive.writestr(name, text, zipfile.ZIP_DEFLATED)
+        write_bytes(path, temporary.read_bytes())

@@ -1,0 +1,78 @@
+"""Where a training is, and the file that it goes on from: one file, written whole at the end of an epoch."""
+
+import dataclasses
+import io
+import json
+import math
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from cnnkit.errors import ArtifactError
+from cnnkit.files import atomic, write_bytes
+from cnnkit.optimizers import copied
+
+
+@dataclasses.dataclass
+class State:
+    """Where training is, beside the weights: what a checkpoint holds as JSON."""
+
+    epoch: int = 0  # epochs done
+    epochs: int = 0  # epochs planned; a time budget decides them once
+    best_epoch: int = 0
+    best_loss: float = math.inf
+    seconds: float = 0.0  # of training so far, over all resumes
+    stopped: str = ""  # why it ended
+    history: list[dict[str, float]] = dataclasses.field(default_factory=list)
+
+
+def write_history(path: Path, rows: list[dict[str, float]]) -> None:
+    """Write `history.csv`: a line an epoch, a column a number."""
+    import csv
+
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with atomic(path, "w") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_checkpoint(path: Path, state: State, model: keras.Model, best: list[np.ndarray]) -> None:
+    arrays = {"state": np.frombuffer(json.dumps(dataclasses.asdict(state)).encode(), np.uint8)}
+    for name, values in (
+        ("model", copied(model.variables)),
+        ("optimizer", copied(model.optimizer.variables)),
+        ("best", best),
+    ):
+        arrays |= {f"{name}{number}": value for number, value in enumerate(values)}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    write_bytes(path, buffer.getvalue())
+
+
+def read_checkpoint(path: Path) -> tuple[State, dict[str, list[np.ndarray]]] | None:
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        state = State(**json.loads(bytes(arrays.pop("state"))))
+        groups: dict[str, list[np.ndarray]] = {"model": [], "optimizer": [], "best": []}
+        for name, values in groups.items():
+            while f"{name}{len(values)}" in arrays:
+                values.append(arrays[f"{name}{len(values)}"])
+        return state, groups
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ArtifactError(f"{path} is damaged ({error}). Delete it to train this run from the start.") from error
+
+
+def assign(variables: Any, values: list[np.ndarray]) -> None:
+    if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
+        raise ArtifactError(
+            "The checkpoint is of another model. Give the settings it was trained with, or a new --out."
+        )
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
