@@ -145,6 +145,11 @@ skip_bad = click.option(
 )
 threads = click.option("--threads", type=click.IntRange(1, 64), help="Threads of the interpreter.  [default: up to 4]")
 
+PREPARE = click.option(  # of apps that have a preparation
+    "--prepare/--no-prepare",
+    default=None,
+    help="Lay pictures out as the model knows them, or take them as they are.  [default: as the model and the data ask for]",
+)
 _COLUMNS = [
     click.option("--text", metavar="COLUMN", help="Column or field of the texts.  [default: found out, and said]"),
     click.option("--label", metavar="COLUMN", help="Column or field of the labels.  [default: found out, and said]"),
@@ -288,7 +293,7 @@ def app(
     name: str,
     build_options: Sequence[Callable[..., Any]] = (),
     predict_options: Sequence[Callable[..., Any]] = (),
-    prepare: Callable[..., Any] | None = None,
+    preparation: Callable[[], Any] | None = None,
     texts: bool = False,
 ) -> click.Group:
     """Make an app's command line.
@@ -300,8 +305,8 @@ def app(
         name: of the app, as in `cnnkit NAME`.
         build_options: Click options of `train` that go to the model's builder, None where not given.
         predict_options: Click options of `predict` that go to `cnnkit.ondevice.detection.find`, for detectors.
-        prepare: (image uint8, model) -> uint8 of the model's input shape; what `predict` does to a picture beyond fitting
-            it into the shape. It runs on devices, so it must not load TensorFlow.
+        preparation: returns what the app does to a picture beyond fitting it into the model's shape, a
+            `cnnkit.device.preparation.Preparation`, as `Recipe.inputs` has it. It must not load TensorFlow.
 
     Returns:
         The group with data, train, evaluate, predict, explain, export, bench and report.
@@ -323,12 +328,13 @@ def app(
 
         console.use_json(False)  # until a command's --json says otherwise
 
-    group.add_command(_data(recipes, boxes=bool(predict_options), texts=texts))
+    more = _COLUMNS if texts else [PREPARE] if preparation else []
+    group.add_command(_data(recipes, boxes=bool(predict_options), texts=texts, more=more))
     common = [option for option in _SETTINGS if not (texts and _parameters(option)[0].name in IMAGE_ONLY)]
     names = {parameter.name for option in build_options for parameter in _parameters(option)}
 
     @group.command()
-    @_with([*common, *(TEXT_ONLY if texts else ())])
+    @_with([*common, *(TEXT_ONLY if texts else more)])
     @_with(tasks)
     @_with(list(build_options))
     @click.option("--out", type=FILE, help="Folder of the run.  [default: runs/<app>/<time>-<model>]")
@@ -360,11 +366,11 @@ def app(
         type=click.Choice(["test", "validation", "train", "all"]),
         help="Which part of the data.  [default: test; all of data that the run was not trained on]",
     )
-    @_with(_COLUMNS if texts else [])
+    @_with(more)
     @skip_bad
     @json_option
     def evaluate(
-        artifact: Path | None, data: str | None, split: str | None, skip_bad: bool | None, **columns: str | None
+        artifact: Path | None, data: str | None, split: str | None, skip_bad: bool | None, **columns: Any
     ) -> None:
         """Score a run, a .keras or a .tflite on a split, with confidence intervals, beside a baseline."""
         from cnnkit import review
@@ -373,7 +379,7 @@ def app(
             for_artifact(artifact), artifact, data=data, split=split, skip_bad=bool(skip_bad), columns=columns
         )
 
-    group.add_command(_predict_texts(name) if texts else _predict_images(name, predict_options, prepare))
+    group.add_command(_predict_texts(name) if texts else _predict_images(name, predict_options, preparation))
 
     @group.command()
     @click.argument(
@@ -382,8 +388,11 @@ def app(
     @click.option("--layer", help="Show the feature maps of this layer.  [default: the first and last that have some]")
     @moved_option
     @click.option("--out", type=FILE, help="Folder of the pictures.  [default: <run>/explain]")
+    @_with([] if texts else more)
     @json_option
-    def explain(inputs: tuple[Any, ...], layer: str | None, data: str | None, out: Path | None) -> None:
+    def explain(
+        inputs: tuple[Any, ...], layer: str | None, data: str | None, out: Path | None, prepare: bool | None = None
+    ) -> None:
         """Show what the model looks at: layer table, filters, feature maps, Grad-CAM, classic filters."""
         from cnnkit import ondevice, review
 
@@ -400,7 +409,7 @@ def app(
         help="Points of the score that may be lost, overall and in a class.  [default: the task's]",
     )
     @data_option
-    @_with(_COLUMNS if texts else [])
+    @_with(more)
     @click.option("--out", type=FILE, help="Folder of the files.  [default: <run>/export]")
     @json_option
     def export(
@@ -409,7 +418,7 @@ def app(
         tolerance: float | None,
         data: str | None,
         out: Path | None,
-        **columns: str | None,
+        **columns: Any,
     ) -> None:
         """Convert to .tflite and prove that the device model scores as the trained one, or fail (exit 3)."""
         from cnnkit import workflow
@@ -450,7 +459,7 @@ def app(
 
 
 def _predict_images(
-    name: str, predict_options: Sequence[Callable[..., Any]], prepare: Callable[..., Any] | None
+    name: str, predict_options: Sequence[Callable[..., Any]], preparation: Callable[[], Any] | None
 ) -> click.Command:
     @click.command()
     @click.argument(
@@ -463,6 +472,7 @@ def _predict_images(
     @click.option(
         "--top", type=_POSITIVE, default=1, show_default=True, help="How many classes to show for each input."
     )
+    @_with([PREPARE] if preparation else [])
     @_with(list(predict_options))
     @skip_bad
     @threads
@@ -471,6 +481,7 @@ def _predict_images(
         """Name what is in pictures: files, folders, or - for standard input."""
         from cnnkit import ondevice
 
+        prepare = options.pop("prepare", None)
         options = {key: value for key, value in options.items() if value is not None}
         if ondevice.task_of(name, ondevice.split(name, inputs)[0]) == "detection":
             from cnnkit.ondevice.detection import find
@@ -481,7 +492,10 @@ def _predict_images(
             raise ConfigError(
                 f"--{next(iter(options)).replace('_', '-')} is for detectors; this model names one picture."
             )
-        ondevice.predict(name, inputs, prepare=prepare, top=top, skip_bad=bool(skip_bad), threads=threads)
+        made = preparation() if preparation else None
+        ondevice.predict(
+            name, inputs, preparation=made, prepare=prepare, top=top, skip_bad=bool(skip_bad), threads=threads
+        )
 
     if predict_options:
         predict.help = (
@@ -534,7 +548,9 @@ def _recipe(recipes: Mapping[str, Callable[[], Any]], task: str | None) -> Any:
     return next(iter(recipes.values()))()
 
 
-def _data(recipes: Mapping[str, Callable[[], Any]], *, boxes: bool, texts: bool = False) -> click.Group:
+def _data(
+    recipes: Mapping[str, Callable[[], Any]], *, boxes: bool, texts: bool = False, more: Sequence[Any] = ()
+) -> click.Group:
     def for_data(source: str | None) -> Any:
         if len(recipes) < 2 or source is None or texts:
             return _recipe(recipes, None)
@@ -583,7 +599,7 @@ def _data(recipes: Mapping[str, Callable[[], Any]], *, boxes: bool, texts: bool 
     @data.command()
     @click.argument("source", required=False)
     @_with(picture)
-    @_with(_COLUMNS if texts else [])
+    @_with(more)
     @click.option(
         "--seed",
         type=click.IntRange(0, 2**31 - 1),
@@ -592,7 +608,7 @@ def _data(recipes: Mapping[str, Callable[[], Any]], *, boxes: bool, texts: bool 
         help="Of the samples and their augmentation.",
     )
     @json_option
-    def show(source: str | None, seed: int, out: Path = Path(), **columns: str | None) -> None:
+    def show(source: str | None, seed: int, out: Path = Path(), **columns: Any) -> None:
         """Draw a contact sheet: samples as they are, and as the model sees them after augmentation."""
         from cnnkit import workflow
 

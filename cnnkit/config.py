@@ -30,6 +30,7 @@ class Settings:
     layer_decay: float = 1.0  # learning rate of the lowest loaded layer relative to the highest; even steps between
     freeze_norm: bool = True  # loaded batch norm keeps its averages and scales, in inference mode, throughout
     image_size: int | None = None  # px of a square input; None: the data's own
+    prepare: bool | None = None  # lay pictures out as the app does; None: unless the data's card says that they are
     tiles: bool | None = None  # cut images into tiles for a detector; None: as their boxes ask for
     tile_scale: float | None = None  # px of a tile for one of the image; None: as the boxes ask for
     text: str | None = None  # column or field of the texts; None: found out

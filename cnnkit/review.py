@@ -228,7 +228,7 @@ def explain(
     *,
     layer: str | None,
     out: Path | None,
-    prepare: Any,
+    prepare: bool | None,
     data: str | None = None,
 ) -> None:
     """Show what the model looks at, in given inputs, or in one of the test split, which is in `data` now."""
@@ -243,6 +243,6 @@ def explain(
         inputs,
         layer=layer,
         folder=out or run.path / "explain",  # type: ignore[union-attr]
-        test=lambda: data_for(recipe, path, data).splits.test,
+        test=lambda: data_for(recipe, path, data, prepare=prepare).splits.test,
         prepare=prepare,
     )

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit import __version__, config, console
+from cnnkit.device.model import read_metadata
 from cnnkit.errors import CnnkitError, ConfigError, DataError
 from cnnkit.files import write_text
-from cnnkit.run import DATA_FILES, DOCUMENT, Run
+from cnnkit.run import DATA_FILES, DOCUMENT, MODEL, Run
 
 SPLITS = ("train", "validation", "test")
 OWN = "the source's own"  # as `card["splits"]` of splits says
@@ -33,6 +34,7 @@ DATA_KEYS = (
     "split_seed",
     "weights",
     "keep",
+    "prepare",
     "tiles",
     "tile_scale",
     "options",
@@ -201,6 +203,8 @@ def data_for(recipe: Any, artifact: Path, data: str | None, *, whole: bool = Tru
         DataError: it is not there, or what is there is not what the run was trained on.
     """
     run = run_of(artifact)
+    asked = {"prepare": changes.pop("prepare", None)}
+    changes |= {} if asked["prepare"] is None else asked
     if data is None:
         if run is None:
             raise DataError(
@@ -209,7 +213,7 @@ def data_for(recipe: Any, artifact: Path, data: str | None, *, whole: bool = Tru
         return own_data(recipe, run, **changes)
     if run is not None:
         try:
-            splits = load(recipe, _settings_of(run) | {"data": data} | changes, warn=False)
+            splits = load(recipe, _as_trained(recipe, run) | {"data": data} | changes, warn=False)
             same = is_own(run, splits)
         except CnnkitError:  # it cannot be divided as the run's own was, so it is other data
             same = False
@@ -218,7 +222,21 @@ def data_for(recipe: Any, artifact: Path, data: str | None, *, whole: bool = Tru
             return Loaded(run, splits, True, data)
         _say_what_changed(run, data)
     columns = {key: _settings_of(run).get(key) for key in ("text", "label", "separator")} if run else {}
-    return Loaded(run, load(recipe, {"data": data, **columns} | changes, whole=whole), False, data)
+    model = run.path / MODEL if run is not None and artifact.is_dir() else artifact
+    prepare = {"prepare": _prepares(recipe, model)}
+    return Loaded(run, load(recipe, {"data": data, **columns, **prepare} | changes, whole=whole), False, data)
+
+
+def _prepares(recipe: Any, model: Path) -> bool | None:
+    """Return whether data for a model is prepared as the app does: as it was trained, and as `predict` does."""
+    return recipe.inputs.prepares(read_metadata(model)) if model.is_file() else None
+
+
+def _as_trained(recipe: Any, run: Run) -> dict[str, Any]:
+    settings = _settings_of(run)
+    if settings.get("prepare") is None:
+        settings["prepare"] = _prepares(recipe, run.path / MODEL)
+    return settings
 
 
 def own_data(
@@ -231,7 +249,7 @@ def own_data(
     """
     from cnnkit.data import cards, fetch
 
-    settings = _settings_of(run)
+    settings = _as_trained(recipe, run)
     tried: list[Any] = []
     failure: CnnkitError | None = None
     known, guess = ([source], None) if source is not None else _candidates(recipe, run)

@@ -203,6 +203,8 @@ def train(
 
     for line in (*inventory.lines(splits.card.get("inventory", {})), *splits.card.get("plan", ())):
         console.message(line)
+    for line in recipe.inputs.looked_at(splits):
+        console.warning(line)
     console.message(
         f"Training {settings.model} on {run.document['data']['title']}: {len(splits.train):,} {recipe.inputs.noun}, "
         f"{len(splits.validation):,} for validation, {len(splits.test):,} for the test -> {run.path}"

@@ -14,14 +14,16 @@ def recipe() -> Any:
     with quiet():  # TensorFlow greets on standard error
         from cnnkit.data import load
         from cnnkit.evaluation.classification import Classification
+        from cnnkit.inputs.images import Images
         from cnnkit.recipe import Recipe
         from cnnkit_digits import model
-        from cnnkit_digits.single import describe
+        from cnnkit_digits.single import DIGIT, describe
 
     return Recipe(
         app="digits",
         data="digits",
         task=Classification(),
+        inputs=Images(DIGIT),
         load=load,
         builders=model.BUILDERS,
         augmentation=model.augmentation,
@@ -32,18 +34,18 @@ def recipe() -> Any:
     )
 
 
-def prepare(image: Any, model: Any) -> Any:
-    """Make any picture of one digit look like the model's training data."""
-    from cnnkit_digits.single import single_digit
+def preparation() -> Any:
+    """Return what lays out a picture of one digit."""
+    from cnnkit_digits.single import DIGIT
 
-    return single_digit(image, model)
+    return DIGIT
 
 
 main = cli.app(
     "Recognise handwritten digits.",
     recipe,
     name="digits",
-    prepare=prepare,
+    preparation=preparation,
     build_options=[
         click.option(
             "--width", type=click.IntRange(1, 512), help="Filters in the first block, where the model has the option."
@@ -94,7 +96,7 @@ def learning_curve(image: Path, data: str | None, model: str, epochs: int, seed:
     """Train on 0.1 %, 0.3 %, 1 % ... 100 % of the data and draw what the model thinks of one image each time."""
     from cnnkit_digits import curve
 
-    curve.learning_curve(recipe(), image, data=data, model=model, epochs=epochs, seed=seed, out=out, prepare=prepare)
+    curve.learning_curve(recipe(), image, data=data, model=model, epochs=epochs, seed=seed, out=out)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from cnnkit import config, console, ondevice, training
 from cnnkit.device.image import read_image
+from cnnkit.device.preparation import ready, wanted
 from cnnkit.errors import DataError
 from cnnkit.evaluation.artifacts import KerasArtifact
 from cnnkit.evaluation.scoring import score
@@ -30,7 +30,6 @@ def learning_curve(
     epochs: int,
     seed: int,
     out: Path,
-    prepare: Callable[[np.ndarray, Any], np.ndarray],
 ) -> None:
     """Train on growing fractions of the data, each holding the one before; draw the confidences and the test accuracy.
 
@@ -49,7 +48,8 @@ def learning_curve(
             update(number, f"{fraction:.1%}: {count:,} images")
             part = dataclasses.replace(splits, train=splits.train.take(np.sort(order[:count])))
             trained = _train(recipe, part, model, epochs, seed)
-            prepared = prepare(picture, trained)
+            how = recipe.inputs.preparation if wanted(recipe.inputs.preparation, trained.metadata) else None
+            prepared, _ = ready(picture, trained.input_shape, how)
             confidences = trained.predict(prepared[None])["scores"][0]
             accuracy = score(trained, splits.test, recipe.task)
             rows.append(

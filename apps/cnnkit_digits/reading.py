@@ -14,6 +14,7 @@ from cnnkit.run import Run
 from cnnkit_digits import pages as page_maker
 from cnnkit_digits.annotate import annotate
 from cnnkit_digits.reader import read_page
+from cnnkit_digits.single import DIGIT
 
 
 def read(paths: Sequence[Path], *, out: Path | None, sample: bool, skip_bad: bool, threads: int | None) -> None:
@@ -71,7 +72,13 @@ def _sample_page(artifact: Path, path: Path) -> Path:
     settings: dict[str, Any] = {"data": "digits", "split_seed": 0}
     if artifact.is_dir():
         settings = Run.open(artifact, "digits").document["settings"]
-    splits = load(settings["data"], seed=0, split_seed=settings["split_seed"])
+    splits = load(
+        settings["data"],
+        seed=0,
+        split_seed=settings["split_seed"],
+        preparation=DIGIT,
+        prepare=settings.get("prepare"),
+    )
     digits, labels = splits.test.read(np.arange(len(splits.test)))
     image, _ = page_maker.sample_page(digits, labels)
     _, encoded = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1] if image.ndim == 3 else image))

@@ -72,6 +72,11 @@ class ArrayImages:
         return max(1, round(height * scale)), max(1, round(width * scale)), 3 if channels == 4 else channels
 
     @property
+    def stored(self) -> Shape:
+        """The shape of each image in the file."""
+        return self._native
+
+    @property
     def end(self) -> int:
         """Where the pixels end in the file, in bytes."""
         return self._offset + self._count * self._size

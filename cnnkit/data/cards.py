@@ -24,7 +24,7 @@ from cnnkit.files import cache_folder as cache_folder  # for who asks this modul
 
 _FORM_KEYS = {"reader", "files", "splits", "options"}
 _CARD_KEYS = _FORM_KEYS | {"title", "task", "source", "licence", "citation", "labels"}
-_CARD_KEYS |= {"image_shape", "path", "notes", "alternatives"}
+_CARD_KEYS |= {"image_shape", "prepared", "path", "notes", "alternatives"}
 _FILE_KEYS = {"name", "url", "sha256", "md5", "bytes", "extract"}
 _SPLITS = ("train", "validation", "test")
 
@@ -69,7 +69,10 @@ class Form:
 
 @dataclass(frozen=True)
 class Card:
-    """A data set. `labels` is empty where they are found in the data; `root` is set for a user's own data."""
+    """A data set. `labels` is empty where they are found in the data; `root` is set for a user's own data.
+
+    `prepared`: its pictures are as models are to see them, so an app leaves them as they are.
+    """
 
     name: str
     title: str
@@ -82,6 +85,7 @@ class Card:
     labels: tuple[str, ...] = ()
     image_shape: tuple[int, int, int] | None = None
     root: Path | None = None
+    prepared: bool = False
 
     def describe(self) -> dict[str, Any]:
         """Return what a report says of the data set, as plain JSON values."""
@@ -206,6 +210,9 @@ class _Parser:
             isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and n > 0 for n in shape)
         ):
             raise self.fail("`image_shape` is [height, width, channels] in px")
+        prepared = table.get("prepared", False)
+        if type(prepared) is not bool:
+            raise self.fail("`prepared` is true or false")
         labels = self.strings(table, "labels")
         if len(set(labels)) != len(labels):
             raise self.fail("`labels` has a label twice")
@@ -215,7 +222,13 @@ class _Parser:
         texts["title"] = texts["title"] or name
         texts["task"] = texts["task"] or "classification"
         return Card(
-            name, forms=tuple(forms), labels=labels, image_shape=tuple(shape) if shape else None, root=root, **texts
+            name,
+            forms=tuple(forms),
+            labels=labels,
+            image_shape=tuple(shape) if shape else None,
+            root=root,
+            prepared=prepared,
+            **texts,
         )
 
     def root(self, table: dict[str, Any], own: bool, forms: list[Form]) -> Path | None:

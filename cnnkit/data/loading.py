@@ -14,7 +14,9 @@ import numpy as np
 
 from cnnkit.data import cards, fetch, inventory, readers, splits
 from cnnkit.data.cards import Card, Form
+from cnnkit.data.prepared import PreparedImages
 from cnnkit.data.records import Progress, Records, Shape, Splits
+from cnnkit.device.preparation import Preparation
 from cnnkit.errors import ConfigError, DataError
 
 HELD_OUT = 0.2  # of a data set without a test split of its own
@@ -34,6 +36,8 @@ def load(
     split_seed: int = 0,
     verify: bool = False,
     whole: bool = False,
+    preparation: Preparation | None = None,
+    prepare: bool | None = None,
     progress: Progress | None = None,
 ) -> Splits:
     """Load a data set for classification, divided.
@@ -50,6 +54,8 @@ def load(
         split_seed: another seed, another division.
         verify: decode every image once, so that a damaged one is known now and not in the middle of training.
         whole: hold nothing out, and take classes that could not be trained on: all of it is to be scored.
+        preparation: what the app does to a picture; each is then read as `predict` prepares it.
+        prepare: whether it is done; None: unless the card says that its pictures are prepared.
         progress: called as progress(what, done, total).
 
     Returns:
@@ -65,6 +71,12 @@ def load(
     card, parts, held_out = read_parts(source, verify=verify or skip_bad, progress=progress)
     notes = left_out(parts, skip_bad)
     names, codes = settle_labels(card, parts, held_out)
+    if preparation is not None and (not card.prepared if prepare is None else prepare):
+        for part in parts.values():
+            part.images = PreparedImages(part.images, preparation)
+        shape = shape or preparation.shape
+    else:
+        preparation = None
     shape = shape or card.image_shape or parts["train"].images.shape
     records = {
         split: Records(part.images, codes[split], names, groups=part.groups, image_shape=shape)
@@ -86,6 +98,9 @@ def load(
             split: "the source's own" if split in parts else f"held out, seed {split_seed}"
             for split in ("validation", "test")
         },
+        "plan": []
+        if preparation is None
+        else [f"Pictures are {preparation.about}. --no-prepare takes them as they are."],
         "warnings": notes + _tiny_classes(divided),
         "inventory": inventory.describe(
             "images",

@@ -126,6 +126,11 @@ class Records:
         return self._changed(labels=self.labels[indices], groups=groups, index=self._index[indices])
 
     @property
+    def prepared(self) -> bool:
+        """Whether the app lays these images out as they are read."""
+        return bool(getattr(self._images, "prepared", False))
+
+    @property
     def in_parts(self) -> bool:
         """Whether training sees parts of the images around what is to be found, so that whole ones look otherwise."""
         return False
@@ -310,6 +315,10 @@ class JoinedImages:
         for part, chosen, places in self._split(indices):
             images[chosen] = part.with_shape(shape).read(places)[0]
         return images
+
+    @property
+    def prepared(self) -> bool:
+        return any(part.prepared for part in self._parts)
 
     def native(self, index: int) -> np.ndarray:
         ((part, _, places),) = self._split(np.array([index]))

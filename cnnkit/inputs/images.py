@@ -8,23 +8,32 @@ from typing import Any
 import numpy as np
 
 from cnnkit import config, console
+from cnnkit.device.preparation import Preparation, ready, wanted
 from cnnkit.errors import CnnkitError, ConfigError
 
 SHOWN, ROUNDS = 8, 5  # samples, augmented versions of each
+LOOKED_AT = 200  # pictures, before a training
 
 
 class Images:
     """One label an image.
+
+    Args:
+        preparation: what the app does to a picture before a model sees it; None: it is fitted into the model's shape.
 
     Attributes:
         noun: what a record is called, in the plural.
         sound: what `data check` says where it found nothing.
     """
 
+    preparation: Preparation | None = None
     noun = "images"
     sound = (
         "Nothing found: every file reads, no duplicates across the splits, no starved class, no label that looks wrong."
     )
+
+    def __init__(self, preparation: Preparation | None = None):
+        self.preparation = preparation
 
     def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return what `Recipe.load` is asked for beyond what all kinds of data take.
@@ -35,7 +44,16 @@ class Images:
         for name, option in (("tiles", "--tiles"), ("tile_scale", "--tile-scale")):
             if settings.get(name) is not None:
                 raise ConfigError(f"{option} is for detection: only boxes can be looked for in parts of an image.")
-        return {}
+        asked = settings.get("prepare")
+        if self.preparation is None:
+            if asked:
+                raise ConfigError("--prepare: this app fits pictures into the model's input and prepares none.")
+            return {}
+        return {"preparation": self.preparation, **({} if asked is None else {"prepare": asked})}
+
+    def prepares(self, metadata: Mapping[str, Any]) -> bool | None:
+        """Return whether data for an artifact is prepared: None, as its card says, or False where it knows no layout."""
+        return None if self.preparation is None or wanted(self.preparation, metadata) else False
 
     def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:
         """Return splits whose images are read at the size that the settings ask for."""
@@ -48,6 +66,20 @@ class Images:
             if (part := getattr(splits, name)) is not None
         }
         return dataclasses.replace(splits, **parts)
+
+    def looked_at(self, splits: Any) -> list[str]:
+        """Return what is wrong with training pictures once they are prepared, by a look at some of them."""
+        train = splits.train
+        if self.preparation is None or not train.prepared:
+            return []
+        few = train.take(np.unique(np.linspace(0, len(train) - 1, LOOKED_AT).astype(int)))
+        images, _ = few.with_shape(self.preparation.shape).read(np.arange(len(few)))
+        empty = np.flatnonzero(~images.any((1, 2, 3)))
+        if not len(empty):
+            return []
+        return [
+            f"Nothing is on {len(empty)} of {len(few)} training pictures looked at, such as {few.name(int(empty[0]))}."
+        ]
 
     def taken_over(self, shape: Sequence[int]) -> dict[str, Any]:
         """Return the settings that a run takes over from an earlier one, whose data had this shape."""
@@ -125,7 +157,7 @@ class Images:
         layer: str | None,
         folder: Path,
         test: Any,
-        prepare: Any,
+        prepare: bool | None,
     ) -> None:
         """Draw what the model looks at in images, or in one of the test split.
 
@@ -136,17 +168,16 @@ class Images:
             layer: whose maps are drawn; None: the first and last that have some.
             folder: where the pictures go, a folder an image.
             test: returns the test split, where it is needed.
-            prepare: (image, artifact) -> image of the model's shape; None: it is fitted in.
+            prepare: whether images are prepared; None: as the artifact says.
         """
         from cnnkit import explain as explaining
         from cnnkit import ondevice
-        from cnnkit.device.image import fit_image, read_image
+        from cnnkit.device.image import read_image
 
         if inputs:
+            how = self.preparation if wanted(self.preparation, artifact.metadata, prepare) else None
             pictures = {
-                file.stem: prepare(read_image(file), artifact)
-                if prepare
-                else fit_image(read_image(file), artifact.input_shape)
+                file.stem: ready(read_image(file), artifact.input_shape, how)[0]
                 for file in ondevice.image_files(inputs)
             }
         else:

@@ -111,7 +111,7 @@ class Texts(Images):
         layer: str | None,
         folder: Path,
         test: Any,
-        prepare: Any,
+        prepare: bool | None,
     ) -> None:
         """Show which words decided, in colour, for given texts or for five of the test split."""
         from cnnkit import explain as explaining_layers

@@ -21,6 +21,27 @@ def held_out(count):
     return load("digits").test.read(np.arange(count))
 
 
+def redrawn(folder, count, *, inverted):
+    """Draw held-out digits again, dark on light paper or light on dark, in sizes from 17 to 90 px; return their labels."""
+    rng = np.random.default_rng(3)
+    images, labels = held_out(count)
+    for number, (digit, label) in enumerate(zip(images[..., 0], labels, strict=True)):
+        ys, xs = np.nonzero(digit)
+        digit = digit[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
+        height = int(rng.integers(14, 70))
+        size = (max(3, round(height * digit.shape[1] / digit.shape[0])), height)
+        ink = cv2.resize(digit, size, interpolation=cv2.INTER_CUBIC)
+        ink = np.pad(ink, [tuple(rng.integers(1, 12, 2)), tuple(rng.integers(1, 12, 2))])
+        page = np.clip(235 - 0.8 * ink + rng.normal(0, 2, ink.shape), 0, 255).astype(np.uint8)
+        page = np.dstack([255 - page if inverted else page] * 3)
+        (folder / str(label)).mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(
+            str(folder / str(label) / f"picture-{number}{'-light' * inverted}.{('png', 'jpg', 'bmp')[number % 3]}"),
+            page,
+        )
+    return labels
+
+
 class TestDigits(AppContract):
     app = "digits"
     group = main
@@ -39,6 +60,31 @@ class TestDigits(AppContract):
         piped = CliRunner().invoke(main, words, input=Path(path).read_bytes())
         direct = json.loads(self.run(*words[:2], path, "--json").stdout)["predictions"][0]
         assert json.loads(piped.stdout)["predictions"][0] | {"input": path} == direct
+
+    def test_evaluate_and_predict_answer_alike_to_the_last_picture(self, home, tmp_path):
+        redrawn(tmp_path / "own", 40, inverted=False)
+        redrawn(tmp_path / "own", 40, inverted=True)
+        model = next(Path("runs/digits/latest").glob("export/*int8.tflite"))
+        found = {}
+        for word in ("--prepare", "--no-prepare"):
+            given = () if word == "--prepare" else (word,)  # it is what a model of digits asks for
+            rows = json.loads(self.run("predict", model, tmp_path / "own", "--json", *given).stdout)["predictions"]
+            right = sum(row["label"] == Path(row["input"]).parent.name for row in rows)
+            words = ("evaluate", model, "--data", tmp_path / "own", "--json", *given)
+            parts = [json.loads(self.run(*words, "--split", part).stdout) for part in ("train", "validation", "test")]
+            assert sum(part["count"] for part in parts) == len(rows) == 80
+            assert round(sum(part["accuracy"] * part["count"] for part in parts)) == right
+            found[word] = right
+        assert found["--prepare"] > 40 > found["--no-prepare"]  # 300 images and two epochs know little
+
+    def test_an_empty_picture_has_nothing_on_it(self, home, tmp_path):
+        cv2.imwrite(str(tmp_path / "paper.png"), np.full((90, 70, 3), 236, np.uint8))
+        cv2.imwrite(str(tmp_path / "clear.png"), np.zeros((50, 50, 4), np.uint8))
+        words = ("predict", tmp_path / "paper.png", tmp_path / "clear.png", *self.inputs(tmp_path)[:1], "--top", "3")
+        rows = json.loads(self.run(*words, "--json").stdout)["predictions"]
+        assert [row["label"] for row in rows[:2]] == ["nothing on it"] * 2 and all(row["nothing"] for row in rows[:2])
+        assert "nothing" not in rows[2] and len(rows[2]["top"]) == 3
+        assert self.run(*words).output.count("nothing on it") == 2
 
     def test_a_page_of_held_out_digits_is_read(self, home):
         document = json.loads(self.run("read", "--sample", "--out", "pages", "--json").stdout)
@@ -124,6 +170,23 @@ class TestBadInput:
         done = self.run("train", "--data", "data", "--epochs", "1", "--skip-bad", "--model", "simple_cnn", "--json")
         assert "broken.png" in done.stderr
         assert json.loads(done.stdout)["scores"]["test"]["count"] == 12
+
+    def test_photos_of_digits_of_odd_sizes_train_as_digits(self):
+        redrawn(Path("photos"), 120, inverted=False)
+        words = ("train", "--data", "photos", "--model", "micro", "--epochs", "30", "--out", "run", "--json")
+        done = self.run(*words)
+        assert "Pictures are laid out as MNIST's" in done.stderr
+        document = json.loads(Path("run/run.json").read_text())
+        assert document["data"]["shape"] == [28, 28, 1] and document["model"]["parameters"] < 10_000
+        self.run("export", "run", "--precision", "int8", "--tolerance", "100")
+        from cnnkit.device.model import read_metadata
+
+        (file,) = Path("run/export").glob("*int8.tflite")
+        assert read_metadata(file)["layout"] == "mnist"
+        redrawn(Path("more"), 240, inverted=True)
+        rows = json.loads(self.run("predict", file, "more", "--json").stdout)["predictions"][120:]
+        right = [row["label"] == Path(row["input"]).parent.name for row in rows]
+        assert np.mean(right) > 0.5  # from 90 pictures; 4 % where pictures are not prepared
 
     def test_a_keras_file_with_a_lambda_is_never_executed(self):
         import keras

@@ -1,0 +1,75 @@
+"""Images that an app prepares as they are read, as `predict` does.
+
+What is made is small and costs more than reading it: it is kept in memory while all of it fits into `KEPT` bytes. Images that
+are stored in the size of the layout are read in one piece, and only those that are not laid out yet are prepared.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cnnkit.data.records import Images, Shape
+from cnnkit.device.image import fit_image
+from cnnkit.device.preparation import Preparation, ready
+
+KEPT = 1 << 26  # bytes, of one split's images
+
+
+class PreparedImages:
+    """The images of another source, prepared."""
+
+    prepared = True
+
+    def __init__(self, images: Images, preparation: Preparation):
+        self._images, self._preparation = images, preparation
+        fits = len(images) * math.prod(preparation.shape) <= KEPT
+        self._kept = np.zeros((len(images), *preparation.shape), np.uint8) if fits else None
+        self._known = np.zeros(len(images), bool)
+
+    @property
+    def shape(self) -> Shape:
+        return self._preparation.shape
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def read(self, indices: np.ndarray, shape: Shape) -> np.ndarray:
+        indices = np.asarray(indices, np.int64)
+        made = self._made(indices)
+        if shape == self.shape:
+            return made
+        fitted = np.empty((len(made), *shape), np.uint8)
+        for k, one in enumerate(made):
+            fitted[k] = fit_image(one, shape)
+        return fitted
+
+    def native(self, index: int) -> np.ndarray:
+        return self._images.native(index)
+
+    def name(self, index: int) -> str:
+        return self._images.name(index)
+
+    def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
+        self._images.digest(indices, add)
+
+    def _made(self, indices: np.ndarray) -> np.ndarray:
+        """Return prepared images; two threads may make the same one, and make it alike."""
+        if self._kept is None:
+            return self._new(indices)
+        missing = np.unique(indices[~self._known[indices]])
+        if len(missing):
+            self._kept[missing] = self._new(missing)
+            self._known[missing] = True
+        return self._kept[indices]
+
+    def _new(self, indices: np.ndarray) -> np.ndarray:
+        if getattr(self._images, "stored", None) == self.shape:
+            images = self._images.read(indices, self.shape)
+            left = np.flatnonzero(~self._preparation.laid_out(images))
+        else:
+            images, left = np.empty((len(indices), *self.shape), np.uint8), np.arange(len(indices))
+        for k in left:
+            images[k], _ = ready(self._images.native(int(indices[k])), self.shape, self._preparation)
+        return images
