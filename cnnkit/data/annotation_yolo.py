@@ -1,7 +1,8 @@
 """Annotations as YOLO has them: a data.yaml, and beside each image a file of lines `class cx cy w h`.
 
 Design choices:
-- Corners are fractions of the image until its size is known. Polygons become their bounding box and are kept in `extra`.
+- Corners are fractions of the image until its size is known. Polygons become their bounding box and are kept in `extra`, as is
+  what stands behind a box; what the lines hold is judged by all of a split together (`annotation_rows`).
 - YAML is loaded by a safe loader, of a limited size and without aliases.
 - The folders that a data.yaml names lie below its `path`. The `../train/images` that Roboflow writes is taken as it is meant.
 """
@@ -22,13 +23,13 @@ from cnnkit.data.annotation_files import (
     at,
     images_below,
     naming,
-    number,
     small_file,
     text_lines,
 )
 from cnnkit.data.annotation_images import ImageNames
-from cnnkit.data.boxes import Box
+from cnnkit.data.annotation_rows import BOX, POLYGON, box_of, layout, parsed
 from cnnkit.data.cards import there
+from cnnkit.data.inventory import Entry
 from cnnkit.data.records import Progress
 from cnnkit.errors import DataError, MissingExtra
 
@@ -37,11 +38,13 @@ MOST_BYTES = 2**18  # of a data.yaml
 
 @dataclass(frozen=True)
 class YoloPart:
-    """A split of a data.yaml: its entries (folders and lists below the root) and the names of the classes."""
+    """A split of a data.yaml: its entries (folders and lists below the root), the names of the classes, what it says of rows."""
 
     root: Path
     entries: tuple[str, ...]
     names: tuple[str, ...]
+    keypoints: tuple[int, int] | None = None
+    task: str | None = None
 
     @property
     def title(self) -> str:
@@ -103,6 +106,7 @@ def yolo_parts(path: Path) -> dict[str, YoloPart]:
     if not isinstance(table, dict) or "names" not in table:
         raise DataError(f"{file} is no data.yaml of YOLO: it needs `names` and `train`.")
     names = _yolo_names(table["names"], file)
+    keypoints, task = _yolo_keypoints(table.get("kpt_shape"), file), str(table.get("task") or "").lower() or None
     stated = table.get("path") or "."
     if not isinstance(stated, str):
         raise DataError(f"{file}: `path` is a folder, not {stated!r}.")
@@ -117,7 +121,7 @@ def yolo_parts(path: Path) -> dict[str, YoloPart]:
         listed = entries if isinstance(entries, list) else [entries]
         found = tuple(_yolo_entry(entry, key, root, file) for entry in listed)
         if found not in seen:
-            parts[split] = YoloPart(root, found, names)
+            parts[split] = YoloPart(root, found, names, keypoints, task)
             seen.append(found)
     if not parts:
         raise DataError(f"{file} names no images: it needs `train`, a folder or a list of images.")
@@ -138,6 +142,19 @@ def _yolo_names(names: Any, file: Path) -> tuple[str, ...]:
     if len(set(texts)) < len(texts) or "" in texts:
         raise DataError(f"{file}: `names` has an empty name or one twice.")
     return texts
+
+
+def _yolo_keypoints(shape: Any, file: Path) -> tuple[int, int] | None:
+    if shape is None:
+        return None
+    if (
+        not isinstance(shape, list)
+        or [type(value) for value in shape] != [int, int]
+        or shape[0] < 1
+        or shape[1] not in (2, 3)
+    ):
+        raise DataError(f"{file}: `kpt_shape` is [number of keypoints, 2 or 3], not {shape!r}.")
+    return shape[0], shape[1]
 
 
 def _yolo_entry(entry: Any, key: str, root: Path, file: Path) -> str:
@@ -172,7 +189,8 @@ def read_yolo(part: YoloPart, faults: Faults, progress: Progress | None) -> Foun
         else:
             with naming(part.root / entry):
                 files.update(_yolo_list(part, entry, faults))
-    drafts = []
+    drafts: list[Draft] = []
+    lines: list[tuple[Draft, str, str, list[float]]] = []  # draft, where, label, numbers
     for count, (file, where) in enumerate(files.items()):
         if progress and count % 500 == 0:
             progress("Reading annotations", count, len(files))
@@ -189,11 +207,30 @@ def read_yolo(part: YoloPart, faults: Faults, progress: Progress | None) -> Foun
         for line, row in enumerate(rows, 1):
             try:
                 if row.strip():
-                    draft.boxes.append((at(label, line), yolo_box(row, part.names)))
+                    lines.append((draft, at(label, line), *parsed(row, part.names)))
             except Fault as fault:
                 faults.add(at(label, line), fault.reason)
         drafts.append(draft)
+    _add_boxes(part, lines, faults)
     return Found(drafts, part.names)
+
+
+def _add_boxes(part: YoloPart, lines: list[tuple[Draft, str, str, list[float]]], faults: Faults) -> None:
+    """Make boxes of the lines of a split."""
+    long = [line for line in lines if len(line[3]) > 4]
+    with naming(long[0][1] if long else part.root):
+        kind = layout([values for *_, values in long], part.keypoints, part.task)
+    for draft, where, label, values in lines:
+        try:
+            draft.boxes.append((where, box_of(label, values, kind, part.keypoints)))
+        except Fault as fault:
+            faults.add(where, fault.reason)
+    if long and kind not in (BOX, POLYGON):
+        what = "keypoints" if kind == "keypoints" else "a score or the number of a track"
+        files = tuple(dict.fromkeys(draft.file for draft, *_ in long))[:5]
+        faults.entries.append(
+            Entry("changed", len(long), "boxes", f"with {what} behind them, which is not used", files)
+        )
 
 
 def _yolo_list(part: YoloPart, entry: str, faults: Faults) -> Iterator[tuple[str, str]]:
@@ -234,23 +271,3 @@ def label_file(file: str) -> str:
             parts[place] = "labels"
             break
     return "/".join(parts).rpartition(".")[0] + ".txt"
-
-
-def yolo_box(row: str, names: tuple[str, ...]) -> Box:
-    """Read a line `class cx cy w h`, or `class x y x y x y ...` of a polygon, as a box in fractions of the image."""
-    words = row.split()
-    if len(words) < 5 or (len(words) > 5 and (len(words) < 7 or len(words) % 2 == 0)):
-        raise Fault(f"{len(words)} values; a line is `class cx cy w h`, or `class x y x y x y ...` of a polygon")
-    code = number(words[0])
-    if code % 1 or not 0 <= code < len(names):
-        raise Fault(f"the class {words[0]} is not one of the {len(names)} names (0 to {len(names) - 1})")
-    values = [number(word) for word in words[1:]]
-    if min(values) > 1:  # not even a box that leads out of its image has all four
-        raise Fault("its values are px, not fractions of the image's width and height")
-    if len(values) > 4:
-        left, top, right, bottom = min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])
-        return Box(names[int(code)], left, top, right, bottom, {"polygon": values})
-    x, y, width, height = values
-    if width <= 0 or height <= 0:
-        raise Fault(f"a box of {words[3]} x {words[4]}: it needs a width and a height above 0")
-    return Box(names[int(code)], x - width / 2, y - height / 2, x + width / 2, y + height / 2)

@@ -3,6 +3,7 @@
 import fnmatch
 import itertools
 import json
+import math
 import os
 import shutil
 import time
@@ -174,6 +175,111 @@ def test_yolo_boxes_become_px(yolo):
     boxes = found.pictures[0].boxes
     assert boxes[0] == Box("go", 10, 12, 30, 18) and found.labels == ("stop", "go")
     assert boxes[1] == Box("stop", 4, 3, 12, 12, {"polygon": [0.1, 0.1, 0.3, 0.1, 0.2, 0.4]})
+
+
+def rows_of(kind, box, track):
+    """Return what programs write behind a box (left, top, right, bottom as fractions)."""
+    left, top, right, bottom = box
+    corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+    middle = [((left + right) / 2, top), ((left + right) / 2, bottom), ((left + right) / 2, (top + bottom) / 2)]
+    turned = [((left + right) / 2, top), (right, (top + bottom) / 2), ((left + right) / 2, bottom)]
+    turned.append((left, (top + bottom) / 2))
+    round_ = [(0.5 + math.cos(k / 3) / 2, 0.5 + math.sin(k / 3) / 2) for k in range(19)]
+    outline = [(left + x * (right - left), top + y * (bottom - top)) for x, y in round_]
+    behind = {
+        "plain": [],
+        "score": [0.25 + track / 100],
+        "track": [track],
+        "score and track": [0.93, track],
+        "track and score": [track, 0.93],
+        "keypoints": [v for point in corners + middle for v in point],
+        "keypoints with flags": [v for k, point in enumerate(corners) for v in (*point, k % 3)],
+        "three keypoints with flags": [v for point in middle for v in (*point, 2)],
+        "one hidden": [*corners[0], 2, 0, 0, 0, *corners[1], 1],
+    }
+    if kind in behind:
+        return [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top, *behind[kind]]
+    points = {
+        "corners": corners,
+        "turned box": turned,
+        "triangle": [corners[0], corners[1], middle[1]],
+        "outline": outline,
+        "outlines": outline[:: track % 2 + 1],
+    }
+    return [v for point in points[kind] for v in point]
+
+
+@pytest.mark.parametrize(
+    ("kind", "yaml", "told"),
+    [
+        ("plain", "", False),
+        ("score", "", True),
+        ("track", "", True),
+        ("score and track", "", True),
+        ("track and score", "", True),
+        ("keypoints", "kpt_shape: [7, 2]\n", True),
+        ("keypoints", "task: detect\n", True),
+        ("keypoints", "", True),
+        ("keypoints with flags", "kpt_shape: [4, 3]\n", True),
+        ("keypoints with flags", "", True),
+        ("three keypoints with flags", "", True),
+        ("one hidden", "", True),
+        ("corners", "", False),
+        ("turned box", "", False),
+        ("triangle", "", False),
+        ("outline", "", False),
+        ("outlines", "", False),
+        ("outline", "task: segment\n", False),
+    ],
+)
+def test_what_stands_behind_a_box_does_not_change_it(tmp_path, kind, yaml, told):
+    rng = np.random.default_rng(len(kind))
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "data.yaml").write_text("names: [stop]\ntrain: images\n" + yaml)
+    truth = []
+    for k in range(1, 7):
+        side = rng.uniform(0.06, 0.15)
+        left, top = rng.uniform(0.2, 0.7, 2)
+        truth.append((left, top, left + side, top + side))
+        png(tmp_path / "images" / f"{k}.png", 100, 100)
+        row = " ".join(f"{value:.6f}" if value % 1 else f"{value:g}" for value in rows_of(kind, truth[-1], k))
+        (tmp_path / "labels" / f"{k}.txt").write_text(f"0 {row}\n")
+    found = annotations.read(tmp_path)
+    for picture, box in zip(found.pictures, truth, strict=True):
+        (got,) = picture.boxes
+        assert np.allclose(
+            (got.left, got.top, got.right, got.bottom), np.multiply(box, 100), atol=2 if "out" in kind else 0.01
+        )
+    assert bool(found.entries) == told
+
+
+@pytest.mark.parametrize(
+    ("rows", "yaml", "reason"),
+    [
+        (
+            "0 0.5 0.5 0.2 0.2 0.45 0.45 0.55 0.55",
+            "kpt_shape: [4, 2]\n",
+            "9 values; with `kpt_shape: [4, 2]` a line has 13",
+        ),
+        ("0 0.5 0.5 0.2 0.2 0.45 0.45 640 0.55", "", "640 among them is no polygon"),
+        (
+            "0 0.5 0.5 0.2 0.2 0.45 0.45 0.55 0.45 0.5 0.6\n0 0.45 0.45 0.5 0.44 0.55 0.5 0.5 0.55 0.45 0.5",
+            "",
+            "may be polygons, or boxes with keypoints",
+        ),
+        ("0 0.5 0.5 0.2 0.2", "kpt_shape: 17\n", "`kpt_shape` is [number of keypoints, 2 or 3]"),
+    ],
+)
+def test_rows_that_may_mean_several_things_are_refused(yolo, rows, yaml, reason):
+    root = yolo(rows + "\n", "train: images\nnames: [stop, go]\n" + yaml)
+    assert reason in message(root)
+
+
+def test_one_bad_row_among_polygons_is_left_out(yolo):
+    good = "0 0.1 0.1 0.3 0.1 0.2 0.4 0.1 0.3\n"
+    root = yolo(3 * good + "0 0.1 0.1 300 0.1 0.2 0.4 0.1 0.3\n")
+    assert "line 4: 300 is no fraction of the image's width or height" in message(root)
+    assert len(annotations.read(root, skip_bad=True).pictures[0].boxes) == 3
 
 
 def test_yolo_without_a_file_of_labels_has_no_boxes_and_says_so(yolo):
@@ -348,7 +454,7 @@ def test_files_that_are_too_large_are_refused(voc, yolo, monkeypatch):
     ("lines", "line", "reason"),
     [
         ("0 0.5 0.5 0.2 0.2\n0 0.5 0.5 0.2\n", 2, "4 values; a line is"),
-        ("0 0.5 0.5 0.2 0.2 0.9\n", 1, "6 values"),
+        ("0 0.5 0.5 0.2 0.2 0.9 0.1 0.3\n", 1, "8 values"),
         ("0 0.5 0.5 0.2 0.2\n\nstop 0.5 0.5 0.2 0.2\n", 3, "'stop' is not a number"),
         ("2 0.5 0.5 0.2 0.2\n", 1, "the class 2 is not one of the 2 names (0 to 1)"),
         ("-1 0.5 0.5 0.2 0.2\n", 1, "the class -1"),
