@@ -136,7 +136,23 @@ def _json(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def _force(command: Callable[..., Any]) -> Callable[..., Any]:
+    def switch(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+        from cnnkit import own_files
+
+        own_files.use_force(value)
+
+    return click.option(
+        "--force",
+        is_flag=True,
+        expose_value=False,
+        callback=switch,
+        help="Replace files that are there already, also those that cnnkit did not write.",
+    )(command)
+
+
 json_option = _json
+force_option = _force
 artifact = click.argument("artifact", type=FILE, required=False)
 data_option = click.option("--data", metavar="CARD|FOLDER|FILE", help="Data: a card's name, a folder, or a file.")
 moved_option = click.option("--data", metavar="CARD|FOLDER|FILE", help="Where the run's data is now, if it was moved.")
@@ -324,9 +340,10 @@ def app(
     @click.version_option(__version__, prog_name=f"cnnkit {name}")
     def group() -> None:
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on retracing is not for users
-        from cnnkit import console
+        from cnnkit import console, own_files
 
         console.use_json(False)  # until a command's --json says otherwise
+        own_files.use_force(False)
 
     more = _COLUMNS if texts else [PREPARE] if preparation else []
     group.add_command(_data(recipes, boxes=bool(predict_options), texts=texts, more=more))
@@ -389,6 +406,7 @@ def app(
     @moved_option
     @click.option("--out", type=FILE, help="Folder of the pictures.  [default: <run>/explain]")
     @_with([] if texts else more)
+    @force_option
     @json_option
     def explain(
         inputs: tuple[Any, ...], layer: str | None, data: str | None, out: Path | None, prepare: bool | None = None
@@ -411,6 +429,7 @@ def app(
     @data_option
     @_with(more)
     @click.option("--out", type=FILE, help="Folder of the files.  [default: <run>/export]")
+    @force_option
     @json_option
     def export(
         artifact: Path | None,
@@ -448,6 +467,7 @@ def app(
     @artifact
     @moved_option
     @click.option("--out", type=FILE, help="The page.  [default: <run>/report.html]")
+    @force_option
     @json_option
     def report(artifact: Path | None, data: str | None, out: Path | None) -> None:
         """Write one self-contained HTML page about a run."""
@@ -473,7 +493,7 @@ def _predict_images(
         "--top", type=_POSITIVE, default=1, show_default=True, help="How many classes to show for each input."
     )
     @_with([PREPARE] if preparation else [])
-    @_with(list(predict_options))
+    @_with([*predict_options, force_option] if predict_options else [])
     @skip_bad
     @threads
     @json_option
@@ -592,7 +612,10 @@ def _data(
     if texts:
         check.help = "Look for what spoils training: copies across splits, empty texts, label typos, contradictions."
 
-    picture = [click.option("--out", type=FILE, default="samples.png", show_default=True, help="The picture to write.")]
+    picture: list[Callable[..., Any]] = [
+        click.option("--out", type=FILE, default="samples.png", show_default=True, help="The picture to write."),
+        force_option,
+    ]
     if texts:
         picture = []
 

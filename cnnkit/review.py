@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnkit import console, ondevice
+from cnnkit import console, ondevice, own_files
 from cnnkit.errors import ArtifactError, CnnkitError, DataError
 from cnnkit.quiet import quiet
 from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT, Run, latest
@@ -174,6 +174,7 @@ def print_scores(
 def report(recipe: Any, artifact: Path | None, *, out: Path | None, data: str | None = None) -> None:
     """Write the report of a run anew; `data` is where the run's data is now, if that is not known."""
     run = Run.open(artifact or latest(recipe.app), recipe.app)
+    own_files.check([out] if out else [])
     model = keras_of(run.file(MODEL), recipe.app)
     splits = own_data(recipe, run, source=data).splits
     scores, found, targets = score(recipe, model, splits.test, "Scoring on the test split")
@@ -211,6 +212,7 @@ def write_report(
             intended_use=recipe.intended_use,
             limits=recipe.limits,
         )
+    own_files.note([path])
     return path
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnkit import config, console, ondevice
+from cnnkit import config, console, ondevice, own_files
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError
 from cnnkit.quiet import quiet
 from cnnkit.review import keras_of, print_scores, say_verdict, score, with_verdict, write_report
@@ -132,6 +132,7 @@ def data_show(recipe: Any, source: str | None, *, out: Path, seed: int, columns:
     """Show samples, as they are and as the model sees them; `columns` as in `data_check`."""
     settings = config.Settings(data=source or recipe.data, seed=seed)
     given = {"data": source, "seed": seed, "image_size": recipe.side(settings.model), **those_given(columns)}
+    own_files.check([out] if out.name else [])
     splits = load(recipe, given)
     recipe.inputs.show(recipe, splits, settings, out)
 
@@ -419,6 +420,8 @@ def export(
     if unknown or not precisions:
         raise ConfigError(f"--precision knows {', '.join(convert.PRECISIONS)}. Got {precision!r}.")
     opened = keras_of(path, recipe.app)
+    made = [out / f"{recipe.app}-{name}.tflite" for name in precisions] + [out / gate.GATE] if out else []
+    own_files.check(made)
     found = data_for(recipe, path, data, whole=False, **those_given(columns))
     run, splits = found.run, named_as(found.splits, opened.labels)
     if not found.own:
@@ -439,6 +442,7 @@ def export(
                 progress=update,
             )
     finally:
+        own_files.note(made)
         if document is None and (folder / gate.GATE).exists():
             _print_gate(recipe, json.loads((folder / gate.GATE).read_text(encoding="utf-8")))
     console.document({"folder": str(folder), **document})

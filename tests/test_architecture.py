@@ -23,6 +23,7 @@ LAYERS = {
     "console": 1,
     "device": 1,
     "run": 1,
+    "own_files": 1,
     "data": 2,
     "models": 2,
     "augment": 2,

@@ -61,6 +61,7 @@ main = cli.app(
 @click.option(
     "--out", type=cli.FILE, help="Folder for the annotated pictures.  [default: beside nothing, none are written]"
 )
+@cli.force_option
 @click.option("--sample", is_flag=True, help="Make a page of held-out digits and read that.")
 @cli.skip_bad
 @cli.threads
@@ -91,6 +92,7 @@ def read(pages: tuple[Path, ...], out: Path | None, sample: bool, skip_bad: bool
     help="Of the order of the data and of training.",
 )
 @click.option("--out", type=cli.FILE, default="learning-curve.png", show_default=True, help="The picture to write.")
+@cli.force_option
 @cli.json_option
 def learning_curve(image: Path, data: str | None, model: str, epochs: int, seed: int, out: Path) -> None:
     """Train on 0.1 %, 0.3 %, 1 % ... 100 % of the data and draw what the model thinks of one image each time."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit import config, console, ondevice, training
+from cnnkit import config, console, ondevice, own_files, training
 from cnnkit.device.image import read_image
 from cnnkit.device.preparation import ready, wanted
 from cnnkit.errors import DataError
@@ -38,6 +38,7 @@ def learning_curve(
     """
     if image.is_dir() or ondevice.is_artifact(image):
         raise DataError(f"{image} is not an image. Give one picture of a digit.")
+    own_files.check([out])
     picture = read_image(image)
     splits = load(recipe, {"data": data, "seed": seed})
     order = np.random.default_rng(seed).permutation(len(splits.train))

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cnnkit import console, ondevice
+from cnnkit import console, ondevice, own_files
 from cnnkit.errors import ArtifactError, DataError
 from cnnkit.files import write_bytes
 from cnnkit.run import Run
@@ -38,6 +38,8 @@ def read(paths: Sequence[Path], *, out: Path | None, sample: bool, skip_bad: boo
         raise DataError(
             "There is no page to read. Give photos or scans, or --sample for a page made of held-out digits."
         )
+    if out is not None:
+        own_files.check(out / f"{path.stem}-read.png" for path in images)
     results: list[dict[str, Any]] = []
     skipped: list[str] = []
     for path, image in ondevice.readable_images(images, skipped if skip_bad else None):
@@ -46,7 +48,8 @@ def read(paths: Sequence[Path], *, out: Path | None, sample: bool, skip_bad: boo
         if out is not None:
             picture = out / f"{path.stem}-read.png"
             _, encoded = cv2.imencode(".png", np.ascontiguousarray(annotate(image, page)[..., ::-1]))
-            write_bytes(picture, encoded.tobytes())
+            with own_files.replacing(picture):
+                write_bytes(picture, encoded.tobytes())
             result["annotated"] = str(picture)
         results.append(result)
     console.document({"artifact": str(model.path), "pages": results, "skipped": skipped})
@@ -69,18 +72,16 @@ def _sample_page(artifact: Path, path: Path) -> Path:
     """Write a page made of digits that the model was not trained on."""
     from cnnkit.data import load
 
-    settings: dict[str, Any] = {"data": "digits", "split_seed": 0}
     if artifact.is_dir():
-        settings = Run.open(artifact, "digits").document["settings"]
-    splits = load(
-        settings["data"],
-        seed=0,
-        split_seed=settings["split_seed"],
-        preparation=DIGIT,
-        prepare=settings.get("prepare"),
-    )
+        from cnnkit.run_data import own_data
+        from cnnkit_digits.cli import recipe
+
+        splits = own_data(recipe(), Run.open(artifact, "digits")).splits
+    else:
+        splits = load("digits", preparation=DIGIT)
     digits, labels = splits.test.read(np.arange(len(splits.test)))
     image, _ = page_maker.sample_page(digits, labels)
     _, encoded = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1] if image.ndim == 3 else image))
-    write_bytes(path, encoded.tobytes())
+    with own_files.replacing(path):
+        write_bytes(path, encoded.tobytes())
     return path

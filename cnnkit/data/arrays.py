@@ -27,7 +27,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from cnnkit import files
-from cnnkit.data.cards import cache_folder, there, writing_the_cache
+from cnnkit.data.cards import there, writing_the_cache
 from cnnkit.data.records import Progress, Shape
 from cnnkit.device import image
 from cnnkit.errors import DataError
@@ -296,7 +296,7 @@ def cached(source: Path, what: str, size: int, build: Callable[[IO[bytes]], None
     status = source.stat()
     origin = hashlib.sha256(f"{source.resolve()}|{what}".encode()).hexdigest()[:12]
     state = hashlib.sha256(f"1|{status.st_size}|{status.st_mtime_ns}".encode()).hexdigest()[:12]
-    folder = cache_folder() / "unpacked"
+    folder = files.cache_folder() / "unpacked"
     path = folder / f"{source.name.partition('.')[0][:40]}-{origin}-{state}.npy"
     if path.is_file():
         return path

@@ -20,7 +20,7 @@ from typing import Any
 
 from cnnkit import files
 from cnnkit.errors import CnnkitError, DataError
-from cnnkit.files import cache_folder as cache_folder  # for who asks this module
+from cnnkit.files import cache_folder
 
 _FORM_KEYS = {"reader", "files", "splits", "options"}
 _CARD_KEYS = _FORM_KEYS | {"title", "task", "source", "licence", "citation", "labels"}

@@ -33,7 +33,7 @@ from typing import IO, Any
 
 from cnnkit import __version__, console, files
 from cnnkit.data import readers
-from cnnkit.data.cards import Card, File, Form, cache_folder, data_folder, inside, there, writing_the_cache
+from cnnkit.data.cards import Card, File, Form, data_folder, inside, there, writing_the_cache
 from cnnkit.data.records import Progress
 from cnnkit.errors import DataError
 
@@ -126,7 +126,7 @@ def _provide_form(card: Card, form: Form, folder: Path, progress: Progress | Non
         shutil.rmtree(unpacking, ignore_errors=True)
     try:
         for file in form.files:
-            _adopt(file, cache_folder() / card.name, folder)
+            _adopt(file, files.cache_folder() / card.name, folder)
             _provide(file, folder, f"The data set {card.name}", progress, unpacking)
         members = {path.relative_to(unpacking).as_posix(): path.stat().st_size for path in _files_below(unpacking)}
         with writing_the_cache():
@@ -196,7 +196,7 @@ def _cached(card: Card) -> Path:
         for file in form.files
     ]
     mark = hashlib.sha256(json.dumps(stated).encode()).hexdigest()[:8]
-    return cache_folder() / (f"{card.name}-{mark}" if stated else card.name)
+    return files.cache_folder() / (f"{card.name}-{mark}" if stated else card.name)
 
 
 def _beside(folder: Path, suffix: str) -> Path:
@@ -204,7 +204,7 @@ def _beside(folder: Path, suffix: str) -> Path:
 
 
 def _in_cache(folder: Path) -> bool:
-    return folder.resolve().parent == cache_folder().resolve()
+    return folder.resolve().parent == files.cache_folder().resolve()
 
 
 def _files_below(folder: Path) -> list[Path]:

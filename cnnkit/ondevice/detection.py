@@ -23,7 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cnnkit import console, files, ondevice
+from cnnkit import console, files, ondevice, own_files
 from cnnkit.device import drawing
 from cnnkit.device.detection import Detections, Plan
 from cnnkit.device.detection import find as find_objects
@@ -136,6 +136,9 @@ def find(
             if path != Path("-") and not path.exists():
                 raise ImageError(str(path), "there is no such file", "Check the path.")
     targets = _targets(sources, out) if out is not None else [None] * len(sources)
+    copies = [file for target in targets if target is not None for file in _files_of(target)]
+    own_files.check(copies)
+    own_files.check([results] if results is not None else [], "--results")
     for folder in (out, results.parent if results is not None else None):
         if folder is not None:  # hours of work would be lost if it turned out at their end
             with files.system_errors(folder):
@@ -164,6 +167,8 @@ def find(
                             _video(job, video, target, lambda part, n=number, p=path: update(n + part, _short(p)))
                     else:
                         _image(job, path, target)
+                    if target is not None:
+                        own_files.note(_files_of(target))
                 except DataError as error:
                     if not skip_bad:
                         raise
@@ -171,16 +176,23 @@ def find(
                     console.warning(f"skipped: {error}")
         if camera is not None:
             with Video.camera(camera) as video:
+                target = out / video.name.replace(" ", "-") if out else None
+                if target is not None:
+                    own_files.check(_files_of(target, video=True))
                 console.message(f"Looking through {video.name}. Stop with Ctrl-C.")
-                _video(job, video, out / video.name.replace(" ", "-") if out else None, lambda part: None)
+                _video(job, video, target, lambda part: None)
+                if target is not None:
+                    own_files.note(_files_of(target, video=True))
     except (CnnkitError, OSError, KeyboardInterrupt):
         if results and write and job.entries:
             write(job.document(), job.labels)
+            own_files.note([results])
             console.warning(f"{results} holds what was found up to here.")
         raise
     document = job.document()
     if results and write:
         write(document, job.labels)
+        own_files.note([results])
     console.document(document)
     if not console.is_json():
         _tell(job, out, results)
@@ -265,6 +277,12 @@ def _targets(sources: Sequence[tuple[Path, Path]], out: Path) -> list[Path]:
                 raise DataError(f"--out {out}: the copy of {path} would replace {out / name}. Choose another folder.")
         targets.append(out / (chosen + suffix))
     return targets
+
+
+def _files_of(target: Path, video: bool | None = None) -> list[Path]:
+    """Return what a target of `_targets` may become: of a video, which has no suffix yet, .mp4 or .avi."""
+    video = target.suffix.lower() not in (".jpg", ".jpeg", ".png") if video is None else video
+    return [target.with_name(target.name + end) for end in (".mp4", ".avi")] if video else [target]
 
 
 def _text(path: Path) -> str:

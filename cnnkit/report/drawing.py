@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from cnnkit import files
+from cnnkit import files, own_files
 
 INK, QUIET, RULE, ORANGE, BLUE = "#1c2024", "#6b7280", "#d9dce1", "#d9600a", "#2f5fd0"  # on paper
 
@@ -76,10 +76,10 @@ def frame(ax: Axes) -> None:
 def save(figure: Figure, path: Path | str) -> None:
     """Write a picture as PNG, atomically.
 
-    Errors: `CnnkitError` where it cannot be written.
+    Errors: `CnnkitError` where it cannot be written, or is there already and not ours.
     """
     FigureCanvasAgg(figure)
-    with warnings.catch_warnings(), files.atomic(path) as file:
+    with warnings.catch_warnings(), own_files.replacing(Path(path)), files.atomic(path) as file:
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a label in a script the font does not have
         figure.savefig(file, format="png", dpi=140, metadata={"Software": None})
 

@@ -1,0 +1,92 @@
+"""Which files cnnkit wrote, so that it replaces its own and never those of a user.
+
+Design choices:
+- A file is ours where we wrote this content to this path: a line in the cache says so, with size and SHA-256. A mark inside the
+  file would be there still after a person corrected it, and that work would be lost.
+- So a command repeated is painless, and what a person made or changed is refused before any work, unless --force is given. Where
+  the line is lost, as on another machine, a file counts as a person's.
+- What a run folder holds under the names that cnnkit gives there is ours without a line: runs are moved and copied.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from cnnkit import files
+from cnnkit.errors import CnnkitError
+from cnnkit.run import DOCUMENT, EXPORT, REPORT
+
+IN_RUNS = (EXPORT, REPORT, "explain", "pages")  # of a run folder
+_state = {"force": False}
+
+
+def use_force(on: bool) -> None:
+    """Let this command replace any file: `--force`."""
+    _state["force"] = on
+
+
+def check(paths: Iterable[Path], option: str = "--out") -> None:
+    """Refuse to replace files that are not ours as they are.
+
+    Args:
+        paths: what a command is going to write.
+        option: that names them, for the error.
+
+    Raises:
+        CnnkitError: one is there already, and was not written by cnnkit or was changed since.
+    """
+    if _state["force"]:
+        return
+    foreign = [path for path in paths if path.is_file() and not _in_a_run(path) and not _is_ours(path)]
+    if foreign:
+        more = f" and {len(foreign) - 1:,} more" if len(foreign) > 1 else ""
+        raise CnnkitError(
+            f"{foreign[0]}{more} would be overwritten, and cnnkit did not write it as it is. Choose another {option}, or add "
+            "--force to replace it."
+        )
+
+
+def note(paths: Iterable[Path]) -> None:
+    """Remember that these files are ours as they are now; those that are not there are left out."""
+    for path in paths:
+        if path.is_file() and not _in_a_run(path):
+            with contextlib.suppress(OSError, CnnkitError):  # then it counts as a person's next time
+                known = _register(path)
+                known.parent.mkdir(parents=True, exist_ok=True)
+                with known.open("a", encoding="utf-8") as file:
+                    file.write(_line(path) + "\n")
+
+
+@contextlib.contextmanager
+def replacing(*paths: Path, option: str = "--out") -> Iterator[None]:
+    """Check paths, let the block write them, and remember them."""
+    check(paths, option)
+    yield
+    note(paths)
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        lines = _register(path).read_text(encoding="utf-8").splitlines()
+        name = f" {path.name}"
+        last = next((line for line in reversed(lines) if line.endswith(name)), "")
+        return bool(last) and last == _line(path)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _line(path: Path) -> str:
+    return f"{files.sha256(path)} {path.stat().st_size} {path.name}"
+
+
+def _register(path: Path) -> Path:
+    """Return the list of what we wrote into a folder."""
+    folder = os.path.realpath(path.parent)
+    return files.cache_folder() / "written" / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]}.txt"
+
+
+def _in_a_run(path: Path) -> bool:
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - a link stays a link
+    return any(path.relative_to(parent).parts[0] in IN_RUNS for parent in path.parents if (parent / DOCUMENT).is_file())
