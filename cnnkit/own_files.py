@@ -70,15 +70,20 @@ def replacing(*paths: Path, option: str = "--out") -> Iterator[None]:
 def _is_ours(path: Path) -> bool:
     try:
         lines = _register(path).read_text(encoding="utf-8").splitlines()
-        name = f" {path.name}"
-        last = next((line for line in reversed(lines) if line.endswith(name)), "")
+        mark = _mark(path)
+        last = next((line for line in reversed(lines) if line.startswith(mark)), "")
         return bool(last) and last == _line(path)
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):
         return False
 
 
 def _line(path: Path) -> str:
-    return f"{files.sha256(path)} {path.stat().st_size} {path.name}"
+    return f"{_mark(path)} {path.stat().st_size} {files.sha256(path)}"
+
+
+def _mark(path: Path) -> str:
+    """Return what stands for a file's name in a list: a name may hold any bytes, also the end of a line."""
+    return hashlib.sha256(os.fsencode(path.name)).hexdigest()[:24]
 
 
 def _register(path: Path) -> Path:

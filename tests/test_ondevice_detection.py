@@ -675,3 +675,35 @@ def test_the_task_of_an_artifact_is_read_without_opening_it(tmp_path, monkeypatc
         ondevice.task_of("signs")
     (tmp_path / "signs" / "latest").symlink_to("run")
     assert ondevice.task_of("signs") == "of the run"
+
+
+# Files of a user ------------------------------------------------------------------------------------------------------
+
+
+def test_files_of_a_user_are_kept_and_ours_are_written_anew(run):
+    from cnnkit import own_files
+
+    write_image("in/a.png", scene(200, 256, (100, 60, 140, 100)))
+    write_video("in/v.avi", drive(6))
+    options = {"out": Path("out"), "results": Path("found.json")}
+    for name in ("out/a.png", "out/v.mp4", "out/v.avi", "found.json"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("the user's")
+        with pytest.raises(CnnkitError, match=rf"{name.replace('.', '[.]')} would be overwritten.*--force"):
+            run("in", **options)
+        assert Path(name).read_text() == "the user's"
+        Path(name).unlink()
+    run("in", **options)
+    written = {path: path.stat().st_mtime_ns for path in [Path("found.json"), *Path("out").iterdir()]}
+    assert len(written) == 3
+    run("in", **options)
+    assert all(path.stat().st_mtime_ns > before for path, before in written.items())
+    corrected = Path("found.json").read_text().replace("red", "rot")
+    Path("found.json").write_text(corrected + " ")
+    with pytest.raises(CnnkitError, match="another --results"):
+        run("in", **options)
+    own_files.use_force(True)
+    try:
+        run("in", **options)
+    finally:
+        own_files.use_force(False)
