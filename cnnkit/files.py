@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from cnnkit.errors import CnnkitError
+from cnnkit.errors import ArtifactError, CnnkitError
+
+MOST_JSON = 64 << 20  # bytes
 
 
 @contextlib.contextmanager
@@ -112,6 +114,31 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, document: Any) -> None:
     """Write `document` to `path` atomically, as indented JSON. NaN and infinity are refused: they are not JSON."""
     write_text(path, json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path | str, what_to_do: str) -> dict[str, Any]:
+    """Read a document that `write_json` wrote.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ArtifactError: it cannot be read, or is no JSON object; the line ends with `what_to_do`.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(MOST_JSON + 1)
+        if len(content) > MOST_JSON:
+            raise ValueError(f"it is larger than {MOST_JSON >> 20} MB")
+        document = json.loads(content.decode("utf-8"))
+        if not isinstance(document, dict):
+            raise ValueError("it is no JSON object")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        reason = (str(error).splitlines() or [""])[0][:120]
+        raise ArtifactError(f"{path} is damaged ({reason}). {what_to_do}") from error
+    return document
 
 
 def cache_folder() -> Path:

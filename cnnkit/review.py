@@ -1,12 +1,12 @@
 """What the commands do with a model that is there: score it, report on it, explain it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cnnkit import console, ondevice, own_files
 from cnnkit.errors import ArtifactError, CnnkitError, DataError
+from cnnkit.files import read_json
 from cnnkit.quiet import quiet
 from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT, Run, latest
 from cnnkit.run_data import Loaded, data_for, everything, named_as, own_data, run_of, say_drawn, those_given
@@ -207,7 +207,7 @@ def write_report(
             path,
             run=run.document,
             history=read_history(run.path / HISTORY),
-            gate=json.loads(gate.read_text(encoding="utf-8")) if gate.exists() else None,
+            gate=read_json(gate, "Export again, or delete it.") if gate.exists() else None,
             **parts,
             intended_use=recipe.intended_use,
             limits=recipe.limits,
@@ -217,11 +217,20 @@ def write_report(
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """Read `history.csv`: a row an epoch."""
+    """Read `history.csv`: a row an epoch.
+
+    Raises:
+        ArtifactError: there is none, or it is damaged.
+    """
     import csv
 
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{name: float(value) for name, value in row.items() if value != ""} for row in csv.DictReader(file)]
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [{name: float(value) for name, value in row.items() if value != ""} for row in csv.DictReader(file)]
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}. Train again.") from error
+    except (ValueError, TypeError, csv.Error) as error:
+        raise ArtifactError(f"{path} is damaged ({error}). Train again.") from error
 
 
 def explain(

@@ -14,7 +14,6 @@ runs/<app>/latest     the newest of them
 
 import contextlib
 import datetime
-import json
 import os
 import platform
 import sys
@@ -23,7 +22,7 @@ from typing import Any
 
 from cnnkit import __version__, config
 from cnnkit.errors import ArtifactError, CnnkitError
-from cnnkit.files import atomic, system_errors, write_json
+from cnnkit.files import atomic, read_json, system_errors, write_json
 
 MODEL, DOCUMENT, CHECKPOINT, HISTORY, REPORT, EXPORT, REFIT, DATA_FILES = (
     "model.keras",
@@ -35,6 +34,17 @@ MODEL, DOCUMENT, CHECKPOINT, HISTORY, REPORT, EXPORT, REFIT, DATA_FILES = (
     "refit",
     "data_files.json",
 )
+SECTIONS = (
+    "settings",
+    "versions",
+    "machine",
+    "data",
+    "model",
+    "training",
+    "scores",
+    "weights",
+    "refit",
+)  # of `run.json`
 
 
 class Run:
@@ -81,16 +91,17 @@ class Run:
             ArtifactError: there is none, its `run.json` is damaged, or another app made it.
         """
         try:
-            document = json.loads((path / DOCUMENT).read_text(encoding="utf-8"))
-            made_by = document["app"]
+            document = read_json(path / DOCUMENT, "Train again.")
         except FileNotFoundError:
             raise ArtifactError(
                 f"{path} is not a run folder: it has no {DOCUMENT}. Give one that `train` made."
             ) from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise ArtifactError(f"{path / DOCUMENT} is damaged ({error}). Train again.") from error
-        except OSError as error:
-            raise ArtifactError(f"{path / DOCUMENT} cannot be read: {error.strerror or error}.") from error
+        made_by = document.get("app")
+        odd = [name for name in SECTIONS if not isinstance(document.get(name) or {}, dict)]
+        if not isinstance(made_by, str) or odd:
+            raise ArtifactError(
+                f"{path / DOCUMENT} is damaged ({(odd or ['app'])[0]!r} is not what it was). Train again."
+            )
         if app is not None and made_by != app:
             raise ArtifactError(
                 f"{path} is a run of `cnnkit {made_by}`, not of `cnnkit {app}`. Use `cnnkit {made_by}` on it."

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cnnkit.errors import ArtifactError, CnnkitError
+from cnnkit.errors import CnnkitError
 from cnnkit.files import cache_folder, write_bytes
 
 SECONDS = 60.0  # what a trial may take; those of sound files take less than one
@@ -23,35 +23,34 @@ TIMES = 16
 _VERSION = "1"  # of the checks; another one makes what passed earlier be tried again
 
 
-def tried(path: Path, content: bytes, check: str, what_to_do: str) -> None:
+def refusal(path: Path, content: bytes, check: str) -> str | None:
     """Run a check of a file in a process of its own, unless the same content has passed it already.
 
     Args:
         path: of the file.
         content: of the file.
         check: "module:function"; the function takes the path, and raises where the file is no good.
-        what_to_do: the end of the error's line.
 
-    Raises:
-        ArtifactError: the check failed, ended the process, or did not come to an end.
+    Returns:
+        Why the file is refused, without a full stop: the check failed, ended the process, or did not come to an end. None: it
+        passed.
     """
     key = hashlib.sha256(f"{_VERSION} {check} ".encode() + hashlib.sha256(content).digest()).hexdigest()
     passed = cache_folder() / "tried" / key
     with contextlib.suppress(OSError):
         if passed.is_file():
-            return
-    reason = _refusal(path, check)
+            return None
+    reason = _tried(path, check)
     if reason is not None:
-        raise ArtifactError(
-            f"{path} cannot be loaded: {reason.rstrip('.')}. It is damaged, or not for this runtime. {what_to_do}"
-        )
+        return reason.rstrip(".")
     with contextlib.suppress(
         OSError, CnnkitError
     ):  # a cache that cannot be written only costs the time of another trial
         write_bytes(passed, b"")
+    return None
 
 
-def _refusal(path: Path, check: str) -> str | None:
+def _tried(path: Path, check: str) -> str | None:
     """Return what the check says against a file; None: nothing."""
     line = [sys.executable, "-c", "from cnnkit.trials import main; main()", check, str(path.absolute())]
     folders = os.pathsep.join(folder for folder in sys.path if folder)

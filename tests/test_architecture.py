@@ -16,6 +16,7 @@ LAYERS = {
     "config": 0,
     "files": 0,
     "seals": 0,
+    "h5_files": 0,
     "trials": 0,
     "quiet": 0,
     "keras_files": 0,

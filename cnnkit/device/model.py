@@ -25,7 +25,7 @@ from cnnkit.device.text import lengths, widths
 from cnnkit.errors import ArtifactError
 from cnnkit.quiet import quiet
 from cnnkit.seals import is_sealed
-from cnnkit.trials import tried
+from cnnkit.trials import refusal
 
 METADATA = "cnnkit.json"
 VOCABULARY = (
@@ -169,8 +169,8 @@ class DeviceModel:
                 f"{path} is not a .tflite model (it lacks the mark TFL3). Give a file that `export` wrote."
             )
         metadata, whole = metadata_in(content, path)
-        if not whole and not known:
-            tried(path, content, "cnnkit.device.verification:check", AGAIN)
+        if not whole and not known and (why := refusal(path, content, "cnnkit.device.verification:check")):
+            raise ArtifactError(f"{path} cannot be loaded: {why}. It is damaged, or not for this runtime. {AGAIN}")
         old = f"{path} is of an older cnnkit and has no checksum: damage to it would not be seen. Export it again."
         from ai_edge_litert.interpreter import Interpreter
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cnnkit.device.model import DeviceModel, read_metadata, with_decided
+from cnnkit.device.model import DeviceModel, read_metadata, refuse_no_numbers, with_decided
 from cnnkit.errors import ArtifactError
 from cnnkit.keras_files import refuse_code
 from cnnkit.run import MODEL, Run
@@ -92,7 +92,10 @@ class KerasArtifact:
             found = self._outputs(np.asarray(images, np.int32), training=False)
         else:
             found = self._outputs.predict_on_batch(np.asarray(images, np.float32))
-        return {name: np.asarray(ops.convert_to_numpy(values)) for name, values in found.items()}
+        arrays = {name: np.asarray(ops.convert_to_numpy(values)) for name, values in found.items()}
+        for array in arrays.values():
+            refuse_no_numbers(array, self.path)
+        return arrays
 
 
 def open_artifact(path: Path, app: str | None = None) -> Artifact:
@@ -132,4 +135,10 @@ def _open_keras(path: Path) -> KerasArtifact:
     except Exception as error:  # Keras raises many kinds for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(f"{path} cannot be loaded: {reason[:200]} Train it again.") from error
+    for variable in model.variables:
+        values = np.asarray(keras.ops.convert_to_numpy(variable))
+        if not np.isfinite(values.astype(np.float32)).all():
+            raise ArtifactError(
+                f"{path} is damaged: {variable.path} holds values that are not numbers. Train it again."
+            )
     return KerasArtifact(path, model, read_metadata(path))

@@ -27,12 +27,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from cnnkit import h5_files
 from cnnkit.data import fetch
 from cnnkit.data.cards import File
 from cnnkit.device.model import read_metadata
 from cnnkit.device.text import FIRST, PAD, UNKNOWN, Tokenizer
 from cnnkit.errors import ArtifactError, ConfigError
-from cnnkit.keras_files import refuse_code
+from cnnkit.keras_files import DAMAGED, refuse_code
 from cnnkit.models.text import EMBEDDING, PAIRS, PIECES, SEEN, STATIC, WIDE
 from cnnkit.run import MODEL, Run
 
@@ -149,7 +150,10 @@ def load(
     own = _units(model)
     known: list[str] = []
     written: Tokenizer | None = None
-    if path.suffix == ".keras":
+    if path.suffix != ".keras":
+        # the checksum of a published file was compared when it was fetched
+        h5_files.refuse_unsafe(path, _content(path), vouched=published)
+    else:
         refuse_code(path)
         about = read_metadata(path)
         known = [str(label) for label in about.get("labels") or ()]
@@ -158,7 +162,7 @@ def load(
         with _opened(path) as file:
             entries, named = _entries(file, path)
             loaded, values = _plan(model, own, entries, named, path, (known, list(labels)), (written, tokenizer))
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+    except (*DAMAGED, TypeError, AttributeError, IndexError, MemoryError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ArtifactError(f"{path} is damaged, or holds no weights ({reason[:200]}). Get it again.") from error
     if published and (set(loaded.unused) or not loaded.layers):
@@ -207,7 +211,14 @@ def _opened(path: Path) -> h5py.File:
     if path.suffix != ".keras":
         return h5py.File(path, "r")
     with zipfile.ZipFile(path) as archive:
-        return h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r")
+        return h5py.File(io.BytesIO(archive.read(h5_files.WEIGHTS)), "r")
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 # What a file holds ----------------------------------------------------------------------------------------------------
@@ -288,14 +299,17 @@ def _member(group: Any, name: str, path: Path) -> Any:
 
 def _array(dataset: h5py.Dataset, path: Path) -> np.ndarray:
     """Read the values of a dataset whose shape was found to fit, as float32 or whole numbers."""
-    if dataset.attrs.get("dtype") in ("bfloat16", b"bfloat16"):
-        return (np.asarray(dataset[()]).view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-    if dataset.dtype.kind not in "fiu":
+    half = dataset.attrs.get("dtype") in ("bfloat16", b"bfloat16")
+    if dataset.dtype.itemsize != 2 if half else dataset.dtype.kind not in "fiu":
         raise ArtifactError(f"{path} holds {dataset.dtype} where weights should be. Get it again.")
     value = np.asarray(dataset[()])
+    if half:
+        value = (value.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    with np.errstate(over="ignore"):
+        value = value.astype(np.float32) if value.dtype.kind == "f" else value
     if not np.isfinite(value).all():
         raise ArtifactError(f"{path} is damaged: {dataset.name} holds values that are not numbers. Get it again.")
-    return value.astype(np.float32) if value.dtype.kind == "f" else value
+    return value
 
 
 # What goes where ------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from cnnkit.data.records import Records, Splits
 from cnnkit.errors import ConfigError
 from cnnkit.files import write_bytes
 from cnnkit.run import MODEL
+from cnnkit.seals import sealed
 
 
 def build(recipe: Any, settings: Settings, records: Records) -> keras.Model:
@@ -96,4 +97,4 @@ def save(model: keras.Model, path: Path, metadata: dict[str, Any]) -> None:
         with zipfile.ZipFile(temporary, "a") as archive:
             for name, text in members(metadata).items():
                 archive.writestr(name, text, zipfile.ZIP_DEFLATED)
-        write_bytes(path, temporary.read_bytes())
+        write_bytes(path, sealed(temporary.read_bytes()))

@@ -13,7 +13,9 @@ import numpy as np
 
 from cnnkit.errors import ArtifactError
 from cnnkit.files import atomic, write_bytes
+from cnnkit.keras_files import DAMAGED
 from cnnkit.optimizers import copied
+from cnnkit.seals import is_sealed, sealed
 
 
 @dataclasses.dataclass
@@ -50,14 +52,19 @@ def write_checkpoint(path: Path, state: State, model: keras.Model, best: list[np
         arrays |= {f"{name}{number}": value for number, value in enumerate(values)}
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, sealed(buffer.getvalue()))
 
 
 def read_checkpoint(path: Path) -> tuple[State, dict[str, list[np.ndarray]]] | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        content = path.read_bytes()
+        is_sealed(content, path, "Delete it to train this run from the start.")
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > len(content):
+                raise ValueError("it unpacks to more than it holds")  # ours are not packed
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         state = State(**json.loads(bytes(arrays.pop("state"))))
         groups: dict[str, list[np.ndarray]] = {"model": [], "optimizer": [], "best": []}
@@ -65,8 +72,9 @@ def read_checkpoint(path: Path) -> tuple[State, dict[str, list[np.ndarray]]] | N
             while f"{name}{len(values)}" in arrays:
                 values.append(arrays[f"{name}{len(values)}"])
         return state, groups
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ArtifactError(f"{path} is damaged ({error}). Delete it to train this run from the start.") from error
+    except (*DAMAGED, TypeError, AttributeError, MemoryError) as error:
+        reason = (str(error).splitlines() or [""])[0][:120] or type(error).__name__
+        raise ArtifactError(f"{path} is damaged ({reason}). Delete it to train this run from the start.") from error
 
 
 def assign(variables: Any, values: list[np.ndarray]) -> None:
