@@ -264,6 +264,11 @@ TEXT_ONLY = [
         help="Whether Turkey and turkey are two words.  [default: cased]",
     ),
     click.option(
+        "--min-precision",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        help="Several labels a text: share of what a label is given that has to be right.  [default: 0.5]",
+    ),
+    click.option(
         "--buckets",
         type=click.IntRange(min=0),
         help="Ids for pieces of unknown words; not for MediaPipe.  [default: 0]",

@@ -42,6 +42,7 @@ class Settings:
     length: int | None = None  # ids of a text; None: as the texts ask for
     cased: bool = True  # "Turkey" and "turkey" are two words of the vocabulary
     buckets: int = 0  # ids for character n-grams of unknown words; 0: all unknown words are one
+    min_precision: float | None = None  # share of what a label is given that has to be right; None: one half of rare ones
     progressive: int = 1  # image sizes in training, rising from about half to the full one; 1: full throughout
     epochs: int = 10
     minutes: float | None = None  # time budget; it then decides the number of epochs
@@ -98,6 +99,8 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not value > low:
                 raise ConfigError(f"{name} must be above {low}. Got {value}.")
+        if self.min_precision is not None and not 0 < self.min_precision < 1:
+            raise ConfigError(f"min_precision must lie in (0, 1). Got {self.min_precision}.")
         if self.validation is not None and not 0 <= self.validation < 0.9:
             raise ConfigError(f"validation must lie in [0, 0.9). Got {self.validation}.")
 

@@ -262,7 +262,11 @@ def _settled(training: Any, recipe: Any, run: Run, splits: Any) -> tuple[Any, di
     """Open the trained model, after what validation data decide was written into it; return that too."""
     artifact = keras_of(run.path / MODEL, recipe.app)
     with console.progress("Settling on validation data", 1):
-        decided = recipe.task.settle(artifact, splits.validation)
+        least = run.settings.min_precision
+        asked = {} if least is None else {"min_precision": least}
+        decided = recipe.task.settle(artifact, splits.validation, **asked)
+    for line in recipe.task.cautions(decided):
+        console.warning(line)
     before = artifact.metadata
     artifact.settle(decided)
     if artifact.metadata != before:

@@ -81,6 +81,10 @@ class Classification:
         """Return what validation data add to the artifact's metadata: nothing."""
         return {}
 
+    def cautions(self, decided: Mapping[str, Any]) -> list[str]:
+        """Return lines of warning about what validation data decided: none."""
+        return []
+
     def score(
         self,
         outputs: dict[str, np.ndarray],

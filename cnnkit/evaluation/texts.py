@@ -8,7 +8,8 @@ Design choices:
 - Network and baseline answer the same texts, so they are compared text by text, with McNemar's test in its exact form.
 - Probabilities are calibrated by one temperature, fitted on validation data, inside the artifact; a person is told "not sure"
   below the confidence from which 95 % of the validation answers are right.
-- Of several labels each has its own threshold, the one of the best F1 on validation data, inside the artifact too.
+- Of several labels each has its own threshold, chosen on validation data (`thresholds`), inside the artifact too; and an answer is
+  sure where each label is surely given or surely left out.
 """
 
 import warnings
@@ -19,6 +20,8 @@ import numpy as np
 
 from cnnkit import metrics
 from cnnkit.data.texts import TextRecords
+from cnnkit.device.several import confidence, given
+from cnnkit.evaluation import thresholds as choosing
 from cnnkit.evaluation.artifacts import MULTI_LABEL
 from cnnkit.evaluation.classification import Classification
 
@@ -29,6 +32,7 @@ SMALL = 20_000  # texts: with so many or fewer the baseline knows every word and
 HASHES = 2**22  # of words and pairs of words
 WEIGHTS = 1_000_000  # of the baseline of a large set, at most; its solver keeps some twenty numbers for each
 SURE = 0.95  # of the answers at a confidence, or a higher one, have to be right for it to count as sure
+CURVES = 60  # labels with a curve of precision over recall, the most frequent
 LEAST_ANSWERED = 0.5  # of the texts get an answer, however unsure
 TEMPERATURES = np.geomspace(0.1, 10, 401)
 PRIOR = 3.0  # texts, as which a temperature of 1 counts
@@ -181,12 +185,36 @@ class TextTagging(TextClassification):
 
         raise ConfigError("--class-weights is for one label a text: here each text may have several.")
 
-    def settle(self, artifact: Any, records: Any) -> dict[str, Any]:
-        """Choose a threshold for each label on validation data."""
+    def settle(self, artifact: Any, records: Any, *, min_precision: float | None = None) -> dict[str, Any]:
+        """Choose a threshold for each label on validation data, and the confidence below which an answer is "not sure".
+
+        Args:
+            artifact: the trained model.
+            records: of the validation split.
+            min_precision: share of what is given that has to be right, of every label; None: as `thresholds.choose`.
+
+        Returns:
+            `thresholds` (labels,); `sure`; `rare`: validation texts of each label that has too few for its threshold to say much;
+            `unreached`: labels that no threshold gives rightly often enough.
+        """
         if not len(records):
             return {}
         found, targets = self.outputs(artifact, records)
-        return {"thresholds": [best_threshold(s, t) for s, t in zip(found["scores"].T, targets.T)]}
+        chosen = choosing.choose(found["scores"], targets, least=min_precision)
+        asked = targets >= 0
+        right = (given(found["scores"], chosen.values) == (targets > 0.5)) | ~asked
+        sure = sure_from(confidence(found["scores"], chosen.values, chosen.rare, asked), right.all(1))
+        names = artifact.labels
+        return {
+            "thresholds": chosen.values,
+            "sure": float(np.floor(sure * 1e4) / 1e4),
+            "rare": {names[k]: int((targets[:, k] > 0.5).sum()) for k in chosen.rare},
+            "unreached": [names[k] for k in chosen.unreached],
+        }
+
+    def cautions(self, decided: Mapping[str, Any]) -> list[str]:
+        """Say which labels' thresholds say little, and which are not given rightly as often as was asked for."""
+        return choosing.cautions(decided.get("rare") or {}, decided.get("unreached") or ())
 
     def score(
         self,
@@ -199,9 +227,11 @@ class TextTagging(TextClassification):
 
         Returns:
             `micro_f1` with its 95 % interval (bootstrap over texts), `macro_f1` over labels that occur, `exact` (share of texts
-            whose labels are all right), `count`, `per_class` (precision, recall, f1, support, threshold by label).
+            whose labels are all right), `count`, `per_class` (precision, recall, f1, support by label), `thresholds`, `curves`
+            (of each label that occurs, precision over recall), and of a model that says so `sure` and `rare`.
         """
-        thresholds = np.array((metadata or {}).get("thresholds") or [0.5] * len(labels))
+        about = metadata or {}
+        thresholds = np.array(about.get("thresholds") or [0.5] * len(labels))
         known = np.asarray(targets) >= 0
         predicted = (outputs["scores"] >= thresholds) & known
         truth = np.asarray(targets) > 0.5
@@ -226,7 +256,32 @@ class TextTagging(TextClassification):
                 for k, label in enumerate(labels)
             },
             "thresholds": {label: float(value) for label, value in zip(labels, thresholds, strict=True)},
+            "curves": {
+                labels[k]: choosing.curve(outputs["scores"][:, k], np.asarray(targets)[:, k])
+                for k in np.argsort(-there.sum(0), kind="stable")[:CURVES].tolist()
+                if present[k]
+            },
+            **self._worth(outputs["scores"], known, (predicted == truth) | ~known, thresholds, about, labels),
         }
+
+    def _worth(
+        self,
+        scores: np.ndarray,
+        known: np.ndarray,
+        right: np.ndarray,
+        thresholds: np.ndarray,
+        about: Mapping[str, Any],
+        labels: Sequence[str],
+    ) -> dict[str, Any]:
+        """Return what the answers are worth that count as sure, and which labels are too rare to say."""
+        if about.get("sure") is None:
+            return {}
+        rare = about.get("rare") or {}
+        places = [k for k, label in enumerate(labels) if label in rare]
+        chosen = confidence(scores, thresholds, places, known) >= about["sure"]
+        accuracy = float(right.all(1)[chosen].mean()) if chosen.any() else None
+        sure = {"confidence": about["sure"], "answered": float(chosen.mean()), "accuracy": accuracy}
+        return {"sure": sure, "rare": dict(rare)}
 
     def gate_view(self, scores: dict[str, Any]) -> dict[str, Any]:
         """Return what the export gate compares: F1, overall and per label."""
@@ -280,11 +335,15 @@ class TextTagging(TextClassification):
 
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
         """Return what a table shows beside the headline score."""
-        return {
+        found = {
             "macro F1 %": f"{100 * scores['macro_f1']:.2f}",
             "all labels right %": f"{100 * scores['exact']:.2f}",
             "records": f"{scores['count']:,}",
         }
+        sure = scores.get("sure")
+        if sure and sure["accuracy"] is not None:
+            found["sure"] = f"{100 * sure['answered']:.0f} %, {100 * sure['accuracy']:.1f} % all right"
+        return found
 
 
 def linear(
@@ -475,26 +534,6 @@ def sure_from(confidences: np.ndarray, right: np.ndarray) -> float:
     enough = np.flatnonzero((shares >= SURE) & ends)
     count = max(int(enough[-1]) + 1 if len(enough) else 0, round(LEAST_ANSWERED * len(order)), 1)
     return 0.0 if count >= len(order) else float(confidences[order[count - 1]])
-
-
-def best_threshold(scores: np.ndarray, truth: np.ndarray) -> float:
-    """Return the threshold of the best F1: halfway between two neighbouring scores; 0.5 where the label never occurs.
-
-    Args:
-        scores: float (n,), in [0, 1].
-        truth: (n,), above 0.5 where the label is there, below 0 where the text was not asked for it.
-    """
-    scores, truth = scores[np.asarray(truth) >= 0], np.asarray(truth)[np.asarray(truth) >= 0]
-    there = truth > 0.5
-    if not there.any():
-        return 0.5
-    order = np.argsort(-scores, kind="stable")
-    sorted_scores = scores[order].astype(np.float64)
-    f1 = _f1(np.cumsum(there[order]), np.arange(1, len(order) + 1), there.sum())["f1"]
-    ends = np.append(sorted_scores[1:] < sorted_scores[:-1], True)  # equal scores stay together
-    best = int(np.argmax(np.where(ends, f1, -1)))
-    below = sorted_scores[best + 1] if best + 1 < len(order) else 0.0
-    return float((sorted_scores[best] + below) / 2)
 
 
 def _f1(hit: Any, said: Any, there: Any) -> dict[str, np.ndarray]:

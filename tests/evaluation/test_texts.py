@@ -18,11 +18,11 @@ from cnnkit.evaluation.texts import (
     TextTagging,
     against,
     best_temperature,
-    best_threshold,
     linear,
     softmax,
     sure_from,
 )
+from cnnkit.evaluation.thresholds import LEAST, best_threshold, choose, curve
 from tests import toy_texts
 
 ONE, SEVERAL = TextClassification(), TextTagging()
