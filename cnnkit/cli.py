@@ -168,8 +168,13 @@ PREPARE = click.option(  # of apps that have a preparation
 )
 _COLUMNS = [
     click.option("--text", metavar="COLUMN", help="Column or field of the texts.  [default: found out, and said]"),
-    click.option("--label", metavar="COLUMN", help="Column or field of the labels.  [default: found out, and said]"),
+    click.option(
+        "--label",
+        metavar="COLUMN",
+        help="Column or field of the labels; several, of 0 and 1, with commas.  [default: found out, and said]",
+    ),
     click.option("--separator", metavar="CHARACTER", help="Between several labels in one cell, such as |."),
+    click.option("--encoding", help="Of the texts, such as gb18030 or cp1251.  [default: UTF-8 or Western, found out]"),
 ]
 _POSITIVE = click.IntRange(min=1)
 _SETTINGS = [  # of all apps, but for those of images
@@ -538,17 +543,34 @@ def _predict_texts(name: str) -> click.Command:
         type=click.FloatRange(0, 1),
         help="Say `not sure` where the answer is less probable.  [default: the model's]",
     )
+    @click.option(
+        "--threshold",
+        "thresholds",
+        metavar="[LABEL=]NUMBER",
+        multiple=True,
+        help="Of several labels: give a label from this probability on.  [default: the model's]",
+    )
+    @click.option(
+        "--text", metavar="COLUMN", help="Column or field of the texts of a table.  [default: found out, and said]"
+    )
     @threads
     @json_option
-    def predict(inputs: tuple[str, ...], top: int, sure: float | None, threads: int | None) -> None:
-        """Name what texts are: as arguments, in files of a text a line, or - for lines on standard input.
+    def predict(
+        inputs: tuple[str, ...],
+        top: int,
+        sure: float | None,
+        thresholds: tuple[str, ...],
+        text: str | None,
+        threads: int | None,
+    ) -> None:
+        """Name what texts are: as arguments, in files of a text a line, in tables, or - for lines on standard input.
 
         A few texts make a table. Files and standard input make a line each: label, probability, sure or not sure, text, with
         tabs between them.
         """
         from cnnkit import ondevice
 
-        ondevice.predict_texts(name, inputs, top=top, sure=sure, threads=threads)
+        ondevice.predict_texts(name, inputs, top=top, sure=sure, threads=threads, thresholds=thresholds, column=text)
 
     return predict
 

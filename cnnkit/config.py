@@ -36,13 +36,16 @@ class Settings:
     text: str | None = None  # column or field of the texts; None: found out
     label: str | None = None  # the same of the labels
     separator: str | None = None  # between several labels in one cell
+    encoding: str | None = None  # of the texts; None: found out
     fold: str | None = None  # "3/10": the third of ten parts is the test; None: the data's own split
     words: int = 20_000  # most words of the vocabulary
     least: int = 1  # times that a word of the vocabulary occurs in training
     length: int | None = None  # ids of a text; None: as the texts ask for
     cased: bool = True  # "Turkey" and "turkey" are two words of the vocabulary
     buckets: int = 0  # ids for character n-grams of unknown words; 0: all unknown words are one
-    min_precision: float | None = None  # share of what a label is given that has to be right; None: one half of rare ones
+    min_precision: float | None = (
+        None  # share of what a label is given that has to be right; None: one half of rare ones
+    )
     progressive: int = 1  # image sizes in training, rising from about half to the full one; 1: full throughout
     epochs: int = 10
     minutes: float | None = None  # time budget; it then decides the number of epochs

@@ -42,6 +42,7 @@ DATA_KEYS = (
     "text",
     "label",
     "separator",
+    "encoding",
     "fold",
     "words",
     "least",

@@ -2,10 +2,28 @@
 
 splits = data.load("mnist", seed=0)
 images, labels = splits.train.read(np.arange(32))  # uint8 (32, 28, 28, 1), int32 (32,)
+
+What is named here is imported when it is used: the texts of a table are read on devices without OpenCV.
 """
 
-from cnnkit.data.checks import Finding, check
-from cnnkit.data.loading import load
-from cnnkit.data.records import Records, Splits, join
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnnkit.data.checks import Finding, check
+    from cnnkit.data.loading import load
+    from cnnkit.data.records import Records, Splits, join
+
+_PARTS = {
+    **dict.fromkeys(("Finding", "check"), "checks"),
+    "load": "loading",
+    **dict.fromkeys(("Records", "Splits", "join"), "records"),
+}
 
 __all__ = ["Finding", "Records", "Splits", "check", "join", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PARTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PARTS[name]}"), name)

@@ -14,9 +14,10 @@ Design choices:
 - Near copies are looked for in 200,000 texts at most, the first of each split.
 """
 
+import itertools
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ MOST_NEAR = 200_000  # texts that are held against each other
 RARE = 0.1  # of the common label's texts: below, a label that is spelt almost alike is a typing error
 LEAK = 0.9  # of a label's texts that name it
 LONG = 10  # times the median length, and at least 300 words
+LONGEST = 60  # letters of a label that are compared
+MOST_ALIKE = 50  # labels that share what is left without a letter
 _BLOCK = 2048
 _HASHES, _BANDS, _EQUAL = 16, 8, 12
 _BUCKET = 50  # texts with one band in common that are compared with each other
@@ -98,6 +101,16 @@ def _open(
                     more = found.bad_count if len(rows) == len(found.bad) else len(rows)
                     text = f"{more:,} texts of the {split} split {what}. Repair or delete them, or --skip-bad."
                     findings.append(_finding("error", kind, text, [f"{place} ({reason})" for place, reason in rows]))
+        if found.joined[0]:
+            count, first = found.joined
+            text = f"{count:,} texts of the {split} split hold line ends, inside quotes. Look whether each is one text."
+            findings.append(_finding("note", "joined", text, [first]))
+        if found.repeated[0]:
+            text = f"{found.repeated[0]:,} rows of the {split} split are the header once more; they are left out."
+            findings.append(_finding("warning", "header-again", text, found.repeated[1]))
+        if found.renamed:
+            text = f"The same number is written in two ways; it is one label: {', '.join(found.renamed[:5])}."
+            findings.append(_finding("note", "label-numbers", text, []))
         if found.encoding in ("Windows-1252", "Latin-1"):
             text = f"The {split} split is {found.encoding}, not UTF-8. It is read as that; convert it to be sure."
             findings.append(_finding("note", "encoding", text, []))
@@ -144,7 +157,15 @@ class _Traits:
     def measure(self) -> Iterator[int]:
         """Read all texts; yield how many are done with each block."""
         named = [(code, name.lower()) for code, name in enumerate(self.records.label_names) if len(name) > 2]
-        patterns = [(code, re.compile(rf"\b{re.escape(name)}\b")) for code, name in named if not name.isdigit()][:200]
+        named = [(code, name) for code, name in named if not name.isdigit()]
+        single: dict[str, list[int]] = {}  # by a look-up, whatever their number
+        for code, name in named:
+            if re.fullmatch(r"\w+", name):
+                single.setdefault(name, []).append(code)
+        several = [
+            (code, re.compile(rf"\b{re.escape(name)}\b")) for code, name in named if not re.fullmatch(r"\w+", name)
+        ]
+        several = several[:50]
         for start in range(0, len(self.records), _BLOCK):
             indices = np.arange(start, min(len(self.records), start + _BLOCK))
             targets = self.records.targets(indices)
@@ -158,10 +179,10 @@ class _Traits:
                 if place < len(self.sketch):
                     self.sketch[place] = sketch(plain)
                 target = targets[place - start]
-                for code, pattern in patterns:
-                    if pattern.search(low):
-                        its_own = target == code if targets.ndim == 1 else target[code] > 0
-                        self.naming[code, 0 if its_own else 1] += 1
+                codes = [code for word in single.keys() & set(re.findall(r"\w+", low)) for code in single[word]]
+                for code in (*codes, *(code for code, pattern in several if pattern.search(low))):
+                    its_own = target == code if targets.ndim == 1 else target[code] > 0
+                    self.naming[code, 0 if its_own else 1] += 1
             yield len(indices)
 
 
@@ -280,15 +301,31 @@ def _texts(count: int) -> str:
 def _typing_errors(records: dict[str, TextRecords]) -> Iterable[Finding]:
     names = next(iter(records.values())).label_names
     counts = sum((part.counts() for part in records.values()), np.zeros(len(names), np.int64))
-    rows = []
-    for rare, name in enumerate(names):
-        for common, other in enumerate(names):
-            if counts[rare] <= RARE * counts[common] and _alike(name, other):
-                rows.append(f"{name!r} ({counts[rare]:,}) ~ {other!r} ({counts[common]:,})")
-                break
+    found: dict[int, int] = {}
+    for place, other in _neighbours(names):
+        rare, common = (place, other) if counts[place] <= counts[other] else (other, place)
+        if counts[rare] <= RARE * counts[common] and _alike(names[rare], names[common]):
+            found[rare] = min(common, found.get(rare, common))
+    rows = [f"{names[rare]!r} ({counts[rare]:,}) ~ {names[c]!r} ({counts[c]:,})" for rare, c in sorted(found.items())]
     if rows:
         text = f"{len(rows)} rare labels are spelt almost as a common one: likely typing errors. Correct them, if they are."
         yield _finding("error", "label-typo", text, rows)
+
+
+def _neighbours(names: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of labels that may be spelt alike: they are the same without one letter of each, or with two swapped.
+
+    Each label is held against those alone with which it shares what is left without a letter, so that thousands take no time.
+    """
+    groups: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        plain = re.sub(r"[\s_-]+", "", name.casefold())[:LONGEST]
+        keys = {plain, *(plain[:k] + plain[k + 1 :] for k in range(len(plain)))} if len(plain) > 2 else {plain}
+        for key in keys:
+            groups.setdefault(key, []).append(place)
+    for members in groups.values():
+        for place, other in itertools.combinations(members[:MOST_ALIKE], 2):
+            yield place, other
 
 
 def _alike(one: str, two: str) -> bool:

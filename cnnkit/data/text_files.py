@@ -1,26 +1,29 @@
 """What a folder or file of texts is: found by name and content, and read as `Part`s.
 
 Design choices:
-- Formats: tables (.csv, .tsv, any column names), JSON lines, fastText's `__label__`, `label sentence` lines, class folders of
-  .txt files. A suffix that says the format is believed; else the first 256 KB decide.
+- Formats: tables (.csv, .tsv, any column names), JSON lines or one JSON array, fastText's `__label__`, `label sentence` lines,
+  class folders of text files (.txt, or without a suffix). A suffix that says the format is believed; else the first 256 KB
+  decide.
 - Splits in files of their own are found by a word in the name: train, dev or valid, test, between dots, dashes or underscores.
   Where one file is named and it is the training part of such a family, the others are taken as well.
 - A folder with several families in it is ambiguous, and an error names them.
 """
 
+import csv
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cnnkit.data import folders, text_columns, text_index
+from cnnkit.data import encodings, folders, text_columns, text_containers, text_index
 from cnnkit.data.cards import Form, there
-from cnnkit.data.inventory import Entry
+from cnnkit.data.inventory import Entry, entry
 from cnnkit.data.records import Progress
-from cnnkit.data.text_formats import MARK, FastText, LabelSentence
+from cnnkit.data.text_containers import refuse_foreign
+from cnnkit.data.text_formats import MARK, FastText, LabelSentence, Table
 from cnnkit.data.text_index import Found
 from cnnkit.errors import DataError
 
@@ -28,7 +31,7 @@ FORMATS = ("text-csv", "text-jsonl", "fasttext", "label-sentence", "text-folder"
 COLUMNS = frozenset(["text", "label", "separator"])
 OPTIONS = {
     "text-csv": COLUMNS | {"header", "encoding"},
-    "text-jsonl": COLUMNS,
+    "text-jsonl": COLUMNS | {"encoding"},
     "fasttext": frozenset(["encoding"]),
     "label-sentence": frozenset(["encoding"]),
     "text-folder": frozenset(["encoding"]),
@@ -44,11 +47,11 @@ _SUFFIXES = {
     ".tab": "text-csv",
     ".jsonl": "text-jsonl",
     ".ndjson": "text-jsonl",
+    ".json": "text-jsonl",
 }
 _FOREIGN = (".md", ".json", ".toml", ".py", ".pdf", ".html", ".log", ".yaml", ".yml", ".vec", ".bin")
 _PACKED = (".gz", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".zst", ".7z")
 _UNLABELLED = ("unsup", "unlabeled", "unlabelled")  # folders of texts without a label, as in aclImdb
-_ENCODINGS = ("utf-8", "cp1252", "latin-1")
 
 
 def detect(path: Path, reader: str = "") -> tuple[Path, Form]:
@@ -72,14 +75,17 @@ def file_format(path: Path) -> str:
     Raises:
         DataError: it is packed, empty, or in no known format.
     """
+    refuse_foreign(path)
     if path.suffix.lower() in _PACKED:
         raise DataError(f"{path} is packed, and texts are read by position. Unpack it first.")
     known = _SUFFIXES.get(path.suffix.lower())
     if known:
         return known
     head, _ = text_index.opening(path, text_columns.SAMPLE)
+    if b"\n" not in head:  # lines may end in CR
+        head = head.replace(b"\r", b"\n")
     lines = [line.strip() for line in head.split(b"\n")[:-1] or [head] if line.strip()]
-    if lines[0].startswith(b"{"):
+    if lines[0].startswith((b"{", b"[{")) or lines[0] == b"[":
         return "text-jsonl"
     if sum(line.startswith(MARK) for line in lines) >= len(lines) / 2:
         return "fasttext"
@@ -212,32 +218,95 @@ def read(path: Path, reader: str, options: dict[str, Any], *, progress: Progress
         DataError: it is not there, empty, or not what the reader expects.
     """
     encoding = options.get("encoding")
-    if encoding is not None and encoding not in _ENCODINGS:
-        raise DataError(f"The option `encoding` is one of {', '.join(_ENCODINGS)}, not {encoding!r}.")
     if reader == "text-folder":
-        return _read_folder(path, encoding, progress)
+        return _read_folder(path, encoding and encodings.named(str(encoding)), progress)
     if not there(path):
         raise DataError(f"There is no file {path}.")
-    head, skip = text_index.opening(path, text_columns.SAMPLE)
+    plain = text_containers.plain(path, encoding, json_lines=reader == "text-jsonl")
+    encoding = plain.encoding
+    head, skip = text_index.opening(plain.path, text_columns.SAMPLE) if encoding is None else _opening(path, plain)
+    more: list[bytes] = []
     if reader == "text-csv":
-        choice = text_columns.table(path, head, options)
+        more = text_columns.pieces(plain.path, skip + len(head)) if len(head) == text_columns.SAMPLE - skip else []
+        choice = text_columns.table(path, head, options, more=more)
+        skip += choice.skip
         if choice.header:
-            skip += _header_bytes(head, choice.form)
+            skip += _header_bytes(head[choice.skip :], choice.form)
     elif reader == "text-jsonl":
         choice = text_columns.json_lines(path, head, options)
         encoding = "utf-8"
     else:
         form: Any = FastText() if reader == "fasttext" else LabelSentence()
         choice = text_columns.Choice(form, False, (f"{form.name[0].upper()}{form.name[1:]}.",))
-    found = text_index.index(path, choice.form, skip=skip, encoding=encoding, progress=progress)
-    return Read(found, choice.notes)
+    found = text_index.index(path, choice.form, skip=skip, encoding=encoding, progress=progress, plain=plain)
+    notes = [*plain.notes, *choice.notes[plain.unit != "line" :]]
+    if options.get("encoding"):
+        found.encoding = encodings.named(str(options["encoding"])).upper() + ", as told"
+    if found.stray and _quotes_are_text(plain.path, choice.form):
+        form = replace(choice.form, quoting=False)
+        notes.append(
+            f"{found.stray:,} quotes would join rows with others, so quotes are part of the text, each row is one."
+        )
+        notes = [note.replace("quotes around cells", "quotes are part of the text") for note in notes]
+        found = replace(
+            text_index.index(path, form, skip=skip, encoding=encoding, progress=progress, plain=plain),
+            encoding=found.encoding,
+        )
+    return Read(found, (*notes, *_said(found)), entries=tuple(_entries(found)))
+
+
+def _opening(path: Path, plain: text_containers.Plain) -> tuple[bytes, int]:
+    head = text_containers.start_of(plain.path, text_columns.SAMPLE)
+    mark = 3 if head.startswith(b"\xef\xbb\xbf") else 0
+    if not head[mark:].strip():
+        raise DataError(f"{path} is empty.")
+    return head[mark:], mark
+
+
+def _quotes_are_text(path: Path, form: Table) -> bool:
+    """Say whether no line of a table needs quotes around a cell: none has a separator between them, or a quote twice."""
+    alone = replace(form, quoting=False)
+    with path.open("rb") as file:
+        for raw in file:
+            if b'"' not in raw:
+                continue
+            line = raw.decode("latin-1")
+            try:
+                cells: list[str] = next(form.parse([line]), [])
+                plain: list[str] = next(alone.parse([line]), [])
+            except csv.Error:
+                continue
+            doubled = any(len(cell) > 3 and cell[0] == cell[-1] == '"' and '""' in cell[1:-1] for cell in plain)
+            if len(cells) == form.width and (len(plain) != form.width or doubled):
+                return False
+    return True
+
+
+def _said(found: Found) -> list[str]:
+    """Say what of a file a person may not expect."""
+    lines = []
+    count, first = found.joined
+    if count:
+        lines.append(f"{count:,} texts hold line ends, inside quotes; the first: {first}.")
+    if found.renamed:
+        lines.append(f"The same number is the same label: {', '.join(found.renamed[:5])}.")
+    odd = [name for name in found.names if name.strip() in ("None", "none", "NA")]
+    if odd:
+        lines.append(f"{odd[0]!r} is taken for a label. Where it means that there is none, delete these rows.")
+    return lines
+
+
+def _entries(found: Found) -> list[Entry]:
+    """Return what became of rows that are no texts."""
+    count, names = found.repeated
+    return [entry("left out", "rows", "that are the header once more", names, count)] if count else []
 
 
 def _header_bytes(head: bytes, form: Any) -> int:
     """Return how long the first record is, with the blank lines before it."""
     source = text_index.Source(io.BytesIO(head))
     size = 0
-    feed = form.rows(source)
+    feed = replace(form, header=(), labels=frozenset()).rows(source)
     for row in feed:
         size += row[0]
         if not (row[2] is None and row[4] is None):  # a blank line
@@ -250,10 +319,20 @@ def _read_folder(path: Path, encoding: str | None, progress: Progress | None) ->
         raise DataError(f"There is no folder {path}.")
     classes = _classes(path)
     if not classes:
-        raise DataError(f"{path} holds no folders of .txt files. Put the texts of each label in a folder of its own.")
+        raise DataError(
+            f"{path} holds no folders of text files (.txt, or without a suffix). Put the texts of each label in a "
+            "folder of its own."
+        )
     found = text_index.index_folder(path, classes, encoding=encoding, progress=progress)
-    notes = ["A folder of .txt files for each label."]
+    notes = ["A folder of text files for each label."]
+    other = [
+        child.relative_to(path).as_posix()
+        for label in classes
+        for child in (path / label).rglob("*")
+        if child.is_file() and not child.name.startswith(".") and not text_index.is_text_file(child.name)
+    ]
+    entries = [entry("left out", "files", "that are no texts by their names (.txt, or without a suffix)", other)]
     left = [entry.name for entry in path.iterdir() if entry.is_dir() and entry.name.lower() in _UNLABELLED]
     if left:
         notes.append(f"{', '.join(left)} is left out: its texts have no label.")
-    return Read(found, tuple(notes))
+    return Read(found, tuple(notes), entries=tuple(entries if other else ()))

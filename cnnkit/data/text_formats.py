@@ -8,12 +8,14 @@ Design choices:
   this is exact for UTF-8 and Windows-1252 alike.
 - A line ends at \\n, and at nothing else that Unicode or Latin-1 call a line end: MR has \\x85 inside sentences.
 - A quote that is never closed would swallow the rest of a table. After 2 MB, or at the end of the file, the line that
-  opened it is bad, and the walk goes on with the next.
+  opened it is bad, and the walk goes on with the next. So is one that is closed in a later text by chance: the lines between
+  look like rows of their own, with a label that other rows have.
+- A label that is written as missing (`nan`, `null`) is none. Labels in columns of 0 and 1 are those whose column has a 1.
 """
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -21,8 +23,33 @@ MOST_BYTES = 1_000_000  # of a text
 _MOST_RECORD = 2 * MOST_BYTES
 _RUNAWAYS = 100  # quotes that are never closed, after which the file is given up
 MARK = b"__label__"  # of fastText
+ONE = "\x1f"  # the separator of a table of one column: what no text holds
+STRAY = "a quote would join it with lines that are rows of their own"
+REPEATED = b"\0header"  # the text of a row that is the header once more
+MISSING = frozenset(
+    [
+        b"nan",
+        b"NaN",
+        b"NAN",
+        b"-nan",
+        b"-NaN",
+        b"<NA>",
+        b"#N/A",
+        b"#NA",
+        b"N/A",
+        b"n/a",
+        b"null",
+        b"NULL",
+        b"Null",
+        b"<null>",
+    ]
+)  # labels that are none; `None` and `NA` may be classes
+YES = frozenset([b"1", b"1.0", b"true", b"True", b"TRUE"])
+NO = frozenset([b"0", b"0.0", b"false", b"False", b"FALSE"])
 
 csv.field_size_limit(max(csv.field_size_limit(), 2 * _MOST_RECORD))  # 131,072 characters otherwise
+
+_MARKED = "\xef\xbb\xbf"  # a byte order mark, as Latin-1 reads it
 
 Row = tuple[int, int, Any, bytes, str | None]
 """(size in bytes, lines, label, text, problem): the label is bytes, a list of bytes, or None where there is none."""
@@ -71,6 +98,8 @@ class LineFormat:
                 yield size, 1, None, b"", "no text"
             elif label is None:
                 yield size, 1, None, b"", "no label"
+            elif isinstance(label, bytes) and label in MISSING:
+                yield size, 1, None, b"", f"no label: {label.decode()}"
             else:
                 yield size, 1, label, text, None
 
@@ -115,22 +144,29 @@ class JsonLines(LineFormat):
     """One JSON object a line; a label that is a list means several labels, or none.
 
     Attributes:
-        text_field, label_field: the keys.
+        text_field, label_field: the keys; of labels in fields of 0 and 1 all of these. None: there are no labels.
         separator: between labels written in one string; None for one label.
+        exclusive: whether every text has exactly one of the labels in fields of 0 and 1.
     """
 
     text_field: str
-    label_field: str
+    label_field: str | tuple[str, ...] | None
     separator: str | None = None
+    exclusive: bool = False
     name = "JSON lines"
 
     def split(self, line: bytes) -> tuple[Any, bytes]:
         row = _json(line)
-        text, label = row.get(self.text_field), row.get(self.label_field)
+        text = row.get(self.text_field)
         if not isinstance(text, str):
             raise ValueError(f"{self.text_field!r} is no text" if text is not None else "no text")
+        if not isinstance(self.label_field, str):
+            values = {name: as_label(row.get(name)) for name in self.label_field or ()}
+            found: Any = marked([name.encode() for name in values], list(values.values()), self.exclusive)
+            return found if self.label_field else b"", text.strip().encode("utf-8", "replace")
+        label = row.get(self.label_field)
         if isinstance(label, list):
-            found: Any = [as_label(part) for part in label]
+            found = [name for part in label if (name := as_label(part))]
         elif isinstance(label, str) and self.separator is not None:
             found = [part.strip().encode() for part in label.split(self.separator) if part.strip()]
         else:
@@ -161,9 +197,29 @@ def as_label(value: Any) -> bytes:
         return str(value).lower().encode()
     if isinstance(value, float) and value.is_integer():
         value = int(value)
+    if isinstance(value, float) and value != value:  # NaN, which Python writes into JSON
+        return b""
     if not isinstance(value, str | int | float):
         raise ValueError("the label is no text, number or list of them")
     return str(value).strip().encode("utf-8", "replace")
+
+
+def marked(names: Sequence[bytes], values: Sequence[bytes], exclusive: bool) -> Any:
+    """Return the labels whose column has a 1: one label where each text has exactly one, else a list.
+
+    Raises:
+        ValueError: a column holds something else than 0 and 1.
+    """
+    found = []
+    for name, value in zip(names, values, strict=True):
+        if value in YES:
+            found.append(name)
+        elif value not in NO:
+            shown = value[:20].decode("latin-1")
+            raise ValueError(
+                f"{shown!r} in the column {name.decode('latin-1')!r}, where 0 or 1 says whether it has the label"
+            )
+    return found[0] if exclusive and len(found) == 1 else found
 
 
 @dataclass(frozen=True)
@@ -173,21 +229,37 @@ class Table:
     Attributes:
         delimiter: between columns.
         quoting: whether quotes around a cell are no part of it.
-        text_column, label_column: from 0.
+        text_column: from 0.
+        label_column: from 0; of labels in columns of 0 and 1 all of these; None: there are no labels.
         width: columns of the first line.
         separator: between several labels in one cell; None for one label.
+        names: the labels of columns of 0 and 1, as they are in the header.
+        exclusive: whether every text has exactly one of these.
+        header: the cells of the header, stripped; a later row that is the same is none.
+        labels: some that rows have, by which a row is known.
     """
 
     delimiter: str
     quoting: bool
     text_column: int
-    label_column: int
+    label_column: int | tuple[int, ...] | None
     width: int
     separator: str | None = None
+    names: tuple[bytes, ...] = ()
+    exclusive: bool = False
+    header: tuple[str, ...] = ()
+    labels: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
-        return {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}[self.delimiter] + "-separated table"
+        known = {",": "comma-separated table", ";": "semicolon-separated table", "\t": "tab-separated table"}
+        return {**known, "|": "bar-separated table", ONE: "table of one column"}[self.delimiter]
+
+    @property
+    def last(self) -> int:
+        """The last column that is needed."""
+        labels = self.label_column if isinstance(self.label_column, tuple) else (self.label_column or 0,)
+        return max(self.text_column, *labels)
 
     def parse(self, lines: Any) -> Any:
         """Return a csv reader of lines (str)."""
@@ -198,6 +270,7 @@ class Table:
     def rows(self, source: Source) -> Iterator[Row]:
         """Yield what each record holds; as `LineFormat.rows`."""
         position, runaways = source.file.tell(), 0
+        beside = self.quoting and self.labels
         while True:
             feed = _Feed(source)
             reason = None
@@ -206,14 +279,23 @@ class Table:
                     if feed.open:
                         reason = "a quote is opened and never closed"
                         break
+                    if feed.lines > 1 and beside and self.stray(feed.raw):
+                        reason = STRAY
+                        break
+                    found = self.cells(cells, feed.size)
+                    if (
+                        feed.lines > 1 and found[2] and len(cells) != self.width
+                    ):  # its quote may be stray: the rest may be rows
+                        reason = found[2]
+                        break
                     position += feed.size
-                    yield feed.size, feed.lines, *self.cells(cells, feed.size)
+                    yield feed.size, feed.lines, *found
                     feed.restart()
             except csv.Error as error:
                 reason = f"cannot be parsed ({error})"
             if reason is None:
                 return
-            runaways += 1
+            runaways += feed.open
             if runaways > _RUNAWAYS:
                 raise csv.Error("too many quotes that are never closed")
             position += feed.first
@@ -221,23 +303,58 @@ class Table:
             source.file.seek(position)
             yield feed.first, 1, None, b"", reason
 
+    def stray(self, lines: Sequence[str]) -> bool:
+        """Say whether the lines of one record look like rows of their own."""
+        alone = [
+            self._alone(line, csv.QUOTE_NONE) or (0 < k < len(lines) - 1 and self._alone(line, csv.QUOTE_MINIMAL))
+            for k, line in enumerate(lines)
+        ]
+        return alone[0] and alone[-1] and sum(alone) >= 0.5 * len(alone)
+
+    def _alone(self, line: str, quoting: Any) -> bool:
+        try:
+            cells = next(csv.reader([line], delimiter=self.delimiter, quoting=quoting), [])
+        except csv.Error:
+            return False
+        if len(cells) != self.width or self.label_column is None:
+            return False
+        columns = self.label_column if isinstance(self.label_column, tuple) else (self.label_column,)
+        return all(cells[column].strip().strip('"') in self.labels for column in columns)
+
     def cells(self, cells: list[str], size: int) -> tuple[Any, bytes, str | None]:
         if len(cells) <= 1 and not "".join(cells).strip():
             return None, b"", None
         if size > _MOST_RECORD:
             return None, b"", f"a record of {size / 1e6:.1f} MB"
         count = len(cells)
-        if count != self.width and (count <= max(self.text_column, self.label_column) or any(cells[self.width :])):
+        if count != self.width and (count <= self.last or any(cells[self.width :])):
             return None, b"", f"{count} columns where the first line has {self.width}"
+        if self.header and cells[0].strip().removeprefix(_MARKED) == self.header[0] and self.is_header(cells):
+            return None, REPEATED, None
         text = cells[self.text_column].strip(" \t\r\n\f\v").encode("latin-1")
-        label: Any = cells[self.label_column].strip(" \t\r\n\f\v").encode("latin-1")
+        label: Any = b""
+        if self.label_column is None:
+            return label, text, None if text else "no text"
+        if isinstance(self.label_column, tuple):
+            try:
+                values = [cells[column].strip().encode("latin-1") for column in self.label_column]
+                return marked(self.names, values, self.exclusive), text, None if text else "no text"
+            except ValueError as error:
+                return None, b"", str(error)
+        label = cells[self.label_column].strip(" \t\r\n\f\v").encode("latin-1")
         if not text:
             return None, b"", "no text"
+        if label in MISSING:
+            return None, b"", f"no label: {label.decode()}"
         if not label and self.separator is None:
             return None, b"", "no label"
         if self.separator is not None:  # of several labels a text may have none
             label = [part.strip() for part in label.split(self.separator.encode()) if part.strip()]
         return label, text, None
+
+    def is_header(self, cells: Sequence[str]) -> bool:
+        """Say whether a row is the header once more, as in files that were put one behind the other."""
+        return tuple(cell.strip().removeprefix(_MARKED) for cell in cells) == self.header
 
     def text(self, record: bytes, encoding: str) -> str:
         """Return the text of a record."""
@@ -254,6 +371,7 @@ class _Feed:
 
     def restart(self) -> None:
         self.size = self.lines = self.first = 0
+        self.raw: list[str] = []  # the lines of the record
         self.open = False  # the file ended, or grew too long, inside quotes
 
     def __iter__(self) -> Iterator[str]:
@@ -270,4 +388,5 @@ class _Feed:
         self.size += size
         self.lines += 1
         self.first = self.first or size
-        return line.decode("latin-1")
+        self.raw.append(line.decode("latin-1"))
+        return self.raw[-1]

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from cnnkit.data.text_containers import Plain
 from cnnkit.errors import DataError
 
 _BLOCK = 1024  # texts at once
@@ -58,12 +59,21 @@ class FileTexts:
         ends: int (n,), where each ends; or the one place where the last ends, if each ends where the next begins.
         encoding: of the texts.
         stamp: size and time of change of the file as it was indexed.
+        plain: where its lines are, if that is another file.
     """
 
     def __init__(
-        self, path: Path, form: Any, starts: np.ndarray, ends: np.ndarray, encoding: str, stamp: tuple[int, int]
+        self,
+        path: Path,
+        form: Any,
+        starts: np.ndarray,
+        ends: np.ndarray,
+        encoding: str,
+        stamp: tuple[int, int],
+        plain: Plain | None = None,
     ):
         self.path, self.form, self.encoding = path, form, encoding
+        self._plain = plain or Plain(path, encoding)
         narrow = np.uint32 if stamp[0] < 2**32 else np.int64
         self._starts, self._ends = np.asarray(starts, narrow), np.atleast_1d(np.asarray(ends, narrow))
         self._stamp = stamp
@@ -119,7 +129,7 @@ class FileTexts:
         if self._descriptor is None:
             with self._lock:
                 if self._descriptor is None:
-                    descriptor = os.open(self.path, os.O_RDONLY)
+                    descriptor = os.open(self._plain.path, os.O_RDONLY)
                     if stamp(os.fstat(descriptor)) != self._stamp:
                         os.close(descriptor)
                         raise self._changed()
@@ -130,7 +140,7 @@ class FileTexts:
         return DataError(f"{self.path} has changed since it was looked through. Start again.")
 
     def name(self, index: int) -> str:
-        return f"{self.path.name}, line {self._line(int(self._starts[index])):,}"
+        return f"{self.path.name}, {self._plain.unit} {self._line(int(self._starts[index])):,}"
 
     def _line(self, place: int) -> int:
         """Count lines up to a place, from the nearest place that is known."""

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+MULTI_LABEL = "multi-label"  # the task in which an input may have several labels, or none
+
 
 def given(scores: np.ndarray, thresholds: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return which labels an input gets: bool (n, labels). None of them is an answer too.
@@ -16,9 +18,14 @@ def given(scores: np.ndarray, thresholds: Sequence[float] | np.ndarray) -> np.nd
 
 
 def confidence(
-    scores: np.ndarray, thresholds: Sequence[float] | np.ndarray, rare: Sequence[int] = (), asked: np.ndarray | None = None
+    scores: np.ndarray,
+    thresholds: Sequence[float] | np.ndarray,
+    rare: Sequence[int] = (),
+    asked: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return how sure each answer is, float (n,): the least probability that a label is rightly given, or rightly left out.
+    """Return how sure each answer is, float (n,) from 0.5 to 1, by the label whose probability is nearest to its threshold.
+
+    The odds of a label over those of its threshold, or the other way round, as a probability: 0.5 is at the threshold.
 
     Args:
         scores, thresholds: as `given`.
@@ -26,7 +33,12 @@ def confidence(
         asked: bool (n, labels), what counts; None: all.
     """
     said = given(scores, thresholds)
-    each = np.where(said, scores, 1 - np.asarray(scores))
+    each = 1 / (1 + np.exp(-np.abs(_logit(scores) - _logit(thresholds))))
     if len(rare):
         each[:, list(rare)] = np.where(said[:, list(rare)], 0, each[:, list(rare)])
     return np.where(True if asked is None else asked, each, 1).min(1)
+
+
+def _logit(values: np.ndarray | Sequence[float]) -> np.ndarray:
+    kept = np.clip(np.asarray(values, np.float64), 1e-7, 1 - 1e-7)
+    return np.log(kept / (1 - kept))

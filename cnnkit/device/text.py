@@ -39,6 +39,7 @@ TITLED, CAPITALS = 2, 3  # times a word is there to get its variants Word and WO
 MOST_COUNTED = 2_000_000  # forms counted at once; some 200 MB
 LENGTHS = {"words": (8, 400), "characters": (124, 1014)}  # least and most that `learn` chooses; 1014 is the paper's
 COVERED = 0.99  # of the texts, by the length that `learn` chooses
+KNOWN = 0.2  # of a text's words have to be in the vocabulary; with fewer an answer rests on next to nothing
 MOST_IDS = 2**24  # of a tokenizer; float32 counts so far
 MOST_LENGTH = 2**17  # ids of one input
 
@@ -193,6 +194,16 @@ class Tokenizer:
         ids = np.full((len(counts), length), PAD, np.int32)
         ids[np.arange(length) < np.array(counts, np.int64)[:, None]] = flat
         return ids
+
+    def known(self, ids: np.ndarray) -> np.ndarray:
+        """Return whether texts say anything to a model: bool (n,), a word at least, and a fifth of all, is in the vocabulary.
+
+        Args:
+            ids: int (n, length), as `batch` returns them.
+        """
+        ids = np.asarray(ids)
+        words = ((ids >= FIRST) & (ids < self.size - self.buckets)).sum(1)
+        return (words > 0) & (words >= KNOWN * (ids != PAD).sum(1))
 
     @property
     def vocabulary(self) -> str:

@@ -15,11 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from cnnkit.device.model import DeviceModel, read_metadata, refuse_no_numbers, with_decided
+from cnnkit.device.several import MULTI_LABEL
 from cnnkit.errors import ArtifactError
 from cnnkit.keras_files import refuse_code
 from cnnkit.run import MODEL, Run
-
-MULTI_LABEL = "multi-label"  # the task in which an input may have several labels, or none
 
 
 class Artifact(Protocol):

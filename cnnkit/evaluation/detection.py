@@ -81,6 +81,10 @@ class Detection:
             progress(len(found))
         return found, [Truth(*records.boxes(index)) for index in range(len(records))]
 
+    def cautions(self, decided: Any) -> list[str]:
+        """Return lines of warning about what validation data decided: none."""
+        return []
+
     def settle(self, artifact: Any, records: BoxRecords) -> dict[str, Any]:
         """Choose the threshold on validation data; return what the artifact is to say of it."""
         if not len(records):

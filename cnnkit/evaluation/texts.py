@@ -8,7 +8,7 @@ Design choices:
 - Network and baseline answer the same texts, so they are compared text by text, with McNemar's test in its exact form.
 - Probabilities are calibrated by one temperature, fitted on validation data, inside the artifact; a person is told "not sure"
   below the confidence from which 95 % of the validation answers are right.
-- Of several labels each has its own threshold, chosen on validation data (`thresholds`), inside the artifact too; and an answer is
+- Of several labels each has its own threshold, chosen on validation data (`thresholds`), inside the artifact too; an answer is
   sure where each label is surely given or surely left out.
 """
 
@@ -20,9 +20,8 @@ import numpy as np
 
 from cnnkit import metrics
 from cnnkit.data.texts import TextRecords
-from cnnkit.device.several import confidence, given
+from cnnkit.device.several import MULTI_LABEL, confidence, given
 from cnnkit.evaluation import thresholds as choosing
-from cnnkit.evaluation.artifacts import MULTI_LABEL
 from cnnkit.evaluation.classification import Classification
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # of the baseline: C of scikit-learn
@@ -241,7 +240,7 @@ class TextTagging(TextClassification):
         rng = np.random.default_rng(0)
         drawn = [rows[rng.integers(0, len(rows), len(rows))].sum(0) for _ in range(400)]
         several = _f1(*np.array(drawn).T)["f1"]
-        present = truth.any(0)
+        present: Any = truth.any(0)
         return {
             "micro_f1": float(_f1(*rows.sum(0))["f1"]),
             "micro_f1_interval": [float(np.quantile(several, q)) for q in (0.025, 0.975)],
@@ -279,7 +278,8 @@ class TextTagging(TextClassification):
         rare = about.get("rare") or {}
         places = [k for k, label in enumerate(labels) if label in rare]
         chosen = confidence(scores, thresholds, places, known) >= about["sure"]
-        accuracy = float(right.all(1)[chosen].mean()) if chosen.any() else None
+        every: Any = right.all(1)
+        accuracy = float(every[chosen].mean()) if chosen.any() else None
         sure = {"confidence": about["sure"], "answered": float(chosen.mean()), "accuracy": accuracy}
         return {"sure": sure, "rare": dict(rare)}
 

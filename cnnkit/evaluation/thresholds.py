@@ -1,10 +1,10 @@
 """From which probability on a label is given, where a text may have several.
 
 Design choices:
-- A label's threshold is that of its best F1 on validation texts. Of a label that few of them have that is a matter of chance, and it
-  falls low: the only text with it may be the fortieth by probability. So a threshold counts only where most of what it gives is
-  right, with one more wrong answer than was seen, and it is drawn up towards the common threshold, that of the best F1
-  of all labels together: the less, the more texts have the label.
+- A label's threshold is that of its best F1 on validation texts. Of a label that few of them have that is a matter of chance, and
+  it falls low: the only text with it may be the fortieth by probability. So a threshold counts only where most of what it gives
+  is right, with one more wrong answer than was seen, and it is drawn up towards the common threshold, that of the best F1 of
+  all labels together: the less, the more texts have the label.
 - What so few texts have that this says little is named, so that a person is told.
 """
 

@@ -20,10 +20,10 @@ import numpy as np
 from keras import layers as kl
 from keras import ops
 
+from cnnkit.device.several import MULTI_LABEL
 from cnnkit.device.text import PAD, UNKNOWN, Tokenizer, lengths
 from cnnkit.device.text_spans import Placed, placed
 from cnnkit.errors import ArtifactError, ConfigError
-from cnnkit.evaluation.artifacts import MULTI_LABEL
 from cnnkit.explain import graph
 from cnnkit.explain.activations import gradient_of
 

@@ -15,7 +15,7 @@ from cnnkit.inputs.images import Images, chosen
 SHOWN = 12  # texts of `data show`
 EXPLAINED = 12  # of the worst errors, in a report
 RECORDS = 2000  # training texts in which the n-grams of filters are looked for
-ASKED = ("text", "label", "separator", "words", "least", "length", "cased", "buckets")
+ASKED = ("text", "label", "separator", "encoding", "words", "least", "length", "cased", "buckets")
 
 
 class Texts(Images):

@@ -4,43 +4,59 @@ Design choices:
 - Lines are read, turned into ids, scored and printed a block at a time, so memory does not grow with them. Blocks are scored
   side by side, each by an interpreter of its own with one thread, which needs no Python; meanwhile the next are turned into
   ids. Threads inside one interpreter would wait for each other at every operator, and those of texts are small.
-- An answer below the artifact's own confidence is "not sure": a wrong answer costs a person more than none.
+- An answer below the artifact's own confidence is "not sure": a wrong answer costs a person more than none. A text without a word
+  that the model knows is never sure, whatever the number: it is the answer to nothing.
+- Of several labels "none" is an answer, and may be sure.
 """
 
 import collections
 import itertools
-import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from cnnkit import console, ondevice
 from cnnkit.device.model import DeviceModel, processors
+from cnnkit.device.several import MULTI_LABEL, confidence
 from cnnkit.device.text import Tokenizer
-from cnnkit.errors import ArtifactError, DataError
+from cnnkit.errors import ArtifactError, ConfigError, DataError
+from cnnkit.ondevice import text_inputs
 
 BLOCK = 2048  # texts
-MOST_BYTES = 1 << 20  # of a line; what is longer is not a text
 SHOWN = 80  # characters of a text in a table
 
 
-def predict_texts(app: str, inputs: Sequence[str], *, top: int, sure: float | None, threads: int | None) -> None:
+def predict_texts(
+    app: str,
+    inputs: Sequence[str],
+    *,
+    top: int,
+    sure: float | None,
+    threads: int | None,
+    thresholds: Sequence[str] = (),
+    column: str | None = None,
+) -> None:
     """Name what texts are, as a table, as lines with tabs, or as JSON.
 
     Args:
         app: whose models.
-        inputs: perhaps an artifact; then texts, files of a text a line, or - for standard input.
+        inputs: perhaps an artifact; then texts, files of a text a line, tables or JSON lines with a column of texts, or - for
+            standard input.
         top: labels to show.
-        sure: probability below which an answer is not sure; None: the artifact's.
+        sure: confidence below which an answer is not sure; None: the artifact's.
         threads: of the interpreter.
+        thresholds: of several labels, in place of the artifact's: "LABEL=0.6", or "0.6" for all.
+        column: of the texts, in tables and JSON lines; a name, or a number from 0. None: found out, and said.
 
     Raises:
-        DataError: nothing to predict, or a line that is not UTF-8 or longer than 1 MB.
+        DataError: nothing to predict, a file that is not there, or a line that is not UTF-8 or longer than 1 MB.
         ArtifactError: not a model of texts.
+        ConfigError: thresholds of labels that the model does not have.
     """
     artifact, texts = ondevice.split(app, inputs)
+    for entry in texts:
+        text_inputs.check(entry)
     if not texts:
         raise DataError(
             "There is nothing to predict. Give texts, files with a text a line, or - for lines on standard input."
@@ -48,13 +64,14 @@ def predict_texts(app: str, inputs: Sequence[str], *, top: int, sure: float | No
     model = ondevice.open_model(artifact, app, threads)
     if "text" not in model.metadata:
         raise ArtifactError(f"{model.path} is not a model of texts. Give one that `cnnkit {app} export` wrote.")
-    answers = _Answers(model, top, sure, threads or min(4, processors()))
-    lines = any(entry == "-" or _is_file(entry) for entry in texts)
+    answers = _Answers(model, top, sure, threads or min(4, processors()), thresholds)
+    lines = any(entry == "-" or text_inputs.is_file(entry) for entry in texts)
+    every = text_inputs.every(texts, column)
     if lines and not console.is_json():
-        for block, scores in answers.blocks(_every(texts)):
-            console.lines(answers.lines(block, scores))
+        for block, scores, known in answers.blocks(every):
+            console.lines(answers.lines(block, scores, known))
         return
-    rows = [row for block, scores in answers.blocks(_every(texts)) for row in answers.rows(block, scores)]
+    rows = [row for block, scores, known in answers.blocks(every) for row in answers.rows(block, scores, known)]
     console.document({"artifact": str(model.path), "predictions": rows})
     if len(rows) == 1 and not console.is_json():
         console.message(_told(rows[0]))  # a table takes longer to draw than the answer to find
@@ -70,22 +87,32 @@ class _Answers:
         top: labels to show.
         sure: as in `predict_texts`.
         threads: blocks that are scored side by side.
+        thresholds: as in `predict_texts`.
     """
 
-    def __init__(self, model: Any, top: int, sure: float | None, threads: int = 1):
+    def __init__(self, model: Any, top: int, sure: float | None, threads: int = 1, thresholds: Sequence[str] = ()):
         self.threads = threads
         self.model, self.top = model, min(top, len(model.labels))
         self.tokenizer = Tokenizer.from_dict(model.metadata["text"], where=str(model.path))
         self.sure = model.metadata.get("sure", 0.0) if sure is None else sure
-        self.thresholds = model.metadata.get("thresholds")  # of several labels a text
-        self._asked = sure
+        self.thresholds: np.ndarray | None = None  # of several labels a text
+        self.rare: list[int] = []
+        if model.metadata.get("task") == MULTI_LABEL:
+            written = model.metadata.get("thresholds") or [0.5] * len(model.labels)
+            self.thresholds = _thresholds(np.array(written, np.float64), thresholds, model.labels)
+            self.rare = [k for k, label in enumerate(model.labels) if label in (model.metadata.get("rare") or {})]
+        elif thresholds:
+            raise ConfigError(
+                "--threshold is for models of several labels a text; this one gives one. --sure says how sure."
+            )
 
-    def blocks(self, texts: Iterator[str]) -> Iterator[tuple[list[str], np.ndarray]]:
-        """Yield texts, some thousands at a time, with their scores float32 (n, labels)."""
+    def blocks(self, texts: Iterator[str]) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
+        """Yield texts, some thousands at a time, with their scores float32 (n, labels), and whether each has known words."""
         first = list(itertools.islice(texts, BLOCK))
         if len(first) < BLOCK:  # nothing follows, so there is nothing to do meanwhile
             if first:
-                yield first, self.model.predict(self.tokenizer.batch(first))["scores"]
+                ids = self.tokenizer.batch(first)
+                yield first, self.model.predict(ids)["scores"], self.tokenizer.known(ids)
             return
         from concurrent.futures import Future, ThreadPoolExecutor
         from queue import SimpleQueue
@@ -97,31 +124,31 @@ class _Answers:
         for model in models:
             free.put(model)
 
-        def score(ids: np.ndarray) -> np.ndarray:
+        def score(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             model = free.get()
             try:
-                return model.predict(ids)["scores"]
+                return model.predict(ids)["scores"], self.tokenizer.known(ids)
             finally:
                 free.put(model)
 
-        waiting: collections.deque[tuple[list[str], Future[np.ndarray]]] = collections.deque()
+        waiting: collections.deque[tuple[list[str], Future[tuple[np.ndarray, np.ndarray]]]] = collections.deque()
         with ThreadPoolExecutor(len(models)) as pool:
             for block in itertools.chain([first], self._rest(texts)):
                 waiting.append((block, pool.submit(score, self.tokenizer.batch(block))))
                 if len(waiting) > len(models):  # one more than can be scored at once, so that nobody waits for a block
                     done, scores = waiting.popleft()
-                    yield done, scores.result()
+                    yield done, *scores.result()
             for done, scores in waiting:
-                yield done, scores.result()
+                yield done, *scores.result()
 
     def _rest(self, texts: Iterator[str]) -> Iterator[list[str]]:
         while block := list(itertools.islice(texts, BLOCK)):
             yield block
 
-    def lines(self, texts: Sequence[str], scores: np.ndarray) -> Iterator[str]:
+    def lines(self, texts: Sequence[str], scores: np.ndarray, known: np.ndarray) -> Iterator[str]:
         """Yield label, probability, `sure` or `not sure`, text, with tabs between."""
         if self.thresholds is not None or self.top > 1:
-            for row in self.rows(texts, scores):
+            for row in self.rows(texts, scores, known):
                 best = row["top"]
                 names = ", ".join(entry["label"] for entry in best) or "none"
                 numbers = ", ".join(f"{entry['score']:.4f}" for entry in best)
@@ -130,55 +157,47 @@ class _Answers:
         labels = self.model.labels
         best = scores.argmax(1)
         values = scores[np.arange(len(best)), best]
-        for text, code, value in zip(texts, best.tolist(), values.tolist(), strict=True):
-            yield f"{labels[code]}\t{value:.4f}\t{'sure' if value >= self.sure else 'not sure'}\t{_plain(text)}"
+        certain = self._certain(scores, known)
+        for text, code, value, sure in zip(texts, best.tolist(), values.tolist(), certain.tolist(), strict=True):
+            yield f"{labels[code]}\t{value:.4f}\t{'sure' if sure else 'not sure'}\t{_plain(text)}"
 
-    def rows(self, texts: Sequence[str], scores: np.ndarray) -> Iterator[dict[str, Any]]:
-        """Yield for each text `input`, `label`, `score`, `sure` and `top`: the best labels, or those above their thresholds."""
-        for text, row in zip(texts, scores, strict=True):
+    def _certain(self, scores: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """Return which answers are sure: bool (n,)."""
+        values = scores.max(1) if self.thresholds is None else confidence(scores, self.thresholds, self.rare)
+        return known & (values >= self.sure)
+
+    def rows(self, texts: Sequence[str], scores: np.ndarray, known: np.ndarray) -> Iterator[dict[str, Any]]:
+        """Yield for each text `input`, `label`, `score`, `sure`, `known` and `top`: the best labels, or those it is given."""
+        certain = self._certain(scores, known)
+        for text, row, sure, said in zip(texts, scores, certain.tolist(), known.tolist(), strict=True):
             order = np.argsort(-row, kind="stable")
-            if self.thresholds is None:
-                chosen = order[: self.top].tolist()
-                certain = bool(row[order[0]] >= self.sure)
-            else:
-                least = self.thresholds if self._asked is None else [self._asked] * len(row)
-                chosen = [k for k in order.tolist() if row[k] >= least[k]]
-                certain = bool(len(chosen))
+            chosen = order[: self.top].tolist()
+            if self.thresholds is not None:
+                chosen = [k for k in order.tolist() if row[k] >= self.thresholds[k]]
             best = [{"label": self.model.labels[k], "score": round(float(row[k]), 6)} for k in chosen]
             first = best[0] if best else {"label": None, "score": None}
-            yield {"input": text, **first, "sure": certain, "top": best}
+            yield {"input": text, **first, "sure": sure, "known": said, "top": best}
 
 
-def _every(inputs: Sequence[str]) -> Iterator[str]:
-    """Yield the texts that inputs name."""
-    for entry in inputs:
-        if entry == "-":
-            yield from _lines(sys.stdin.buffer, "standard input")
-        elif _is_file(entry):
-            with Path(entry).open("rb") as file:
-                yield from _lines(file, entry)
-        else:
-            yield entry
+def _thresholds(written: np.ndarray, asked: Sequence[str], labels: Sequence[str]) -> np.ndarray:
+    """Return thresholds with those that a person asks for, "LABEL=0.6" or "0.6", in their place.
 
-
-def _lines(file: IO[bytes], name: str) -> Iterator[str]:
-    number = 0
-    while line := file.readline(MOST_BYTES + 1):
-        number += 1
-        if len(line) > MOST_BYTES:
-            raise DataError(f"{name}, line {number} is longer than 1 MB. Give a text a line.")
+    Raises:
+        ConfigError: no such label, or no number from 0 to 1.
+    """
+    found = written.copy()
+    for entry in asked:
+        label, _, number = entry.rpartition("=")
         try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError:
-            raise DataError(f"{name}, line {number} is not UTF-8. Convert it first.") from None
-        yield text.rstrip("\r\n")
-
-
-def _is_file(entry: str) -> bool:
-    try:
-        return Path(entry).is_file()
-    except (OSError, ValueError):  # a text that cannot be a path
-        return False
+            value = float(number)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= 1:
+            raise ConfigError(f"--threshold is LABEL=NUMBER, or a NUMBER for all labels, from 0 to 1. Got {entry!r}.")
+        if label and label not in labels:
+            raise ConfigError(f"--threshold: the model has no label {label!r}. It has {', '.join(labels[:20])}.")
+        found[list(labels).index(label) if label else slice(None)] = value
+    return found
 
 
 def _plain(text: str) -> str:
@@ -192,4 +211,6 @@ def _short(text: str) -> str:
 
 def _told(row: dict[str, Any]) -> str:
     named = ", ".join(f"{entry['label']}  {entry['score']:.1%}" for entry in row["top"]) or "none of the labels"
-    return named if row["sure"] or not row["top"] else f"not sure: {named}"
+    if row["sure"]:
+        return named
+    return f"not sure: {named}" if row["known"] else f"not sure, hardly a word is known: {named}"

@@ -22,7 +22,7 @@ from cnnkit.evaluation.texts import (
     softmax,
     sure_from,
 )
-from cnnkit.evaluation.thresholds import LEAST, best_threshold, choose, curve
+from cnnkit.evaluation.thresholds import best_threshold, choose, curve
 from tests import toy_texts
 
 ONE, SEVERAL = TextClassification(), TextTagging()
@@ -122,6 +122,90 @@ def test_no_threshold_has_a_better_f1(pairs):
 def test_a_threshold_is_halfway_between_scores():
     assert best_threshold(np.array([0.9, 0.7, 0.2, 0.1]), np.array([1, 1, 0, 0])) == pytest.approx(0.45)
     assert best_threshold(np.array([0.9, 0.7]), np.array([1, 1])) == pytest.approx(0.35)
+
+
+def drawn(seed, due, count=400, sharp=1.5):
+    """Probabilities of labels that `due` of `count` texts have, as a network has them: rare ones lower."""
+    rng = np.random.default_rng(seed)
+    truth = np.zeros((count, len(due)), np.float32)
+    for k, n in enumerate(due):
+        truth[rng.permutation(count)[:n], k] = 1
+    base = np.log(np.array(due) / (count - np.array(due)))
+    logits = base + sharp * rng.normal(size=truth.shape) + 4 * truth
+    return (1 / (1 + np.exp(-logits))).astype(np.float32), truth
+
+
+def test_what_a_rare_label_is_given_is_mostly_right_or_it_is_called_rare():
+    """800 texts: of 80 for validation one or two have the label; what its threshold gives, the other texts tell."""
+    hit, said, given_before, rare = 0, 0, 0, 0
+    for seed in range(30):
+        scores, truth = drawn(seed, (300, 160, 80, 8), 800)
+        found = choose(scores[:80], truth[:80])
+        rare += 3 in found.rare
+        assert 3 in found.rare or truth[:80, 3].sum() >= 5
+        predicted = scores[80:, 3] >= found.values[3]
+        hit, said = hit + (predicted & (truth[80:, 3] > 0)).sum(), said + predicted.sum()
+        given_before += (scores[80:, 3] >= best_threshold(scores[:80, 3], truth[:80, 3])).sum()
+    assert rare == 30 and hit / max(1, said) >= 0.5
+    assert given_before > 3 * said, "the threshold of the best F1 alone gives it to many"
+
+
+def test_a_threshold_of_many_texts_is_that_of_the_best_f1_and_of_few_is_drawn_towards_the_common_one():
+    scores, truth = drawn(3, (2000, 400), 5000)
+    found = choose(scores, truth)
+    own = [best_threshold(s, t) for s, t in zip(scores.T, truth.T)]
+    assert found.values == pytest.approx(own, abs=0.02) and not found.rare and not found.unreached
+    scores, truth = drawn(4, (2000, 12), 5000, sharp=0.3)
+    common, own = best_threshold(scores.ravel(), truth.ravel()), best_threshold(scores[:, 1], truth[:, 1])
+    assert own < choose(scores, truth).values[1] < common
+
+
+def test_a_precision_that_is_asked_for_is_had_on_validation_texts_or_said_to_be_out_of_reach():
+    scores, truth = drawn(5, (200, 100, 40))
+    found = choose(scores, truth, least=0.9)
+    for k in range(3):
+        predicted = scores[:, k] >= found.values[k]
+        assert k in found.unreached or truth[predicted, k].mean() >= 0.9
+    truth[:, 2] = np.random.default_rng(0).permutation(truth[:, 2])
+    found = choose(scores, truth, least=0.9)
+    assert 2 in found.unreached and not truth[scores[:, 2] >= found.values[2], 2].sum() > 5
+
+
+def test_labels_that_a_text_was_not_asked_for_decide_nothing():
+    scores, truth = drawn(6, (100, 30))
+    more, unasked = np.vstack([scores, scores[:50]]), np.vstack([truth, np.full((50, 2), -1, np.float32)])
+    assert choose(more, unasked).values == choose(scores, truth).values
+    assert curve(more[:, 1], unasked[:, 1]) == curve(scores[:, 1], truth[:, 1])
+
+
+def test_a_curve_by_hand():
+    found = curve(np.array([0.9, 0.8, 0.8, 0.1]), np.array([1, 1, 0, 1]))
+    assert found == {"recall": [0.3333, 0.6667, 1.0], "precision": [1.0, 0.6667, 0.75]}
+    assert curve(np.array([0.9]), np.array([0])) == {"recall": [], "precision": []}
+
+
+def test_answers_of_several_labels_are_sure_where_each_is_surely_given_or_left_out():
+    records = toy_texts.records(toy_texts.tagged(200, 4))
+    decided = SEVERAL.settle(Counting(records), records)
+    scores = SEVERAL.outputs(Counting(records), records)[0]
+    found = SEVERAL.score(scores, records.targets(np.arange(200)), records.label_names, decided)
+    assert found["sure"]["answered"] >= 0.5 and found["sure"]["accuracy"] >= found["exact"]
+    assert set(found["curves"]) == set(records.label_names) and decided["rare"] == {}
+
+
+def test_an_answer_with_a_label_too_rare_to_say_is_never_sure():
+    records = toy_texts.records(toy_texts.tagged(40, 4))
+    targets = records.targets(np.arange(40))
+    few = np.flatnonzero(targets[:, 0] == 0)
+    few = records.take(np.sort(np.concatenate([few, np.flatnonzero(targets[:, 0])[:2]])))
+    decided = SEVERAL.settle(Counting(few), few)
+    label = few.label_names[0]
+    assert decided["rare"] == {label: 2}
+    assert f"Too rare to say how often they are right: {label} (2);" in SEVERAL.cautions(decided)[0]
+    scores, targets = SEVERAL.outputs(Counting(few), few)
+    given = scores["scores"][:, 0] >= decided["thresholds"][0]
+    alone = SEVERAL.score({"scores": scores["scores"][given]}, targets[given], few.label_names, decided)
+    assert given.any() and alone["sure"]["answered"] == 0
 
 
 def test_settling_finds_the_temperature_once_and_again():
