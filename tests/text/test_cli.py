@@ -299,7 +299,7 @@ class TestTags(Commands):
         assert rows[1]["label"] is None or len(rows[1]["top"]) < 3
         (line,) = self.piped(b"goal match and a soup with bread", "predict", "run", "-")
         assert "sport" in line.split("\t")[0] and ", " in line.split("\t")[0]
-        everything = self.document("predict", "run", "kaban", "--sure", "0")["predictions"][0]["top"]
+        everything = self.document("predict", "run", "kaban", "--threshold", "0")["predictions"][0]["top"]
         assert len(everything) == 3
         assert "soup" in self.run("explain", "run", "soup and bread").output
         one = self.document("evaluate", "run", "--data", folder / "toy.csv")  # read with the run's separator
