@@ -160,12 +160,14 @@ def _transcode(path: Path, copy: IO[bytes], encoding: str) -> None:
     """Write a file as UTF-8.
 
     Raises:
-        DataError: naming the line that does not decode.
+        DataError: naming the line that does not decode; or it is UTF-8, which any encoding of single bytes would spoil.
     """
     decoder, lines = codecs.getincrementaldecoder(encoding)("strict"), 1
+    other, utf8, beyond = codecs.getincrementaldecoder("utf-8")("strict"), True, False
     with path.open("rb") as file:
         while True:
             block = file.read(_BLOCK)
+            utf8, beyond = utf8 and _goes_on(other, block), beyond or not block.isascii()
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
@@ -178,6 +180,16 @@ def _transcode(path: Path, copy: IO[bytes], encoding: str) -> None:
             if not block:
                 break
     copy.flush()
+    if utf8 and beyond and not encoding.startswith("utf"):
+        raise DataError(f"{path} is UTF-8, and {encoding} would read it wrongly. Leave out --encoding.")
+
+
+def _goes_on(decoder: codecs.IncrementalDecoder, block: bytes) -> bool:
+    try:
+        decoder.decode(block, not block)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _end_lines(path: Path, copy: IO[bytes]) -> None:

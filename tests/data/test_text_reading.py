@@ -281,6 +281,12 @@ def test_an_encoding_that_is_none_or_does_not_fit_is_one_line(tmp_path):
     refused(path, r"a\.csv, line 2 is not shift_jis\. Name another --encoding", encoding="shift_jis")
 
 
+def test_utf_8_is_not_spoilt_by_an_encoding_of_single_bytes(tmp_path):
+    path = written(tmp_path / "a.csv", table([(f"schöner Käse {k}", "ab"[k % 2]) for k in range(40)]))
+    refused(path, r"a\.csv is UTF-8, and cp1251 would read it wrongly\. Leave out --encoding", encoding="cp1251")
+    refused(path, "would read it wrongly", encoding="cp1252")
+
+
 def test_folders_and_json_lines_are_read_in_the_encoding_that_is_named(tmp_path):
     for k in range(20):
         written(tmp_path / "set" / "ab"[k % 2] / f"{k}.txt", f"отличный товар {k}", "cp1251")
