@@ -352,7 +352,7 @@ def app(
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on retracing is not for users
         from cnnkit import console, own_files
 
-        console.use_json(False)  # until a command's --json says otherwise
+        console.begin()
         own_files.use_force(False)
 
     more = _COLUMNS if texts else [PREPARE] if preparation else []

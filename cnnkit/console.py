@@ -15,6 +15,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 _state = {"json": False}
+_said: set[str] = set()
+
+
+def begin() -> None:
+    """Begin a command: no JSON until it asks for it, and nothing is said yet."""
+    _state["json"] = False
+    _said.clear()
 
 
 def use_json(on: bool) -> None:
@@ -59,6 +66,13 @@ def alarm(text: str) -> None:
 def note(text: str) -> None:
     """Print a line on standard error that says what a command found out by itself."""
     print(text, file=sys.stderr, flush=True)
+
+
+def once(text: str) -> None:
+    """Print a note, unless this command did already."""
+    if text not in _said:
+        _said.add(text)
+        note(text)
 
 
 def warning(text: str) -> None:

@@ -71,7 +71,7 @@ def locked(path: Path | str, waiting: Callable[[], None] | None = None, taken: s
     """Hold `path` for this process alone while the block runs; a killed process holds nothing.
 
     Args:
-        path: of an empty file that stands for what is held; it is made, and stays.
+        path: a folder that is there, or an empty file that stands for what is held; it is made, and stays.
         waiting: called where another process has to be waited for; None: nobody waits.
         taken: the error where another process holds it and nobody waits.
 
@@ -85,19 +85,22 @@ def locked(path: Path | str, waiting: Callable[[], None] | None = None, taken: s
         return
     path = Path(path)
     with system_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("ab")
-    with file:
+        if not path.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        held = os.open(path, os.O_RDONLY if path.is_dir() else os.O_WRONLY | os.O_CREAT, 0o666)
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if waiting is None:
                 raise CnnkitError(taken) from None
             waiting()
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(held, fcntl.LOCK_EX)
         except OSError:  # a file system without locks
             pass
         yield
+    finally:
+        os.close(held)
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:

@@ -9,20 +9,22 @@ runs/<app>/<time>-<model>/
     refit/            the same of the training on validation records too, where there was one; its model is model.keras
     export/           .tflite files and gate.json
     report.html
-runs/<app>/latest     the newest of them
+runs/<app>/latest     the one that is meant where none is named: the newest, unless an exported one is better
+runs/<app>/started    the one that began last, to go on with
 """
 
 import contextlib
 import datetime
 import os
 import platform
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
-from cnnkit import __version__, config
+from cnnkit import __version__, config, console
 from cnnkit.errors import ArtifactError, CnnkitError
-from cnnkit.files import atomic, read_json, system_errors, write_json
+from cnnkit.files import atomic, locked, read_json, system_errors, write_json
 
 MODEL, DOCUMENT, CHECKPOINT, HISTORY, REPORT, EXPORT, REFIT, DATA_FILES = (
     "model.keras",
@@ -57,18 +59,42 @@ class Run:
 
     def __init__(self, path: Path, document: dict[str, Any]):
         self.path, self.document = path, document
+        self.made = False  # whether its folder was made for it
 
     @classmethod
-    def create(cls, path: Path, app: str, settings: config.Settings, **document: Any) -> "Run":
+    def create(
+        cls,
+        path: Path,
+        app: str,
+        settings: config.Settings,
+        *,
+        held: contextlib.ExitStack | None = None,
+        fresh: bool = False,
+        **document: Any,
+    ) -> "Run":
         """Make the folder and its `run.json`.
 
+        Args:
+            path: of the folder.
+            app: whose run it is.
+            settings: of the training.
+            held: holds the folder for this process alone; None: nobody does.
+            fresh: whether the folder is there already, made for this run by `new_path`.
+            document: more of `run.json`.
+
         Raises:
-            CnnkitError: the folder exists and is not empty, or cannot be written.
+            CnnkitError: the folder exists and is not empty, another process trains into it, or it cannot be written.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise CnnkitError(f"{path} exists already. Choose another --out, delete it, or go on with it by --resume.")
+        made = fresh or not path.exists()
+        refusal = f"{path} exists already. Choose another --out, delete it, or go on with it by --resume."
+        if path.exists() and not path.is_dir():
+            raise CnnkitError(refusal)
         with system_errors(path):
             path.mkdir(parents=True, exist_ok=True)
+        if held is not None:
+            held.enter_context(holding(path))
+        if any(path.iterdir()):
+            raise CnnkitError(refusal)
         run = cls(
             path,
             {
@@ -80,8 +106,24 @@ class Run:
                 **document,
             },
         )
-        run.save()
+        run.made = made
+        try:
+            run.save()
+        except BaseException:
+            run.discard()
+            raise
         return run
+
+    def discard(self) -> None:
+        """Remove what the run has written; the folder itself only where it was made for it."""
+        with contextlib.suppress(OSError):
+            for entry in self.path.iterdir():
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink()
+            if self.made:
+                self.path.rmdir()
 
     @classmethod
     def open(cls, path: Path, app: str | None = None) -> "Run":
@@ -173,44 +215,147 @@ def root(app: str) -> Path:
     return Path(os.environ.get("CNNKIT_RUNS", "runs")) / app
 
 
+def holding(path: Path) -> contextlib.AbstractContextManager[None]:
+    """Return what holds a run folder for this process alone, so that two trainings never write into one.
+
+    Errors: `CnnkitError` where another process holds it.
+    """
+    return locked(path, taken=f"Another training is writing into {path}. Wait for it, or train into another --out.")
+
+
 def new_path(app: str, name: str) -> Path:
-    """Return a folder for a new run that does not exist yet."""
+    """Make a folder for a new run, one that nobody has, and return it.
+
+    Errors: `CnnkitError` where it cannot be made.
+    """
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    path = root(app) / f"{stamp}-{name}"
     number = 1
-    while path.exists():
-        number += 1
-        path = root(app) / f"{stamp}-{name}-{number}"
-    return path
+    with system_errors(root(app)):
+        root(app).mkdir(parents=True, exist_ok=True)
+    while True:
+        path = root(app) / (f"{stamp}-{name}" + (f"-{number}" if number > 1 else ""))
+        try:
+            with system_errors(path):
+                path.mkdir()
+            return path
+        except CnnkitError:  # trainings that begin in the same second must not share a folder
+            if not path.exists():
+                raise
+            number += 1
 
 
-def mark_latest(path: Path, app: str) -> None:
-    """Let `runs/<app>/latest` lead to a run below it; runs elsewhere are not marked."""
-    latest = root(app) / "latest"
-    if path.resolve().parent != latest.parent.resolve():
+LATEST, STARTED = "latest", "started"
+
+
+def begin(path: Path, app: str) -> None:
+    """Note that a run below `runs/<app>` begins: `train --resume` goes on with it.
+
+    It is the latest too, unless that was exported: a training that fails, or comes out worse, must not take the place of a model
+    that is in use.
+    """
+    _mark(STARTED, path, app)
+    before = _marked(LATEST, app)
+    if before is None or not before.is_dir() or not is_exported(before):
+        _mark(LATEST, path, app)
+
+
+def finish(run: Run) -> str:
+    """Let `runs/<app>/latest` lead to a run that has its scores, unless an exported one is better.
+
+    Returns:
+        a line to be said where there was an exported one; else "".
+    """
+    app = run.document["app"]
+    before = _marked(LATEST, app)
+    if not _is_below(run.path, app) or (before is not None and before.resolve() == run.path.resolve()):
+        return ""
+    if before is None or not before.is_dir() or not is_exported(before):
+        _mark(LATEST, run.path, app)
+        return ""
+    try:
+        why = _worse(run, Run.open(before, app))
+    except CnnkitError:
+        why = ""
+    if why:
+        return f"{root(app) / LATEST} stays {before}, which is exported: {why}. Name {run.path} to use it all the same."
+    _mark(LATEST, run.path, app)
+    return f"{root(app) / LATEST} is this run now; before it was {before}, which is exported."
+
+
+def _worse(run: Run, before: Run) -> str:
+    """Say why a run should not take the place of an earlier one; empty where nothing speaks against it."""
+    new, old = (entry.document.get("scores", {}).get("test", {}) for entry in (run, before))
+    if new.get("verdict", {}).get("bad"):
+        return "this run is a bad one"
+    key = next((name.removesuffix("_interval") for name in new if name.endswith("_interval")), "")
+    prints = [entry.document.get("data", {}).get("fingerprints", {}).get("test") for entry in (run, before)]
+    if key and key in old and prints[0] == prints[1] and new[key] < old[key]:
+        return f"it has {key} {100 * old[key]:.2f} %, this run {100 * new[key]:.2f} % on the same test data"
+    return ""
+
+
+def is_exported(path: Path) -> bool:
+    """Whether a run folder has a model for devices."""
+    return any((path / EXPORT).glob("*.tflite"))
+
+
+def _is_below(path: Path, app: str) -> bool:
+    return path.resolve().parent == root(app).resolve()
+
+
+def _mark(name: str, path: Path, app: str) -> None:
+    """Let `runs/<app>/NAME` lead to a run below it; runs elsewhere are not marked."""
+    link = root(app) / name
+    if not _is_below(path, app):
         return
-    temporary = latest.with_name(f".latest.{os.getpid()}")
+    temporary = link.with_name(f".{name}.{os.getpid()}")
     try:
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(path.name, target_is_directory=True)
-        temporary.replace(latest)
+        temporary.replace(link)
     except OSError:  # a file system without links: a text file does as well
-        temporary.unlink(missing_ok=True)
-        with contextlib.suppress(CnnkitError, OSError), atomic(latest, "w") as file:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        with contextlib.suppress(CnnkitError, OSError), atomic(link, "w") as file:
             file.write(path.name)
 
 
+def _marked(name: str, app: str) -> Path | None:
+    """Return what `runs/<app>/NAME` leads to, whether it is there or not; None where there is no such mark."""
+    link = root(app) / name
+    if link.is_symlink():
+        return link.parent / link.readlink()
+    if link.is_file():
+        return link.parent / link.read_text(encoding="utf-8").strip()
+    return link if link.exists() else None
+
+
 def latest(app: str) -> Path:
-    """Return the newest run of an app.
+    """Return the run of an app that is meant where none is named, and say so once.
 
     Raises:
-        ArtifactError: there is none yet.
+        ArtifactError: there is none yet, or it was deleted.
     """
-    link = root(app) / "latest"
-    if link.is_file():
-        link = link.parent / link.read_text(encoding="utf-8").strip()
-    if not link.exists():
-        raise ArtifactError(
-            f"There is no run in {root(app)} yet. Train one with `cnnkit {app} train`, or name an artifact."
-        )
-    return link.parent / link.readlink() if link.is_symlink() else link
+    path = _marked(LATEST, app)
+    if path is None or not path.is_dir():
+        there = [entry.parent for entry in root(app).glob(f"*/{DOCUMENT}") if not entry.parent.is_symlink()]
+        if path is None and not there:
+            raise ArtifactError(
+                f"There is no run in {root(app)} yet. Train one with `cnnkit {app} train`, or name an artifact."
+            )
+        gone = f"{root(app) / LATEST} leads to {path}, which is gone" if path else f"There is no {root(app) / LATEST}"
+        other = f"the newest is {max(there)}" if there else f"there is none besides; make one with `cnnkit {app} train`"
+        raise ArtifactError(f"{gone}. Name a run: {other}.")
+    console.once(f"The run is {path}, the latest.")
+    return path
+
+
+def to_resume(app: str) -> Path:
+    """Return the run that `train --resume` goes on with: the one that began last, if it is not finished, else the latest."""
+    path = _marked(STARTED, app)
+    if path is not None and (path / DOCUMENT).is_file():
+        with contextlib.suppress(CnnkitError):
+            if not Run.open(path, app).document.get("scores"):
+                console.once(f"The run is {path}, the one that began last.")
+                return path
+    return latest(app)

@@ -1,17 +1,17 @@
 """What the commands do that need the training extra: they tie data, training, evaluation, export and report together."""
 
+import contextlib
 import dataclasses
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cnnkit import config, console, ondevice, own_files
-from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError
+from cnnkit.errors import ArtifactError, CnnkitError, ConfigError
 from cnnkit.quiet import quiet
 from cnnkit.review import keras_of, print_scores, say_verdict, score, with_verdict, write_report
-from cnnkit.run import EXPORT, HISTORY, MODEL, Run, latest, mark_latest, new_path
+from cnnkit.run import EXPORT, HISTORY, MODEL, Run, begin, finish, holding, latest, new_path, to_resume
 from cnnkit.run_data import (
     DATA_KEYS,
     data_for,
@@ -46,7 +46,7 @@ def task_for(
 ) -> str | None:
     """Return what an app with several tasks should train: what a resumed run did, what the data is for, what weights know."""
     if resume:
-        path = out or latest(app)
+        path = out or to_resume(app)
         if (path / "run.json").is_file():
             return Run.open(path, app).document.get("task")
     source = given.get("data") or (settings_in(config_file).get("data") if config_file else None)
@@ -149,7 +149,21 @@ def train(
     config_file: Path | None,
     resume: bool,
 ) -> None:
-    """Train a run, score it, write its report."""
+    """Train a run, score it, write its report. No other process trains into its folder at the same time."""
+    with contextlib.ExitStack() as held:
+        _train(recipe, given, options, out=out, config_file=config_file, resume=resume, held=held)
+
+
+def _train(
+    recipe: Any,
+    given: dict[str, Any],
+    options: dict[str, Any],
+    *,
+    out: Path | None,
+    config_file: Path | None,
+    resume: bool,
+    held: contextlib.ExitStack,
+) -> None:
     rate = given.pop("learning_rate", None)
     if rate is not None and rate != "auto":
         given["learning_rate"] = _number(rate)
@@ -161,10 +175,14 @@ def train(
     run = _resumable(recipe, out, given) if resume else None
     if run is None:
         given = _like_earlier(recipe, given)
+    if run is not None:
+        held.enter_context(holding(run.path))
+        run = Run.open(run.path, recipe.app)  # as it is now that nobody else writes it
     if run is not None and run.document.get("scores"):
         console.message(f"{run.path} is finished already; its scores are below.")
     elif out is not None and out.exists() and run is None and (not out.is_dir() or any(out.iterdir())):
         raise CnnkitError(f"{out} exists already. Choose another --out, delete it, or go on with it by --resume.")
+    finished = bool(run is not None and run.document.get("scores"))
     with quiet():
         from cnnkit import training
 
@@ -195,9 +213,14 @@ def train(
         settings = config.Settings(**{**preset, **given, "data": given.get("data") or recipe.data})
         if rate == "auto":
             settings = _with_found_rate(training, recipe, settings, splits)
+        about = {"task": recipe.task.name, "data": describe_data(splits)}
         path = out or new_path(recipe.app, settings.model)
-        run = Run.create(path, recipe.app, settings, task=recipe.task.name, data=describe_data(splits))
-        remember_place(run, settings.data)
+        run = Run.create(path, recipe.app, settings, held=held, fresh=out is None, **about)
+        try:
+            remember_place(run, settings.data)
+        except CnnkitError:
+            run.discard()
+            raise
     settings = run.settings
     whole = undivided(recipe, settings, splits, known.source if known else None)
     from cnnkit.data import inventory
@@ -214,9 +237,9 @@ def train(
         run.save()
     try:
         _fit(training, recipe, settings, splits, run, share=REFIT_SHARE if whole else 1.0)
-    except (ConfigError, ArtifactError, DataError):
+    except CnnkitError:
         if not (run.path / HISTORY).exists():  # it has not begun, so there is nothing to go on with
-            shutil.rmtree(run.path)
+            run.discard()
         raise
     artifact, decided = _settled(training, recipe, run, splits)
     if not run.document["training"]["best_epoch"]:  # its loss was never a number, so there is nothing to do again
@@ -230,6 +253,7 @@ def train(
         )
     kept = with_verdict(recipe, scores, baseline)
     run.save(scores={"test": kept})
+    taken = "" if finished else finish(run)
     page = write_report(recipe, run, splits, artifact, found, targets)
     console.document(
         {"run": str(run.path), **{k: run.document[k] for k in ("model", "training", "scores")}, "report": str(page)}
@@ -237,6 +261,8 @@ def train(
     print_scores(recipe, {settings.model: scores}, baseline)
     console.message(f"Run: {run.path}\nReport: {page}")
     say_verdict(kept["verdict"])
+    if taken:
+        console.message(taken)
     console.message(f"Next: {_next(recipe, run, kept['verdict'])}")
 
 
@@ -343,7 +369,7 @@ def _with_found_rate(training: Any, recipe: Any, settings: config.Settings, spli
 
 
 def _resumable(recipe: Any, out: Path | None, given: dict[str, Any]) -> Run | None:
-    path = out or latest(recipe.app)
+    path = out or to_resume(recipe.app)
     if not (path / "run.json").exists():
         if out is None:
             raise ArtifactError(
@@ -367,10 +393,10 @@ def _fit(training: Any, recipe: Any, settings: config.Settings, splits: Any, run
         settings = dataclasses.replace(settings, minutes=share * settings.minutes)
     monitor = f"val_{recipe.task.headline}" if len(splits.validation) else recipe.task.headline
     if run.document.get("weights"):
-        mark_latest(run.path, recipe.app)
+        begin(run.path, recipe.app)
 
     def on_load(loaded: Any) -> None:
-        mark_latest(run.path, recipe.app)
+        begin(run.path, recipe.app)
         for line in loaded.lines() if settings.weights != "none" else ():
             console.message(line)
 
