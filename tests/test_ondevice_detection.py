@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -382,6 +384,99 @@ def test_a_video_that_is_cut_short_is_a_warning_that_names_the_frame(run, name, 
     assert capfd.readouterr().err.count("\n") <= 1  # FFmpeg keeps silent
 
 
+def element(code, content):
+    """Return an element of Matroska."""
+    if isinstance(content, int):
+        content = content.to_bytes(8, "big")
+    elif isinstance(content, float):
+        content = struct.pack(">d", content)
+    return bytes.fromhex(code) + (len(content) | 1 << 56).to_bytes(8, "big") + content
+
+
+def write_matroska(path, frames, times, duration):
+    """Write a video of JPEGs, each shown at its own time, ms; Matroska does not say how many there are."""
+    height, width = frames[0].shape[:2]
+    head = element("4282", b"matroska") + element("4287", 4) + element("4285", 2)
+    info = (
+        element("2ad7b1", 1_000_000) + element("4489", float(duration)) + element("4d80", b"t") + element("5741", b"t")
+    )
+    video = element("e0", element("b0", width) + element("ba", height))
+    track = element("d7", 1) + element("73c5", 1) + element("83", 1) + element("86", b"V_MJPEG") + video
+    blocks = b""
+    for frame, moment in zip(frames, times, strict=True):
+        data = cv2.imencode(".jpg", np.ascontiguousarray(frame[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+        blocks += element("1f43b675", element("e7", int(moment)) + element("a3", b"\x81\0\0\x80" + data))
+    body = element("1549a966", info) + element("1654ae6b", element("ae", track)) + blocks
+    Path(path).write_bytes(element("1a45dfa3", head) + element("18538067", body))
+    return Path(path)
+
+
+def slow_then_fast(count=24):
+    """Times of a phone's video that begins in the dark: 10 frames a second, then 40, ms; and how long it takes."""
+    half = count // 2
+    times = [100 * k for k in range(half)] + [100 * half + 25 * k for k in range(count - half)]
+    return times, times[-1] + 25
+
+
+@pytest.mark.parametrize("name", ["v.mkv", "v.webm"])
+def test_a_video_whose_frames_do_not_come_evenly_is_whole_and_its_copy_lasts_as_long(run, name):
+    times, duration = slow_then_fast()
+    write_matroska(name, drive(len(times)), times, duration)
+    document = run(name, out=Path("out"), results=Path("x.csv"))
+    assert document["warnings"] == []
+    assert [entry["time"] for entry in document["predictions"]] == [moment / 1000 for moment in times]
+    (copy,) = Path("out").iterdir()
+    capture = cv2.VideoCapture(str(copy))
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(40)
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) / 40 == pytest.approx(duration / 1000)
+    shown = [read[1] for read in iter(capture.read, (False, None))]
+    for k, moment in enumerate(times):  # the box is where it was then
+        found = shown[round(moment * 40 / 1000)][..., 2] > 180
+        assert abs(np.nonzero(found)[1].min() - (10 + 2 * k)) <= 3
+    lines = Path("x.csv").read_text().splitlines()
+    assert lines[0].startswith("input,frame,time,") and lines[2].startswith(f"{name},1,0.1,")
+
+
+def test_an_uneven_video_that_is_cut_short_is_still_a_warning(run):
+    times, duration = slow_then_fast(40)
+    path = write_matroska("v.mkv", drive(40), times, duration)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    (warning,) = run("v.mkv")["warnings"]
+    assert "it is cut short or damaged there" in warning and "v.mkv ends after frame" in warning
+
+
+def test_an_even_video_whose_header_does_not_tell_its_rate_has_a_copy_of_its_own_rate(run):
+    times = [33, 67, 100, 133, 167, 200, 233, 267, 300, 333]  # rounded, as Matroska does
+    write_matroska("v.mkv", drive(10), [moment - 33 for moment in times], 333)
+    assert run("v.mkv", out=Path("out"))["warnings"] == []
+    (copy,) = Path("out").iterdir()
+    capture = cv2.VideoCapture(str(copy))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 10
+    assert 10 / capture.get(cv2.CAP_PROP_FPS) == pytest.approx(1 / 3, rel=0.02)
+
+
+@pytest.mark.parametrize("meta", [cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_180])
+def test_a_film_that_is_shown_turned_is_read_as_shown(run, meta):
+    angle = {cv2.ROTATE_90_CLOCKWISE: 90, cv2.ROTATE_180: 180}[meta]
+    path = write_video("v.mp4", [scene(96, 128, (8, 16, 40, 48))] * 4, "mp4v")
+    turned_matrix(path, angle)
+    (entry, *_) = run("v.mp4", out=Path("out"))["predictions"]
+    box = {90: (48, 8, 80, 40), 180: (88, 48, 120, 80)}[angle]
+    np.testing.assert_allclose(entry["boxes"][0]["box"], box, atol=4)
+    assert (entry["width"], entry["height"]) == ((96, 128) if angle == 90 else (128, 96))
+    copy = cv2.VideoCapture("out/v.mp4").read()[1]
+    assert copy.shape[:2] == (entry["height"], entry["width"])
+
+
+def turned_matrix(path, angle):
+    """Write the display matrix of a turn by `angle` degrees clockwise into the track header of an MP4."""
+    cosine, sine = {90: (0, 1), 180: (-1, 0)}[angle]
+    matrix = [cosine << 16, sine << 16, 0, -sine << 16, cosine << 16, 0, 0, 0, 1 << 30]
+    data = path.read_bytes()
+    place = data.index(b"tkhd") + 4 + 40  # version 0: 40 bytes before the matrix
+    path.write_bytes(data[:place] + struct.pack(">9i", *matrix) + data[place + 36 :])
+
+
 def test_videos_that_cannot_be_read_are_one_line(run, capfd):
     path = write_video("cut.mp4", drive(10), "mp4v")
     path.write_bytes(path.read_bytes()[:500])  # an MP4 without its index
@@ -463,7 +558,9 @@ def test_a_copy_that_fails_halfway_stops_the_command(run, monkeypatch):
 def test_a_full_disk_is_one_line(run, monkeypatch):
     write_video("v.avi", drive(4))
     real = videos._capture
-    monkeypatch.setattr(videos, "_capture", lambda source: None if ".part" in str(source) else real(source))
+    monkeypatch.setattr(
+        videos, "_capture", lambda source, *more: None if ".part" in str(source) else real(source, *more)
+    )
     with pytest.raises(CnnkitError, match="could not be written whole"):
         run("v.avi", out=Path("out"))
     assert list(Path("out").iterdir()) == []
@@ -586,6 +683,23 @@ def test_a_camera_is_read_until_ctrl_c(run, monkeypatch):
 def test_a_camera_alone_with_a_limit(run, monkeypatch):
     monkeypatch.setattr(videos, "_capture", lambda source: Lens(drive(20)))
     assert len(run(camera="0", limit_frames=5)["predictions"]) == 5
+
+
+def test_a_stream_that_does_not_answer_is_waited_for_with_a_word_and_not_for_ever(run, monkeypatch, capfd):
+    monkeypatch.setattr(videos, "PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes the connection, and says nothing
+        address = f"rtsp://127.0.0.1:{server.getsockname()[1]}/live"
+        with pytest.raises(DataError, match=rf"Camera {address} did not answer within 0.5 s\. "):
+            run(camera=address)
+    assert f"Waiting for {address}, 0.5 s at most." in capfd.readouterr().err
+    with pytest.raises(DataError, match=f"Camera {address} cannot be opened"):  # nobody is there
+        run(camera=address)
+
+
+def test_a_stream_that_ends_says_so(run, monkeypatch):
+    monkeypatch.setattr(videos, "_capture", lambda source: Lens(drive(5)))
+    document = run(camera=0)
+    assert len(document["predictions"]) == 5 and "camera 0 sent no frame after frame 4" in document["warnings"][0]
 
 
 def test_a_camera_that_is_not_there_is_one_line(run, monkeypatch):

@@ -344,7 +344,8 @@ def _video(job: _Job, video: Video, stem: Path | None, update: Any) -> None:
         entries.clear()
 
     try:
-        writing = contextlib.nullcontext() if stem is None else VideoWriter(stem, video.fps)
+        pace = None if stem is None else video.pace()
+        writing = contextlib.nullcontext() if stem is None or pace is None else VideoWriter(stem, pace.fps)
         with writing as copy, contextlib.closing(video.frames()) as images:
             shown = 0  # frames in the copy
             try:
@@ -364,15 +365,19 @@ def _video(job: _Job, video: Video, stem: Path | None, update: Any) -> None:
                         current = tracker.current()
                         names, colours = _captions(job, found, signs, [current.get(int(number)) for number in ids])
                         draw = functools.partial(drawing.annotate, image, found.boxes, names, colours)
-                        # A camera waits for nobody: its copy shows a frame for as long as it took.
-                        due = int((time.perf_counter() - began) * video.fps) if video.live else 0
-                        times = max(1, due - shown)
-                        copy.add(draw, times)
+                        times = 1
+                        if video.live:  # it waits for nobody: its copy shows a frame for as long as it took
+                            times = max(1, int((time.perf_counter() - began) * video.fps) - shown)
+                        elif pace is not None and not pace.even:
+                            times = max(0 if shown else 1, pace.due(video.moments[index]) - shown)
+                        if times:
+                            copy.add(draw, times)
                         shown += times
                     frames = index + 1
                     if not video.live or len(found.scores):
                         numbers = ids if job.track else None
-                        entries.append(_entry(job, video.name, image, found, signs, frame=index, ids=numbers))
+                        moment = time.perf_counter() - began if video.live else video.moments[index]
+                        entries.append(_entry(job, video.name, image, found, signs, (index, moment), ids=numbers))
                     if video.live:
                         for number, seen in tracker.current().items():
                             if number not in announced:
@@ -425,11 +430,11 @@ def _entry(
     image: np.ndarray,
     found: Detections,
     signs: np.ndarray | None,
+    frame: tuple[int, float] | None = None,
     *,
-    frame: int | None = None,
     ids: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """Return an entry of `predictions`."""
+    """Return an entry of `predictions`; `frame` is its number and its time in seconds."""
     rows = []
     for k, (box, score, code) in enumerate(zip(*found, strict=True)):
         row: dict[str, Any] = {"label": job.model.labels[code], "score": round(float(score), 6), "box": _box(box)}
@@ -440,7 +445,7 @@ def _entry(
             best = [{"label": job.recogniser.labels[i], "score": round(float(signs[k, i]), 6)} for i in order]
             row |= {"sign": best[0]["label"], "sign_score": best[0]["score"], **({"top": best} if job.top > 1 else {})}
         rows.append(row)
-    frames = {} if frame is None else {"frame": frame}
+    frames = {} if frame is None else {"frame": frame[0], "time": round(frame[1], 3)}
     return {"input": name, **frames, "width": image.shape[1], "height": image.shape[0], "boxes": rows}
 
 

@@ -16,7 +16,7 @@ from cnnkit import files
 from cnnkit.errors import DataError
 
 COLUMNS = (
-    ("input", "frame", "width", "height", "track")
+    ("input", "frame", "time", "width", "height", "track")
     + ("label", "score", "left", "top", "right", "bottom")
     + ("sign", "sign_score")
 )

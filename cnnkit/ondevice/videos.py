@@ -4,7 +4,11 @@ Design choices:
 - OpenCV decodes and encodes; which formats there are is a matter of how it was built, and asked of it, never assumed.
 - Reading is a few frames ahead of the model, and drawing and writing a few behind, each in a thread of its own: OpenCV does
   its work without Python's lock. A camera is not read ahead, so that its newest frame is the one seen.
-- Headers are estimates: a video that ends within 1 % of what its header says has ended where it should.
+- Headers are estimates: a video that ends within 1 % of what its header says has ended where it should, be it in frames or in
+  seconds. Of Matroska, WebM and phones' videos, whose frames do not come evenly, the number of frames is a guess; when each
+  frame is shown is what the stream says of it.
+- The copy of such a video has as many frames a second as its fastest part, and shows each as long as the video does.
+- A stream that does not answer is given up after `PATIENCE` seconds, and that one waits for it is said at once.
 - A video is written under a hidden name in the same folder, looked at, and renamed; what an interrupted or failed run leaves
   never has the final name. The video writer does not report a full disk, hence the look.
 - Paths are made absolute: FFmpeg takes `a:b.mp4` for an address.
@@ -17,8 +21,9 @@ import os
 import queue
 import tempfile
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,6 +33,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read when the first vid
 import cv2
 import numpy as np
 
+from cnnkit import console
 from cnnkit.device.image import ImageError, fit_image, printable
 from cnnkit.errors import CnnkitError, DataError
 from cnnkit.files import system_errors
@@ -38,7 +44,10 @@ VIDEOS = frozenset(
     + [".mts", ".m2ts", ".wmv", ".flv", ".ogv", ".3gp"]
 )
 FPS = 25.0  # of a video that does not say
+PATIENCE = 30.0  # seconds that the address of a stream may take to answer, or to send its next frame
 AHEAD = 3  # frames that are read before, or written after, the one that the model sees
+_SMOOTH = 60.0  # frames a second of a copy, at most where they do not come evenly
+_JITTER = 2.5  # ms by which times differ that are rounded
 _FASTEST = 1000.0  # frames a second; a header that claims more counts frames in ticks of its clock
 
 
@@ -51,6 +60,7 @@ class Video:
         fps: frames a second, as its header says, else 25.
         count: frames, as its header says; None where it does not, and of a camera.
         read: frames read so far.
+        moments: when each of these is shown, in seconds from the first.
     """
 
     def __init__(self, name: str, capture: Any, *, live: bool):
@@ -60,7 +70,9 @@ class Video:
         self.fps = float(fps) if math.isfinite(fps) and 0 < fps <= _FASTEST else FPS
         self.count = int(count) if not live and math.isfinite(count) and 0 < count < 2**40 else None
         self.read = 0
-        self._broken = False
+        self.moments: list[float] = []
+        self._ended = False
+        self._times: np.ndarray | None = None
 
     @classmethod
     def open(cls, path: Path) -> "Video":
@@ -97,8 +109,19 @@ class Video:
             DataError: it cannot be opened.
         """
         which = int(which) if str(which).isdecimal() else which
-        capture = _capture(which)
+        options: list[int] = []
+        if isinstance(which, str) and "://" in which:
+            console.message(f"Waiting for {which}, {PATIENCE:g} s at most.")
+            limit = int(1000 * PATIENCE)
+            options = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
+        began = time.monotonic()
+        capture = _capture(which, options) if options else _capture(which)
         if capture is None:
+            if options and time.monotonic() - began >= PATIENCE:
+                raise DataError(
+                    f"Camera {which} did not answer within {PATIENCE:g} s. See that the address is right and that the camera is "
+                    "on; a player such as `ffplay ADDRESS` tells whether it sends."
+                )
             raise DataError(
                 f"Camera {which} cannot be opened. See that it is connected, not in use, and that you may read it; "
                 "the first one is --camera 0."
@@ -126,8 +149,9 @@ class Video:
             if not found or frame is None:
                 break
             self.read += 1
+            self.moments.append(self._moment())
             yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if frame.ndim == 3 else fit_image(frame, (*frame.shape, 3))
-        self._broken = self.count is not None and self.read + 1 + self.count // 100 < self.count
+        self._ended = True
         if not self.read:
             raise ImageError(self.name, "no frame comes out of it", "Check it with a player, or leave it out.")
 
@@ -135,18 +159,93 @@ class Video:
         """Yield the same, of a file read ahead. Close it before the video: `contextlib.closing`."""
         yield from iter(self) if self.live else _ahead(iter(self))
 
+    def _moment(self) -> float:
+        """Return when the frame just read is shown, seconds; where the stream does not say, by the header's rate."""
+        told = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        last = self.moments[-1] if self.moments else -1.0
+        if self.live or not math.isfinite(told) or told <= last:
+            return max(0.0, last + 1 / self.fps) if self.moments else 0.0
+        return told
+
+    def times(self) -> np.ndarray:
+        """Return when each frame of the file is shown, seconds, float64 (n,), sorted; empty where nothing says so.
+
+        The file is gone through once, without decoding.
+        """
+        if self._times is None:
+            self._times = np.zeros(0) if self.live else _times(self.name)
+        return self._times
+
+    def pace(self) -> "Pace":
+        """Return how long a copy is to show each frame."""
+        return Pace(self.fps, np.zeros(0) if self.live else self.times())
+
     def complaint(self) -> str | None:
         """Return what is wrong with the video, one line, where it ended before its header says."""
-        if not self._broken:
+        if self.live and self._ended:
+            return f"{self.name} sent no frame after frame {self.read - 1}. What was found so far is kept."
+        if not self._ended or self.count is None or self.read + 1 + self.count // 100 >= self.count:
+            return None
+        known = len(self.times())
+        longest = float(np.diff(self.moments).max(initial=1 / self.fps))
+        whole = self.moments[-1] + 1.5 * longest >= 0.99 * self.count / self.fps
+        if whole and self.read + 1 + known // 100 >= known:  # the number of frames was a guess
             return None
         return (
-            f"{self.name} ends after frame {self.read - 1} ({self.read / self.fps:.1f} s), {self.read} of the {self.count} "
-            "frames that its header states: it is cut short or damaged there. What was found so far is kept."
+            f"{self.name} ends after frame {self.read - 1} ({self.moments[-1] + 1 / self.fps:.1f} s), {self.read} of the "
+            f"{known if whole else self.count} frames that its header states: it is cut short or damaged there. What was found "
+            "so far is kept."
         )
 
     def close(self) -> None:
         """Let go of the file or camera."""
         self._capture.release()
+
+
+class Pace:
+    """How a copy of a video is timed.
+
+    Args:
+        fps: frames a second, as the video's header says.
+        times: when each frame is shown, seconds, sorted; empty where it is not known.
+
+    Attributes:
+        fps: of the copy.
+        even: whether all frames are shown equally long.
+    """
+
+    def __init__(self, fps: float, times: np.ndarray):
+        steps = np.diff(times)
+        steps = steps[steps > 0]
+        self._times = times
+        self.fps, self.even = fps, True
+        if len(steps) < 2:
+            return
+        low, middle, high = np.quantile(steps, [0.02, 0.5, 0.98])
+        if high - low > max(_JITTER / 1000, 0.1 * middle):
+            self.fps, self.even = float(min(max(_SMOOTH, fps), 1 / low)), False
+        elif abs(1 / middle - fps) > 0.02 * fps:  # a header that states another rate than that of its frames
+            self.fps = float(1 / np.mean(steps))
+        self._last = float(steps[-1])
+
+    def due(self, moment: float) -> int:
+        """Return how many frames the copy is to have when the one of this moment, seconds, has been shown."""
+        after = np.searchsorted(self._times, moment + 1e-6)
+        end = self._times[after] if after < len(self._times) else moment + self._last
+        return round((float(end) - float(self._times[0])) * self.fps)
+
+
+def _times(path: str) -> np.ndarray:
+    """Go through the packets of a video file: when each is shown, seconds, sorted; empty where OpenCV cannot tell."""
+    capture = _capture(os.path.abspath(path), [cv2.CAP_PROP_FORMAT, -1], cv2.CAP_FFMPEG)  # noqa: PTH100
+    found: list[float] = []
+    if capture is not None:
+        if capture.get(cv2.CAP_PROP_FORMAT) == -1:
+            while capture.grab():
+                found.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+        capture.release()
+    times = np.sort(np.array(found, np.float64))
+    return times if len(times) and np.isfinite(times).all() and times[-1] > times[0] else np.zeros(0)
 
 
 def _ahead(frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
@@ -191,10 +290,10 @@ def _is_text(path: Path) -> bool:
     return True
 
 
-def _capture(source: int | str) -> Any:
+def _capture(source: int | str, options: Sequence[int] = (), backend: int = cv2.CAP_ANY) -> Any:
     with quiet():  # backends complain past OpenCV's log
         try:
-            capture = cv2.VideoCapture(source)
+            capture = cv2.VideoCapture(source, backend, list(options)) if options else cv2.VideoCapture(source)
         except cv2.error:
             return None
     if not capture.isOpened():
