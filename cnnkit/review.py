@@ -60,6 +60,8 @@ def evaluate(
 
     with quiet():
         opened = open_artifact(path, recipe.app)
+    if doubt := getattr(opened, "doubt", None):
+        console.warning(doubt)
     changes = {**those_given(columns), **({"skip_bad": True} if skip_bad else {})}
     loaded = data_for(recipe, path, data, whole=split in (None, "all"), **changes)
     split = split or ("test" if loaded.own else "all")

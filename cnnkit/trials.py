@@ -50,11 +50,16 @@ def refusal(path: Path, content: bytes, check: str) -> str | None:
     return None
 
 
-def _tried(path: Path, check: str) -> str | None:
-    """Return what the check says against a file; None: nothing."""
-    line = [sys.executable, "-c", "from cnnkit.trials import main; main()", check, str(path.absolute())]
+def python(code: str, *words: str) -> tuple[list[str], dict[str, str]]:
+    """Return the command line and the environment of a process that runs Python code with what can be imported here."""
     folders = os.pathsep.join(folder for folder in sys.path if folder)
     environment = {**os.environ, "PYTHONPATH": folders, "PYTHONIOENCODING": "utf-8", "PYTHONSAFEPATH": "1"}
+    return [sys.executable, "-c", code, *words], environment
+
+
+def _tried(path: Path, check: str) -> str | None:
+    """Return what the check says against a file; None: nothing."""
+    line, environment = python("from cnnkit.trials import main; main()", check, str(path.absolute()))
     try:
         done = subprocess.run(line, capture_output=True, timeout=SECONDS, env=environment, check=False)
     except subprocess.TimeoutExpired:
