@@ -4,13 +4,14 @@ Design choices:
 - An uncompressed uint8 array is read where it lies. Anything else (deflated .npz members, .gz, 16-bit, float) is
   unpacked once into the cache, as an uncompressed .npy named by the source's path, size and time.
 - Nothing is pickled or unpickled: an array of Python objects is refused.
-- Values: uint8 as it is; bool x 255; 16-bit / 257; floats that stay within [0, 1] x 255, within [0, 255] rounded; other
-  integers must lie in [0, 255]. Another range is named by the option `value_range`; a guess would train on noise.
+- Which values are black and white is found out from all of them, as `cnnkit.data.value_range` says, or named by the option
+  `value_range`. What was found is kept behind the pixels in the cache.
 """
 
 import contextlib
 import gzip
 import hashlib
+import json
 import math
 import os
 import struct
@@ -29,6 +30,7 @@ from numpy.lib import format as npy
 from cnnkit import files
 from cnnkit.data.cards import there, writing_the_cache
 from cnnkit.data.records import Progress, Shape
+from cnnkit.data.value_range import BYTE, DARK, Limits, Measured, Range, decide, of_split, scaling
 from cnnkit.device import image
 from cnnkit.errors import DataError
 
@@ -46,9 +48,13 @@ class ArrayImages:
         count: number of images.
         shape: (height, width, channels), channels 1, 3 or 4.
         title: what `name` puts before [17].
+        values: what was black and white before the pixels became 0 to 255.
     """
 
-    def __init__(self, path: Path, offset: int, count: int, shape: Shape, *, title: str = ""):
+    def __init__(
+        self, path: Path, offset: int, count: int, shape: Shape, *, title: str = "", values: Range | None = None
+    ):
+        self.values = values or Range(BYTE)
         self._path, self._offset, self._count, self._native = path, offset, count, shape
         self._size = math.prod(shape)
         self._title = title or path.name
@@ -142,34 +148,77 @@ class Stored:
         return np.frombuffer(data, self.dtype).reshape(self.shape)
 
 
-def images_of(stored: Stored, *, options: dict[str, Any], progress: Progress | None = None) -> ArrayImages:
+def images_of(
+    stored: Stored, *, options: dict[str, Any], train_range: Limits | None = None, progress: Progress | None = None
+) -> ArrayImages:
     """Make the images of a stored array readable by position, unpacking it into the cache where needed.
 
     Args:
         stored: an array (n, h, w), (n, h, w, channels) or (n, pixels).
         options: `image_shape`, `value_range` and `transpose` of the card.
+        train_range: what is black and white in the training split, for another split.
         progress: called while it is unpacked.
+
+    Raises:
+        DataError: it holds no images, or what is black and white in them cannot be told.
     """
     shape = image_shape(stored.shape, stored.title, options.get("image_shape"))
     turn = bool(options.get("transpose", False))
     limits = options.get("value_range")
+    if stored.dtype.kind not in "biuf":
+        raise DataError(f"{stored.title} holds {stored.dtype}, not numbers.")
+
+    def measured() -> Range:
+        found = _measured(stored)
+        return decide(found, stored.title) if train_range is None else of_split(found, stored.title, train_range)
+
     if stored.offset is not None and stored.dtype == np.uint8 and not turn and not limits:
-        return ArrayImages(stored.path, stored.offset, stored.shape[0], shape, title=stored.title)
+        found = measured()
+        if found.limits == BYTE:
+            return ArrayImages(stored.path, stored.offset, stored.shape[0], shape, title=stored.title, values=found)
 
     def build(file: IO[bytes]) -> None:
         with _damage(stored.path):
-            scale = _scale(stored, limits)
+            found = Range(limits) if limits else measured()
+            scale = _scale(stored, found.limits)
             write_header(file, stored.shape[0], (shape[1], shape[0], shape[2]) if turn else shape)
             for values in _rows(stored, "Unpacking", progress):
                 pixels = scale(values).reshape(-1, *shape)
                 file.write((pixels.transpose(0, 2, 1, 3) if turn else pixels).tobytes())
+            file.write(written(found))
 
-    path = cached(
-        stored.path, f"{stored.title} {shape} {turn} {limits}", stored.shape[0] * math.prod(shape) + _HEADER, build
-    )
+    what = f"{stored.title} {shape} {turn} {limits} {train_range}"
+    path = cached(stored.path, what, stored.shape[0] * math.prod(shape) + _HEADER, build)
     height, width, channels = shape
     shape = (width, height, channels) if turn else shape
-    return ArrayImages(path, _HEADER, stored.shape[0], shape, title=stored.title)
+    images = ArrayImages(path, _HEADER, stored.shape[0], shape, title=stored.title)
+    with path.open("rb") as file:
+        file.seek(images.end)
+        images.values = read_range(file.read())
+    return images
+
+
+def written(found: Range) -> bytes:
+    """Return a range as the line that stands behind the pixels of a file in the cache."""
+    return json.dumps({"limits": found.limits, "note": found.note}).encode() + b"\n"
+
+
+def read_range(line: bytes) -> Range:
+    """Read what `written` wrote."""
+    document = json.loads(line)
+    low, high = document["limits"]
+    return Range((low, high), document["note"])
+
+
+def _measured(stored: Stored) -> Measured:
+    """Look at all values of an array; of bytes only until one says that they are used to their half."""
+    found = Measured()
+    with _damage(stored.path):
+        for values in _rows(stored, "Measuring", None):
+            found.add(values)
+            if stored.dtype == np.uint8 and found.high >= DARK:
+                break
+    return found
 
 
 def image_shape(shape: tuple[int, ...], title: str, asked: Any = None) -> Shape:
@@ -295,7 +344,7 @@ def cached(source: Path, what: str, size: int, build: Callable[[IO[bytes]], None
     """
     status = source.stat()
     origin = hashlib.sha256(f"{source.resolve()}|{what}".encode()).hexdigest()[:12]
-    state = hashlib.sha256(f"1|{status.st_size}|{status.st_mtime_ns}".encode()).hexdigest()[:12]
+    state = hashlib.sha256(f"2|{status.st_size}|{status.st_mtime_ns}".encode()).hexdigest()[:12]
     folder = files.cache_folder() / "unpacked"
     path = folder / f"{source.name.partition('.')[0][:40]}-{origin}-{state}.npy"
     if path.is_file():
@@ -331,40 +380,11 @@ def open_cached(path: Path, *, title: str) -> ArrayImages:
     return ArrayImages(path, _HEADER, count, tuple(shape), title=title)  # type: ignore[arg-type]
 
 
-def value_scale(limits: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from values in the range `limits` = (low, high) to uint8 in [0, 255]."""
-    ok = isinstance(limits, (list, tuple)) and len(limits) == 2 and all(type(x) in (int, float) for x in limits)
-    if not ok or not limits[0] < limits[1]:
-        raise DataError(f"The option `value_range` is [lowest, highest], not {limits!r}.")
-    low, high = limits
-    slack = (high - low) / 255 / 2
-
-    def scaled(values: np.ndarray) -> np.ndarray:
-        values = values.astype(np.float32)
-        if not (values.min() >= low - slack and values.max() <= high + slack):  # NaN fails both
-            raise DataError(f"It has values outside [{low}, {high}]. Name their range in the option `value_range`.")
-        return np.rint((values - low) * (255 / (high - low))).clip(0, 255).astype(np.uint8)
-
-    return scaled
-
-
-def _scale(stored: Stored, limits: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """Choose how the values of an array become uint8; floats are read once to see their range."""
-    kind = stored.dtype.kind
-    if limits is None and kind == "f":
-        low, high = math.inf, -math.inf
-        for values in _rows(stored, "Measuring", None):
-            low, high = min(low, float(values.min())), max(high, float(values.max()))
-        limits = (0.0, 1.0) if high <= 1 else (0.0, 255.0)
-    elif limits is None and kind in "iu" and stored.dtype.itemsize > 1:
-        limits = (0, 65535) if stored.dtype == np.uint16 else (0, 255)
-    elif limits is None:
-        if stored.dtype == np.uint8:
-            return lambda values: values
-        limits = (0, 1) if kind == "b" else (0, 255)
-    if kind not in "biuf":
-        raise DataError(f"{stored.title} holds {stored.dtype}, not numbers.")
-    scaled = value_scale(limits)
+def _scale(stored: Stored, limits: Limits) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what makes pixels of an array's values; its errors name the array."""
+    if stored.dtype == np.uint8 and limits == BYTE:
+        return lambda values: values
+    scaled = scaling(limits)
 
     def named(values: np.ndarray) -> np.ndarray:
         try:

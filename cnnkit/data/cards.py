@@ -204,7 +204,9 @@ class _Parser:
         if not forms:
             if root is None:
                 raise self.fail("it needs `reader` and what it reads, or the `path` of a folder or file")
-            forms.append(Form(""))
+            if not isinstance(table.get("options", {}), dict):
+                raise self.fail("`options` is a table")
+            forms.append(Form("", options=table.get("options", {})))
         shape = table.get("image_shape")
         if shape is not None and not (
             isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and n > 0 for n in shape)

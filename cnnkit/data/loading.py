@@ -165,10 +165,10 @@ def read_parts(
         own.setdefault("train", {})
     if "train" not in own:
         raise DataError(f"The card {card.name} needs `train` under [splits].")
-    parts = {
-        split: reader.read(readers.Task(root, table, dict(form.options), verify, progress))
-        for split, table in own.items()
-    }
+    parts: dict[str, readers.Part] = {}
+    for split in sorted(own, key=lambda split: split != "train"):  # it decides what is black and white
+        decided = parts["train"].value_range if parts else None
+        parts[split] = reader.read(readers.Task(root, own[split], dict(form.options), verify, progress, decided))
     card = replace(card, forms=(form,))
     return card, parts, {split: part for split, part in form.splits.items() if not isinstance(part, dict)}
 

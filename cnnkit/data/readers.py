@@ -38,6 +38,7 @@ class Part:
         boxes: of each image, for detection.
         entries: what was left out, ignored or read otherwise than written, beyond `bad` and `ignored`; see `inventory`.
         notes: lines on what was found out and not told.
+        value_range: the values that are black and white in an array or a table of pixels; None of image files.
         read: what more is known of texts; `images` then says where the texts are.
     """
 
@@ -50,6 +51,7 @@ class Part:
     boxes: Boxes | None = None
     entries: list[Entry] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    value_range: tuple[float, float] | None = None
     read: text_files.Read | None = None
 
     @property
@@ -70,6 +72,7 @@ class Task:
         options: the card's options.
         verify: decode every image once.
         progress: called while it goes.
+        train_range: what is black and white in the training split, where this is another one.
     """
 
     root: Path | None
@@ -77,6 +80,7 @@ class Task:
     options: dict[str, Any]
     verify: bool = False
     progress: Progress | None = None
+    train_range: tuple[float, float] | None = None
 
     def path(self, key: str) -> Path:
         """Return the file or folder that the split names under `key`."""
@@ -123,7 +127,13 @@ def _from_arrays(images: arrays.Stored, labels: arrays.Stored, task: Task) -> Pa
     codes, names = label_codes(labels.array(), labels.title)
     if len(codes) != images.shape[0]:
         raise DataError(f"{images.title} has {images.shape[0]:,} images, but {labels.title} {len(codes):,} labels.")
-    return Part(arrays.images_of(images, options=task.options, progress=task.progress), codes, names)
+    found = arrays.images_of(images, options=task.options, train_range=task.train_range, progress=task.progress)
+    return _of_pixels(found, codes, names)
+
+
+def _of_pixels(images: arrays.ArrayImages, codes: np.ndarray, names: tuple[str, ...]) -> Part:
+    notes = [images.values.note] if images.values.note else []
+    return Part(images, codes, names, notes=notes, value_range=images.values.limits)
 
 
 def label_codes(values: np.ndarray, title: str) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -159,9 +169,11 @@ def read_folder(task: Task) -> Part:
 
 def read_table(task: Task) -> Part:
     """A table of labels and pixels."""
-    images, labels = tables.images_and_labels(task.path("file"), options=task.options, progress=task.progress)
+    images, labels = tables.images_and_labels(
+        task.path("file"), options=task.options, train_range=task.train_range, progress=task.progress
+    )
     codes, names = _coded(np.array(labels))
-    return Part(images, codes, names)
+    return _of_pixels(images, codes, names)
 
 
 def read_sklearn_digits(task: Task) -> Part:

@@ -5,8 +5,8 @@ Design choices:
 - Found by itself: compression (.gz, .bz2, .xz), separator (comma, semicolon, tab, space), a header line, LIBSVM's
   `index:value`. The label column is the one called label, class, target or y, else the first; the option `label` names
   another (by header, or by number from 0; -1 is the last).
-- The values of a first block decide: fractions within [0, 1] are scaled, otherwise they must be 0 to 255. The option
-  `value_range` states another range.
+- Which values are black and white is found out from all of them, as `cnnkit.data.value_range` says, or stated by the option
+  `value_range`. The first block is believed until the others say otherwise; then the file is parsed again.
 """
 
 import bz2
@@ -27,6 +27,7 @@ import numpy as np
 from cnnkit.data import arrays
 from cnnkit.data.cards import there
 from cnnkit.data.records import Progress
+from cnnkit.data.value_range import BYTE, Limits, Measured, Range, decide, of_split, scaling
 from cnnkit.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".libsvm", ".svm")
@@ -45,50 +46,108 @@ def is_table(path: Path) -> bool:
 
 
 def images_and_labels(
-    path: Path, *, options: dict[str, Any], progress: Progress | None = None
+    path: Path, *, options: dict[str, Any], train_range: Limits | None = None, progress: Progress | None = None
 ) -> tuple[arrays.ArrayImages, list[str]]:
     """Read a table of pixels.
 
     Args:
         path: the file.
         options: `label`, `image_shape`, `value_range` of the card.
+        train_range: what is black and white in the training split, for another split.
         progress: called while it is parsed.
 
     Returns:
         the images, and the label of each as it is written.
 
     Raises:
-        DataError: the file or a line of it is not such a table; the line number is named.
+        DataError: the file or a line of it is not such a table, the line number is named; or what is black and white in it
+            cannot be told.
     """
     if not there(path):
         raise DataError(f"There is no file {path}.")
-    what = json.dumps({key: options.get(key) for key in ("label", "image_shape", "value_range")})
-    labels: list[str] = []
+    asked = options.get("value_range")
+    what = json.dumps(
+        {"train": train_range, **{key: options.get(key) for key in ("label", "image_shape", "value_range")}}
+    )
+
+    def decided(found: Measured) -> Range:
+        return decide(found, path.name) if train_range is None else of_split(found, path.name, train_range)
 
     def build(file: IO[bytes]) -> None:
-        table = _Table(path, options)
-        count, shape = 0, None
-        for names, values in table.blocks():
-            if shape is None:
-                shape = arrays.image_shape((1, values.shape[1]), path.name, options.get("image_shape"))
-                arrays.write_header(file, 0, shape)
-            file.write(table.scale(values).tobytes())
-            labels.extend(names)
-            count += len(names)
-            if progress:
-                progress(f"Parsing {path.name}: {count:,} images", count, None)
-        if shape is None:
-            raise DataError(f"{path} holds no image: it is empty.")
-        file.seek(0)
-        arrays.write_header(file, count, shape)
-        file.seek(0, io.SEEK_END)
+        found = Measured()
+        if asked:
+            values, labels = _parsed(path, options, file, found, Range(asked), progress, known=True)
+        else:
+            believed, labels = _parsed(path, options, file, found, None, progress, known=False)
+            values = decided(found)
+            if values.limits != believed.limits:
+                file.seek(0)
+                file.truncate()
+                _, labels = _parsed(path, options, file, Measured(), values, progress, known=True)
+        file.write(arrays.written(values))
         file.write("\n".join(labels).encode())  # behind the pixels: one file, so never a half of it
 
     stored = arrays.cached(path, what, path.stat().st_size, build)
     images = arrays.open_cached(stored, title=path.name)
     with stored.open("rb") as file:
         file.seek(images.end)
+        images.values = arrays.read_range(file.readline())
         return images, file.read().decode().split("\n")
+
+
+def _parsed(
+    path: Path,
+    options: dict[str, Any],
+    file: IO[bytes],
+    found: Measured,
+    values: Range | None,
+    progress: Progress | None,
+    *,
+    known: bool,
+) -> tuple[Range, list[str]]:
+    """Write the pixels of a table, and what was found out of its values into `found`.
+
+    Args:
+        path: the table.
+        options: of the card.
+        file: takes the pixels.
+        found: takes the values.
+        values: what is black and white; None: as the first block asks for.
+        progress: called while it goes.
+        known: whether values outside are an error, and not only a sign that the range is another.
+
+    Returns:
+        the range that was used, and the labels.
+    """
+    table = _Table(path, options)
+    count, shape, labels = 0, None, []
+    scale: Any = None
+    for names, block in table.blocks():
+        found.add(block)
+        if values is None:
+            try:
+                values = decide(found, path.name)
+            except DataError:  # all of it may say what its beginning does not
+                values = Range(BYTE)
+        if shape is None:
+            shape = arrays.image_shape((1, block.shape[1]), path.name, options.get("image_shape"))
+            arrays.write_header(file, 0, shape)
+            scale = scaling(values.limits)
+        try:
+            pixels = scale(block if known else np.nan_to_num(block).clip(*values.limits))
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+        file.write(pixels.tobytes())
+        labels.extend(names)
+        count += len(names)
+        if progress:
+            progress(f"Parsing {path.name}: {count:,} images", count, None)
+    if shape is None or values is None:
+        raise DataError(f"{path} holds no image: it is empty.")
+    file.seek(0)
+    arrays.write_header(file, count, shape)
+    file.seek(0, io.SEEK_END)
+    return values, labels
 
 
 class _Table:
@@ -96,12 +155,10 @@ class _Table:
 
     def __init__(self, path: Path, options: dict[str, Any]):
         self.path = path
-        self.limits = options.get("value_range")
         self.shape = options.get("image_shape")
         self.asked = options.get("label")
         self.column = 0
         self.separator: str | None = None
-        self.scale: Any = None
 
     def fail(self, line: int, text: str) -> DataError:
         return DataError(f"{self.path}, line {line}: {text}.")
@@ -179,7 +236,7 @@ class _Table:
                 raise ValueError
         except ValueError:
             raise self.complaint(block, number, width) from None
-        return labels, self.measured(values, number)
+        return labels, values
 
     def complaint(self, block: list[str], number: int, width: int) -> DataError:
         """Find the line that does not parse."""
@@ -212,24 +269,9 @@ class _Table:
                 if indices and not 0 <= min(indices) <= max(indices) < width:
                     raise self.fail(number + k, f"has an index outside 1 to {width}")
                 values[k, indices] = given
-            yield labels, self.measured(values, number)
+            yield labels, values
             number += len(block)
             block = []
-
-    def measured(self, values: np.ndarray, number: int) -> np.ndarray:
-        """Choose the scale by the first block, and hold all later ones to it."""
-        if self.scale is None:
-            fractions = values.max() <= 1 and bool((values % 1).any())
-            scaled = arrays.value_scale(self.limits or ((0, 1) if fractions else (0, 255)))
-
-            def named(values: np.ndarray) -> np.ndarray:
-                try:
-                    return scaled(values)
-                except DataError as error:
-                    raise DataError(f"{self.path}: {error}") from None
-
-            self.scale = named
-        return values
 
 
 def _is_number(cell: str) -> bool:

@@ -100,10 +100,10 @@ def test_other_types_become_eight_bits(tmp_path, x, expected):
     assert found[0].ravel().tolist() == expected
 
 
-@pytest.mark.parametrize("low", [-1.0, 300.0, np.nan])
-def test_values_of_an_unknown_range_are_refused(tmp_path, low):
-    np.savez(tmp_path / "a.npz", x=np.full((10, 2, 2), low), y=np.arange(10) % 2)
-    with pytest.raises(DataError, match=r"a\.npz:x: It has values outside .*`value_range`"):
+@pytest.mark.parametrize("value", [-1.0, 300.0, np.nan])
+def test_values_of_an_unknown_range_are_refused(tmp_path, value):
+    np.savez(tmp_path / "a.npz", x=np.full((10, 2, 2), value), y=np.arange(10) % 2)
+    with pytest.raises(DataError, match=r"a\.npz:x holds (one value only, (-1|300)|values that are no numbers)"):
         data.load(tmp_path / "a.npz")
 
 
@@ -375,7 +375,7 @@ def test_libsvm_lines_with_a_range_and_labels_from_one_are_read(tmp_path, square
         ("1,2,3,4,5\n1,2,3\n", "line 2: has 3 columns where the first has 5"),
         ("1,2,3,4,5\n" * 300 + "1,2,,4,5\n", "line 301: '' is not a pixel value"),
         ("1,2,3,4,5\n,2,3,4,5\n", "line 2: has no label"),
-        ("1,2,3,4,999\n2,2,3,4,5\n", r"values outside \[0, 255\]"),
+        ("1,2,3,4,99999\n2,2,3,4,5\n", r"whole numbers from 2 to 1e\+05 .* more than 16 bits hold"),
         ("hello\n", "needs a label and pixels"),
         ("1,2,3\n", "holds no images"),
         ("pixel0,pixel1,pixel2,pixel3\n1,2,3,4\n", "no label. A test set without labels"),
