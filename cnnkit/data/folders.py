@@ -6,14 +6,13 @@ Design choices:
 - At load every header is read (20 microseconds an image): empty, foreign and oversized files and files that end too
   early are known before training starts, all at once. Only files that look cut off are decoded then.
 - Hidden files and files without the suffix of an image are not part of the data; a class folder may have subfolders.
-- Where every name is TRACK_FRAME, as in the German traffic sign benchmark, CLASS/TRACK is a group: the frames of one
-  track show the same sign and may not be torn apart by a split.
+- What belongs together, as the frames of a track, is found out by `groups`, from names and pictures.
 """
 
 import array
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnkit.data import groups
 from cnnkit.data.arrays import LARGEST_SIDE
 from cnnkit.data.records import Progress, Shape
 from cnnkit.device import image
@@ -32,7 +32,6 @@ SPLITS = {  # what the folders of the splits are called, in lower case
     "test": ("test", "testing"),
 }
 _ALSO = {"validation": ("dev",)}  # said of files, not of folders
-_TRACK = re.compile(r"(\d+)_\d+\.\w+")
 _END = 32 * 1024  # bytes of either end of a large file that enter the fingerprint
 _IGNORED = frozenset(["thumbs.db", "desktop.ini"])
 
@@ -65,8 +64,12 @@ class FolderImages:
         return image.printable(self.path(index))
 
     def path(self, index: int) -> str:
+        return os.path.join(self._root, self.below_root(index))  # noqa: PTH118
+
+    def below_root(self, index: int) -> str:
+        """Return the path of an image below the folder."""
         start = int(self._ends[index - 1]) if index else 0
-        return os.path.join(self._root, os.fsdecode(self._paths[start : int(self._ends[index])]))  # noqa: PTH118
+        return os.fsdecode(self._paths[start : int(self._ends[index])])
 
     def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
         for index in indices.tolist():
@@ -85,6 +88,23 @@ class FolderImages:
                 raise DataError(f"{path} cannot be read: {error.strerror}.") from None
 
 
+class Names(Sequence[str]):
+    """The paths of images below their folder, made when they are asked for."""
+
+    def __init__(self, images: FolderImages):
+        self._images = images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[k] for k in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._images.below_root(index)
+
+
 def files(root: Path, names: list[str]) -> FolderImages:
     """Return the images of a list of paths below `root`, written with /."""
     paths = [os.fsencode(name.replace("/", os.sep)) for name in names]
@@ -99,7 +119,7 @@ class Scan:
         images: the good ones, sorted by class, then by path.
         codes: int32 (n,), which of `names` each belongs to.
         names: the class folders, those without a good image too.
-        groups: int32 (n,) or None.
+        grouping: which images belong together.
         bad: (path, reason) of every file that cannot be used.
         ignored: files that are not images by their suffix.
     """
@@ -107,7 +127,7 @@ class Scan:
     images: FolderImages
     codes: np.ndarray
     names: tuple[str, ...]
-    groups: np.ndarray | None
+    grouping: groups.Grouping
     bad: list[tuple[str, str]] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
 
@@ -171,8 +191,8 @@ def scan(root: Path, *, verify: bool = False, progress: Progress | None = None) 
         raise DataError(f"The class folders of {root} ({', '.join(classes[:5])}) hold no image ({image.FORMATS}).")
     images = _kept(images, good)
     images._shape = _suitable_shape(images, found, good)
-    groups = _tracks(images, codes[good])
-    return Scan(images, codes[good], tuple(classes), groups, found.bad, found.ignored)
+    grouping = groups.find(Names(images), codes[good], images.native)
+    return Scan(images, codes[good], tuple(classes), grouping, found.bad, found.ignored)
 
 
 class _Found:
@@ -300,15 +320,3 @@ def _is_grey(images: FolderImages, index: int) -> bool:
     except image.ImageError:  # found when it is read
         return True
     return pixels.ndim == 2 or bool((pixels[..., :3] == pixels[..., :1]).all())
-
-
-def _tracks(images: FolderImages, codes: np.ndarray) -> np.ndarray | None:
-    """Number the groups CLASS/TRACK where every file is called TRACK_FRAME and tracks have several frames."""
-    groups = np.empty(len(images), np.int32)
-    seen: dict[tuple[int, str], int] = {}
-    for index, code in enumerate(codes.tolist()):
-        match = _TRACK.fullmatch(images.path(index).rpartition(os.sep)[2])
-        if not match:
-            return None
-        groups[index] = seen.setdefault((code, match[1]), len(seen))
-    return groups if len(images) >= 2 * len(seen) else None

@@ -106,7 +106,7 @@ def load(
             "images",
             {"train": len(train), "validation": len(divided.validation), "test": len(divided.test)},
             fates(parts, "images", len(divided.train) - len(train)),
-            [line for part in parts.values() for line in part.notes],
+            told(parts),
         ),
     }
     return replace(divided, train=train, card=about)
@@ -130,6 +130,13 @@ def fates(parts: dict[str, readers.Part], what: str, over_limit: int = 0) -> lis
     if over_limit:
         found.append(inventory.Entry("left out", over_limit, what, "of training, by the limit asked for"))
     return found
+
+
+def told(parts: dict[str, readers.Part]) -> list[str]:
+    """Return what readers found out; of groups only where something is cut from training."""
+    notes = [line for part in parts.values() for line in part.notes]
+    cut = parts.keys() < {"train", "validation", "test"}
+    return [*notes, parts["train"].group_note] if cut and parts["train"].group_note else notes
 
 
 def check_held_out(validation: float | None, test: float | None) -> None:

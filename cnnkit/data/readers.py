@@ -39,6 +39,7 @@ class Part:
         entries: what was left out, ignored or read otherwise than written, beyond `bad` and `ignored`; see `inventory`.
         notes: lines on what was found out and not told.
         value_range: the values that are black and white in an array or a table of pixels; None of image files.
+        group_note: a line on what `groups` are, and why.
         read: what more is known of texts; `images` then says where the texts are.
     """
 
@@ -52,6 +53,7 @@ class Part:
     entries: list[Entry] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     value_range: tuple[float, float] | None = None
+    group_note: str = ""
     read: text_files.Read | None = None
 
     @property
@@ -164,7 +166,9 @@ def _coded(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
 def read_folder(task: Task) -> Part:
     """Class folders of image files."""
     found = folders.scan(task.path("folder"), verify=task.verify, progress=task.progress)
-    return Part(found.images, found.codes, found.names, found.groups, found.bad, found.ignored)
+    part = Part(found.images, found.codes, found.names, found.grouping.groups, found.bad, found.ignored)
+    part.group_note = found.grouping.note
+    return part
 
 
 def read_table(task: Task) -> Part:

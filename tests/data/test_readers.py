@@ -466,7 +466,8 @@ def test_tracks_are_groups(tmp_path, save, picture):
     for label in range(2):
         for track in range(6):
             for frame in range(4):
-                save(root / f"{label:05}" / f"{track:05}_{frame:05}.ppm", picture((label, track, frame)))
+                pixels = (picture((label, track)) * (0.7 + 0.1 * frame)).astype(np.uint8)
+                save(root / f"{label:05}" / f"{track:05}_{frame:05}.ppm", pixels)
     splits = data.load(root, test=0.2, validation=0.2)
     groups = [set(part.groups.tolist()) for part in (splits.train, splits.validation, splits.test)]
     assert [len(group) for group in groups] == [8, 2, 2]
