@@ -176,6 +176,19 @@ _COLUMNS = [
     click.option("--separator", metavar="CHARACTER", help="Between several labels in one cell, such as |."),
     click.option("--encoding", help="Of the texts, such as gb18030 or cp1251.  [default: UTF-8 or Western, found out]"),
 ]
+_OF_IMAGES = [
+    click.option(
+        "--label",
+        metavar="COLUMN",
+        help="Column of the labels in a table, by name or number.  [default: found out, and said]",
+    ),
+    click.option(
+        "--groups",
+        metavar="none|PATTERN",
+        help="Which images of a folder stay on one side of a split: none, or those whose paths match this regular expression "
+        "alike.  [default: found out, and said]",
+    ),
+]
 _POSITIVE = click.IntRange(min=1)
 _SETTINGS = [  # of all apps, but for those of images
     data_option,
@@ -247,6 +260,7 @@ _SETTINGS = [  # of all apps, but for those of images
 
 
 IMAGE_ONLY = {
+    "groups",
     "image_size",
     "tiles",
     "tile_scale",
@@ -355,7 +369,8 @@ def app(
         console.begin()
         own_files.use_force(False)
 
-    more = _COLUMNS if texts else [PREPARE] if preparation else []
+    prepared = [PREPARE] if preparation else []
+    more = _COLUMNS if texts else [*_OF_IMAGES, *prepared]
     group.add_command(_data(recipes, boxes=bool(predict_options), texts=texts, more=more))
     common = [option for option in _SETTINGS if not (texts and _parameters(option)[0].name in IMAGE_ONLY)]
     names = {parameter.name for option in build_options for parameter in _parameters(option)}
@@ -415,7 +430,7 @@ def app(
     @click.option("--layer", help="Show the feature maps of this layer.  [default: the first and last that have some]")
     @moved_option
     @click.option("--out", type=FILE, help="Folder of the pictures.  [default: <run>/explain]")
-    @_with([] if texts else more)
+    @_with([] if texts else prepared)
     @force_option
     @json_option
     def explain(
@@ -628,7 +643,7 @@ def _data(
 
     @data.command()
     @click.argument("source", required=False)
-    @_with(_COLUMNS if texts else [])
+    @_with(_COLUMNS if texts else _OF_IMAGES)
     @json_option
     def check(source: str | None, **columns: str | None) -> None:
         """Look for what spoils training: bad files, odd sizes, starved classes, duplicates across splits."""

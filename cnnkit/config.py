@@ -37,6 +37,7 @@ class Settings:
     label: str | None = None  # the same of the labels
     separator: str | None = None  # between several labels in one cell
     encoding: str | None = None  # of the texts; None: found out
+    groups: str | None = None  # images that belong together: "none", a regular expression of paths; None: found out
     fold: str | None = None  # "3/10": the third of ten parts is the test; None: the data's own split
     words: int = 20_000  # most words of the vocabulary
     least: int = 1  # times that a word of the vocabulary occurs in training

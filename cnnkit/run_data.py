@@ -41,6 +41,7 @@ DATA_KEYS = (
     "model",
     "text",
     "label",
+    "groups",
     "separator",
     "encoding",
     "fold",

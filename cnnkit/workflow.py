@@ -185,6 +185,8 @@ def _train(
     finished = bool(run is not None and run.document.get("scores"))
     with quiet():
         from cnnkit import training
+        from cnnkit.data import inventory
+        from cnnkit.data.loading import check_divided
 
     if run is not None and not run.document.get("scores") and (otherwise := run.computed_otherwise()):
         console.warning(
@@ -197,6 +199,7 @@ def _train(
         given = {"image_size": recipe.side(model), **given, "model": model}
     known = own_data(recipe, run, source=given.get("data")) if run else None  # the same data may lie elsewhere by now
     splits = known.splits if known else load(recipe, given)
+    check_divided(splits)
     recipe = recipe.fitting(recipe, splits)
     if run is None:
         preset = config.checked(
@@ -223,8 +226,6 @@ def _train(
             raise
     settings = run.settings
     whole = undivided(recipe, settings, splits, known.source if known else None)
-    from cnnkit.data import inventory
-
     for line in (*inventory.lines(splits.card.get("inventory", {})), *splits.card.get("plan", ())):
         console.message(line)
     for line in recipe.inputs.looked_at(splits):

@@ -158,12 +158,13 @@ def split_folders(root: Path) -> dict[str, str]:
     return found if "train" in found and any(path.is_dir() for path in (root / found["train"]).iterdir()) else {}
 
 
-def scan(root: Path, *, verify: bool = False, progress: Progress | None = None) -> Scan:
+def scan(root: Path, *, verify: bool = False, pattern: str | None = None, progress: Progress | None = None) -> Scan:
     """Walk the class folders of `root` and read the header of every image.
 
     Args:
         root: the folder that holds one folder a class.
         verify: decode every image once, in threads, instead of those that look cut off.
+        pattern: which images belong together, as `groups.find` takes it.
         progress: called while it goes.
 
     Raises:
@@ -191,7 +192,7 @@ def scan(root: Path, *, verify: bool = False, progress: Progress | None = None) 
         raise DataError(f"The class folders of {root} ({', '.join(classes[:5])}) hold no image ({image.FORMATS}).")
     images = _kept(images, good)
     images._shape = _suitable_shape(images, found, good)
-    grouping = groups.find(Names(images), codes[good], images.native)
+    grouping = groups.find(Names(images), codes[good], images.native, pattern)
     return Scan(images, codes[good], tuple(classes), grouping, found.bad, found.ignored)
 
 

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.device import image
+from cnnkit.errors import DataError
 
 CLASSES = 12  # looked at, and of each
 POOL = 40  # pictures that others are held against
@@ -43,7 +44,8 @@ _LOOKED_AT = 5000  # names of a class
 _SIDE = 16
 _QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 _COPIES = re.compile(r"(.+)\.rf\.[0-9A-Za-z]+")
-_LAST = re.compile(r"(.*?)[\W_]*\d+\D*", re.DOTALL)
+_LAST = re.compile(r".*(?<![0-9])([0-9]+)[^0-9]*", re.DOTALL)
+_BETWEEN = " _-.,;:+#()[]{}"
 
 Key = Callable[[str], str]
 
@@ -61,14 +63,25 @@ class Grouping:
     note: str = ""
 
 
-def find(names: Sequence[str], codes: np.ndarray, read: Callable[[int], np.ndarray]) -> Grouping:
+def find(
+    names: Sequence[str], codes: np.ndarray, read: Callable[[int], np.ndarray], pattern: str | None = None
+) -> Grouping:
     """Find out which images belong together.
 
     Args:
         names: of each image its path below the data set's folder.
         codes: int (n,), the class of each.
         read: returns image k, uint8; called for some hundred of them, in threads.
+        pattern: "none" where each stands alone; or a regular expression: paths in which its groups, or else all of it, match
+            the same text belong together, over all classes. None: found out.
+
+    Raises:
+        DataError: the pattern is none, or fits no path.
     """
+    if pattern == "none":
+        return Grouping(None, "Groups: none, as asked for.")
+    if pattern is not None:
+        return _by_pattern(names, pattern)
     numbers = _by_copies(names, codes)
     if numbers is not None:
         return Grouping(numbers, _said(numbers, "are called copies of one picture", _example(names, _copied)))
@@ -100,18 +113,20 @@ def _stem(name: str) -> tuple[str, str]:
     return folder + os.sep, file.rpartition(".")[0] or file
 
 
-def _before_last(name: str) -> str:
+def _cut(text: str) -> str:
     """All before the last number; the whole where there is none."""
+    match = _LAST.fullmatch(text)
+    return text[: match.start(1)].rstrip(_BETWEEN) if match else text
+
+
+def _before_last(name: str) -> str:
     folder, stem = _stem(name)
-    match = _LAST.fullmatch(stem)
-    return folder + (match[1] if match else stem)
+    return folder + _cut(stem)
 
 
 def _before_last_two(name: str) -> str:
     folder, stem = _stem(name)
-    match = _LAST.fullmatch(stem)
-    again = _LAST.fullmatch(match[1]) if match else None
-    return folder + (again[1] if again else match[1] if match else stem)
+    return folder + _cut(_cut(stem))
 
 
 def _before_last_word(name: str) -> str:
@@ -153,6 +168,23 @@ def _by_copies(names: Sequence[str], codes: np.ndarray) -> np.ndarray | None:
         return None
     numbers = _numbered((_copied(name) for name in names), codes)
     return numbers if numbers.max() + 1 < len(names) else None
+
+
+def _by_pattern(names: Sequence[str], pattern: str) -> Grouping:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise DataError(f"--groups needs none or a regular expression, and {pattern!r} is none: {error}.") from None
+    keys: list[str] = []
+    for name in names:
+        match = compiled.search(name.replace(os.sep, "/"))
+        keys.append("\0".join(part or "" for part in match.groups()) or match[0] if match else f"\0\0{name}")
+    if all(key.startswith("\0\0") for key in keys):
+        raise DataError(f"The pattern of groups, {pattern!r}, fits no path such as {names[0]!r}.")
+    seen: dict[str, int] = {}
+    numbers = np.array([seen.setdefault(key, len(seen)) for key in keys], np.int32)
+    note = f"Groups: {len(seen):,} of {len(keys):,} images, by the pattern {pattern}. Each stays whole on one side of a split."
+    return Grouping(numbers, note)
 
 
 def _numbered(keys: Iterable[str], codes: np.ndarray | None) -> np.ndarray:

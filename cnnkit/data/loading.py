@@ -6,6 +6,7 @@ Design choices:
 - Labels are settled once for all splits: by the card's list where it has one, else by what training has.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ def load(
     whole: bool = False,
     preparation: Preparation | None = None,
     prepare: bool | None = None,
+    label: str | int | None = None,
+    groups: str | None = None,
     progress: Progress | None = None,
 ) -> Splits:
     """Load a data set for classification, divided.
@@ -56,6 +59,8 @@ def load(
         whole: hold nothing out, and take classes that could not be trained on: all of it is to be scored.
         preparation: what the app does to a picture; each is then read as `predict` prepares it.
         prepare: whether it is done; None: unless the card says that its pictures are prepared.
+        label: the column of a table that holds the labels: its name, or its number from 0; -1 is the last. None: found out.
+        groups: which images of a folder belong together: "none", or a regular expression, as `groups.find`. None: found out.
         progress: called as progress(what, done, total).
 
     Returns:
@@ -68,7 +73,8 @@ def load(
     check_held_out(validation, test)
     if whole:
         validation = test = 0
-    card, parts, held_out = read_parts(source, verify=verify or skip_bad, progress=progress)
+    card = with_options(source, {"label": label, "groups": groups}, lenient=whole)
+    card, parts, held_out = read_parts(card, verify=verify or skip_bad, progress=progress)
     notes = left_out(parts, skip_bad)
     names, codes = settle_labels(card, parts, held_out)
     if preparation is not None and (not card.prepared if prepare is None else prepare):
@@ -106,10 +112,33 @@ def load(
             "images",
             {"train": len(train), "validation": len(divided.validation), "test": len(divided.test)},
             fates(parts, "images", len(divided.train) - len(train)),
-            told(parts),
+            told(parts, whole=whole),
         ),
     }
     return replace(divided, train=train, card=about)
+
+
+def with_options(source: Path | str | Card, options: Mapping[str, Any], *, lenient: bool = False) -> Card:
+    """Find a data set of images, with some options of its reader set.
+
+    Args:
+        source: as `load`.
+        options: None where one is not given.
+        lenient: leave out what the reader has no use for, instead of an error.
+
+    Raises:
+        ConfigError: an option that the reader does not have.
+    """
+    card = source if isinstance(source, Card) else cards.load(source)
+    given = {key: value for key, value in options.items() if value is not None}
+    forms = []
+    for form in card.forms:
+        unknown = sorted(given.keys() - readers.find(form.reader).options)
+        if unknown and not lenient:
+            what = {"label": "no columns to choose from", "groups": "no files to group"}[unknown[0]]
+            raise ConfigError(f"--{unknown[0]} {given[unknown[0]]}: {card.title} has {what}. Leave the option out.")
+        forms.append(replace(form, options={**form.options, **{k: v for k, v in given.items() if k not in unknown}}))
+    return replace(card, forms=tuple(forms)) if given else card
 
 
 def limited(train: Any, limit: int | None, seed: int) -> Any:
@@ -132,11 +161,33 @@ def fates(parts: dict[str, readers.Part], what: str, over_limit: int = 0) -> lis
     return found
 
 
-def told(parts: dict[str, readers.Part]) -> list[str]:
+def told(parts: dict[str, readers.Part], *, whole: bool = False) -> list[str]:
     """Return what readers found out; of groups only where something is cut from training."""
     notes = [line for part in parts.values() for line in part.notes]
-    cut = parts.keys() < {"train", "validation", "test"}
+    cut = not whole and parts.keys() < {"train", "validation", "test"}
     return [*notes, parts["train"].group_note] if cut and parts["train"].group_note else notes
+
+
+def check_divided(divided: Splits) -> None:
+    """Refuse a data set of which nothing could be held out for the test: it could be trained on, but not scored.
+
+    Raises:
+        DataError: saying whether groups are why, and what to do.
+    """
+    if len(divided.test):
+        return
+    title = divided.card.get("title", "The data")
+    groups = divided.train.groups
+    if groups is None:
+        raise DataError(
+            f"{title} has too few records to hold any out for the test. Add some, or a test split of its own."
+        )
+    most = int(np.bincount(np.unique(np.stack([divided.train.labels, groups]), axis=1)[0]).max())
+    raise DataError(
+        f"{title} cannot be divided: no class has more than {most} group{'s' * (most != 1)} (track, scene), and a group is never "
+        "torn apart, so there is nothing to test on. Add others, give test data of its own in a folder test beside train, or "
+        "say --groups none if they are no groups."
+    )
 
 
 def check_held_out(validation: float | None, test: float | None) -> None:

@@ -165,7 +165,10 @@ def _coded(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
 
 def read_folder(task: Task) -> Part:
     """Class folders of image files."""
-    found = folders.scan(task.path("folder"), verify=task.verify, progress=task.progress)
+    pattern = task.options.get("groups")
+    if pattern is not None and not isinstance(pattern, str):
+        raise DataError(f'The option `groups` is a text, "none" or a regular expression, not {pattern!r}.')
+    found = folders.scan(task.path("folder"), verify=task.verify, pattern=pattern, progress=task.progress)
     part = Part(found.images, found.codes, found.names, found.grouping.groups, found.bad, found.ignored)
     part.group_note = found.grouping.note
     return part
@@ -300,7 +303,7 @@ READERS: dict[str, Reader] = {
     "npz": Reader(read_npz, ("file",), frozenset(["file", "images", "labels"]), _VALUES | {"transpose"}),
     "idx": Reader(read_idx, ("images", "labels"), frozenset(["images", "labels"]), _VALUES | {"transpose"}),
     "csv": Reader(read_table, ("file",), frozenset(["file"]), _VALUES | {"label"}),
-    "folder": Reader(read_folder, ("folder",), frozenset(["folder"]), frozenset(["first_label"])),
+    "folder": Reader(read_folder, ("folder",), frozenset(["folder"]), frozenset(["first_label", "groups"])),
     "sklearn-digits": Reader(read_sklearn_digits, (), frozenset()),
     "drawn-signs": Reader(read_drawn_signs, (), frozenset(), frozenset(["views", "seed", "side"])),
     "road-scenes": Reader(

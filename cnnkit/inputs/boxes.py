@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit import config
+from cnnkit.errors import ConfigError
 from cnnkit.inputs.images import Images, chosen, said
 
 SHOWN, ROUNDS, REPORTED_ROUNDS = 5, 3, 5
@@ -20,6 +21,7 @@ class Boxes(Images):
     sound = "Nothing found: every file reads, every box is inside its image, no box or image is there twice."
 
     def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        _refuse_columns(settings)
         found = {key: settings[key] for key in ("tiles", "tile_scale", "image_size") if settings.get(key) is not None}
         strides = (settings.get("options") or {}).get("strides")
         return {**found, "strides": strides} if isinstance(strides, list | tuple) else found  # a model's maps are there
@@ -30,9 +32,10 @@ class Boxes(Images):
     def taken_over(self, shape: Sequence[int]) -> dict[str, Any]:
         return {}  # the new boxes ask for a size of their own
 
-    def check(self, source: str, progress: Any) -> list[Any]:
+    def check(self, source: str, progress: Any, **columns: Any) -> list[Any]:
         from cnnkit.data import box_loading
 
+        _refuse_columns(columns)
         return box_loading.check(source, progress=progress)
 
     def show(self, recipe: Any, splits: Any, settings: config.Settings, out: Path) -> None:
@@ -58,6 +61,12 @@ class Boxes(Images):
             "layers": explain.layer_table(artifact.model),
             "extra": detection.sections(scores, worst),
         }
+
+
+def _refuse_columns(settings: Mapping[str, Any]) -> None:
+    for key in ("label", "groups"):
+        if settings.get(key) is not None:
+            raise ConfigError(f"--{key} is for images with one label each; boxes are read as their format has them.")
 
 
 def _samples(

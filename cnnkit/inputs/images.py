@@ -44,12 +44,13 @@ class Images:
         for name, option in (("tiles", "--tiles"), ("tile_scale", "--tile-scale")):
             if settings.get(name) is not None:
                 raise ConfigError(f"{option} is for detection: only boxes can be looked for in parts of an image.")
+        columns = {key: settings[key] for key in ("label", "groups") if settings.get(key) is not None}
         asked = settings.get("prepare")
         if self.preparation is None:
             if asked:
                 raise ConfigError("--prepare: this app fits pictures into the model's input and prepares none.")
-            return {}
-        return {"preparation": self.preparation, **({} if asked is None else {"prepare": asked})}
+            return columns
+        return {**columns, "preparation": self.preparation, **({} if asked is None else {"prepare": asked})}
 
     def prepares(self, metadata: Mapping[str, Any]) -> bool | None:
         """Return whether data for an artifact is prepared: None, as its card says, or False where it knows no layout."""
@@ -86,11 +87,11 @@ class Images:
         height, width, _ = shape
         return {"image_size": height} if height == width else {}
 
-    def check(self, source: str, progress: Any) -> list[Any]:
+    def check(self, source: str, progress: Any, **columns: Any) -> list[Any]:
         """Look for what would spoil training; as `cnnkit.data.check`."""
         from cnnkit.data import checks
 
-        return checks.check(source, progress=progress)
+        return checks.check(source, progress=progress, **columns)
 
     def show(self, recipe: Any, splits: Any, settings: config.Settings, out: Path) -> None:
         """Draw samples as they are, as the model sees them, and with what the options for more augmentation add."""

@@ -9,6 +9,7 @@ import pytest
 from cnnkit import data
 from cnnkit.data import groups, inventory
 from cnnkit.device.image import ImageError
+from cnnkit.errors import ConfigError, DataError
 
 
 def scene(*seed):
@@ -188,3 +189,38 @@ def test_groups_are_said_where_something_is_cut_from_training(folder, tmp_path, 
         folder([(f"val/{name}", code, pixels) for name, code, pixels in rows])
     notes = data.load(tmp_path / "set").card["inventory"]["notes"]
     assert len(notes) == cut
+
+
+def test_a_set_that_groups_leave_no_test_of_is_refused_before_training(folder):
+    from cnnkit.data.loading import check_divided
+
+    splits = data.load(folder(tracks(SCHEMES["TRACK_FRAME"], classes=6, count=2)))
+    assert splits.train.groups is not None and not len(splits.test)
+    with pytest.raises(
+        DataError, match="no class has more than 2 groups .* test data of its own .* --groups none"
+    ) as error:
+        check_divided(splits)
+    assert "\n" not in str(error.value)
+
+
+def test_groups_can_be_told_or_switched_off(folder):
+    root = folder(tracks(SCHEMES["TRACK_FRAME"]))
+    assert data.load(root, groups="none").train.groups is None
+    splits = data.load(root, groups=r"/0*(\d)_", test=0.4, validation=0)
+    kept, held = ({part.name(k)[-11] for k in range(len(part))} for part in (splits.train, splits.test))
+    assert len(kept) == 3 and len(held) == 2 and not kept & held, "over all classes"
+    assert any("by the pattern" in line for line in splits.card["inventory"]["notes"])
+
+
+@pytest.mark.parametrize(("pattern", "line"), [("(", "regular expression"), ("xyz", "fits no path")])
+def test_a_pattern_that_means_nothing_is_refused(folder, pattern, line):
+    with pytest.raises(DataError, match=line):
+        data.load(folder(tracks(SCHEMES["TRACK_FRAME"], classes=2, count=2)), groups=pattern)
+
+
+def test_options_for_other_data_are_refused(class_folders, tmp_path):
+    with pytest.raises(ConfigError, match="--label x: .* no columns"):
+        data.load(class_folders({"a": 5, "b": 5}), label="x")
+    assert data.load(tmp_path / "pictures", label="x", whole=True), "a run's own options may not fit other data"
+    with pytest.raises(ConfigError, match="--groups none: .* no files"):
+        data.load("digits", groups="none")
