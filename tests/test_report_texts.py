@@ -165,6 +165,16 @@ class TestPage:
         assert "Micro F1" in read.words and "All labels right" in read.words and "0.610" in read.words
         assert "any number of its 3 labels" in read.words and "Compared text by text" not in read.words
 
+    def test_labels_have_curves_the_weakest_first_and_rare_ones_say_so(self):
+        scores, _ = several()
+        scores["rare"] = {"fear": 2}
+        scores["per_class"]["anger"]["f1"] = 0.1
+        section = texts.thresholds(scores)
+        table, charts = section.blocks
+        assert [chart.title.split(",")[0] for chart in charts.charts][0] == "anger" and len(charts.charts) == 3
+        assert any(str(row[0]) == "fear, too rare to say" for row in table.rows) and "1 of the labels" in section.text
+        assert "<svg" in charts.charts[0].svg and "the dot is where its threshold stands" in section.text
+
     def test_what_no_file_can_hold_is_replaced(self, tmp_path):
         scores, worst = single()
         worst[0]["text"] = "half \ud83d a pair, \x00 and \x1b[2J"

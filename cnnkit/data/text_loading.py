@@ -316,6 +316,10 @@ def _tokenizer_lines(learnt: Any, *, asked_length: int | None) -> list[str]:
     made = learnt.tokenizer
     if made.kind == "characters":
         lines = [f"Characters: {learnt.kept} known of {learnt.distinct} seen, {learnt.known:.1%} of all in training."]
+        if learnt.known < 0.5:
+            lines.append(
+                "Its characters are those of English: these texts say little to it. A model of words reads any script."
+            )
     else:
         lines = [
             f"Vocabulary of the training texts: {learnt.kept:,} of {learnt.distinct:,} words, which are {learnt.known:.1%} of "
@@ -327,6 +331,11 @@ def _tokenizer_lines(learnt: Any, *, asked_length: int | None) -> list[str]:
                 else ""
             )
         ]
+    if made.apart:
+        lines.append(
+            "These texts have no spaces between words, so each character is read as one. MediaPipe's own tokenizer does not "
+            "divide them: there, put a space around each before."
+        )
     why = "as asked" if asked_length else f"the longest has {max(learnt.lengths):,}"
     lines.append(
         f"{made.length} {made.kind} of a text are read ({why}); {learnt.cut:.1%} of the training texts are longer."

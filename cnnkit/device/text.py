@@ -9,8 +9,9 @@ Design choices:
 - A text ends at its first U+0000, as in MediaPipe, which reads a C string. An unpaired surrogate counts as U+FFFD, which
   separates words; MediaPipe for Python refuses such a text.
 - Ids 0 and 1 are padding and unknown, words begin at 2, the most frequent first. There is no <START>.
-- Two ways to read are for our own runtime only, since MediaPipe has neither: unknown words as hashed character n-grams
-  (`buckets`), therefore off by default, and `kind="characters"`.
+- Three ways to read are for our own runtime only, since MediaPipe has none: unknown words as hashed character n-grams
+  (`buckets`), therefore off by default; `kind="characters"`; and characters of scripts without spaces as words of their own
+  (`apart`), where texts are mostly of such: MediaPipe would take a whole sentence for a word, unless spaces are put in first.
 """
 
 import dataclasses
@@ -24,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnkit.device import word_apart
 from cnnkit.device.word_characters import ranges
 from cnnkit.device.word_endings import other_spellings
 from cnnkit.errors import ArtifactError, DataError
@@ -39,6 +41,7 @@ TITLED, CAPITALS = 2, 3  # times a word is there to get its variants Word and WO
 MOST_COUNTED = 2_000_000  # forms counted at once; some 200 MB
 LENGTHS = {"words": (8, 400), "characters": (124, 1014)}  # least and most that `learn` chooses; 1014 is the paper's
 COVERED = 0.99  # of the texts, by the length that `learn` chooses
+APART = 0.3  # of the letters have to be of a script without spaces for each of them to be a word
 KNOWN = 0.2  # of a text's words have to be in the vocabulary; with fewer an answer rests on next to nothing
 MOST_IDS = 2**24  # of a tokenizer; float32 counts so far
 MOST_LENGTH = 2**17  # ids of one input
@@ -62,22 +65,28 @@ class _Separate(dict[int, int]):
 _SEPARATE = _Separate()
 
 
-def split(text: str) -> list[str]:
+def split(text: str, apart: bool = False) -> list[str]:
     """Return the words of a text, as MediaPipe's RegexTokenizer with `DELIMITER` does.
+
+    With `apart` each character of a script without spaces is a word (`word_apart`).
 
     Source: mediapipe/tasks/cc/text/tokenizers/regex_tokenizer.cc.
     """
     if "\0" in text:
         text = text[: text.index("\0")]
-    return text.translate(_SEPARATE).split()  # every white space separates already, so only our spaces are left
+    text = text.translate(_SEPARATE)
+    return (
+        word_apart.apart(text) if apart else text
+    ).split()  # every white space separates already, so only our spaces are left
 
 
-def spans(text: str) -> list[tuple[int, int]]:
+def spans(text: str, apart: bool = False) -> list[tuple[int, int]]:
     """Return where each word of `split` stands: (start, end), so that text[start:end] is the word."""
     if "\0" in text:
         text = text[: text.index("\0")]
+    words = f"[{word_apart.CLASS}]|[^ {word_apart.CLASS}]+" if apart else "[^ ]+"
     return [
-        found.span() for found in re.finditer("[^ ]+", text.translate(_SEPARATE))
+        found.span() for found in re.finditer(words, text.translate(_SEPARATE))
     ]  # a character for each, places stay
 
 
@@ -124,6 +133,7 @@ class Tokenizer:
         size: number of ids, which is the rows of the embedding; ids are in [0, size).
         buckets: ids for n-grams of unknown words, the last ones; 0: an unknown word is `UNKNOWN`.
         ngram: characters of an n-gram, the marks < and > included.
+        apart: whether each character of a script without spaces is a word of its own.
     """
 
     kind: str
@@ -132,6 +142,7 @@ class Tokenizer:
     size: int
     buckets: int = 0
     ngram: int = 4
+    apart: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -154,7 +165,7 @@ class Tokenizer:
         get = self.table.get
         if self.kind == "characters":
             return list(_letters(text[:length]))
-        words = split(text)[:length]
+        words = split(text, self.apart)[:length]
         if self.buckets == 0:
             return [get(word, UNKNOWN) for word in words]
         return list(itertools.islice((key for word in words for key in self._known_or_hashed(word)), length))
@@ -185,7 +196,8 @@ class Tokenizer:
             flat = np.frombuffer(b"".join(letters), np.uint8)
         else:
             known = self.buckets == 0
-            rows: list[Any] = [split(text)[:length] if known else self._ids(text, length) for text in texts]
+            apart = self.apart
+            rows: list[Any] = [split(text, apart)[:length] if known else self._ids(text, length) for text in texts]
             counts = [len(row) for row in rows]
             keys: Iterable[Any] = itertools.chain.from_iterable(rows)
             if known:
@@ -225,7 +237,8 @@ class Tokenizer:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; `from_dict` makes the same tokenizer of them."""
         kept = ("kind", "length", "size", "buckets", "ngram")
-        return {name: getattr(self, name) for name in kept} | {"vocabulary": self.vocabulary}
+        found = {name: getattr(self, name) for name in kept} | {"vocabulary": self.vocabulary}
+        return {**found, "apart": True} if self.apart else found
 
     @classmethod
     def from_dict(
@@ -252,7 +265,8 @@ class Tokenizer:
                 if numbers["size"] != own.size:
                     raise ValueError(f"an alphabet has {own.size} ids, not {numbers['size']}")
                 return dataclasses.replace(own, **numbers)  # type: ignore[arg-type]
-            made = cls(kind=kind, table=read_vocabulary(text, where=where), **numbers)  # type: ignore[arg-type]
+            apart = document.get("apart") is True
+            made = cls(kind=kind, table=read_vocabulary(text, where=where), apart=apart, **numbers)  # type: ignore[arg-type]
         except ValueError as error:
             raise ArtifactError(f"{where}: its tokenizer is damaged ({error}). Export it again.") from None
         if max(made.table.values(), default=FIRST) >= made.size - made.buckets:
@@ -360,6 +374,8 @@ def learn(
     the more frequent one has it. Where there is room among `words`, spellings that the texts lack of words that they have
     (`word_endings`) get these words' ids, so that fewer words are unknown later; not where `buckets` are for those.
 
+    Where much of the texts is in a script without spaces, each character of it is a word of its own (`Tokenizer.apart`).
+
     Args:
         texts: the texts of the training split.
         words: most words kept, the most frequent; equally frequent ones by the alphabet.
@@ -379,15 +395,29 @@ def learn(
     if kind not in KINDS:
         raise ValueError(f"`kind` is one of {KINDS}. Received: {kind!r}.")
     forms: Counter[str] = Counter()
+    whole: Counter[str] = Counter()  # of texts with a script without spaces: as they are,
+    parts: Counter[str] = Counter()  # and with each character apart
     lengths: Counter[int] = Counter()
-    pruned = False
+    shorter: Counter[int] = Counter()
+    pruned, single, letters = False, 0, 0
     for text in texts:
         tokens: Sequence[str] = text if kind == "characters" else split(text)
+        count = 0 if kind == "characters" or text.isascii() else sum(map(word_apart.count, tokens))
+        letters += sum(map(len, tokens))
+        shorter[len(tokens)] += 1
+        (whole if count else forms).update(token for token in tokens if len(token) <= LONGEST)
+        if count:
+            single += count
+            tokens = split(text, True)
+            parts.update(token for token in tokens if len(token) <= LONGEST)
         lengths[len(tokens)] += 1
-        forms.update(token for token in tokens if len(token) <= LONGEST)
-        if len(forms) > MOST_COUNTED:
+        if max(len(forms), len(whole)) > MOST_COUNTED:
             pruned = True
-            forms = _more_frequent_half(forms)
+            forms, whole = (_more_frequent_half(part) if len(part) > MOST_COUNTED else part for part in (forms, whole))
+    apart = single > APART * letters
+    forms.update(parts if apart else whole)
+    lengths = lengths if apart else shorter
+    del whole, parts
     count = sum(n * times for n, times in lengths.items())
     if count == 0:
         raise DataError(f"None of the {sum(lengths.values())} texts has a word. Check which column holds the texts.")
@@ -400,7 +430,7 @@ def learn(
         table, distinct = _table(forms, words, least, cased)
         kept = len(set(table.values()))
         more, spellings = ({}, 0) if buckets else _spellings(table, kept, words - kept)
-        made = Tokenizer(kind, length, table | more, FIRST + kept + buckets, buckets, ngram)
+        made = Tokenizer(kind, length, table | more, FIRST + kept + buckets, buckets, ngram, apart)
     known = sum(times for form, times in forms.items() if form in table) / count
     by_length = dict(sorted(lengths.items()))
     return Learnt(made, sum(lengths.values()), count, distinct, kept, known, by_length, pruned, spellings)

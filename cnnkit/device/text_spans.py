@@ -56,7 +56,7 @@ def placed(tokenizer: Tokenizer, text: str, length: int | None = None) -> Placed
         for number, (start, end) in enumerate(read):
             owners[start:end] = [number] * (end - start)
         return Placed(ids, read, owners, len(found) - len(read))
-    found = spans(text)
+    found = spans(text, tokenizer.apart)
     if not tokenizer.buckets:
         read = found[:length]
         return Placed(tokenizer.ids(text)[:length], read, list(range(len(read))), len(found) - len(read))

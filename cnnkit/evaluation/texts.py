@@ -21,6 +21,7 @@ import numpy as np
 from cnnkit import metrics
 from cnnkit.data.texts import TextRecords
 from cnnkit.device.several import MULTI_LABEL, confidence, given
+from cnnkit.device.word_apart import CLASS
 from cnnkit.evaluation import thresholds as choosing
 from cnnkit.evaluation.classification import Classification
 
@@ -387,7 +388,8 @@ def _linear_of(train: TextRecords) -> tuple[Any, Callable[[float], Any], int]:
     drawn = np.random.default_rng(0).permutation(len(train))[:BASELINE_TEXTS]
     characters = sum(map(len, train.texts(drawn[:1000]))) / len(drawn[:1000])
     chosen = np.sort(drawn[: max(1000, round(BASELINE_CHARACTERS / max(1, characters)))])
-    words = features_of(len(chosen), 1 if len(train.label_names) == 2 else len(train.label_names))
+    rows = 1 if len(train.label_names) == 2 else len(train.label_names)
+    words = features_of(len(chosen), rows, apart=bool(getattr(train.tokenizer, "apart", False)))
     features = words.fit_transform(train.take(chosen).every_text())
     targets = train.targets(chosen)
 
@@ -427,16 +429,18 @@ class _ByLabel:
         return np.stack(columns, axis=1).astype(np.float32)
 
 
-def features_of(count: int, rows: int) -> Any:
+def features_of(count: int, rows: int, *, apart: bool = False) -> Any:
     """Return what makes TF-IDF of words and pairs of words of so many texts: with `fit_transform` and `transform`.
 
     Args:
         count: texts it will be fitted on.
         rows: of weights that a model of them will have: one a label, one in all for two classes.
+        apart: whether each character of a script without spaces is a word, as the tokenizer has it.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    options = {"ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b", "strip_accents": None}
+    words = rf"(?u)[{CLASS}]|[^\W{CLASS}]+" if apart else r"(?u)\b\w+\b"
+    options = {"ngram_range": (1, 2), "token_pattern": words, "strip_accents": None}
     if count > SMALL:
         return _Hashed(WEIGHTS // rows, options)
     return TfidfVectorizer(sublinear_tf=True, **options)

@@ -154,6 +154,6 @@ def _read(tokenizer: Any, text: str) -> str:
 
     if tokenizer.kind == "characters":
         return text[: tokenizer.length]
-    words = split(text)
+    words = split(text, tokenizer.apart)
     read = [word if word in tokenizer.table else f"[{word}]" for word in words[: tokenizer.length]]
     return " ".join(read) + (" ..." if len(words) > tokenizer.length else "")

@@ -24,6 +24,7 @@ from cnnkit.errors import ArtifactError, ConfigError, DataError
 from cnnkit.ondevice import text_inputs
 
 BLOCK = 2048  # texts
+_PLAIN = str.maketrans("\t\r\n", "   ")  # an answer is a line
 SHOWN = 80  # characters of a text in a table
 
 
@@ -201,7 +202,7 @@ def _thresholds(written: np.ndarray, asked: Sequence[str], labels: Sequence[str]
 
 
 def _plain(text: str) -> str:
-    return text.replace("\t", " ") if "\t" in text else text
+    return text.translate(_PLAIN)
 
 
 def _short(text: str) -> str:

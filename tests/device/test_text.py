@@ -13,7 +13,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cnnkit.device import text as under_test
-from cnnkit.device.text import ALPHABET, DELIMITER, FIRST, PAD, UNKNOWN, Tokenizer, characters, fnv1a, learn, split
+from cnnkit.device.text import (
+    ALPHABET,
+    DELIMITER,
+    FIRST,
+    PAD,
+    UNKNOWN,
+    Tokenizer,
+    characters,
+    fnv1a,
+    learn,
+    spans,
+    split,
+)
+from cnnkit.device.word_apart import apart
 from cnnkit.device.word_characters import ranges
 from cnnkit.errors import ArtifactError, DataError
 
@@ -104,10 +117,65 @@ def test_words_are_those_of_regex_and_of_mediapipe(text):
 def test_ids_are_those_of_mediapipe_for_any_text_and_vocabulary(text, others):
     tokenizer = learn([*others, "a été İ ß 日本語"], length=12, cased=len(others) > 1).tokenizer
     for each in (text, text.upper(), text.lower(), text.title()):
-        expected = mediapipe_ids(each, tokenizer.vocabulary, 12)
+        expected = mediapipe_ids(apart(each) if tokenizer.apart else each, tokenizer.vocabulary, 12)
         assert tokenizer.batch([each]).tolist() == [expected]
         ids = tokenizer.ids(each)
         assert ids + [PAD] * (12 - len(ids)) == expected
+
+
+SPACELESS = {
+    "zh": ("昨天收到了这个东西", "非常好", "很失望"),
+    "zh-tw": ("昨天收到了這個東西", "推薦", "浪費時間"),
+    "ja": ("きのう届いた商品を家族で使ってみた", "とても良い", "がっかり"),
+    "th": ("เมื่อวานได้รับของแล้ว", "ดีมาก", "ผิดหวัง"),
+    "lo": ("ມື້ວານນີ້ໄດ້ຮັບ", "ດີຫຼາຍ", "ບໍ່ດີ"),
+    "km": ("ម្សិលមិញបានទទួល", "ល្អណាស់", "មិនល្អ"),
+    "my": ("မနေ့ကရောက်တယ်", "ကောင်းတယ်", "မကောင်းဘူး"),
+}
+
+
+@pytest.mark.parametrize("language", SPACELESS)
+def test_where_no_spaces_are_each_character_is_a_word(language):
+    filler, good, bad = SPACELESS[language]
+    texts = [filler[k % 5 :] + (good, bad)[k % 2] + filler[: 3 + k % 4] for k in range(40)]
+    found = learn(texts)
+    made = found.tokenizer
+    assert made.apart and found.known == 1 and max(found.lengths) > 6
+    new = filler[4:] + good + filler[2:5]
+    assert UNKNOWN not in made.ids(new) and len(made.ids(new)) == len("".join(split(new)))
+    again = Tokenizer.from_dict(json.loads(json.dumps(made.to_dict())))
+    assert again == made and again.ids(new) == made.ids(new)
+    words = [new[start:end] for start, end in spans(new, True)]
+    assert words == split(new, True) and [made.table[word] for word in words] == made.ids(new)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["a plain text with one 日本 word"] * 9,
+        ["정말 좋아요 추천합니다"] * 9,
+        ["rất tốt sản phẩm"] * 9,
+        ["Привет мир"] * 9,
+    ],
+)
+def test_where_there_are_spaces_words_stay_whole(texts):
+    made = learn(texts).tokenizer
+    assert not made.apart and "apart" not in made.to_dict()
+    assert made.ids(texts[0]) == [made.table[word] for word in texts[0].split()]
+
+
+def test_words_of_other_scripts_stay_whole_among_characters():
+    made = learn(["我的iPhone很好用", "这个USB不好"] * 9).tokenizer
+    assert made.apart and split("我的iPhone很好", True) == ["我", "的", "iPhone", "很", "好"]
+    assert "iPhone" in made.table and made.ids("iPhone") == [made.table["iPhone"]]
+
+
+def test_a_text_is_known_where_a_fifth_of_its_words_is():
+    made = learn(["soup bread goal"], length=12).tokenizer
+    texts = ["soup", "", "x y z", "soup a b c", "soup a b c d e f", "goal"]
+    assert made.known(made.batch(texts)).tolist() == [True, False, False, True, False, True]
+    hashed = learn(["soup bread goal"], length=12, buckets=8).tokenizer
+    assert hashed.known(hashed.batch(["soup", "xyzzy"])).tolist() == [True, False]
 
 
 def test_the_ends_of_every_range_and_what_lies_around_them_are_as_re2_has_them():
