@@ -9,7 +9,7 @@ from cnnkit.errors import ArtifactError, CnnkitError, DataError
 from cnnkit.files import read_json
 from cnnkit.quiet import quiet
 from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT, Run, latest
-from cnnkit.run_data import Loaded, data_for, everything, named_as, own_data, run_of, say_drawn, those_given
+from cnnkit.run_data import Loaded, data_for, everything, named_as, own_data, run_of, say_drawn, seen, those_given
 
 
 def keras_of(path: Path, app: str) -> Any:
@@ -77,6 +77,7 @@ def evaluate(
         console.warning(f"{path} was trained on these records, so the score says nothing of new ones.")
     elif not loaded.own and split != "all":
         say_drawn(splits, split)
+    known_records = None if loaded.own else seen(loaded.run, records)
     text = "Scoring all of the data" if split == "all" else f"Scoring on the {split} split"
     scores, found, _ = score(recipe, opened, records, text)
     known = _known_baseline(about, split, opened) if loaded.own else None
@@ -88,6 +89,7 @@ def evaluate(
             "split": split,
             "data": splits.card.get("name"),
             "own_data": loaded.own,
+            "seen_in_training": known_records,
             **scores,
             "baseline": known,
             "verdict": judged,
@@ -108,9 +110,16 @@ def say_verdict(judged: Mapping[str, Any]) -> bool:
     """Tell of a bad model, in red, or of one that is not above its baseline; return whether there was something to tell."""
     if judged["bad"]:
         console.alarm(judged["text"])
-    elif judged["kind"] == "level":
+    elif behind(judged):
         console.warning(judged["text"])
-    return judged["bad"] or judged["kind"] == "level"
+    elif judged["kind"] == "level":
+        console.message(judged["text"])
+    return judged["bad"] or behind(judged)
+
+
+def behind(judged: Mapping[str, Any]) -> bool:
+    """Whether a score is below its baseline, be it by chance."""
+    return judged["kind"] == "level" and judged["difference"] < 0
 
 
 def _known_baseline(about: Mapping[str, Any], split: str, opened: Any) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 runs/<app>/<time>-<model>/
     run.json          settings, seed, versions, machine, data, scores; a valid `--config`
     data_files.json   the files of its data, each with size and digest, to say what changed
+    data_records.npy  a digest of each record it was trained on, to say which others it has seen
     history.csv       a line an epoch
     checkpoint.npz    to resume from
     model.keras       the best weights, with labels inside
@@ -26,7 +27,7 @@ from cnnkit import __version__, config, console
 from cnnkit.errors import ArtifactError, CnnkitError
 from cnnkit.files import atomic, locked, read_json, system_errors, write_json
 
-MODEL, DOCUMENT, CHECKPOINT, HISTORY, REPORT, EXPORT, REFIT, DATA_FILES = (
+MODEL, DOCUMENT, CHECKPOINT, HISTORY, REPORT, EXPORT, REFIT, DATA_FILES, DATA_RECORDS = (
     "model.keras",
     "run.json",
     "checkpoint.npz",
@@ -35,6 +36,7 @@ MODEL, DOCUMENT, CHECKPOINT, HISTORY, REPORT, EXPORT, REFIT, DATA_FILES = (
     "export",
     "refit",
     "data_files.json",
+    "data_records.npy",
 )
 SECTIONS = (
     "settings",

@@ -19,9 +19,10 @@ from cnnkit import __version__, config, console
 from cnnkit.device.model import read_metadata
 from cnnkit.errors import CnnkitError, ConfigError, DataError
 from cnnkit.files import write_text
-from cnnkit.run import DATA_FILES, DOCUMENT, MODEL, Run
+from cnnkit.run import DATA_FILES, DATA_RECORDS, DOCUMENT, MODEL, Run
 
 SPLITS = ("train", "validation", "test")
+EARLIER = 3  # places of moved data that a run remembers beside the present one
 OWN = "the source's own"  # as `card["splits"]` of splits says
 
 DATA_KEYS = (
@@ -154,7 +155,9 @@ def remember_place(run: Run, source: Any) -> None:
 
     if not isinstance(source, str):
         return  # a card whose folder the run remembered already
-    run.document["data"] |= {"place": places.describe(source, run.path)}
+    about = run.document["data"]
+    before = [entry for entry in (about.get("place"), *about.get("earlier_places", ())) if entry]
+    about |= {"place": places.describe(source, run.path), "earlier_places": before[:EARLIER]}
     run.save()
     if (files := places.listing(source, _task_of(run))) is not None:
         rows = ",\n".join(f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in files.items())
@@ -297,8 +300,14 @@ def _candidates(recipe: Any, run: Run) -> tuple[list[Any], str | None]:
     from cnnkit.data import places
 
     source = run.document["settings"].get("data") or recipe.data
-    place = run.document["data"].get("place")
-    return (places.candidates(place, run.path), places.guess(place)) if place else ([source], None)
+    about = run.document["data"]
+    known = [entry for entry in (about.get("place"), *about.get("earlier_places", ())) if entry]
+    if not known:
+        return [source], None
+    found: list[Any] = []
+    for place in known:
+        found += [entry for entry in places.candidates(place, run.path) if entry not in found]
+    return found, places.guess(known[-1])
 
 
 def is_own(run: Run, splits: Any) -> bool:
@@ -357,12 +366,25 @@ def _say_what_changed(run: Run, source: str) -> None:
     if same:
         console.warning(
             f"{source} is not what {run.path} was trained on, but shares {same:,} of its {len(before):,} files "
-            f"({places.differences(before, now)}). It is taken as other data; a score is too hopeful where training saw those."
+            f"({places.differences(before, now)}). It is taken as other data."
         )
 
 
 def _named(source: Any) -> str:
     return str(source if isinstance(source, str) else source.root or source.title)
+
+
+def seen(run: Run | None, records: Any) -> int | None:
+    """Return how many records a run was trained on or chosen by, and warn of them; None where that is not known."""
+    from cnnkit.data import seen
+
+    count = None if run is None else seen.count(run.path / DATA_RECORDS, records)
+    if count:
+        console.warning(
+            f"{count:,} of these {len(records):,} records are in the training data of {run.path if run else ''} too: of new ones "
+            "the score is too hopeful."
+        )
+    return count
 
 
 def say_drawn(splits: Any, split: str) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 from cnnkit import config, console, ondevice, own_files
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError
 from cnnkit.quiet import quiet
-from cnnkit.review import keras_of, print_scores, say_verdict, score, with_verdict, write_report
-from cnnkit.run import EXPORT, HISTORY, MODEL, Run, begin, finish, holding, latest, new_path, to_resume
+from cnnkit.review import behind, keras_of, print_scores, say_verdict, score, with_verdict, write_report
+from cnnkit.run import DATA_RECORDS, EXPORT, HISTORY, MODEL, Run, begin, finish, holding, latest, new_path, to_resume
 from cnnkit.run_data import (
     DATA_KEYS,
     data_for,
@@ -185,7 +185,7 @@ def _train(
     finished = bool(run is not None and run.document.get("scores"))
     with quiet():
         from cnnkit import training
-        from cnnkit.data import inventory
+        from cnnkit.data import inventory, seen
         from cnnkit.data.loading import check_divided
 
     if run is not None and not run.document.get("scores") and (otherwise := run.computed_otherwise()):
@@ -221,6 +221,7 @@ def _train(
         run = Run.create(path, recipe.app, settings, held=held, fresh=out is None, **about)
         try:
             remember_place(run, settings.data)
+            seen.keep(run.path / DATA_RECORDS, splits)
         except CnnkitError:
             run.discard()
             raise
@@ -269,8 +270,7 @@ def _train(
 
 def _next(recipe: Any, run: Run, judged: dict[str, Any]) -> str:
     """Return what to do next: export a good model; of one that is not, what may make it better."""
-    worse = judged["kind"] == "level" and judged["difference"] < 0
-    if not judged["bad"] and not worse:
+    if not judged["bad"] and not behind(judged):
         return f"cnnkit {recipe.app} export"
     done = run.document["training"]
     parts = []

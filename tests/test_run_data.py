@@ -85,6 +85,12 @@ class TestPlaces:
         for verb in ("evaluate", "report", "explain"):
             self.run(verb, home / "run", "--json")
 
+    def test_a_copy_that_was_used_and_spoiled_does_not_hide_the_original(self, home, tmp_path):
+        shutil.copytree(home / "data", tmp_path / "copy")
+        assert self.scored(home / "run", "--data", tmp_path / "copy")["own_data"]
+        (tmp_path / "copy/left/00.png").unlink()
+        assert self.scored(home / "run")["own_data"]
+
     def test_explain_and_report_take_its_new_place(self, home, tmp_path):
         (home / "data").rename(tmp_path / "there")
         assert self.run("report", home / "run", "--data", tmp_path / "there", "--json").exit_code == 0
@@ -118,6 +124,9 @@ class TestPlaces:
         assert "15 files gone" in done.stderr and "45 of its 60 files" in done.stderr
         found = json.loads(done.stdout)
         assert not found["own_data"] and found["split"] == "all" and found["count"] == 45
+        assert 30 <= found["seen_in_training"] < 45
+        assert f"{found['seen_in_training']} of these 45 records are in the training data" in done.stderr
+        assert self.scored(home / "run", "--data", "data")["seen_in_training"] == 0
 
     def test_keep_finds_the_data_of_the_earlier_run(self, home):
         words = ("train", "--weights", home / "run", "--keep", "--data", "data", "--epochs", "1", "--batch-size", "8")

@@ -246,6 +246,18 @@ class Records:
         self._digest(sha.update)
         return sha.hexdigest()
 
+    def digests(self) -> np.ndarray:
+        """Return what tells the inputs of these records apart, without their labels: uint64 (n,), equal for equal ones."""
+        parts = getattr(self._images, "parts", None)
+        if parts is not None:  # joined ones know themselves
+            return np.concatenate([part.digests() for part in parts])[self._index]
+        found = np.empty(len(self), np.uint64)
+        for number in range(len(self)):
+            sha = hashlib.sha256()
+            self._images.digest(self._index[number : number + 1], sha.update)
+            found[number] = int.from_bytes(sha.digest()[:8], "little")
+        return found
+
     def _digest(self, add: Callable[[Any], None]) -> None:
         add(self.labels.astype("<i4").tobytes())
         self._images.digest(self._index, add)
@@ -302,6 +314,11 @@ class JoinedImages:
 
     def __init__(self, first: Records, second: Records):
         self._parts = first, second
+
+    @property
+    def parts(self) -> tuple[Records, Records]:
+        """The two sets."""
+        return self._parts
 
     @property
     def shape(self) -> Shape:
