@@ -70,6 +70,7 @@ def read(
     split: str | None = None,
     skip_bad: bool = False,
     turn_boxes: bool = False,
+    verify: bool = False,
     progress: Progress | None = None,
 ) -> Annotations:
     """Read the boxes of one split.
@@ -80,6 +81,7 @@ def read(
         split: "train", "validation" or "test", of those that `splits` finds; by default train, or the only one.
         skip_bad: leave out what is bad and list it in `.bad`.
         turn_boxes: all boxes were drawn on photos as they are stored: turn them as EXIF turns the photos.
+        verify: decode every image once, so that a damaged one is known now and not in the middle of training.
         progress: called while it goes.
 
     Returns:
@@ -96,7 +98,7 @@ def read(
     if split not in parts:
         raise DataError(f"{path} has no split {split!r}. It has {', '.join(parts)}.")
     part = parts[split]
-    found = _read(name, part, skip_bad, progress, turn_boxes)
+    found = _read(name, part, skip_bad, progress, turn_boxes, verify)
     if not found.pictures:
         reason = f": {found.bad[0][0]} ({found.bad[0][1]})" if found.bad else ""
         raise DataError(f"No image of {path} can be used{reason}. Check the folder and its format ({name}).")
@@ -186,22 +188,27 @@ def _has_side(part: Part) -> bool:
     return (part.root / annotation_lists.SIDE_FILE).is_file()
 
 
-def _read(name: str, part: Part, skip_bad: bool, progress: Progress | None, turn_boxes: bool = False) -> Annotations:
+def _read(
+    name: str,
+    part: Part,
+    skip_bad: bool,
+    progress: Progress | None,
+    turn_boxes: bool = False,
+    verify: bool = False,
+) -> Annotations:
     """Read what the format itself holds."""
     faults = Faults(skip_bad)
     found = FORMATS[name].read(part, faults, progress)
-    pictures = _pictures(part.root, found.drafts, faults, progress, turn_boxes)
+    measured = list(_measured(part.root, found.drafts, verify, progress))
+    pictures = _pictures(part.root, measured, faults, turn_boxes)
     labels = found.labels or tuple(sorted({box.label for picture in pictures for box in picture.boxes}))
     return Annotations(part.root, tuple(pictures), labels, tuple(faults.bad), found.extra, tuple(faults.entries))
 
 
-def _pictures(
-    root: Path, drafts: list[Draft], faults: Faults, progress: Progress | None, turn_boxes: bool
-) -> list[Picture]:
+def _pictures(root: Path, measured: _Measured, faults: Faults, turn_boxes: bool) -> list[Picture]:
     """Hold the drafts against the images; sorted by file."""
     pictures: dict[str, Picture] = {}
     stated: dict[str, str] = {}
-    measured = list(_measured(root, drafts, progress))
     stored = {draft.file for draft, head in _turned(measured)} if turn_boxes else _drawn_as_stored(measured)
     for draft, head in measured:
         if draft.file in stated:
@@ -292,7 +299,7 @@ def _in_px(box: Box, width: int, height: int) -> Box:
 
 
 def _measured(
-    root: Path, drafts: list[Draft], progress: Progress | None
+    root: Path, drafts: list[Draft], verify: bool, progress: Progress | None
 ) -> Iterator[tuple[Draft, image.Header | image.ImageError]]:
     """Yield each draft with the header of its image, or what is wrong with it."""
     base = os.fspath(root)
@@ -302,7 +309,7 @@ def _measured(
             parts = [block[k : k + 64] for k in range(0, len(block), 64)]
             heads = [
                 head
-                for part in pool.map(lambda part: [_head(f"{base}/{d.file}") for d in part], parts)
+                for part in pool.map(lambda part: [_head(f"{base}/{d.file}", verify) for d in part], parts)
                 for head in part
             ]
             yield from zip(block, heads, strict=True)
@@ -310,8 +317,11 @@ def _measured(
                 progress("Looking at images", start + len(block), len(drafts))
 
 
-def _head(path: str) -> image.Header | image.ImageError:
+def _head(path: str, verify: bool) -> image.Header | image.ImageError:
     try:
-        return image.read_header(path)
+        head = image.read_header(path)
+        if verify:
+            image.read_image(path)
+        return head
     except image.ImageError as error:
         return error

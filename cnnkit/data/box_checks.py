@@ -1,8 +1,8 @@
 """What would spoil the training of a detector or flatter its score, found in its boxes before training.
 
 Design choices:
-- What is looked at are the annotations and, to find the same image twice, the files' bytes; nothing is decoded. Files of a
-  size that no other has are not read at all.
+- What is looked at here are the annotations and, to find the same image twice, the files' bytes; images that do not decode are
+  named by whoever read the annotations.
 - A finding names the images, the first 20, with the box's label and place, so that it can be looked at and mended.
 - Errors should stop a training: a box without extent or wholly outside its image, an image in two splits, a label that the
   training split does not have. Warnings should be looked at, notes are for the record.

@@ -61,7 +61,7 @@ def load(
     loading.check_held_out(validation, test)
     if whole:
         validation = test = 0
-    card, parts, held_out = loading.read_parts(source, task="detection", progress=progress)
+    card, parts, held_out = loading.read_parts(source, task="detection", verify=skip_bad, progress=progress)
     notes = loading.left_out(parts, skip_bad)
     names, codes = loading.settle_labels(card, parts, held_out)
     if not names:
@@ -160,7 +160,7 @@ def check(source: Path | str, *, progress: Progress | None = None) -> list[Findi
         if form.reader in annotations.FORMATS and isinstance(table, dict) and root is not None:
             path = root / str(table.get("path", "."))
             found[split] = annotations.read(
-                path, form.reader, split=table.get("split"), skip_bad=True, progress=progress
+                path, form.reader, split=table.get("split"), skip_bad=True, verify=True, progress=progress
             )
     return check_boxes(found)
 

@@ -236,7 +236,7 @@ def read_boxes(task: Task, form: str) -> Part:
     """
     path = task.path("path")
     split = task.split.get("split")
-    found = annotations.read(path, form, split=split, skip_bad=True, progress=task.progress)
+    found = annotations.read(path, form, split=split, skip_bad=True, verify=task.verify, progress=task.progress)
     images = folders.files(found.root, [picture.file for picture in found.pictures])
     boxes, names = boxes_of(found), found.labels
     groups = task.options.get("groups")

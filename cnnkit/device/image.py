@@ -3,8 +3,8 @@
 Design choices:
 - The header is read first, by this module and not by a decoder, so that a decompression bomb (a small file that claims
   100,000 x 100,000 px) is refused before any of it is decoded.
-- A truncated file is refused, never half decoded: PNG chunks are checked by their CRC, JPEG by its end marker; the
-  decoders find the rest. A JPEG damaged in the middle is whole as far as its format can tell, and is decoded.
+- A truncated file is refused, never half decoded: PNG chunks are checked by their CRC and as many rows as it has, JPEG as
+  `cnnkit.device.jpeg` says; the decoders find the rest.
 - Grey stays grey; alpha is kept until the image is fitted and then laid over white, as a browser would show it. What would
   vanish there, as chalk does, is laid over black.
 - Where OpenCV leaves transparency out, `cnnkit.device.transparency` reads it.
@@ -27,7 +27,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cnnkit.device import orientation
+from cnnkit.device import jpeg, orientation
 from cnnkit.device.transparency import Unreadable, with_alpha
 from cnnkit.errors import DataError
 
@@ -246,16 +246,20 @@ def _decode(data: bytes, head: Header, name: str) -> np.ndarray:
         _check_png(data, name)
     elif head.format == "JPEG" and not head.complete and data.rfind(b"\xff\xd9", _jpeg_scan(data)) < 0:
         raise ImageError(name, "it is truncated (a JPEG without its end marker)")
+    if head.format == "JPEG":
+        looked = jpeg.look(data)
+        if looked.wrong:
+            raise ImageError(name, f"it is damaged or truncated: {looked.wrong}")
+        if looked.doubt is not None and _pixels(looked.doubt, cv2.IMREAD_REDUCED_GRAYSCALE_8) is not None:
+            raise ImageError(name, "it is damaged: a part of it is missing (zeros instead of data)")
+        data = looked.data
     alpha = head.channels == 4 or head.format == "GIF"  # a GIF says so in front of each of its pictures
     flags = cv2.IMREAD_UNCHANGED  # which turns nothing
     if not alpha:
         flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     if head.format == "TIFF" and head.orientation != 1:
         data = orientation.without_tag(data)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        image = None
+    image = _pixels(data, flags)
     if image is None:
         raise ImageError(name, f"it is damaged or truncated (its {head.format} data does not decode)")
     if alpha and image.dtype in (np.uint8, np.uint16):
@@ -270,6 +274,13 @@ def _decode(data: bytes, head: Header, name: str) -> np.ndarray:
     if image.ndim == 3:
         image = cv2.cvtColor(image, {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}[image.shape[2]])
     return image if head.orientation == 1 else orientation.upright(image, head.orientation)
+
+
+def _pixels(data: bytes, flags: int) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
 
 
 def _header(read: Read, size: int, name: str) -> Header:

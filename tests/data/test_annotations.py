@@ -578,6 +578,22 @@ def test_a_bad_image_is_named(yolo, spoil, reason):
     assert "No image of" in message(root, skip_bad=True)
 
 
+def test_an_image_of_which_a_part_is_missing_is_found_before_training_if_told(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "images").mkdir()
+    for name in "ab":
+        noise = cv2.GaussianBlur(rng.integers(0, 256, (90, 120, 3), np.uint8), (0, 0), 2)
+        data = cv2.imencode(".jpg", noise)[1].tobytes()
+        data = data if name == "b" else data[: len(data) * 2 // 3] + b"\xff\xd9"
+        (tmp_path / "images" / f"{name}.jpg").write_bytes(data)
+        (tmp_path / "labels" / f"{name}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    (tmp_path / "data.yaml").write_text("names: [stop]\ntrain: images\n")
+    assert "images/a.jpg: it is damaged or truncated" in message(tmp_path, verify=True)
+    found = annotations.read(tmp_path, verify=True, skip_bad=True)
+    assert [picture.file for picture in found.pictures] == ["images/b.jpg"] and len(found.bad) == 1
+
+
 def test_a_file_of_labels_that_is_no_text_leaves_out_its_image(yolo):
     root = yolo()
     png(root / "images" / "b.png")

@@ -205,6 +205,88 @@ def test_a_truncated_jpeg_with_a_whole_thumbnail_is_refused(file):
         image.read_image(path)
 
 
+def damaged(data, kind):
+    """Damage the data of a JPEG behind its first third, and leave its end marker."""
+    start = data.find(b"\xff\xda") + 20
+    count = len(data) - 2 - start
+    at, rest = start + count * 3 // 10, start + count // 2
+    return {
+        "cut": data[:at] + b"\xff\xd9",
+        "gone": data[:at] + data[rest:],
+        "zeros": data[:at] + bytes(rest - at) + data[rest:],
+        "ones": data[:at] + b"\xff" * (rest - at) + data[rest:],
+        "noise": data[:at] + np.random.default_rng(0).bytes(rest - at) + data[rest:],
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["cut", "gone", "zeros", "ones", "noise"])
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"optimize": True}, {"restart_marker_blocks": 8}, {"quality": 30}, {"quality": 98, "subsampling": 0}],
+)
+def test_a_jpeg_of_which_a_part_is_missing_is_refused(file, kind, flat, options, capfd):
+    pixels = picture(240, 320)
+    if flat:
+        pixels[100:] = 200
+    data = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(data, "JPEG", **options)
+    assert image.read_image(file(data.getvalue(), "whole.jpg")).shape == (240, 320, 3)
+    assert image.read_image(file(data.getvalue() + b"trailer", "whole.jpg")).shape == (240, 320, 3)
+    with pytest.raises(DataError, match=r"photo\.jpg cannot be used: it is damaged"):
+        image.read_image(file(damaged(data.getvalue(), kind), "photo.jpg"))
+    assert kind in ("noise", "gone") or not capfd.readouterr().err
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.3, 0.6, 0.85])
+def test_a_progressive_jpeg_without_its_last_scans_is_refused(file, kept):
+    data = io.BytesIO()
+    PIL.Image.fromarray(picture(240, 320)).save(data, "JPEG", progressive=True)
+    whole = data.getvalue()
+    assert image.read_image(file(whole, "whole.jpg")).shape == (240, 320, 3)
+    last = whole.rfind(b"\xff\xda")
+    cut = whole[: min(int(len(whole) * kept), last)] + b"\xff\xd9"
+    with pytest.raises(DataError, match=r"photo\.jpg cannot be used: it is damaged"):
+        image.read_image(file(cut, "photo.jpg"))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_whole_jpeg_is_decoded_as_ever(file, mode, capfd):
+    rng = np.random.default_rng(5)
+    for k in range(24):
+        pixels = picture(*rng.integers(1, 200, 2), seed=k)
+        if k % 3 == 0:
+            pixels[len(pixels) // 3 :] = 255
+        if k % 4 == 0:
+            pixels[:] = int(rng.integers(256))
+        options = {"quality": int(rng.integers(5, 100)), "progressive": k % 5 == 0, "optimize": k % 2 == 0}
+        options |= {"restart_marker_blocks": 3} if k % 7 == 0 else {}
+        data = io.BytesIO()
+        PIL.Image.fromarray(pixels).convert(mode).save(data, "JPEG", **options)
+        found = image.read_image(file(data.getvalue(), "a.jpg"))
+        plain = cv2.imdecode(np.frombuffer(data.getvalue(), np.uint8), cv2.IMREAD_ANYCOLOR)
+        assert np.array_equal(found if found.ndim == 2 else found[..., ::-1], plain)
+    assert not capfd.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF", "GIF"])
+def test_what_was_cut_and_given_an_end_again_is_refused(file, form):
+    data = io.BytesIO()
+    options = {"TIFF": {"compression": "tiff_lzw"}}.get(form, {})
+    PIL.Image.fromarray(picture(120, 160)).save(data, form, **options)
+    whole = data.getvalue()
+    half = len(whole) // 2
+    riff = whole[:4] + struct.pack("<I", half - 8) + whole[8:16] + struct.pack("<I", half - 20) + whole[20:half]
+    cut = {
+        "PNG": png(160, 120, 8, 2, [bytes(480)] * 50),
+        "WEBP": riff,
+        "TIFF": whole[:half],
+        "GIF": whole[:half] + b"\0;",
+    }[form]
+    with pytest.raises(DataError, match=r"photo cannot be used: .*(damaged|truncated)"):
+        image.read_image(file(cut, "photo"))
+
+
 def test_a_file_with_bytes_behind_its_end_is_read(file):
     for suffix in (".png", ".jpg"):
         path = file(encoded(picture(), suffix) + b"appended by a camera", "a" + suffix)
