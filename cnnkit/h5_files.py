@@ -19,6 +19,7 @@ WEIGHTS = "model.weights.h5"  # inside a `.keras`
 MOST_GROUPS = 100_000  # of a file, arrays among them
 DEEPEST = 64
 SLACK = 1 << 20  # bytes that small arrays may declare without holding them
+SECONDS, SPEED = 3, 50 << 20  # of processor time that reading may take, and bytes a second; it takes a tenth of both
 AGAIN = "Get it again from where it was trained."
 
 
@@ -34,7 +35,7 @@ def refuse_unsafe(path: Path, content: bytes, *, vouched: bool = False) -> None:
         ArtifactError: it is damaged, has no end, or unpacks to more than it holds.
     """
     if not vouched:
-        reason = refusal(path, content, "cnnkit.h5_files:check")
+        reason = refusal(path, content, "cnnkit.h5_files:check", SECONDS + len(content) // SPEED)
     else:
         try:
             _walk(content)
