@@ -30,6 +30,8 @@ def on_images(*layers: keras.layers.Layer, seed: int) -> Augmentation:
             They belong to this pipeline from now on; their own `seed` argument has no effect.
         seed: of every random number.
 
+    Layers that change colours leave images alone that do not have three channels.
+
     Returns:
         A function (images float32 (b, h, w, c) in [0, 255], targets float32 one-hot (b, classes), step int64) ->
         (images, targets) of the same shapes. The same step gives the same result, in any order and in any process.
@@ -65,6 +67,8 @@ def cutmix(alpha: float = 1.0) -> keras.layers.Layer:
 
 def rand_augment(strength: float = 0.3, *, operations: int = 2) -> keras.layers.Layer:
     """Apply a few operations (shear, shift, turn, brightness, contrast, ...) drawn anew for every batch. No flips.
+
+    Images of four channels stay as they are.
 
     Args:
         strength: in [0, 1].
@@ -256,12 +260,23 @@ class _RandAugment(keras.layers.RandAugment):
         return super().get_random_transformation(data, training=training, seed=seed)
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
+        if images.shape[-1] == 4:  # no colours
+            return images
         grey = images.shape[-1] == 1
         if grey:
             images = self.backend.numpy.repeat(images, 3, axis=-1)
         images = super().transform_images(images, transformation, training)
         images = self.backend.numpy.clip(images, *self.value_range)
         return images[..., :1] if grey else images
+
+
+_OF_COLOURS = (  # which grey images and those of four channels do not have
+    keras.layers.RandomColorDegeneration,
+    keras.layers.RandomColorJitter,
+    keras.layers.RandomGrayscale,
+    keras.layers.RandomHue,
+    keras.layers.RandomSaturation,
+)
 
 
 class _Pipeline:
@@ -287,7 +302,8 @@ class _Pipeline:
         data = {"images": images, self.key: targets}
         self._draws.begin(step)
         for layer in self.layers:
-            data = layer(data, training=True)
+            if images.shape[-1] == 3 or not isinstance(layer, _OF_COLOURS):
+                data = layer(data, training=True)
         return data["images"], data[self.key]
 
 

@@ -55,6 +55,7 @@ class ArrayImages:
         self, path: Path, offset: int, count: int, shape: Shape, *, title: str = "", values: Range | None = None
     ):
         self.values = values or Range(BYTE)
+        self.planes = False  # whether a fourth channel is no transparency, so that a model needs all four
         self._path, self._offset, self._count, self._native = path, offset, count, shape
         self._size = math.prod(shape)
         self._title = title or path.name
@@ -75,7 +76,11 @@ class ArrayImages:
     def shape(self) -> Shape:
         height, width, channels = self._native
         scale = min(1, LARGEST_SIDE / max(height, width))
-        return max(1, round(height * scale)), max(1, round(width * scale)), 3 if channels == 4 else channels
+        return (
+            max(1, round(height * scale)),
+            max(1, round(width * scale)),
+            3 if channels == 4 and not self.planes else channels,
+        )
 
     @property
     def stored(self) -> Shape:
@@ -175,7 +180,9 @@ def images_of(
     if stored.offset is not None and stored.dtype == np.uint8 and not turn and not limits:
         found = measured()
         if found.limits == BYTE:
-            return ArrayImages(stored.path, stored.offset, stored.shape[0], shape, title=stored.title, values=found)
+            images = ArrayImages(stored.path, stored.offset, stored.shape[0], shape, title=stored.title, values=found)
+            images.planes = _four_planes(images)
+            return images
 
     def build(file: IO[bytes]) -> None:
         with _damage(stored.path):
@@ -195,7 +202,16 @@ def images_of(
     with path.open("rb") as file:
         file.seek(images.end)
         images.values = read_range(file.read())
+    images.planes = _four_planes(images)
     return images
+
+
+def _four_planes(images: ArrayImages) -> bool:
+    """Say whether images have four channels of which the last is no transparency: that is all or nothing almost everywhere."""
+    if images.stored[2] != 4 or not len(images):
+        return False
+    few = images.read(np.unique(np.linspace(0, len(images) - 1, 16).astype(int)), images.stored)
+    return bool(np.isin(few[..., 3], (0, 255)).mean() < 0.5)
 
 
 def written(found: Range) -> bytes:

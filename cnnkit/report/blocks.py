@@ -14,6 +14,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from cnnkit.report import drawing
+
 THIN = "\u202f"  # a narrow space that does not break, as between a number and its unit
 MINUS = "\u2212"
 LARGEST = 200  # px; larger pictures are shrunk for the page
@@ -226,20 +228,18 @@ def picture(image: np.ndarray, *, largest: int = LARGEST) -> str:
     """Turn an image into a data URI: PNG where pixels count, JPEG for photos.
 
     Args:
-        image: (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) in [0, 255].
+        image: (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) in [0, 255]; `cnnkit.report.drawing.visible` says what is drawn of it.
         largest: longer sides are shrunk to this many px.
     """
-    array = np.asarray(image)
+    array = drawing.visible(image)
     if array.dtype != np.uint8:
         array = np.clip(np.round(array), 0, 255).astype(np.uint8)
-    if array.ndim == 3 and array.shape[2] == 2:
-        array = array[..., 0]
     longest = max(array.shape[:2])
     if longest > largest:
         size = (max(1, array.shape[1] * largest // longest), max(1, array.shape[0] * largest // longest))
         array = cv2.resize(array, size, interpolation=cv2.INTER_AREA)
-    if array.ndim == 3 and array.shape[2] >= 3:
-        array = cv2.cvtColor(array, cv2.COLOR_RGBA2BGRA if array.shape[2] == 4 else cv2.COLOR_RGB2BGR)
+    if array.ndim == 3:
+        array = cv2.cvtColor(array, cv2.COLOR_RGB2BGR)
     photo = array.ndim == 3 and array.shape[2] == 3 and max(array.shape[:2]) > 64
     if photo:
         _, content = cv2.imencode(".jpg", array, [cv2.IMWRITE_JPEG_QUALITY, 82])

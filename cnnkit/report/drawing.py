@@ -55,11 +55,22 @@ def grid(count: int, title: str, note: str, *, tile: float, aspect: float = 1.0)
     return figure, axes
 
 
+def visible(image: np.ndarray) -> np.ndarray:
+    """Return what can be drawn of an image: (h, w) or (h, w, 3).
+
+    Four channels are four numbers a pixel to a model, not colours on a page: they come back as four grey pictures, two by two,
+    (2 h, 2 w). Of two channels it is the first.
+    """
+    image = np.asarray(image)
+    if image.ndim == 3 and image.shape[2] == 4:
+        first, second, third, fourth = np.moveaxis(image, 2, 0)
+        return np.block([[first, second], [third, fourth]])
+    return image[..., 0] if image.ndim == 3 and image.shape[2] < 3 else image
+
+
 def show(ax: Axes, image: np.ndarray) -> None:
-    """Draw an image, (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) in [0, 255], its pixels square."""
-    array = np.asarray(image, np.float32)
-    if array.ndim == 3:
-        array = array[..., 0] if array.shape[2] < 3 else array[..., :3]
+    """Draw an image, (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) in [0, 255], its pixels square; `visible` says of what."""
+    array = visible(image).astype(np.float32)
     ax.imshow((array / 255).clip(0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     frame(ax)
 
