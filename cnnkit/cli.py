@@ -568,6 +568,7 @@ def _predict_texts(name: str) -> click.Command:
     @click.option(
         "--text", metavar="COLUMN", help="Column or field of the texts of a table.  [default: found out, and said]"
     )
+    @click.option("--encoding", help="Of files, such as gb18030 or cp1251.  [default: UTF-8]")
     @threads
     @json_option
     def predict(
@@ -576,6 +577,7 @@ def _predict_texts(name: str) -> click.Command:
         sure: float | None,
         thresholds: tuple[str, ...],
         text: str | None,
+        encoding: str | None,
         threads: int | None,
     ) -> None:
         """Name what texts are: as arguments, in files of a text a line, in tables, or - for lines on standard input.
@@ -585,7 +587,8 @@ def _predict_texts(name: str) -> click.Command:
         """
         from cnnkit import ondevice
 
-        ondevice.predict_texts(name, inputs, top=top, sure=sure, threads=threads, thresholds=thresholds, column=text)
+        asked = {"sure": sure, "thresholds": thresholds, "column": text, "encoding": encoding}
+        ondevice.predict_texts(name, inputs, top=top, threads=threads, **asked)
 
     return predict
 

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - other alphabets are meant
 """What `predict` reads and says of texts: files with a slip, tables, unknown words, several labels, none."""
 
 import json
@@ -203,3 +204,13 @@ class TestInputs:
         (tmp_path / "b.txt").write_bytes(b"%PDF-1.4 ")
         assert "a.csv, line 2 is not UTF-8" in asked("a.csv")[1]
         assert "is a PDF" in asked("b.txt")[1]
+        (tmp_path / "messages").mkdir()
+        assert "messages is a folder" in asked("messages")[1]
+
+    def test_files_in_another_encoding_are_read_where_it_is_named(self, asked, tmp_path):
+        for name, content in (("a.txt", "привет goal\nsoup\n"), ("a.csv", "text,n\nпривет goal,1\nsoup,2\n")):
+            (tmp_path / name).write_bytes(content.encode("cp1251"))
+            assert "is not UTF-8" in asked(name)[1]
+            assert list(text_inputs.every([name], None, "cp1251")) == ["привет goal", "soup"]
+            code, output = asked(name, "--encoding", "cp1251")
+            assert code == 0, output

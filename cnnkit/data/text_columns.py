@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnkit.data.text_formats import NO, ONE, YES, JsonLines, Table
+from cnnkit.data.text_formats import LABEL_NAMES, NO, ONE, TEXT_NAMES, YES, JsonLines, Table
 from cnnkit.errors import DataError
 
 SAMPLE = 1 << 18  # bytes looked at, at the start
@@ -30,26 +30,6 @@ _PIECES, _PIECE = 24, 1 << 15  # looked at elsewhere: so many, of so many bytes
 _ROWS = 4000  # by which columns are judged
 _FEW_KINDS = 20  # different values that a column of labels may have, or
 _KINDS = 0.2  # of the rows
-TEXT_NAMES = (
-    *("text", "sentence", "review", "message", "content", "sms", "tweet", "comment", "body", "document", "question"),
-    *("description", "title", "headline", "utterance", "query", "v2"),
-)
-LABEL_NAMES = (
-    *(
-        "label",
-        "labels",
-        "class",
-        "classes",
-        "category",
-        "categories",
-        "target",
-        "sentiment",
-        "polarity",
-        "topic",
-        "intent",
-    ),
-    *("tag", "tags", "genre", "emotion", "type", "rating", "stars", "y", "v1"),
-)
 _DELIMITERS = (",", "\t", ";", "|")
 _EVEN = 0.8  # of the lines have as many columns as most
 

@@ -23,7 +23,7 @@ from cnnkit.data.cards import Form, there
 from cnnkit.data.inventory import Entry, entry
 from cnnkit.data.records import Progress
 from cnnkit.data.text_containers import refuse_foreign
-from cnnkit.data.text_formats import MARK, FastText, LabelSentence, Table
+from cnnkit.data.text_formats import MARK, REPEATED, FastText, LabelSentence, Table
 from cnnkit.data.text_index import Found
 from cnnkit.errors import DataError
 
@@ -309,7 +309,7 @@ def _header_bytes(head: bytes, form: Any) -> int:
     feed = replace(form, header=(), labels=frozenset()).rows(source)
     for row in feed:
         size += row[0]
-        if not (row[2] is None and row[4] is None):  # a blank line
+        if not (row[2] is None and row[4] is None) or row[3] is REPEATED:  # no blank line
             return size
     return size
 

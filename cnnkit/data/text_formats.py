@@ -49,6 +49,26 @@ NO = frozenset([b"0", b"0.0", b"false", b"False", b"FALSE"])
 
 csv.field_size_limit(max(csv.field_size_limit(), 2 * _MOST_RECORD))  # 131,072 characters otherwise
 
+TEXT_NAMES = (
+    *("text", "sentence", "review", "message", "content", "sms", "tweet", "comment", "body", "document", "question"),
+    *("description", "title", "headline", "utterance", "query", "v2"),
+)
+LABEL_NAMES = (
+    *(
+        "label",
+        "labels",
+        "class",
+        "classes",
+        "category",
+        "categories",
+        "target",
+        "sentiment",
+        "polarity",
+        "topic",
+        "intent",
+    ),
+    *("tag", "tags", "genre", "emotion", "type", "rating", "stars", "y", "v1"),
+)
 _MARKED = "\xef\xbb\xbf"  # a byte order mark, as Latin-1 reads it
 
 Row = tuple[int, int, Any, bytes, str | None]
@@ -342,6 +362,8 @@ class Table:
             except ValueError as error:
                 return None, b"", str(error)
         label = cells[self.label_column].strip(" \t\r\n\f\v").encode("latin-1")
+        if len(text) < 20 and not self.header and _named(text, TEXT_NAMES) and _named(label, LABEL_NAMES):
+            return None, REPEATED, None  # the header of a table behind one that has none
         if not text:
             return None, b"", "no text"
         if label in MISSING:
@@ -360,6 +382,10 @@ class Table:
         """Return the text of a record."""
         (cells,) = self.parse([record.decode(encoding)])
         return cells[self.text_column].strip(" \t\r\n\f\v")
+
+
+def _named(cell: bytes, names: Sequence[str]) -> bool:
+    return cell.decode("latin-1").lower() in names
 
 
 class _Feed:

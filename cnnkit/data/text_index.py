@@ -6,7 +6,8 @@ Design choices:
 - UTF-8 is tried first. A line that is not, and would read well as Windows-1252, speaks for that (Latin-1 is a part of it);
   a line beyond ASCII that is UTF-8 speaks for UTF-8. The majority decides. In a file of UTF-8 the other lines are bad,
   each named; in a file of Windows-1252 nothing is. What is no Western European text then is refused (`encodings`).
-- Numbers are one label however they are written: 1 and 1.0, as pandas makes of whole numbers where one is missing.
+- Labels that look the same are the same, whether é is one character or two. Numbers are one label however they are written: 1
+  and 1.0, as pandas makes of whole numbers where one is missing.
 - A text above 1 MB, an empty one and one without a label are bad too. They are counted, and the first hundred named.
 - The hash is of the words in lower case, so that copies of a text can stay together when the data set is divided.
 """
@@ -15,6 +16,7 @@ import array
 import csv
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -264,7 +266,7 @@ def _settled(
         codes = codes[keep]
     used = np.zeros(max(1, len(labels.numbers)), bool)
     used[codes] = True
-    written = [label.decode(encoding, "replace") for label in labels.numbers]
+    written = [unicodedata.normalize("NFC", label.decode(encoding, "replace")) for label in labels.numbers]
     plain = _whole_numbers([name for name, there in zip(written, used) if there])
     renamed = tuple(f"{name} is {plain[name]}" for name in written if name in plain and plain[name] in written)
     written = [plain.get(name, name) for name in written]

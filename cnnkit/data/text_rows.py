@@ -16,12 +16,13 @@ def has_columns(path: Path) -> bool:
     return path.suffix.lower() in _TABLES + _JSON
 
 
-def texts(path: Path, column: str | int | None = None) -> tuple[Iterator[str], str]:
+def texts(path: Path, column: str | int | None = None, encoding: str | None = None) -> tuple[Iterator[str], str]:
     """Return the texts of a file, one of each row, and a line that says where they were found.
 
     Args:
         path: of a table or JSON.
         column: of the texts: a name, or a number from 0. None: found by its name or its long cells.
+        encoding: of the file; None: UTF-8.
 
     Returns:
         the texts, empty where a row has none.
@@ -30,7 +31,7 @@ def texts(path: Path, column: str | int | None = None) -> tuple[Iterator[str], s
         DataError: no such column, or, once it is read, a row that cannot be.
     """
     of_json = path.suffix.lower() in _JSON
-    plain = text_containers.plain(path, json_lines=of_json)
+    plain = text_containers.plain(path, encoding, json_lines=of_json)
     head = text_containers.start_of(plain.path, text_columns.SAMPLE)
     mark = 3 if head.startswith(b"\xef\xbb\xbf") else 0
     head = head[mark:]
@@ -57,5 +58,7 @@ def _read(path: Path, plain: text_containers.Plain, choice: text_columns.Choice,
                 try:
                     yield text.decode()
                 except UnicodeDecodeError:
-                    raise DataError(f"{path}, {plain.unit} {line:,} is not UTF-8. Convert it first.") from None
+                    raise DataError(
+                        f"{path}, {plain.unit} {line:,} is not UTF-8. Convert it first, or name its --encoding."
+                    ) from None
             line += lines

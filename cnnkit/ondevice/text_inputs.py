@@ -44,7 +44,7 @@ def check(entry: str) -> None:
         return
     path = Path(entry)
     try:
-        if path.is_dir() and (os.sep in entry or entry in (".", "..", "~")):
+        if entry.strip() and path.is_dir():
             raise DataError(f"{entry} is a folder. Give files of a text a line, texts, or - for standard input.")
         spaced = len(entry.split()) != 1
         below = os.sep in entry and not spaced and path.parent.is_dir() and path.parent != Path("/")
@@ -60,25 +60,26 @@ def check(entry: str) -> None:
         )
 
 
-def every(inputs: Sequence[str], column: str | None = None) -> Iterator[str]:
+def every(inputs: Sequence[str], column: str | None = None, encoding: str | None = None) -> Iterator[str]:
     """Yield the texts that inputs name, in order.
 
     Args:
         inputs: as `predict_texts` has them.
         column: of the texts, in tables; None: found out, and said.
+        encoding: of files; None: UTF-8.
     """
     for entry in inputs:
         if entry == "-":
             yield from _lines(sys.stdin.buffer, "standard input")
         elif is_file(entry):
             path = Path(entry)
-            text_containers.refuse_foreign(path)
+            plain = text_containers.plain(path, encoding)
             if text_rows.has_columns(path):
-                texts, note = text_rows.texts(path, column)
+                texts, note = text_rows.texts(path, column, encoding)
                 console.note(note)
                 yield from texts
                 continue
-            with path.open("rb") as file:
+            with plain.path.open("rb") as file:
                 yield from _lines(file, entry)
         else:
             yield entry
@@ -93,5 +94,5 @@ def _lines(file: IO[bytes], name: str) -> Iterator[str]:
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError:
-            raise DataError(f"{name}, line {number} is not UTF-8. Convert it first.") from None
+            raise DataError(f"{name}, line {number} is not UTF-8. Convert it first, or name its --encoding.") from None
         yield text.rstrip("\r\n")

@@ -37,6 +37,7 @@ def predict_texts(
     threads: int | None,
     thresholds: Sequence[str] = (),
     column: str | None = None,
+    encoding: str | None = None,
 ) -> None:
     """Name what texts are, as a table, as lines with tabs, or as JSON.
 
@@ -49,6 +50,7 @@ def predict_texts(
         threads: of the interpreter.
         thresholds: of several labels, in place of the artifact's: "LABEL=0.6", or "0.6" for all.
         column: of the texts, in tables and JSON lines; a name, or a number from 0. None: found out, and said.
+        encoding: of files; None: UTF-8.
 
     Raises:
         DataError: nothing to predict, a file that is not there, or a line that is not UTF-8 or longer than 1 MB.
@@ -67,7 +69,7 @@ def predict_texts(
         raise ArtifactError(f"{model.path} is not a model of texts. Give one that `cnnkit {app} export` wrote.")
     answers = _Answers(model, top, sure, threads or min(4, processors()), thresholds)
     lines = any(entry == "-" or text_inputs.is_file(entry) for entry in texts)
-    every = text_inputs.every(texts, column)
+    every = text_inputs.every(texts, column, encoding)
     if lines and not console.is_json():
         for block, scores, known in answers.blocks(every):
             console.lines(answers.lines(block, scores, known))

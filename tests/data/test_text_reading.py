@@ -90,6 +90,13 @@ def test_a_header_that_comes_again_is_no_text(tmp_path):
     assert any(finding.kind == "header-again" for finding in text_checks.check(path))
 
 
+def test_a_header_behind_rows_without_one_is_no_text(tmp_path):
+    body = table(rows(20), "") + table(rows(20, seed=2), "Text,Label")
+    splits = load(written(tmp_path / "a.csv", body))
+    assert splits.train.label_names == ("neg", "pos") and len(everything(splits)) == 40
+    assert splits.card["inventory"]["entries"][0]["examples"] == ["a.csv, line 21"]
+
+
 def test_the_whole_file_is_looked_at_where_it_is_sorted(tmp_path):
     rng = random.Random(1)
     found = sorted(rows(9000), key=lambda row: row[1])
@@ -201,6 +208,11 @@ def test_a_missing_label_is_none(tmp_path, missing, form):
     path = written(tmp_path / f"a.{form}", text)
     refused(path, r"6 of 60 texts cannot be used: .*no label")
     assert load(path, skip_bad=True).train.label_names == ("neg", "pos")
+
+
+def test_labels_that_look_the_same_are_the_same(tmp_path):
+    found = rows(60, ("caf\u00e9", "cafe\u0301", "bar"))
+    assert load(written(tmp_path / "a.csv", table(found))).train.label_names == ("bar", "caf\u00e9")
 
 
 def test_a_label_that_may_mean_missing_is_said(tmp_path):
