@@ -331,6 +331,26 @@ def test_answers_that_are_no_numbers_are_an_error_that_names_the_file(files, tmp
             call()
 
 
+def test_an_operator_that_refuses_its_input_is_one_line(files, tmp_path):
+    content, ids = files["texts"]
+    (tmp_path / "x.tflite").write_bytes(content)
+    model = DeviceModel.open(tmp_path / "x.tflite")
+    interpreter = model._interpreter
+
+    class Refusing:
+        def __getattr__(self, name):
+            return getattr(interpreter, name)
+
+        def invoke(self):
+            raise RuntimeError("gather index out of bounds\nNode number 2 (GATHER) failed to invoke.")
+
+    model._interpreter = Refusing()
+    for call in (lambda: model.run(ids[0]), lambda: model.predict(ids)):
+        with pytest.raises(ArtifactError, match=r"x\.tflite stops while it runs \(gather index") as caught:
+            call()
+        one_line(caught)
+
+
 def test_bringing_ids_into_range_changes_no_sound_answer(files, tmp_path, monkeypatch):
     import keras
 

@@ -218,6 +218,28 @@ def test_weights_that_are_no_numbers_are_refused_by_name(toy_run, tmp_path):
     one_line(caught)
 
 
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"labels": ["a", "b"]}, "names 2 labels and scores 3"),
+        ({"temperature": 0}, "does not fit it"),
+        ({"temperature": "hot"}, "does not fit it"),
+        ({"input": {"shape": ["wide"]}}, "does not fit it"),
+        ({"input": 7}, "input is a int"),
+    ],
+)
+def test_what_a_keras_file_says_of_itself_fits_it_or_is_refused(toy_run, tmp_path, changes, complaint):
+    found = entries(toy_run / "model.keras")
+    found["cnnkit.json"] = json.dumps(json.loads(found["cnnkit.json"]) | changes).encode()
+    with zipfile.ZipFile(tmp_path / "x.keras", "w") as archive:
+        for name, entry in found.items():
+            archive.writestr(name, entry)
+    (tmp_path / "x.keras").write_bytes(seals.sealed((tmp_path / "x.keras").read_bytes()))
+    with pytest.raises(ArtifactError, match=complaint) as caught:
+        open_artifact(tmp_path / "x.keras")
+    one_line(caught)
+
+
 # Run folders ----------------------------------------------------------------------------------------------------------
 
 

@@ -197,11 +197,17 @@ class DeviceModel:
             limits = np.iinfo(self.input_dtype)
             tensor = np.clip(np.rint(tensor), limits.min, limits.max)
         self._interpreter.set_tensor(self._input["index"], tensor.astype(self.input_dtype))
-        self._interpreter.invoke()
+        self._invoke()
         found = {name: self._interpreter.get_tensor(output["index"]) for name, output in self._outputs.items()}
         for values in found.values():
             refuse_no_numbers(values, self.path)
         return found
+
+    def _invoke(self) -> None:
+        try:
+            self._interpreter.invoke()
+        except (RuntimeError, ValueError) as error:  # an operator refuses what it is given
+            raise ArtifactError(f"{self.path} stops while it runs ({_reason(error)}). {AGAIN}") from error
 
     def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Score a batch.
@@ -245,7 +251,7 @@ class DeviceModel:
                 self._interpreter.resize_tensor_input(index, shape)
                 self._interpreter.allocate_tensors()
             self._interpreter.set_tensor(index, batch)
-            self._interpreter.invoke()
+            self._invoke()
             scores[chosen] = self._interpreter.get_tensor(output)
         if shape is not None:
             self._interpreter.resize_tensor_input(index, (1, *self.input_shape))

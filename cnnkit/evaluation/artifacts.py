@@ -140,4 +140,15 @@ def _open_keras(path: Path) -> KerasArtifact:
             raise ArtifactError(
                 f"{path} is damaged: {variable.path} holds values that are not numbers. Train it again."
             )
-    return KerasArtifact(path, model, read_metadata(path))
+    metadata = read_metadata(path)
+    try:
+        artifact = KerasArtifact(path, model, metadata)
+        classes = int(artifact._outputs.output["scores"].shape[-1])
+    except Exception as error:  # of layers that are given what they cannot be
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ArtifactError(
+            f"{path}: what it says of itself does not fit it ({reason[:120]}). Train it again."
+        ) from error
+    if len(artifact.labels) != classes:
+        raise ArtifactError(f"{path} names {len(artifact.labels)} labels and scores {classes}. Train it again.")
+    return artifact
