@@ -189,7 +189,7 @@ class TestText(Commands, AppContract):
         assert "long.txt, line 2 is longer than 1 MB" in self.fails("predict", tmp_path / "long.txt")
         assert "nothing to predict" in self.fails("predict", self.file)
         (tmp_path / "empty.txt").write_text("")
-        assert self.run("predict", tmp_path / "empty.txt").output == ""
+        assert self.run("predict", tmp_path / "empty.txt").stdout == ""
 
     def test_predict_needs_neither_tensorflow_nor_opencv(self, home, tmp_path):
         code = f"""
