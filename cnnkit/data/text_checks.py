@@ -29,6 +29,7 @@ from cnnkit.data.checks import FEW, MOST_FILES, STARVED, Finding
 from cnnkit.data.records import Progress, Splits
 from cnnkit.data.text_index import text_hash
 from cnnkit.data.texts import TextRecords
+from cnnkit.device import word_apart
 from cnnkit.errors import DataError
 
 MOST_NEAR = 200_000  # texts that are held against each other
@@ -156,15 +157,16 @@ class _Traits:
 
     def measure(self) -> Iterator[int]:
         """Read all texts; yield how many are done with each block."""
-        named = [(code, name.lower()) for code, name in enumerate(self.records.label_names) if len(name) > 2]
-        named = [(code, name) for code, name in named if not name.isdigit()]
+        names = [(code, name.lower()) for code, name in enumerate(self.records.label_names) if not name.isdigit()]
         single: dict[str, list[int]] = {}  # by a look-up, whatever their number
-        for code, name in named:
-            if re.fullmatch(r"\w+", name):
+        several = []
+        for code, name in names:
+            if word_apart.count(name):  # of a script without spaces, it may stand anywhere
+                several.append((code, re.compile(re.escape(name))))
+            elif re.fullmatch(r"\w{3,}", name):
                 single.setdefault(name, []).append(code)
-        several = [
-            (code, re.compile(rf"\b{re.escape(name)}\b")) for code, name in named if not re.fullmatch(r"\w+", name)
-        ]
+            elif len(name) > 2:
+                several.append((code, re.compile(rf"\b{re.escape(name)}\b")))
         several = several[:50]
         for start in range(0, len(self.records), _BLOCK):
             indices = np.arange(start, min(len(self.records), start + _BLOCK))
@@ -172,7 +174,7 @@ class _Traits:
             for place, text in zip(indices.tolist(), self.records.texts(indices), strict=True):
                 low = text.lower()
                 words = low.split()
-                plain = re.findall(r"[^\W\d_]+", low)
+                plain = re.findall(r"[^\W\d_]+", word_apart.apart(low))
                 self.words[place] = text_hash(text.encode("utf-8", "replace"))
                 self.letters[place] = hash(" ".join(plain)) if plain else place
                 self.lengths[place] = len(words)

@@ -41,7 +41,7 @@ _MAGIC = (
     (b"\x89PNG", "a picture", "Give a file of texts"),
     (b"\xff\xd8\xff", "a picture", "Give a file of texts"),
 )
-_PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c", b"Rar!")
+_PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a")
 _ZIPPED = (
     ("xl/", "an Excel workbook", _CSV),
     ("word/", "a Word document", "Save its text as .txt and give that"),
@@ -94,7 +94,8 @@ def refuse_foreign(path: Path, *, encoding: str | None = None) -> bytes:
     """
     head = start_of(path)
     for magic, what, do in _MAGIC:
-        if head[: len(magic)].lower() == magic.lower():
+        begins = head[: len(magic)].lower() == magic.lower() if magic.startswith(b"<") else head.startswith(magic)
+        if begins and (b"\0" in head or not magic.isalnum()):  # a text may begin with a word like ORC
             raise DataError(f"{path} is {what}, not lines of text. {do}.")
     if head.startswith(b"PK\x03\x04"):
         for inside, what, do in _ZIPPED:

@@ -119,6 +119,15 @@ def test_thousands_of_labels_are_checked_in_no_time():
     assert (6000, 6001) in pairs and len(pairs) < 100 * len(names)
 
 
+def test_copies_and_leaks_are_found_where_no_spaces_are(tmp_path):
+    rng = random.Random(0)
+    letters = [chr(0x4E00 + k) for k in range(400)]
+    found = [("".join(rng.sample(letters, 30)) + ("体育" if k % 2 else ""), ("美食", "体育")[k % 2]) for k in range(80)]
+    found.append(("好" + found[0][0], "美食"))
+    kinds = {finding.kind for finding in text_checks.check(written(tmp_path / "a.csv", table(found)))}
+    assert "label-in-text" in kinds and kinds & {"near-duplicate", "near-leak"}
+
+
 # several labels in columns --------------------------------------------------------------------------------------------
 
 MARKS = [(1, 0, 0), (0, 1, 1), (0, 0, 0), (1, 1, 0)]
@@ -360,6 +369,13 @@ def test_what_is_no_text_is_called_by_its_name(tmp_path, name, start, message):
     else:
         path.write_bytes(start + b"x" * 100)
     refused(path, message)
+
+
+@pytest.mark.parametrize("first", ["ORC", "orchestra", "PAR1", "RIFF", "Rar!", "Object"])
+def test_a_text_may_begin_with_what_other_files_begin_with(tmp_path, first):
+    found = [(f"{first} {text}" if k == 0 else text, label) for k, (text, label) in enumerate(rows())]
+    path = written(tmp_path / "a.tsv", "".join(f"{text}\t{label}\n" for text, label in found))
+    assert everything(load(path)) == sorted(found)
 
 
 def test_files_without_a_suffix_are_texts_and_others_are_said(tmp_path):
