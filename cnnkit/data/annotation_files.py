@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from cnnkit.data import walks
 from cnnkit.data.boxes import Box
 from cnnkit.data.folders import SPLITS
 from cnnkit.data.inventory import Entry
@@ -154,20 +155,9 @@ def text_lines(path: Path | str) -> list[str]:
 
 
 def walk(root: Path, below: str = "") -> Iterator[str]:
-    """Yield all files below a folder as paths with /, sorted; no hidden ones, and no links to folders."""
-    try:
-        with os.scandir(root / below) as entries:
-            rows = sorted((e.name, e.is_dir(), e.is_dir(follow_symlinks=False)) for e in entries)
-    except OSError as error:
-        raise DataError(f"The folder {root / below} cannot be read: {error.strerror}.") from None
-    for name, folder, own in rows:
-        if name.startswith("."):
-            continue
-        path = f"{below}/{name}" if below else name
-        if own:
-            yield from walk(root, path)
-        elif not folder:
-            yield path
+    """Yield all files below a folder as paths with /, sorted; links to folders are followed, but for circles."""
+    for _, path in walks.files(str(root), below, walks.Left()):
+        yield path.replace(os.sep, "/")
 
 
 def is_image(name: str) -> bool:

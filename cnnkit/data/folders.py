@@ -5,14 +5,15 @@ Design choices:
   the 300 MB of a million Python strings.
 - At load every header is read (20 microseconds an image): empty, foreign and oversized files and files that end too
   early are known before training starts, all at once. Only files that look cut off are decoded then.
-- Hidden files and files without the suffix of an image are not part of the data; a class folder may have subfolders.
+- Files without the suffix of an image are not part of the data, nor is what `walks` says a system left there; a class
+  folder may have subfolders, and links to folders are followed.
 - What belongs together, as the frames of a track, is found out by `groups`, from names and pictures.
 """
 
 import array
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data import groups
+from cnnkit.data import groups, inventory, walks
 from cnnkit.data.arrays import LARGEST_SIDE
+from cnnkit.data.inventory import Entry
 from cnnkit.data.records import Progress, Shape
 from cnnkit.device import image
 from cnnkit.errors import DataError
@@ -33,7 +35,6 @@ SPLITS = {  # what the folders of the splits are called, in lower case
 }
 _ALSO = {"validation": ("dev",)}  # said of files, not of folders
 _END = 32 * 1024  # bytes of either end of a large file that enter the fingerprint
-_IGNORED = frozenset(["thumbs.db", "desktop.ini"])
 
 
 class FolderImages:
@@ -122,6 +123,7 @@ class Scan:
         grouping: which images belong together.
         bad: (path, reason) of every file that cannot be used.
         ignored: files that are not images by their suffix.
+        entries: what else was left out.
     """
 
     images: FolderImages
@@ -130,6 +132,7 @@ class Scan:
     grouping: groups.Grouping
     bad: list[tuple[str, str]] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
 
 
 def split_of_name(name: str) -> str | None:
@@ -149,13 +152,36 @@ def split_folders(root: Path) -> dict[str, str]:
 
     A folder called train that holds images and no folders is a class, between car and tram.
     """
-    names = {path.name.lower(): path.name for path in root.iterdir() if path.is_dir()}
+    names = {
+        path.name.lower(): path.name for path in root.iterdir() if path.is_dir() and not walks.is_system(path.name)
+    }
     found = {}
     for split, spellings in SPLITS.items():
         match = [names[spelling] for spelling in spellings if spelling in names]
         if match:
             found[split] = match[0]
-    return found if "train" in found and any(path.is_dir() for path in (root / found["train"]).iterdir()) else {}
+    if "train" not in found:
+        return {}
+    inside = (root / found["train"]).iterdir()
+    return found if any(path.is_dir() and not walks.is_system(path.name) for path in inside) else {}
+
+
+def beside(root: Path, used: Collection[str]) -> list[Entry]:
+    """Return the inventory's entries of what lies beside the folders that are used: class folders of no split, loose images."""
+    places: list[str] = []
+    for path in sorted(root.iterdir()):
+        if path.name in used or walks.is_system(path.name):
+            continue
+        if path.is_dir():
+            left = walks.Left()
+            names = [name for name, _ in walks.files(str(root), path.name, left)]
+            count = sum(os.path.splitext(name)[1].lower() in image.SUFFIXES for name in names)  # noqa: PTH122
+            places += [image.printable(f"{path.name}{os.sep}")] * count
+        elif path.suffix.lower() in image.SUFFIXES:
+            places.append(image.printable(path.name))
+    if not places:
+        return []
+    return [inventory.entry("left out", "images", "that lie in no split", list(dict.fromkeys(places)), len(places))]
 
 
 def scan(root: Path, *, verify: bool = False, pattern: str | None = None, progress: Progress | None = None) -> Scan:
@@ -170,12 +196,15 @@ def scan(root: Path, *, verify: bool = False, pattern: str | None = None, progre
     Raises:
         DataError: no class folders, or no image in them.
     """
-    classes = _class_folders(root)
     found = _Found()
+    classes = _class_folders(root, found.left, found.ignored)
     counts = []
     for name in classes:
         before = len(found.ends)
-        for path, child in _walk(str(root / name), name, found.ignored):
+        for path, child in walks.files(str(root), name, found.left):
+            if os.path.splitext(path)[1].lower() not in image.SUFFIXES:  # noqa: PTH122
+                found.ignored.append(image.printable(path))
+                continue
             found.add(path, child)
             if progress and len(found.ends) % 1000 == 0:
                 progress(f"Looking at images: {len(found.ends):,}", len(found.ends), None)
@@ -193,7 +222,7 @@ def scan(root: Path, *, verify: bool = False, pattern: str | None = None, progre
     images = _kept(images, good)
     images._shape = _suitable_shape(images, found, good)
     grouping = groups.find(Names(images), codes[good], images.native, pattern)
-    return Scan(images, codes[good], tuple(classes), grouping, found.bad, found.ignored)
+    return Scan(images, codes[good], tuple(classes), grouping, found.bad, found.ignored, found.left.entries())
 
 
 class _Found:
@@ -208,6 +237,7 @@ class _Found:
         self.broken: set[int] = set()
         self.bad: list[tuple[str, str]] = []
         self.ignored: list[str] = []
+        self.left = walks.Left()
 
     def add(self, path: str, child: str) -> None:
         try:
@@ -223,14 +253,25 @@ class _Found:
         self.grey.append(head.channels == 1)
 
 
-def _class_folders(root: Path) -> list[str]:
+def _class_folders(root: Path, left: walks.Left, ignored: list[str]) -> list[str]:
     if not root.is_dir():
         raise DataError(f"There is no folder {root}.")
     try:
         entries = sorted(os.scandir(root), key=lambda entry: entry.name)
     except OSError as error:
         raise DataError(f"The folder {root} cannot be read: {error.strerror}.") from None
-    classes = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+    classes = []
+    for entry in entries:
+        if walks.is_system(entry.name):
+            left.add_system(entry.path, entry.is_dir(follow_symlinks=False))
+        elif entry.is_dir() and walks.is_circle(str(root), entry.path):
+            left.circles.append(image.printable(entry.path))
+        elif entry.is_dir():
+            classes.append(entry.name)
+        elif entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110
+            left.dead.append(image.printable(entry.path))
+        else:
+            ignored.append(image.printable(entry.path))
     if not classes:
         loose = any(Path(entry.name).suffix.lower() in image.SUFFIXES for entry in entries)
         what = "images, but no class folders" if loose else "no class folders with images"
@@ -245,26 +286,6 @@ def class_order(names: list[str]) -> Callable[[str], Any]:
     """Sort key of class names: by number where all are whole numbers, else by text."""
     numbers = all(re.fullmatch(r"-?\d+", name) for name in names)
     return (lambda name: (int(name), name)) if numbers else (lambda name: name)
-
-
-def _walk(folder: str, below: str, ignored: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield (path, path below the root) of the images in a folder and its subfolders, sorted."""
-    try:
-        with os.scandir(folder) as entries:
-            rows = sorted((entry.name, entry.is_dir(), entry.is_dir(follow_symlinks=False)) for entry in entries)
-    except OSError as error:
-        raise DataError(f"The folder {folder} cannot be read: {error.strerror}.") from None
-    for name, is_folder, is_own_folder in rows:
-        if name.startswith(".") or name.lower() in _IGNORED:
-            continue
-        path, child = f"{folder}{os.sep}{name}", f"{below}{os.sep}{name}"
-        if is_folder:
-            if is_own_folder:  # a link to a folder could lead in a circle
-                yield from _walk(path, child, ignored)
-        elif os.path.splitext(name)[1].lower() in image.SUFFIXES:  # noqa: PTH122
-            yield path, child
-        else:
-            ignored.append(image.printable(path))
 
 
 def _decode_suspects(images: FolderImages, found: _Found, suspects, progress: Progress | None) -> None:

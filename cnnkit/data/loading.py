@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data import cards, fetch, inventory, readers, splits
+from cnnkit.data import cards, fetch, folders, inventory, readers, splits
 from cnnkit.data.cards import Card, Form
 from cnnkit.data.prepared import PreparedImages
 from cnnkit.data.records import Progress, Records, Shape, Splits
@@ -227,6 +227,14 @@ def read_parts(
     for split in sorted(own, key=lambda split: split != "train"):  # it decides what is black and white
         decided = parts["train"].value_range if parts else None
         parts[split] = reader.read(readers.Task(root, own[split], dict(form.options), verify, progress, decided))
+    tops = {str(table.get("folder", ".")) for table in own.values()}
+    if (
+        form.reader == "folder"
+        and card.root == root
+        and root is not None
+        and all("/" not in top != "." for top in tops)
+    ):
+        parts["train"].entries += folders.beside(root, tops)
     card = replace(card, forms=(form,))
     return card, parts, {split: part for split, part in form.splits.items() if not isinstance(part, dict)}
 

@@ -16,7 +16,7 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
-from cnnkit.data import annotations, arrays, drawn_signs, folders, road_scenes, tables, text_files
+from cnnkit.data import annotations, arrays, drawn_signs, folders, road_scenes, tables, text_files, walks
 from cnnkit.data.boxed import Boxes, boxes_of
 from cnnkit.data.cards import Form
 from cnnkit.data.inventory import Entry
@@ -171,6 +171,7 @@ def read_folder(task: Task) -> Part:
     found = folders.scan(task.path("folder"), verify=task.verify, pattern=pattern, progress=task.progress)
     part = Part(found.images, found.codes, found.names, found.grouping.groups, found.bad, found.ignored)
     part.group_note = found.grouping.note
+    part.entries += found.entries
     return part
 
 
@@ -375,7 +376,7 @@ def _unknown(path: Path) -> Any:
 
 def _detect_folder(path: Path, reader: str) -> Form:
     try:
-        inside = sorted(entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith("."))
+        inside = sorted(entry for entry in path.iterdir() if entry.is_file() and not walks.is_system(entry.name))
     except OSError as error:
         raise DataError(f"The folder {path} cannot be read: {error.strerror}.") from None
     idx = _idx_form(path, inside) if reader in ("", "idx") else None

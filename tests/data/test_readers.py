@@ -429,8 +429,8 @@ def test_hidden_files_and_foreign_files_are_no_images(class_folders):
     (root / "b" / "list.csv").write_text("x")
     splits = data.load(root, validation=0)
     assert splits.train.label_names == ("a", "b")
-    (row,) = splits.card["inventory"]["entries"]
-    assert row["count"] == 1 and row["examples"] == [str(root / "b" / "list.csv")]
+    row, system = splits.card["inventory"]["entries"]
+    assert system["count"] == 3 and row["count"] == 1 and row["examples"] == [str(root / "b" / "list.csv")]
 
 
 def test_images_of_every_kind_come_in_one_shape(tmp_path, save, picture):
