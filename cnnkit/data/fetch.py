@@ -16,32 +16,27 @@ Design choices:
 """
 
 import contextlib
-import fnmatch
 import functools
 import hashlib
 import http.client
 import json
+import os
 import shutil
-import tarfile
 import time
 import urllib.error
 import urllib.request
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from cnnkit import __version__, console, files
-from cnnkit.data import readers
-from cnnkit.data.cards import Card, File, Form, data_folder, inside, there, writing_the_cache
+from cnnkit.data import archives, readers
+from cnnkit.data.cards import Card, File, Form, data_folder, there, writing_the_cache
 from cnnkit.data.records import Progress
 from cnnkit.errors import DataError
 
 TIMEOUT = 30  # seconds without an answer
 ATTEMPTS = 3
 PAUSE = 1.0  # seconds before the second attempt, doubled before the third
-MOST_FILES = 1_000_000  # of an archive
-MOST_BYTES = 500 * 10**9
 _CHUNK = 1 << 18
 
 
@@ -137,6 +132,8 @@ def _provide_form(card: Card, form: Form, folder: Path, progress: Progress | Non
         if missing is not None:
             raise DataError(f"The download of {card.name} is complete but holds no {missing}. Tell the card's author.")
         with writing_the_cache():
+            if hasattr(os, "sync"):
+                os.sync()  # what the stamp vouches for is on the disk before it
             stated = {file.name: _state(folder / file.name, file) for file in form.files}
             files.write_json(_beside(folder, "complete.json"), {"files": stated, "members": members})
     finally:
@@ -268,7 +265,7 @@ def _provide(file: File, folder: Path, what: str, progress: Progress | None, unp
     if not path.is_file():
         _download(file, path, what, progress)
     if file.extract:
-        _extract(path, unpacked, file.extract, progress)
+        archives.unpack(path, unpacked, file.extract, progress)
 
 
 def _download(file: File, path: Path, what: str, progress: Progress | None) -> None:
@@ -315,7 +312,7 @@ def _stream(url: str, file: File, path: Path, progress: Progress | None) -> None
             done = 0  # the server sends it from the start
         length = response.headers.get("Content-Length")
         total = done + int(length) if length and length.isdigit() else file.bytes
-        limit = file.bytes or MOST_BYTES
+        limit = file.bytes or archives.MOST_BYTES
         with part.open("ab" if done else "wb") as target:
             while chunk := response.read(_CHUNK):
                 done += len(chunk)
@@ -359,71 +356,3 @@ def _verify(path: Path, file: File) -> None:
                     f"The {kind} checksum of {path} is {found.hexdigest()}, the card states {stated}. Delete it and "
                     "get it again."
                 )
-
-
-def _extract(archive: Path, folder: Path, patterns: tuple[str, ...], progress: Progress | None) -> None:
-    """Unpack the members that match `patterns` below `folder`, each whole or not at all."""
-    count = size = 0
-    with writing_the_cache():
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
-        for name, length, open_member in _members(archive):
-            if not inside(name):
-                raise DataError(f"{archive} is not safe to unpack: its member {name!r} lies outside.")
-            if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns):
-                continue
-            count, size = count + 1, size + length
-            if count > MOST_FILES or size > MOST_BYTES:
-                raise DataError(
-                    f"{archive} is not unpacked: it holds more than {MOST_FILES:,} files or {MOST_BYTES:,} bytes."
-                )
-            _check_room(archive, folder, length)
-            with writing_the_cache(), open_member() as source, files.atomic(folder / name) as target:
-                shutil.copyfileobj(_Limited(source, length, archive), target)
-            if progress:
-                progress(f"Unpacking {name}", count, None)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{archive} is damaged ({error}). Delete it and fetch it again.") from None
-    if not count:
-        raise DataError(f"{archive} holds nothing called {' or '.join(patterns)}.")
-
-
-def _members(archive: Path) -> Iterator[tuple[str, int, Any]]:
-    """Yield (name, size, open) of the plain files in a .zip or .tar; links and devices are left out."""
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as box:
-            for entry in box.infolist():
-                is_link = entry.external_attr >> 16 & 0o170000 == 0o120000
-                if not entry.is_dir() and not is_link:
-                    yield entry.filename, entry.file_size, lambda box=box, entry=entry: box.open(entry)
-    elif tarfile.is_tarfile(archive):
-        with tarfile.open(archive) as tape:
-            for member in tape:
-                if member.isfile():
-                    yield member.name, member.size, lambda tape=tape, member=member: _stream_of(tape, member)
-    else:
-        raise DataError(f"{archive} is neither a zip nor a tar archive.")
-
-
-def _stream_of(tape: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
-    return tape.extractfile(member) or contextlib.nullcontext()
-
-
-class _Limited:
-    """A stream that fails when a member is longer than its archive says."""
-
-    def __init__(self, source: IO[bytes], length: int, archive: Path):
-        self.source, self.left, self.archive = source, length, archive
-
-    def read(self, count: int = _CHUNK) -> bytes:
-        data = self.source.read(count)
-        self.left -= len(data)
-        if self.left < 0:
-            raise DataError(f"{self.archive} is damaged: a member is longer than it says.")
-        return data
-
-
-def _check_room(archive: Path, folder: Path, length: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if length > free:
-        raise DataError(f"Unpacking {archive} needs {length / 1e9:.1f} GB in {folder}; {free / 1e9:.1f} GB are free.")

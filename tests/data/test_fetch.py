@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from cnnkit import data
-from cnnkit.data import cards, fetch
+from cnnkit.data import archives, cards, fetch
 from cnnkit.errors import CnnkitError, DataError
 
 
@@ -274,7 +274,7 @@ def tarred(members):
 @pytest.mark.parametrize("pack", [zipped, tarred])
 def test_an_archive_is_unpacked_as_far_as_it_is_needed(tmp_path, pack):
     (tmp_path / "a").write_bytes(pack({"set/one.txt": b"1", "set/two.txt": b"2", "other/three.txt": b"3"}))
-    fetch._extract(tmp_path / "a", tmp_path / "out", ("set/*",), None)
+    archives.unpack(tmp_path / "a", tmp_path / "out", ("set/*",), None)
     assert sorted(path.name for path in (tmp_path / "out").rglob("*.txt")) == ["one.txt", "two.txt"]
     assert (tmp_path / "out" / "set" / "two.txt").read_bytes() == b"2"
 
@@ -284,7 +284,7 @@ def test_an_archive_is_unpacked_as_far_as_it_is_needed(tmp_path, pack):
 def test_a_member_that_points_outside_is_refused(tmp_path, pack, name):
     (tmp_path / "a").write_bytes(pack({name: b"x"}))
     with pytest.raises(DataError, match="not safe to unpack"):
-        fetch._extract(tmp_path / "a", tmp_path / "in" / "out", ("*",), None)
+        archives.unpack(tmp_path / "a", tmp_path / "in" / "out", ("*",), None)
     assert not list(tmp_path.rglob("evil.txt"))
 
 
@@ -298,23 +298,23 @@ def test_links_are_left_out(tmp_path):
         entry.size = 1
         tape.addfile(entry, io.BytesIO(b"1"))
     (tmp_path / "a.tar").write_bytes(file.getvalue())
-    fetch._extract(tmp_path / "a.tar", tmp_path / "tar", ("*",), None)
+    archives.unpack(tmp_path / "a.tar", tmp_path / "tar", ("*",), None)
     assert [path.name for path in (tmp_path / "tar").iterdir()] == ["real"]
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as box:
         info = zipfile.ZipInfo("link")
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
         box.writestr(info, "/etc/passwd")
         box.writestr("real", "1")
-    fetch._extract(tmp_path / "a.zip", tmp_path / "zip", ("*",), None)
+    archives.unpack(tmp_path / "a.zip", tmp_path / "zip", ("*",), None)
     assert [path.name for path in (tmp_path / "zip").iterdir()] == ["real"]
 
 
 @pytest.mark.parametrize("limit", ["MOST_FILES", "MOST_BYTES"])
 def test_an_archive_beyond_the_limits_is_refused(tmp_path, monkeypatch, limit):
-    monkeypatch.setattr(fetch, limit, 3)
+    monkeypatch.setattr(archives, limit, 3)
     (tmp_path / "a").write_bytes(zipped({f"{k}": b"xx" for k in range(5)}))
     with pytest.raises(DataError, match="holds more than"):
-        fetch._extract(tmp_path / "a", tmp_path / "out", ("*",), None)
+        archives.unpack(tmp_path / "a", tmp_path / "out", ("*",), None)
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_an_archive_beyond_the_limits_is_refused(tmp_path, monkeypatch, limit):
 def test_what_is_no_such_archive_is_refused(tmp_path, content, message):
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(DataError, match=message):
-        fetch._extract(tmp_path / "a", tmp_path / "out", ("b",), None)
+        archives.unpack(tmp_path / "a", tmp_path / "out", ("b",), None)
 
 
 # What is there was verified -------------------------------------------------------------------------------------------
@@ -364,7 +364,7 @@ def pictures(count=12):
 
 def test_unpacking_that_was_killed_is_done_again(packed, monkeypatch, server):
     path = packed(pictures())
-    whole = fetch._extract
+    whole = archives.unpack
 
     def killed(archive, folder, patterns, progress):
         def stop(what, done, total):
@@ -374,7 +374,7 @@ def test_unpacking_that_was_killed_is_done_again(packed, monkeypatch, server):
         whole(archive, folder, patterns, stop)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fetch, "_extract", killed)
+        patch.setattr(archives, "unpack", killed)
         with pytest.raises(KeyboardInterrupt):
             fetch.fetch(cards.load(path))
     assert fetch.locate(cards.load(path)) is None
