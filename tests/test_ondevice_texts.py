@@ -91,6 +91,13 @@ class TestSeveral:
         assert near["label"] is None and not near["sure"]
         assert list(made.lines(["a"], scores[:1], np.array([True]))) == ["none\t\tsure\ta"]
 
+    def test_a_text_without_known_words_has_none_and_is_not_sure(self):
+        model = self.model()
+        model.metadata["thresholds"] = [0.01] * 3  # which any text reaches
+        none, known = answers(["xyzzy", "goal"], model)
+        assert none["label"] is None and not none["sure"] and not none["known"] and len(known["top"]) == 3
+        assert texts._told(none) == "not sure, hardly a word is known: none of the labels"
+
     def test_an_answer_near_a_threshold_or_with_a_rare_label_is_not_sure(self):
         low = np.array([[0.08, 0.09, 0.1]], np.float32)
         model = self.model()

@@ -185,6 +185,18 @@ class TextTagging(TextClassification):
 
         raise ConfigError("--class-weights is for one label a text: here each text may have several.")
 
+    def outputs(
+        self, artifact: Any, records: Any, progress: Callable[[int], None] = lambda done: None
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """As `Classification.outputs`; a text without known words gets no label, as in `predict`: its probabilities are 0."""
+        found, targets = super().outputs(artifact, records, progress)
+        read = self.as_read_by(artifact, records)
+        if getattr(read, "tokenizer", None) is not None:
+            blocks = (np.arange(start, min(len(read), start + 2048)) for start in range(0, len(read), 2048))
+            known = [read.tokenizer.known(read.read(block)[0]) for block in blocks]
+            found["scores"] = found["scores"] * np.concatenate([np.zeros(0, bool), *known])[:, None]
+        return found, targets
+
     def settle(self, artifact: Any, records: Any, *, min_precision: float | None = None) -> dict[str, Any]:
         """Choose a threshold for each label on validation data, and the confidence below which an answer is "not sure".
 

@@ -172,6 +172,8 @@ class _Answers:
     def rows(self, texts: Sequence[str], scores: np.ndarray, known: np.ndarray) -> Iterator[dict[str, Any]]:
         """Yield for each text `input`, `label`, `score`, `sure`, `known` and `top`: the best labels, or those it is given."""
         certain = self._certain(scores, known)
+        if self.thresholds is not None:
+            scores = scores * known[:, None]  # of several labels none is due to a text that says nothing
         for text, row, sure, said in zip(texts, scores, certain.tolist(), known.tolist(), strict=True):
             order = np.argsort(-row, kind="stable")
             chosen = order[: self.top].tolist()

@@ -193,6 +193,13 @@ def test_answers_of_several_labels_are_sure_where_each_is_surely_given_or_left_o
     assert set(found["curves"]) == set(records.label_names) and decided["rare"] == {}
 
 
+def test_texts_without_known_words_are_scored_as_predict_answers_them():
+    data = toy_texts.records(toy_texts.tagged(20, 4))
+    strange = toy_texts.records([(("food",), "xyzzy plugh"), (("music", "sport"), "qwerty")], data.tokenizer)
+    scores = SEVERAL.outputs(Counting(strange, sigmoid=True), strange)[0]["scores"]
+    assert not scores.any() and SEVERAL.outputs(Counting(data, sigmoid=True), data)[0]["scores"].all(0).any()
+
+
 def test_an_answer_with_a_label_too_rare_to_say_is_never_sure():
     records = toy_texts.records(toy_texts.tagged(40, 4))
     targets = records.targets(np.arange(40))
