@@ -3,8 +3,7 @@
 Design choices:
 - A file is parsed once, a few hundred lines at a time, into the cache; then it is read by position like any array.
 - Found by itself: compression (.gz, .bz2, .xz), separator (comma, semicolon, tab, space), a header line, LIBSVM's
-  `index:value`. The label column is the one called label, class, target or y, else the first; the option `label` names
-  another (by header, or by number from 0; -1 is the last).
+  `index:value`, and which columns hold label and pixels (`table_columns`).
 - Which values are black and white is found out from all of them, as `cnnkit.data.value_range` says, or stated by the option
   `value_range`. The first block is believed until the others say otherwise; then the file is parsed again.
 """
@@ -18,13 +17,14 @@ import math
 import re
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from cnnkit.data import arrays
+from cnnkit.data import arrays, table_columns
 from cnnkit.data.cards import there
 from cnnkit.data.records import Progress
 from cnnkit.data.value_range import BYTE, Limits, Measured, Range, decide, of_split, scaling
@@ -32,7 +32,6 @@ from cnnkit.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".libsvm", ".svm")
 _PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-_LABEL_NAMES = ("label", "class", "target", "y")
 _LINES = 256  # parsed at once: some 2 MB for MNIST
 _LONGEST = 2**26  # characters of a line
 
@@ -67,7 +66,11 @@ def images_and_labels(
         raise DataError(f"There is no file {path}.")
     asked = options.get("value_range")
     what = json.dumps(
-        {"train": train_range, **{key: options.get(key) for key in ("label", "image_shape", "value_range")}}
+        {
+            "columns": 2,
+            "train": train_range,
+            **{key: options.get(key) for key in ("label", "image_shape", "value_range")},
+        }
     )
 
     def decided(found: Measured) -> Range:
@@ -76,15 +79,15 @@ def images_and_labels(
     def build(file: IO[bytes]) -> None:
         found = Measured()
         if asked:
-            values, labels = _parsed(path, options, file, found, Range(asked), progress, known=True)
+            values, labels, note = _parsed(path, options, file, found, Range(asked), progress, known=True)
         else:
-            believed, labels = _parsed(path, options, file, found, None, progress, known=False)
+            believed, labels, note = _parsed(path, options, file, found, None, progress, known=False)
             values = decided(found)
             if values.limits != believed.limits:
                 file.seek(0)
                 file.truncate()
-                _, labels = _parsed(path, options, file, Measured(), values, progress, known=True)
-        file.write(arrays.written(values))
+                _, labels, note = _parsed(path, options, file, Measured(), values, progress, known=True)
+        file.write(arrays.written(replace(values, note=f"{values.note} {note}".strip())))
         file.write("\n".join(labels).encode())  # behind the pixels: one file, so never a half of it
 
     stored = arrays.cached(path, what, path.stat().st_size, build)
@@ -104,7 +107,7 @@ def _parsed(
     progress: Progress | None,
     *,
     known: bool,
-) -> tuple[Range, list[str]]:
+) -> tuple[Range, list[str], str]:
     """Write the pixels of a table, and what was found out of its values into `found`.
 
     Args:
@@ -117,7 +120,7 @@ def _parsed(
         known: whether values outside are an error, and not only a sign that the range is another.
 
     Returns:
-        the range that was used, and the labels.
+        the range that was used, the labels, and a line on the columns.
     """
     table = _Table(path, options)
     count, shape, labels = 0, None, []
@@ -147,7 +150,7 @@ def _parsed(
     file.seek(0)
     arrays.write_header(file, count, shape)
     file.seek(0, io.SEEK_END)
-    return values, labels
+    return values, labels, table.columns.note
 
 
 class _Table:
@@ -157,7 +160,7 @@ class _Table:
         self.path = path
         self.shape = options.get("image_shape")
         self.asked = options.get("label")
-        self.column = 0
+        self.columns = table_columns.Columns(0)
         self.separator: str | None = None
 
     def fail(self, line: int, text: str) -> DataError:
@@ -190,8 +193,9 @@ class _Table:
         head = self.split(first)
         if len(head) < 2:
             raise self.fail(1, "needs a label and pixels, separated by commas, semicolons, tabs or spaces")
-        header = self.find_label(head)
-        number, width = 1 + header, len(head) - 1
+        header = sum(_is_number(cell) for cell in head) < len(head) / 2
+        self.columns = table_columns.choose(head, header, self.asked, lambda: self.ends(header), self.fail)
+        number, width = 1 + header, len(head) - 1 - len(self.columns.left)
         block = [] if header else [first]
         while block := block + list(islice(lines, _LINES - len(block))):
             yield self.parse(block, number, width)
@@ -201,30 +205,23 @@ class _Table:
     def split(self, line: str) -> list[str]:
         return [cell.strip().strip('"') for cell in line.split(self.separator)]
 
-    def find_label(self, head: list[str]) -> bool:
-        """Choose the label column; return whether the first line is a header."""
-        names = [name.lower() for name in head]
-        header = sum(_is_number(cell) for cell in head) < len(head) / 2
-        self.column = next((names.index(name) for name in _LABEL_NAMES if header and name in names), 0)
-        if self.asked is not None:
-            if type(self.asked) is int and -len(head) <= self.asked < len(head):
-                self.column = self.asked % len(head)
-            elif header and self.asked in head:
-                self.column = head.index(self.asked)
-            else:
-                raise self.fail(1, f"has no column {self.asked!r}, which the option `label` names")
-        elif header and all(re.fullmatch(r"(pixel|px|p|x)?_?\d+(x\d+)?", name) for name in names):
-            raise self.fail(1, f"names {len(names)} columns of pixels and no label. A test set without labels?")
-        return header
+    def ends(self, header: bool) -> Iterator[list[str]]:
+        """Yield the first, second and last cell of the lines that hold pixels, from the start."""
+        lines = self.lines()
+        if header:
+            next(lines, None)
+        for line in lines:
+            cells = [*line.split(self.separator, 2)[:2], *line.rsplit(self.separator, 1)[-1:]]
+            yield [cell.strip().strip('"') for cell in cells]
 
     def parse(self, block: list[str], number: int, width: int) -> tuple[list[str], np.ndarray]:
         labels, rows = [], []
         for k, line in enumerate(block):
-            cells = self.split(line) if self.column or '"' in line else None
+            cells = self.split(line) if self.columns.label or self.columns.left or '"' in line else None
             if cells is None:
                 label, _, row = line.strip().partition(self.separator or " ")
             else:
-                label = cells.pop(self.column if len(cells) == width + 1 else 0)
+                label, cells = self.parted(cells, width)
                 row = (self.separator or " ").join(cells)
             if not label.strip():
                 raise self.fail(number + k, "has no label")
@@ -238,14 +235,21 @@ class _Table:
             raise self.complaint(block, number, width) from None
         return labels, values
 
+    def parted(self, cells: list[str], width: int) -> tuple[str, list[str]]:
+        """Return the label and the pixels of a line; of one with another number of cells anything that has not `width`."""
+        if len(cells) != width + 1 + len(self.columns.left):
+            return cells[0], []
+        away = {self.columns.label, *self.columns.left}
+        return cells[self.columns.label], [cell for k, cell in enumerate(cells) if k not in away]
+
     def complaint(self, block: list[str], number: int, width: int) -> DataError:
         """Find the line that does not parse."""
         for k, line in enumerate(block):
             cells = self.split(line)
-            if len(cells) != width + 1:
-                return self.fail(number + k, f"has {len(cells)} columns where the first has {width + 1}")
-            cells.pop(self.column)
-            for cell in cells:
+            count = width + 1 + len(self.columns.left)
+            if len(cells) != count:
+                return self.fail(number + k, f"has {len(cells)} columns where the first has {count}")
+            for cell in self.parted(cells, width)[1]:
                 if not _is_number(cell):
                     return self.fail(number + k, f"{cell[:20]!r} is not a pixel value")
         return self.fail(number, "cannot be parsed")
