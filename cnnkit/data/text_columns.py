@@ -30,6 +30,7 @@ _PIECES, _PIECE = 24, 1 << 15  # looked at elsewhere: so many, of so many bytes
 _ROWS = 4000  # by which columns are judged
 _FEW_KINDS = 20  # different values that a column of labels may have, or
 _KINDS = 0.2  # of the rows
+_NO_LABEL = 0.5  # of the rows: a column with more different values is none of labels
 _DELIMITERS = (",", "\t", ";", "|")
 _EVEN = 0.8  # of the lines have as many columns as most
 
@@ -113,7 +114,7 @@ def table(
         if isinstance(found.label, tuple)
         else (),
         exclusive=found.exclusive,
-        header=tuple(cell.strip() for cell in rows[0]) if header else (),
+        header=tuple(cell.strip().lower() for cell in rows[0]) if header else (),
         labels=frozenset(kind for kind, count in kinds.items() if count > 1 and kind),
     )
     quotes = "quotes around cells" if quoting else "quotes are part of the text"
@@ -327,7 +328,7 @@ def _guessed(
             f"{path}: which {what} is the label? {_named(names, tuple(marks), header)} hold 0 and 1: --label {joined} takes "
             f"them as several labels a text. Or one of {_named(names, tuple(others), header)}, with --label."
         )
-    if not fit and rest and len(rows) > _FEW_KINDS and min(kinds.values()) > most:
+    if rest and len(rows) > _FEW_KINDS and min(kinds.values()) > max(most, _NO_LABEL * len(rows)):
         shown = ", ".join(f"{_named(names, column, header)} {kinds[column]:,}" for column in rest[:10])
         raise DataError(
             f"{path}: no {what} looks like labels, which few different values would: of {len(rows):,} rows looked at "

@@ -44,8 +44,8 @@ MISSING = frozenset(
         b"<null>",
     ]
 )  # labels that are none; `None` and `NA` may be classes
-YES = frozenset([b"1", b"1.0", b"true", b"True", b"TRUE"])
-NO = frozenset([b"0", b"0.0", b"false", b"False", b"FALSE"])
+YES = frozenset([b"1", b"1.0", b"true", b"True", b"TRUE", b"yes", b"Yes", b"YES"])  # in a column of its own
+NO = frozenset([b"0", b"0.0", b"false", b"False", b"FALSE", b"no", b"No", b"NO"])
 
 csv.field_size_limit(max(csv.field_size_limit(), 2 * _MOST_RECORD))  # 131,072 characters otherwise
 
@@ -255,7 +255,7 @@ class Table:
         separator: between several labels in one cell; None for one label.
         names: the labels of columns of 0 and 1, as they are in the header.
         exclusive: whether every text has exactly one of these.
-        header: the cells of the header, stripped; a later row that is the same is none.
+        header: the cells of the header, stripped and in lower case; a later row that is the same is none.
         labels: some that rows have, by which a row is known.
     """
 
@@ -349,7 +349,11 @@ class Table:
         count = len(cells)
         if count != self.width and (count <= self.last or any(cells[self.width :])):
             return None, b"", f"{count} columns where the first line has {self.width}"
-        if self.header and cells[0].strip().removeprefix(_MARKED) == self.header[0] and self.is_header(cells):
+        if (
+            self.header
+            and cells[0].strip().removeprefix(_MARKED).strip('"').lower() == self.header[0]
+            and self.is_header(cells)
+        ):
             return None, REPEATED, None
         text = cells[self.text_column].strip(" \t\r\n\f\v").encode("latin-1")
         label: Any = b""
@@ -376,7 +380,7 @@ class Table:
 
     def is_header(self, cells: Sequence[str]) -> bool:
         """Say whether a row is the header once more, as in files that were put one behind the other."""
-        return tuple(cell.strip().removeprefix(_MARKED) for cell in cells) == self.header
+        return tuple(cell.strip().removeprefix(_MARKED).strip('"').lower() for cell in cells) == self.header
 
     def text(self, record: bytes, encoding: str) -> str:
         """Return the text of a record."""

@@ -29,14 +29,17 @@ def table(found, head="text,label", end="\n"):
 
 
 @pytest.mark.parametrize("late", [0, 9000], ids=["at once", "after 256 KB"])
-@pytest.mark.parametrize("order", ["label first", "text first"])
+@pytest.mark.parametrize("order", ["label first", "text first", "commas"])
 def test_stray_quotes_join_no_texts(tmp_path, late, order):
     found = rows(late + 600)
     for k in range(late, late + 600, 100):
         found[k] = ('"' + found[k][0], found[k][1])
         found[k + 40] = (found[k + 40][0] + '"', found[k + 40][1])
     lines = [f"{y}\t{t}" if order == "label first" else f"{t}\t{y}" for t, y in found]
-    splits = load(written(tmp_path / "a.tsv", "\n".join(lines) + "\n"))
+    name = "a.tsv"
+    if order == "commas":
+        name, lines = "a.csv", [line.replace("\t", ",") for line in lines]
+    splits = load(written(tmp_path / name, "\n".join(lines) + "\n"))
     assert everything(splits) == sorted(found)
     assert "part of the text" in " ".join(splits.card["plan"])
 
@@ -80,7 +83,7 @@ def test_the_line_of_excel_says_the_separator(tmp_path, first):
 
 
 def test_a_header_that_comes_again_is_no_text(tmp_path):
-    parts = [table(rows(20, seed=k), "review,mood") for k in range(3)]
+    parts = [table(rows(20, seed=k), ("review,mood", '"review","mood"', "Review,Mood")[k]) for k in range(3)]
     path = written(tmp_path / "a.csv", parts[0] + "\ufeff" + parts[1] + parts[2])
     splits = load(path)
     assert splits.train.label_names == ("neg", "pos") and len(everything(splits)) == 60
@@ -141,7 +144,7 @@ def several(splits):
     }
 
 
-@pytest.mark.parametrize("form", ["csv", "jsonl", "words"])
+@pytest.mark.parametrize("form", ["csv", "jsonl", "words", "yes"])
 def test_columns_of_0_and_1_are_several_labels(tmp_path, form):
     found = [(text, MARKS[k % 4]) for k, (text, _) in enumerate(rows(80))]
     if form == "jsonl":
@@ -150,7 +153,7 @@ def test_columns_of_0_and_1_are_several_labels(tmp_path, form):
             for k, (t, (a, b, c)) in enumerate(found)
         ]
     else:
-        said = ("False", "True") if form == "words" else "01"
+        said = {"words": ("False", "True"), "yes": ("no", "yes")}.get(form, "01")
         lines = [f"{k},{t},{','.join(said[m] for m in marks)}" for k, (t, marks) in enumerate(found)]
         lines.insert(0, "nr,comment_text,toxic,threat,rude")
     path = written(tmp_path / ("a.jsonl" if form == "jsonl" else "a.csv"), "\n".join(lines) + "\n")
