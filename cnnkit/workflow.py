@@ -458,6 +458,8 @@ def export(
     if not found.own:
         say_drawn(splits, "test")
     folder = out or (run.path / EXPORT if run else path.parent / EXPORT)
+    _, answered, targets = score(recipe, opened, splits.test, "Scoring the trained model")  # for the report as well
+    known = run.document.get("scores", {}).get("test", {}) if run is not None and data is None else {}
     document = None
     try:
         with console.progress("Exporting", len(precisions) + 1) as update:
@@ -470,6 +472,9 @@ def export(
                 precisions=precisions,
                 tolerance=tolerance,
                 name=recipe.app,
+                validation=splits.validation,
+                scored=(answered, targets),
+                baseline=(known.get("baseline") or {}).get(recipe.task.headline),
                 progress=update,
             )
     finally:
@@ -479,12 +484,13 @@ def export(
     console.document({"folder": str(folder), **document})
     _print_gate(recipe, document)
     if run is not None and run.path / EXPORT == folder and run.document.get("scores"):
-        _, found, targets = score(recipe, opened, splits.test, "Updating the report")
-        write_report(recipe, run, splits, opened, found, targets)
-    within = f"{document['tolerance']:g} point{'' if document['tolerance'] == 1 else 's'}"
-    if document["class_tolerance"] != document["tolerance"]:
-        within += f", {document['class_tolerance']:g} in a class"
-    console.message(f"Every file scores as the trained model, within {within}. Files: {folder}")
+        write_report(recipe, run, splits, opened, answered, targets)
+    console.message(
+        f"Every file is the trained model, by {sum(len(v['checks']) for v in document['artifacts'].values())} comparisons. "
+        f"{gate.summary(document)} Files: {folder}"
+    )
+    for line in document["notes"]:
+        console.warning(line)
     if run is not None and (judged := run.document.get("scores", {}).get("test", {}).get("verdict")):
         say_verdict(judged)
 
@@ -494,9 +500,24 @@ def _print_gate(recipe: Any, document: dict[str, Any]) -> None:
         return
     rows = [["trained model", "", f"{100 * document['reference']['score']:.2f}", "", "", ""]]
     for name, v in document["artifacts"].items():
+        if "score" not in v:  # it could not be scored at all
+            rows.append([name, f"{v['bytes'] / 1000:.1f}", "", "", "", "REFUSED"])
+            continue
         worst = f"{v['worst_class']}: {v['worst_class_difference']:+.2f}"
         verdict = "passed" if v["passed"] else "REFUSED"
         rows.append(
             [name, f"{v['bytes'] / 1000:.1f}", f"{100 * v['score']:.2f}", f"{v['difference']:+.2f}", worst, verdict]
         )
     console.table(["", "size kB", f"{recipe.task.headline} %", "points", "worst class", "gate"], rows)
+    listed = [
+        [name, check["name"], check["where"], *_number(check), "" if check["passed"] else "REFUSED"]
+        for name, v in document["artifacts"].items()
+        for check in v["checks"]
+    ]
+    console.table(["", "check", "where", "measured", "at most", ""], listed)
+    if document["interpreter"]:
+        console.message(f"Scored with {document['interpreter']}, as `predict` runs it.")
+
+
+def _number(check: Mapping[str, Any]) -> tuple[str, str]:
+    return "none" if check["measured"] is None else f"{check['measured']:.2g}", f"{check['bar']:.2g}"

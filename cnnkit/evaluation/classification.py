@@ -125,19 +125,28 @@ class Classification:
         }
 
     def gate_view(self, scores: dict[str, Any]) -> dict[str, Any]:
-        """Return what the export gate compares: right answers and counts, overall and per class."""
+        """Return what the export gate compares: right answers and counts, overall and per class.
+
+        `counted` says that scores are shares of as many records, so that one record is a known number of points.
+        """
         matrix = np.array(scores["confusion"])
         return {
             "score": scores["accuracy"],
             "count": scores["count"],
+            "counted": True,
             "per_class": {label: values["recall"] for label, values in scores["per_class"].items()},
             "class_count": {label: int(row.sum()) for label, row in zip(scores["per_class"], matrix)},
         }
 
     def changes(
-        self, before: dict[str, np.ndarray], after: dict[str, np.ndarray], targets: np.ndarray, labels: Sequence[str]
+        self,
+        before: dict[str, np.ndarray],
+        after: dict[str, np.ndarray],
+        targets: np.ndarray,
+        labels: Sequence[str],
+        metadata: Mapping[str, Any] | None = None,
     ) -> dict[str, tuple[int, int]]:
-        """Compare two models' outputs on the same records.
+        """Compare two models' outputs on the same records; `metadata` is the artifact's, not needed here.
 
         Returns:
             for each label the number of its records that only the first had right, and that only the second had right.

@@ -112,16 +112,30 @@ class Detection:
         return {
             "score": scores["ap50"],
             "count": scores["boxes"],
+            "counted": False,
             "threshold": scores["threshold"],
             "per_class": {label: values["ap50"] for label, values in there.items()},
             "class_count": {label: values["support"] for label, values in there.items()},
         }
 
     def changes(
-        self, before: list[Detections], after: list[Detections], truth: list[Truth], labels: Sequence[str]
-    ) -> dict[str, tuple[int, int]] | None:
-        """Return nothing: average precision per class is compared as it is, by its own tolerance."""
-        return None
+        self,
+        before: list[Detections],
+        after: list[Detections],
+        truth: list[Truth],
+        labels: Sequence[str],
+        metadata: Mapping[str, Any] | None = None,
+    ) -> dict[str, tuple[int, int]]:
+        """Compare what two models found in the same images, at the artifact's threshold.
+
+        Returns:
+            for each label the number of errors, boxes missed and false alarms, that only the second makes, and that only the
+            first makes.
+        """
+        threshold = ((metadata or {}).get("detection") or {}).get("threshold", Plan().threshold)
+        first, second = (_errors(found, truth, len(labels), threshold) for found in (before, after))
+        lost, won = (np.maximum(one, 0).sum(0) for one in (second - first, first - second))
+        return {label: (int(lost[k]), int(won[k])) for k, label in enumerate(labels)}
 
     def worst(
         self,
@@ -182,6 +196,22 @@ class Detection:
 
         best = ops.max(model.get_layer("every_logit").output, axis=1)
         return keras.Model(model.input, ops.pad(best, ((0, 0), (0, 1))), name=model.name), ["nothing"]
+
+
+def _errors(found: list[Detections], truth: list[Truth], classes: int, threshold: float) -> np.ndarray:
+    """Count errors: int (k, classes), a row for each box that is to be found, then one for the false alarms of each image."""
+    shown = [entry.take(entry.scores >= threshold) for entry in found]
+    boxes, alarms = [np.zeros((0, classes), int)], [np.zeros((0, classes), int)]
+    for entry, there, match in zip(shown, truth, coco.matches(shown, truth), strict=True):
+        missed = np.ones(len(there.codes), bool)
+        missed[match.boxes[match.boxes >= 0]] = False
+        rows = np.zeros((len(there.codes), classes), int)
+        kept = ~there.ignored
+        rows[kept, there.codes[kept]] = missed[kept]
+        false = entry.codes[(match.boxes < 0) & ~match.ignored]
+        boxes.append(rows)
+        alarms.append(np.bincount(false, minlength=classes)[None])
+    return np.concatenate([*boxes, *alarms])
 
 
 def plan_of(artifact: Any, records: BoxRecords | None = None) -> Plan:

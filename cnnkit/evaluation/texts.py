@@ -302,13 +302,29 @@ class TextTagging(TextClassification):
         return {
             "score": scores["micro_f1"],
             "count": scores["count"],
+            "counted": False,
             "per_class": {label: values["f1"] for label, values in there.items()},
             "class_count": {label: values["support"] for label, values in there.items()},
         }
 
-    def changes(self, before: Any, after: Any, targets: Any, labels: Sequence[str]) -> Any:
-        """Return nothing: F1 per label is compared as it is."""
-        return None
+    def changes(
+        self,
+        before: dict[str, np.ndarray],
+        after: dict[str, np.ndarray],
+        targets: np.ndarray,
+        labels: Sequence[str],
+        metadata: Mapping[str, Any] | None = None,
+    ) -> dict[str, tuple[int, int]]:
+        """Compare two models' outputs on the same texts, at the artifact's thresholds.
+
+        Returns:
+            for each label the number of texts of which only the first, and only the second, rightly said or left it out.
+        """
+        thresholds = np.array((metadata or {}).get("thresholds") or [0.5] * len(labels))
+        truth = np.asarray(targets) > 0.5
+        first, second = ((outputs["scores"] >= thresholds) == truth for outputs in (before, after))
+        lost, won = (first & ~second).sum(0), (second & ~first).sum(0)
+        return {label: (int(lost[k]), int(won[k])) for k, label in enumerate(labels)}
 
     def worst(
         self,

@@ -55,11 +55,8 @@ def convert(model: Any, precision: str, calibration: np.ndarray, metadata: dict[
     import tensorflow as tf
 
     texts = "text" in metadata
-    if texts and model.input_shape[1] is not None:  # a network of one length reads all of its padding: none may be cut
-        metadata = {**metadata, "text": {**metadata["text"], "margin": 0}}
-    if precision == "int8" and not texts:
-        spread = -(-len(calibration) // ROUNDING_IMAGES)  # over all of them: records often come class by class
-        model = rounded(model, np.asarray(calibration)[::spread])
+    metadata = described(model, precision, metadata)
+    model = fitted(model, precision, calibration, metadata)
     shape = (1, *model.input_shape[1:]) if not texts else model.input_shape
     given = keras.Input(batch_shape=shape, name="ids" if texts else "image", dtype="int32" if texts else "float32")
     safe = keras.ops.clip(given, 0, metadata["text"]["size"] - 1) if texts else given
@@ -84,7 +81,30 @@ def convert(model: Any, precision: str, calibration: np.ndarray, metadata: dict[
             f"The model cannot be converted to {precision}: {str(error).strip().splitlines()[0][:300]}"
         ) from error
     aligned = _aligned(content, metadata["input"]["shape"][0] if texts else None)
-    return sealed(aligned + _appendix({**metadata, "precision": precision}))
+    return sealed(aligned + _appendix(metadata))
+
+
+def described(model: Any, precision: str, metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return what a file of this precision says of itself."""
+    if "text" in metadata and model.input_shape[1] is not None:
+        # A network of one length reads all of its padding: none may be cut.
+        metadata = {**metadata, "text": {**metadata["text"], "margin": 0}}
+    return {**metadata, "precision": precision}
+
+
+def fitted(model: Any, precision: str, calibration: np.ndarray, metadata: dict[str, Any]) -> Any:
+    """Return the model whose weights a file of this precision has: a rounded copy where they are rounded by their effect.
+
+    A copy that was made here stays as it is.
+    """
+    if precision != "int8" or "text" in metadata or getattr(model, "on_steps", False):
+        return model
+    return rounded(model, for_rounding(calibration))
+
+
+def for_rounding(calibration: np.ndarray) -> np.ndarray:
+    """Return the calibration images that rounding looks at: over all of them, as records often come class by class."""
+    return np.asarray(calibration)[:: -(-len(calibration) // ROUNDING_IMAGES)]
 
 
 def _aligned(content: bytes, length: int | None) -> bytes:

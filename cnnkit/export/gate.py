@@ -1,12 +1,28 @@
-"""The export gate: a file is released only if it scores as the trained model does, on real held-out data.
+"""The export gate: a file is released only if it is the trained model, number by number, and scores like it.
 
-The rule: overall and in each class, an exported model may lose at most `tolerance` points of the task's score. Overall a loss of
-one example is not held against it. In a class a loss counts where it is more than chance: where a sign test over the class's
-examples that only one of the two models has right is below 0.05 (5 lost and none won, 7 and 1, 9 and 2). With 60 examples in each
-of 43 classes some class loses two examples, 3.3 points, to any rounding at all; a gate that refused for that would refuse
-by lot. What each class lost and won is written down either way.
+A chain of named checks, each with what was measured and its bar (`cnnkit.export.checks`):
+
+| check | float32 | float16 | int8 |
+|---|---|---|---|
+| rounding: weights that were fitted to eight bits do what they did | | | images |
+| reference: the float32 file of the same weights answers as the trained model does | | x | x |
+| answers: the file answers as the trained model does, on held-out inputs | x | x | |
+| tables: tables read by row are those trained, also in rows that no test input asks for | texts | | |
+| network: the same operators as in the float32 file, fed alike | | x | x |
+| constants: each within half a step of the float32 file's | | x | x |
+| ranges, clipping: layers have the ranges that calibration inputs give, which fit validation inputs | | | x |
+| probabilities, input and output, metadata: what the file says of itself | x | x | x |
+| scores: overall and per class, on held-out records, by what users run | x | x | x |
+
+The rule for scores: a file may lose at most `tolerance` points of the task's score overall, and `class_tolerance` in each class.
+A larger loss refuses it where it is more than chance: where a sign test over the errors that only one of the two models makes is
+below 0.05 (5 lost and none won, 7 and 1, 9 and 2). With 60 examples in each of 43 classes some class loses two examples, 3.3
+points, to any rounding at all; a gate that refused for that would refuse by lot. What may be chance is said, with its size, and
+so is a test that is too small to tell, or a trained model that is no better than the baseline.
 """
 
+import importlib.metadata
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,14 +31,22 @@ import numpy as np
 
 from cnnkit.data.records import Records
 from cnnkit.device.model import DeviceModel
-from cnnkit.errors import GateRefused
+from cnnkit.errors import CnnkitError, GateRefused
 from cnnkit.evaluation.artifacts import KerasArtifact
 from cnnkit.evaluation.scoring import outputs
-from cnnkit.export.convert import convert
+from cnnkit.export import checks
+from cnnkit.export.checks import Check
+from cnnkit.export.convert import convert, described, fitted, for_rounding
+from cnnkit.export.graph import graph_of
+from cnnkit.export.ranges import ranges
+from cnnkit.export.rounding import disturbance
 from cnnkit.files import write_bytes, write_json
 from cnnkit.metrics import sign_test
 
 CALIBRATION_IMAGES = 512
+ANSWERS = 64  # held-out inputs whose answers are compared as numbers
+ROUNDED = 64  # images on which rounded weights are compared
+DISTURBED = 3.0  # of the error of nearest rounding, that rounded weights may have: what half a step each could do
 GATE = "gate.json"
 CHANCE = 0.05
 
@@ -37,43 +61,163 @@ def compare(
     """Compare two gate views of a task.
 
     Args:
-        reference, exported: `score` in [0, 1] with its `count`; `per_class` and `class_count` by label.
+        reference, exported: `score` in [0, 1] with its `count`; `per_class` and `class_count` by label; `counted`: whether scores
+            are shares of so many records; default: they are.
         tolerance: points (hundredths) that may be lost.
-        changes: by label the examples that only the first and only the second had right. Without them two lost examples
-            of a class are taken for more than chance.
+        changes: by label the errors that only the second and only the first makes. Without them two lost examples are taken for
+            more than chance where scores are shares of examples, and any loss where they are not.
         class_tolerance: points that a class may lose; None: `tolerance`.
 
     Returns:
-        `difference` in points (negative: worse), the worst class and its difference, `refused`: reasons, empty if it passed.
+        `difference` in points (negative: worse), the worst class, its difference and its `worst_class_count`; `refused`: reasons,
+        empty if it passed; `said`: losses beyond the tolerance that may be chance.
     """
+    refused: list[str] = []
+    said: list[str] = []
 
-    def lost(before: float, after: float, count: int, most: float) -> bool:
-        return 100 * (before - after) > most + 1e-9 and round((before - after) * count) > 1
+    def judge(before: float, after: float, count: int, most: float, pair: tuple[int, int] | None, where: str) -> None:
+        if 100 * (before - after) <= most + 1e-9:
+            return
+        if pair is not None:
+            chance = sign_test(*pair) >= CHANCE
+        else:
+            chance = reference.get("counted", True) and round((before - after) * count) <= 1
+        (said if chance else refused).append(f"{100 * (before - after):.2f} points lost {where}")
 
     class_tolerance = tolerance if class_tolerance is None else class_tolerance
-
-    refused = []
-    if lost(reference["score"], exported["score"], reference["count"], tolerance):
-        refused.append(f"{100 * (reference['score'] - exported['score']):.2f} points lost overall")
+    total = None if changes is None else tuple(sum(pair[k] for pair in changes.values()) for k in (0, 1))
+    judge(reference["score"], exported["score"], reference["count"], tolerance, total, "overall")  # type: ignore[arg-type]
     differences = {
         label: 100 * (exported["per_class"][label] - value) for label, value in reference["per_class"].items()
     }
     for label, value in reference["per_class"].items():
-        chance = changes is not None and sign_test(*changes[label]) >= CHANCE
+        pair = None if changes is None else changes[label]
         count = reference["class_count"][label]
-        if lost(value, exported["per_class"][label], count, class_tolerance) and not chance:
-            refused.append(f"{-differences[label]:.2f} points lost in class {label}")
+        judge(value, exported["per_class"][label], count, class_tolerance, pair, f"in class {label}")
     worst = min(differences, key=lambda label: differences[label], default="")
     return {
         "score": exported["score"],
         "difference": 100 * (exported["score"] - reference["score"]),
         "worst_class": worst,
         "worst_class_difference": differences.get(worst, 0.0),
+        "worst_class_count": reference["class_count"].get(worst, 0),
         "per_class": exported["per_class"],
         **({} if changes is None else {"lost_and_won": {k: list(v) for k, v in changes.items() if any(v)}}),
         "passed": not refused,
         "refused": refused,
+        "said": said,
     }
+
+
+class Chain:
+    """The direct comparisons of one trained model's files; what several of them need is made once.
+
+    Args:
+        artifact: the trained model.
+        calibration: inputs that int8 is calibrated on.
+        inputs: held-out ones, whose answers are compared.
+        validation: inputs on which ranges are looked at.
+    """
+
+    def __init__(self, artifact: KerasArtifact, calibration: np.ndarray, inputs: np.ndarray, validation: np.ndarray):
+        self.artifact, self.calibration, self.inputs, self.validation = artifact, calibration, inputs, validation
+        self.trained = artifact.predict(inputs)
+        self._fitted: Any = None
+        self._bases: dict[bool, tuple[bytes, Check]] = {}
+
+    def model(self, precision: str) -> Any:
+        """Return the model whose weights a file of this precision has."""
+        if precision != "int8":
+            return self.artifact.model
+        if self._fitted is None:
+            self._fitted = fitted(self.artifact.model, precision, self.calibration, self.artifact.metadata)
+        return self._fitted
+
+    def content(self, precision: str) -> bytes:
+        """Convert; a float32 file also stands for the reference of others."""
+        if precision == "float32":
+            return self._base(precision)[0]
+        return convert(self.model(precision), precision, self.calibration, self.artifact.metadata)
+
+    def _base(self, precision: str) -> tuple[bytes, Check]:
+        """Return the float32 file of a precision's weights, and the check of its answers."""
+        model = self.model(precision)
+        own = model is self.artifact.model
+        if own not in self._bases:
+            metadata = self.artifact.metadata
+            content = convert(model, "float32", self.calibration, metadata)
+            trained = self.trained if own else KerasArtifact(self.artifact.path, model, metadata).predict(self.inputs)
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "reference.tflite"
+                path.write_bytes(content)
+                try:
+                    found = DeviceModel.open(path).predict(self.inputs)
+                    check = checks.answers("reference", trained, found, checks.FLOAT32)
+                except (CnnkitError, ValueError) as error:
+                    check = checks.failed("reference", _line(error))
+            self._bases[own] = content, check
+        return self._bases[own]
+
+    def checks(self, precision: str, content: bytes, path: Path) -> list[Check]:
+        """Return the checks of a file, up to the one that those behind it need."""
+        found = []
+        metadata = described(self.artifact.model, precision, self.artifact.metadata)
+        model = self.model(precision)
+        if model is not self.artifact.model:
+            some = for_rounding(self.calibration)
+            changed, where = disturbance(self.artifact.model, model, some[:: -(-len(some) // ROUNDED)])
+            what = "squared change of a filter's output, in those of nearest rounding"
+            found.append(Check("rounding", what, changed, DISTURBED, where))
+        base, reference = self._base(precision)
+        if precision != "float32":
+            found.append(reference)
+        graph = graph_of(content)
+        texts = "text" in metadata
+        found.append(checks.facing(graph, self.artifact.input_shape, self.artifact.labels, precision, texts))
+        if precision != "float32":
+            first = graph_of(base)
+            found.append(checks.network(first, graph))
+            if found[-1].passed:
+                found.append(checks.constants(first, graph))
+                if precision == "int8":
+                    found += ranges(base, first, graph, self.as_converted(), self.validation)
+        elif texts and (tables := checks.tables(graph, self.artifact.model.get_weights())):
+            found.append(tables)
+        try:
+            device = DeviceModel.open(path)
+            found.append(checks.described(metadata, path, device.metadata))
+            answered = device.predict(self.inputs)
+        except (CnnkitError, ValueError, KeyError, TypeError) as error:
+            return [*found, checks.failed("opening", _line(error))]
+        found.append(checks.probabilities(self.trained, answered))
+        if precision != "int8":
+            bar = checks.FLOAT32 if precision == "float32" else checks.FLOAT16
+            found.append(checks.answers("answers", self.trained, answered, bar))
+        return found
+
+    def as_converted(self) -> np.ndarray:
+        """Return the calibration inputs as the converter is to get them: of images the first has a 0 and a 255 in its corners."""
+        if "text" in self.artifact.metadata:
+            return np.asarray(self.calibration, np.int32)
+        images = np.array(self.calibration, np.float32)
+        images[0, 0, 0, :], images[0, -1, -1, :] = 0, 255
+        return images
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _some(task: Any, artifact: KerasArtifact, records: Records, count: int) -> np.ndarray:
+    """Read at most so many inputs, spread over records."""
+    chosen = np.unique(np.linspace(0, len(records) - 1, min(count, len(records))).astype(int))
+    return np.asarray(task.as_read_by(artifact, records).read(chosen)[0])
+
+
+def interpreter_of(model: DeviceModel) -> str:
+    """Return what runs a file here and on users' machines, and with which kernels."""
+    inner = any(operator["op_name"] == "DELEGATE" for operator in model._interpreter._get_ops_details())
+    return f"LiteRT {importlib.metadata.version('ai-edge-litert')}, {'XNNPACK' if inner else 'built-in kernels'}"
 
 
 def export(
@@ -86,6 +230,9 @@ def export(
     precisions: Sequence[str],
     tolerance: float | None = None,
     name: str = "model",
+    validation: Records | None = None,
+    scored: tuple[Any, Any] | None = None,
+    baseline: float | None = None,
     progress: Any = lambda completed, text="": None,
 ) -> dict[str, Any]:
     """Convert a trained model and let each file through the gate.
@@ -99,51 +246,115 @@ def export(
         precisions: which files to make.
         tolerance: points of the score that may be lost, overall and in a class; None: the task's own.
         name: of the files.
+        validation: the ranges of int8 layers are looked at on these; None, or empty: on `held_out`.
+        scored: the trained model's outputs for `held_out` and their targets, where they are known already, as
+            `cnnkit.evaluation.scoring.outputs` returns them.
+        baseline: score of the baseline on `held_out`, where it is known.
         progress: called with (steps done, text), one step a model scored.
 
     Returns:
         The content of `gate.json`.
 
     Raises:
-        GateRefused: a file lost more; `gate.json` says which and where.
+        GateRefused: a check of a file failed; `gate.json` says which, by how much and where.
     """
     progress(0, "scoring the trained model")
     tolerance, class_tolerance = task.tolerance if tolerance is None else (tolerance, tolerance)
-    trained, targets = outputs(artifact, held_out, task)
+    trained, targets = outputs(artifact, held_out, task) if scored is None else scored
     reference = task.gate_view(task.score(trained, targets, artifact.labels, artifact.metadata))
     chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:CALIBRATION_IMAGES])
     calibration = task.as_read_by(artifact, train).read(chosen)[0]
+    validated = held_out if validation is None or not len(validation) else validation
+    inputs, looked_at = (_some(task, artifact, records, ANSWERS) for records in (held_out, validated))
+    chain = Chain(artifact, calibration, inputs, looked_at)
     verdicts: dict[str, Any] = {}
+    interpreter = ""
     for number, precision in enumerate(precisions, 1):
         progress(number, precision)
-        content = convert(artifact.model, precision, calibration, artifact.metadata)
+        content = chain.content(precision)
         path = folder / f"{name}-{precision}.tflite"
         candidate = path.with_suffix(".candidate.tflite")
         write_bytes(candidate, content)
         try:
-            found, _ = outputs(DeviceModel.open(candidate), held_out, task)
-            exported = task.gate_view(task.score(found, targets, artifact.labels, artifact.metadata))
-            changes = task.changes(trained, found, targets, artifact.labels)
-            verdict = compare(reference, exported, tolerance, changes, class_tolerance)
-            verdicts[precision] = {"file": path.name, "bytes": len(content), **verdict}
+            measured = chain.checks(precision, content, candidate)
+            verdict: dict[str, Any] = {"refused": [check.reason for check in measured if not check.passed]}
+            try:
+                device = DeviceModel.open(candidate)
+                interpreter = interpreter_of(device)
+                found, _ = outputs(device, held_out, task)
+                exported = task.gate_view(task.score(found, targets, artifact.labels, device.metadata))
+                changes = task.changes(trained, found, targets, artifact.labels, device.metadata)
+                scores = compare(reference, exported, tolerance, changes, class_tolerance)
+                verdict = scores | {"refused": scores["refused"] + verdict["refused"]}
+            except (CnnkitError, ValueError, KeyError, TypeError, IndexError) as error:
+                verdict["refused"].append(f"scoring: {_line(error)}")
+            verdict["passed"] = not verdict["refused"]
+            listed = [check.to_dict() for check in measured]
+            verdicts[precision] = {"file": path.name, "bytes": len(content), **verdict, "checks": listed}
             if verdict["passed"]:
                 candidate.replace(path)
             else:
                 path.unlink(missing_ok=True)  # an older one must not pass for this one
         finally:
             candidate.unlink(missing_ok=True)
-    document = {
+    whole = {
         "tolerance": tolerance,
         "class_tolerance": class_tolerance,
         "images": len(held_out),
+        "interpreter": interpreter,
+        "notes": notes(reference, tolerance, baseline),
         "reference": reference,
         "artifacts": verdicts,
     }
-    write_json(folder / GATE, document)
-    failed = [f"{precision}: {', '.join(v['refused'])}" for precision, v in verdicts.items() if not v["passed"]]
-    if failed:
+    write_json(folder / GATE, whole)
+    refused = [f"{precision}: {'; '.join(v['refused'])}" for precision, v in verdicts.items() if not v["passed"]]
+    if refused:
         raise GateRefused(
-            f"The gate refused {'; '.join(failed)} (tolerance {tolerance:g}, {class_tolerance:g} in a class). Details in "
-            f"{folder / GATE}. Export another precision, train with more data, or raise --tolerance if you can accept the loss."
+            f"The gate refused {'. '.join(refused)} (tolerance {tolerance:g}, {class_tolerance:g} in a class). Details in "
+            f"{folder / GATE}. {_advice(verdicts)}"
         )
-    return document
+    return whole
+
+
+def _advice(verdicts: Mapping[str, Any]) -> str:
+    failed = [check for v in verdicts.values() if not v["passed"] for check in v["checks"] if not check["passed"]]
+    if failed:
+        return "The file is not the trained model, so no tolerance helps: export again, or another precision."
+    return "Export another precision, train with more data, or raise --tolerance if you can accept the loss."
+
+
+def notes(reference: Mapping[str, Any], tolerance: float, baseline: float | None = None) -> list[str]:
+    """Return what limits the verdict on scores, a sentence each: a test too small, a model no better than its baseline."""
+    found = []
+    count = reference["count"]
+    if count * tolerance < 100:
+        one = f"one example is {100 / count:.1f} points" if count else "it has nothing to find"
+        found.append(
+            f"The test is small, {count:,} example{'s' * (count != 1)}: {one}, so scores alone could not show a loss of "
+            f"{tolerance:g}. The other checks do not depend on it."
+        )
+    if baseline is not None and reference["score"] <= baseline:
+        found.append(
+            f"The trained model scores {100 * reference['score']:.2f}, its baseline {100 * baseline:.2f}: that a file scores as "
+            "the model says little of how good it is."
+        )
+    return found
+
+
+def summary(document: Mapping[str, Any], one: str = "record") -> str:
+    """Return a sentence that says what the files lost at most, overall and in a class, and of how many examples."""
+    files = {name: v for name, v in document["artifacts"].items() if v["passed"]}
+    if not files:
+        return "No file passed."
+    worst = min(files, key=lambda name: files[name]["difference"])
+    lowest = min(files, key=lambda name: files[name]["worst_class_difference"])
+    lost, lost_in = -files[worst]["difference"], -files[lowest]["worst_class_difference"]
+    count = document["reference"]["count"]
+    if lost <= 0 and lost_in <= 0:
+        return f"No file lost a point against the trained model, overall or in a class, on {count:,} {one}s."
+    overall = f"{lost:.2f} points overall ({worst}, {count:,} {one}s)" if lost > 0 else "nothing overall"
+    within = files[lowest]
+    of = f"{within['worst_class_count']:,} {one}{'s' * (within['worst_class_count'] != 1)}"
+    inside = f", {lost_in:.2f} in a class ({lowest}, {within['worst_class']}, {of})" if lost_in > 0 else ""
+    chance = " No loss beyond the tolerance is more than chance." if any(v["said"] for v in files.values()) else ""
+    return f"Largest loss against the trained model: {overall}{inside}.{chance}"

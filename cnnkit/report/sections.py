@@ -321,26 +321,45 @@ def export_gate(document: Mapping[str, Any] | None, key: str | None, one: str = 
         return None
     reference = document["reference"]
     rows: list[list[Cell | str]] = [["trained model", "", percent(reference["score"]), "", "", ""]]
-    refusals = {}
+    refusals, losses = {}, {}
+    compared: list[list[Cell | str]] = []
     for name, entry in document["artifacts"].items():
         verdict = Cell("passed", tone="good") if entry["passed"] else Cell("refused", tone="bad")
-        label = f"{entry['worst_class']}: {points(entry['worst_class_difference'])}"
-        rows.append([name, size(entry["bytes"]), percent(entry["score"]), points(entry["difference"]), label, verdict])
+        if "score" in entry:
+            label = f"{entry['worst_class']}: {points(entry['worst_class_difference'])}"
+            scored = [percent(entry["score"]), points(entry["difference"]), label]
+        else:
+            scored = ["", "", ""]  # it could not be scored at all
+        rows.append([name, size(entry["bytes"]), *scored, verdict])
         if entry.get("refused"):
             refusals[name] = "; ".join(entry["refused"])
+        if entry.get("said"):
+            losses[name] = "; ".join(entry["said"])
+        for check in entry.get("checks", ()):
+            mark = Cell("passed", tone="good") if check["passed"] else Cell("refused", tone="bad")
+            measured = "none" if check["measured"] is None else f"{check['measured']:.2g}"
+            what = f"{check['name']}: {check['what']}"
+            compared.append([name, what, check["where"], measured, f"{check['bar']:.2g}", mark])
     score = named(key or "score")
     score = score if score[:2].isupper() else score.lower()  # AP50 stays as it is
     blocks: list[Block] = [Table(["file", "size", score, "points", "worst class", "gate"], rows, numbers=(1, 2, 3))]
     if refusals:
         blocks.append(Facts("Refused, because", refusals))
+    if losses:
+        blocks.append(Facts("Lost, and may be chance", losses))
+    if compared:
+        blocks.append(Table(["file", "comparison", "where", "measured", "at most", "gate"], compared, numbers=(3, 4)))
     on = f"{document['images']:,} held-out {one}s" if "images" in document else "held-out data"
     most, in_class = document["tolerance"], document.get("class_tolerance", document["tolerance"])
     where = "overall or in a class" if most == in_class else f"overall or {in_class:g} in a class"
-    one = "object" if "threshold" in reference else one
     text = (
-        f"Every exported file answers the same {on} as the trained model. One that loses more than "
-        f"{most:g} point{'' if most == 1 else 's'} {where} is refused; a single {one} is not held against it."
+        f"Every exported file is held against the trained model number by number, and answers the same {on}. One that is not "
+        f"the model, or that loses more than {most:g} point{'' if most == 1 else 's'} {where}, and more than chance would, "
+        "is refused."
     )
+    if document.get("interpreter"):
+        text += f" Scored with {document['interpreter']}, as `predict` runs it."
+    text = " ".join([text, *document.get("notes", ())])
     return Section("Export gate", text, blocks)
 
 

@@ -1,0 +1,304 @@
+"""Direct comparisons of an exported file with what it was made from, which see what scores cannot: named, measured, with a bar.
+
+Design choices:
+- A fault that leaves the largest score where it was, such as a missing softmax, costs no accuracy. So answers are compared as
+  numbers, and of a file whose numbers are coarse (int8) the constants and the ranges, one by one.
+- Scores are compared by their logarithms, so that a change shows though all of them are near 0 or 1.
+- Sound files lie far below each bar and planted faults far above (`benchmarks/faults.py` has both, measured).
+"""
+
+import dataclasses
+import json
+import math
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit.export.graph import Graph, Step, Tensor, along, mismatch, pairs, values
+
+LEAST = 1e-12  # of a score; smaller ones are alike
+FLOAT32 = 1e-3  # of the logarithm of a score, or of a raw box, that an answer may differ by
+FLOAT16 = 0.05  # the same
+STEPS = 0.52  # of its precision, that a constant may lie from what it stands for; half a step is rounding
+SUM = 0.02  # that scores may miss 1 by, and a step of int8 for each two classes
+LARGEST_BIAS = 2.0**29  # steps: a bias beyond makes the converter take coarser weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One comparison.
+
+    Attributes:
+        name: of it.
+        what: that was measured, with its unit.
+        measured: the number; NaN or infinite where there is none that makes sense.
+        bar: up to which it passes.
+        where: the layer, output or field with this number.
+        passed: whether it did.
+    """
+
+    name: str
+    what: str
+    measured: float
+    bar: float
+    where: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.measured <= self.bar
+
+    @property
+    def reason(self) -> str:
+        """Return one clause on a check that failed."""
+        at = f" at {self.where}" if self.where else ""
+        number = f": {self.measured:.3g}, at most {self.bar:.3g}" if math.isfinite(self.measured) and self.bar else ""
+        return f"{self.name} ({self.what}{number}){at}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `gate.json` holds them."""
+        measured = self.measured if math.isfinite(self.measured) else None
+        return {**dataclasses.asdict(self), "measured": measured, "passed": self.passed}
+
+
+def failed(name: str, what: str, where: str = "") -> Check:
+    """Return a check that could not even be measured."""
+    return Check(name, what, math.inf, 0.0, where)
+
+
+def answers(name: str, before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], bar: float) -> Check:
+    """Compare the outputs of two models for the same inputs: the largest difference, relative to 1 + the size of the number.
+
+    Args:
+        name: of the check.
+        before, after: outputs by name; of `scores`, in [0, 1], the logarithms are compared, others as they are.
+        bar: that the difference may reach.
+    """
+    what = "largest relative difference of an answer"
+    if set(before) != set(after):
+        return failed(name, f"outputs are {', '.join(sorted(after))} instead of {', '.join(sorted(before))}")
+    worst, where = 0.0, ""
+    for output, first in before.items():
+        second = after[output]
+        if second.shape != first.shape:
+            return failed(name, f"shape {list(second.shape)} instead of {list(first.shape)}", output)
+        a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+        if output == "scores":
+            a, b = np.log(np.maximum(a, LEAST)), np.log(np.maximum(b, LEAST))
+            beyond = np.maximum(np.maximum(-second, second - 1), 0)  # no probability
+            b = b + np.where(beyond > 1e-4, 10.0, 0.0)
+        apart = np.abs(a - b) / (1 + np.abs(a))
+        apart = np.where(np.isfinite(apart), apart, math.inf)
+        if apart.size and apart.max() > worst:
+            worst, where = (
+                float(apart.max()),
+                f"{output} of input {int(np.unravel_index(apart.argmax(), apart.shape)[0])}",
+            )
+    return Check(name, what, worst, bar, where)
+
+
+def probabilities(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> Check:
+    """Say whether scores are what they are called: in [0, 1], and with a sum of 1 where the trained model's have one."""
+    name, what = "probabilities", "by how much scores leave [0, 1] or their sum misses 1"
+    if "scores" not in after or after["scores"].shape != before["scores"].shape:
+        return failed(name, "there are no scores of the trained model's shape")
+    scores = np.asarray(after["scores"], np.float64)
+    if not np.isfinite(scores).all():
+        return failed(name, "a score is no number")
+    beyond = float(np.maximum(np.maximum(-scores, scores - 1), 0).max(initial=0.0))
+    bar = 0.0 if not scores.size else SUM
+    if scores.ndim == 2 and np.abs(before["scores"].sum(1) - 1).max(initial=0.0) < 1e-3:
+        bar += scores.shape[1] / 512
+        beyond = max(beyond, float(np.abs(scores.sum(1) - 1).max(initial=0.0)))
+    return Check(name, what, beyond, bar)
+
+
+def tables(graph: Graph, weights: Sequence[np.ndarray]) -> Check | None:
+    """Compare tables that are read by row with the weights they are: rows that no input of a test asks for as well.
+
+    Args:
+        graph: of a float32 file.
+        weights: of the trained model.
+
+    Returns:
+        None where there is no such table.
+    """
+    worst, where, found = 0.0, "", False
+    for step in graph.steps:
+        table = step.inputs[0] if step.kind == "GATHER" else None
+        if table is None or table.data is None or table.kind != "FLOAT32":
+            continue
+        alike = [weight for weight in weights if weight.shape == table.data.shape]
+        apart = min((float(np.abs(weight - table.data).max(initial=0.0)) for weight in alike), default=math.inf)
+        found = True
+        if apart >= worst:
+            worst, where = apart, step.place
+    return (
+        Check("tables", "largest difference of a table's number from the trained one", worst, 1e-6, where)
+        if found
+        else None
+    )
+
+
+def network(base: Graph, other: Graph) -> Check:
+    """Say whether a file has the operators of the float32 file, fed alike."""
+    found = mismatch(base, other)
+    if found:
+        return failed("network", found)
+    return Check("network", "operators that are not those of the float32 file", 0.0, 0.0)
+
+
+def constants(base: Graph, other: Graph) -> Check:
+    """Compare each constant with the float32 file's: how many steps of its precision it lies from it, half a step being rounding.
+
+    A step of an eight-bit constant is a 127th of its largest number, in each channel where it has a scale of its own; of a
+    float16 its spacing. A bias is read with the scale that the kernel gives it, which is that of its input times its weights'.
+    """
+    worst, where = 0.0, ""
+    for first, second in pairs(base, other):
+        for place, tensor in enumerate(first.inputs):
+            twin = second.inputs[place] if place < len(second.inputs) else None
+            apart = _apart(tensor, twin, first, second, place)
+            if apart > worst:
+                worst, where = apart, f"{first.place}, {_role(first, place)}"
+        for place in range(len(first.inputs), len(second.inputs)):
+            apart = _apart(None, second.inputs[place], first, second, place)
+            if apart > worst:
+                worst, where = apart, f"{first.place}, {_role(first, place)}"
+    return Check("constants", "steps of rounding from the float32 file", worst, STEPS, where)
+
+
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "CONV_3D")
+
+
+def _role(step: Step, place: int) -> str:
+    return {1: "weights", 2: "bias"}.get(place, f"input {place}") if step.kind in WEIGHTED else f"input {place}"
+
+
+def _apart(tensor: Tensor | None, twin: Tensor | None, first: Step, second: Step, place: int) -> float:
+    """Steps that a constant lies from another one; 0 where neither is one."""
+    known, new = tensor is not None and tensor.data is not None, twin is not None and twin.data is not None
+    if not known and not new:
+        return 0.0
+    if not known or not new:  # a bias of zeros may be left out, on either side
+        left = tensor if known else twin
+        missing = twin if known else tensor
+        zero = missing is None and not values(left).any()  # type: ignore[arg-type]
+        return 0.0 if zero else math.inf
+    assert tensor is not None and twin is not None
+    exact = values(tensor)
+    if exact.size != values(twin).size:
+        return math.inf
+    if tensor.kind not in ("FLOAT32", "FLOAT16"):
+        return 0.0 if np.array_equal(exact.ravel(), values(twin).ravel()) else math.inf
+    if not np.isfinite(values(twin)).all():
+        return math.inf
+    largest = float(np.abs(exact).max(initial=0.0))
+    if twin.kind == "FLOAT16":
+        steps = np.maximum(np.abs(exact) * 2.0**-10, 2.0**-24)
+        found = values(twin)
+    elif not len(twin.scales):
+        steps, found = np.full(exact.shape, max(1e-5 * largest, 1e-30)), values(twin)
+    elif twin.kind == "INT32":
+        scales = _kernel_scales(second, twin)
+        steps, found = along(scales, exact.ndim, twin.axis), values(twin, scales)
+    else:
+        steps, found = _steps(exact, twin, first, second, place), values(twin)
+    found = found.reshape(exact.shape)
+    if not exact.size:
+        return 0.0
+    # What float32 itself cannot hold is no fault: a bias may be a thousand million of its steps.
+    return float((np.maximum(np.abs(found - exact) - 1e-6 * np.abs(exact), 0) / steps).max())
+
+
+def _kernel_scales(step: Step, bias: Tensor) -> np.ndarray:
+    given, weights = step.given[0], step.given[1]
+    if (
+        step.kind not in WEIGHTED
+        or given is None
+        or weights is None
+        or len(given.scales) != 1
+        or not len(weights.scales)
+    ):
+        return bias.scales
+    return given.scales[0] * weights.scales
+
+
+def _steps(exact: np.ndarray, twin: Tensor, first: Step, second: Step, place: int) -> np.ndarray:
+    """Steps that a constant of eight bits should have, in a shape that divides it."""
+    own = np.maximum(along(twin.scales, exact.ndim, twin.axis), 1e-30)
+    shared = [t for k, t in enumerate((*second.given, *second.outputs)) if t is not None and t.data is None]
+    if len(twin.scales) == 1 and any(
+        len(t.scales) == 1 and t.scales[0] == twin.scales[0] and t.zeros[0] == twin.zeros[0] for t in shared
+    ):
+        return own  # it has the scale of what it is put beside
+    others = tuple(k for k in range(exact.ndim) if len(twin.scales) == 1 or k != twin.axis)
+    largest = np.abs(exact).max(axis=others, keepdims=True) if exact.ndim else np.abs(exact)
+    steps = np.maximum(largest, 1e-5 * largest.max(initial=1e-25)) / 127
+    bias = first.inputs[2] if second.kind in WEIGHTED and place == 1 and len(first.inputs) > 2 else None
+    if bias is not None and bias.data is not None and len(twin.scales) > 1 and second.given[0] is not None:
+        forced = np.abs(values(bias).ravel()) / (second.given[0].scales[0] * np.ravel(steps)) > LARGEST_BIAS
+        steps = np.where(along(forced, exact.ndim, twin.axis), own, steps)
+    return steps
+
+
+def described(expected: Mapping[str, Any], path: Path, found: Mapping[str, Any]) -> Check:
+    """Compare what a file says of itself with what it has to say, field by field, and the lists that travel beside it.
+
+    Args:
+        expected: metadata that the file should hold.
+        path: of the file.
+        found: metadata that it holds.
+    """
+    wanted = json.loads(json.dumps(expected))
+    wrong = _fields(wanted, json.loads(json.dumps(found)), "")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            lines = archive.read("labels.txt").decode("utf-8")
+    except (zipfile.BadZipFile, KeyError, UnicodeDecodeError, OSError):
+        wrong.append("labels.txt")
+    else:
+        if lines != "".join(f"{label}\n" for label in wanted.get("labels", [])) and wanted.get("labels"):
+            wrong.append("labels.txt")
+    shown = ", ".join(wrong[:3]) + (", ..." if len(wrong) > 3 else "")
+    return Check("metadata", "fields that are not those of the trained model", float(len(wrong)), 0.0, shown)
+
+
+def _fields(wanted: Any, found: Any, name: str) -> list[str]:
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        keys = [*wanted, *(key for key in found if key not in wanted)]
+        return [
+            wrong
+            for key in keys
+            for wrong in (
+                _fields(wanted[key], found[key], f"{name}.{key}" if name else key)
+                if key in wanted and key in found
+                else [f"{name}.{key}" if name else key]
+            )
+        ]
+    return [] if type(wanted) is type(found) and wanted == found else [name]
+
+
+def facing(graph: Graph, shape: Sequence[int], labels: Sequence[str], precision: str, texts: bool) -> Check:
+    """Say whether a file's input and its scores have the shape and the type that its metadata promise."""
+    name, what = "input and output", "sides, types and scales that are not those promised"
+    wrong = []
+    given = graph.inputs[0] if len(graph.inputs) == 1 else None
+    kind = "INT32" if texts else "UINT8" if precision == "int8" else "FLOAT32"
+    if given is None or given.kind != kind:
+        wrong.append("type of the input")
+    elif given.shape != (1, *shape):
+        wrong.append("shape of the input")
+    elif kind == "UINT8" and (given.scales.tolist(), given.zeros.tolist()) != ([1.0], [0]):
+        wrong.append("scale of the input")
+    scores = graph.outputs.get("scores")
+    if scores is None:
+        wrong.append("name of the scores")
+    else:
+        if scores[0].kind != "FLOAT32":
+            wrong.append("type of the scores")
+        if scores[0].shape[-1:] != (len(labels),):
+            wrong.append("number of the scores")
+    return Check(name, what, float(len(wrong)), 0.0, ", ".join(wrong))

@@ -1,0 +1,106 @@
+"""Ranges of an int8 file's layers: those that calibration images give, and what validation images lose by them.
+
+Design choices:
+- The float32 file of the same weights is run on the calibration images, keeping what every layer puts out. The converter did the
+  same, so the ranges have to agree but for half a step at either end.
+- Layers that share a scale, as those around a concatenation do, share the range of them all.
+- The least and largest number say little of how much is lost beyond them. What is measured on validation images is the share of a
+  layer's energy (the sum of its squares) that is cut off.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from cnnkit.export.checks import Check
+from cnnkit.export.graph import Graph, Tensor, pairs
+
+WIDTHS = 0.01  # of a range, that its ends may lie from those of the calibration images; half a step of 255 is 0.002
+CUT = 0.02  # of the energy of a layer, that may be cut off on validation images
+FIXED = {
+    "SOFTMAX": (1 / 256, -128),
+    "LOGISTIC": (1 / 256, -128),
+    "TANH": (1 / 128, 0),
+    "L2_NORMALIZATION": (1 / 128, 0),
+}
+
+
+def ranges(base: bytes, first: Graph, second: Graph, calibration: np.ndarray, validation: np.ndarray) -> list[Check]:
+    """Check the ranges of an int8 file.
+
+    Args:
+        base: the float32 file of the same weights.
+        first, second: graphs of that and of the int8 file; the same network.
+        calibration: inputs that the int8 file was calibrated on, as the converter got them.
+        validation: other inputs.
+
+    Returns:
+        A check of the ranges on calibration inputs, and one of what validation inputs lose.
+    """
+    groups: dict[tuple[float, int], list[tuple[Tensor, Tensor, str]]] = {}
+    worst, where = 0.0, ""
+    for a, b in pairs(first, second):
+        for one, other in zip(a.outputs, b.outputs, strict=True):
+            if other.kind == "INT8" and b.kind in FIXED:
+                scale, zero = FIXED[b.kind]
+                if abs(other.scales[0] - scale) > 1e-6 or other.zeros[0] != zero:
+                    worst, where = 1.0, a.place
+            if one.kind == "FLOAT32" and other.limits is not None:
+                groups.setdefault((other.scales[0], int(other.zeros[0])), []).append((one, other, a.place))
+    fixed = {(scale, zero) for scale, zero in FIXED.values()}
+    tensors = [one for members in groups.values() for one, _, _ in members]
+    seen = _seen(base, tensors, calibration)
+    held = {one.index: other.limits for members in groups.values() for one, other, _ in members}
+    lost = _seen(base, tensors, validation, held)
+    cut, cut_where = 0.0, ""
+    for key, members in groups.items():
+        low, high = members[0][1].limits or (0.0, 0.0)
+        least = min(seen[one.index][0] for one, _, _ in members)
+        most = max(seen[one.index][1] for one, _, _ in members)
+        span = max(most - least, 1e-30)
+        apart = max(abs(low - least), abs(high - most)) / span
+        # Zeros alone may have any range, and an activation's own range is fixed, whatever goes into it.
+        if most - least > 1e-9 and key not in fixed and apart > worst:
+            worst, where = float(apart), members[0][2]
+        for one, _, place in members:
+            energy, gone = lost[one.index][2:]
+            if energy > 0 and most - least > 1e-9 and gone / energy > cut:
+                cut, cut_where = float(gone / energy), place
+    return [
+        Check("ranges", "distance from the range of the calibration inputs, in ranges", worst, WIDTHS, where),
+        Check("clipping", "share of a layer's energy cut off on validation inputs", cut, CUT, cut_where),
+    ]
+
+
+def _seen(
+    content: bytes, tensors: list[Tensor], inputs: np.ndarray, limits: dict[int, Any] | None = None
+) -> dict[int, tuple[float, float, float, float]]:
+    """Return of each tensor the least and the largest number, 0 among them, the energy, and the energy beyond `limits`."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    from cnnkit.quiet import quiet
+
+    with quiet():
+        interpreter = Interpreter(
+            model_content=content,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,  # one would keep what is inside
+            experimental_preserve_all_tensors=True,
+        )
+        interpreter.allocate_tensors()
+    given = interpreter.get_input_details()[0]
+    found = {tensor.index: (0.0, 0.0, 0.0, 0.0) for tensor in tensors}
+    for example in inputs:
+        interpreter.set_tensor(given["index"], np.asarray(example[None], given["dtype"]))
+        interpreter.invoke()
+        for index, (low, high, energy, gone) in found.items():
+            numbers = interpreter.get_tensor(index).ravel()
+            if not numbers.size:
+                continue
+            least, most = float(numbers.min()), float(numbers.max())
+            if limits is not None:
+                energy += float(numbers @ numbers)
+                if least < limits[index][0] or most > limits[index][1]:
+                    beyond = numbers - np.clip(numbers, *limits[index])
+                    gone += float(beyond @ beyond)
+            found[index] = min(low, least), max(high, most), energy, gone
+    return found
