@@ -3,9 +3,9 @@
     python benchmarks/faults.py                      # ten seeds, all kinds: some 40 minutes on two cores
     python benchmarks/faults.py --seeds 1 --kinds text,detector
 
-Small networks are trained for a few steps in memory, exported in all precisions, and must pass: of each check the number measured
-and its bar are kept. Then, with the first seed, one fault after the other is planted where export could have it: in the weights, in
-the graph, in what int8 is calibrated on, in what the file says of itself. Each has to be refused.
+Small networks are trained for a few steps in memory, exported in all precisions, and must pass: of each check the number
+measured and its bar are kept. Then, with the first seed, one fault after the other is planted where export could have it: in the
+weights, in the graph, in what int8 is calibrated on, in what the file says of itself. Each has to be refused.
 """
 
 import argparse

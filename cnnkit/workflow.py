@@ -510,7 +510,7 @@ def _print_gate(recipe: Any, document: dict[str, Any]) -> None:
         )
     console.table(["", "size kB", f"{recipe.task.headline} %", "points", "worst class", "gate"], rows)
     listed = [
-        [name, check["name"], check["where"], *_number(check), "" if check["passed"] else "REFUSED"]
+        [name, check["name"], check["where"], *_measured(check), "" if check["passed"] else "REFUSED"]
         for name, v in document["artifacts"].items()
         for check in v["checks"]
     ]
@@ -519,5 +519,5 @@ def _print_gate(recipe: Any, document: dict[str, Any]) -> None:
         console.message(f"Scored with {document['interpreter']}, as `predict` runs it.")
 
 
-def _number(check: Mapping[str, Any]) -> tuple[str, str]:
+def _measured(check: Mapping[str, Any]) -> tuple[str, str]:
     return "none" if check["measured"] is None else f"{check['measured']:.2g}", f"{check['bar']:.2g}"
