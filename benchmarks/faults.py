@@ -10,6 +10,8 @@ weights, in the graph, in what int8 is calibrated on, in what the file says of i
 
 import argparse
 import dataclasses
+import json
+import logging
 import sys
 import tempfile
 import time
@@ -34,6 +36,8 @@ with quiet():
     from tests import toy_boxes, toy_texts, toys
 
 import results
+
+logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it says that many models are compiled
 
 STEPS = 12  # of training: enough that answers are no longer all alike
 PRECISIONS = convert.PRECISIONS
@@ -73,12 +77,11 @@ def shifted_norms(model: Any, seed: int) -> None:
     rng = np.random.default_rng(seed)
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
-            gamma, beta, mean, variance = layer.get_weights()
-            spread = np.exp(rng.normal(0, 0.7, mean.shape))
-            layer.set_weights(
-                [gamma * np.exp(rng.normal(0, 0.3, mean.shape)), beta + rng.normal(0, 0.1, mean.shape)]
-                + [mean + rng.normal(0, 0.1, mean.shape) * np.sqrt(variance), variance * spread]
-            )
+            *scale, beta, mean, variance = layer.get_weights()
+            scale = [gamma * np.exp(rng.normal(0, 0.3, gamma.shape)) for gamma in scale]
+            beta = beta + rng.normal(0, 0.1, beta.shape)
+            mean = mean + rng.normal(0, 0.1, mean.shape) * np.sqrt(variance)
+            layer.set_weights([*scale, beta, mean, variance * np.exp(rng.normal(0, 0.7, variance.shape))])
 
 
 def images_case(build: Callable[[], Any], seed: int) -> Case:
@@ -148,9 +151,9 @@ def text_case(name: str, seed: int, several: bool = False, **options: Any) -> Ca
 
     data = toy_texts.splits(96, 32, 90, toy_texts.tagged if several else toy_texts.rows)
     if name == "char-cnn":
-        from cnnkit.device.text import Tokenizer
+        from cnnkit.device.text import characters
 
-        letters = Tokenizer("characters", 128, {}, 71 + 1)
+        letters = characters(128)
         parts = {part: getattr(data, part).with_tokenizer(letters) for part in ("train", "validation", "test")}
         data = dataclasses.replace(data, **parts)
     tokenizer = data.train.tokenizer
@@ -238,8 +241,8 @@ def in_weights(case: Case) -> dict[str, Callable[[Any], None]]:
     }
     if any(isinstance(layer, layers.BatchNormalization) for layer in model.layers):
         norm = kind(layers.BatchNormalization)
-        found["batch norm's mean shifted"] = lambda m: weight(m, norm, 2, lambda v: v + 0.05)
-        found["batch norm's variance doubled"] = lambda m: weight(m, norm, 3, lambda v: v * 2)
+        found["batch norm's mean shifted"] = lambda m: weight(m, norm, -2, lambda v: v + 0.05)
+        found["batch norm's variance doubled"] = lambda m: weight(m, norm, -1, lambda v: v * 2)
     if any(layer.name == "to_boxes" for layer in model.layers):
         box = named("to_boxes")
         found["boxes 18 % too small"] = lambda m: weight(m, box, 1, lambda v: v + np.log(0.82) * np.array([0, 0, 1, 1]))
@@ -360,8 +363,6 @@ def gated(case: Case, precision: str, folder: Path, maker: Callable[..., bytes])
             precisions=[precision],
         )
     except GateRefused as error:
-        import json
-
         return {**json.loads((folder / gate.GATE).read_text())["artifacts"][precision], "line": str(error)}
     finally:
         gate.convert = before

@@ -4,6 +4,8 @@ Design choices:
 - The float32 file of the same weights is run on the calibration images, keeping what every layer puts out. The converter did the
   same, so the ranges have to agree but for half a step at either end.
 - Layers that share a scale, as those around a concatenation do, share the range of them all.
+- The converter's calibration looks at what an operator reads after it has run. One that writes over its input, as a sum of two maps
+  does, so gives that the range of both. So an end may lie anywhere between the layer's own and that of what is made of it.
 - The least and largest number say little of how much is lost beyond them. What is measured on validation images is the share of a
   layer's energy (the sum of its squares) that is cut off.
 """
@@ -12,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.export.checks import Check
+from cnnkit.export.checks import WEIGHTED, Check
 from cnnkit.export.graph import Graph, Tensor, pairs
 
 WIDTHS = 0.01  # of a range, that its ends may lie from those of the calibration images; half a step of 255 is 0.002
@@ -37,9 +39,14 @@ def ranges(base: bytes, first: Graph, second: Graph, calibration: np.ndarray, va
     Returns:
         A check of the ranges on calibration inputs, and one of what validation inputs lose.
     """
+    made_of: dict[int, list[int]] = {}  # what is made of a tensor, in its place
     groups: dict[tuple[float, int], list[tuple[Tensor, Tensor, str]]] = {}
     worst, where = 0.0, ""
     for a, b in pairs(first, second):
+        if a.kind not in WEIGHTED:
+            for read in a.inputs:
+                if read is not None and read.data is None:
+                    made_of.setdefault(read.index, []).extend(one.index for one in a.outputs if one.kind == "FLOAT32")
         for one, other in zip(a.outputs, b.outputs, strict=True):
             if other.kind == "INT8" and b.kind in FIXED:
                 scale, zero = FIXED[b.kind]
@@ -57,8 +64,10 @@ def ranges(base: bytes, first: Graph, second: Graph, calibration: np.ndarray, va
         low, high = members[0][1].limits or (0.0, 0.0)
         least = min(seen[one.index][0] for one, _, _ in members)
         most = max(seen[one.index][1] for one, _, _ in members)
-        span = max(most - least, 1e-30)
-        apart = max(abs(low - least), abs(high - most)) / span
+        behind = [seen[index] for one, _, _ in members for index in made_of.get(one.index, ()) if index in seen]
+        lowest, highest = min([least, *(ends[0] for ends in behind)]), max([most, *(ends[1] for ends in behind)])
+        span = max(high - low, most - least, 1e-30)
+        apart = max(low - least, lowest - low, most - high, high - highest) / span
         # Zeros alone may have any range, and an activation's own range is fixed, whatever goes into it.
         if most - least > 1e-9 and key not in fixed and apart > worst:
             worst, where = float(apart), members[0][2]
