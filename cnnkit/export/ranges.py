@@ -4,8 +4,8 @@ Design choices:
 - The float32 file of the same weights is run on the calibration images, keeping what every layer puts out. The converter did the
   same, so the ranges have to agree but for half a step at either end.
 - Layers that share a scale, as those around a concatenation do, share the range of them all.
-- The converter's calibration looks at what an operator reads after it has run. One that writes over its input, as a sum of two maps
-  does, so gives that the range of both. So an end may lie anywhere between the layer's own and that of what is made of it.
+- The converter's calibration looks at what an operator reads after it has run. One that writes over its input, as a sum of two
+  maps does, so gives that the range of both. So an end may lie anywhere between the layer's own and that of what is made of it.
 - The least and largest number say little of how much is lost beyond them. What is measured on validation images is the share of a
   layer's energy (the sum of its squares) that is cut off.
 """
