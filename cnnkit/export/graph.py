@@ -96,7 +96,7 @@ class Graph:
 def plain(name: str) -> str:
     """Return the name of a layer out of that of a tensor: "relu;device_1/conv_1/convolution" -> "conv"."""
     parts = [part for part in name.split(";")[-1].split("/") if part and not part.startswith("device")]
-    found = parts[-2] if len(parts) > 1 else parts[0] if parts else name
+    found = parts[0] if parts else name
     head, _, tail = found.rpartition("_")
     return head if head and tail.isdigit() else found
 

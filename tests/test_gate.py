@@ -1,0 +1,444 @@
+"""The gate stops files that are not the trained model, though their scores are the same, and says which check failed where."""
+
+import dataclasses
+import io
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from cnnkit.device.detection import Detections
+from cnnkit.errors import GateRefused
+from cnnkit.evaluation.artifacts import KerasArtifact, open_artifact
+from cnnkit.evaluation.coco import Truth
+from cnnkit.export import checks, convert, gate
+from cnnkit.export.graph import graph_of, plain
+from cnnkit.export.rounding import disturbance, rounded
+from cnnkit.seals import sealed
+from tests import toy_boxes, toy_texts, toys
+
+
+@dataclasses.dataclass
+class Case:
+    """A trained model with data and task, and its sound conversions, each made once."""
+
+    artifact: KerasArtifact
+    data: object
+    task: object
+    known: dict = dataclasses.field(default_factory=dict)
+
+    def sound(self, model, precision, calibration, metadata):
+        """Convert; the same model only once."""
+        key = precision, model is self.artifact.model
+        if key not in self.known:
+            self.known[key] = convert.convert(model, precision, calibration, metadata)
+        return self.known[key]
+
+    def export(self, monkeypatch, folder, precision, fault=None):
+        """Export in one precision; `fault` is a converter that makes the file, but not the references of its checks."""
+
+        def maker(model, made, calibration, metadata):
+            change = fault if made == precision and fault else self.sound
+            return change(model, made, calibration, metadata)
+
+        monkeypatch.setattr(gate, "convert", maker)
+        monkeypatch.setattr(gate, "CALIBRATION_IMAGES", 40)
+        names = {"train": self.data.train, "held_out": self.data.test, "validation": self.data.validation}
+        return gate.export(self.artifact, folder, task=self.task, precisions=[precision], **names)
+
+    def refused(self, monkeypatch, folder, precision, fault):
+        """Return the names of the checks that refused a file, and the line that says so."""
+        with pytest.raises(GateRefused) as caught:
+            self.export(monkeypatch, folder, precision, fault)
+        assert [path.name for path in folder.iterdir()] == [gate.GATE], "no file is left"
+        verdict = json.loads((folder / gate.GATE).read_text())["artifacts"][precision]
+        assert not verdict["passed"] and "\n" not in str(caught.value)
+        return [check["name"] for check in verdict["checks"] if not check["passed"]], str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def images(toy_run):
+    artifact = open_artifact(toy_run)
+    artifact.metadata["preparing"] = {"centre": True, "shapes": {"polarity": "dark"}}
+    return Case(artifact, toys.splits(80, 24, 60), toys.recipe().task)
+
+
+def small_text(several):
+    keras.utils.set_random_seed(0)
+    data = toy_texts.splits(60, 24, 60, toy_texts.tagged if several else toy_texts.rows)
+    from cnnkit_text.model import BUILDERS
+
+    recipe, tokenizer = toy_texts.recipe(data), data.train.tokenizer
+    model = BUILDERS["kim-rand"]((tokenizer.length,), 3, **toy_texts.small(tokenizer))
+    for layer in model.layers:  # a larger spread than that of the start, so that answers differ
+        layer.set_weights([np.asarray(values) * 3 for values in layer.get_weights()])
+    decided = {"thresholds": [0.4, 0.5, 0.6]} if several else {"temperature": 0.7, "sure": 0.4}
+    return Case(toy_texts.artifact(model, data.train, **decided), data, recipe.task)
+
+
+@pytest.fixture(scope="module")
+def texts():
+    return small_text(several=False)
+
+
+@pytest.fixture(scope="module")
+def tags():
+    return small_text(several=True)
+
+
+@pytest.fixture(scope="module")
+def boxes():
+    from cnnkit_signs.model import DETECTORS
+
+    keras.utils.set_random_seed(0)
+    data = toy_boxes.splits(24, 8, 8, strides=(8,))
+    model = DETECTORS["default"]((64, 64, 3), 2, strides=(8,), width=8)
+    about = {"app": "toy", "task": "detection", "labels": list(toy_boxes.LABELS), "input": {"shape": [64, 64, 3]}}
+    about["detection"] = {**data.train.plan.to_dict(), "threshold": 0.01}
+    return Case(KerasArtifact("model.keras", model, about), data, toy_boxes.recipe(data).task)
+
+
+def altered(layer, place, change):
+    """A converter of the model with one array of a layer changed."""
+
+    def make(model, precision, calibration, metadata):
+        copy = keras.models.clone_model(model)
+        copy.set_weights(model.get_weights())
+        values = copy.get_layer(layer).get_weights()
+        values[place] = np.asarray(change(values[place]), "float32")
+        copy.get_layer(layer).set_weights(values)
+        copy.on_steps = getattr(model, "on_steps", False)
+        return convert.convert(copy, precision, calibration, metadata)
+
+    return make
+
+
+def ending(scores):
+    """A converter whose scores are another function of the sound ones."""
+    whole = convert.outputs
+
+    def outputs(model, metadata):
+        found = whole(model, metadata)
+        return keras.Model(found.input, {**found.output, "scores": scores(found)})
+
+    def make(*arguments):
+        convert.outputs = outputs
+        try:
+            return convert.convert(*arguments)
+        finally:
+            convert.outputs = whole
+
+    return make
+
+
+def left_out(found):
+    return layers.Activation("linear", name="scores_out")(found.get_layer("scores").input)
+
+
+def near_chance(found):
+    return layers.Rescaling(0.02, 0.98 / 3, name="scores_out")(found.output["scores"])
+
+
+def described(case, change):
+    """A converter whose file is sound, but for what it says of itself."""
+
+    def make(model, precision, calibration, metadata):
+        content = case.sound(model, precision, calibration, metadata)
+        return behind(content, change(convert.described(model, precision, metadata)))
+
+    return make
+
+
+def behind(content, metadata, labels=None):
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        start = min(info.header_offset for info in archive.infolist())
+    whole = convert._appendix(metadata)
+    if labels is not None:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(whole)) as before, zipfile.ZipFile(buffer, "w") as after:
+            for info in before.infolist():
+                after.writestr(info, labels if info.filename == "labels.txt" else before.read(info))
+        whole = buffer.getvalue()
+    return sealed(content[:start] + whole)
+
+
+PRECISE = {"float32": "answers", "float16": "constants", "int8": "constants"}
+
+
+class TestImages:
+    @pytest.mark.parametrize("precision", convert.PRECISIONS)
+    def test_a_sound_file_passes_and_each_check_is_written_down(self, images, monkeypatch, tmp_path, precision):
+        document = images.export(monkeypatch, tmp_path, precision)
+        found = {check["name"]: check for check in document["artifacts"][precision]["checks"]}
+        always = {"input and output", "metadata", "probabilities"}
+        kinds = {
+            "float32": {"answers"},
+            "float16": {"reference", "network", "constants", "answers"},
+            "int8": {"rounding", "reference", "network", "constants", "ranges", "clipping"},
+        }
+        assert set(found) == always | kinds[precision]
+        for check in found.values():
+            assert check["passed"] and check["measured"] <= check["bar"] and check["what"], check
+        assert found[{"float32": "answers"}.get(precision, "reference")]["measured"] < 1e-5
+        if precision != "float32":
+            assert 0.3 < found["constants"]["measured"] <= 0.501, "rounding is half a step"
+        assert document["interpreter"].startswith("LiteRT") and "XNNPACK" in document["interpreter"]
+
+    @pytest.mark.parametrize("precision", convert.PRECISIONS)
+    @pytest.mark.parametrize("fault", ["softmax left out", "near chance", "weights", "bias", "norm", "classes swapped"])
+    def test_a_fault_in_the_network_is_stopped(self, images, monkeypatch, tmp_path, precision, fault):
+        converter = {
+            "softmax left out": ending(left_out),
+            "near chance": ending(near_chance),
+            "weights": altered("conv2", 0, lambda v: v * (1 + 0.1 * (np.arange(v.shape[-1]) == 3))),
+            "bias": altered("logits", 1, lambda v: v + [0.05, 0, 0]),
+            "norm": altered("norm", 2, lambda v: v + 0.02),
+            "classes swapped": altered("logits", 0, lambda v: v[:, ::-1]),
+        }[fault]
+        found, line = images.refused(monkeypatch, tmp_path, precision, converter)
+        wanted = "network" if "out" in fault or "chance" in fault else PRECISE[precision]
+        assert (wanted if precision != "float32" else "answers") in found
+        assert f"The gate refused {precision}" in line and found[0] in line and "no tolerance helps" in line
+        if fault in ("weights", "norm") and precision == "int8":
+            assert ("conv2 (CONV_2D)" if fault == "weights" else "norm (CONV_2D)") in line, "the layer is named"
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            lambda images: images / 255.0,
+            np.zeros_like,
+            lambda images: images[:2],
+            lambda images: 255 - images,
+            lambda images: np.random.default_rng(0).integers(0, 256, images.shape).astype("uint8"),
+        ],
+        ids=["divided", "zeros", "two", "reversed", "noise"],
+    )
+    def test_wrong_calibration_is_stopped(self, images, monkeypatch, tmp_path, wrong):
+        found, line = images.refused(
+            monkeypatch, tmp_path, "int8", lambda m, p, c, a: convert.convert(m, p, wrong(c), a)
+        )
+        assert found[0] == "ranges" or "ranges" in found
+        assert "distance from the range" in line
+
+    def test_rounding_that_does_more_than_round_is_stopped(self, images, monkeypatch, tmp_path):
+        whole = convert.rounded
+
+        def wrong(model, some):
+            copy = whole(model, some)
+            kernel, *rest = copy.get_layer("conv2").get_weights()
+            copy.get_layer("conv2").set_weights([kernel * 0.95, *rest])
+            return copy
+
+        monkeypatch.setattr(convert, "rounded", wrong)
+        fresh = dataclasses.replace(images, known={})
+        found, line = fresh.refused(monkeypatch, tmp_path, "int8", None)
+        assert found == ["rounding"] and "conv2" in line
+
+    @pytest.mark.parametrize(
+        ("place", "change"),
+        [
+            ("task", lambda a: a | {"task": "multi-label"}),
+            ("labels", lambda a: a | {"labels": a["labels"][::-1]}),
+            ("input.shape", lambda a: a | {"input": {**a["input"], "shape": [12, 12, 3]}}),
+            ("preparing.centre", lambda a: a | {"preparing": {**a["preparing"], "centre": False}}),
+            (
+                "preparing.shapes.polarity",
+                lambda a: a | {"preparing": {"centre": True, "shapes": {"polarity": "light"}}},
+            ),
+            ("preparing", lambda a: {k: v for k, v in a.items() if k != "preparing"}),
+            ("precision", lambda a: a | {"precision": "float64"}),
+            ("more", lambda a: a | {"more": 1}),
+        ],
+    )
+    def test_a_changed_field_is_stopped_and_named(self, images, monkeypatch, tmp_path, place, change):
+        found, line = images.refused(monkeypatch, tmp_path, "float32", described(images, change))
+        assert found == ["metadata"] and f"at {place}" in line
+
+    def test_other_labels_beside_the_metadata_are_stopped(self, images, monkeypatch, tmp_path):
+        def make(model, precision, calibration, metadata):
+            content = images.sound(model, precision, calibration, metadata)
+            return behind(content, convert.described(model, precision, metadata), "square\nvertical\nhorizontal\n")
+
+        found, line = images.refused(monkeypatch, tmp_path, "float32", make)
+        assert found == ["metadata"] and "labels.txt" in line
+
+
+class TestTexts:
+    @pytest.mark.parametrize("precision", convert.PRECISIONS)
+    def test_a_sound_file_passes(self, texts, tags, monkeypatch, tmp_path, precision):
+        for case in (texts, tags):
+            verdict = case.export(monkeypatch, tmp_path, precision)["artifacts"][precision]
+            assert verdict["passed"] and ("tables" in [c["name"] for c in verdict["checks"]]) is (
+                precision == "float32"
+            )
+
+    @pytest.mark.parametrize("precision", convert.PRECISIONS)
+    def test_softmax_or_sigmoid_left_out_is_stopped(self, texts, tags, monkeypatch, tmp_path, precision):
+        for name, case in (("one", texts), ("several", tags)):
+            (tmp_path / name).mkdir()
+            found, _ = case.refused(monkeypatch, tmp_path / name, precision, ending(left_out))
+            assert ("answers" if precision == "float32" else "network") in found
+
+    def test_a_row_of_a_word_that_no_test_text_has_is_compared(self, texts, monkeypatch, tmp_path):
+        fault = altered("embedding", 0, lambda v: v + 0.01 * (np.arange(len(v)) == 0)[:, None])
+        found, line = texts.refused(monkeypatch, tmp_path, "float32", fault)
+        assert "tables" in found and "embedding" in line
+
+    @pytest.mark.parametrize("field", ["vocabulary", "margin", "length"])
+    def test_a_stale_vocabulary_is_stopped(self, texts, monkeypatch, tmp_path, field):
+        def change(about):
+            lines = about["text"]["vocabulary"].splitlines()
+            words, ids = zip(*(line.split() for line in lines[2:]))
+            mixed = [f"{word} {key}" for word, key in zip(words, reversed(ids))]
+            other = {"vocabulary": "\n".join([*lines[:2], *mixed, ""]), "margin": 9, "length": 31}
+            return about | {"text": {**about["text"], field: other[field]}}
+
+        found, line = texts.refused(monkeypatch, tmp_path, "float32", described(texts, change))
+        assert "metadata" in found and f"text.{field}" in line
+
+    def test_another_temperature_or_threshold_is_stopped(self, texts, tags, monkeypatch, tmp_path):
+        for case, name, value in (
+            (texts, "temperature", 0.71),
+            (texts, "sure", 0.41),
+            (tags, "thresholds", [0.4, 0.5, 0.7]),
+        ):
+            fault = described(case, lambda about, name=name, value=value: about | {name: value})
+            found, line = case.refused(monkeypatch, tmp_path, "float32", fault)
+            assert found == ["metadata"] and f"at {name}" in line
+
+        def warmer(model, precision, calibration, metadata):
+            content = convert.convert(model, precision, calibration, metadata | {"temperature": 0.9})
+            return behind(content, convert.described(model, precision, metadata))
+
+        found, _ = texts.refused(monkeypatch, tmp_path, "float32", warmer)
+        assert found == ["answers"], "in the graph alone"
+
+    def test_calibration_on_padding_is_stopped(self, texts, monkeypatch, tmp_path):
+        found, _ = texts.refused(
+            monkeypatch, tmp_path, "int8", lambda m, p, c, a: convert.convert(m, p, np.zeros_like(c), a)
+        )
+        assert "ranges" in found
+
+
+class TestBoxes:
+    def test_a_sound_file_passes_though_its_model_finds_nothing(self, boxes, monkeypatch, tmp_path):
+        document = boxes.export(monkeypatch, tmp_path, "float32")
+        assert document["artifacts"]["float32"]["passed"] and "small" in document["notes"][0]
+
+    @pytest.mark.parametrize("fault", ["sigmoid left out", "boxes too small", "sides swapped"])
+    def test_a_fault_in_one_of_two_outputs_is_stopped(self, boxes, monkeypatch, tmp_path, fault):
+        converter = {
+            "sigmoid left out": ending(left_out),
+            "boxes too small": altered("to_boxes", 1, lambda v: v + np.log(0.82) * np.array([0, 0, 1, 1])),
+            "sides swapped": altered("to_boxes", 0, lambda v: v[..., [1, 0, 3, 2]]),
+        }[fault]
+        found, line = boxes.refused(monkeypatch, tmp_path, "float32", converter)
+        assert "answers" in found and ("scores of input" if "sigmoid" in fault else "boxes of input") in line
+
+    def test_another_threshold_or_plan_is_stopped(self, boxes, monkeypatch, tmp_path):
+        for name, value in (("threshold", 0.3), ("scale", 1.0), ("strides", [16])):
+            fault = described(boxes, lambda a, n=name, v=value: a | {"detection": {**a["detection"], n: v}})
+            found, line = boxes.refused(monkeypatch, tmp_path, "float32", fault)
+            assert "metadata" in found and f"detection.{name}" in line
+
+
+def test_the_trained_model_is_not_scored_again_where_its_answers_are_known(images, monkeypatch, tmp_path):
+    from cnnkit.evaluation import scoring
+
+    calls = []
+    known = scoring.outputs(images.artifact, images.data.test, images.task)
+    monkeypatch.setattr(gate, "outputs", lambda model, *rest: calls.append(model) or scoring.outputs(model, *rest))
+    names = {"train": images.data.train, "held_out": images.data.test, "task": images.task, "precisions": ["float32"]}
+    document = gate.export(images.artifact, tmp_path, scored=known, baseline=1.0, **names)
+    assert images.artifact not in calls and len(calls) == 1
+    assert any("its baseline 100.00" in line for line in document["notes"])
+    assert document["artifacts"]["float32"]["difference"] == 0
+    assert gate.summary(document, "image").startswith("No file lost a point")
+
+
+def view(score, per_class, count=40, counted=False):
+    return {
+        "score": score,
+        "count": count,
+        "counted": counted,
+        "per_class": per_class,
+        "class_count": dict.fromkeys(per_class, 9),
+    }
+
+
+def test_scores_that_are_no_shares_of_examples_are_compared_as_they_are():
+    before, after = view(0.9, {"a": 0.9}), view(0.9, {"a": 0.8})  # nine examples: one would be eleven points
+    assert gate.compare(before, after, 1.0, None, 3.0)["refused"] == ["10.00 points lost in class a"]
+    assert gate.compare(view(0.9, {"a": 0.9}, counted=True), after, 1.0, None, 3.0)["passed"]
+
+
+def test_a_loss_that_may_be_chance_is_said_with_its_size_and_one_that_is_more_is_refused():
+    before, after = view(0.9, {"a": 0.9}), view(0.85, {"a": 0.8})
+    verdict = gate.compare(before, after, 1.0, {"a": (2, 0)}, 3.0)
+    assert verdict["passed"] and verdict["said"] == ["5.00 points lost overall", "10.00 points lost in class a"]
+    document = {"reference": before, "artifacts": {"int8": verdict}}
+    text = gate.summary(document, "text")
+    assert "5.00 points overall (int8, 40 texts), 10.00 in a class (int8, a, 9 texts)" in text and "chance" in text
+    assert len(gate.compare(before, after, 1.0, {"a": (6, 0)}, 3.0)["refused"]) == 2
+
+
+def test_errors_of_detectors_are_boxes_missed_and_false_alarms():
+    def found(*rows):
+        table = np.array(rows, "float32").reshape(-1, 6)
+        return Detections(table[:, :4], table[:, 4], table[:, 5].astype("int32"))
+
+    truth = [Truth(np.array([[0, 0, 10, 10], [20, 20, 40, 40.0]]), np.array([0, 1]), np.array([False, False]))]
+    both = found((0, 0, 10, 10, 0.9, 0), (20, 20, 40, 40, 0.8, 1))
+    worse = found((0, 0, 10, 10, 0.9, 0), (20, 20, 40, 40, 0.4, 1), (50, 50, 60, 60, 0.7, 0))
+    task = toy_boxes.recipe(toy_boxes.splits(2, 1, 1)).task
+    at_half = {"detection": {"threshold": 0.5}}
+    assert task.changes([both], [worse], truth, "ab", at_half) == {"a": (1, 0), "b": (1, 0)}
+    assert task.changes([worse], [both], truth, "ab", at_half) == {"a": (0, 1), "b": (0, 1)}
+    assert task.changes([both], [worse], truth, "ab", {"detection": {"threshold": 0.3}}) == {"a": (1, 0), "b": (0, 0)}
+
+
+def test_answers_are_compared_by_their_logarithms():
+    sure = {"scores": np.array([[1 - 1e-6, 1e-6]])}
+    other = {"scores": np.array([[1 - 2e-6, 2e-6]])}  # both say the same to five places
+    assert checks.answers("x", sure, sure, 1e-3).passed
+    assert not checks.answers("x", sure, other, 1e-3).passed
+    assert not checks.answers("x", sure, {"scores": np.array([[np.nan, 0.0]])}, 1e-3).passed
+    assert not checks.answers("x", sure, {"boxes": sure["scores"]}, 1e-3).passed
+    assert not checks.answers("x", sure, {"scores": np.zeros((1, 3))}, 1e-3).passed
+
+
+def test_a_graph_is_read_with_its_constants(images):
+    content = images.sound(images.artifact.model, "float32", np.zeros((1, 12, 12, 1)), images.artifact.metadata)
+    graph = graph_of(content)
+    assert [step.kind for step in graph.steps] == [
+        "CONV_2D",
+        "MAX_POOL_2D",
+        "CONV_2D",
+        "REDUCE_MAX",
+        "FULLY_CONNECTED",
+        "SOFTMAX",
+    ]
+    kernel = images.artifact.model.get_layer("conv2").get_weights()[0]
+    np.testing.assert_array_equal(graph.steps[2].inputs[1].data, kernel.transpose(3, 0, 1, 2))
+    assert graph.steps[2].place == "conv2 (CONV_2D)" and plain("relu;device_1/device_1/conv2_1/convolution") == "conv2"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rounding_by_effect_disturbs_less_than_the_nearest_steps(seed):
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((12, 12, 2))
+    x = layers.ReLU()(layers.Conv2D(6, 3, name="conv")(image))
+    model = keras.Model(image, layers.Dense(2)(layers.Flatten()(layers.DepthwiseConv2D(3, name="depthwise")(x))))
+    some = np.random.default_rng(seed).integers(0, 256, (40, 12, 12, 2))
+    copy = rounded(model, some)
+    worst, _ = disturbance(model, copy, some)
+    assert worst < 1.5
+    kernel, bias = copy.get_layer("depthwise").get_weights()
+    copy.get_layer("depthwise").set_weights([kernel * 0.97, bias])
+    worst, where = disturbance(model, copy, some)
+    assert worst > gate.DISTURBED and where == "depthwise"
+    copy.get_layer("depthwise").set_weights([kernel, bias + 0.01])
+    assert disturbance(model, copy, some) == (float("inf"), "depthwise")
