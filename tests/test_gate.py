@@ -229,7 +229,7 @@ class TestImages:
         def wrong(model, some):
             copy = whole(model, some)
             kernel, *rest = copy.get_layer("conv2").get_weights()
-            copy.get_layer("conv2").set_weights([kernel * 0.95, *rest])
+            copy.get_layer("conv2").set_weights([kernel * 0.7, *rest])
             return copy
 
         monkeypatch.setattr(convert, "rounded", wrong)
@@ -437,7 +437,7 @@ def test_rounding_by_effect_disturbs_less_than_the_nearest_steps(seed):
     worst, _ = disturbance(model, copy, some)
     assert worst < 1.5
     kernel, bias = copy.get_layer("depthwise").get_weights()
-    copy.get_layer("depthwise").set_weights([kernel * 0.97, bias])
+    copy.get_layer("depthwise").set_weights([kernel * 0.7, bias])
     worst, where = disturbance(model, copy, some)
     assert worst > gate.DISTURBED and where == "depthwise"
     copy.get_layer("depthwise").set_weights([kernel, bias + 0.01])

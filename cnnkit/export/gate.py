@@ -46,7 +46,7 @@ from cnnkit.metrics import sign_test
 CALIBRATION_IMAGES = 512
 ANSWERS = 64  # held-out inputs whose answers are compared as numbers
 ROUNDED = 64  # images on which rounded weights are compared
-DISTURBED = 3.0  # of the error of nearest rounding, that rounded weights may have: what half a step each could do
+DISTURBED = 12.0  # times the error of nearest rounding, that rounded weights may have
 GATE = "gate.json"
 CHANCE = 0.05
 

@@ -18,7 +18,7 @@ from cnnkit.export.checks import WEIGHTED, Check
 from cnnkit.export.graph import Graph, Tensor, pairs
 
 WIDTHS = 0.01  # of a range, that its ends may lie from those of the calibration images; half a step of 255 is 0.002
-CUT = 0.02  # of the energy of a layer, that may be cut off on validation images
+CUT = 0.25  # of the energy of a layer, that may be cut off on validation images
 FIXED = {
     "SOFTMAX": (1 / 256, -128),
     "LOGISTIC": (1 / 256, -128),
