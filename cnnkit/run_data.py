@@ -208,14 +208,21 @@ def data_for(recipe: Any, artifact: Path, data: str | None, *, whole: bool = Tru
         DataError: it is not there, or what is there is not what the run was trained on.
     """
     run = run_of(artifact)
-    asked = {"prepare": changes.pop("prepare", None)}
-    changes |= {} if asked["prepare"] is None else asked
+    prepare = changes.pop("prepare", None)  # it changes what is seen of the data, not which data it is
+
+    def otherwise(loaded: Loaded) -> Loaded:
+        known = _as_trained(recipe, loaded.run) if loaded.run else {"prepare": None}
+        if prepare in (None, known["prepare"]):
+            return loaded
+        settings = known | {"data": loaded.source} | changes | {"prepare": prepare}
+        return dataclasses.replace(loaded, splits=load(recipe, settings, warn=False))
+
     if data is None:
         if run is None:
             raise DataError(
                 f"{artifact} does not belong to a run folder, so its data is not known. Name it with --data."
             )
-        return own_data(recipe, run, **changes)
+        return otherwise(own_data(recipe, run, **changes))
     if run is not None:
         try:
             splits = load(recipe, _as_trained(recipe, run) | {"data": data} | changes, warn=False)
@@ -224,12 +231,12 @@ def data_for(recipe: Any, artifact: Path, data: str | None, *, whole: bool = Tru
             same = False
         if same:
             _moved(run, data)
-            return Loaded(run, splits, True, data)
+            return otherwise(Loaded(run, splits, True, data))
         _say_what_changed(run, data)
     columns = {key: _settings_of(run).get(key) for key in ("text", "label", "separator")} if run else {}
     model = run.path / MODEL if run is not None and artifact.is_dir() else artifact
-    prepare = {"prepare": _prepares(recipe, model)}
-    return Loaded(run, load(recipe, {"data": data, **columns, **prepare} | changes, whole=whole), False, data)
+    settings = {"data": data, **columns, "prepare": _prepares(recipe, model) if prepare is None else prepare}
+    return Loaded(run, load(recipe, settings | changes, whole=whole), False, data)
 
 
 def _prepares(recipe: Any, model: Path) -> bool | None:

@@ -180,6 +180,11 @@ class TestBadInput:
         self.run("export", "run", "--precision", "int8", "--tolerance", "100")
         from cnnkit.device.model import read_metadata
 
+        own = {
+            word: json.loads(self.run("evaluate", "run", word, "--json").stdout)
+            for word in ("--prepare", "--no-prepare")
+        }
+        assert own["--prepare"]["accuracy"] > own["--no-prepare"]["accuracy"] and own["--no-prepare"]["count"] == 24
         (file,) = Path("run/export").glob("*int8.tflite")
         assert read_metadata(file)["layout"] == "mnist"
         redrawn(Path("more"), 240, inverted=True)
