@@ -42,9 +42,8 @@ def refusal(path: Path, content: bytes, check: str, seconds: int = int(SECONDS))
     reason = _tried(path, check, seconds)
     if reason is not None:
         return reason.rstrip(".")
-    with contextlib.suppress(
-        OSError, CnnkitError
-    ):  # a cache that cannot be written only costs the time of another trial
+    # a cache that cannot be written only costs the time of another trial
+    with contextlib.suppress(OSError, CnnkitError):
         write_bytes(passed, b"")
     return None
 

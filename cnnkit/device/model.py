@@ -4,6 +4,8 @@ Design choices:
 - Everything a client needs travels inside the file: a ZIP appended to the flatbuffer (entries stored, as MediaPipe wants its
   associated files) holds `cnnkit.json` (app, task, labels, input, scores) and `labels.txt`. LiteRT ignores it; so
   `unzip x.tflite` shows it.
+- A checksum of all of it is the end of the file (`cnnkit.seals`), compared before the interpreter sees any of it. A file without
+  one is tried in a process of its own first (`cnnkit.trials`): what is damaged may end the process.
 - Inputs and outputs are found by signature name, never by position: converters reorder them.
 - Batches of images run one at a time, as on a device; a static batch of 1 is what exports have. Texts are short, and there are
   many: batches of them run together, cut to their longest text (`cnnkit.device.text.widths` says when that changes nothing).
