@@ -117,9 +117,7 @@ def _with_kept(recipe: Any, splits: Any, path: Path) -> Any:
     try:
         known = own_data(recipe, earlier, warn=True)
         chosen = {key: earlier.document["settings"].get(key) for key in DATA_KEYS} | {"data": known.source}
-        if again := earlier.document.get(
-            "refit"
-        ):  # its validation records were trained on, so they can validate no more
+        if again := earlier.document.get("refit"):  # it was trained on validation records, which can validate no more
             chosen |= {"validation": 0.0, "limit": chosen["limit"] and again["records"]}
             return data.join(load(recipe, chosen, warn=False), splits)
     except DataError as error:
@@ -155,7 +153,7 @@ def remember_place(run: Run, source: Any) -> None:
 
     if not isinstance(source, str):
         return  # a card whose folder the run remembered already
-    about = run.document["data"]
+    about = run.document.setdefault("data", {})
     before = [entry for entry in (about.get("place"), *about.get("earlier_places", ())) if entry]
     about |= {"place": places.describe(source, run.path), "earlier_places": before[:EARLIER]}
     run.save()
@@ -166,7 +164,7 @@ def remember_place(run: Run, source: Any) -> None:
 
 def _task_of(run: Run) -> str:
     """Return what a folder of the run's data is looked into for."""
-    return "text" if len(run.document["data"]["shape"]) == 1 else ""
+    return "text" if len(run.document.get("data", {}).get("shape", ())) == 1 else ""
 
 
 def run_of(artifact: Path) -> Run | None:
@@ -284,7 +282,7 @@ def own_data(
         if entry != guess:
             tried.append(entry)
     if not tried:
-        where = run.document["data"].get("place", {}).get("path", settings.get("data"))
+        where = run.document.get("data", {}).get("place", {}).get("path", settings.get("data"))
         raise DataError(
             f"The data of {run.path} was in {where}, and is not there now. Put it back, name where it is with --data, or set "
             "CNNKIT_DATA to the folder that holds it."
@@ -307,7 +305,7 @@ def _candidates(recipe: Any, run: Run) -> tuple[list[Any], str | None]:
     from cnnkit.data import places
 
     source = run.document["settings"].get("data") or recipe.data
-    about = run.document["data"]
+    about = run.document.get("data", {})
     known = [entry for entry in (about.get("place"), *about.get("earlier_places", ())) if entry]
     if not known:
         return [source], None
@@ -319,11 +317,11 @@ def _candidates(recipe: Any, run: Run) -> tuple[list[Any], str | None]:
 
 def is_own(run: Run, splits: Any) -> bool:
     """Whether splits are those that a run was trained on, by size and by fingerprint."""
-    about = run.document["data"]
+    about = run.document.get("data", {})
     sizes = about.get("sizes", {})
     if any(len(getattr(splits, name)) != sizes[name] for name in SPLITS if name in sizes):
         return False
-    prints = about.get("fingerprints") or {"train": about["fingerprint"]}
+    prints = about.get("fingerprints") or ({"train": about["fingerprint"]} if "fingerprint" in about else {})
     return all(getattr(splits, name).fingerprint() == value for name, value in prints.items())
 
 
@@ -331,7 +329,7 @@ def _moved(run: Run, source: str) -> None:
     """Note where a run's data is now, if that is elsewhere."""
     from cnnkit.data import places
 
-    before = run.document["data"].get("place", {})
+    before = run.document.get("data", {}).get("place", {})
     now = places.describe(source, run.path)
     if all(before.get(key) == now.get(key) for key in ("path", "root")):
         return

@@ -100,7 +100,7 @@ def render(
         "title": data.get("title") or data.get("name") or "Report",
         "created": run.get("created", ""),
         "verdict": _verdict(scores, key),
-        "summary": _summary(scores, key),
+        "summary": _summary(scores, key, sections.noun(run)),
         "headline": (sections.named(key), percent(scores[key])) if key else None,
         "interval": [percent(value) for value in scores[f"{key}_interval"]] if key else None,
         "intervals": blocks.Intervals(sections.intervals(scores, model_name)) if key else None,
@@ -121,8 +121,8 @@ def _verdict(scores: Mapping[str, Any], key: str | None) -> str | None:
     return f"{judged['text']} Train it longer or on more data, look at the errors below, and do not put it on a device as it is."
 
 
-def _summary(scores: Mapping[str, Any], key: str | None) -> str:
-    """The result in two sentences, for who reads no further."""
+def _summary(scores: Mapping[str, Any], key: str | None, noun: str = "text") -> str:
+    """The result in two sentences, for who reads no further; `noun`: what a record is."""
     if key is None:
         return "This run has no scores yet."
     low, high = (percent(value, 1) for value in scores[f"{key}_interval"])
@@ -139,7 +139,7 @@ def _summary(scores: Mapping[str, Any], key: str | None) -> str:
         paired = baseline.get("against")  # answers to the same records, compared one by one, say more than intervals
         apart = scores[f"{key}_interval"][0] > baseline.get(f"{key}_interval", (0, 1))[1]
         if paired and ahead and paired["p"] >= CHANCE:
-            text += " Compared text by text, the difference may be chance."
+            text += f" Compared {noun} by {noun}, the difference may be chance."
         if ahead > 0 and not apart and not paired:
             text += " Their intervals overlap, so the difference may be chance."
     return text
