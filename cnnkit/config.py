@@ -49,7 +49,7 @@ class Settings:
     )
     progressive: int = 1  # image sizes in training, rising from about half to the full one; 1: full throughout
     epochs: int = 10
-    minutes: float | None = None  # time budget; it then decides the number of epochs
+    minutes: float | None = None  # of the whole command, from start to report; they decide how long training is
     batch_size: int = 64
     learning_rate: float = 1e-3  # its peak
     warmup: float = 0.05  # share of the steps in which the learning rate rises from 0

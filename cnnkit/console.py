@@ -181,13 +181,16 @@ def _is_number(cell: Any) -> bool:
 
 
 @contextlib.contextmanager
-def progress(description: str, total: float, unit: str = "") -> Iterator[Callable[..., None]]:
+def progress(
+    description: str, total: float, unit: str = "", *, to_the_end: bool = True
+) -> Iterator[Callable[..., None]]:
     """Show progress of long work.
 
     Args:
         description: what is being done.
         total: where it ends.
         unit: of total; "bytes" is shown as MB.
+        to_the_end: whether all is done when the block ends; else what was told last stays.
 
     Yields:
         `update(completed, text="")`: where the work is now, and a few words beside the bar. On a terminal it moves the bar;
@@ -208,7 +211,8 @@ def progress(description: str, total: float, unit: str = "") -> Iterator[Callabl
         with bar:
             task = bar.add_task(description, total=None, text="")  # it pulses until something is known
             yield lambda completed, text="": bar.update(task, total=total, completed=completed, text=text)
-            bar.update(task, total=total, completed=total)
+            if to_the_end:
+                bar.update(task, total=total, completed=total)
         return
     last = time.monotonic()
 

@@ -35,6 +35,7 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
         super().__init__(*args, **kwargs)
         self.rates = dict(rates or {})
         self._rate_of: tuple[float, ...] = ()
+        self._momentum: Any = None  # of the averages
         self._averaged: dict[int, Any] = {}  # by place of an embedding: the steps that each row's average knows of
         self._by_rows: set[int] = set()  # places whose averages the step being built has seen to
 
@@ -42,6 +43,9 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
         super().build(variables)
         self._rate_of = tuple(self.rates.get(variable.path, 1.0) for variable in variables)
         self._averaged = {}
+        if self.use_ema:
+            self._momentum = self.add_variable((), dtype="float32", name="ema_momentum")
+            self._momentum.assign(self.ema_momentum)
         for place, variable in enumerate(variables if self.use_ema else ()):
             if variable.name == "embeddings":
                 self._model_variables_moving_average[place].assign(variable)
@@ -57,9 +61,20 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
         for place, steps in self._averaged.items():
             value, waited = copied([self._trainable_variables[place], self.iterations - steps])
             found[place] -= value  # in place: an embedding can be large
-            found[place] *= np.power(np.float32(self.ema_momentum), waited.astype(np.float32))[:, None]
+            found[place] *= np.power(copied([self._momentum])[0], waited.astype(np.float32))[:, None]
             found[place] += value
         return found
+
+    def set_averaging(self, momentum: float) -> None:
+        """Change the momentum of the averages from the next step on."""
+        if not self.use_ema or copied([self._momentum])[0] == np.float32(momentum):
+            return
+        for place, value in enumerate(self.averages() if self._averaged else ()):  # with the momentum that held so far
+            if place in self._averaged:
+                self._model_variables_moving_average[place].assign(value)
+                steps = self._averaged[place]
+                steps.assign(ops.ones_like(steps) * ops.cast(self.iterations, "int32"))
+        self._momentum.assign(momentum)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         place = self._get_variable_index(variable)
@@ -93,7 +108,7 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
 
         average, steps = self._model_variables_moving_average[place].value, self._averaged[place].value
         done = tf.cast(self.iterations, "int32")
-        momentum = tf.constant(self.ema_momentum, variable.dtype)
+        momentum = tf.cast(self._momentum, variable.dtype)
         waited = tf.cast(done - tf.gather(steps, rows), variable.dtype)
         old = before + (momentum**waited)[:, None] * (tf.gather(average, rows) - before)
         kept = tf.where(done > 0, momentum, 0.0)  # as Keras: the average begins with the values after the first step
@@ -105,7 +120,7 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
     def _update_model_variables_moving_average(self, trainable_variables: Any) -> None:
         """Average what has no rows of its own, as Keras does with all of it."""
         by_rows, self._by_rows = self._by_rows, set()
-        kept = ops.where(self.iterations > 0, self.ema_momentum, 0.0)
+        kept = ops.where(self.iterations > 0, self._momentum, 0.0)
         for place, variable in enumerate(trainable_variables):
             if place in by_rows:
                 continue
@@ -117,6 +132,13 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rates": dict(self.rates)}
+
+
+def rising_and_falling(share: float, warmup: float) -> float:
+    """Return the learning rate, as a share of its peak, at a share of the training: `WarmupCosine` without its steps."""
+    if share < warmup:
+        return share / warmup
+    return 0.5 * (1 + math.cos(math.pi * (share - warmup) / max(1e-9, 1 - warmup)))
 
 
 @keras.saving.register_keras_serializable("cnnkit")

@@ -2,12 +2,14 @@
 
 import contextlib
 import dataclasses
+import inspect
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnkit import config, console, ondevice, own_files
+from cnnkit import config, console, ondevice, own_files, time_budget
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError
 from cnnkit.quiet import quiet
 from cnnkit.review import behind, keras_of, print_scores, say_verdict, score, with_verdict, write_report
@@ -27,7 +29,6 @@ from cnnkit.run_data import (
     undivided,
 )
 
-REFIT_SHARE = 0.45  # of a time budget that the first training has, where a second one has all records
 BACKBONE = "backbone"  # the builder, in every app that has it, of a classifier on a network of keras.applications
 
 
@@ -148,10 +149,15 @@ def train(
     out: Path | None,
     config_file: Path | None,
     resume: bool,
+    began: float | None = None,
 ) -> None:
-    """Train a run, score it, write its report. No other process trains into its folder at the same time."""
+    """Train a run, score it, write its report. No other process trains into its folder at the same time.
+
+    `began` is when the command did, as `time.monotonic` has it; a budget of time counts from there.
+    """
+    began = time.monotonic() if began is None else began
     with contextlib.ExitStack() as held:
-        _train(recipe, given, options, out=out, config_file=config_file, resume=resume, held=held)
+        _train(recipe, given, options, out=out, config_file=config_file, resume=resume, began=began, held=held)
 
 
 def _train(
@@ -162,6 +168,7 @@ def _train(
     out: Path | None,
     config_file: Path | None,
     resume: bool,
+    began: float,
     held: contextlib.ExitStack,
 ) -> None:
     rate = given.pop("learning_rate", None)
@@ -172,7 +179,8 @@ def _train(
         given["options"] = {**given.get("options", {}), **options}
     if Path(given.get("weights", "none")).is_dir():
         given["weights"] = str(Path(given["weights"]).resolve())  # `latest` will lead elsewhere
-    run = _resumable(recipe, out, given) if resume else None
+    asked = {**given, **({"learning_rate": "auto"} if rate == "auto" else {})}  # before anything follows from the data
+    run = _resumable(recipe, out, asked) if resume else None
     if run is None:
         given = _like_earlier(recipe, given)
     if run is not None:
@@ -187,6 +195,7 @@ def _train(
         from cnnkit import training
         from cnnkit.data import inventory, seen
         from cnnkit.data.loading import check_divided
+    starting = time.monotonic() - began
 
     if run is not None and not run.document.get("scores") and (otherwise := run.computed_otherwise()):
         console.warning(
@@ -216,7 +225,7 @@ def _train(
         settings = config.Settings(**{**preset, **given, "data": given.get("data") or recipe.data})
         if rate == "auto":
             settings = _with_found_rate(training, recipe, settings, splits)
-        about = {"task": recipe.task.name, "data": describe_data(splits)}
+        about = {"task": recipe.task.name, "data": describe_data(splits), "asked": asked, "asked_in": str(Path.cwd())}
         path = out or new_path(recipe.app, settings.model)
         run = Run.create(path, recipe.app, settings, held=held, fresh=out is None, **about)
         try:
@@ -237,8 +246,15 @@ def _train(
     )
     if run.document.pop("refit", None):  # until the second training is done again, `model.keras` is of the first
         run.save()
+    budget = before = None
+    if settings.minutes is not None:
+        budget = training.Budget(
+            60 * settings.minutes, began, again=len(whole.train) / len(splits.train) if whole else 0.0
+        )
+        budget.after = time_budget.REPORT * starting
+        before = _baseline(recipe, splits, whole)  # its time is then known; it learns nothing of the model
     try:
-        _fit(training, recipe, settings, splits, run, share=REFIT_SHARE if whole else 1.0)
+        _fit(training, recipe, settings, splits, run, budget)
     except CnnkitError:
         if not (run.path / HISTORY).exists():  # it has not begun, so there is nothing to go on with
             run.discard()
@@ -246,13 +262,17 @@ def _train(
     artifact, decided = _settled(training, recipe, run, splits)
     if not run.document["training"]["best_epoch"]:  # its loss was never a number, so there is nothing to do again
         whole = None
-    if whole:
-        artifact = _refit(training, recipe, run, whole, decided)
-    scores, found, targets = score(recipe, artifact, splits.test, "Scoring on the test split")
-    with console.progress("Fitting the baseline", 1):
-        baseline = recipe.task.baseline(
-            splits.train, splits.test, splits.validation, found, whole.train if whole else None
+    everything = whole  # of the baseline, which is fitted already where there is a budget
+    if whole and budget and not training.refit_fits(run, budget):
+        whole = None
+        console.message(
+            "There is no time left to train anew on validation data too: the model is that of the first training."
         )
+    if whole:
+        artifact = _refit(training, recipe, run, whole, decided, budget)
+    scores, found, targets = score(recipe, artifact, splits.test, "Scoring on the test split")
+    compares = getattr(recipe.task, "compares", False)  # with what the model found, one by one
+    baseline = _baseline(recipe, splits, everything, found) if before is None or compares else before
     kept = with_verdict(recipe, scores, baseline)
     run.save(scores={"test": kept})
     taken = "" if finished else finish(run)
@@ -266,6 +286,11 @@ def _train(
     if taken:
         console.message(taken)
     console.message(f"Next: {_next(recipe, run, kept['verdict'])}")
+
+
+def _baseline(recipe: Any, splits: Any, whole: Any, found: Any = None) -> dict[str, Any]:
+    with console.progress("Fitting the baseline", 1):
+        return recipe.task.baseline(splits.train, splits.test, splits.validation, found, whole.train if whole else None)
 
 
 def _next(recipe: Any, run: Run, judged: dict[str, Any]) -> str:
@@ -301,7 +326,7 @@ def _settled(training: Any, recipe: Any, run: Run, splits: Any) -> tuple[Any, di
     return artifact, decided
 
 
-def _refit(training: Any, recipe: Any, run: Run, whole: Any, decided: dict[str, Any]) -> Any:
+def _refit(training: Any, recipe: Any, run: Run, whole: Any, decided: dict[str, Any], budget: Any) -> Any:
     """Train on validation records too, and open the model."""
     epochs = run.document["training"]["best_epoch"]
     with console.progress("Training on validation data too", 1) as update:
@@ -310,12 +335,14 @@ def _refit(training: Any, recipe: Any, run: Run, whole: Any, decided: dict[str, 
             whole,
             run,
             decided,
-            on_epoch=lambda state: update(state.epoch / epochs, f"epoch {state.epoch}/{epochs}"),
-            on_step=lambda done, total, _: update(done / total),
+            budget=budget,
+            on_epoch=lambda state: update(state.share or state.epoch / epochs, f"epoch {state.epoch:g} of {epochs:g}"),
+            on_step=update if budget else None,
         )
     done = run.document["refit"]
+    epochs = done.get("epochs", epochs)
     console.message(
-        f"Trained anew on all {done['records']:,} {recipe.inputs.noun}, those of validation too, for {epochs} "
+        f"Trained anew on all {done['records']:,} {recipe.inputs.noun}, those of validation too, for {epochs:g} "
         f"epoch{'s' * (epochs != 1)} in {done['seconds']:.0f} s (--no-refit leaves this out)"
     )
     return keras_of(run.path / MODEL, recipe.app)
@@ -369,7 +396,7 @@ def _with_found_rate(training: Any, recipe: Any, settings: config.Settings, spli
     return dataclasses.replace(settings, learning_rate=float(f"{rate:.2g}"))
 
 
-def _resumable(recipe: Any, out: Path | None, given: dict[str, Any]) -> Run | None:
+def _resumable(recipe: Any, out: Path | None, asked: dict[str, Any]) -> Run | None:
     path = out or to_resume(recipe.app)
     if not (path / "run.json").exists():
         if out is None:
@@ -378,20 +405,43 @@ def _resumable(recipe: Any, out: Path | None, given: dict[str, Any]) -> Run | No
             )
         return None
     run = Run.open(path, recipe.app)
-    before = run.settings.to_dict()
-    changed = [name for name, value in given.items() if before[name] != value and name != "data"]  # its content decides
+    changed = _changed(recipe, run, asked)
     if changed:
+        name, before, now = changed
         raise ConfigError(
-            f"{path} was started with {changed[0]}={before[changed[0]]!r}, not {given[changed[0]]!r}. Resume it without "
-            "that option, or train into a new --out."
+            f"{path} was started with {name}={before!r}, not {now!r}. Resume it without that option, or train into a new --out."
         )
     return run
 
 
-def _fit(training: Any, recipe: Any, settings: config.Settings, splits: Any, run: Run, *, share: float) -> None:
-    """Train; `share` is that of the time budget."""
-    if settings.minutes:
-        settings = dataclasses.replace(settings, minutes=share * settings.minutes)
+def _changed(recipe: Any, run: Run, asked: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """Return the first setting that is asked for otherwise than when the run was started: its name, then and now.
+
+    The same words mean the same run, whatever followed from the data then; so does what the run came to have.
+    """
+    folder = Path(run.document.get("asked_in", "."))
+
+    def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+        options = {f"options.{name}": value for name, value in settings.get("options", {}).items()}
+        return {**{name: value for name, value in settings.items() if name != "options"}, **options}
+
+    def same(now: Any, before: Any) -> bool:
+        if isinstance(now, str) and isinstance(before, str):  # one file may be named from two folders
+            return now == before or (Path(now).exists() and Path(now).resolve() == (folder / before).resolve())
+        return json.dumps(now) == json.dumps(before) or now == before
+
+    builder = inspect.signature(recipe.builders[run.settings.model]).parameters.values()
+    defaults = {"options": {p.name: p.default for p in builder if p.kind is p.KEYWORD_ONLY}}
+    first, became = flat(run.document.get("asked", {})), {**flat(defaults), **flat(run.settings.to_dict())}
+    for name, now in flat(asked).items():
+        known = [before[name] for before in (first, became) if name in before]
+        if name != "data" and not any(same(now, before) for before in known):  # the content of data decides
+            return name, (known or [None])[0], now
+    return None
+
+
+def _fit(training: Any, recipe: Any, settings: config.Settings, splits: Any, run: Run, budget: Any) -> None:
+    """Train; `budget` is the time of the whole command, or None."""
     monitor = f"val_{recipe.task.headline}" if len(splits.validation) else recipe.task.headline
     if run.document.get("weights"):
         begin(run.path, recipe.app)
@@ -401,13 +451,25 @@ def _fit(training: Any, recipe: Any, settings: config.Settings, splits: Any, run
         for line in loaded.lines() if settings.weights != "none" else ():
             console.message(line)
 
-    with console.progress("Training", 1) as update:
+    def on_model(model: Any) -> None:
+        from cnnkit.evaluation.artifacts import KerasArtifact
+
+        artifact = KerasArtifact(run.path, model, training.describe(recipe, settings, splits.train))
+        first, each = time_budget.scoring_seconds(recipe, artifact, splits.test, time_budget.MEASURING * budget.seconds)
+        budget.after += first + each * (len(splits.test) + len(splits.validation))
+        time_budget.foretell(budget, settings)
+
+    with console.progress("Training", 1, to_the_end=False) as update:
 
         def on_epoch(state: Any) -> None:
             row = state.history[-1]
             shown = monitor if monitor in row else "val_loss"
             text = f"loss {row['loss']:.4f}" + (f"  {shown} {row[shown]:.4f}" if shown in row else "")
-            update(state.epoch / state.epochs, f"epoch {state.epoch}/{state.epochs}  {text}")
+            if budget:
+                left = time_budget.in_words(max(0.0, budget.seconds - budget.used()))
+                update(state.share, f"epoch {state.epoch:g}, {left} min until all is done  {text}")
+            else:
+                update(state.epoch / state.epochs, f"epoch {state.epoch}/{state.epochs}  {text}")
 
         training.fit(
             recipe,
@@ -415,15 +477,19 @@ def _fit(training: Any, recipe: Any, settings: config.Settings, splits: Any, run
             splits,
             run,
             on_epoch=on_epoch,
-            on_step=lambda done, total, _: update(done / total),
+            on_step=update,
             on_load=on_load,
             on_start=lambda lines: console.message("\n".join(lines)) if lines else None,
             on_download=lambda what, done, total: update(done / total if total else 0, what),
+            on_model=on_model,
+            budget=budget,
         )
     done = run.document["training"]
+    epochs = f"{done['epochs']} of {done['planned_epochs']}" if "planned_epochs" in done else f"{done['epochs']:g}"
+    steps = f" ({done['steps']:,} steps)" if "steps" in done else ""
     console.message(
-        f"Trained {done['epochs']} of {done['planned_epochs']} epochs in {done['seconds']:.0f} s ({done['stopped']}); "
-        f"best: epoch {done['best_epoch']}; {run.document['model']['parameters']:,} parameters"
+        f"Trained {epochs} epochs{steps} in {done['seconds']:.0f} s "
+        f"({done['stopped']}); best: epoch {done['best_epoch']:g}; {run.document['model']['parameters']:,} parameters"
     )
 
 

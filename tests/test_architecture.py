@@ -40,6 +40,7 @@ LAYERS = {
     "recipe": 4,
     "run_data": 4,
     "review": 4,
+    "time_budget": 4,
     "workflow": 4,
     "cli": 4,
 }

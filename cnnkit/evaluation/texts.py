@@ -12,6 +12,7 @@ Design choices:
   sure where each label is surely given or surely left out.
 """
 
+import functools
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -42,6 +43,7 @@ class TextClassification(Classification):
     """One label a text. Attributes as `Classification`."""
 
     tolerance = (0.3, 1.0)
+    compares = True  # a baseline with what the model found, text by text
 
     def as_read_by(self, artifact: Any, records: Any) -> Any:
         """Return records whose texts become ids as the artifact's file says, whatever vocabulary they were loaded with.
@@ -375,6 +377,7 @@ class TextTagging(TextClassification):
         return found
 
 
+@functools.lru_cache(maxsize=1)  # with a budget of time it is fitted before training, and asked for again after it
 def linear(
     train: TextRecords, test: TextRecords, validation: TextRecords | None, whole: TextRecords | None = None
 ) -> tuple[np.ndarray, str]:

@@ -5,6 +5,8 @@ Design choices:
 - A checkpoint is one file, written atomically at the end of an epoch: weights, optimizer, averages, best weights and
   history. As every batch is a function of (seed, step), a run killed at any moment and resumed ends in the same weights,
   bit for bit, as one that never stopped.
+- Where `minutes` are given, time decides how far training is (`cnnkit.training.pace`), and what it decided is in the
+  checkpoint: the same decisions give the same weights, and a resumed run keeps those that were made.
 - The best epoch is that of the lowest validation loss, measured with the averaged weights where there is an average.
 - The best weights then get batch norm statistics from plain images (`cnnkit.models.norm`): those that training left
   behind belong to augmented images. On held-out training images of MNIST the change was -0.05 to +0.23 points, mostly up.
@@ -23,10 +25,12 @@ Design choices:
 from cnnkit.training.building import build, describe, save
 from cnnkit.training.checkpoint import State
 from cnnkit.training.compiling import averaging, find_learning_rate, steps
-from cnnkit.training.fitting import fit, refit
+from cnnkit.training.fitting import fit, refit, refit_fits
+from cnnkit.training.pace import Budget
 from cnnkit.training.phases import Phase, plan
 
 __all__ = [
+    "Budget",
     "Phase",
     "State",
     "averaging",
@@ -36,6 +40,7 @@ __all__ = [
     "fit",
     "plan",
     "refit",
+    "refit_fits",
     "save",
     "steps",
 ]

@@ -6,7 +6,7 @@ import json
 import math
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -18,17 +18,34 @@ from cnnkit.optimizers import copied
 from cnnkit.seals import is_sealed, sealed
 
 
+class Chunk(NamedTuple):
+    """What was decided of a few steps, where time decides (`cnnkit.training.pace`)."""
+
+    steps: int
+    share: float  # of the training, [0, 1], that is done when they are
+    ema: float  # momentum of averaged weights in them
+    validated: bool  # whether validation and a checkpoint followed
+
+
 @dataclasses.dataclass
 class State:
     """Where training is, beside the weights: what a checkpoint holds as JSON."""
 
-    epoch: int = 0  # epochs done
-    epochs: int = 0  # epochs planned; a time budget decides them once
-    best_epoch: int = 0
+    epoch: float = 0  # epochs done; whole ones, unless time decides
+    epochs: int = 0  # epochs planned; 0: time decides
+    best_epoch: float = 0
     best_loss: float = math.inf
     seconds: float = 0.0  # of training so far, over all resumes
     stopped: str = ""  # why it ended
     history: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    # Where time decides:
+    steps: int = 0  # done
+    share: float = 0.0  # of the training that is done, [0, 1]
+    trained: float = 0.0  # seconds of these steps alone
+    best_trained: float = 0.0  # of them, those until the best weights
+    best_chunk: int = 0  # chunks until then
+    used: float = 0.0  # seconds of the budget
+    log: list[list[float]] = dataclasses.field(default_factory=list)  # a `Chunk` each
 
 
 def write_history(path: Path, rows: list[dict[str, float]]) -> None:

@@ -14,6 +14,7 @@ from cnnkit.config import Settings
 from cnnkit.data.pipeline import Order
 from cnnkit.data.records import Records, Splits
 from cnnkit.device.model import with_decided
+from cnnkit.errors import ArtifactError
 from cnnkit.models import weights as model_weights
 from cnnkit.models.norm import recalibrate
 from cnnkit.optimizers import copied
@@ -22,10 +23,12 @@ from cnnkit.training.batches import Batches
 from cnnkit.training.building import Sized, build, built, describe, save
 from cnnkit.training.checkpoint import State, assign, read_checkpoint
 from cnnkit.training.compiling import compiled, schedule
-from cnnkit.training.loop import SMALL_IMAGE, Epochs
-from cnnkit.training.phases import plan, set_free
+from cnnkit.training.loop import SMALL_IMAGE, Chunks, Epochs
+from cnnkit.training.pace import TICKS, Budget, Pace, second_fits
+from cnnkit.training.phases import Phase, plan, set_free
 
 RECALIBRATION_IMAGES = 5120  # plain training images from which batch norm gets its last statistics; of large ones fewer
+ENDLESS = 10**9  # time decides
 RECALIBRATION_BATCH = 32  # images at once, at least: a call costs as much as a few of them
 
 
@@ -36,11 +39,14 @@ def fit(
     run: Run,
     *,
     on_epoch: Callable[[State], None] = lambda state: None,
-    on_step: Callable[[int, int, dict[str, float]], None] | None = None,
+    on_step: Callable[[float], None] | None = None,
     on_load: Callable[[model_weights.Loaded], None] = lambda loaded: None,
     on_start: Callable[[list[str]], None] = lambda lines: None,
     on_download: Callable[[str, float, float | None], None] | None = None,
+    on_model: Callable[[keras.Model], None] = lambda model: None,
     until: int | None = None,
+    budget: Budget | None = None,
+    **paced: Any,
 ) -> keras.Model:
     """Train, or go on training, the model of a run folder.
 
@@ -50,11 +56,14 @@ def fit(
         splits: the data.
         run: the folder; where it holds a checkpoint, training goes on from there.
         on_epoch: called after each epoch.
-        on_step: called with (steps done, steps in all, running metrics) now and then.
+        on_step: called with the share of the training that is done now and then.
         on_load: called with what was loaded of the weights to start from, once, when a run begins.
         on_start: called with lines on what else the model begins with, before that.
         on_download: called with (what, bytes done, bytes in total or None) while they are downloaded.
+        on_model: called with the model as it begins, before training, where there is a budget of time.
         until: stop after so many of the settings' epochs; None: after all.
+        budget: the time of the whole command; None: there is none, or the settings' `minutes` begin now.
+        **paced: `log` of an earlier training to repeat, `course` and `steps`, as `Pace` takes them.
 
     Returns:
         The model with its best weights, which `model.keras` in the folder holds too.
@@ -83,9 +92,19 @@ def fit(
     recorded = run.document.get("weights", {}).get("layers", ())
     loaded = frozenset(n for n, name in enumerate(model_weights.weighted_layers(model)) if name in recorded)
     sized = Sized(recipe, settings, splits, model)
-    if settings.minutes is not None and checkpoint is None:
-        state.epochs = _epochs_within(settings, recipe, sized, order, loaded)
-    phases = plan(settings, state.epochs)
+    norms = any(isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers())
+    settling = min(order.steps_per_epoch, -(-_recalibration_images(splits.train) // order.batch_size)) if norms else 0
+    pace = None
+    if settings.minutes is not None:
+        budget = budget or Budget(60 * settings.minutes, time.monotonic())
+        if checkpoint is not None:
+            budget.before = max(budget.before, state.used)
+        state.epochs = 0
+        if not (state.share >= 1.0 or state.stopped):
+            on_model(model)
+        held_out = len(splits.validation)
+        pace = Pace(budget, state, settings, order, validation=held_out, settling=settling, **paced)
+    phases = plan(settings, TICKS if pace else state.epochs)
     now = best = copied(model.variables)
     optimizer: list[np.ndarray] = []
     if checkpoint:
@@ -93,31 +112,48 @@ def fit(
         assign(model.variables, best)  # which tells whether they are of this model
     for phase in phases:
         end = min(phase.end, until or phase.end)
-        if state.epoch >= end or state.stopped:
+        place = pace.position() if pace else state.epoch
+        if place >= end or state.stopped or (pace and pace.over()):
             continue
         model, parts = sized(phase.size)
         assign(model.variables, now)
-        total = (phase.last - phase.first) * order.steps_per_epoch
-        compiled(model, recipe.task, settings, schedule(settings, total), set_free(model, settings, phase, loaded))
+        if pace:
+            rate: Any = settings.learning_rate
+        else:
+            rate = schedule(settings, (phase.last - phase.first) * order.steps_per_epoch)
+        compiled(model, recipe.task, settings, rate, set_free(model, settings, phase, loaded))
         model.optimizer.build(model.trainable_variables)
-        if state.epoch > phase.first:
+        if place > phase.first:
             assign(model.optimizer.variables, optimizer)
-        if state.epoch == phase.start == phase.sized:
+        if place == phase.start == phase.sized:
             state.best_loss = math.inf  # a loss on smaller images says nothing of one on larger ones
-        loop = Epochs(recipe, settings, parts, run, state, best, order, phase, on_epoch, on_step)
+        given = (recipe, settings, parts, run, state, best, order, phase, on_epoch, on_step)
+        loop = Chunks(*given, pace=pace, phases=phases) if pace else Epochs(*given)
         callbacks: list[keras.callbacks.Callback] = [loop]
         if settings.tensorboard:
             callbacks.append(_tensorboard(run.path / "tensorboard"))
         batches = Batches(recipe, settings, parts.train, order)
-        model.fit(
-            batches(state.epoch * order.steps_per_epoch, end * order.steps_per_epoch),
-            initial_epoch=state.epoch,
-            epochs=end,
-            steps_per_epoch=order.steps_per_epoch,
-            callbacks=callbacks,
-            shuffle=False,  # the batches come in their order already
-            verbose=0,
-        )
+        fixed = {"callbacks": callbacks, "shuffle": False, "verbose": 0}  # the batches come in their order already
+        if isinstance(loop, Chunks):
+            loop.set_model(model)
+            loop.pace.compiled()
+            loop.decide()
+            while not loop.over():
+                model.fit(
+                    batches(state.steps, state.steps + ENDLESS),
+                    initial_epoch=len(state.log),
+                    epochs=ENDLESS,
+                    steps_per_epoch=loop.chunk.steps,
+                    **fixed,
+                )
+        else:
+            model.fit(
+                batches(int(state.epoch) * order.steps_per_epoch, end * order.steps_per_epoch),
+                initial_epoch=int(state.epoch),
+                epochs=end,
+                steps_per_epoch=order.steps_per_epoch,
+                **fixed,
+            )
         now, best, optimizer = copied(model.variables), loop.best, copied(model.optimizer.variables)
     model, _ = sized(1.0)
     if settings.mixed_precision:  # what is saved and exported computes in float32
@@ -125,10 +161,9 @@ def fit(
     set_free(model, settings, phases[-1], loaded)
     assign(model.variables, best)
     seen = Batches(recipe, settings, splits.train, order)
-    count = min(order.steps_per_epoch, -(-_recalibration_images(splits.train) // order.batch_size))
-    last = state.epochs * order.steps_per_epoch
+    last = state.steps if pace else state.epochs * order.steps_per_epoch
     own = splits.train.in_parts and seen.views is not None
-    batches = seen(last, last + count) if own else seen.plain(0, count)  # views that no step had
+    batches = seen(last, last + settling) if own else seen.plain(0, settling)  # views that no step had
     recalibrate(model, _joined((np.asarray(batch[0]) for batch in batches), RECALIBRATION_BATCH))
     model = recipe.settled(model, splits.train, settings)
     for layer in model_weights.weighted_layers(model).values():
@@ -136,23 +171,40 @@ def fit(
     save(model, run.path / MODEL, describe(recipe, settings, splits.train))
     run.save(
         model={"name": settings.model, "parameters": model.count_params()},
-        training={
-            "epochs": state.epoch,
-            "planned_epochs": state.epochs,
-            "best_epoch": state.best_epoch,
-            "seconds": round(state.seconds, 2),
-            "stopped": state.stopped or "all epochs done",
-            "phases": [
-                {"name": phase.name, "start": phase.start + 1, "end": min(phase.end, state.epoch)}
-                for phase in (phases if len(phases) > 1 or phases[0].name != "all layers" else ())
-                if phase.start < state.epoch
-            ],
-        },
+        training=_account(state, settings, phases, pace),
     )
     return model
 
 
-def refit(recipe: Any, whole: Splits, run: Run, decided: dict[str, Any], **callbacks: Any) -> keras.Model:
+def _account(state: State, settings: Settings, phases: list[Phase], pace: Pace | None) -> dict[str, Any]:
+    """Return what `run.json` says of a training."""
+    named = phases if len(phases) > 1 or phases[0].name != "all layers" else ()
+    place = pace.position() if pace else state.epoch
+    about = {
+        "epochs": state.epoch,
+        "planned_epochs": state.epochs,
+        "best_epoch": state.best_epoch,
+        "seconds": round(state.seconds, 2),
+        "stopped": state.stopped or "all epochs done",
+        "phases": [
+            {"name": phase.name, "start": phase.start + 1, "end": min(phase.end, state.epoch)}
+            if pace is None
+            else {"name": phase.name, "start": pace.epoch_at(phase.start), "end": pace.epoch_at(phase.end)}
+            for phase in named
+            if phase.start < place
+        ],
+    }
+    if pace:
+        del about["planned_epochs"]
+        about |= {"steps": state.steps, "rate_at_end": state.history[-1]["learning_rate"] / settings.learning_rate}
+        if not state.stopped:
+            about["stopped"] = f"time budget of {settings.minutes:g} minutes used"
+    return about
+
+
+def refit(
+    recipe: Any, whole: Splits, run: Run, decided: dict[str, Any], *, budget: Budget | None = None, **callbacks: Any
+) -> keras.Model:
     """Train anew on training and validation records together, for as many epochs as were best in a finished run.
 
     It is a run of its own in the folder `refit` of that run, with its settings, so it can be killed and resumed as any other. Its
@@ -163,12 +215,18 @@ def refit(recipe: Any, whole: Splits, run: Run, decided: dict[str, Any], **callb
         whole: the same data with nothing held out for validation.
         run: the finished run.
         decided: what its validation records decided beside the epoch, such as a temperature; for the model's file.
+        budget: where there is one, the time of the command; steps are left out where they would not fit.
         callbacks: as in `fit`.
 
     Returns:
         The model, which `model.keras` of `run` holds too.
     """
     settings, first = run.settings, run.document["training"]
+    paced: dict[str, Any] = {}
+    if settings.minutes is None:
+        plan_of_first: dict[str, Any] = {"minutes": None, "epochs": first["planned_epochs"]}
+    else:
+        plan_of_first, paced = {}, _course(run, settings, len(whole.train))
     made = recipe.options(whole.train, settings.model)
     follow = {name: made[name] for name in recipe.follows if name in made}  # a vocabulary of more texts is larger
     own = dataclasses.replace(
@@ -176,41 +234,41 @@ def refit(recipe: Any, whole: Splits, run: Run, decided: dict[str, Any], **callb
         refit=False,
         validation=0.0,
         patience=0,
-        minutes=None,
-        epochs=first["planned_epochs"],
         options={**settings.options, **follow},
+        **plan_of_first,
     )
     path = run.path / REFIT
     again = Run.open(path) if (path / DOCUMENT).is_file() else Run.create(path, recipe.app, own, task=recipe.task.name)
-    model = fit(recipe, own, whole, again, until=first["best_epoch"], **callbacks)
+    until = first["best_epoch"] if settings.minutes is None else None
+    budget = dataclasses.replace(budget, again=0.0) if budget else Budget(math.inf, 0.0)
+    model = fit(recipe, own, whole, again, until=until, budget=budget, **paced, **callbacks)
     save(model, run.path / MODEL, with_decided(describe(recipe, own, whole.train), decided))
-    about = {"records": len(whole.train), "seconds": again.document["training"]["seconds"]}
+    done = again.document["training"]
+    about = {"records": len(whole.train), "seconds": done["seconds"], "epochs": done["epochs"]}
     run.save(refit=about, model=again.document["model"])
     return model
 
 
-def _epochs_within(
-    settings: Settings, recipe: Any, sized: Sized, order: Order, loaded: frozenset[int] = frozenset()
-) -> int:
-    """Plan how many epochs fit into the time budget, from the speed of a few steps of each phase; the model is as before."""
-    before = copied(sized.model.variables)
-    many = plan(settings, 10_000)
-    step = 0.0
-    for phase in many:
-        model, parts = sized(phase.size)
-        assign(model.variables, before)
-        compiled(model, recipe.task, settings, schedule(settings, 1000), set_free(model, settings, phase, loaded))
-        step_seconds = []
-        batches = Batches(recipe, settings, parts.train, order)
-        for batch in batches(0, min(max(9, 30 // len(many)), 3 + order.steps_per_epoch)):
-            began = time.perf_counter()
-            model.train_on_batch(*batch)
-            step_seconds.append(time.perf_counter() - began)
-        seconds = float(np.median(step_seconds[len(step_seconds) // 3 :]))  # the first ones compile
-        step += seconds * (phase.end - phase.start) / 10_000
-    assign(sized.model.variables, before)
-    epoch = step * (order.steps_per_epoch + 0.4 * len(sized.splits.validation) / order.batch_size)
-    return max(1, min(10_000, int(0.95 * 60 * (settings.minutes or 0) / epoch)))
+def refit_fits(run: Run, budget: Budget) -> bool:
+    """Whether there is time to train a finished run anew, or that has begun already."""
+    if (run.path / REFIT / CHECKPOINT).exists():
+        return True
+    checkpoint = read_checkpoint(run.path / CHECKPOINT)
+    return checkpoint is not None and second_fits(checkpoint[0], budget)
+
+
+def _course(run: Run, settings: Settings, count: int) -> dict[str, Any]:
+    """Return how so many records repeat the schedule of a run until its best weights; the rest of it is left out."""
+    checkpoint = read_checkpoint(run.path / CHECKPOINT)
+    if checkpoint is None:
+        raise ArtifactError(f"{run.path} has no {CHECKPOINT}, which says when its weights were best. Train it anew.")
+    state = checkpoint[0]
+    log = state.log[: state.best_chunk]
+    steps = np.cumsum([0, *(row[0] for row in log)])
+    before = Order(run.document["data"]["sizes"]["train"], settings.batch_size, settings.seed).steps_per_epoch
+    now = Order(count, settings.batch_size, settings.seed).steps_per_epoch
+    shares = (steps / steps[-1]).tolist(), [0.0, *(row[1] for row in log)]
+    return {"course": shares, "steps": max(1, round(int(steps[-1]) * now / before))}
 
 
 def _recalibration_images(records: Records) -> int:

@@ -362,16 +362,28 @@ class TestTraining(Commands):
 
     def test_a_time_budget_and_a_limit_count_both_trainings(self, folder, monkeypatch):
         from cnnkit import training
+        from tests.test_pace import Clock
 
-        fit, budgets = training.fit, []
-        for module in (training, training.fitting):
-            monkeypatch.setattr(module, "fit", lambda r, s, *o, **k: budgets.append(s.minutes) or fit(r, s, *o, **k))
-        words = ("--data", folder / "toy.csv", "--config", folder / "small.toml", "--limit", "100", "--minutes", "0.02")
-        self.run("train", *words, "--out", "run")
+        words = ("--data", folder / "toy.csv", "--config", folder / "small.toml", "--limit", "100", "--minutes", "1")
+        clock, budget = Clock(0.15), training.Budget
+        monkeypatch.setattr(training, "Budget", lambda seconds, began, **rest: budget(seconds, 0.0, clock, **rest))
+        output = self.run("train", *words, "--out", "run").output
         run = json.loads(Path("run/run.json").read_text())
         validation = run["data"]["sizes"]["validation"]
         assert run["data"]["sizes"]["train"] == 100 and run["refit"]["records"] == 100 + validation
-        assert run["settings"]["minutes"] == 0.02 and budgets == [pytest.approx(0.009), None]
+        assert run["settings"]["minutes"] == 1 and clock.now < 65, "both are inside"
+        assert run["training"]["stopped"] == "time budget of 1 minutes used" and run["training"]["rate_at_end"] < 0.05
+        assert run["refit"]["epochs"] <= run["training"]["best_epoch"] + 0.5
+        assert "1 minutes in all" in output and "both trainings until about" in output
+        assert "Trained anew on all" in output and " of 0 epochs" not in output
+
+    def test_a_budget_too_small_is_told_and_the_second_training_left_out(self, folder):
+        words = ("--data", folder / "toy.csv", "--config", folder / "small.toml", "--minutes", "0.002", "--out", "run")
+        output = " ".join(self.run("train", *words).output.split())
+        assert "--minutes 0.002 is too little here" in output and "or more." in output
+        assert "no time left to train anew" in output
+        run = json.loads(Path("run/run.json").read_text())
+        assert "refit" not in run and run["training"]["steps"] < 20 and "baseline" in run["scores"]["test"]
 
     def test_a_run_cut_in_the_second_training_is_gone_on_with(self, folder, monkeypatch):
         from cnnkit import training
