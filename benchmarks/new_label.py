@@ -92,7 +92,15 @@ KINDS = {
         ("--model", "kim-rand", "--epochs", "8"),
         "40",
     ),
-    "boxes": (boxes, SHAPES, (400, 100, 200), "signs", (), ("--epochs", "16", "--batch-size", "8", "--image-size", "128"), "80"),
+    "boxes": (
+        boxes,
+        SHAPES,
+        (400, 100, 200),
+        "signs",
+        (),
+        ("--epochs", "16", "--batch-size", "8", "--image-size", "128"),
+        "80",
+    ),
 }
 
 
