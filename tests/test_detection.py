@@ -16,6 +16,7 @@ from cnnkit.data.pipeline import Order, evaluation_batches, training_batches
 from cnnkit.device.detection import Plan, cells, decode, find
 from cnnkit.device.model import DeviceModel, read_metadata
 from cnnkit.errors import GateRefused
+from cnnkit.evaluation import regions
 from cnnkit.evaluation.artifacts import open_artifact
 from cnnkit.evaluation.scoring import score
 from cnnkit.export import convert, gate
@@ -79,7 +80,20 @@ def test_it_finds_and_names_what_is_held_out(trained, data):
     assert scores["ap50"] > 0.9  # 0.998 was measured
     assert min(entry["ap50"] for entry in scores["per_class"].values()) > 0.85
     assert scores["ap"] > 0.4
-    assert toy_boxes.recipe(data).task.baseline(data.train, data.test)["ap50"] < 0.3
+    baseline = toy_boxes.recipe(data).task.baseline(data.train, data.test)
+    assert 0.5 < baseline["ap50"] < scores["ap50"] and "100 images" in baseline["name"]  # 0.86 was measured
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_the_baseline_needs_neither_boxes_nor_much_to_see(count):
+    plain = np.full((40, 50), 90, np.uint8)
+    boxes = (np.array([[5.0, 5, 25, 25]] * count), np.zeros(count, np.int32), np.arange(count) < 1)
+    noise = np.random.default_rng(0).integers(0, 256, (70, 50, 4), np.uint8)
+    for examples in ([], [(plain, boxes)], [(noise, boxes)], [(plain, boxes), (noise, boxes)]):
+        fitted = regions.Regions(examples)
+        for image in (plain, noise, noise[..., :3]):
+            found = fitted.find(image)
+            assert found.boxes.shape == (len(found.scores), 4) and set(found.codes.tolist()) <= {0}
 
 
 def test_what_it_is_travels_in_its_file(trained):

@@ -6,7 +6,7 @@ Design choices:
   validation data, by the best F1, and travels inside the artifact.
 - Training keeps its last weights, which are averages under a rate that has come to rest: the loss of a detector, whose
   targets follow its own answers, says little about which epoch finds most.
-- The baseline puts boxes where the training images have theirs. It scores near 0, and shows what a score is worth.
+- The baseline is a detector without a network (`regions`): boxes put where training has theirs score near 0, and are no bar.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from cnnkit.data import splits
 from cnnkit.data.boxed import BoxRecords
-from cnnkit.device.detection import Detections, Plan, find_each, ious, suppress
+from cnnkit.device.detection import Detections, Plan, find_each
 from cnnkit.errors import ConfigError
-from cnnkit.evaluation import coco
+from cnnkit.evaluation import coco, regions
 from cnnkit.evaluation.coco import Truth
 
 LOWEST = 0.01  # score of a detection that enters average precision
-BASELINE_BOXES = 3000  # of training, that the baseline looks at
 
 
 class Detection:
@@ -158,21 +158,14 @@ class Detection:
     def baseline(
         self, train: BoxRecords, test: BoxRecords, validation: Any = None, found: Any = None, whole: Any = None
     ) -> dict[str, Any]:
-        """Score boxes put where training images have theirs, the most frequent places first; no pixel is looked at."""
+        """Score a detector without a network: regions that stand out, told apart by a linear model."""
         train = train if whole is None else whole
-        relative, codes, owners = _relative(train)
-        chosen = np.random.default_rng(0).permutation(len(codes))[:BASELINE_BOXES]
-        relative, codes, owners = relative[chosen], codes[chosen], owners[chosen]
-        near = (ious(relative, relative) > 0.5) & (codes[:, None] == codes[None])
-        votes = np.array([len(np.unique(owners[row])) for row in near]) / max(1, len(train))
-        places = suppress(Detections(relative, votes, codes), iou=0.5, limit=100)
-        found, truth = [], []
-        for index in range(len(test)):
-            size = np.array(test.size(index) * 2, float)
-            found.append(places._replace(boxes=(places.boxes * size).astype(np.float32)))
-            truth.append(Truth(*test.boxes(index)))
-        scores = coco.score(found, truth, train.label_names)
-        name = "boxes where the training images have theirs"
+        chosen = np.sort(splits.spread(train.labels)[: regions.TRAINED])
+        plain = regions.Regions((train.native(index), train.boxes(index)) for index in chosen.tolist())
+        told = [plain.find(test.native(index)) for index in range(len(test))]
+        truth = [Truth(*test.boxes(index)) for index in range(len(test))]
+        scores = coco.score(told, truth, train.label_names)
+        name = f"regions of one colour or brightness, told apart by a linear model of {len(chosen):,} images"
         return {"name": name, **{key: scores[key] for key in ("ap50", "ap50_interval", "ap")}}
 
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
@@ -220,14 +213,3 @@ def plan_of(artifact: Any, records: BoxRecords | None = None) -> Plan:
     if written is None:
         return records.plan if records is not None else Plan()
     return Plan.from_dict(written)
-
-
-def _relative(records: BoxRecords) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return boxes as parts of their images, float (m, 4), their codes and the number of their record."""
-    parts, codes, owners = [np.zeros((0, 4))], [np.zeros(0, np.int32)], [np.zeros(0, int)]
-    for index in range(len(records)):
-        corners, kinds, ignored = records.boxes(index)
-        parts.append(corners[~ignored] / np.array(records.size(index) * 2, float))
-        codes.append(kinds[~ignored])
-        owners.append(np.full(len(codes[-1]), index))
-    return np.concatenate(parts), np.concatenate(codes), np.concatenate(owners)

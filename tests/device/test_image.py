@@ -456,3 +456,38 @@ def test_an_array_that_is_no_image_is_refused(wrong):
 def test_two_channels_are_refused():
     with pytest.raises(ValueError, match="1, 3 or 4 channels"):
         image.fit_image(np.zeros((4, 4, 2), np.uint8), (4, 4, 1))
+
+
+def test_a_picture_is_the_same_in_whatever_encoding(file):
+    pixels = np.kron(np.random.default_rng(3).integers(60, 140, (15, 20, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+    pixels[40:80, 24:64] = (225, 20, 20)
+    source = PIL.Image.fromarray(pixels)
+    other = PIL.Image.new("RGB", source.size)
+    forms = [
+        ("PNG", "RGB", {}),
+        ("PNG", "RGBA", {}),
+        ("JPEG", "RGB", {"quality": 95}),
+        ("JPEG", "RGB", {"quality": 95, "progressive": True}),
+        ("JPEG", "CMYK", {"quality": 95}),
+        ("TIFF", "RGB", {"compression": "tiff_lzw"}),
+        ("TIFF", "CMYK", {}),
+        ("WEBP", "RGB", {"quality": 95}),
+        ("WEBP", "RGB", {"save_all": True, "append_images": [other], "lossless": True}),
+        ("GIF", "RGB", {"save_all": True, "append_images": [other]}),
+        ("BMP", "RGB", {}),
+        ("PPM", "RGB", {}),
+        ("MPO", "RGB", {"quality": 95, "save_all": True, "append_images": [source.resize((80, 60))]}),
+    ]
+    files = {}
+    for form, mode, options in forms:
+        data = io.BytesIO()
+        source.convert(mode).save(data, form, **options)
+        files[form, mode, str(options)] = data.getvalue()
+    files["trailer"] = files["JPEG", "RGB", "{'quality': 95}"] + b"SEFT" + bytes(300)
+    palette = io.BytesIO()
+    source.quantize(64).save(palette, "PNG")
+    files["palette"] = palette.getvalue()
+    for name, data in files.items():  # all called alike: content decides
+        found = image.read_image(file(data, "photo.jpg"))[..., :3].astype(int)
+        assert found.shape == pixels.shape and np.abs(found - pixels).mean() < 6, name
+        assert image.read_header(file(data, "photo.jpg")).shown == (160, 120)

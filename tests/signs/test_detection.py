@@ -88,7 +88,7 @@ class TestDetection(AppContract):
         run = json.loads(Path("runs/signs/latest/run.json").read_text())
         scores = run["scores"]["test"]
         assert run["task"] == "detection" and run["data"]["labels"] == list(toy_boxes.LABELS)
-        assert scores["ap50"] > 0.8 and scores["baseline"]["ap50"] < 0.3
+        assert scores["ap50"] > 0.8 and scores["baseline"]["ap50"] > 0.3  # a bar, unlike boxes without a look
         assert all(entry["ap50"] > 0.5 for entry in scores["per_class"].values())
 
     def test_a_refit_keeps_the_threshold_that_validation_chose(self, tmp_path):
