@@ -1,7 +1,7 @@
 """What the export gate stops and what it lets through: planted faults on all kinds of models and precisions, and sound exports.
 
     python benchmarks/faults.py                      # ten seeds, all kinds: some 40 minutes on two cores
-    python benchmarks/faults.py --seeds 1 --kinds text,detector
+    python benchmarks/faults.py --first-seed 3 --seeds 1 --kinds text,detector --precisions int8  # a part
 
 Small networks are trained for a few steps in memory, exported in all precisions, and must pass: of each check the number
 measured and its bar are kept. Then, with the first seed, one fault after the other is planted where export could have it: in the
@@ -369,8 +369,10 @@ def gated(case: Case, precision: str, folder: Path, maker: Callable[..., bytes])
     return document["artifacts"][precision]
 
 
-def trial(case: Case, folder: Path, write: Callable[[str, str, str, dict[str, Any]], None]) -> None:
-    """Plant every fault in every precision."""
+def trial(
+    case: Case, folder: Path, precisions: list[str], write: Callable[[str, str, str, dict[str, Any]], None]
+) -> None:
+    """Plant every fault in these precisions."""
     known: dict[Any, bytes] = {}
     real = convert.convert
 
@@ -380,7 +382,7 @@ def trial(case: Case, folder: Path, write: Callable[[str, str, str, dict[str, An
             known[key] = real(model, precision, calibration, metadata)
         return known[key]
 
-    for precision in PRECISIONS:
+    for precision in precisions:
 
         def faulty(change: Callable[..., bytes], precision: str = precision) -> Callable[..., bytes]:
             """A converter that has the fault in this precision; references of others are sound."""
@@ -432,70 +434,82 @@ def repacked(content: bytes, metadata: dict[str, Any]) -> bytes:
     return sealed(content[:start] + convert._appendix(metadata))
 
 
+def add_sound(entry: dict[str, Any], kind: str, seed: int, precisions: list[str]) -> None:
+    """Export a sound model and note what each check measured."""
+    case = made(kind, seed)
+    with tempfile.TemporaryDirectory() as name:
+        for precision in precisions:
+            place = entry.setdefault(precision, {"seeds": [], "refused": [], "said": [], "margins": {}})
+            if seed in place["seeds"]:
+                continue
+            verdict = gated(case, precision, Path(name), convert.convert)
+            place["seeds"].append(seed)
+            if not verdict["passed"]:
+                place["refused"].append({"seed": seed, "refused": verdict["refused"]})
+                print(f"REFUSED {kind} {seed} {precision}: {verdict['refused']}", flush=True)
+            if verdict.get("said"):
+                place["said"].append({"seed": seed, "said": verdict["said"]})
+            for check in verdict["checks"]:
+                margin = place["margins"].setdefault(check["name"], {"largest": 0.0})
+                margin |= {"largest": max(margin["largest"], check["measured"] or 0.0), "bar": check["bar"]}
+
+
+def planted(kind: str, precisions: list[str]) -> dict[str, Any]:
+    """Plant all faults; return by precision what was stopped, and by which checks."""
+    rows: dict[str, list[dict[str, Any]]] = {precision: [] for precision in precisions}
+
+    def write(precision: str, group: str, name: str, verdict: dict[str, Any]) -> None:
+        stopped = {c["name"]: c["measured"] for c in verdict["checks"] if not c["passed"]}
+        row = {"group": group, "fault": name, "stopped": not verdict["passed"], "by": stopped}
+        rows[precision].append(row)
+        if (group == "none") == row["stopped"]:
+            print(f"WRONG {kind} {precision} {row} {verdict['refused']}", flush=True)
+
+    with tempfile.TemporaryDirectory() as name:
+        trial(made(kind, 0), Path(name), precisions, write)
+    found = {}
+    for precision, every in rows.items():
+        faults = [row for row in every if row["group"] != "none"]
+        groups = {row["group"] for row in faults}
+        found[precision] = {
+            "planted": len(faults),
+            "stopped": sum(row["stopped"] for row in faults),
+            "by_group": {
+                group: [
+                    sum(r["stopped"] for r in faults if r["group"] == group),
+                    sum(r["group"] == group for r in faults),
+                ]
+                for group in sorted(groups)
+            },
+            "not_stopped": [row for row in faults if not row["stopped"]],
+            "by_check": {row["fault"]: row["by"] for row in faults if row["group"] != "metadata"},
+        }
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10, help="of sound exports")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--precisions", default=",".join(PRECISIONS))
     parser.add_argument("--no-faults", action="store_true", help="sound exports alone")
-    parser.add_argument("--out", type=Path, help="another file for the results")
+    parser.add_argument("--out", type=Path, default=results.FOLDER / "faults.json", help="what is there is added to")
     options = parser.parse_args()
     gate.CALIBRATION_IMAGES = 48
-    sound: dict[str, Any] = {}
-    faults: dict[str, Any] = {}
+    known = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
+    sound, faults = known.get("sound", {}), known.get("faults", {})
+    precisions = options.precisions.split(",")
     start = time.perf_counter()
     for kind in options.kinds.split(","):
-        margins: dict[str, dict[str, Any]] = {}
-        refused = []
-        for seed in range(options.seeds):
-            case = made(kind, seed)
-            with tempfile.TemporaryDirectory() as name:
-                for precision in PRECISIONS:
-                    verdict = gated(case, precision, Path(name), convert.convert)
-                    if not verdict["passed"]:
-                        refused.append({"seed": seed, "precision": precision, "refused": verdict["refused"]})
-                        print(f"REFUSED {kind} {seed} {precision}: {verdict['refused']}", flush=True)
-                    for check in verdict["checks"]:
-                        entry = margins.setdefault(
-                            f"{precision} {check['name']}", {"largest": 0.0, "bar": check["bar"]}
-                        )
-                        entry["largest"] = max(entry["largest"], check["measured"] or 0.0)
-        sound[kind] = {"exports": options.seeds * len(PRECISIONS), "refused": refused, "margins": margins}
-        print(f"{time.perf_counter() - start:.0f} s {kind}: {len(refused)} sound refused; {margins}", flush=True)
-        if options.no_faults:
-            continue
-        rows: list[dict[str, Any]] = []
-
-        def write(
-            precision: str, group: str, name: str, verdict: dict[str, Any], kind: str = kind, rows: Any = rows
-        ) -> None:
-            stopped = [check["name"] for check in verdict["checks"] if not check["passed"]]
-            row = {
-                "precision": precision,
-                "group": group,
-                "fault": name,
-                "stopped": not verdict["passed"],
-                "by": stopped,
-            }
-            rows.append(row | {"measured": {c["name"]: c["measured"] for c in verdict["checks"] if not c["passed"]}})
-            if (group == "none") == row["stopped"]:
-                print(f"WRONG {kind} {row} {verdict['refused']}", flush=True)
-
-        with tempfile.TemporaryDirectory() as name:
-            trial(made(kind, 0), Path(name), write)
-        planted = [row for row in rows if row["group"] != "none"]
-        groups = sorted({row["group"] for row in planted})
-        faults[kind] = {
-            "planted": len(planted),
-            "stopped": sum(row["stopped"] for row in planted),
-            "by_group": {
-                g: [sum(r["stopped"] for r in planted if r["group"] == g), sum(r["group"] == g for r in planted)]
-                for g in groups
-            },
-            "not_stopped": [row for row in planted if not row["stopped"]],
-            "rows": [row for row in planted if row["group"] != "metadata"],
-        }
-        print(f"{time.perf_counter() - start:.0f} s {kind}: {faults[kind]['by_group']}", flush=True)
-    results.write("faults", {"sound": sound, "faults": faults}, options.out)
+        for seed in range(options.first_seed, options.first_seed + options.seeds):
+            add_sound(sound.setdefault(kind, {}), kind, seed, precisions)
+            results.write("faults", {"sound": sound, "faults": faults}, options.out)
+        if not options.no_faults:
+            faults.setdefault(kind, {}).update(planted(kind, precisions))
+            results.write("faults", {"sound": sound, "faults": faults}, options.out)
+            shown = {p: (entry["stopped"], entry["planted"]) for p, entry in faults[kind].items()}
+            print(f"{time.perf_counter() - start:.0f} s {kind}: stopped of planted {shown}", flush=True)
 
 
 if __name__ == "__main__":
