@@ -21,7 +21,7 @@ from cnnkit.export.graph import Graph, Step, Tensor, along, mismatch, pairs, val
 
 LEAST = 1e-12  # of a score; smaller ones are alike
 FLOAT32 = 1e-3  # of the logarithm of a score, or of a raw box, that an answer may differ by
-FLOAT16 = 0.05  # the same
+FLOAT16 = 0.2  # the same; a changed constant is seen by itself
 STEPS = 0.52  # of its precision, that a constant may lie from what it stands for; half a step is rounding
 SUM = 0.02  # that scores may miss 1 by, and a step of int8 for each two classes
 LARGEST_BIAS = 2.0**29  # steps: a bias beyond makes the converter take coarser weights
