@@ -653,12 +653,15 @@ def _data(
     @data.command()
     @click.argument("source", required=False)
     @_with(_COLUMNS if texts else _OF_IMAGES)
+    @click.option("--strict", is_flag=True, help="Exit with 1 on warnings too, not only on errors.")
     @json_option
-    def check(source: str | None, **columns: str | None) -> None:
+    @click.pass_context
+    def check(ctx: click.Context, source: str | None, strict: bool, **columns: str | None) -> None:
         """Look for what spoils training: bad files, odd sizes, starved classes, duplicates across splits."""
         from cnnkit import workflow
 
-        workflow.data_check(for_data(source), source, columns)
+        if not workflow.data_check(for_data(source), source, columns, strict=strict):
+            ctx.exit(1)
 
     if texts:
         check.help = "Look for what spoils training: copies across splits, empty texts, label typos, contradictions."

@@ -99,20 +99,30 @@ def data_fetch(name: str) -> None:
     console.message(f"{card.title}: {what}, in {folder}.")
 
 
-def data_check(recipe: Any, source: str | None, columns: Mapping[str, Any]) -> None:
-    """Print what would spoil training; `columns` say where texts and labels are."""
+def data_check(recipe: Any, source: str | None, columns: Mapping[str, Any], *, strict: bool = False) -> bool:
+    """Print what was looked at and what would spoil training; `columns` say where texts and labels are.
+
+    Returns:
+        whether the data is fit: without an error, and if `strict` without a warning.
+    """
+    looked: list[str] = []
     with reported("Checking") as update:
-        findings = recipe.inputs.check(source or recipe.data, update, **those_given(columns))
-    console.document({"data": source or recipe.data, "findings": [dataclasses.asdict(finding) for finding in findings]})
+        findings = recipe.inputs.check(source or recipe.data, update, looked, **those_given(columns))
+    fit = not {finding.severity for finding in findings} & ({"error", "warning"} if strict else {"error"})
+    rows = [dataclasses.asdict(finding) for finding in findings]
+    console.document({"data": source or recipe.data, "looked_at": looked, "findings": rows, "fit": fit})
     if console.is_json():
-        return
+        return fit
+    for line in looked:
+        console.message(line)
     if not findings:
         console.message(recipe.inputs.sound)
-        return
-    rows = [
+        return fit
+    table = [
         [f.severity, f.text, ", ".join(map(str, f.files[:3])) + (", ..." if len(f.files) > 3 else "")] for f in findings
     ]
-    console.table(["severity", "finding", "files"], rows)
+    console.table(["severity", "finding", "files"], table)
+    return fit
 
 
 def data_convert(source: str, form: str, folder: Path, *, turn_boxes: bool = False) -> None:

@@ -145,8 +145,10 @@ def _of_boxes(seen: dict[str, Any]) -> list[inventory.Entry]:
     ]
 
 
-def check(source: Path | str, *, progress: Progress | None = None) -> list[Finding]:
+def check(source: Path | str, *, looked: list[str] | None = None, progress: Progress | None = None) -> list[Finding]:
     """Look for what spoils the training of a detector; as `cnnkit.data.check`. Drawn scenes have nothing to look for.
+
+    `looked` takes lines on what was looked at.
 
     Raises:
         DataError: there is no such data, it is not for detection, or none of it can be read.
@@ -162,6 +164,16 @@ def check(source: Path | str, *, progress: Progress | None = None) -> list[Findi
             found[split] = annotations.read(
                 path, form.reader, split=table.get("split"), skip_bad=True, verify=True, progress=progress
             )
+    if looked is not None:
+        for split, part in found.items():
+            boxes = [box for picture in part.pictures for box in picture.boxes]
+            alone = sum(not picture.boxes for picture in part.pictures)
+            looked.append(
+                f"{split}: {len(part.pictures):,} images, {alone:,} of them without a box; {len(boxes):,} boxes of "
+                f"{len(part.labels)} classes ({loading.some(part.labels)}), {sum(box.ignored for box in boxes):,} ignored."
+            )
+            left = [row for row in part.entries if row.count]
+            looked += inventory.lines(inventory.describe("images", {split: len(part.pictures)}, left))[1:]
     return check_boxes(found)
 
 

@@ -23,12 +23,12 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from cnnkit.data import label_check, loading, splits
+from cnnkit.data import inventory, label_check, loading, splits
 from cnnkit.data.cards import Card
 from cnnkit.data.records import Progress, Records, Splits
 from cnnkit.device import image
@@ -72,6 +72,7 @@ def check(
     *,
     label: str | int | None = None,
     groups: str | None = None,
+    looked: list[str] | None = None,
     progress: Progress | None = None,
 ) -> list[Finding]:
     """Look for what spoils training: bad files, odd sizes, starved classes, wrong labels, duplicates, leaks between splits.
@@ -82,6 +83,7 @@ def check(
     Args:
         source: name of a card, path of a card, folder or file; or splits that are loaded already.
         label, groups: as `loading.load`.
+        looked: takes lines on what was looked at: what was found and left out, classes, sizes, groups, splits.
         progress: called as progress(what, done, total).
 
     Returns:
@@ -91,22 +93,32 @@ def check(
         DataError: there is no such data at all, or none of it can be read.
     """
     findings: list[Finding] = []
+    told: list[str] = []
     if isinstance(source, Splits):
-        records = {split: getattr(source, split) for split in ("train", "validation", "test")}
+        divided, own = source, {"train", "validation", "test"}
+        told += inventory.lines(source.card.get("inventory", {}))
     else:
-        records = _open(loading.with_options(source, {"label": label, "groups": groups}), findings, progress)
+        card = loading.with_options(source, {"label": label, "groups": groups})
+        divided, own = _open(card, findings, told, progress)
+    records = {split: getattr(divided, split) for split in ("train", "validation", "test")}
     traits = _measure(records, findings, progress)
-    findings += _classes(records)
+    findings += _classes(records, own)
     findings += _labels_in_doubt(records, traits, progress)
     findings += _sizes(records, traits)
-    findings += _exact_duplicates(records, traits)
-    findings += _near_duplicates(records, traits)
+    findings += _exact_duplicates(records, traits, own)
+    findings += _near_duplicates(records, traits, own)
+    if looked is not None:
+        looked += [*told, *_looked_at(records, traits, own)]
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(findings, key=lambda finding: order[finding.severity])
 
 
-def _open(source: Card, findings: list[Finding], progress: Progress | None) -> dict[str, Records]:
-    """Read the splits of a source, dividing it as `load` would, so that what is bad is a finding and not the end."""
+def _open(source: Card, findings: list[Finding], told: list[str], progress: Progress | None) -> tuple[Splits, set[str]]:
+    """Read the splits of a source, dividing it as `load` would, so that what is bad is a finding and not the end.
+
+    Returns:
+        the splits, and which of them are the source's own.
+    """
     card, parts, held_out = loading.read_parts(source, progress=progress)
     bad = [row for part in parts.values() for row in part.bad]
     if bad:
@@ -124,8 +136,14 @@ def _open(source: Card, findings: list[Finding], progress: Progress | None) -> d
         split: Records(part.images, codes[split], names, groups=part.groups, image_shape=card.image_shape)
         for split, part in parts.items()
     }
-    divided = loading.divide(records, held_out)
-    return {"train": divided.train, "validation": divided.validation, "test": divided.test}
+    divided = replace(loading.divide(records, held_out), card={"title": card.title})
+    used = {split: len(getattr(divided, split)) for split in ("train", "validation", "test")}
+    told += inventory.lines(inventory.describe("images", used, loading.fates(parts, "images"), loading.told(parts)))
+    try:
+        loading.check_divided(divided)
+    except DataError as error:
+        findings.append(Finding("error", "no-test", str(error)))
+    return divided, set(parts)
 
 
 def _labels(card, parts, findings: list[Finding]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
@@ -161,6 +179,24 @@ class _Traits:
     flat: np.ndarray
     sides: np.ndarray
     read: np.ndarray
+
+
+def _looked_at(records: dict[str, Records], traits: dict[str, _Traits], own: set[str]) -> Iterator[str]:
+    """Say in lines which classes, sizes and splits there are."""
+    counts = np.sum([part.counts() for part in records.values()], axis=0)
+    names = next(iter(records.values())).label_names
+    order = np.argsort(counts, kind="stable")
+    few, many = (f"{counts[k]:,} ({names[k]})" for k in (order[0], order[-1]))
+    yield f"Classes: {len(names):,}, of {few} to {many} images: {_some(names)}."
+    sides = np.concatenate([kept.sides[kept.read] for kept in traits.values()])
+    if len(sides):
+        areas = sides.prod(1, dtype=np.int64)
+        small, large = (sides[k] for k in (areas.argmin(), areas.argmax()))
+        sizes = f"{small[1]} x {small[0]}" + ("" if (sides == sides[0]).all() else f" to {large[1]} x {large[0]}")
+        yield f"Sizes: {sizes} px, read as {' x '.join(map(str, records['train'].image_shape))}."
+    drawn = [split for split in records if split not in own and len(records[split])]
+    if drawn:
+        yield f"Splits: {' and '.join(drawn)} as training draws them from the data, by its seed."
 
 
 def _measure(records: dict[str, Records], findings: list[Finding], progress: Progress | None) -> dict[str, _Traits]:
@@ -286,7 +322,7 @@ def _bit_count(values: np.ndarray) -> np.ndarray:
     return table[values.view(np.uint8).reshape(*values.shape, 8)].sum(-1)
 
 
-def _classes(records: dict[str, Records]) -> Iterable[Finding]:
+def _classes(records: dict[str, Records], own: set[str]) -> Iterable[Finding]:
     train = records["train"]
     counts = train.counts()
     names = np.array(train.label_names, object)
@@ -306,7 +342,8 @@ def _classes(records: dict[str, Records]) -> Iterable[Finding]:
     for split, part in records.items():
         missing = names[(part.counts() == 0) & (counts > 0)]
         if split != "train" and len(part) and len(missing):
-            yield Finding("warning", "missing-class", f"The {split} split has no image of {_some(missing)}.")
+            why = "" if split in own else ": training finds too few to hold any out"
+            yield Finding("warning", "missing-class", f"The {split} split has no image of {_some(missing)}{why}.")
 
 
 def _few_groups(train: Records, groups: np.ndarray, counts: np.ndarray) -> Iterable[Finding]:
@@ -399,7 +436,7 @@ def _sizes(records: dict[str, Records], traits: dict[str, _Traits]) -> Iterable[
             yield _finding("warning", "odd-size", text, files)
 
 
-def _exact_duplicates(records: dict[str, Records], traits: dict[str, _Traits]) -> Iterable[Finding]:
+def _exact_duplicates(records: dict[str, Records], traits: dict[str, _Traits], own: set[str]) -> Iterable[Finding]:
     """Group equal pixels over all splits: within one, across two, and under two labels."""
     splits = list(records)
     pixels = np.concatenate([traits[split].pixels for split in splits])
@@ -412,7 +449,7 @@ def _exact_duplicates(records: dict[str, Records], traits: dict[str, _Traits]) -
     if not len(order):
         return
     edges = np.flatnonzero(pixels[order][1:] != pixels[order][:-1]) + 1
-    within, across, torn = [], [], []
+    within, across, drawn, torn = [], [], [], []
     for members in np.split(order, edges):
         if len(members) < 2:
             continue
@@ -420,8 +457,11 @@ def _exact_duplicates(records: dict[str, Records], traits: dict[str, _Traits]) -
         row = " = ".join(names) + (f" and {len(members) - 4} more" if len(members) > 4 else "")
         if len(set(labels[members].tolist())) > 1:
             torn.append(row)
-        if len(set(owner[members].tolist())) > 1:
+        here = {splits[k] for k in owner[members].tolist()}
+        if len(here & own) > 1:
             across.append(row)
+        elif len(here) > 1:
+            drawn.append(row)
         else:
             within.append(row)
     if torn:
@@ -431,6 +471,12 @@ def _exact_duplicates(records: dict[str, Records], traits: dict[str, _Traits]) -
     if across:
         text = f"{len(across)} pictures are in two splits: the score would count what was learnt by heart. Delete one."
         yield _finding("error", "leak", text, across)
+    if drawn:
+        text = (
+            f"{len(drawn)} pictures are there more than once, and the splits that training draws have them on two sides: "
+            "the score would count what was learnt by heart. Delete the copies."
+        )
+        yield _finding("warning", "leak", text, drawn)
     if within:
         yield _finding("note", "duplicate", f"{len(within)} pictures occur more than once in a split.", within)
 
@@ -452,7 +498,7 @@ def near_duplicates(source: Splits) -> dict[tuple[str, str], list[tuple[int, int
     return _copies(records, traits)
 
 
-def _near_duplicates(records: dict[str, Records], traits: dict[str, _Traits]) -> Iterable[Finding]:
+def _near_duplicates(records: dict[str, Records], traits: dict[str, _Traits], own: set[str]) -> Iterable[Finding]:
     for (first, second), found in _copies(records, traits).items():
         if found:
             files = [f"{records[second].name(b)} ~ {records[first].name(a)}" for a, b in found]
@@ -460,6 +506,12 @@ def _near_duplicates(records: dict[str, Records], traits: dict[str, _Traits]) ->
                 f"{len(found)} images of the {second} split are nearly the same as one of the {first} split: copies, "
                 "or frames of one scene. Keep them in one split."
             )
+            if not {first, second} <= own:
+                text = (
+                    f"{len(found)} pairs of images are nearly the same, copies or frames of one scene, and the {first} and "
+                    f"{second} splits that training draws have one each. Delete copies, or say what belongs together: folders "
+                    "CLASS/SCENE, or --groups."
+                )
             yield _finding("warning", "near-duplicate", text, files)
 
 

@@ -150,7 +150,8 @@ def split_of_name(name: str) -> str | None:
 def split_folders(root: Path) -> dict[str, str]:
     """Find which subfolders of `root` are splits: {"train": "Training", ...}; empty where it has no training folder.
 
-    A folder called train that holds images and no folders is a class, between car and tram.
+    A folder called train that holds images and no folders is a class, between car and tram; a test folder of loose images
+    beside class folders of training has no labels, so it is no split.
     """
     names = {
         path.name.lower(): path.name for path in root.iterdir() if path.is_dir() and not walks.is_system(path.name)
@@ -160,10 +161,12 @@ def split_folders(root: Path) -> dict[str, str]:
         match = [names[spelling] for spelling in spellings if spelling in names]
         if match:
             found[split] = match[0]
-    if "train" not in found:
-        return {}
-    inside = (root / found["train"]).iterdir()
-    return found if any(path.is_dir() and not walks.is_system(path.name) for path in inside) else {}
+    held = {split: name for split, name in found.items() if _has_folders(root / name)}
+    return held if "train" in held else {}
+
+
+def _has_folders(folder: Path) -> bool:
+    return any(path.is_dir() and not walks.is_system(path.name) for path in folder.iterdir())
 
 
 def beside(root: Path, used: Collection[str]) -> list[Entry]:
@@ -210,6 +213,53 @@ def scan(root: Path, *, verify: bool = False, pattern: str | None = None, progre
                 progress(f"Looking at images: {len(found.ends):,}", len(found.ends), None)
         counts.append(len(found.ends) - before)
     codes = np.repeat(np.arange(len(classes), dtype=np.int32), counts)
+    return _looked_through(root, found, codes, tuple(classes), verify, pattern, progress)
+
+
+def scan_files(
+    root: Path,
+    files: Sequence[str],
+    codes: np.ndarray,
+    names: tuple[str, ...],
+    bad: list[tuple[str, str]],
+    *,
+    verify: bool = False,
+    pattern: str | None = None,
+    progress: Progress | None = None,
+) -> Scan:
+    """Read the header of every image of a list; as `scan`.
+
+    Args:
+        root: the folder that the files lie in.
+        files: paths below it, with /.
+        codes: int32 (n,), which of `names` each file has.
+        names: the labels.
+        bad: (name, reason) of what is known to be unusable.
+        verify, pattern, progress: as `scan`.
+    """
+    found = _Found()
+    found.bad += bad
+    added = np.zeros(len(files), bool)
+    for k, name in enumerate(files):
+        before = len(found.ends)
+        child = name.replace("/", os.sep)
+        found.add(f"{root}{os.sep}{child}", child)
+        added[k] = len(found.ends) > before
+        if progress and k % 1000 == 999:
+            progress(f"Looking at images: {k + 1:,}", k + 1, len(files))
+    return _looked_through(root, found, codes[added], names, verify, pattern, progress)
+
+
+def _looked_through(
+    root: Path,
+    found: "_Found",
+    codes: np.ndarray,
+    classes: tuple[str, ...],
+    verify: bool,
+    pattern: str | None,
+    progress: Progress | None,
+) -> Scan:
+    """Make of what was gathered the good images and what belongs together."""
     ends = np.frombuffer(found.ends, np.int64)
     images = FolderImages(root, bytes(found.paths), ends, (1, 1, 1))
     _decode_suspects(images, found, range(len(ends)) if verify else found.suspects, progress)
@@ -222,7 +272,7 @@ def scan(root: Path, *, verify: bool = False, pattern: str | None = None, progre
     images = _kept(images, good)
     images._shape = _suitable_shape(images, found, good)
     grouping = groups.find(Names(images), codes[good], images.native, pattern)
-    return Scan(images, codes[good], tuple(classes), grouping, found.bad, found.ignored, found.left.entries())
+    return Scan(images, codes[good], classes, grouping, found.bad, found.ignored, found.left.entries())
 
 
 class _Found:

@@ -16,7 +16,7 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
-from cnnkit.data import annotations, arrays, drawn_signs, folders, road_scenes, tables, text_files, walks
+from cnnkit.data import annotations, arrays, drawn_signs, folders, listed, road_scenes, tables, text_files, walks
 from cnnkit.data.boxed import Boxes, boxes_of
 from cnnkit.data.cards import Form
 from cnnkit.data.inventory import Entry
@@ -169,6 +169,17 @@ def read_folder(task: Task) -> Part:
     if pattern is not None and not isinstance(pattern, str):
         raise DataError(f'The option `groups` is a text, "none" or a regular expression, not {pattern!r}.')
     found = folders.scan(task.path("folder"), verify=task.verify, pattern=pattern, progress=task.progress)
+    return _scanned(found)
+
+
+def read_listed(task: Task) -> Part:
+    """Image files that a table names, with a label each."""
+    pattern, label = task.options.get("groups"), task.options.get("label")
+    path = task.path("file")
+    return _scanned(listed.read(path, label=label, verify=task.verify, pattern=pattern, progress=task.progress))
+
+
+def _scanned(found: folders.Scan) -> Part:
     part = Part(found.images, found.codes, found.names, found.grouping.groups, found.bad, found.ignored)
     part.group_note = found.grouping.note
     part.entries += found.entries
@@ -304,6 +315,7 @@ READERS: dict[str, Reader] = {
     "npz": Reader(read_npz, ("file",), frozenset(["file", "images", "labels"]), _VALUES | {"transpose"}),
     "idx": Reader(read_idx, ("images", "labels"), frozenset(["images", "labels"]), _VALUES | {"transpose"}),
     "csv": Reader(read_table, ("file",), frozenset(["file"]), _VALUES | {"label"}),
+    "listed": Reader(read_listed, ("file",), frozenset(["file"]), frozenset(["first_label", "groups", "label"])),
     "folder": Reader(read_folder, ("folder",), frozenset(["folder"]), frozenset(["first_label", "groups"])),
     "sklearn-digits": Reader(read_sklearn_digits, (), frozenset()),
     "drawn-signs": Reader(read_drawn_signs, (), frozenset(), frozenset(["views", "seed", "side"])),
@@ -363,7 +375,8 @@ def detect(path: Path, reader: str = "", task: str = "") -> tuple[Path, Form]:
     if re.search(r"idx\d.*(\.gz)?$", name):
         return path.parent, _idx_form(path.parent, [path]) or _unknown(path)
     if tables.is_table(path):
-        return path.parent, Form("csv", splits={"train": {"file": path.name}})
+        kind = "listed" if reader in ("", "listed") and listed.columns(path) else "csv"
+        return path.parent, Form(kind, splits={"train": {"file": path.name}})
     return _unknown(path)
 
 
@@ -387,12 +400,26 @@ def _detect_folder(path: Path, reader: str) -> Form:
         return Form("npz", splits=_npz_splits(npz[0]))
     found = [entry for entry in inside if tables.is_table(entry)] if reader in ("", "csv") else []
     named = {split: [f for f in found if folders.split_of_name(f.name) == split] for split in folders.SPLITS}
-    if found and len(named["train"]) == 1 and all(len(files) < 2 for files in named.values()):
-        return Form("csv", splits={split: {"file": files[0].name} for split, files in named.items() if files})
+    tabled = found and len(named["train"]) == 1 and all(len(files) < 2 for files in named.values())
+    kinds = {listed.columns(files[0]) is not None for files in named.values() if files} if tabled else set()
+    if len(kinds) == 1 and not (reader == "csv" and True in kinds):
+        return Form(
+            "listed" if True in kinds else "csv",
+            splits={split: {"file": files[0].name} for split, files in named.items() if files},
+        )
+    names = [entry.name for entry in found if not reader and listed.columns(entry)]
+    if len(names) == 1 and not _class_folders(path):
+        return Form("listed", splits={"train": {"file": names[0]}})
     if reader not in ("", "folder"):
         raise DataError(f"{path} holds nothing that the reader {reader!r} finds by itself. Name it under [splits].")
     splits = folders.split_folders(path) or {"train": "."}
     return Form("folder", splits={split: {"folder": name} for split, name in splits.items()})
+
+
+def _class_folders(path: Path) -> bool:
+    """Whether a folder holds several folders of images, so that these are its classes or splits."""
+    inner = [child for child in path.iterdir() if child.is_dir() and not walks.is_system(child.name)]
+    return len(inner) > 1
 
 
 def _npz_splits(path: Path) -> dict[str, dict[str, str]]:

@@ -18,7 +18,7 @@ from typing import Any
 from cnnkit.errors import DataError
 
 NAMES = ("label", "class", "target", "y", "labels", "classid", "class_id", "class id", "digit", "category")
-_PIXEL = re.compile(r"(pixel|pix|px|p|x|attr|attribute|col|column|feature|feat|f|v|var)?[ _.]?\d+([x_]\d+)?")
+PIXEL = re.compile(r"(pixel|pix|px|p|x|attr|attribute|col|column|feature|feat|f|v|var)?[ _.]?\d+([x_]\d+)?")
 _RUNNING = frozenset(["", "index", "id", "idx", "unnamed: 0", "row", "no", "nr"])
 _MOST = 100_000  # lines that are looked at
 
@@ -52,7 +52,7 @@ def choose(
         DataError: no such column, or none can be told from the others.
     """
     names = [name.lower() for name in head]
-    others = [k for k, name in enumerate(names) if header and not _PIXEL.fullmatch(name)]
+    others = [k for k, name in enumerate(names) if header and not PIXEL.fullmatch(name)]
     if len(head) - len(others) < len(head) / 2:  # names of its own kind say nothing of pixels
         others = [k for k in others if names[k] in _RUNNING or k == _known(names)]
     if asked is not None:
@@ -66,7 +66,7 @@ def choose(
         if len(candidates) > 1:
             shown = ", ".join(head[k] for k in candidates[:6])
             raise fail(1, f"names no label, but several columns that are no pixels: {shown}. Say which with --label")
-        if not candidates and all(_PIXEL.fullmatch(name) or name in _RUNNING for name in names):
+        if not candidates and all(PIXEL.fullmatch(name) or name in _RUNNING for name in names):
             raise fail(1, f"names {len(names)} columns of pixels and no label. A test set without labels?")
         label = candidates[0] if candidates else 0
     left, told = _left(head, header, [k for k in others if k != label], label, rows)

@@ -45,13 +45,18 @@ _FEWEST = 5  # words of a text with a sketch
 
 
 def check(
-    source: Path | str | Splits, *, columns: Mapping[str, Any] | None = None, progress: Progress | None = None
+    source: Path | str | Splits,
+    *,
+    columns: Mapping[str, Any] | None = None,
+    looked: list[str] | None = None,
+    progress: Progress | None = None,
 ) -> list[Finding]:
     """Look for what spoils training: copies, leaks between splits, wrong and misspelt labels, odd encodings, starved classes.
 
     Args:
         source: name of a card, path of a card, a folder or a file; or splits that are loaded already.
         columns: where its reader finds texts and labels: `text`, `label`, `separator`, as `cnnkit.data.text_loading.load`.
+        looked: takes lines on what was looked at.
         progress: called as progress(what, done, total).
 
     Returns:
@@ -65,7 +70,7 @@ def check(
         records = {split: getattr(source, split) for split in ("train", "validation", "test")}
         own = True
     else:
-        records, own = _open(source, columns or {}, findings, progress)
+        records, own = _open(source, columns or {}, findings, progress, looked)
     records = {split: part for split, part in records.items() if len(part)}
     traits = {split: _Traits(part) for split, part in records.items()}
     total, done = sum(map(len, records.values())), 0
@@ -86,11 +91,20 @@ def check(
 
 
 def _open(
-    source: Path | str, columns: Mapping[str, Any], findings: list[Finding], progress: Progress | None
+    source: Path | str,
+    columns: Mapping[str, Any],
+    findings: list[Finding],
+    progress: Progress | None,
+    looked: list[str] | None = None,
 ) -> tuple[dict[str, TextRecords], bool]:
     """Read the splits of a source, so that what is bad is a finding and not the end; and whether it has several."""
     card = text_loading.with_options(source, columns)
     card, parts, held_out = loading.read_parts(card, task="text", progress=progress)
+    if looked is not None:
+        looked += [
+            f"{split}: {len(part.images):,} texts, labels {loading.some(part.names)}." for split, part in parts.items()
+        ]
+        looked += dict.fromkeys(line for part in parts.values() if part.read for line in part.read.notes)
     for split, part in parts.items():
         assert part.read is not None  # as all readers of texts give it
         found = part.read.found

@@ -32,11 +32,11 @@ class Boxes(Images):
     def taken_over(self, shape: Sequence[int]) -> dict[str, Any]:
         return {}  # the new boxes ask for a size of their own
 
-    def check(self, source: str, progress: Any, **columns: Any) -> list[Any]:
+    def check(self, source: str, progress: Any, looked: list[str], **columns: Any) -> list[Any]:
         from cnnkit.data import box_loading
 
         _refuse_columns(columns)
-        return box_loading.check(source, progress=progress)
+        return box_loading.check(source, looked=looked, progress=progress)
 
     def show(self, recipe: Any, splits: Any, settings: config.Settings, out: Path) -> None:
         from cnnkit.report import drawing, figures

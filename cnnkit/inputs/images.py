@@ -87,11 +87,11 @@ class Images:
         height, width, _ = shape
         return {"image_size": height} if height == width else {}
 
-    def check(self, source: str, progress: Any, **columns: Any) -> list[Any]:
-        """Look for what would spoil training; as `cnnkit.data.check`."""
+    def check(self, source: str, progress: Any, looked: list[str], **columns: Any) -> list[Any]:
+        """Look for what would spoil training, as `cnnkit.data.check`; `looked` takes lines on what was looked at."""
         from cnnkit.data import checks
 
-        return checks.check(source, progress=progress, **columns)
+        return checks.check(source, progress=progress, looked=looked, **columns)
 
     def show(self, recipe: Any, splits: Any, settings: config.Settings, out: Path) -> None:
         """Draw samples as they are, as the model sees them, and with what the options for more augmentation add."""

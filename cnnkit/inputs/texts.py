@@ -65,10 +65,10 @@ class Texts(Images):
     def taken_over(self, shape: Sequence[int]) -> dict[str, Any]:
         return {}
 
-    def check(self, source: str, progress: Any, **columns: Any) -> list[Any]:
+    def check(self, source: str, progress: Any, looked: list[str], **columns: Any) -> list[Any]:
         from cnnkit.data import text_checks
 
-        return text_checks.check(source, columns=columns, progress=progress)
+        return text_checks.check(source, columns=columns, looked=looked, progress=progress)
 
     def show(self, recipe: Any, splits: Any, settings: config.Settings, out: Path) -> None:
         """Print texts with their labels and the words that are in the vocabulary, the others in brackets."""
