@@ -19,7 +19,7 @@ Design choices:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -175,7 +175,41 @@ def wrong_groups(described: np.ndarray, labels: np.ndarray, groups: np.ndarray, 
 
     _ridge(described, labels, folds, add)
     means /= np.maximum(sizes, 1)[:, None]
-    return _judge(means[judged], of_group[judged], judged, GROUP_THRESHOLDS, rng)
+    found = _judge(means[judged], of_group[judged], judged, GROUP_THRESHOLDS, rng)
+    return _by_several(found, described, labels, groups, of_group, counts, rng) if len(found.indices) else found
+
+
+def _by_several(
+    found: Suspects,
+    described: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    of_group: np.ndarray,
+    counts: np.ndarray,
+    rng: np.random.Generator,
+) -> Suspects:
+    """Keep what two models say that share no group: thirty frames of one track are one witness, not thirty.
+
+    No probability is above what so many groups can tell, 1 - 1 / (n + 2) for the n groups of the class it looks like.
+    """
+    doubted = np.isin(groups, found.indices)
+    half = _deal(of_group, rng) % 2
+    agreed = np.ones(len(found.indices), bool)
+    for side in range(2):
+        rows = np.flatnonzero(doubted | (half[groups] == side))
+        folds = np.where(doubted[rows], 0, 1 + np.arange(len(rows)) % (FOLDS - 1))
+        sums = np.zeros((len(of_group), int(labels.max()) + 1), np.float32)
+
+        def add(indices: np.ndarray, values: np.ndarray, rows: np.ndarray = rows, sums: np.ndarray = sums) -> None:
+            mine = doubted[rows[indices]]
+            places = groups[rows[indices[mine]]]
+            np.add.at(sums, (places[:, None], np.arange(values.shape[1])), values[mine])
+
+        _ridge(described[rows], labels[rows], folds, add)
+        margins = sums[found.indices, found.looks_like] - sums[found.indices, of_group[found.indices]]
+        agreed &= margins > GROUP_THRESHOLDS[0] / 2 * np.bincount(groups)[found.indices]
+    told = np.minimum(found.probability, 1 - 1 / (counts[found.looks_like] + 2))
+    return replace(found, indices=found.indices[agreed], looks_like=found.looks_like[agreed], probability=told[agreed])
 
 
 def _nothing() -> Suspects:

@@ -271,3 +271,22 @@ def test_near_copies_of_small_signs_are_found_and_no_frames_of_a_track(research_
     named = {Path(splits.test.name(b)).name for (_, second), rows in pairs.items() if second == "test" for _, b in rows}
     assert found and named == planted
     assert not pairs["train", "validation"]
+
+
+def test_the_frames_of_one_track_are_no_evidence_against_another():
+    """One track of another class looks like a right track, none of its own class does; many frames are one witness."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(0, 1, (3, label_check.FEATURES))  # two classes, and what two tracks share
+    labels, groups, rows = [], [], []
+    for group in range(24):
+        label = group % 2
+        centre = 2 if group in (4, 7) else label
+        for _ in range(30):
+            labels.append(label)
+            groups.append(group)
+            rows.append(0.3 * (centres[centre] + rng.normal(0, 0.3, label_check.FEATURES)))
+    found = label_check.wrong_groups(np.array(rows, np.float16), np.array(labels), np.array(groups))
+    assert not len(found.indices), "their labels are right, as far as anyone can tell"
+    labels = np.where(np.array(groups) == 10, 1, labels)
+    found = label_check.wrong_groups(np.array(rows, np.float16), labels, np.array(groups))
+    assert found.indices.tolist() == [10] and found.probability[0] < 0.95
