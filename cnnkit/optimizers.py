@@ -120,7 +120,7 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
     def _update_model_variables_moving_average(self, trainable_variables: Any) -> None:
         """Average what has no rows of its own, as Keras does with all of it."""
         by_rows, self._by_rows = self._by_rows, set()
-        kept = ops.where(self.iterations > 0, self._momentum, 0.0)
+        kept = ops.where(self.iterations > 0, ops.convert_to_tensor(self._momentum), 0.0)
         for place, variable in enumerate(trainable_variables):
             if place in by_rows:
                 continue
