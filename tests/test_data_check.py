@@ -66,5 +66,6 @@ def test_copies_in_a_split_that_training_draws_are_no_fault_of_the_data_s_divisi
 
 
 def test_data_that_cannot_be_divided_is_an_error(folder):
-    code, output = run(folder, "--groups", "[ab]")
-    assert code == 1 and "cannot be divided" in output
+    code, output = run(folder, "--groups", "[ab]", "--json")
+    (found,) = [finding for finding in json.loads(output)["findings"] if finding["severity"] == "error"]
+    assert code == 1 and "cannot be divided" in found["text"]

@@ -297,7 +297,7 @@ def test_batch_norm_is_measured_on_tiles_as_training_cuts_them_or_else_on_plain_
         measured.extend(batches)
         norm.recalibrate(model, measured)
 
-    monkeypatch.setattr(training, "recalibrate", recalibrate)
+    monkeypatch.setattr(training.fitting, "recalibrate", recalibrate)
     plan = Plan((8,), scale=1.0) if tiled else Plan((8,))
     splits = toy_boxes.splits(48, 8, 4)
     parts = {name: getattr(splits, name).with_plan(plan, (64, 64, 3)) for name in ("train", "validation", "test")}

@@ -76,8 +76,7 @@ class Detection:
         images = (records.native(index) for index in range(len(records)))
         found: list[Detections] = []
         for entry in find_each(artifact, images, plan, threshold=LOWEST):
-            asked = records.asked(np.array([len(found)]))
-            found.append(entry if asked is None else entry.take(asked[0][entry.codes]))
+            found.append(_asked(records, len(found), entry))
             progress(len(found))
         return found, [Truth(*records.boxes(index)) for index in range(len(records))]
 
@@ -162,7 +161,7 @@ class Detection:
         train = train if whole is None else whole
         chosen = np.sort(splits.spread(train.labels)[: regions.TRAINED])
         plain = regions.Regions((train.native(index), train.boxes(index)) for index in chosen.tolist())
-        told = [plain.find(test.native(index)) for index in range(len(test))]
+        told = [_asked(test, index, plain.find(test.native(index))) for index in range(len(test))]
         truth = [Truth(*test.boxes(index)) for index in range(len(test))]
         scores = coco.score(told, truth, train.label_names)
         name = f"regions of one colour or brightness, told apart by a linear model of {len(chosen):,} images"
@@ -205,6 +204,12 @@ def _errors(found: list[Detections], truth: list[Truth], classes: int, threshold
         boxes.append(rows)
         alarms.append(np.bincount(false, minlength=classes)[None])
     return np.concatenate([*boxes, *alarms])
+
+
+def _asked(records: BoxRecords, index: int, found: Detections) -> Detections:
+    """Return what was found of the classes that an image was asked for."""
+    asked = records.asked(np.array([index]))
+    return found if asked is None else found.take(asked[0][found.codes])
 
 
 def plan_of(artifact: Any, records: BoxRecords | None = None) -> Plan:

@@ -10,7 +10,8 @@ from cnnkit.data.records import Splits
 from cnnkit.data.text_sources import ListTexts
 from cnnkit.data.texts import Tags, TextRecords
 from cnnkit.data.views import Views
-from cnnkit.evaluation.texts import TextTagging, _ByLabel, best_threshold
+from cnnkit.evaluation.texts import TextTagging, _ByLabel
+from cnnkit.evaluation.thresholds import best_threshold
 from cnnkit.models import naive_bayes
 from tests.data.test_box_join import GO, STOP, joined, records
 

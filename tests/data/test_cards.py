@@ -92,7 +92,7 @@ def test_a_name_wins_over_a_folder_of_that_name(tmp_path, monkeypatch):
         ("reader = 'npz'\n[[files]]\nurl = 'file:///etc/passwd'", "is no http"),
         ("reader = 'npz'\n[[alternatives]]\nfiles = []", r"\[\[alternatives\]\] needs a `reader`"),
         ("reader = 'npz'\npath = 'nowhere'", "there is no .*nowhere, which its `path` names"),
-        ("reader = 'magic'\npath = '.'", "There is no reader 'magic'. There are npz, idx, csv, folder"),
+        ("reader = 'magic'\npath = '.'", "There is no reader 'magic'. There are npz, idx, csv, listed, folder"),
         ("reader = 'npz'\n[splits]\ntrain = { file = 'a.npz' }", r"names .*a\.npz, which is not there"),
         ("reader = 'folder'\n[options]\nlabel = 'x'\n[splits]\ntrain = { folder = '.' }", r"\[options\] .* not label"),
         ("reader = 'folder'\n[splits]\ntrain = { floder = '.' }", "may have folder, not floder"),

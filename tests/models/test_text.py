@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnnkit.device.text import FIRST, PAD, lengths, widths
+from cnnkit.device.text import FIRST, PAD, learn, lengths, widths
 from cnnkit.errors import DataError
 from cnnkit.models import text
 from cnnkit_text.model import BUILDERS
@@ -228,9 +228,11 @@ class TestWideCnn(TextModelContract):
         from cnnkit.models import weights
 
         before, after = self.build(0), self.build(1)
-        training.save(before, tmp_path / "model.keras", {"labels": ["a", "b", "c"]})
+        words = learn([" ".join(WORDS[2:])], length=24).tokenizer
+        assert words.size == self.size
+        training.save(before, tmp_path / "model.keras", {"labels": ["a", "b", "c"], "text": words.to_dict()})
         old = {name: after.get_layer(name).get_weights() for name in ("logits", text.WIDE, text.PAIRS)}
-        found = weights.load(after, tmp_path / "model.keras", labels=["b", "d", "a"])
+        found = weights.load(after, tmp_path / "model.keras", labels=["b", "d", "a"], tokenizer=words)
         for name, values in old.items():
             for first, other, kept in zip(
                 before.get_layer(name).get_weights(), after.get_layer(name).get_weights(), values

@@ -127,7 +127,7 @@ class TestDetection(AppContract):
 
     def test_a_file_that_answers_alike_passes(self, home):
         output = " ".join(self.run("export", "--precision", "float32", "--out", "own").output.split())
-        assert "within 1 point, 3 in a class" in output
+        assert "against the trained model" in output and "REFUSED" not in output
         verdict = json.loads(Path("own/gate.json").read_text())["artifacts"]["float32"]
         assert verdict["passed"] and abs(verdict["difference"]) < 0.01
         assert [path.name for path in Path("own").glob("*.tflite")] == ["signs-float32.tflite"]
@@ -358,7 +358,6 @@ class TestData:
         [
             ("voc", "train-003.xml", lambda text: text.replace("</object>", "", 1), ", line ", "not XML"),
             ("voc", "train-003.xml", lambda text: '<!DOCTYPE a [<!ENTITY b "b">]>\n' + text, ", line 1", "DOCTYPE"),
-            ("voc", "train-003.xml", lambda text: text.replace("train-003", "gone"), ", line ", "there is no image"),
             ("yolo", "train-003.txt", lambda text: "0 0.5 0.5 0.1\n", ", line 1", "4 values"),
             ("yolo", "train-003.txt", lambda text: text + "7 0.5 0.5 0.1 0.1\n", ", line ", "the class 7"),
             ("yolo", "train-003.txt", lambda text: text + "1 0.5 0.5 0 0.1\n", ", line ", "a box of 0 x 0.1"),
