@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import IO
 
 from cnnkit import console
-from cnnkit.data import text_containers, text_rows
 from cnnkit.errors import DataError
 
 MOST_BYTES = 1 << 20  # of a line; what is longer is not a text
@@ -72,6 +71,8 @@ def every(inputs: Sequence[str], column: str | None = None, encoding: str | None
         if entry == "-":
             yield from _lines(sys.stdin.buffer, "standard input")
         elif is_file(entry):
+            from cnnkit.data import text_containers, text_rows  # a text alone is answered sooner without
+
             path = Path(entry)
             plain = text_containers.plain(path, encoding)
             if text_rows.has_columns(path):
