@@ -509,8 +509,8 @@ def _near_duplicates(records: dict[str, Records], traits: dict[str, _Traits], ow
             if not {first, second} <= own:
                 text = (
                     f"{len(found)} pair{'s' * (len(found) != 1)} of images nearly the same, copies or frames of one scene: the "
-                    f"{first} and {second} splits that training draws have one each. Delete copies, or say what belongs together: folders "
-                    "CLASS/SCENE, or --groups."
+                    f"{first} and {second} splits that training draws have one each. Delete copies, or say what belongs "
+                    "together: folders CLASS/SCENE, or --groups."
                 )
             yield _finding("warning", "near-duplicate", text, files)
 
