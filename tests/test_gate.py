@@ -410,6 +410,15 @@ def test_answers_are_compared_by_their_logarithms():
     assert not checks.answers("x", sure, {"scores": np.zeros((1, 3))}, 1e-3).passed
 
 
+def test_answers_may_differ_less_where_inputs_hardly_change_them():
+    varied = np.exp(-np.array([[1.0, 2.0], [3.0, 1.0]]))
+    alike = np.exp(-np.array([[1.0, 2.0], [1.02, 2.0]]))  # logarithms vary by 0.01
+    assert checks.narrow({"scores": varied}) == checks.FLOAT32
+    assert checks.narrow({"scores": alike}) == pytest.approx(1e-4)
+    assert checks.narrow({"scores": alike[:1]}) == checks.NOISE  # of one input alone nothing is known
+    assert checks.narrow({"scores": alike, "boxes": np.array([[0.0], [9.0]])}) == checks.FLOAT32
+
+
 def test_a_graph_is_read_with_its_constants(images):
     content = images.sound(images.artifact.model, "float32", np.zeros((1, 12, 12, 1)), images.artifact.metadata)
     graph = graph_of(content)

@@ -20,7 +20,9 @@ import numpy as np
 from cnnkit.export.graph import Graph, Step, Tensor, along, mismatch, pairs, values
 
 LEAST = 1e-12  # of a score; smaller ones are alike
-FLOAT32 = 1e-3  # of the logarithm of a score, or of a raw box, that an answer may differ by
+FLOAT32 = 1e-3  # of the logarithm of a score, or of a raw box, that an answer may differ by, where answers vary by 0.1 or more
+NARROW = 0.01  # the same where they vary less: this share of what they vary by, as a fault shows less there
+NOISE = 2e-5  # never less than this, which is arithmetic
 FLOAT16 = 0.2  # the same; a changed constant is seen by itself
 STEPS = 0.52  # of its precision, that a constant may lie from what it stands for; half a step is rounding
 SUM = 0.02  # that scores may miss 1 by, and a step of int8 for each two classes
@@ -68,6 +70,23 @@ def failed(name: str, what: str, where: str = "") -> Check:
     return Check(name, what, math.inf, 0.0, where)
 
 
+def narrow(before: Mapping[str, np.ndarray]) -> float:
+    """Return what answers of a float32 file may differ by: less where inputs hardly change them, as in a barely trained model.
+
+    Args:
+        before: the trained model's outputs for several inputs; what they vary by is the largest standard deviation of a number.
+    """
+    varied = max(
+        (float(_comparable(name, array).std(0).max(initial=0.0)) for name, array in before.items()), default=0.0
+    )
+    return float(np.clip(NARROW * varied, NOISE, FLOAT32)) if math.isfinite(varied) else FLOAT32
+
+
+def _comparable(output: str, array: np.ndarray) -> np.ndarray:
+    numbers = np.asarray(array, np.float64)
+    return np.log(np.maximum(numbers, LEAST)) if output == "scores" else numbers
+
+
 def answers(name: str, before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], bar: float) -> Check:
     """Compare the outputs of two models for the same inputs: the largest difference, relative to 1 + the size of the number.
 
@@ -84,9 +103,8 @@ def answers(name: str, before: Mapping[str, np.ndarray], after: Mapping[str, np.
         second = after[output]
         if second.shape != first.shape:
             return failed(name, f"shape {list(second.shape)} instead of {list(first.shape)}", output)
-        a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+        a, b = _comparable(output, first), _comparable(output, second)
         if output == "scores":
-            a, b = np.log(np.maximum(a, LEAST)), np.log(np.maximum(b, LEAST))
             beyond = np.maximum(np.maximum(-second, second - 1), 0)  # no probability
             b = b + np.where(beyond > 1e-4, 10.0, 0.0)
         apart = np.abs(a - b) / (1 + np.abs(a))

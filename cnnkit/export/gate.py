@@ -152,7 +152,7 @@ class Chain:
                 path.write_bytes(content)
                 try:
                     found = DeviceModel.open(path).predict(self.inputs)
-                    check = checks.answers("reference", trained, found, checks.FLOAT32)
+                    check = checks.answers("reference", trained, found, checks.narrow(trained))
                 except (CnnkitError, ValueError) as error:
                     check = checks.failed("reference", _line(error))
             self._bases[own] = content, check
@@ -191,7 +191,7 @@ class Chain:
             return [*found, checks.failed("opening", _line(error))]
         found.append(checks.probabilities(self.trained, answered))
         if precision != "int8":
-            bar = checks.FLOAT32 if precision == "float32" else checks.FLOAT16
+            bar = checks.narrow(self.trained) if precision == "float32" else checks.FLOAT16
             found.append(checks.answers("answers", self.trained, answered, bar))
         return found
 
