@@ -84,10 +84,11 @@ LOADS = {
 
 
 @pytest.mark.parametrize("load", LOADS)
-@pytest.mark.parametrize("after", [0.0, 15.0])
+@pytest.mark.parametrize("after", [0.0, 9.0])
 def test_the_time_is_used_and_the_rate_comes_to_rest_whatever_the_machine_does(load, after):
     done = Simulated(LOADS[load], after=after).run()
-    assert 0.92 * SECONDS < done.clock.now + after < 1.05 * SECONDS
+    slowed = 3.0 if load == "slower midway" else 1.0  # and what comes after training takes as much longer
+    assert 0.92 * SECONDS < done.clock.now + slowed * after < 1.05 * SECONDS
     assert done.state.share == 1.0 and done.rates[-1] < 0.02
     assert max(done.rates) > 0.8, "and was high before"
     assert all(one >= other - 0.05 for one, other in itertools.pairwise(done.rates[len(done.rates) // 3 :])), "it falls"

@@ -29,6 +29,8 @@ PROBE_SHARE = 0.002
 ROUNDS = 20  # validations at least, where epochs are long
 VALIDATION = 8  # seconds of training for one of validation, at least
 EVALUATING = 0.4  # seconds of a batch in validation for one of a training step, until it was measured
+COMPARED = 10  # chunks whose median says how fast the machine is
+SLOWEST = 4.0  # times as long that what comes after training is expected to take, where the machine slows down
 LATE = 1.3  # a second training that lacks so much time is not begun; it is shortened where it lacks less
 
 
@@ -41,7 +43,8 @@ class Budget:
         began: what the clock said at the start.
         clock: seconds.
         before: seconds that earlier commands used on the same run.
-        after: seconds needed once the model is trained: scoring, report.
+        after: seconds needed once the model is trained: scoring, report; as measured before training.
+        slowed: how many times as long as at first a training step takes by now, and so will what comes after, at least 1.
         again: records of a second training (a refit) for each of the first; 0: there is none.
     """
 
@@ -51,6 +54,7 @@ class Budget:
     before: float = 0.0
     after: float = 0.0
     again: float = 0.0
+    slowed: float = 1.0
 
     def used(self) -> float:
         """Return the seconds used so far."""
@@ -58,7 +62,7 @@ class Budget:
 
     def left(self) -> float:
         """Return the seconds left until the model must be there."""
-        return self.seconds - self.after - self.used()
+        return self.seconds - self.slowed * self.after - self.used()
 
 
 class Pace:
@@ -97,6 +101,8 @@ class Pace:
         self.round: float | None = None  # seconds of a validation and a checkpoint
         self.size = 0
         self.begun = 0.0  # what the clock said before the model was compiled
+        self.speeds: list[float] = []  # seconds of a step in each chunk since then
+        self.before = 1.0  # `budget.slowed` then
         self.since = 0.0  # seconds of training since the last validation
 
     # Where ----------------------------------------------------------------------------------------------------------
@@ -137,6 +143,7 @@ class Pace:
     def compiled(self) -> None:
         """Note that the next chunk is the first of a newly compiled model: what a step takes is not known."""
         self.step, self.size, self.begun = None, 0, self.budget.clock()
+        self.speeds, self.before = [], self.budget.slowed
 
     def chunk(self, phase: Phase, phases: Sequence[Phase]) -> Chunk:
         """Decide how far the next steps go."""
@@ -247,6 +254,9 @@ class Pace:
         else:
             seconds = ends[-1] - began
             self.step = 0.5 * self.step + 0.5 * seconds / chunk.steps
+            self.speeds.append(seconds / chunk.steps)
+            first, last = (float(np.median(part)) for part in (self.speeds[:COMPARED], self.speeds[-COMPARED:]))
+            self.budget.slowed = min(SLOWEST, max(1.0, self.before * last / first))
         self.since += seconds
         state.trained += seconds
         state.steps += chunk.steps
