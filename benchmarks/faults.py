@@ -59,11 +59,11 @@ class Case:
 # Models ---------------------------------------------------------------------------------------------------------------
 
 
-def train(model: Any, records: Any, loss: Any, encode: Callable[[Any], Any], seed: int) -> None:
-    optimizer = keras.optimizers.Adam(5e-3)
+def train(model: Any, records: Any, loss: Any, encode: Callable[[Any], Any], seed: int, steps: int = STEPS) -> None:
+    optimizer = keras.optimizers.Adam(5e-3 if steps == STEPS else 3e-3)
     model.compile(optimizer, loss, run_eagerly=True)
     rng = np.random.default_rng(seed)
-    for _ in range(STEPS):
+    for _ in range(steps):
         inputs, targets = records.read(np.sort(rng.permutation(len(records))[:16]))
         model.train_on_batch(np.asarray(inputs), np.asarray(encode(targets)))
 
@@ -162,7 +162,10 @@ def text_case(name: str, seed: int, several: bool = False, **options: Any) -> Ca
     if name == "default":
         recipe.start(model, data.train, argparse.Namespace(model="default", weights="none", seed=seed, options=options))
     kind = keras.losses.BinaryCrossentropy if several else keras.losses.CategoricalCrossentropy
-    train(model, data.train, kind(from_logits=True), (lambda t: t) if several else one_hot(3), seed)
+    steps = STEPS * (
+        8 if name == "char-cnn" else 1
+    )  # letters take longer to mean something; at chance, rounding decides
+    train(model, data.train, kind(from_logits=True), (lambda t: t) if several else one_hot(3), seed, steps)
     artifact = toy_texts.artifact(model, data.train, temperature=0.8, sure=0.4)
     if several:
         about = {key: value for key, value in artifact.metadata.items() if key not in ("temperature", "sure")}
@@ -177,7 +180,7 @@ KINDS: dict[str, Callable[[int], Case]] = {
     "text": lambda seed: text_case("default", seed, pair_buckets=97, width=8, maps=6),
     "text-kim": lambda seed: text_case("kim-rand", seed, width=8, maps=6),
     "text-several": lambda seed: text_case("default", seed, True, pair_buckets=97, width=8, maps=6, first=3),
-    "text-characters": lambda seed: text_case("char-cnn", seed, maps=8, units=12),
+    "text-characters": lambda seed: text_case("char-cnn", seed, maps=16, units=64),
     "text-pyramid": lambda seed: text_case("dpcnn", seed, width=8, maps=8),
 }
 
@@ -407,7 +410,9 @@ def trial(
         if precision == "int8":
             for name, of in calibrations(case).items():
                 run("calibration", name, lambda m, p, c, a, of=of: real(m, p, of(c), a))
-        fields = list(leaves(convert.described(case.artifact.model, precision, case.artifact.metadata)))
+        whole = convert.described(case.artifact.model, precision, case.artifact.metadata)
+        # An empty vocabulary that is left out is read as an empty one: no fault.
+        fields = [(path, value) for path, value in leaves(whole) if path != ("text", "vocabulary") or value]
         for path, value in fields:
             for gone in (False, True):
 

@@ -366,3 +366,25 @@ def test_bringing_ids_into_range_changes_no_sound_answer(files, tmp_path, monkey
         found.append(DeviceModel.open(tmp_path / "x.tflite").predict(ids)["scores"])
         monkeypatch.setattr(keras.ops, "clip", lambda x, low, high: x)
     assert np.array_equal(*found)
+
+
+def test_a_margin_that_the_operators_do_not_take_is_one_line():
+    class Stub:  # characters in a file that says it may be cut, as the interpreter answers it
+        def get_signature_runner(self):
+            return self
+
+        def get_input_details(self):
+            return {"ids": {"shape": np.array([1, 64]), "dtype": np.int32, "index": 0, "quantization": (0.0, 0)}}
+
+        def get_output_details(self):
+            return {"scores": {"shape": np.array([1, 2]), "index": 1}}
+
+        def resize_tensor_input(self, index, shape):
+            pass
+
+        def allocate_tensors(self):
+            raise RuntimeError("XNNPack delegate failed to reshape runtimeNode number 41")
+
+    model = DeviceModel(Path("x.tflite"), Stub(), {"labels": ["a", "b"], "text": {"margin": 4}})
+    with pytest.raises(ArtifactError, match=r"x\.tflite does not take inputs of \(\d+,\) \(XNNPack"):
+        model.predict(np.ones((2, 64), np.int32))

@@ -205,6 +205,15 @@ class DeviceModel:
             refuse_no_numbers(values, self.path)
         return found
 
+    def _resize(self, shape: tuple[int, ...]) -> None:
+        try:
+            self._interpreter.resize_tensor_input(self._input["index"], shape)
+            self._interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:  # its metadata promise a length that its operators do not take
+            raise ArtifactError(
+                f"{self.path} does not take inputs of {shape[1:]} ({_reason(error)}). {AGAIN}"
+            ) from error
+
     def _invoke(self) -> None:
         try:
             self._interpreter.invoke()
@@ -250,14 +259,12 @@ class DeviceModel:
             batch = np.ascontiguousarray(ids[chosen, : needed[chosen[-1]]])
             if batch.shape != shape:
                 shape = batch.shape
-                self._interpreter.resize_tensor_input(index, shape)
-                self._interpreter.allocate_tensors()
+                self._resize(shape)
             self._interpreter.set_tensor(index, batch)
             self._invoke()
             scores[chosen] = self._interpreter.get_tensor(output)
         if shape is not None:
-            self._interpreter.resize_tensor_input(index, (1, *self.input_shape))
-            self._interpreter.allocate_tensors()
+            self._resize((1, *self.input_shape))
         refuse_no_numbers(scores, self.path)
         return scores
 
