@@ -91,7 +91,7 @@ def main() -> None:
     reason = None
     try:
         run(path)
-    except Exception as error:
+    except Exception as error:  # whatever a damaged file makes a reader raise is why it is refused
         reason = (str(error).splitlines() or [""])[0][:300] or type(error).__name__
     sys.stdout.flush()
     os.write(1, f"\n{json.dumps({'refused': reason})}\n".encode())
