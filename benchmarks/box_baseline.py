@@ -25,12 +25,10 @@ FOLDS, LEARNT, LOOKED_AT = 3, 100, 60
 VARIANTS: dict[str, dict[str, Any]] = {
     "as it is": {},
     "384 px": {"SIDE": 384},
-    "640 px": {"SIDE": 640},
     "800 regions": {"REGIONS": 800},
-    "12 of background": {"_AROUND": 12},
-    "50 of background": {"_AROUND": 50},
-    "margin 0": {"_MARGIN": 0.0},
-    "margin 0.2": {"_MARGIN": 0.2},
+    "25 of background": {"_AROUND": 25},
+    "margin 0.1": {"_MARGIN": 0.1},
+    "margin 0.1, 25 of background": {"_MARGIN": 0.1, "_AROUND": 25},
 }
 
 

@@ -3,12 +3,12 @@
 Design choices:
 - Regions are connected areas of one brightness, one strength of colour or one hue at several levels, as in MSER (Matas et al.
   2002), and their bounding boxes. Nothing in them is about signs.
-- Of each region its colours and gradients on a small grid are looked at, with a margin, and where it lies and how large it is.
+- Of each region its colours and gradients on a small grid are looked at, and where it lies and how large it is.
   Regions that overlap a box of training are its class; a sample of the others, and the most mistaken of these in a second round,
   are background (Dalal and Triggs 2005).
 - It learns from a hundred images, spread over the classes, and takes some 30 ms of a core for each: large ones are shrunk first.
-- With 60 training images it had AP50 0.71 on 40 drawn road scenes, with 50 it had 0.65 on 30 photos of road-signs-877; boxes put
-  where training has theirs had 0.01. A network has to be better than this to be worth its training.
+- Its settings were chosen on three folds of training images of two data sets (`benchmarks/box_baseline.py`). Boxes put where
+  training has theirs had AP50 0.01 on drawn scenes. A network has to be better than this to be worth its training.
 """
 
 from collections.abc import Iterable
@@ -22,10 +22,11 @@ from cnnkit.device.detection import Detections, ious, suppress
 SIDE = 512  # px of the longer side, at most, in which regions are looked for
 TRAINED = 100  # images, at most, that are learnt from
 REGIONS = 400  # of an image, at most
-_GRID, _CELL, _MARGIN = 24, 6, 0.1
+_GRID, _CELL = 24, 6
+_MARGIN = 0.0  # of a region's sides, that is looked at around it
 _FEATURES = (8 + 2 * 12) * (_GRID // _CELL) ** 2 + 4
 _LEAST, _MOST = 8, 0.8  # px of a region's side; of the image's
-_AROUND = 25  # regions of background of an image that are learnt
+_AROUND = 12  # regions of background of an image that are learnt
 
 
 def regions(image: np.ndarray) -> np.ndarray:
