@@ -142,8 +142,6 @@ IN_CIRCLES: dict[str, int] = {
     "cnnkit.data": 19,
     "cnnkit.explain": 1,
     "cnnkit.report": 1,
-    "cnnkit_digits.cli": 1,
-    "cnnkit_digits.reading": 1,
 }
 BRANCHES: dict[str, int] = {
     "cli.py": 17,

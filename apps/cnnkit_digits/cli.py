@@ -70,7 +70,8 @@ def read(pages: tuple[Path, ...], out: Path | None, sample: bool, skip_bad: bool
     """Read every handwritten number on photos or scans of pages."""
     from cnnkit_digits import reading
 
-    reading.read(pages, out=out, sample=sample, skip_bad=bool(skip_bad), threads=threads)
+    held_out = recipe if sample else None
+    reading.read(pages, out=out, held_out=held_out, skip_bad=bool(skip_bad), threads=threads)
 
 
 @main.command("learning-curve")

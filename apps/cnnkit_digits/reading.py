@@ -1,6 +1,6 @@
 """What `cnnkit digits read` does: pages in, numbers out, as a table, JSON and annotated pictures. No TensorFlow."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,22 @@ from cnnkit_digits.reader import read_page
 from cnnkit_digits.single import DIGIT
 
 
-def read(paths: Sequence[Path], *, out: Path | None, sample: bool, skip_bad: bool, threads: int | None) -> None:
+def read(
+    paths: Sequence[Path],
+    *,
+    out: Path | None,
+    held_out: Callable[[], Any] | None,
+    skip_bad: bool,
+    threads: int | None,
+) -> None:
     """Read every number on each page.
+
+    Args:
+        paths: artifact and pages.
+        out: folder for the annotated pages; None: none are written.
+        held_out: returns the app's recipe, by which held-out digits are found; they make a page that is read first.
+        skip_bad: leave out pages that cannot be read.
+        threads: of the interpreter; None: up to 4.
 
     Raises:
         DataError: no page, or one that cannot be read.
@@ -31,9 +45,9 @@ def read(paths: Sequence[Path], *, out: Path | None, sample: bool, skip_bad: boo
             f"{model.path} takes {model.input_shape} and knows {len(model.labels)} classes; pages need a model of 28x28 grey "
             "digits, 0 to 9. Train one with `cnnkit digits train`."
         )
-    if sample:
+    if held_out is not None:
         folder = out or (artifact / "pages" if artifact.is_dir() else Path("pages"))
-        images, out = (_sample_page(artifact, folder / "sample-page.png"), *images), folder
+        images, out = (_sample_page(artifact, held_out, folder / "sample-page.png"), *images), folder
     if not images:
         raise DataError(
             "There is no page to read. Give photos or scans, or --sample for a page made of held-out digits."
@@ -68,13 +82,12 @@ def read(paths: Sequence[Path], *, out: Path | None, sample: bool, skip_bad: boo
             console.message(f"Annotated: {result['annotated']}")
 
 
-def _sample_page(artifact: Path, path: Path) -> Path:
+def _sample_page(artifact: Path, recipe: Callable[[], Any], path: Path) -> Path:
     """Write a page made of digits that the model was not trained on."""
     from cnnkit.data import load
 
     if artifact.is_dir():
         from cnnkit.run_data import own_data
-        from cnnkit_digits.cli import recipe
 
         splits = own_data(recipe(), Run.open(artifact, "digits")).splits
     else:
