@@ -75,6 +75,7 @@ ROOMS = {
         "device/transparency.py",
         "explain/activations.py",
         "explain/classic.py",
+        "explain/images.py",
         "explain/pictures.py",
         "augment.py",
         "models/backbones.py",
@@ -140,8 +141,6 @@ MEANT_OTHERWISE = {
 # What is still there, by file and number, to be lowered until nothing is left.
 IN_CIRCLES: dict[str, int] = {
     "cnnkit.data": 19,
-    "cnnkit.explain": 1,
-    "cnnkit.report": 1,
 }
 BRANCHES: dict[str, int] = {
     "cli.py": 17,
@@ -155,7 +154,6 @@ BRANCHES: dict[str, int] = {
     "device/model.py": 11,
     "device/verification.py": 3,
     "evaluation/artifacts.py": 3,
-    "explain/__init__.py": 1,
     "export/checks.py": 1,
     "export/convert.py": 12,
     "export/gate.py": 4,
@@ -164,7 +162,6 @@ BRANCHES: dict[str, int] = {
     "ondevice/__init__.py": 8,
     "ondevice/opening.py": 1,
     "ondevice/results.py": 7,
-    "report/page.py": 3,
     "report/sections.py": 14,
     "review.py": 1,
     "run_data.py": 4,
@@ -183,7 +180,6 @@ IMPORTS_OF_ROOMS: dict[str, int] = {
     "device/model.py": 1,
     "device/text_spans.py": 1,
     "evaluation/artifacts.py": 2,
-    "explain/__init__.py": 3,
     "losses.py": 1,
     "models/__init__.py": 6,
     "models/weights.py": 2,

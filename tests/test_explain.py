@@ -10,6 +10,8 @@ from keras import layers
 
 from cnnkit import explain
 from cnnkit.errors import ArtifactError, CnnkitError
+from cnnkit.explain import activations, classic, images, pictures
+from cnnkit.report import drawing
 
 
 def simple_cnn():
@@ -234,49 +236,49 @@ class TestLayerTable:
 class TestFilters:
     def test_first_filters_are_the_first_convolutions_weights(self):
         model = simple_cnn()
-        np.testing.assert_array_equal(explain.first_filters(model), model.get_layer("conv1").get_weights()[0])
+        np.testing.assert_array_equal(activations.first_filters(model), model.get_layer("conv1").get_weights()[0])
 
     def test_depthwise_filters_have_one_channel(self):
         image = keras.Input((8, 8, 3))
         model = keras.Model(image, layers.SeparableConv2D(5, 3, depth_multiplier=2)(image))
-        assert explain.first_filters(model).shape == (3, 3, 1, 6)
+        assert activations.first_filters(model).shape == (3, 3, 1, 6)
 
     def test_a_model_without_convolution_is_refused(self):
         model = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
         with pytest.raises(CnnkitError, match="no 2-D convolution"):
-            explain.first_filters(model)
+            activations.first_filters(model)
 
 
 class TestFeatureMaps:
     def test_they_are_what_the_layer_puts_out(self):
         model, image = simple_cnn(), np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
         expected = keras.Model(model.inputs, model.get_layer("pool1").output)(image[None, ..., None].astype("float32"))
-        maps = explain.feature_maps(model, image, "pool1")
+        maps = activations.feature_maps(model, image, "pool1")
         assert maps.shape == (14, 14, 16)
         np.testing.assert_allclose(maps, keras.ops.convert_to_numpy(expected)[0], rtol=1e-5, atol=1e-6)
 
     def test_layers_of_nested_models_are_found_by_path(self):
         image = np.zeros((32, 24, 3), np.float32)
         image[3, 4] = 255
-        maps = explain.feature_maps(corner_model(nested=True), image, "backbone/finder")
+        maps = activations.feature_maps(corner_model(nested=True), image, "backbone/finder")
         assert maps[3, 4, 0] == pytest.approx(255)
         assert maps.sum() == pytest.approx(255)
 
     def test_an_unknown_layer_is_answered_with_those_that_exist(self):
         with pytest.raises(CnnkitError, match=r"no layer conv9\. It has: scale, conv1, pool1, conv2") as error:
-            explain.feature_maps(simple_cnn(), np.zeros((28, 28)), "conv9")
+            activations.feature_maps(simple_cnn(), np.zeros((28, 28)), "conv9")
         assert "\n" not in str(error.value)
 
     def test_dropout_and_augmentation_are_off(self):
         image = keras.Input((8, 8, 1))
         x = layers.RandomFlip(name="flip")(layers.Dropout(0.5, name="drop")(image))
         pixels = np.random.default_rng(0).uniform(0, 255, (8, 8, 1)).astype(np.float32)
-        maps = explain.feature_maps(keras.Model(image, x), pixels, "flip")
+        maps = activations.feature_maps(keras.Model(image, x), pixels, "flip")
         np.testing.assert_array_equal(maps, pixels)
 
     def test_an_image_of_another_size_is_a_programmer_error(self):
         with pytest.raises(ValueError, match=r"`image` needs the shape \(28, 28, 1\).*\(20, 20\)"):
-            explain.feature_maps(simple_cnn(), np.zeros((20, 20)), "conv1")
+            activations.feature_maps(simple_cnn(), np.zeros((20, 20)), "conv1")
 
 
 class TestGradCam:
@@ -284,7 +286,7 @@ class TestGradCam:
     def test_it_lights_up_where_the_planted_evidence_is(self, nested):
         image = np.zeros((32, 24, 3), np.uint8)
         image[2:9, 15:22] = 250  # top right
-        heatmap = explain.grad_cam(corner_model(nested=nested), image, class_index=0)
+        heatmap = activations.grad_cam(corner_model(nested=nested), image, class_index=0)
         assert heatmap.shape == (32, 24)
         assert heatmap.dtype == np.float32
         assert (heatmap.min(), heatmap.max()) == (0, 1)
@@ -294,7 +296,7 @@ class TestGradCam:
         image = np.zeros((32, 24, 3), np.uint8)
         image[2:9, 2:9] = 250  # white, top left
         image[24:30, 16:22, 0] = 250  # red, bottom right
-        heatmap = explain.grad_cam(corner_model(), image, class_index=1)
+        heatmap = activations.grad_cam(corner_model(), image, class_index=1)
         assert heatmap[24:30, 16:22].min() == 1
         assert heatmap[:20].max() == 0
 
@@ -302,18 +304,20 @@ class TestGradCam:
         image = np.zeros((32, 24, 3), np.uint8)
         image[24:30, 16:22, 0] = 250
         model = corner_model()
-        np.testing.assert_array_equal(explain.grad_cam(model, image), explain.grad_cam(model, image, class_index=1))
+        np.testing.assert_array_equal(
+            activations.grad_cam(model, image), activations.grad_cam(model, image, class_index=1)
+        )
 
     def test_it_is_the_published_formula(self):
         keras.utils.set_random_seed(3)
         model, image = simple_cnn(), np.random.default_rng(1).integers(0, 256, (28, 28, 1), np.uint8)
-        maps = explain.feature_maps(model, image, "conv2")  # 14x14x32
+        maps = activations.feature_maps(model, image, "conv2")  # 14x14x32
         # By hand: each dense weight reaches the one winner of its 2x2 pool (the mean does not care which).
         dense = model.get_layer("logits").get_weights()[0].reshape(7, 7, 32, 10)
         compared = 0
         for index in range(10):
             heat = np.maximum(maps @ (dense[..., index].sum(axis=(0, 1)) / 14**2), 0)
-            result = explain.grad_cam(model, image, index, "conv2", average=True)
+            result = activations.grad_cam(model, image, index, "conv2", average=True)
             heat = cv2.resize(heat, (28, 28), interpolation=cv2.INTER_LINEAR)
             np.testing.assert_allclose(result, heat / (heat.max() or 1), atol=1e-4)
             compared += heat.max() > 0
@@ -322,39 +326,39 @@ class TestGradCam:
     def test_before_an_average_both_ways_of_weighing_agree(self):
         image = np.random.default_rng(2).integers(0, 256, (32, 24, 3), np.uint8)
         model = corner_model()
-        both = [explain.grad_cam(model, image, 0, "pool", average=average) for average in (True, False)]
+        both = [activations.grad_cam(model, image, 0, "pool", average=average) for average in (True, False)]
         np.testing.assert_allclose(*both, atol=1e-5)
 
     def test_no_evidence_is_a_dark_map(self):
-        assert explain.grad_cam(corner_model(), np.zeros((32, 24, 3)), 0).max() == 0
+        assert activations.grad_cam(corner_model(), np.zeros((32, 24, 3)), 0).max() == 0
 
     def test_the_default_layer_is_the_last_before_pooling(self):
-        assert explain.last_maps(simple_cnn()) == "conv2"
-        assert explain.last_maps(lenet5()) == "c3"
+        assert activations.last_maps(simple_cnn()) == "conv2"
+        assert activations.last_maps(lenet5()) == "c3"
 
     def test_maps_too_coarse_to_say_where_are_passed_over(self):
         image = keras.Input((24, 24, 1))
         x = layers.Conv2D(4, 3, strides=3, name="fine")(image)  # 8x8
         x = layers.Conv2D(4, 3, strides=3, name="coarse")(x)  # 2x2
-        assert explain.last_maps(keras.Model(image, layers.Flatten()(x))) == "fine"
+        assert activations.last_maps(keras.Model(image, layers.Flatten()(x))) == "fine"
         small = keras.Input((4, 4, 1))
-        assert explain.last_maps(keras.Model(small, layers.Conv2D(2, 2, name="only")(small))) == "only"
+        assert activations.last_maps(keras.Model(small, layers.Conv2D(2, 2, name="only")(small))) == "only"
 
     def test_a_class_or_layer_that_does_not_exist_is_one_clear_line(self):
         model, image = corner_model(), np.zeros((32, 24, 3))
         with pytest.raises(CnnkitError, match=r"no class 2\. Its classes are 0 to 1"):
-            explain.grad_cam(model, image, 2)
+            activations.grad_cam(model, image, 2)
         with pytest.raises(CnnkitError, match=r"no layer nope\. It has: finder"):
-            explain.grad_cam(model, image, 0, "nope")
+            activations.grad_cam(model, image, 0, "nope")
         with pytest.raises(CnnkitError, match=r"logits puts out a vector\. Try finder"):
-            explain.grad_cam(model, image, 0, "logits")
+            activations.grad_cam(model, image, 0, "logits")
 
 
 class TestClassicFilters:
     def test_they_compute_what_a_convolution_layer_computes(self):
         image = np.random.default_rng(0).integers(0, 256, (9, 7), np.uint8)
-        classic = explain.classic_filters(image)
-        for entry in classic["filters"]:
+        found = classic.classic_filters(image)
+        for entry in found["filters"]:
             kernel = keras.ops.convert_to_tensor(entry["kernel"][..., None, None])
             pixels = keras.ops.convert_to_tensor(image[None, ..., None].astype("float32"))
             expected = keras.ops.convert_to_numpy(keras.ops.conv(pixels, kernel, padding="valid"))[0, ..., 0]
@@ -363,33 +367,33 @@ class TestClassicFilters:
     def test_a_vertical_edge_answers_to_the_vertical_filter_alone(self):
         image = np.zeros((8, 8), np.uint8)
         image[:, 4:] = 200
-        outputs = {entry["name"]: entry["output"] for entry in explain.classic_filters(image)["filters"]}
+        outputs = {entry["name"]: entry["output"] for entry in classic.classic_filters(image)["filters"]}
         assert outputs["vertical edges"].max() == 800
         assert np.abs(outputs["horizontal edges"]).max() == 0
         assert outputs["average"].max() == pytest.approx(200)
 
     def test_the_steps_add_up_to_the_pixel(self):
         image = np.random.default_rng(4).integers(0, 256, (6, 6, 3), np.uint8)
-        classic = explain.classic_filters(image, pixel=(2, 3))
-        np.testing.assert_allclose(classic["neighbourhood"], image.mean(axis=-1)[1:4, 2:5], rtol=1e-6)
-        for entry in classic["filters"]:
+        found = classic.classic_filters(image, pixel=(2, 3))
+        np.testing.assert_allclose(found["neighbourhood"], image.mean(axis=-1)[1:4, 2:5], rtol=1e-6)
+        for entry in found["filters"]:
             assert len(entry["steps"]) == 9
             weights = [1 / 9 if text.startswith("1/9") else float(text.split(" * ")[0]) for text in entry["steps"]]
-            total = np.dot(weights, classic["neighbourhood"].ravel())
+            total = np.dot(weights, found["neighbourhood"].ravel())
             assert entry["result"] == pytest.approx(total, abs=1e-2)
             assert entry["output"][1, 2] == pytest.approx(total, abs=1e-2)
 
     def test_a_border_pixel_and_a_tiny_image_are_refused(self):
         with pytest.raises(ValueError, match="inside the border"):
-            explain.classic_filters(np.zeros((5, 5)), pixel=(0, 2))
+            classic.classic_filters(np.zeros((5, 5)), pixel=(0, 2))
         with pytest.raises(ValueError, match="at least 3x3"):
-            explain.classic_filters(np.zeros((2, 5)))
+            classic.classic_filters(np.zeros((2, 5)))
 
 
 class TestPictures:
     def test_explain_writes_every_picture_and_says_where(self, tmp_path):
         image = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
-        found = explain.explain(
+        found = images.explain(
             simple_cnn(), image, tmp_path / "new" / "folder", labels=[f"digit {n}" for n in range(10)]
         )
         assert set(found["pictures"]) == {"layers", "filters", "feature_maps", "grad_cam", "classic_filters"}
@@ -403,43 +407,43 @@ class TestPictures:
 
     def test_pictures_are_the_same_bytes_every_time(self, tmp_path):
         for name in ("a.png", "b.png"):
-            explain.save(explain.layer_table_figure(explain.layer_table(lenet5())), tmp_path / name)
+            drawing.save(pictures.layer_table_figure(explain.layer_table(lenet5())), tmp_path / name)
         assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
     def test_names_are_drawn_as_they_are_not_as_mathematics(self, tmp_path):
         image = np.zeros((8, 8, 3), np.uint8)
-        explain.save(explain.grad_cam_figure(image, np.zeros((8, 8)), "$\\frac{1", 0.5), tmp_path / "cam.png")
+        drawing.save(pictures.grad_cam_figure(image, np.zeros((8, 8)), "$\\frac{1", 0.5), tmp_path / "cam.png")
         assert (tmp_path / "cam.png").stat().st_size > 1000
 
     def test_one_layer_can_be_asked_about(self, tmp_path):
         image = np.zeros((28, 28, 1), np.uint8)
         for layer in ("conv1", "logits"):
-            found = explain.explain(simple_cnn(), image, tmp_path / layer, layer=layer)
+            found = images.explain(simple_cnn(), image, tmp_path / layer, layer=layer)
             assert found["pictures"]["feature_maps"].exists()
 
     def test_colour_filters_and_deep_filters_are_drawn(self):
         rng = np.random.default_rng(0)
         for channels, count in [(3, 40), (1, 3), (7, 1)]:
-            figure = explain.filters_figure(rng.normal(size=(3, 3, channels, count)).astype(np.float32))
+            figure = pictures.filters_figure(rng.normal(size=(3, 3, channels, count)).astype(np.float32))
             assert len(figure.axes) == count
 
     def test_a_grid_of_maps_shows_the_strongest(self):
         maps = np.zeros((4, 6, 100), np.float32)
         maps[..., 70] = 5
-        figure = explain.feature_maps_figure(maps, "conv", limit=8)
+        figure = pictures.feature_maps_figure(maps, "conv", limit=8)
         assert len(figure.axes) == 8
         assert "70" in [ax.get_title() for ax in figure.axes]
 
     def test_an_overlay_is_orange_where_the_evidence_is(self):
         heatmap = np.zeros((10, 10), np.float32)
         heatmap[7:, 7:] = 1
-        picture = explain.overlay(np.full((10, 10, 1), 120, np.uint8), heatmap, side=100)
+        picture = activations.overlay(np.full((10, 10, 1), 120, np.uint8), heatmap, side=100)
         assert picture.shape == (100, 100, 3)
         red, green, blue = picture[95, 95].astype(int)
         assert red > green + 50 > blue + 50
         assert len(set(picture[5, 5])) == 1  # grey
 
     def test_sizes_are_written_for_people(self):
-        assert explain.sides_text([28, 28, 1]) == "28x28x1"
-        assert explain.sides_text([None, 3]) == "nx3"
-        assert explain.sides_text(None) == ""
+        assert pictures.sides_text([28, 28, 1]) == "28x28x1"
+        assert pictures.sides_text([None, 3]) == "nx3"
+        assert pictures.sides_text(None) == ""

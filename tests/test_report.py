@@ -275,11 +275,16 @@ class TestWithAModel:
         import keras
         from keras import layers
 
+        from cnnkit import explain
+        from cnnkit.explain import images
+
         keras.utils.set_random_seed(0)
         image = keras.Input((8, 8, 1), name="image")
         x = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")(image)
         x = layers.GlobalAveragePooling2D(name="mean")(x)
-        return page.render(**everything(), model=keras.Model(image, layers.Dense(3, name="logits")(x)))
+        model, parts = keras.Model(image, layers.Dense(3, name="logits")(x)), everything()
+        evidence = images.examples(model, parts["run"]["data"]["labels"], parts["worst"], parts["samples"])
+        return page.render(**parts, layers=explain.layer_table(model), evidence=evidence)
 
     def test_it_shows_the_layers_with_their_formulas_and_totals(self, with_model):
         words = Page(with_model).words

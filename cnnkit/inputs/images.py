@@ -143,10 +143,16 @@ class Images:
         self, recipe: Any, settings: config.Settings, splits: Any, artifact: Any, scores: Any, found: Any, targets: Any
     ) -> dict[str, Any]:
         """Return the parts of a report that these inputs bring; as `cnnkit.report.page.render` takes them."""
+        from cnnkit import explain
+        from cnnkit.explain import images as explaining
+
+        worst = recipe.task.worst(found, targets, splits.test, artifact.labels)
+        samples = self.samples(recipe, splits.train, settings)
         return {
-            "worst": recipe.task.worst(found, targets, splits.test, artifact.labels),
-            "samples": self.samples(recipe, splits.train, settings),
-            "model": artifact.model,
+            "worst": worst,
+            "samples": samples,
+            "layers": explain.layer_table(artifact.model),
+            "evidence": explaining.examples(artifact.model, artifact.labels, worst, samples),
         }
 
     def explain(
@@ -171,9 +177,9 @@ class Images:
             test: returns the test split, where it is needed.
             prepare: whether images are prepared; None: as the artifact says.
         """
-        from cnnkit import explain as explaining
         from cnnkit import ondevice
         from cnnkit.device.image import read_image
+        from cnnkit.explain import images as explaining
 
         if inputs:
             how = self.preparation if wanted(self.preparation, artifact.metadata, prepare) else None

@@ -21,7 +21,6 @@ from cnnkit.evaluation import verdict
 from cnnkit.report import blocks, sections
 from cnnkit.report.blocks import Section, percent
 
-SAMPLES_EXPLAINED, ERRORS_EXPLAINED = 6, 6  # a row each
 CHANCE = 0.05  # p of a paired test, below which a difference is hardly by chance
 
 
@@ -47,7 +46,6 @@ def render(
     samples: tuple[np.ndarray, Sequence[str], np.ndarray] | None = None,
     layers: Sequence[Mapping[str, Any]] = (),
     evidence: Sequence[Mapping[str, Any]] = (),
-    model: Any = None,
     intended_use: str = "",
     limits: str = "",
     extra: Sequence[Section] = (),
@@ -60,9 +58,8 @@ def render(
         gate: the content of `gate.json`.
         worst: the worst errors: `name`, `true`, `predicted`, `confidence`, `image` uint8 (h, w, c).
         samples: plain images uint8 (n, h, w, c), their labels, and augmented versions (rounds, n, h, w, c).
-        layers: a layer table; made from `model` where that is given.
-        evidence: Grad-CAM examples, as `sections.evidence`; made from `model`, `worst` and `samples` where given.
-        model: the trained `keras.Model`.
+        layers: a layer table.
+        evidence: Grad-CAM examples, as `sections.evidence` takes them.
         intended_use, limits: for the model card.
         extra: an app's own sections, shown after the scores.
 
@@ -73,11 +70,6 @@ def render(
     data = run.get("data", {})
     labels = [str(label) for label in data.get("labels", scores.get("per_class", ()))]
     worst = list(scores.get("worst", ()) if worst is None else worst)
-    if model is not None:
-        from cnnkit import explain
-
-        layers = layers or explain.layer_table(model)
-        evidence = evidence or _evidence(model, labels, worst, samples)
     key = sections.headline(scores)
     made = [
         sections.training(run, history),
@@ -143,39 +135,6 @@ def _summary(scores: Mapping[str, Any], key: str | None, noun: str = "text") -> 
         if ahead > 0 and not apart and not paired:
             text += " Their intervals overlap, so the difference may be chance."
     return text
-
-
-def _evidence(
-    model: Any, labels: Sequence[str], worst: Sequence[Mapping[str, Any]], samples: Any
-) -> list[dict[str, Any]]:
-    """Explain some samples and the worst errors, where they have the model's size."""
-    from cnnkit import explain
-    from cnnkit.errors import CnnkitError
-
-    shape = tuple(model.input_shape[1:])
-    chosen = [(image, str(name)) for image, name in zip(*samples[:2])][:SAMPLES_EXPLAINED] if samples else []
-    for entry in [entry for entry in worst if entry.get("image") is not None][:ERRORS_EXPLAINED]:
-        true = entry["true"]
-        chosen.append((entry["image"], str(labels[int(true)]) if isinstance(true, (int, np.integer)) else str(true)))
-    examples = []
-    for image, label in chosen:
-        if np.shape(image) != shape:
-            continue
-        try:
-            scores = explain.probabilities(model, image)
-            heatmap = explain.grad_cam(model, image, average=False)  # as `explain` does
-        except CnnkitError:  # no feature maps or another backend: the report is written without this section
-            return []
-        answer = int(scores.argmax())
-        examples.append(
-            {
-                "image": explain.overlay(image, heatmap),
-                "label": label,
-                "predicted": labels[answer] if answer < len(labels) else str(answer),
-                "confidence": float(scores[answer]),
-            }
-        )
-    return examples
 
 
 def _environment() -> jinja2.Environment:
