@@ -138,7 +138,7 @@ def compared(records: Any, steps: int, rounds: int, sides: tuple[str, ...] = ("o
     classes, batch = len(records.label_names), settings.batch_size
     steps = min(steps, len(records) // batch)
     ours, batches, _ = training.steps(recipe, settings, records)
-    plain = plain_kim(records.tokenizer.size, records.image_shape[0], classes, settings.learning_rate)
+    plain = plain_kim(records.tokenizer.size, records.input_shape[0], classes, settings.learning_rate)
     ids, labels = records.read(np.arange(steps * batch))
     targets = np.eye(classes, dtype=np.float32)[labels]
 
@@ -166,7 +166,7 @@ def compared(records: Any, steps: int, rounds: int, sides: tuple[str, ...] = ("o
     keras.backend.clear_session()
     return {
         "ids": records.tokenizer.size,
-        "length": records.image_shape[0],
+        "length": records.input_shape[0],
         "batch_size": batch,
         "steps": steps,
         "sentences_per_second": rates,

@@ -142,7 +142,7 @@ def describe_data(splits: Any) -> dict[str, Any]:
         "fingerprints": prints,
         "sizes": {name: len(getattr(splits, name)) for name in SPLITS},
         "labels": list(splits.train.label_names),
-        "shape": list(splits.train.image_shape),
+        "shape": list(splits.train.input_shape),
         "inventory": card.get("inventory", {}),
     }
 

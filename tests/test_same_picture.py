@@ -114,8 +114,8 @@ def test_a_fourth_channel_that_is_no_transparency_is_kept(tmp_path):
     for save in (np.savez, np.savez_compressed):
         save(tmp_path / "planes.npz", x=planes, y=np.arange(30) % 3)
         save(tmp_path / "clear.npz", x=clear, y=np.arange(30) % 3)
-        assert load(tmp_path / "planes.npz").train.image_shape == (8, 8, 4)
-        assert load(tmp_path / "clear.npz").train.image_shape == (8, 8, 3)
+        assert load(tmp_path / "planes.npz").train.input_shape == (8, 8, 4)
+        assert load(tmp_path / "clear.npz").train.input_shape == (8, 8, 3)
 
 
 def test_four_channels_are_drawn_as_what_a_model_sees():

@@ -61,7 +61,7 @@ def test_training_batches_end_behind_their_longest_text(data):
 def test_only_networks_that_take_any_length_are_given_cut_batches(name, data):
     views = app.views(data.train, dataclasses.replace(SETTINGS, model=name))
     whole = name in app.WHOLE
-    assert views.shape == (data.train.image_shape if whole else (None,))
+    assert views.shape == (data.train.input_shape if whole else (None,))
     assert (views(np.arange(4), 0)[0].shape[1] == toy_texts.LENGTH) == whole
 
 

@@ -38,7 +38,7 @@ def shapes(count, seed=0, plan=None):
     table = np.array(rows, float)
     boxes = Boxes(ends, table[:, :4], table[:, 4], np.zeros(len(rows), bool), np.full((count, 2), SIDE))
     return BoxRecords(
-        MemoryImages(images), boxes.strata(2), LABELS, boxes=boxes, plan=plan or Plan(), image_shape=(SIDE, SIDE, 3)
+        MemoryImages(images), boxes.strata(2), LABELS, boxes=boxes, plan=plan or Plan(), input_shape=(SIDE, SIDE, 3)
     )
 
 

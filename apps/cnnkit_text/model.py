@@ -101,7 +101,7 @@ class Views:
 
     def __init__(self, records: Any, seed: int, *, rates: np.ndarray | None = None, margin: int | None = text.MARGIN):
         self.records, self.seed, self.rates, self.margin = records, seed, rates, margin
-        self.shape = records.image_shape if margin is None else (None,)
+        self.shape = records.input_shape if margin is None else (None,)
 
     def __call__(self, indices: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         ids, targets = self.records.read(indices, margin=self.margin)
@@ -158,7 +158,7 @@ def margin(model: str) -> int:
 def describe(records: Any, model: str) -> dict[str, Any]:
     """Return what an artifact says of its texts: the input, and the tokenizer with how much padding has to stay."""
     return {
-        "input": {"shape": list(records.image_shape), "ids": records.tokenizer.size},
+        "input": {"shape": list(records.input_shape), "ids": records.tokenizer.size},
         "text": {**records.tokenizer.to_dict(), "margin": margin(model)},
     }
 
@@ -198,7 +198,7 @@ def settled(model: Any, records: Any, settings: Any) -> Any:
     if not settings.options.get("pieces"):
         return model
     plain = {**settings.options, "pieces": 0}
-    return text.settled(model, BUILDERS[settings.model](records.image_shape, len(records.label_names), **plain))
+    return text.settled(model, BUILDERS[settings.model](records.input_shape, len(records.label_names), **plain))
 
 
 @functools.lru_cache(maxsize=1)  # style, options, start and views of a run all ask

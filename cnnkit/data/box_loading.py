@@ -96,7 +96,7 @@ def load(
     about: dict[str, Any] = {
         **card.describe(),
         "labels": list(names),
-        "image_shape": list(shape),
+        "input_shape": list(shape),
         "images": {split: len(part) for split, part in seen.items()},
         "boxes": {split: int(part.counts().sum()) for split, part in seen.items()},
         "plan": list(choice.why),

@@ -109,7 +109,7 @@ class BoxRecords(Records):
     Args:
         boxes: of every image in `images`.
         plan: how an image meets the detector.
-        others: as `Records`; `labels` are the strata, `image_shape` is the detector's input.
+        others: as `Records`; `labels` are the strata, `input_shape` is the detector's input.
     """
 
     def __init__(
@@ -133,17 +133,17 @@ class BoxRecords(Records):
         """Whether the plan cuts tiles."""
         return self.plan.scale is not None
 
-    def with_plan(self, plan: Plan, image_shape: Shape) -> "BoxRecords":
+    def with_plan(self, plan: Plan, input_shape: Shape) -> "BoxRecords":
         """Return a view whose images meet a detector otherwise."""
-        return self._changed(plan=plan, image_shape=image_shape)
+        return self._changed(plan=plan, input_shape=input_shape)
 
-    def with_shape(self, image_shape: Shape) -> "BoxRecords":
+    def with_shape(self, input_shape: Shape) -> "BoxRecords":
         """Return a view at another size of the input; tiles of half the side are cut at half the scale."""
-        part = image_shape[0] / self.image_shape[0]
+        part = input_shape[0] / self.input_shape[0]
         if self.plan.scale is None or part == 1:
-            return super().with_shape(image_shape)
+            return super().with_shape(input_shape)
         plan = replace(self.plan, scale=self.plan.scale * part, overlap=self.plan.overlap * part)
-        return super().with_shape(image_shape).with_plan(plan, image_shape)
+        return super().with_shape(input_shape).with_plan(plan, input_shape)
 
     def named(self, names: Sequence[str]) -> Self:
         """Return a view whose classes are the places of the same names in `names`; as `Records.named`."""
@@ -162,7 +162,7 @@ class BoxRecords(Records):
             names,
             groups=self._groups_with(other),
             asked=ours._asked_with(theirs),
-            image_shape=self.image_shape,
+            input_shape=self.input_shape,
             boxes=boxes,
             plan=self.plan,
         )

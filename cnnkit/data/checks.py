@@ -133,7 +133,7 @@ def _open(source: Card, findings: list[Finding], told: list[str], progress: Prog
         findings.append(_finding("note", "ignored", f"{len(ignored)} files are no images by their names.", ignored))
     names, codes = _labels(card, parts, findings)
     records = {
-        split: Records(part.images, codes[split], names, groups=part.groups, image_shape=card.image_shape)
+        split: Records(part.images, codes[split], names, groups=part.groups, input_shape=card.image_shape)
         for split, part in parts.items()
     }
     divided = replace(loading.divide(records, held_out), card={"title": card.title})
@@ -193,7 +193,7 @@ def _looked_at(records: dict[str, Records], traits: dict[str, _Traits], own: set
         areas = sides.prod(1, dtype=np.int64)
         small, large = (sides[k] for k in (areas.argmin(), areas.argmax()))
         sizes = f"{small[1]} x {small[0]}" + ("" if (sides == sides[0]).all() else f" to {large[1]} x {large[0]}")
-        yield f"Sizes: {sizes} px, read as {' x '.join(map(str, records['train'].image_shape))}."
+        yield f"Sizes: {sizes} px, read as {' x '.join(map(str, records['train'].input_shape))}."
     drawn = [split for split in records if split not in own and len(records[split])]
     if drawn:
         yield f"Splits: {' and '.join(drawn)} as training draws them from the data, by its seed."

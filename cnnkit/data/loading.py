@@ -85,7 +85,7 @@ def load(
         preparation = None
     shape = shape or card.image_shape or parts["train"].images.shape
     records = {
-        split: Records(part.images, codes[split], names, groups=part.groups, image_shape=shape)
+        split: Records(part.images, codes[split], names, groups=part.groups, input_shape=shape)
         for split, part in parts.items()
     }
     if not whole:
@@ -98,7 +98,7 @@ def load(
     about: dict[str, Any] = {
         **card.describe(),
         "labels": list(names),
-        "image_shape": list(shape),
+        "input_shape": list(shape),
         "images": {"train": len(train), "validation": len(divided.validation), "test": len(divided.test)},
         "splits": {
             split: "the source's own" if split in parts else f"held out, seed {split_seed}"

@@ -65,7 +65,7 @@ class Records:
         label_names: what the classes are called, in order.
         groups: int (n,), equal for records that may not be torn apart by a split, or None.
         targets: where the targets are; None where they are the labels.
-        image_shape: (height, width, channels) to read at; by default what suits the images.
+        input_shape: (height, width, channels) to read at; by default what suits the images.
         asked: where a record may have several labels, which ones it was asked for; None: all of them.
     """
 
@@ -79,7 +79,7 @@ class Records:
         *,
         groups: np.ndarray | None = None,
         targets: Targets | None = None,
-        image_shape: Shape | None = None,
+        input_shape: Shape | None = None,
         index: np.ndarray | None = None,
         asked: Asked | None = None,
     ):
@@ -89,7 +89,7 @@ class Records:
         self.labels = _frozen(np.asarray(labels, np.int32))
         self.label_names = tuple(label_names)
         self.groups = None if groups is None else _frozen(np.asarray(groups))
-        self.image_shape: Shape = tuple(image_shape or images.shape)  # type: ignore[assignment]
+        self.input_shape: Shape = tuple(input_shape or images.shape)  # type: ignore[assignment]
         for name, values in (("labels", self.labels), ("groups", self.groups)):
             if values is not None and values.shape != (len(self),):
                 raise ValueError(f"`{name}` needs the shape ({len(self)},). Received: {name} of {values.shape}.")
@@ -100,7 +100,7 @@ class Records:
         return len(self._index)
 
     def __repr__(self) -> str:
-        return f"Records({len(self):,} images of {self.image_shape}, {len(self.label_names)} labels)"
+        return f"Records({len(self):,} images of {self.input_shape}, {len(self.label_names)} labels)"
 
     def read(self, indices: np.ndarray) -> tuple[np.ndarray, Any]:
         """Read these records, in this order.
@@ -109,14 +109,14 @@ class Records:
             indices: int (b,), each below `len(self)`.
 
         Returns:
-            images uint8 (b, h, w, c) at `image_shape` in [0, 255]; targets, for classification int32 (b,).
+            images uint8 (b, h, w, c) at `input_shape` in [0, 255]; targets, for classification int32 (b,).
 
         Raises:
             DataError: an image is missing or damaged; the line names it.
         """
         indices = self._checked(indices)
         places = self._index[indices]
-        images = self._images.read(places, self.image_shape)
+        images = self._images.read(places, self.input_shape)
         return images, self.labels[indices] if self._targets is None else self._targets.read(places)
 
     def take(self, indices: np.ndarray) -> Self:
@@ -135,13 +135,13 @@ class Records:
         """Whether training sees parts of the images around what is to be found, so that whole ones look otherwise."""
         return False
 
-    def with_shape(self, image_shape: Shape) -> Self:
+    def with_shape(self, input_shape: Shape) -> Self:
         """Return a view that reads its images at another (height, width, channels); channels 1, 3 or 4."""
-        if len(image_shape) != 3 or min(image_shape) < 1 or image_shape[2] not in (1, 3, 4):
+        if len(input_shape) != 3 or min(input_shape) < 1 or input_shape[2] not in (1, 3, 4):
             raise ValueError(
-                f"`image_shape` needs height, width and 1, 3 or 4 channels. Received: image_shape={image_shape}."
+                f"`input_shape` needs height, width and 1, 3 or 4 channels. Received: input_shape={input_shape}."
             )
-        return self._changed(image_shape=image_shape)
+        return self._changed(input_shape=input_shape)
 
     def named(self, names: Sequence[str]) -> Self:
         """Return a view whose labels are the places of the same names in `names`, which has them all."""
@@ -160,7 +160,7 @@ class Records:
             np.concatenate([self.labels, other.named(names).labels]),
             names,
             groups=self._groups_with(other),
-            image_shape=self.image_shape,
+            input_shape=self.input_shape,
         )
 
     def asked(self, indices: np.ndarray) -> np.ndarray | None:
@@ -214,7 +214,7 @@ class Records:
                 "label_names": self.label_names,
                 "groups": self.groups,
                 "targets": self._targets,
-                "image_shape": self.image_shape,
+                "input_shape": self.input_shape,
                 "index": self._index,
                 "asked": self._asked,
                 **changes,
@@ -242,7 +242,7 @@ class Records:
 
     @cached_property
     def _fingerprint(self) -> str:
-        sha = hashlib.sha256(repr(("records 1", self.label_names, self.image_shape, len(self))).encode())
+        sha = hashlib.sha256(repr(("records 1", self.label_names, self.input_shape, len(self))).encode())
         self._digest(sha.update)
         return sha.hexdigest()
 
@@ -322,7 +322,7 @@ class JoinedImages:
 
     @property
     def shape(self) -> Shape:
-        return self._parts[0].image_shape
+        return self._parts[0].input_shape
 
     def __len__(self) -> int:
         return len(self._parts[0]) + len(self._parts[1])

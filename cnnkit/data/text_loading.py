@@ -124,7 +124,7 @@ def load(
     about: dict[str, Any] = {
         **card.describe(),
         "labels": list(train.label_names),
-        "image_shape": list(train.image_shape),
+        "input_shape": list(train.input_shape),
         "images": {"train": len(train), **{split: len(part) for split, part in rest.items()}},
         "multi_label": train.multi_label,
         "plan": plan,

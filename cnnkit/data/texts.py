@@ -154,7 +154,7 @@ class TextRecords(Records):
         tokenizer: makes ids; None until `with_tokenizer`.
         tags: of every text in the source, where a text has several labels.
         ids: what is kept of ids; made here.
-        others: as `Records`; `image_shape` is (length,), the ids of one text.
+        others: as `Records`; `input_shape` is (length,), the ids of one text.
     """
 
     _PLACE = np.uint32  # 4,294,967,295 texts
@@ -168,11 +168,11 @@ class TextRecords(Records):
         tokenizer: Any = None,
         tags: Tags | None = None,
         ids: _Ids | None = None,
-        image_shape: Any = None,
+        input_shape: Any = None,
         **others: Any,
     ):
-        shape: Any = image_shape or (1,)
-        super().__init__(images, labels, label_names, image_shape=shape, **others)
+        shape: Any = input_shape or (1,)
+        super().__init__(images, labels, label_names, input_shape=shape, **others)
         self.labels = narrow(self.labels)
         self.labels.flags.writeable = False
         self.tokenizer, self._tags = tokenizer, tags
@@ -197,24 +197,24 @@ class TextRecords(Records):
 
     def with_tokenizer(self, tokenizer: Any) -> "TextRecords":
         """Return a view whose texts are read as ids of this tokenizer."""
-        return self._changed(tokenizer=tokenizer, ids=None, image_shape=(int(tokenizer.length),))
+        return self._changed(tokenizer=tokenizer, ids=None, input_shape=(int(tokenizer.length),))
 
     def sharing(self, other: "TextRecords") -> "TextRecords":
         """Return a view with the tokenizer of `other`; of the same source, what is kept of ids is shared too."""
         same = self._images is other._images
-        return self._changed(tokenizer=other.tokenizer, ids=other._ids if same else None, image_shape=other.image_shape)
+        return self._changed(tokenizer=other.tokenizer, ids=other._ids if same else None, input_shape=other.input_shape)
 
-    def with_shape(self, image_shape: Any) -> Self:
+    def with_shape(self, input_shape: Any) -> Self:
         """Return a view that reads so many ids of a text: (length,)."""
-        if len(image_shape) != 1 or image_shape[0] < 1:
-            raise ValueError(f"`image_shape` of texts is (length,). Received: image_shape={image_shape}.")
-        longer = self.tokenizer is not None and image_shape[0] > self.tokenizer.length
+        if len(input_shape) != 1 or input_shape[0] < 1:
+            raise ValueError(f"`input_shape` of texts is (length,). Received: input_shape={input_shape}.")
+        longer = self.tokenizer is not None and input_shape[0] > self.tokenizer.length
         if longer:  # ids end at the tokenizer's length
             raise ValueError(
-                f"`image_shape` needs at most the tokenizer's length, {self.tokenizer.length}. "
-                f"Received: image_shape={image_shape}."
+                f"`input_shape` needs at most the tokenizer's length, {self.tokenizer.length}. "
+                f"Received: input_shape={input_shape}."
             )
-        return self._changed(image_shape=tuple(image_shape))
+        return self._changed(input_shape=tuple(input_shape))
 
     def texts(self, indices: np.ndarray) -> list[str]:
         """Return the texts of these records as they are written."""
@@ -243,7 +243,7 @@ class TextRecords(Records):
         indices = self._checked(indices)
         places = self._index[indices]
         ids, rows = self._ids.rows(places)
-        length = self.image_shape[0]
+        length = self.input_shape[0]
         sizes = np.bincount(rows, minlength=len(places)) if len(places) else np.zeros(0, np.int64)
         columns = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         if margin is not None:
@@ -299,7 +299,7 @@ class TextRecords(Records):
             asked=ours._asked_with(theirs),
             tokenizer=self.tokenizer,
             tags=tags,
-            image_shape=self.image_shape,
+            input_shape=self.input_shape,
         )
 
     @cached_property

@@ -72,7 +72,7 @@ class Views:
 
     def __call__(self, indices: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Make the views of one step."""
-        images = np.empty((len(indices), *self.records.image_shape), np.uint8)
+        images = np.empty((len(indices), *self.records.input_shape), np.uint8)
         targets = np.zeros((len(indices), MOST + len(self._unasked), 6), np.float32)
         for place, index in enumerate(np.asarray(indices).tolist()):
             rng = np.random.default_rng((self.seed, index) if self.still else (self.seed, step, place))
@@ -154,7 +154,7 @@ class Views:
         return self._fit(height, width)
 
     def _fit(self, height: int, width: int) -> float:
-        shape = self.records.image_shape
+        shape = self.records.input_shape
         return min(shape[0] / height, shape[1] / width)
 
 

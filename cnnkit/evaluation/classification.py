@@ -224,7 +224,7 @@ class Classification:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
-        height, width, channels = train.image_shape
+        height, width, channels = train.input_shape
         shape = (min(height, BASELINE_SIDE), min(width, BASELINE_SIDE), channels)
         chosen = np.random.default_rng(0).permutation(len(train))[:BASELINE_IMAGES]
         pixels, truth = _pixels(train.with_shape(shape), np.sort(chosen))

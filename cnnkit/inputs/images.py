@@ -62,7 +62,7 @@ class Images:
         if not side:
             return splits
         parts = {
-            name: part.with_shape((side, side, part.image_shape[2]))
+            name: part.with_shape((side, side, part.input_shape[2]))
             for name in ("train", "validation", "test")
             if (part := getattr(splits, name)) is not None
         }

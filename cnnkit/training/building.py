@@ -28,10 +28,10 @@ def build(recipe: Any, settings: Settings, records: Records) -> keras.Model:
             f"The model `{settings.model}` has no option `{unknown[0]}`. It has {', '.join(known) or 'none'}."
         )
     try:
-        return builder(records.image_shape, len(records.label_names), **settings.options)
+        return builder(records.input_shape, len(records.label_names), **settings.options)
     except (ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        option = "--length" if len(records.image_shape) == 1 else "--image-size"
+        option = "--length" if len(records.input_shape) == 1 else "--image-size"
         hint = f" Choose a larger {option}, or another --model." if "image_shape=" in reason else ""
         raise ConfigError(f"The model `{settings.model}` cannot be built: {reason}{hint}") from error
 
@@ -56,7 +56,7 @@ class Sized:
 
     def __call__(self, size: float) -> tuple[keras.Model, Splits]:
         if size not in self.made:
-            height, width, channels = self.splits.train.image_shape
+            height, width, channels = self.splits.train.input_shape
             step = self.recipe.side_step
             shape = (*(step * max(1, round(size * side / step)) for side in (height, width)), channels)
             parts = {name: getattr(self.splits, name).with_shape(shape) for name in ("train", "validation", "test")}
@@ -80,7 +80,7 @@ def describe(recipe: Any, settings: Settings, records: Records) -> dict[str, Any
         "model": settings.model,
         "data": settings.data,
         "labels": list(records.label_names),
-        "input": {"shape": list(records.image_shape), "range": [0, 255]},
+        "input": {"shape": list(records.input_shape), "range": [0, 255]},
         **recipe.describe(records, settings.model),
     }
 

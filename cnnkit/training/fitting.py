@@ -273,7 +273,7 @@ def _course(run: Run, settings: Settings, count: int) -> dict[str, Any]:
 
 def _recalibration_images(records: Records) -> int:
     """Return from how many images batch norm is measured: few large ones have as many places as many small ones."""
-    share = SMALL_IMAGE / max(SMALL_IMAGE, math.prod(records.image_shape[:2]))
+    share = SMALL_IMAGE / max(SMALL_IMAGE, math.prod(records.input_shape[:2]))
     return max(RECALIBRATION_IMAGES // 16, round(RECALIBRATION_IMAGES * share**2))
 
 

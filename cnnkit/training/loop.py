@@ -199,4 +199,4 @@ class Chunks(Epochs):
 
 def fewer(count: int, records: Records) -> int:
     """Return how many images are handled at once: fewer where they are large, for memory and time, but a sixteenth at least."""
-    return max(count // 16, count * SMALL_IMAGE // max(SMALL_IMAGE, math.prod(records.image_shape[:2])))
+    return max(count // 16, count * SMALL_IMAGE // max(SMALL_IMAGE, math.prod(records.input_shape[:2])))

@@ -38,7 +38,7 @@ def records(rows, names, *, first=0, plan=None, side=32, groups=None):
     strata = boxes.strata(len(names))
     shape = (side, side, 3)
     pages = Pages(first, len(rows))
-    return BoxRecords(pages, strata, names, boxes=boxes, plan=plan or Plan(), image_shape=shape, groups=groups)
+    return BoxRecords(pages, strata, names, boxes=boxes, plan=plan or Plan(), input_shape=shape, groups=groups)
 
 
 STOP, GO = (1, 2, 11, 12, 0, 0), (20, 5, 50, 35, 1, 0)
@@ -69,7 +69,7 @@ def test_labels_are_united_and_boxes_have_the_classes_that_they_had(both):
 
 def test_images_follow_their_boxes_and_are_seen_as_the_first_set_has_them(both):
     whole = joined(*both).train
-    assert whole.plan == both[0].plan and whole.image_shape == (32, 32, 3)
+    assert whole.plan == both[0].plan and whole.input_shape == (32, 32, 3)
     assert [whole.name(index) for index in range(5)] == ["page-0", "page-1", "page-2", "page-100", "page-101"]
     assert [int(whole.native(index)[0, 0, 0]) for index in range(5)] == [0, 1, 2, 100, 101]
     images, targets = whole.read(np.array([4, 0]))

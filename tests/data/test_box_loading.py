@@ -124,7 +124,7 @@ def test_the_card_says_what_a_report_needs(folder):
     assert card["images"] == {"train": 21, "validation": 3, "test": 6} and card["task"] == "detection"
     assert card["boxes"] == {name: int(getattr(splits, name).counts().sum()) for name in card["images"]}
     assert sum(card["boxes"].values()) == sum(len(row(n)) for n in range(30)) == 32
-    assert card["image_shape"] == [256, 256, 3] == list(splits.test.image_shape)
+    assert card["input_shape"] == [256, 256, 3] == list(splits.test.input_shape)
     assert len(card["plan"]) == 3 and "px" in card["plan"][0]
     assert card["splits"] == dict.fromkeys(("validation", "test"), "held out, seed 0")
     assert card["warnings"] == [] and splits.train.plan == splits.test.plan == Plan()
@@ -136,14 +136,14 @@ def test_road_scenes_of_a_card_are_loaded_and_repeat(scenes):
     again, other = load(scenes()), load(scenes(), split_seed=1)
     assert splits.train.fingerprint() == again.train.fingerprint() != other.train.fingerprint()
     images, boxes = splits.train.read(np.arange(2))
-    assert images.shape == (2, *splits.train.image_shape) and (boxes[..., 5] == 1).any()
+    assert images.shape == (2, *splits.train.input_shape) and (boxes[..., 5] == 1).any()
     assert splits.train.native(0).shape == (128, 160, 3)
 
 
 def test_size_and_tiles_can_be_asked_for_and_hold_in_every_split(folder):
     root = folder(voc)
     for part in parts(load(root, image_size=64, tiles=True)):
-        assert part.image_shape == (64, 64, 3) and part.plan.scale is not None
+        assert part.input_shape == (64, 64, 3) and part.plan.scale is not None
     assert load(root, image_size=96, tiles=False).test.plan.scale is None
     assert load(root, image_size=64, tile_scale=1.5).test.plan.scale == 1.5
     with pytest.raises(ConfigError, match="--tile-scale is the scale of tiles, and --no-tiles wants none"):

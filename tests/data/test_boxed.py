@@ -34,7 +34,7 @@ def records(found=None, plan=None, shape=(64, 64, 3), pixels=None, labels=LABELS
     if pixels is None:
         pixels = np.random.default_rng(0).integers(0, 256, (len(found), 60, 80, 3)).astype(np.uint8)
     strata = found.strata(len(labels))
-    return BoxRecords(MemoryImages(pixels), strata, labels, boxes=found, plan=plan or Plan(), image_shape=shape)
+    return BoxRecords(MemoryImages(pixels), strata, labels, boxes=found, plan=plan or Plan(), input_shape=shape)
 
 
 IMAGES = st.lists(st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=4), min_size=1, max_size=6)
@@ -157,7 +157,7 @@ def test_tiles_at_half_the_side_are_cut_at_half_the_scale_and_back():
     tiled = records(plan=Plan(scale=2.0, overlap=16.0, whole=True))
     half = tiled.with_shape((32, 32, 3))
     assert (half.plan.scale, half.plan.overlap, half.plan.whole) == (1.0, 8.0, True)
-    assert half.image_shape == (32, 32, 3) and tiled.plan.scale == 2.0
+    assert half.input_shape == (32, 32, 3) and tiled.plan.scale == 2.0
     assert half.with_shape((64, 64, 3)).plan == tiled.plan
     assert tiled.with_shape((64, 64, 3)).plan == tiled.plan
 
@@ -233,6 +233,6 @@ class TestFingerprint:
             save(tmp_path / name / "a.png", picture(0, 60, 80))
             images = folders.files(tmp_path / name, ["a.png"])
             one = boxes([(10, 10, 40, 40, 0)])
-            made = BoxRecords(images, one.strata(3), LABELS, boxes=one, plan=Plan(), image_shape=(64, 64, 3))
+            made = BoxRecords(images, one.strata(3), LABELS, boxes=one, plan=Plan(), input_shape=(64, 64, 3))
             found.append(made.fingerprint())
         assert found[0] == found[1]

@@ -84,7 +84,7 @@ def test_pictures_repeat_in_any_order_and_from_any_thread():
 
 def test_the_card_loads():
     splits = data.load("drawn-signs")
-    assert splits.train.label_names == LABELS and splits.train.image_shape == SHAPE and splits.warnings == []
+    assert splits.train.label_names == LABELS and splits.train.input_shape == SHAPE and splits.warnings == []
     assert splits.test.counts().tolist() == [30] * 20 and len(splits.train) + len(splits.validation) == 2400
     assert splits.train.fingerprint() == data.load("drawn-signs").train.fingerprint() != splits.test.fingerprint()
     images, labels = splits.test.read(np.array([3, 1]))
@@ -97,7 +97,7 @@ def test_a_card_chooses_views_seed_and_side(tmp_path):
     card = tmp_path / "mine.toml"
     card.write_text('reader = "drawn-signs"\n[options]\nviews = 5\nseed = 3\nside = 40')
     splits = data.load(card, test=0, validation=0)
-    assert len(splits.train) == 100 and splits.train.image_shape == (40, 40, 3)
+    assert len(splits.train) == 100 and splits.train.input_shape == (40, 40, 3)
     assert np.array_equal(splits.train.native(7), DrawnSigns(1, 3, 40).native(7))
     assert splits.train.label_names == LABELS
 

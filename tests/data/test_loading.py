@@ -19,7 +19,7 @@ def refused(source, message, **options):
 
 def test_the_card_says_what_a_report_needs(class_folders):
     splits = data.load(class_folders({"cat": 20, "dog": 20}))
-    assert splits.card["labels"] == ["cat", "dog"] and splits.card["image_shape"] == [24, 24, 3]
+    assert splits.card["labels"] == ["cat", "dog"] and splits.card["input_shape"] == [24, 24, 3]
     assert splits.card["images"] == {"train": 28, "validation": 4, "test": 8}
     assert splits.card["splits"]["test"] == "held out, seed 0"
     assert splits.card["name"] == "pictures" and splits.warnings == []
@@ -42,7 +42,7 @@ def test_a_limit_keeps_a_stratified_part_of_training_only(class_folders):
 
 def test_a_shape_can_be_asked_for(class_folders):
     splits = data.load(class_folders({"a": 5, "b": 5}), shape=(12, 14, 1))
-    assert all(part.image_shape == (12, 14, 1) for part in (splits.train, splits.validation, splits.test))
+    assert all(part.input_shape == (12, 14, 1) for part in (splits.train, splits.validation, splits.test))
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_an_uncompressed_npz_is_read_where_it_lies(tmp_path, toy_arrays, fresh_c
     np.savez(tmp_path / "a.npz", x_train=x[:40], y_train=y[:40], x_test=x[40:], y_test=y[40:])
     splits = data.load(tmp_path / "a.npz")
     assert same_set(*everything(splits), x, y)
-    assert splits.train.image_shape == (8, 10, 1)
+    assert splits.train.input_shape == (8, 10, 1)
     assert np.array_equal(splits.test.read(np.arange(20))[0][..., 0], x[40:])
     assert cached_files(fresh_cache) == []
 
@@ -113,7 +113,7 @@ def test_values_of_an_unknown_range_are_refused(tmp_path, value):
 )
 def test_the_shape_of_the_images_is_found(tmp_path, shape, expected):
     np.savez(tmp_path / "a.npz", x=np.zeros(shape, np.uint8), y=np.arange(6) % 2)
-    assert data.load(tmp_path / "a.npz").train.image_shape == expected
+    assert data.load(tmp_path / "a.npz").train.input_shape == expected
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_transposed_images_are_turned_back(tmp_path, toy_arrays):
     (tmp_path / "labels-idx1-ubyte").write_bytes(idx(y.astype(np.uint8)))
     (tmp_path / "card.toml").write_text('reader = "idx"\npath = "."\n[options]\ntranspose = true')
     splits = data.load(tmp_path / "card.toml")
-    assert splits.train.image_shape == (8, 10, 1)
+    assert splits.train.input_shape == (8, 10, 1)
     assert same_set(*everything(splits), x, y)
 
 
@@ -400,7 +400,7 @@ def test_a_binary_file_is_no_csv(tmp_path):
 def test_class_folders_are_read(class_folders, picture):
     root = class_folders({"cat": 10, "dog": 20}, height=20, width=20)
     splits = data.load(root)
-    assert splits.train.label_names == ("cat", "dog") and splits.train.image_shape == (20, 20, 3)
+    assert splits.train.label_names == ("cat", "dog") and splits.train.input_shape == (20, 20, 3)
     assert sum(len(part) for part in (splits.train, splits.validation, splits.test)) == 30
     names = [splits.train.name(k) for k in range(len(splits.train))]
     assert names == sorted(names)
@@ -442,7 +442,7 @@ def test_images_of_every_kind_come_in_one_shape(tmp_path, save, picture):
     save(root / "b" / "photo.JPG", picture(4, 35, 35))
     splits = data.load(root, test=0, validation=0)
     assert len(splits.train) == 5
-    assert splits.train.image_shape == (40, 40, 3)  # the median side of 34 rounded up to a multiple of 8
+    assert splits.train.input_shape == (40, 40, 3)  # the median side of 34 rounded up to a multiple of 8
     assert splits.train.read(np.arange(5))[0].shape == (5, 40, 40, 3)
     assert splits.train.with_shape((16, 24, 1)).read(np.arange(5))[0].shape == (5, 16, 24, 1)
 
@@ -452,13 +452,13 @@ def test_grey_pictures_saved_in_colour_are_seen_as_grey(tmp_path, save, picture)
         for k in range(3):
             save(tmp_path / "grey" / name / f"{k}.jpg", picture(k, 28, 28, 1)[..., 0])
             save(tmp_path / "grey" / name / f"{k}.bmp", np.repeat(picture(k, 28, 28, 1), 3, 2))
-    assert data.load(tmp_path / "grey").train.image_shape == (28, 28, 1)
+    assert data.load(tmp_path / "grey").train.input_shape == (28, 28, 1)
 
 
 def test_large_photos_are_read_at_224(tmp_path, save, picture):
     save(tmp_path / "big" / "a" / "0.jpg", picture(0, 500, 640))
     save(tmp_path / "big" / "b" / "0.jpg", picture(1, 480, 640))
-    assert data.load(tmp_path / "big", test=0).train.image_shape == (224, 224, 3)
+    assert data.load(tmp_path / "big", test=0).train.input_shape == (224, 224, 3)
 
 
 def test_tracks_are_groups(tmp_path, save, picture):
@@ -495,7 +495,7 @@ def test_a_folder_that_holds_no_classes_says_how_to_lay_it_out(tmp_path, save, p
 def test_the_embedded_digits_are_made_like_mnist():
     splits = data.load("digits")
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (1258, 180, 359)
-    assert splits.train.label_names == tuple("0123456789") and splits.train.image_shape == (28, 28, 1)
+    assert splits.train.label_names == tuple("0123456789") and splits.train.input_shape == (28, 28, 1)
     images, _ = everything(splits)
     assert images.shape == (1797, 28, 28, 1) and images.max() == 255
     mass = images[..., 0].astype(float)
@@ -532,6 +532,6 @@ def test_mnist_is_used_from_the_shared_folder(research_data, monkeypatch, fresh_
 def test_traffic_signs_are_split_by_track(research_data):
     splits = data.load(research_data("gtsrb-small"))
     assert len(splits.train) + len(splits.validation) == 3225 and len(splits.test) == 2580
-    assert len(splits.train.label_names) == 43 and splits.train.image_shape == (32, 32, 3)
+    assert len(splits.train.label_names) == 43 and splits.train.input_shape == (32, 32, 3)
     assert splits.validation.counts().tolist() == [15] * 43
     assert not set(splits.train.groups.tolist()) & set(splits.validation.groups.tolist())

@@ -79,7 +79,7 @@ def test_wrong_arguments_are_refused(raw):
     records, _, y = raw
     with pytest.raises(ValueError, match=r"`indices` needs int"):
         records.read(np.array([0.5]))
-    with pytest.raises(ValueError, match=r"1, 3 or 4 channels\. Received: image_shape=\(8, 8, 2\)"):
+    with pytest.raises(ValueError, match=r"1, 3 or 4 channels\. Received: input_shape=\(8, 8, 2\)"):
         records.with_shape((8, 8, 2))
     with pytest.raises(ValueError, match="`labels` needs the shape"):
         Records(records._images, y[:4], ["a", "b", "c"])

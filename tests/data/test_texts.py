@@ -35,7 +35,7 @@ def rows(path, count, classes=2, text="text number {k} of {y}"):
 
 def test_ids_are_those_of_the_tokenizer(records):
     ids, targets = records.read(np.array([2, 0, 2]))
-    assert ids.dtype == np.int32 and targets.dtype == np.int32 and records.image_shape == (20,)
+    assert ids.dtype == np.int32 and targets.dtype == np.int32 and records.input_shape == (20,)
     assert np.array_equal(ids, records.tokenizer.batch([SENTENCES[k] for k in (2, 0, 2)]))
     assert targets.tolist() == [1, 0, 1]
 

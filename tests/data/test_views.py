@@ -39,7 +39,7 @@ def records(images, rows, plan=WHOLE, side=SIDE):
     sizes = [image.shape[1::-1] for image in images]
     boxes = Boxes(ends, table[:, :4], table[:, 4], table[:, 5], sizes)
     strata = np.zeros(len(images), int)
-    return BoxRecords(AnyImages(images), strata, ("a", "b", "c"), boxes=boxes, plan=plan, image_shape=(side, side, 3))
+    return BoxRecords(AnyImages(images), strata, ("a", "b", "c"), boxes=boxes, plan=plan, input_shape=(side, side, 3))
 
 
 def bright(height, width, box):

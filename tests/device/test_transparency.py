@@ -176,5 +176,5 @@ def test_training_folders_read_the_same_as_predict(tmp_path):
             (tmp_path / label / f"{number}.{form.lower()}").write_bytes(saved(np.roll(pixels, number, 1), form))
     splits = load(tmp_path)
     images, _ = splits.train.read(np.arange(len(splits.train)))
-    assert splits.train.image_shape == (40, 30, 1)
+    assert splits.train.input_shape == (40, 30, 1)
     assert (images[:, 0, 0] > 250).mean() > 0.5 and images.min() < 50

@@ -50,7 +50,7 @@ def records(*rows, size=(64, 64), drawn=None, plan=None):
     ends = np.cumsum([len(boxes) for boxes in rows])
     boxes = Boxes(ends, table[:, :4], table[:, 4], table[:, 5], np.tile(size, (len(rows), 1)))
     return BoxRecords(
-        Scenes(images), boxes.strata(2), LABELS, boxes=boxes, plan=plan or Plan(), image_shape=(64, 64, 3)
+        Scenes(images), boxes.strata(2), LABELS, boxes=boxes, plan=plan or Plan(), input_shape=(64, 64, 3)
     )
 
 

@@ -37,7 +37,7 @@ class Counting:
     """An artifact without a network: a label's logit is how many of its telling words are in the text, times a factor."""
 
     def __init__(self, records, factor=3.0, sigmoid=False, **metadata):
-        self.labels, self.input_shape = records.label_names, records.image_shape
+        self.labels, self.input_shape = records.label_names, records.input_shape
         self.metadata = {"text": records.tokenizer.to_dict(), **metadata}
         self.sigmoid = sigmoid
         self.table = np.zeros((records.tokenizer.size, len(self.labels)))
