@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+CHANCE = 0.05  # p below which a difference is hardly by chance
+
 
 def wilson(right: int, count: int, z: float = 1.959964) -> tuple[float, float]:
     """Return the 95 % confidence interval of a share.
@@ -41,6 +43,29 @@ def sign_test(lost: int, won: int) -> float:
         raise ValueError(f"`lost` and `won` need to be at least 0. Received: lost={lost}, won={won}.")
     total = lost + won
     return sum(math.comb(total, k) for k in range(lost, total + 1)) / 2**total
+
+
+def sign_flips(losses: np.ndarray, draws: int = 9999) -> float:
+    """Return how likely so large a mean loss or a larger one is where each record's loss might as well be a gain: in (0, 1].
+
+    Args:
+        losses: by how much a second model is worse than a first on each record, float (n,).
+        draws: signs are drawn so many times, always the same ones.
+
+    Source: Fisher 1935, the randomisation test of pairs, by Monte Carlo.
+    """
+    losses = np.asarray(losses, np.float64)
+    losses = losses[losses != 0]
+    if not len(losses):
+        return 1.0
+    rng = np.random.default_rng(0)
+    least = losses.sum() - 1e-9 * np.abs(losses).sum()
+    together = max(1, 2_000_000 // len(losses))  # so that memory does not grow with the records
+    reached = 0
+    for start in range(0, draws, together):
+        flips = rng.random((min(together, draws - start), len(losses))) < 0.5
+        reached += int((np.where(flips, losses, -losses).sum(1) >= least).sum())
+    return (1 + reached) / (1 + draws)
 
 
 def mcnemar(won: int, lost: int) -> float:

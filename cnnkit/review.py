@@ -1,6 +1,7 @@
 """What the commands do with a model that is there: score it, report on it, explain it."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from cnnkit.files import read_json
 from cnnkit.quiet import quiet
 from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT, Run, latest
 from cnnkit.run_data import Loaded, data_for, everything, named_as, own_data, run_of, say_drawn, seen, those_given
+from cnnkit.tasks.score import Score, Scores, unit
 
 
 def keras_of(path: Path, app: str) -> Any:
@@ -24,7 +26,7 @@ def keras_of(path: Path, app: str) -> Any:
     return artifact
 
 
-def score(recipe: Any, artifact: Any, records: Any, text: str) -> tuple[dict[str, Any], Any, Any]:
+def score(recipe: Any, artifact: Any, records: Any, text: str) -> tuple[Scores, Any, Any]:
     from cnnkit.evaluation import scoring
 
     if not len(records):
@@ -34,11 +36,11 @@ def score(recipe: Any, artifact: Any, records: Any, text: str) -> tuple[dict[str
     return recipe.task.score(found, targets, artifact.labels, artifact.metadata), found, targets
 
 
-def with_verdict(recipe: Any, scores: Mapping[str, Any], baseline: dict[str, Any] | None) -> dict[str, Any]:
+def with_verdict(scores: Mapping[str, Any], baseline: dict[str, Any] | None) -> dict[str, Any]:
     """Return what a run keeps of a split: its scores, the baseline's, and what they are worth."""
     from cnnkit.evaluation import verdict
 
-    return {**scores, "baseline": baseline, "verdict": verdict.judge(recipe.task.headline, scores, baseline)}
+    return {**scores, "baseline": baseline, "verdict": verdict.judge(scores, baseline)}
 
 
 def evaluate(
@@ -82,7 +84,7 @@ def evaluate(
     scores, found, _ = score(recipe, opened, records, text)
     known = _known_baseline(about, split, opened) if loaded.own else None
     known = known or _baseline(recipe, loaded, splits, split, records, found)
-    judged = verdict.judge(recipe.task.headline, scores, known)
+    judged = verdict.judge(scores, known)
     console.document(
         {
             "artifact": str(opened.path),
@@ -150,36 +152,42 @@ def _baseline(recipe: Any, loaded: Loaded, splits: Any, split: str, records: Any
 
 
 def print_scores(
-    recipe: Any, scores: dict[str, dict[str, Any]], baseline: dict[str, Any] | None, per_class: bool = False
+    recipe: Any, scores: Mapping[str, Scores], baseline: dict[str, Any] | None, per_class: bool = False
 ) -> None:
     """Print a table of scores, the baseline's last, and of one artifact a table of its classes."""
     if console.is_json():
         return
-    name = recipe.task.headline
-
-    def interval(entry: dict[str, Any]) -> str:
-        low, high = entry[f"{name}_interval"]
-        return f"{100 * low:.2f} to {100 * high:.2f}"
-
+    score = next(iter(scores.values())).headline
     columns = {model: recipe.task.columns(s) for model, s in scores.items()}
     titles = list(next(iter(columns.values())))
-    rows = [[model, f"{100 * s[name]:.2f}", interval(s), *columns[model].values()] for model, s in scores.items()]
+
+    def row(name: str, shown: Score, others: Iterable[str]) -> list[str]:
+        return [name, shown.number(shown.value), shown.range(shown.interval), *others]
+
+    rows = [row(model, s.headline, columns[model].values()) for model, s in scores.items()]
     if baseline is not None:
-        value = f"{100 * baseline[name]:.2f}"
-        rows.append([f"baseline: {baseline['name']}", value, interval(baseline), *[""] * len(titles)])
-    console.table(["", f"{name} %", "95 % interval", *titles], rows)
+        rows.append(row(f"baseline: {baseline['name']}", score.of(baseline), [""] * len(titles)))
+    console.table(["", score.title, "95 % interval", *titles], rows)
     if baseline is not None and (line := recipe.task.compared(baseline)):
         console.message(line)
     if per_class:
         (first,) = scores.values()
-        keys = [key for key in next(iter(first["per_class"].values())) if key != "support"]
-        lines = [
-            [label, *("" if v[key] is None else f"{100 * v[key]:.2f}" for key in keys), v["support"]]
-            for label, v in first["per_class"].items()
-        ]
-        names = {"f1": "F1", "ap": "AP", "ap50": "AP50"}
-        counted = "boxes" if "boxes" in first else "records"
-        console.table(["class", *(f"{names.get(key, key)} %" for key in keys), counted], lines)
+        _print_classes(first, recipe.task.counted)
+
+
+def _print_classes(scores: Scores, counted: str) -> None:
+    """Print a table of the classes' scores, where there are classes; `counted` is what a class has some of."""
+    classes = scores.get("per_class")
+    if not classes:
+        return
+    names = {"f1": "F1", "ap": "AP", "ap50": "AP50"}
+    shown = [Score(name, 0.0, unit(scores, name)) for name in next(iter(classes.values())) if name != "support"]
+    titles = [dataclasses.replace(score, name=names.get(score.name, score.name)).title for score in shown]
+    lines = [
+        [label, *("" if v[s.name] is None else s.number(v[s.name]) for s in shown), v["support"]]
+        for label, v in classes.items()
+    ]
+    console.table(["class", *titles, counted], lines)
 
 
 def report(recipe: Any, artifact: Path | None, *, out: Path | None, data: str | None = None) -> None:
@@ -192,7 +200,7 @@ def report(recipe: Any, artifact: Path | None, *, out: Path | None, data: str | 
     baseline = run.document.get("scores", {}).get("test", {}).get("baseline") or recipe.task.baseline(
         splits.train, splits.test, splits.validation, found
     )
-    run.document["scores"] = {"test": with_verdict(recipe, scores, baseline)}
+    run.document["scores"] = {"test": with_verdict(scores, baseline)}
     page = write_report(recipe, run, splits, model, found, targets, out)
     console.document({"report": str(page)})
     console.message(f"Report: {page}")

@@ -26,6 +26,7 @@ from typing import Any
 from cnnkit import __version__, config, console
 from cnnkit.errors import ArtifactError, CnnkitError
 from cnnkit.files import atomic, locked, read_json, system_errors, write_json
+from cnnkit.tasks.score import headline
 
 MODEL, DOCUMENT, CHECKPOINT, HISTORY, REPORT, EXPORT, REFIT, DATA_FILES, DATA_RECORDS = (
     "model.keras",
@@ -289,10 +290,13 @@ def _worse(run: Run, before: Run) -> str:
     new, old = (entry.document.get("scores", {}).get("test", {}) for entry in (run, before))
     if new.get("verdict", {}).get("bad"):
         return "this run is a bad one"
-    key = next((name.removesuffix("_interval") for name in new if name.endswith("_interval")), "")
+    score = headline(new)
     prints = [entry.document.get("data", {}).get("fingerprints", {}).get("test") for entry in (run, before)]
-    if key and key in old and prints[0] == prints[1] and new[key] < old[key]:
-        return f"it has {key} {100 * old[key]:.2f} %, this run {100 * new[key]:.2f} % on the same test data"
+    if score is None or score.name not in old or prints[0] != prints[1]:
+        return ""
+    if score.gain(old[score.name], score.value) < 0:
+        earlier = score.said(old[score.name])
+        return f"it has {score.name} {earlier}, this run {score.said(score.value)} on the same test data"
     return ""
 
 

@@ -283,7 +283,7 @@ def _train(
     scores, found, targets = score(recipe, artifact, splits.test, "Scoring on the test split")
     compares = getattr(recipe.task, "compares", False)  # with what the model found, one by one
     baseline = _baseline(recipe, splits, everything, found) if before is None or compares else before
-    kept = with_verdict(recipe, scores, baseline)
+    kept = with_verdict(scores, baseline)
     run.save(scores={"test": kept})
     taken = "" if finished else finish(run)
     page = write_report(recipe, run, splits, artifact, found, targets)
@@ -556,9 +556,9 @@ def export(
     finally:
         own_files.note(made)
         if document is None and (folder / gate.GATE).exists():
-            _print_gate(recipe, json.loads((folder / gate.GATE).read_text(encoding="utf-8")))
+            _print_gate(json.loads((folder / gate.GATE).read_text(encoding="utf-8")))
     console.document({"folder": str(folder), **document})
-    _print_gate(recipe, document)
+    _print_gate(document)
     if run is not None and run.path / EXPORT == folder and run.document.get("scores"):
         write_report(recipe, run, splits, opened, answered, targets)
     console.message(
@@ -571,20 +571,22 @@ def export(
         say_verdict(judged)
 
 
-def _print_gate(recipe: Any, document: dict[str, Any]) -> None:
+def _print_gate(document: dict[str, Any]) -> None:
     if console.is_json():
         return
-    rows = [["trained model", "", f"{100 * document['reference']['score']:.2f}", "", "", ""]]
+    from cnnkit.export import gate
+
+    score = gate.compared(document)
+    rows = [["trained model", "", score.number(score.value), "", "", ""]]
     for name, v in document["artifacts"].items():
         if "score" not in v:  # it could not be scored at all
             rows.append([name, f"{v['bytes'] / 1000:.1f}", "", "", "", "REFUSED"])
             continue
-        worst = f"{v['worst_class']}: {v['worst_class_difference']:+.2f}"
+        change, in_class = (score.change(v[key] / score.scale) for key in ("difference", "worst_class_difference"))
+        worst = f"{v['worst_class']}: {in_class}" if v["worst_class"] else ""
         verdict = "passed" if v["passed"] else "REFUSED"
-        rows.append(
-            [name, f"{v['bytes'] / 1000:.1f}", f"{100 * v['score']:.2f}", f"{v['difference']:+.2f}", worst, verdict]
-        )
-    console.table(["", "size kB", f"{recipe.task.headline} %", "points", "worst class", "gate"], rows)
+        rows.append([name, f"{v['bytes'] / 1000:.1f}", score.number(v["score"]), change, worst, verdict])
+    console.table(["", "size kB", score.title, score.step, "worst class", "gate"], rows)
     listed = [
         [name, check["name"], check["where"], *_measured(check), "" if check["passed"] else "REFUSED"]
         for name, v in document["artifacts"].items()

@@ -5,6 +5,7 @@ import pytest
 
 from cnnkit.config import Settings
 from cnnkit.evaluation.classification import Classification
+from cnnkit.export import gate
 from tests import toys
 
 SCORES = {"scores": np.array([[0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.6, 0.3, 0.1], [0.1, 0.1, 0.8]], np.float32)}
@@ -66,7 +67,7 @@ def test_the_baseline_is_a_linear_model_with_its_interval():
 
 def test_what_the_gate_compares_is_recall_and_counts():
     task = Classification()
-    view = task.gate_view(task.score(SCORES, TARGETS, ("a", "b", "c")))
+    view = gate.written(task.score(SCORES, TARGETS, ("a", "b", "c")))
     assert view["score"] == 0.75
     assert view["per_class"] == {"a": 1.0, "b": 0.5, "c": 1.0}
     assert view["class_count"] == {"a": 1, "b": 2, "c": 1}

@@ -18,6 +18,7 @@ from cnnkit.export import checks, convert, gate
 from cnnkit.export.graph import graph_of, plain
 from cnnkit.export.rounding import disturbance, rounded
 from cnnkit.seals import sealed
+from cnnkit.tasks.score import Score, Scores
 from tests import toy_boxes, toy_texts, toys
 
 
@@ -359,27 +360,46 @@ def test_the_trained_model_is_not_scored_again_where_its_answers_are_known(image
     assert gate.summary(document, "image").startswith("No file lost a point")
 
 
-def view(score, per_class, count=40, counted=False):
-    return {
-        "score": score,
-        "count": count,
-        "counted": counted,
-        "per_class": per_class,
-        "class_count": dict.fromkeys(per_class, 9),
-    }
+def scored(value, per_class=None, **about):
+    classes = {label: {"f1": share, "support": 9} for label, share in (per_class or {}).items()}
+    return Scores(Score("score", value, per_class=per_class, **about), count=40, per_class=classes)
 
 
-def test_scores_that_are_no_shares_of_examples_are_compared_as_they_are():
-    before, after = view(0.9, {"a": 0.9}), view(0.9, {"a": 0.8})  # nine examples: one would be eleven points
-    assert gate.compare(before, after, 1.0, None, 3.0)["refused"] == ["10.00 points lost in class a"]
-    assert gate.compare(view(0.9, {"a": 0.9}, counted=True), after, 1.0, None, 3.0)["passed"]
+def test_a_loss_is_refused_where_nothing_tells_whether_it_is_chance():
+    verdict = gate.compare(scored(0.9, {"a": 0.9}), scored(0.9, {"a": 0.8}), 1.0, None, 3.0)
+    assert verdict["refused"] == ["10.00 points lost in class a"] and verdict["worst_class_count"] == 9
+
+
+def test_of_an_error_more_is_a_loss_in_its_unit_and_records_tell_what_is_chance():
+    rng = np.random.default_rng(0)
+    errors = rng.exponential(2.0, 200)
+
+    def years(errors):
+        return scored(float(errors.mean()), unit="years", better="less", per_record=errors)
+
+    noise = rng.normal(0, 0.5, 200)
+    noise += 0.03 - noise.mean()
+    worse, better, chance = (gate.compare(years(errors), years(errors + change), 0.02) for change in (0.1, -0.1, noise))
+    assert worse["refused"] == ["0.1 years more overall"] and worse["difference"] == pytest.approx(0.1)
+    assert better["passed"] and not better["said"] and better["worst_class"] == ""
+    assert chance["passed"] and chance["said"] == ["0.03 years more overall"]
+    reference = json.loads(json.dumps(gate.written(years(errors))))
+    assert gate.compared({"reference": reference}).title == "score years"
+    text = gate.summary({"reference": reference, "artifacts": {"a": better, "b": chance}})
+    assert text.startswith("Largest loss against the trained model: 0.03 years overall (b, 40 records). No loss beyond")
+    assert gate.summary({"reference": reference, "artifacts": {"a": better}}) == (
+        "No file lost anything against the trained model on 40 records."
+    )
+    assert gate.notes(years(errors), 0.02) == [], "one record is no known number of years"
+    assert "its baseline 1" in gate.notes(years(errors), 0.02, baseline=1.0)[0]
+    assert gate.notes(years(errors), 0.02, baseline=9.0) == []
 
 
 def test_a_loss_that_may_be_chance_is_said_with_its_size_and_one_that_is_more_is_refused():
-    before, after = view(0.9, {"a": 0.9}), view(0.85, {"a": 0.8})
+    before, after = scored(0.9, {"a": 0.9}), scored(0.85, {"a": 0.8})
     verdict = gate.compare(before, after, 1.0, {"a": (2, 0)}, 3.0)
     assert verdict["passed"] and verdict["said"] == ["5.00 points lost overall", "10.00 points lost in class a"]
-    document = {"reference": before, "artifacts": {"int8": verdict}}
+    document = {"reference": gate.written(before), "artifacts": {"int8": verdict}}
     text = gate.summary(document, "text")
     assert "5.00 points overall (int8, 40 texts), 10.00 in a class (int8, a, 9 texts)" in text and "chance" in text
     assert len(gate.compare(before, after, 1.0, {"a": (6, 0)}, 3.0)["refused"]) == 2

@@ -16,6 +16,7 @@ from cnnkit import metrics
 from cnnkit.errors import CnnkitError
 from cnnkit.report import blocks, drawing, figures, page, sections
 from cnnkit.report.blocks import Matrix, Section, Table
+from cnnkit.tasks.score import Score, Scores
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;"
@@ -40,6 +41,7 @@ def run_document(labels=("zero", "one", "two"), *, count=300, wrong=9, seed=0):
         "per_class": {label: {k: v[i].item() for k, v in values.items()} for i, label in enumerate(labels)},
         "confusion": matrix.tolist(),
         "reliability": metrics.reliability(confidences, right),
+        "units": {"ece": ""},
         "baseline": {"name": "logistic regression", "accuracy": 0.9, "accuracy_interval": [0.86, 0.93]},
     }
     return {
@@ -98,11 +100,11 @@ def everything(labels=("zero", "one", "two")):
 
 def test_the_gate_s_section_states_its_tolerances():
     document = everything()["gate"]
-    text = sections.export_gate(document, "accuracy").text
+    text = sections.export_gate(document, Score("accuracy", 0.97)).text
     assert "loses more than 0.5 points overall or in a class, and more than chance would, is refused" in text
     reference = {"score": 0.97, "threshold": 0.3}
     boxes = {**document, "tolerance": 1.0, "class_tolerance": 3.0, "reference": reference}
-    section = sections.export_gate(boxes, "ap50")
+    section = sections.export_gate(boxes, Score("ap50", 0.97))
     assert "more than 1 point overall or 3 in a class, and more than chance would, is refused" in section.text
     assert "AP50" in section.blocks[0].columns
 
@@ -299,10 +301,37 @@ class TestWithAModel:
 
 class TestSections:
     def test_scores_of_any_task_get_a_table(self):
-        scores = {"dice": 0.9, "dice_interval": [0.85, 0.94], "per_class": {"anterior": {"dice": 0.91, "hd95": 1.3}}}
+        classes = {"anterior": {"dice": 0.91, "hd95": 1.3}}
+        scores = Scores(Score("dice", 0.9, interval=(0.85, 0.94)), count=9, per_class=classes, units={"hd95": "mm"})
         words = Page(page.render(run={"app": "scans", "scores": {"test": scores}})).words.replace("\u202f", " ")
         assert "Dice 90.00 % 95 % interval 85.00 % to 94.00 %" in words
-        assert "anterior 91.00 % 1.30" in words
+        assert "anterior 91.00 % 1.30" in words and "class Dice HD95, mm" in words
+
+    def test_a_number_of_which_less_is_better_is_shown_in_its_unit(self):
+        about = {"unit": "years", "better": "less"}
+        scores = Scores(
+            Score("mean_absolute_error", 2.0, interval=(1.5, 2.5), **about),
+            Score("r2", 0.61, unit=""),
+            Score("largest_error", 11.25, **about),
+            count=120,
+        )
+        other = Scores(Score("mean_absolute_error", 4.5, interval=(4.0, 5.0), **about), count=120)
+        constant = {"name": "always answering the mean", "value": 7.0, "sure": True}
+        reference = {"headline": scores["headline"], "score": 2.0, "count": 120, "per_class": {}, "class_count": {}}
+        entry = {"bytes": 900, "score": 2.02, "difference": 0.02, "worst_class": "", "worst_class_difference": 0.0}
+        entry |= {"worst_class_count": 0, "passed": True}
+        gate = {"tolerance": 0.05, "images": 120, "reference": reference, "artifacts": {"int8": entry}}
+        test = {**scores, "constant": constant, "baseline": {"name": "ridge", **other}}
+        text = page.render(run={"app": "ages", "scores": {"test": json.loads(json.dumps(test))}}, gate=gate)
+        words = Page(text).words.replace("\u202f", " ")
+        assert "Mean absolute error 2 years on 120 held-out records" in words
+        assert (
+            "the true value lies between 1.5 years and 2.5 years. That is 2.5 years better than the baseline." in words
+        )
+        assert "R2 0.610" in words and "Largest error 11.25 years" in words
+        assert "loses more than 0.05 years overall or in a class" in words and "int8, +0.02 years" in words
+        assert "differences below about 0.5 years say nothing" in words and 'class="verdict"' not in text
+        assert "2.0000 years (95 % interval 1.5000 to 2.5000)" in words and "4.5000 years, ridge" in words
 
     def test_an_app_adds_sections_of_its_own(self):
         extra = [Section("Boxes", "What it finds.", [Table(["size", "AP"], [["small", "0.31"]], numbers=[1])])]

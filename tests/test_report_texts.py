@@ -9,6 +9,7 @@ import pytest
 from cnnkit.evaluation.texts import TextClassification, TextTagging, against
 from cnnkit.explain.texts import Explanation, Filter, Ngram, Word
 from cnnkit.report import figures, page, sections, texts
+from cnnkit.tasks.score import headline
 from tests.test_report import EVIL, Page
 
 TEXTS = ("a good film", "not a bad film", "so good", "quite bad", EVIL, "")
@@ -203,9 +204,9 @@ class TestPage:
         low = scores["accuracy_interval"][0]
         scores["baseline"]["accuracy_interval"][1] = low + 0.01  # the intervals overlap
         assert scores["baseline"]["against"]["p"] < 0.05
-        assert "may be chance" not in page._summary(scores, "accuracy")
+        assert "may be chance" not in page._summary(scores, headline(scores))
         scores["baseline"]["against"]["p"] = 0.4
-        assert "Compared text by text, the difference may be chance." in page._summary(scores, "accuracy")
+        assert "Compared text by text, the difference may be chance." in page._summary(scores, headline(scores))
 
 
 def test_a_validation_that_falls_far_behind_stays_on_its_chart():

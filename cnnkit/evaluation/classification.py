@@ -13,6 +13,7 @@ import numpy as np
 from cnnkit import metrics
 from cnnkit.data.records import Records
 from cnnkit.data.splits import balanced_weights
+from cnnkit.tasks.score import LESS, Score, Scores
 
 BATCH = 256
 BASELINE_IMAGES = 10_000  # a linear model gains little from more, and takes minutes
@@ -24,15 +25,19 @@ class Classification:
 
     Attributes:
         name: of the task, as artifacts carry it.
-        headline: the score that the export gate and tables show first, in [0, 1], higher is better.
-        tolerance: points that an exported model may lose overall and in a class, unless others are asked for.
+        headline: name of the score that stands first; what training shows too, where it measures it.
+        tolerance: what an exported model may lose of it overall and in a class, unless others are asked for: points of a
+            share, else in its unit.
         keeps_best: whether training keeps the weights of its best epoch; otherwise of its last.
+        noun, counted: what is scored, and what a class has some of, in the plural.
     """
 
     name = "classification"
     headline = "accuracy"
     tolerance = (0.5, 0.5)
     keeps_best = True
+    noun = "records"
+    counted = "records"
 
     def encoder(self, classes: int) -> Callable[[Any], Any]:
         """Return what turns int32 labels (b,) into float32 one-hot targets (b, classes), inside tf.data."""
@@ -91,7 +96,7 @@ class Classification:
         targets: np.ndarray,
         labels: Sequence[str],
         metadata: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+    ) -> Scores:
         """Score probabilities.
 
         Args:
@@ -101,8 +106,8 @@ class Classification:
             metadata: of the artifact; not needed here.
 
         Returns:
-            `accuracy` with its 95 % interval, `macro_f1`, `ece`, `count`, `per_class` (precision, recall, f1, support by label),
-            `confusion` (a row a true class), `reliability` (points of the diagram).
+            `accuracy` with its 95 % interval, of a class its recall; `macro_f1`, `ece`, `count`, `per_class` (precision,
+            recall, f1, support by label), `confusion` (a row a true class), `reliability` (points of the diagram).
         """
         scores = outputs["scores"]
         predictions, confidences = scores.argmax(1), scores.max(1)
@@ -110,33 +115,25 @@ class Classification:
         matrix = metrics.confusion(targets, predictions, len(labels))
         by_class = metrics.per_class(matrix)
         present = by_class["support"] > 0
-        return {
-            "accuracy": float(right.mean()),
-            "accuracy_interval": list(metrics.wilson(int(right.sum()), len(right))),
-            "macro_f1": float(by_class["f1"][present].mean()),
-            "ece": metrics.expected_calibration_error(confidences, right),
-            "count": len(right),
-            "per_class": {
+        return Scores(
+            Score(
+                "accuracy",
+                float(right.mean()),
+                interval=metrics.wilson(int(right.sum()), len(right)),
+                per_class={label: float(by_class["recall"][k]) for k, label in enumerate(labels) if present[k]},
+                per_record=right.astype(np.float64),
+            ),
+            Score("macro_f1", float(by_class["f1"][present].mean())),
+            Score("ece", metrics.expected_calibration_error(confidences, right), unit="", better=LESS),
+            count=len(right),
+            per_class={
                 label: {name: values[number].item() for name, values in by_class.items()}
                 for number, label in enumerate(labels)
             },
-            "confusion": matrix.tolist(),
-            "reliability": metrics.reliability(confidences, right),
-        }
-
-    def gate_view(self, scores: dict[str, Any]) -> dict[str, Any]:
-        """Return what the export gate compares: right answers and counts, overall and per class.
-
-        `counted` says that scores are shares of as many records, so that one record is a known number of points.
-        """
-        matrix = np.array(scores["confusion"])
-        return {
-            "score": scores["accuracy"],
-            "count": scores["count"],
-            "counted": True,
-            "per_class": {label: values["recall"] for label, values in scores["per_class"].items()},
-            "class_count": {label: int(row.sum()) for label, row in zip(scores["per_class"], matrix)},
-        }
+            confusion=matrix.tolist(),
+            reliability=metrics.reliability(confidences, right),
+            constant=_constant(matrix, labels),
+        )
 
     def changes(
         self,
@@ -200,9 +197,10 @@ class Classification:
             return ""
         won, lost, p = found["only_model"], found["only_baseline"], found["p"]
         better = "model" if won > lost else "baseline"
-        verdict = "The difference may be chance" if p >= 0.05 else f"The {better} is better"
+        verdict = "The difference may be chance" if p >= metrics.CHANCE else f"The {better} is better"
         number = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-        return f"Records that only the model had right: {won:,}; only the baseline: {lost:,}. {verdict} ({number})."
+        alone = f"{self.noun.capitalize()} that only the model had right: {won:,}; only the baseline: {lost:,}"
+        return f"{alone}. {verdict} ({number})."
 
     def explained(self, model: Any) -> tuple[Any, list[str]]:
         """Return the model that explanations look at, and the names of classes it adds."""
@@ -248,6 +246,23 @@ class Classification:
             won, lost = int((ours & ~theirs).sum()), int((~ours & theirs).sum())
             result["against"] = {"only_model": won, "only_baseline": lost, "p": metrics.mcnemar(won, lost)}
         return result
+
+
+def _constant(matrix: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
+    """Return what always answering the most frequent class scores, and whether the model is better beyond chance.
+
+    Args:
+        matrix: counts, a row a true class.
+        labels: of its rows.
+    """
+    most = int(matrix.sum(1).argmax())
+    won = int(np.trace(matrix) - matrix[most, most])
+    lost = int(matrix[most].sum() - matrix[most, most])
+    return {
+        "name": f"always answering {labels[most]}",
+        "value": float(matrix[most].sum() / max(1, matrix.sum())),
+        "sure": won > lost and metrics.mcnemar(won, lost) < metrics.CHANCE,
+    }
 
 
 def _pixels(records: Records, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -20,6 +20,7 @@ from cnnkit.device.detection import Detections, Plan, find_each
 from cnnkit.errors import ConfigError
 from cnnkit.evaluation import coco, regions
 from cnnkit.evaluation.coco import Truth
+from cnnkit.tasks.score import Score, Scores
 
 LOWEST = 0.01  # score of a detection that enters average precision
 
@@ -29,15 +30,14 @@ class Detection:
 
     Attributes:
         name: of the task, as artifacts carry it.
-        headline: the score that the export gate and tables show first, in [0, 1], higher is better.
-        tolerance: points that an exported model may lose overall and in a class, unless others are asked for.
-        keeps_best: whether training keeps the weights of its best epoch; otherwise of its last.
+        headline, tolerance, keeps_best, counted: as `Classification` has them.
     """
 
     name = "detection"
     headline = "ap50"
     tolerance = (1.0, 3.0)
     keeps_best = False
+    counted = "boxes"
 
     def encoder(self, classes: int) -> Callable[[Any], Any]:
         """Return what leaves boxes as they are."""
@@ -100,22 +100,18 @@ class Detection:
         truth: list[Truth],
         labels: Sequence[str],
         metadata: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        """Score detections, at the artifact's threshold where it has one; as `coco.score`."""
+    ) -> Scores:
+        """Score detections, at the artifact's threshold where it has one; as `coco.score`, AP50 first."""
         threshold = ((metadata or {}).get("detection") or {}).get("threshold")
-        return coco.score(found, truth, labels, threshold=threshold)
-
-    def gate_view(self, scores: dict[str, Any]) -> dict[str, Any]:
-        """Return what the export gate compares: AP50 and boxes, overall and per class."""
-        there = {label: values for label, values in scores["per_class"].items() if values["support"]}
-        return {
-            "score": scores["ap50"],
-            "count": scores["boxes"],
-            "counted": False,
-            "threshold": scores["threshold"],
-            "per_class": {label: values["ap50"] for label, values in there.items()},
-            "class_count": {label: values["support"] for label, values in there.items()},
-        }
+        scores = coco.score(found, truth, labels, threshold=threshold)
+        value, (low, high) = scores.pop("ap50"), scores.pop("ap50_interval")
+        there = {label: entry["ap50"] for label, entry in scores["per_class"].items() if entry["support"]}
+        return Scores(
+            Score("ap50", value, interval=(low, high), per_class=there),
+            **scores,
+            examples=scores["boxes"],
+            constant={"name": "finding nothing", "value": 0.0, "sure": True},
+        )
 
     def changes(
         self,

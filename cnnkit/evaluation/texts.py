@@ -25,6 +25,7 @@ from cnnkit.device.several import MULTI_LABEL, confidence, given
 from cnnkit.device.word_apart import CLASS
 from cnnkit.evaluation import thresholds as choosing
 from cnnkit.evaluation.classification import Classification
+from cnnkit.tasks.score import Score, Scores
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # of the baseline: C of scikit-learn
 BASELINE_TEXTS = 100_000  # a linear model gains little from more, and their counts are in memory
@@ -43,6 +44,7 @@ class TextClassification(Classification):
     """One label a text. Attributes as `Classification`."""
 
     tolerance = (0.3, 1.0)
+    noun = "texts"
     compares = True  # a baseline with what the model found, text by text
 
     def as_read_by(self, artifact: Any, records: Any) -> Any:
@@ -87,7 +89,7 @@ class TextClassification(Classification):
         targets: np.ndarray,
         labels: Sequence[str],
         metadata: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+    ) -> Scores:
         """Score probabilities; as `Classification.score`, with what the answers are worth that count as sure."""
         scores = super().score(outputs, targets, labels, metadata)
         sure = (metadata or {}).get("sure")
@@ -130,17 +132,6 @@ class TextClassification(Classification):
             ours = found["scores"].argmax(1) == targets
             result["against"] = against(ours, right)
         return result
-
-    def compared(self, baseline: Mapping[str, Any]) -> str:
-        """Return what McNemar's test says."""
-        found = baseline.get("against")
-        if not found:
-            return ""
-        won, lost, p = found["only_model"], found["only_baseline"], found["p"]
-        better = "model" if won > lost else "baseline"
-        verdict = "The difference may be chance" if p >= 0.05 else f"The {better} is better"
-        number = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-        return f"Texts that only the model had right: {won:,}; only the baseline: {lost:,}. {verdict} ({number})."
 
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
         """Return what a table shows beside the headline score."""
@@ -236,7 +227,7 @@ class TextTagging(TextClassification):
         targets: np.ndarray,
         labels: Sequence[str],
         metadata: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+    ) -> Scores:
         """Score probabilities, at the artifact's thresholds.
 
         Returns:
@@ -256,27 +247,34 @@ class TextTagging(TextClassification):
         drawn = [rows[rng.integers(0, len(rows), len(rows))].sum(0) for _ in range(400)]
         several = _f1(*np.array(drawn).T)["f1"]
         present: Any = truth.any(0)
-        return {
-            "micro_f1": float(_f1(*rows.sum(0))["f1"]),
-            "micro_f1_interval": [float(np.quantile(several, q)) for q in (0.025, 0.975)],
-            "macro_f1": float(by_label["f1"][present].mean()) if present.any() else 0.0,
-            "exact": float((predicted == truth).all(1).mean()),
-            "count": len(truth),
-            "per_class": {
+        value = float(_f1(*rows.sum(0))["f1"])
+        low, high = (float(np.quantile(several, q)) for q in (0.025, 0.975))
+        return Scores(
+            Score(
+                "micro_f1",
+                value,
+                interval=(low, high),
+                per_class={label: float(by_label["f1"][k]) for k, label in enumerate(labels) if present[k]},
+            ),
+            Score("macro_f1", float(by_label["f1"][present].mean()) if present.any() else 0.0),
+            Score("exact", float((predicted == truth).all(1).mean())),
+            count=len(truth),
+            per_class={
                 label: {
                     **{key: float(values[k]) for key, values in by_label.items()},
                     "support": int(there[:, k].sum()),
                 }
                 for k, label in enumerate(labels)
             },
-            "thresholds": {label: float(value) for label, value in zip(labels, thresholds, strict=True)},
-            "curves": {
+            thresholds={label: float(value) for label, value in zip(labels, thresholds, strict=True)},
+            curves={
                 labels[k]: choosing.curve(outputs["scores"][:, k], np.asarray(targets)[:, k])
                 for k in np.argsort(-there.sum(0), kind="stable")[:CURVES].tolist()
                 if present[k]
             },
+            constant=_constant(there.sum(0), len(truth), low),
             **self._worth(outputs["scores"], known, (predicted == truth) | ~known, thresholds, about, labels),
-        }
+        )
 
     def _worth(
         self,
@@ -297,17 +295,6 @@ class TextTagging(TextClassification):
         accuracy = float(every[chosen].mean()) if chosen.any() else None
         sure = {"confidence": about["sure"], "answered": float(chosen.mean()), "accuracy": accuracy}
         return {"sure": sure, "rare": dict(rare)}
-
-    def gate_view(self, scores: dict[str, Any]) -> dict[str, Any]:
-        """Return what the export gate compares: F1, overall and per label."""
-        there = {label: values for label, values in scores["per_class"].items() if values["support"]}
-        return {
-            "score": scores["micro_f1"],
-            "count": scores["count"],
-            "counted": False,
-            "per_class": {label: values["f1"] for label, values in there.items()},
-            "class_count": {label: values["support"] for label, values in there.items()},
-        }
 
     def changes(
         self,
@@ -375,6 +362,20 @@ class TextTagging(TextClassification):
         if sure and sure["accuracy"] is not None:
             found["sure"] = f"{100 * sure['answered']:.0f} %, {100 * sure['accuracy']:.1f} % all right"
         return found
+
+
+def _constant(there: np.ndarray, count: int, low: float) -> dict[str, Any]:
+    """Return what always giving the most frequent labels scores at best, and whether the model is surely better.
+
+    Args:
+        there: texts that have each label, int (labels,).
+        count: of texts.
+        low: end of the interval of the model's score.
+    """
+    frequent = np.sort(there)[::-1]
+    given = count * np.arange(1, len(frequent) + 1)
+    value = float((2 * np.cumsum(frequent) / np.maximum(1, given + frequent.sum())).max(initial=0.0))
+    return {"name": "always giving the most frequent labels", "value": value, "sure": low > value}
 
 
 @functools.lru_cache(maxsize=1)  # with a budget of time it is fitted before training, and asked for again after it

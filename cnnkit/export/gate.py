@@ -14,9 +14,10 @@ A chain of named checks, each with what was measured and its bar (`cnnkit.export
 | probabilities, input and output, metadata: what the file says of itself | x | x | x |
 | scores: overall and per class, on held-out records, by what users run | x | x | x |
 
-The rule for scores: a file may lose at most `tolerance` points of the task's score overall, and `class_tolerance` in each class.
-A larger loss refuses it where it is more than chance: where a sign test over the errors that only one of the two models makes is
-below 0.05 (5 lost and none won, 7 and 1, 9 and 2). With 60 examples in each of 43 classes some class loses two examples, 3.3
+The rule for scores: a file may lose at most `tolerance` of the task's score overall, and `class_tolerance` in each class: points
+of a share, else in the score's unit, which says too what a loss is. A larger loss refuses it where it is more than chance: where
+a sign test over the errors that only one of the two models makes is below 0.05 (5 lost and none won, 7 and 1, 9 and 2), or, of
+numbers, one that draws the signs of the differences. With 60 examples in each of 43 classes some class loses two examples, 3.3
 points, to any rounding at all; a gate that refused for that would refuse by lot. What may be chance is said, with its size, and
 so is a test that is too small to tell, or a trained model that is no better than the baseline.
 """
@@ -41,72 +42,97 @@ from cnnkit.export.graph import graph_of
 from cnnkit.export.ranges import ranges
 from cnnkit.export.rounding import disturbance
 from cnnkit.files import write_bytes, write_json
-from cnnkit.metrics import sign_test
+from cnnkit.metrics import CHANCE, sign_flips, sign_test
+from cnnkit.tasks.score import HEADLINE, MORE, SHARE, Score, Scores
 
 CALIBRATION_IMAGES = 512
 ANSWERS = 64  # held-out inputs whose answers are compared as numbers
 ROUNDED = 64  # images on which rounded weights are compared
 DISTURBED = 12.0  # times the error of nearest rounding, that rounded weights may have
 GATE = "gate.json"
-CHANCE = 0.05
 
 
 def compare(
-    reference: dict[str, Any],
-    exported: dict[str, Any],
+    reference: Scores,
+    exported: Scores,
     tolerance: float,
     changes: Mapping[str, tuple[int, int]] | None = None,
     class_tolerance: float | None = None,
 ) -> dict[str, Any]:
-    """Compare two gate views of a task.
+    """Compare the scores of two models on the same records.
 
     Args:
-        reference, exported: `score` in [0, 1] with its `count`; `per_class` and `class_count` by label; `counted`: whether scores
-            are shares of so many records; default: they are.
-        tolerance: points (hundredths) that may be lost.
-        changes: by label the errors that only the second and only the first makes. Without them two lost examples are taken for
-            more than chance where scores are shares of examples, and any loss where they are not.
-        class_tolerance: points that a class may lose; None: `tolerance`.
+        reference, exported: as a task scores.
+        tolerance: what may be lost: points (hundredths) of a share, else in the score's unit.
+        changes: by label the errors that only the second and only the first makes. Without them the scores of records are
+            compared one by one; where there are none either, any loss is taken for more than chance.
+        class_tolerance: what a class may lose; None: `tolerance`.
 
     Returns:
-        `difference` in points (negative: worse), the worst class, its difference and its `worst_class_count`; `refused`: reasons,
-        empty if it passed; `said`: losses beyond the tolerance that may be chance.
+        `difference` of the score, of a share in points; the worst class, its difference and its `worst_class_count`; `refused`:
+        reasons, empty if it passed; `said`: losses beyond the tolerance that may be chance.
     """
+    first, second = reference.headline, exported.headline
     refused: list[str] = []
     said: list[str] = []
 
-    def judge(before: float, after: float, count: int, most: float, pair: tuple[int, int] | None, where: str) -> None:
-        if 100 * (before - after) <= most + 1e-9:
-            return
-        if pair is not None:
-            chance = sign_test(*pair) >= CHANCE
-        else:
-            chance = reference.get("counted", True) and round((before - after) * count) <= 1
-        (said if chance else refused).append(f"{100 * (before - after):.2f} points lost {where}")
+    def judge(before: float, after: float, most: float, p: float, where: str) -> None:
+        loss = -first.gain(before, after)
+        if first.scale * loss > most + 1e-9:
+            (said if p >= CHANCE else refused).append(f"{first.apart(loss, 2)} {first.lost} {where}")
 
-    class_tolerance = tolerance if class_tolerance is None else class_tolerance
-    total = None if changes is None else tuple(sum(pair[k] for pair in changes.values()) for k in (0, 1))
-    judge(reference["score"], exported["score"], reference["count"], tolerance, total, "overall")  # type: ignore[arg-type]
-    differences = {
-        label: 100 * (exported["per_class"][label] - value) for label, value in reference["per_class"].items()
-    }
-    for label, value in reference["per_class"].items():
-        pair = None if changes is None else changes[label]
-        count = reference["class_count"][label]
-        judge(value, exported["per_class"][label], count, class_tolerance, pair, f"in class {label}")
-    worst = min(differences, key=lambda label: differences[label], default="")
+    judge(first.value, second.value, tolerance, _chance(first, second, changes), "overall")
+    before, after = first.per_class or {}, second.per_class or {}
+    for label, value in before.items():
+        p = 0.0 if changes is None else sign_test(*changes[label])
+        judge(value, after[label], tolerance if class_tolerance is None else class_tolerance, p, f"in class {label}")
+    worst = min(before, key=lambda label: first.gain(before[label], after[label]), default="")
     return {
-        "score": exported["score"],
-        "difference": 100 * (exported["score"] - reference["score"]),
+        "score": second.value,
+        "difference": first.scale * (second.value - first.value),
         "worst_class": worst,
-        "worst_class_difference": differences.get(worst, 0.0),
-        "worst_class_count": reference["class_count"].get(worst, 0),
-        "per_class": exported["per_class"],
+        "worst_class_difference": first.scale * (after[worst] - before[worst]) if worst else 0.0,
+        "worst_class_count": _supports(reference).get(worst, 0),
+        "per_class": dict(after),
         **({} if changes is None else {"lost_and_won": {k: list(v) for k, v in changes.items() if any(v)}}),
         "passed": not refused,
         "refused": refused,
         "said": said,
     }
+
+
+def _chance(first: Score, second: Score, changes: Mapping[str, tuple[int, int]] | None) -> float:
+    """Return how likely a loss as large is where neither model is better; 0 where nothing tells."""
+    if changes is not None:
+        return sign_test(sum(lost for lost, _ in changes.values()), sum(won for _, won in changes.values()))
+    if first.per_record is None or second.per_record is None:
+        return 0.0
+    return sign_flips(
+        first.per_record - second.per_record if first.better == MORE else second.per_record - first.per_record
+    )
+
+
+def _supports(scores: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many examples each class has, by label."""
+    return {label: values["support"] for label, values in (scores.get("per_class") or {}).items()}
+
+
+def written(scores: Scores) -> dict[str, Any]:
+    """Return what `gate.json` says of the trained model's scores."""
+    score = scores.headline
+    return {
+        HEADLINE: scores[HEADLINE],
+        "score": score.value,
+        "count": scores.get("examples", scores["count"]),
+        "per_class": dict(score.per_class or {}),
+        "class_count": {label: count for label, count in _supports(scores).items() if label in (score.per_class or {})},
+    }
+
+
+def compared(document: Mapping[str, Any]) -> Score:
+    """Return the score that a `gate.json` compares, with the trained model's value."""
+    reference = document["reference"]
+    return Score(value=reference["score"], **reference[HEADLINE])
 
 
 class Chain:
@@ -244,7 +270,7 @@ def export(
         held_out: what both models are scored on.
         task: scores them.
         precisions: which files to make.
-        tolerance: points of the score that may be lost, overall and in a class; None: the task's own.
+        tolerance: what may be lost of the score, overall and in a class, as `compare` has it; None: the task's own.
         name: of the files.
         validation: the ranges of int8 layers are looked at on these; None, or empty: on `held_out`.
         scored: the trained model's outputs for `held_out` and their targets, where they are known already, as
@@ -261,7 +287,7 @@ def export(
     progress(0, "scoring the trained model")
     tolerance, class_tolerance = task.tolerance if tolerance is None else (tolerance, tolerance)
     trained, targets = outputs(artifact, held_out, task) if scored is None else scored
-    reference = task.gate_view(task.score(trained, targets, artifact.labels, artifact.metadata))
+    reference = task.score(trained, targets, artifact.labels, artifact.metadata)
     chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:CALIBRATION_IMAGES])
     calibration = task.as_read_by(artifact, train).read(chosen)[0]
     validated = held_out if validation is None or not len(validation) else validation
@@ -282,7 +308,7 @@ def export(
                 device = DeviceModel.open(candidate)
                 interpreter = interpreter_of(device)
                 found, _ = outputs(device, held_out, task)
-                exported = task.gate_view(task.score(found, targets, artifact.labels, device.metadata))
+                exported = task.score(found, targets, artifact.labels, device.metadata)
                 changes = task.changes(trained, found, targets, artifact.labels, device.metadata)
                 scores = compare(reference, exported, tolerance, changes, class_tolerance)
                 verdict = scores | {"refused": scores["refused"] + verdict["refused"]}
@@ -303,7 +329,7 @@ def export(
         "images": len(held_out),
         "interpreter": interpreter,
         "notes": notes(reference, tolerance, baseline),
-        "reference": reference,
+        "reference": written(reference),
         "artifacts": verdicts,
     }
     write_json(folder / GATE, whole)
@@ -323,19 +349,19 @@ def _advice(verdicts: Mapping[str, Any]) -> str:
     return "Export another precision, train with more data, or raise --tolerance if you can accept the loss."
 
 
-def notes(reference: Mapping[str, Any], tolerance: float, baseline: float | None = None) -> list[str]:
+def notes(reference: Scores, tolerance: float, baseline: float | None = None) -> list[str]:
     """Return what limits the verdict on scores, a sentence each: a test too small, a model no better than its baseline."""
     found = []
-    count = reference["count"]
-    if count * tolerance < 100:
+    count, score = reference.get("examples", reference["count"]), reference.headline
+    if score.unit == SHARE and count * tolerance < 100:
         one = f"one example is {100 / count:.1f} points" if count else "it has nothing to find"
         found.append(
             f"The test is small, {count:,} example{'s' * (count != 1)}: {one}, so scores alone could not show a loss of "
             f"{tolerance:g}. The other checks do not depend on it."
         )
-    if baseline is not None and reference["score"] <= baseline:
+    if baseline is not None and score.gain(baseline, score.value) <= 0:
         found.append(
-            f"The trained model scores {100 * reference['score']:.2f}, its baseline {100 * baseline:.2f}: that a file scores as "
+            f"The trained model scores {score.number(score.value)}, its baseline {score.number(baseline)}: that a file scores as "
             "the model says little of how good it is."
         )
     return found
@@ -346,15 +372,27 @@ def summary(document: Mapping[str, Any], one: str = "record") -> str:
     files = {name: v for name, v in document["artifacts"].items() if v["passed"]}
     if not files:
         return "No file passed."
-    worst = min(files, key=lambda name: files[name]["difference"])
-    lowest = min(files, key=lambda name: files[name]["worst_class_difference"])
-    lost, lost_in = -files[worst]["difference"], -files[lowest]["worst_class_difference"]
+    score = compared(document)
+
+    def loss(name: str, key: str) -> float:
+        return -score.gain(0, files[name][key])
+
+    worst, lowest = (max(files, key=lambda name: loss(name, key)) for key in ("difference", "worst_class_difference"))
+    lost, lost_in = loss(worst, "difference"), loss(lowest, "worst_class_difference")
     count = document["reference"]["count"]
     if lost <= 0 and lost_in <= 0:
-        return f"No file lost a point against the trained model, overall or in a class, on {count:,} {one}s."
-    overall = f"{lost:.2f} points overall ({worst}, {count:,} {one}s)" if lost > 0 else "nothing overall"
+        where = ", overall or in a class," if document["reference"]["per_class"] else ""
+        anything = "a point" if score.unit == SHARE else "anything"
+        return f"No file lost {anything} against the trained model{where} on {count:,} {one}s."
+    overall = (
+        f"{score.apart(lost / score.scale, 2)} overall ({worst}, {count:,} {one}s)" if lost > 0 else "nothing overall"
+    )
     within = files[lowest]
     of = f"{within['worst_class_count']:,} {one}{'s' * (within['worst_class_count'] != 1)}"
-    inside = f", {lost_in:.2f} in a class ({lowest}, {within['worst_class']}, {of})" if lost_in > 0 else ""
+    inside = (
+        f", {score.number(lost_in / score.scale)} in a class ({lowest}, {within['worst_class']}, {of})"
+        if lost_in > 0
+        else ""
+    )
     chance = " No loss beyond the tolerance is more than chance." if any(v["said"] for v in files.values()) else ""
     return f"Largest loss against the trained model: {overall}{inside}.{chance}"

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from cnnkit.report import drawing
+from cnnkit.tasks.score import SHARE
 
 THIN = "\u202f"  # a narrow space that does not break, as between a number and its unit
 MINUS = "\u2212"
@@ -183,7 +184,7 @@ class Matrix(Block):
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A score in [0, 1] with its confidence interval; `main` is the model that the page is about."""
+    """A score with its confidence interval; `main` is the model that the page is about."""
 
     name: str
     value: float
@@ -194,18 +195,29 @@ class Interval:
 
 @dataclasses.dataclass(frozen=True)
 class Intervals(Block):
-    """Scores on one common scale."""
+    """Scores on one common scale: of shares up to 1, of others as far as they and their intervals reach."""
 
     entries: Sequence[Interval]
+    unit: str = SHARE
+
+    @property
+    def ends(self) -> list[float]:
+        """Every number that has a place on the scale."""
+        return [value for e in self.entries for value in (e.low, e.value, e.high) if value is not None]
 
     @property
     def start(self) -> float:
         """Where the scale begins."""
-        return scale_start([entry.value if entry.low is None else entry.low for entry in self.entries])
+        return scale_start(self.ends) if self.unit == SHARE else min(self.ends)
+
+    @property
+    def end(self) -> float:
+        """Where the scale ends."""
+        return 1.0 if self.unit == SHARE else max(self.ends)
 
     def place(self, value: float) -> float:
         """A score's place on the scale, in percent of its width."""
-        return round(100 * (value - self.start) / (1 - self.start), 2)
+        return round(100 * (value - self.start) / ((self.end - self.start) or 1.0), 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,6 +274,13 @@ def matrix_picture(matrix: Matrix) -> str:
 def percent(value: float, digits: int = 2) -> str:
     """`0.98765` -> `98.77 %`."""
     return "unknown" if not math.isfinite(value) else f"{100 * value:.{digits}f}{THIN}%"
+
+
+def measured(value: float, unit: str = SHARE, digits: int = 2) -> str:
+    """Write a number with its unit: a share as `percent` does, `2.31` in years as `2.31 years`."""
+    if unit == SHARE:
+        return percent(value, digits)
+    return f"{value:.4g}{THIN}{unit}".strip() if math.isfinite(value) else "unknown"
 
 
 def points(value: float) -> str:

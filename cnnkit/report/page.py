@@ -18,10 +18,11 @@ import numpy as np
 
 from cnnkit import files
 from cnnkit.evaluation import verdict
+from cnnkit.metrics import CHANCE
 from cnnkit.report import blocks, sections
-from cnnkit.report.blocks import Section, percent
-
-CHANCE = 0.05  # p of a paired test, below which a difference is hardly by chance
+from cnnkit.report.blocks import Section, measured, percent
+from cnnkit.tasks.score import Score
+from cnnkit.tasks.score import headline as headline_of
 
 
 def write(path: Path | str, *, run: Mapping[str, Any], **parts: Any) -> None:
@@ -70,7 +71,7 @@ def render(
     data = run.get("data", {})
     labels = [str(label) for label in data.get("labels", scores.get("per_class", ()))]
     worst = list(scores.get("worst", ()) if worst is None else worst)
-    key = sections.headline(scores)
+    score = headline_of(scores)
     made = [
         sections.training(run, history),
         sections.confusion(scores, labels),
@@ -79,7 +80,7 @@ def render(
         sections.worst(worst, labels),
         *extra,
         sections.evidence(evidence),
-        sections.export_gate(gate, key, sections.noun(run)),
+        sections.export_gate(gate, score, sections.noun(run)),
         sections.samples(*samples) if samples else None,
         sections.layers(layers, sections.noun(run)),
         sections.card(run, gate, intended_use, limits),
@@ -91,11 +92,11 @@ def render(
         "model": model_name,
         "title": data.get("title") or data.get("name") or "Report",
         "created": run.get("created", ""),
-        "verdict": _verdict(scores, key),
-        "summary": _summary(scores, key, sections.noun(run)),
-        "headline": (sections.named(key), percent(scores[key])) if key else None,
-        "interval": [percent(value) for value in scores[f"{key}_interval"]] if key else None,
-        "intervals": blocks.Intervals(sections.intervals(scores, model_name)) if key else None,
+        "verdict": _verdict(scores, score),
+        "summary": _summary(scores, score, sections.noun(run)),
+        "headline": (sections.named(score.name), measured(score.value, score.unit)) if score else None,
+        "interval": [measured(value, score.unit) for value in score.interval or ()] if score else None,
+        "intervals": blocks.Intervals(sections.intervals(scores, model_name), score.unit) if score else None,
         "tiles": sections.tiles(run, scores, gate),
         "sections": [section for section in made if section is not None],
     }
@@ -103,38 +104,46 @@ def render(
     return re.sub(r"\n\s*\n", "\n", text).strip() + "\n"  # the template's own blank lines
 
 
-def _verdict(scores: Mapping[str, Any], key: str | None) -> str | None:
+def _verdict(scores: Mapping[str, Any], score: Score | None) -> str | None:
     """What a bad model is told to be, above everything else; None for others."""
-    if key is None:
+    if score is None:
         return None
-    judged = scores.get("verdict") or verdict.judge(key, scores, scores.get("baseline"))
+    judged = scores.get("verdict") or verdict.judge(scores, scores.get("baseline"))
     if not judged["bad"]:
         return None
     return f"{judged['text']} Train it longer or on more data, look at the errors below, and do not put it on a device as it is."
 
 
-def _summary(scores: Mapping[str, Any], key: str | None, noun: str = "text") -> str:
+def _summary(scores: Mapping[str, Any], score: Score | None, noun: str = "text") -> str:
     """The result in two sentences, for who reads no further; `noun`: what a record is."""
-    if key is None:
+    if score is None:
         return "This run has no scores yet."
-    low, high = (percent(value, 1) for value in scores[f"{key}_interval"])
     count = f"{scores['count']:,} held-out records" if "count" in scores else "held-out data"
-    name = sections.named(key)
-    text = f"{name} {percent(scores[key], 1)} on {count} that played no part in training"
-    text += f"; with 95 % confidence the true value lies between {low} and {high}."
+    text = f"{sections.named(score.name)} {measured(score.value, score.unit, 1)} on {count} that played no part in training"
+    if score.interval is not None:
+        low, high = (measured(value, score.unit, 1) for value in score.interval)
+        text += f"; with 95 % confidence the true value lies between {low} and {high}"
+    text += "."
     baseline = scores.get("baseline") or {}
-    if key in baseline:
-        ahead = scores[key] - baseline[key]
+    if score.name in baseline:
+        other = score.of(baseline)
+        ahead = score.gain(other.value, score.value)
         how = "better than" if ahead > 0 else "worse than" if ahead < 0 else "no better than"
-        by = f"{abs(100 * ahead):.1f} points {how}" if ahead else how
+        by = f"{score.apart(ahead)} {how}" if ahead else how
         text += f" That is {by} the baseline."
         paired = baseline.get("against")  # answers to the same records, compared one by one, say more than intervals
-        apart = scores[f"{key}_interval"][0] > baseline.get(f"{key}_interval", (0, 1))[1]
         if paired and ahead and paired["p"] >= CHANCE:
             text += f" Compared {noun} by {noun}, the difference may be chance."
-        if ahead > 0 and not apart and not paired:
+        if ahead > 0 and not paired and _overlap(score, other):
             text += " Their intervals overlap, so the difference may be chance."
     return text
+
+
+def _overlap(one: Score, other: Score) -> bool:
+    """Whether the intervals of two scores overlap; one that is not known may be as wide as it likes."""
+    if one.interval is None or other.interval is None:
+        return True
+    return one.interval[0] <= other.interval[1] and other.interval[0] <= one.interval[1]
 
 
 def _environment() -> jinja2.Environment:
@@ -147,4 +156,5 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["drawn"] = lambda chart: markupsafe.Markup(chart.svg)  # by this package, never from outside
     environment.filters["percent"] = percent
+    environment.filters["measured"] = measured
     return environment

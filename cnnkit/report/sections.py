@@ -33,6 +33,7 @@ from cnnkit.report.blocks import (
     Tile,
     duration,
     matrix_picture,
+    measured,
     percent,
     picture,
     plain,
@@ -40,6 +41,7 @@ from cnnkit.report.blocks import (
     scale_start,
     size,
 )
+from cnnkit.tasks.score import SHARE, Score, headline, unit
 
 NAMES = {
     "accuracy": "Accuracy",
@@ -88,40 +90,36 @@ def named(key: str) -> str:
     return NAMES.get(key, key.replace("_", " ").capitalize())
 
 
-def headline(scores: Mapping[str, Any]) -> str | None:
-    """The score that stands first: the first one with an interval."""
-    return next((key for key in scores if f"{key}_interval" in scores), None)
-
-
 def intervals(scores: Mapping[str, Any], model: str) -> list[Interval]:
     """The headline score beside its baseline."""
-    key = headline(scores)
-    if key is None:
+    score = headline(scores)
+    if score is None:
         return []
-    low, high = scores[f"{key}_interval"]
-    entries = [Interval(model, scores[key], low, high, main=True)]
+    low, high = score.interval or (None, None)
+    entries = [Interval(model, score.value, low, high, main=True)]
     baseline = scores.get("baseline") or {}
-    if key in baseline:
-        low, high = baseline.get(f"{key}_interval", (None, None))
-        entries.append(Interval(baseline["name"], baseline[key], low, high))
+    if score.name in baseline:
+        other = score.of(baseline)
+        entries.append(Interval(baseline["name"], other.value, *(other.interval or (None, None))))
     return entries
 
 
 def tiles(run: Mapping[str, Any], scores: Mapping[str, Any], gate: Mapping[str, Any] | None) -> list[Tile]:
     """The numbers that matter beside the headline."""
     found: list[Tile] = []
+    score = headline(scores)
     for key, value in scores.items():
-        if isinstance(value, float) and key != headline(scores) and len(found) < 3:
-            share = key != "ece" and 0 <= value <= 1
-            note = NOTES.get(key, "")
-            found.append(Tile(named(key), percent(value) if share else f"{value:.3f}", note))
+        if isinstance(value, float) and (score is None or key != score.name) and len(found) < 3:
+            what = unit(scores, key)
+            found.append(Tile(named(key), measured(value, what) if what else f"{value:.3f}", NOTES.get(key, "")))
     parameters = run.get("model", {}).get("parameters")
     if parameters is not None:
         found.append(Tile("Parameters", f"{parameters:,}", run["model"].get("name", "")))
     passed = {name: entry for name, entry in (gate or {}).get("artifacts", {}).items() if entry["passed"]}
     if passed:
         name, entry = min(passed.items(), key=lambda item: item[1]["bytes"])
-        found.append(Tile("On the device", size(entry["bytes"]), f"{name}, {points(entry['difference'])} points"))
+        change = f"{name}, {points(entry['difference'])} {score.step if score else 'points'}"
+        found.append(Tile("On the device", size(entry["bytes"]), change.strip()))
     training, again = run.get("training", {}), run.get("refit")
     if "seconds" in training:
         epochs = f"{training['epochs']} epochs" if "epochs" in training else ""
@@ -236,7 +234,13 @@ def per_class(scores: Mapping[str, Any]) -> Section | None:
         return None
     keys = list(next(iter(classes.values())))
     lead = next((key for key in ("f1", "ap50", "ap", "dice") if key in keys), keys[0])
+    first = headline(scores)
+    score = first if first and first.name == lead else Score(lead, 0.0, unit(scores, lead))
     shown = list(classes.items())
+
+    def weakness(value: float | None) -> float:
+        return math.inf if value is None else score.gain(0.0, value)
+
     scored = [label for label, values in shown if values[lead] is not None]  # others have no records of their own
     text = "Precision: how many of these answers are right. Recall: how many of these were found. F1 weighs both."
     if "ap50" in keys:
@@ -246,27 +250,30 @@ def per_class(scores: Mapping[str, Any]) -> Section | None:
     elif "precision" not in keys:
         text = "The scores of every class on its own."
     if len(shown) > TABLE_CLASSES:
-        shown = sorted(shown, key=lambda item: math.inf if item[1][lead] is None else item[1][lead])[:TABLE_CLASSES]
+        shown = sorted(shown, key=lambda item: weakness(item[1][lead]))[:TABLE_CLASSES]
         text += f" Of {len(classes)} classes the {TABLE_CLASSES} weakest are shown."
-    lowest = min((classes[label][lead] for label in scored), default=0.0)
+    weakest = min(scored, key=lambda label: weakness(classes[label][lead]), default=None)
+    lowest = 0.0 if weakest is None else classes[weakest][lead]
     start = scale_start([lowest])
-    if 0 <= lowest <= 1 and scored:
+    if weakest is not None and score.unit == SHARE:
         text += f" The dots are on a scale from {percent(start, 1)} to 100{THIN}%."
-    if scored:
-        text += f" The weakest class is marked: {min(scored, key=lambda label: classes[label][lead])}."
+    if weakest is not None:
+        text += f" The weakest class is marked: {weakest}."
 
     def cell(key: str, value: Any) -> Cell:
         if value is None:
             return Cell("\u2013", tone="quiet")
         if isinstance(value, int):
             return Cell(f"{value:,}")
-        if not 0 <= value <= 1:
-            return Cell(f"{value:.2f}")
-        tone = "bad" if key == lead and value == lowest < 1 else ""
+        what = unit(scores, key)
+        tone = "bad" if key == lead and value == lowest and (what != SHARE or lowest < 1) else ""
+        if what != SHARE:
+            return Cell(f"{value:.2f}", None, tone)
         return Cell(percent(value), (value - start) / (1 - start) if key == lead else None, tone)
 
     rows = [[label, *(cell(key, values[key]) for key in keys)] for label, values in shown]
-    names = [NAMES.get(key, key.replace("_", " ")) for key in keys]
+    units = {key: f", {unit(scores, key)}" if unit(scores, key) not in (SHARE, "") else "" for key in keys}
+    names = [NAMES.get(key, key.replace("_", " ")) + units[key] for key in keys]
     if "ap50" in keys:
         names = ["objects" if key == "support" else name for key, name in zip(keys, names)]
     return Section("Classes", text, [Table(["class", *names], rows, numbers=range(1, len(keys) + 1))])
@@ -315,19 +322,21 @@ def worst(entries: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> Sectio
     return Section("Worst errors", text, [Pictures(pictures)])
 
 
-def export_gate(document: Mapping[str, Any] | None, key: str | None, one: str = "image") -> Section | None:
-    """What the exported files score beside the trained model."""
+def export_gate(document: Mapping[str, Any] | None, score: Score | None, one: str = "image") -> Section | None:
+    """What the exported files score beside the trained model; `score` stands first, None: a share without a name."""
     if not document:
         return None
     reference = document["reference"]
-    rows: list[list[Cell | str]] = [["trained model", "", percent(reference["score"]), "", "", ""]]
+    score = score or Score("score", reference["score"])
+    rows: list[list[Cell | str]] = [["trained model", "", measured(reference["score"], score.unit), "", "", ""]]
     refusals, losses = {}, {}
     compared: list[list[Cell | str]] = []
     for name, entry in document["artifacts"].items():
         verdict = Cell("passed", tone="good") if entry["passed"] else Cell("refused", tone="bad")
         if "score" in entry:
-            label = f"{entry['worst_class']}: {points(entry['worst_class_difference'])}"
-            scored = [percent(entry["score"]), points(entry["difference"]), label]
+            worst = entry["worst_class"]
+            label = f"{worst}: {points(entry['worst_class_difference'])}" if worst else ""
+            scored = [measured(entry["score"], score.unit), points(entry["difference"]), label]
         else:
             scored = ["", "", ""]  # it could not be scored at all
         rows.append([name, size(entry["bytes"]), *scored, verdict])
@@ -337,12 +346,13 @@ def export_gate(document: Mapping[str, Any] | None, key: str | None, one: str = 
             losses[name] = "; ".join(entry["said"])
         for check in entry.get("checks", ()):
             mark = Cell("passed", tone="good") if check["passed"] else Cell("refused", tone="bad")
-            measured = "none" if check["measured"] is None else f"{check['measured']:.2g}"
+            number = "none" if check["measured"] is None else f"{check['measured']:.2g}"
             what = f"{check['name']}: {check['what']}"
-            compared.append([name, what, check["where"], measured, f"{check['bar']:.2g}", mark])
-    score = named(key or "score")
-    score = score if score[:2].isupper() else score.lower()  # AP50 stays as it is
-    blocks: list[Block] = [Table(["file", "size", score, "points", "worst class", "gate"], rows, numbers=(1, 2, 3))]
+            compared.append([name, what, check["where"], number, f"{check['bar']:.2g}", mark])
+    name = named(score.name)
+    name = name if name[:2].isupper() else name.lower()  # AP50 stays as it is
+    head = ["file", "size", name, score.step, "worst class", "gate"]
+    blocks: list[Block] = [Table(head, rows, numbers=(1, 2, 3))]
     if refusals:
         blocks.append(Facts("Refused, because", refusals))
     if losses:
@@ -352,9 +362,11 @@ def export_gate(document: Mapping[str, Any] | None, key: str | None, one: str = 
     on = f"{document['images']:,} held-out {one}s" if "images" in document else "held-out data"
     most, in_class = document["tolerance"], document.get("class_tolerance", document["tolerance"])
     where = "overall or in a class" if most == in_class else f"overall or {in_class:g} in a class"
+    loss = f"{most:g} {score.step}".strip()
+    loss = f"{most:g} point" if most == 1 and score.unit == SHARE else loss
     text = (
         f"Every exported file is held against the trained model number by number, and answers the same {on}. One that is not "
-        f"the model, or that loses more than {most:g} point{'' if most == 1 else 's'} {where}, and more than chance would, "
+        f"the model, or that loses more than {loss} {where}, and more than chance would, "
         "is refused."
     )
     if document.get("interpreter"):
@@ -468,23 +480,27 @@ def card(run: Mapping[str, Any], gate: Mapping[str, Any] | None, intended_use: s
         "Files": plain(files) if files else None,
         "Made": run.get("created", "").replace("T", " "),
     }
-    key = headline(scores)
-    measured = {named(name): f"{value:.4f}" for name, value in scores.items() if isinstance(value, float)}
-    if key is not None:
-        low, high = scores[f"{key}_interval"]
-        measured[named(key)] = f"{scores[key]:.4f} (95 % interval {low:.4f} to {high:.4f})"
-        baseline = scores.get("baseline") or {}
-        if key in baseline:
-            measured["Baseline"] = f"{baseline[key]:.4f}, {baseline['name']}"
-    if "count" in scores:
-        measured["Measured on"] = f"{scores['count']:,} records of the test split, used for nothing else"
+
+    def written(key: str, value: float) -> str:
+        what = unit(scores, key)
+        return f"{value:.4f}" if what in (SHARE, "") else f"{value:.4f} {what}"
+
+    score = headline(scores)
+    found = {named(name): written(name, value) for name, value in scores.items() if isinstance(value, float)}
     use = {"Intended use": intended_use, "Limits": limits}
-    if key is not None:
-        half = 100 * (scores[f"{key}_interval"][1] - scores[f"{key}_interval"][0]) / 2
+    if score is not None:
+        baseline = scores.get("baseline") or {}
+        if score.name in baseline:
+            found["Baseline"] = f"{written(score.name, baseline[score.name])}, {baseline['name']}"
+    if score is not None and score.interval is not None:
+        low, high = score.interval
+        found[named(score.name)] += f" (95 % interval {low:.4f} to {high:.4f})"
         use["Precision of the score"] = (
             f"With {scores.get('count', sizes.get('test', 0)):,} test records, differences below about "
-            f"{half:.1f} points say nothing."
+            f"{score.apart((high - low) / 2)} say nothing."
         )
+    if "count" in scores:
+        found["Measured on"] = f"{scores['count']:,} records of the test split, used for nothing else"
     if labels and "boxes" in scores:
         use["What it cannot say"] = (
             f"It looks for its {len(labels)} classes only, and some of what it shows is wrong. "
@@ -503,7 +519,7 @@ def card(run: Mapping[str, Any], gate: Mapping[str, Any] | None, intended_use: s
         )
     blocks = [
         Facts(title, {name: value for name, value in pairs.items() if value})
-        for title, pairs in [("Model", what), ("Use", use), ("Data", about), ("Scores", measured)]
+        for title, pairs in [("Model", what), ("Use", use), ("Data", about), ("Scores", found)]
     ]
     text = "What this model is, what it was made from, what it may be used for, and what is known of its limits."
     return Section("Model card", text, [block for block in blocks if block.pairs])

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnkit.device.text_spans import excerpt, printable
+from cnnkit.metrics import CHANCE
 from cnnkit.report import figures
 from cnnkit.report.blocks import (
     MINUS,
@@ -29,9 +30,9 @@ from cnnkit.report.blocks import (
     percent,
     points,
 )
-from cnnkit.report.sections import headline, named
+from cnnkit.report.sections import named
+from cnnkit.tasks.score import headline
 
-CHANCE = 0.05  # p below it: a difference that is hardly by chance
 WEAK = 0.1  # of the strongest influence in a text: below it a word has no colour
 LEAST = 1e-5  # a probability; of a smaller influence little is left in float32
 LONGEST = 600  # characters of a text on the page
@@ -73,8 +74,8 @@ def sections(
 
 def beside(scores: Mapping[str, Any]) -> Section | None:
     """Network and baseline on the same texts."""
-    baseline, key = scores.get("baseline") or {}, headline(scores)
-    if key is None or key not in baseline:
+    baseline, score = scores.get("baseline") or {}, headline(scores)
+    if score is None or score.name not in baseline:
         return None
     keys = [name for name in scores if isinstance(scores[name], float) and name in baseline]
     rows = [

@@ -1,5 +1,6 @@
 """The task of detection: its scores from tiles and whole images, its threshold, its baseline, what the gate sees."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from cnnkit.errors import ArtifactError, ConfigError
 from cnnkit.evaluation import scoring
 from cnnkit.evaluation.detection import LOWEST, Detection, plan_of
 from cnnkit.export import gate
+from cnnkit.tasks.score import Scores
 from tests.device.red import STRIDES, RedFinder, scene
 
 pytest.importorskip("pycocotools")
@@ -204,12 +206,13 @@ class TestBaseline:
 
 def test_the_gate_sees_boxes_of_classes_that_are_there():
     data = records([(5, 5, 25, 25, 0)], [(30, 30, 60, 55, 0)])
-    view = TASK.gate_view(scoring.score(RedFinder((64, 64, 3)), data, TASK))
+    scores = scoring.score(RedFinder((64, 64, 3)), data, TASK)
+    view = gate.written(scores)
     assert (view["score"], view["count"]) == (pytest.approx(1), 2)
     assert view["per_class"] == {"red": pytest.approx(1)} and view["class_count"] == {"red": 2}
-    assert gate.compare(view, view, *TASK.tolerance[:1], None, TASK.tolerance[1])["passed"]
-    worse = {**view, "score": 0.0, "per_class": {"red": 0.0}}
-    assert len(gate.compare(view, worse, 1.0)["refused"]) == 2
+    assert gate.compare(scores, scores, *TASK.tolerance[:1], None, TASK.tolerance[1])["passed"]
+    worse = Scores(dataclasses.replace(scores.headline, value=0.0, per_class={"red": 0.0}), count=2)
+    assert len(gate.compare(scores, worse, 1.0)["refused"]) == 2
 
 
 def test_a_table_has_points_and_leaves_empty_what_was_not_measured():

@@ -300,8 +300,7 @@ def test_micro_and_macro_f1_at_each_labels_threshold_by_hand():
     assert 0 <= low < found["micro_f1"] < high <= 1
     at_half = SEVERAL.score({"scores": scores}, truth, ("a", "b", "c"))
     assert at_half["micro_f1"] == pytest.approx(2 * 2 / (3 + 3)), "without thresholds one half"
-    view = SEVERAL.gate_view(found)
-    assert view["score"] == found["micro_f1"] and set(view["per_class"]) == {"a", "b"}
+    assert found.headline.value == found["micro_f1"] and set(found.headline.per_class) == {"a", "b"}
 
 
 def test_the_worst_errors_come_with_their_texts_the_most_confident_first():

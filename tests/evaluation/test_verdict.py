@@ -1,5 +1,7 @@
 """A model that is below its baseline, or at chance, is called bad; as far as its records can tell."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from cnnkit import metrics
 from cnnkit.evaluation.classification import Classification
 from cnnkit.evaluation.texts import TextTagging
 from cnnkit.evaluation.verdict import judge
+from cnnkit.tasks.score import Score, Scores
 
 
 def scored(counts, rights):
@@ -44,7 +47,7 @@ def against(won, lost):
     ],
 )
 def test_what_a_score_is_worth(rights, baseline, kind):
-    found = judge("accuracy", scored((100, 100, 100), rights), baseline)
+    found = judge(scored((100, 100, 100), rights), baseline)
     assert found["kind"] == kind, found
     assert found["bad"] == (kind in ("below", "chance"))
     assert found["text"].endswith(".")
@@ -54,15 +57,15 @@ def test_what_a_score_is_worth(rights, baseline, kind):
 
 
 def test_a_frequent_class_is_the_bar_where_there_is_one():
-    found = judge("accuracy", scored((870, 130), (860, 5)), None)
+    found = judge(scored((870, 130), (860, 5)), None)
     assert found["bad"] and found["kind"] == "chance" and "always answering c0 has 87.0 %" in found["text"]
-    assert judge("accuracy", scored((870, 130), (860, 60)), None)["kind"] == "alone"
+    assert judge(scored((870, 130), (860, 60)), None)["kind"] == "alone"
 
 
 def test_few_records_can_say_little():
-    found = judge("accuracy", scored((5, 5), (4, 3)), None)
+    found = judge(scored((5, 5), (4, 3)), None)
     assert found["kind"] == "chance" and "As far as 10 records can tell" in found["text"]
-    assert not judge("accuracy", scored((6, 6), (6, 6)), None)["bad"]
+    assert not judge(scored((6, 6), (6, 6)), None)["bad"]
 
 
 def test_of_several_labels_the_most_frequent_ones_are_the_bar():
@@ -71,16 +74,43 @@ def test_of_several_labels_the_most_frequent_ones_are_the_bar():
     task, labels = TextTagging(), ["a", "b", "c"]
     good = task.score({"scores": np.clip(truth * 0.8 + 0.1, 0, 1)}, truth, labels)
     always = task.score({"scores": np.tile(np.float32([0.9, 0.1, 0.1]), (400, 1))}, truth, labels)
-    assert judge("micro_f1", good, None)["kind"] == "alone"
-    assert judge("micro_f1", always, None)["kind"] == "chance"
+    assert judge(good, None)["kind"] == "alone"
+    assert judge(always, None)["kind"] == "chance"
     below = {"micro_f1": 1.0, "micro_f1_interval": [0.999, 1.0]}
     worse = task.score({"scores": np.where(rng.random(truth.shape) < 0.1, 1 - truth, truth)}, truth, labels)
-    assert judge("micro_f1", worse, below)["kind"] == "below"
+    assert judge(worse, below)["kind"] == "below"
 
 
 def test_finding_nothing_is_bad():
-    assert judge("ap50", {"ap50": 0.0, "ap50_interval": [0.0, 0.0], "count": 9}, None)["bad"]
-    assert not judge("ap50", {"ap50": 0.4, "ap50_interval": [0.3, 0.5], "count": 9}, None)["bad"]
+    nothing = {"name": "finding nothing", "value": 0.0, "sure": True}
+    assert judge(Scores(Score("ap50", 0.0, interval=(0.0, 0.0)), count=9, constant=nothing), None)["bad"]
+    assert not judge(Scores(Score("ap50", 0.4, interval=(0.3, 0.5)), count=9, constant=nothing), None)["bad"]
+
+
+def years(value, half=0.1, **more):
+    """Scores of a task whose errors are in years."""
+    about = {"unit": "years", "better": "less", "interval": (value - half, value + half)}
+    return Scores(Score("mean_absolute_error", value, **about), count=50, **more)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [
+        (1.0, "better", "Better than the baseline by 1 years, hardly by chance."),
+        (1.95, "ahead", "Better than the baseline by 0.05 years, which may be chance."),
+        (2.05, "level", "0.05 years above the baseline, which may be chance"),
+        (2.5, "below", "Worse than the baseline by 0.5 years, and not by chance"),
+        (4.2, "chance", "No better than chance: 4.2 years; always answering the mean has 4 years."),
+    ],
+)
+def test_of_an_error_less_is_better(value, kind, text):
+    mean = {"name": "always answering the mean", "value": 4.0, "sure": True}
+    scores = years(value, constant=mean)
+    found = judge(scores, {"name": "plain", **years(2.0)})
+    assert found["kind"] == kind and text in found["text"]
+    assert found["difference"] == pytest.approx(2.0 - value)
+    assert found["interval"][0] <= found["difference"] <= found["interval"][1]
+    assert judge(json.loads(json.dumps(scores)), None)["kind"] == ("chance" if value > 4 else "alone")
 
 
 def test_the_baseline_of_images_is_compared_one_by_one():
