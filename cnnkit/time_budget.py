@@ -16,11 +16,12 @@ from cnnkit.config import Settings
 REPORT = 0.5  # seconds of writing a report for each of starting the command: both are imports and files
 LEAST = 0.1  # of the budget; where training has less, that is said
 SAMPLES = (2, 8, 8, 32, 32)  # records scored in turn to learn how long all will take; the first compiles
+SPARE = 1.2  # of the seconds measured: too late is worse than a little too early
 MEASURING = 0.02  # of the budget: what this may take, about
 
 
 def scoring_seconds(recipe: Any, artifact: Any, records: Any, most: float) -> tuple[float, float]:
-    """Return the seconds until the first records are scored, and those for each further one.
+    """Return the seconds to keep for scoring: until the first records are, and for each further one.
 
     Args:
         recipe: of the app.
@@ -41,7 +42,7 @@ def scoring_seconds(recipe: Any, artifact: Any, records: Any, most: float) -> tu
         first, each = (seconds, seconds) if not number else (first, min(each, seconds / count))
         if number and time.monotonic() - begun > most:
             break
-    return first, each
+    return SPARE * first, SPARE * each
 
 
 def foretell(budget: Any, settings: Settings) -> None:
