@@ -3,8 +3,8 @@
 Design choices:
 - Every read is positional (`os.pread`, or opening one image file), so any number of threads may read at once and
   memory does not grow with the data set: a record costs its label, its group and its place, some 16 to 60 bytes.
-- Pixels are read through an `Images` source and targets through a `Targets` source. For classification the targets are
-  the labels themselves; masks, boxes or tokens bring a source of their own, and `labels` remain the strata.
+- Inputs are read through an `Images` source and targets through a `Targets` source. For classification the targets are
+  the labels themselves; masks, boxes or numbers bring a source of their own, and `labels` remain the strata, if there are any.
 - The fingerprint is of the content (pixels or file bytes, labels, their names, the shape), not of paths or times: the
   same data has the same fingerprint on every machine and in every container format.
 """
@@ -28,7 +28,12 @@ Shape = tuple[int, int, int]
 
 
 class Images(Protocol):
-    """Where images are. Safe to share between threads."""
+    """Where images are. Safe to share between threads.
+
+    Other inputs than images lie in the same: `read` then returns what a network takes of them, such as float32 (b, t, c). Two
+    methods may be there as well: `windows(indices)`, where a network sees parts of an input, as `Records.windows`; and
+    `as_read_by(artifact)`, the same inputs as a source that reads them as an artifact does, where more than a shape says how.
+    """
 
     @property
     def shape(self) -> Shape:
@@ -55,13 +60,17 @@ class Targets(Protocol):
     def read(self, indices: np.ndarray) -> Any:
         """Return the targets of these images."""
 
+    def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
+        """Feed what identifies these targets to `add`."""
+
 
 class Records:
     """An immutable view of labelled images.
 
     Args:
         images: where the images are.
-        labels: int (n,), the class of each record; for other tasks the strata to split by.
+        labels: int (n,), the class of each record; for other tasks the strata to split by. None: there are no classes, and one
+            stratum.
         label_names: what the classes are called, in order.
         groups: int (n,), equal for records that may not be torn apart by a split, or None.
         targets: where the targets are; None where they are the labels.
@@ -74,8 +83,8 @@ class Records:
     def __init__(
         self,
         images: Images,
-        labels: np.ndarray,
-        label_names: Sequence[str],
+        labels: np.ndarray | None = None,
+        label_names: Sequence[str] = (),
         *,
         groups: np.ndarray | None = None,
         targets: Targets | None = None,
@@ -86,14 +95,14 @@ class Records:
         self._images = images
         self._targets, self._asked = targets, asked
         self._index: np.ndarray = np.asarray(np.arange(len(images)) if index is None else index, self._PLACE)
-        self.labels = _frozen(np.asarray(labels, np.int32))
+        self.labels = _frozen(np.asarray(np.zeros(len(self._index)) if labels is None else labels, np.int32))
         self.label_names = tuple(label_names)
         self.groups = None if groups is None else _frozen(np.asarray(groups))
         self.input_shape: Shape = tuple(input_shape or images.shape)  # type: ignore[assignment]
         for name, values in (("labels", self.labels), ("groups", self.groups)):
             if values is not None and values.shape != (len(self),):
                 raise ValueError(f"`{name}` needs the shape ({len(self)},). Received: {name} of {values.shape}.")
-        if len(self) and not 0 <= self.labels.min() <= self.labels.max() < len(self.label_names):
+        if len(self) and not 0 <= self.labels.min() <= self.labels.max() < max(1, len(self.label_names)):
             raise ValueError(f"`labels` needs values below {len(self.label_names)}, as `label_names` has.")
 
     def __len__(self) -> int:
@@ -116,8 +125,28 @@ class Records:
         """
         indices = self._checked(indices)
         places = self._index[indices]
-        images = self._images.read(places, self.input_shape)
-        return images, self.labels[indices] if self._targets is None else self._targets.read(places)
+        return self._images.read(places, self.input_shape), self.targets(indices)
+
+    def targets(self, indices: np.ndarray) -> Any:
+        """Return the targets of these records, for classification int32 (b,)."""
+        return self.labels[indices] if self._targets is None else self._targets.read(self._index[indices])
+
+    def windows(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Read every window through which a network sees these records; of most inputs the whole is one.
+
+        Returns:
+            inputs as `read` returns them, (m, ...); int (m,), which of `indices` (by place) each belongs to, ascending.
+        """
+        indices = self._checked(indices)
+        cut = getattr(self._images, "windows", None)
+        return (self.read(indices)[0], np.arange(len(indices))) if cut is None else cut(self._index[indices])
+
+    def as_read_by(self, artifact: Any) -> Self:
+        """Return a view whose inputs are read as an artifact takes them."""
+        fitted = getattr(self._images, "as_read_by", None)
+        if fitted is None:
+            return self.with_shape(artifact.input_shape)
+        return self._changed(images=fitted(artifact), input_shape=artifact.input_shape)
 
     def take(self, indices: np.ndarray) -> Self:
         """Return a view of these records, in this order; indices may repeat."""
@@ -137,6 +166,8 @@ class Records:
 
     def with_shape(self, input_shape: Shape) -> Self:
         """Return a view that reads its images at another (height, width, channels); channels 1, 3 or 4."""
+        if tuple(input_shape) == self.input_shape:
+            return self
         if len(input_shape) != 3 or min(input_shape) < 1 or input_shape[2] not in (1, 3, 4):
             raise ValueError(
                 f"`input_shape` needs height, width and 1, 3 or 4 channels. Received: input_shape={input_shape}."
@@ -146,19 +177,20 @@ class Records:
     def named(self, names: Sequence[str]) -> Self:
         """Return a view whose labels are the places of the same names in `names`, which has them all."""
         codes = np.array([names.index(name) for name in self.label_names], np.int32)
-        return self._changed(labels=codes[self.labels], label_names=names)
+        return self._changed(labels=codes[self.labels], label_names=names) if self.label_names else self
 
     def plus(self, other: "Records", names: tuple[str, ...]) -> "Records":
         """Return these records and then others, read at this shape.
 
         Args:
-            other: records with labels as targets.
+            other: records with targets of the same kind.
             names: the labels of both, beginning with those of `self`.
         """
         return Records(
             JoinedImages(self, other),
             np.concatenate([self.labels, other.named(names).labels]),
             names,
+            targets=None if self._targets is None else JoinedTargets(self, other),
             groups=self._groups_with(other),
             input_shape=self.input_shape,
         )
@@ -231,7 +263,7 @@ class Records:
 
     def counts(self) -> np.ndarray:
         """Return the number of records of each class: int64 (classes,)."""
-        return np.bincount(self.labels, minlength=len(self.label_names))
+        return np.bincount(self.labels, minlength=len(self.label_names))[: len(self.label_names)]
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the content, as 64 hexadecimal digits: equal for equal data on any machine.
@@ -261,6 +293,8 @@ class Records:
     def _digest(self, add: Callable[[Any], None]) -> None:
         add(self.labels.astype("<i4").tobytes())
         self._images.digest(self._index, add)
+        if self._targets is not None:
+            self._targets.digest(self._index, add)
         if self._asked is not None:
             add(self._asked.of(self._index).tobytes())
 
@@ -309,11 +343,42 @@ def join(first: Splits, second: Splits) -> Splits:
     return Splits(**parts, card=card)
 
 
-class JoinedImages:
-    """The images of two sets of records, one after the other."""
+class _Joined:
+    """Two sets of records, one after the other."""
 
     def __init__(self, first: Records, second: Records):
         self._parts = first, second
+
+    def _split(self, indices: np.ndarray) -> list[tuple[Records, np.ndarray, np.ndarray]]:
+        """Return (records, which of `indices` are theirs, their places in them), without those that have none."""
+        count = len(self._parts[0])
+        theirs = indices >= count
+        both = zip(self._parts, (~theirs, theirs), (indices[~theirs], indices[theirs] - count))
+        return [part for part in both if len(part[2])]
+
+    def _put_together(self, indices: np.ndarray, read: Callable[[Records, np.ndarray], np.ndarray]) -> np.ndarray:
+        """Return an array with a row for each index, of what `read` returns of each set; the sets have the same type."""
+        rows = [(chosen, read(part, places)) for part, chosen, places in self._split(indices)]
+        if not rows:
+            return read(self._parts[0], indices)
+        found = np.empty((len(indices), *rows[0][1].shape[1:]), rows[0][1].dtype)
+        for chosen, values in rows:
+            found[chosen] = values
+        return found
+
+
+class JoinedTargets(_Joined):
+    """The targets of two sets of records, one after the other."""
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        return self._put_together(indices, lambda part, places: part.targets(places))
+
+    def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
+        """Add nothing: the joined inputs stand for the records, targets too."""
+
+
+class JoinedImages(_Joined):
+    """The images of two sets of records, or other inputs, one after the other."""
 
     @property
     def parts(self) -> tuple[Records, Records]:
@@ -328,10 +393,18 @@ class JoinedImages:
         return len(self._parts[0]) + len(self._parts[1])
 
     def read(self, indices: np.ndarray, shape: Shape) -> np.ndarray:
-        images = np.empty((len(indices), *shape), np.uint8)
-        for part, chosen, places in self._split(indices):
-            images[chosen] = part.with_shape(shape).read(places)[0]
-        return images
+        return self._put_together(indices, lambda part, places: part.with_shape(shape).read(places)[0])
+
+    def windows(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = [(chosen, *part.windows(places)) for part, chosen, places in self._split(indices)]
+        if not found:
+            return self._parts[0].windows(indices)
+        owners = np.concatenate([np.flatnonzero(chosen)[theirs] for chosen, _, theirs in found])
+        order = np.argsort(owners, kind="stable")
+        return np.concatenate([inputs for _, inputs, _ in found])[order], owners[order]
+
+    def as_read_by(self, artifact: Any) -> "JoinedImages":
+        return JoinedImages(*(part.as_read_by(artifact) for part in self._parts))
 
     @property
     def prepared(self) -> bool:
@@ -348,13 +421,6 @@ class JoinedImages:
     def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
         for part, _, places in self._split(indices):
             add(part.take(places).fingerprint().encode())
-
-    def _split(self, indices: np.ndarray) -> list[tuple[Records, np.ndarray, np.ndarray]]:
-        """Return (records, which of `indices` are theirs, their places in them), without those that have none."""
-        count = len(self._parts[0])
-        theirs = indices >= count
-        both = zip(self._parts, (~theirs, theirs), (indices[~theirs], indices[theirs] - count))
-        return [part for part in both if len(part[2])]
 
 
 def _frozen(values: np.ndarray) -> np.ndarray:

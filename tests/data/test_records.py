@@ -4,16 +4,19 @@ import os
 import subprocess
 import sys
 import time
+import types
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from cnnkit import data
+from cnnkit.data import splits
 from cnnkit.data.arrays import ArrayImages
 from cnnkit.data.records import Records
 from cnnkit.device import image
 from cnnkit.errors import DataError
+from tests import toys
 
 
 @pytest.fixture
@@ -207,3 +210,96 @@ def test_joined_sets_keep_the_first_labels_in_place_and_add_the_new_ones():
     assert whole.train.fingerprint() != data.join(other, one).train.fingerprint()
     bigger = whole.train.with_shape((8, 8, 1)).read(np.array([0, 4]))[0]
     assert bigger.shape == (2, 8, 8, 1)
+
+
+class Numbers:
+    """Targets: a number each."""
+
+    def __init__(self, values):
+        self.values = np.asarray(values, np.float32)
+
+    def read(self, indices):
+        return self.values[indices]
+
+    def digest(self, indices, add):
+        add(self.values[indices].tobytes())
+
+
+class Halves:
+    """Float inputs (n, 4, 1), each seen through two windows of 2, and as many again where its number is odd."""
+
+    shape = (2, 1)
+
+    def __init__(self, count, factor=1.0):
+        self.values = np.arange(4 * count, dtype=np.float32).reshape(count, 4, 1)
+        self.factor = factor
+
+    def __len__(self):
+        return len(self.values)
+
+    def read(self, indices, shape):
+        return self.factor * self.values[indices, :2]
+
+    def windows(self, indices):
+        found = [part for index in indices for part in self.values[index].reshape(2, 2, 1)[: 1 + index % 2]]
+        owners = np.repeat(np.arange(len(indices)), 1 + np.asarray(indices) % 2)
+        return self.factor * np.array(found, np.float32).reshape(-1, 2, 1), owners
+
+    def as_read_by(self, artifact):
+        return Halves(len(self), artifact.metadata["input"]["factor"])
+
+    def name(self, index):
+        return f"half {index}"
+
+    def digest(self, indices, add):
+        add(self.values[indices].tobytes())
+
+
+def halves(count, values=None):
+    values = np.arange(count) + 0.5 if values is None else values
+    return Records(Halves(count), targets=Numbers(values))
+
+
+class TestWithoutClasses:
+    def test_records_have_targets_and_no_labels(self):
+        records = halves(5).take(np.array([3, 1]))
+        inputs, targets = records.read(np.array([0, 1]))
+        assert inputs.dtype == np.float32 and inputs[:, 0, 0].tolist() == [12, 4] and targets.tolist() == [3.5, 1.5]
+        assert records.label_names == () and records.counts().tolist() == [] and records.named(()) is records
+
+    def test_the_fingerprint_sees_targets(self):
+        assert halves(3).fingerprint() == halves(3).fingerprint() != halves(3, [0.5, 1.5, 9]).fingerprint()
+
+    def test_they_are_divided_as_one_class(self):
+        divided = splits.make(halves(20), test=0.2, validation=0.1, seed=3)
+        assert [len(part) for part in (divided.train, divided.validation, divided.test)] == [14, 2, 4]
+
+    def test_joined_ones_keep_floats_and_targets(self):
+        both = halves(2).plus(halves(3, [7, 8, 9]), ())
+        inputs, targets = both.read(np.array([4, 0, 2]))
+        assert inputs.dtype == np.float32 and inputs[:, 0, 0].tolist() == [8, 0, 0] and targets.tolist() == [9, 0.5, 7]
+        assert both.take(np.array([2, 1])).read(np.array([0, 1]))[1].tolist() == [7, 1.5]
+        changed = halves(2).plus(halves(3, [7, 8, 0]), ())
+        assert both.fingerprint() != changed.fingerprint() and both.read(np.zeros(0, int))[0].shape == (0, 2, 1)
+
+
+class TestWindows:
+    def test_of_most_inputs_the_whole_is_one(self):
+        inputs, owners = toys.bars(4).windows(np.array([2, 0]))
+        assert inputs.shape == (2, 12, 12, 1) and owners.tolist() == [0, 1]
+
+    def test_a_source_that_cuts_them_is_asked(self):
+        inputs, owners = halves(4).take(np.array([3, 2])).windows(np.array([0, 1]))
+        assert inputs[:, 0, 0].tolist() == [12, 14, 8] and owners.tolist() == [0, 0, 1]
+
+    def test_of_joined_records_they_keep_the_order_asked_for(self):
+        inputs, owners = halves(2).plus(halves(3), ()).windows(np.array([3, 1, 2]))
+        assert owners.tolist() == [0, 0, 1, 1, 2] and inputs[:, 0, 0].tolist() == [4, 6, 4, 6, 0]
+
+    def test_an_artifact_says_how_inputs_are_read(self):
+        artifact = types.SimpleNamespace(input_shape=(2, 1), metadata={"input": {"factor": 2.0}})
+        for records in (halves(3), halves(3).plus(halves(1), ())):
+            read = records.as_read_by(artifact)
+            assert read.read(np.array([1]))[0][0, 0, 0] == 8 and read.windows(np.array([1]))[0][0, 0, 0] == 8
+        pictures = toys.bars(2).as_read_by(types.SimpleNamespace(input_shape=(6, 6, 1)))
+        assert pictures.read(np.array([0]))[0].shape == (1, 6, 6, 1)
