@@ -113,7 +113,7 @@ def test_going_on_from_a_run_begins_with_its_answers(data, tmp_path):
     model = training.build(toy_texts.recipe(data), on, data.train)
     app.start(model, data.train, on)
     labels = data.train.label_names
-    loaded = model_weights.load(model, on.weights, labels=labels, tokenizer=data.train.tokenizer)
+    loaded = model_weights.load(model, on.weights, labels=labels, rows=text.WordRows(data.train.tokenizer))
     assert set(loaded.left) == {text.PIECES}
     ids, _ = data.test.read(np.arange(50))
     np.testing.assert_allclose(model(ids), first(ids), rtol=1e-4, atol=1e-5)

@@ -87,6 +87,10 @@ class Images:
         height, width, _ = shape
         return {"image_size": height} if height == width else {}
 
+    def rows(self, records: Any) -> Any:
+        """Return the names of the rows that a model's tables have for these records (`cnnkit.models.axes.Rows`); None: none."""
+        return None
+
     def check(self, source: str, progress: Any, looked: list[str], **columns: Any) -> list[Any]:
         """Look for what would spoil training, as `cnnkit.data.check`; `looked` takes lines on what was looked at."""
         from cnnkit.data import checks

@@ -65,6 +65,11 @@ class Texts(Images):
     def taken_over(self, shape: Sequence[int]) -> dict[str, Any]:
         return {}
 
+    def rows(self, records: Any) -> Any:
+        from cnnkit.models.text import WordRows
+
+        return WordRows(records.tokenizer)
+
     def check(self, source: str, progress: Any, looked: list[str], **columns: Any) -> list[Any]:
         from cnnkit.data import text_checks
 

@@ -9,16 +9,19 @@ Design choices:
 - Every operator is one LiteRT has: gathers, convolutions along one axis, pooling, dense layers.
 """
 
-from collections.abc import Sequence
-from typing import Any
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from cnnkit.data.vectors import dimensions, random_like, read
-from cnnkit.device.text import ALPHABET, FIRST, PAD, UNKNOWN
+from cnnkit.device.text import ALPHABET, FIRST, PAD, UNKNOWN, Tokenizer
 from cnnkit.errors import DataError
 from cnnkit.models import spelling
+from cnnkit.models.axes import Axes, means
 from cnnkit.models.blocks import check_positive
 
 MARGIN = 8  # ids of padding that a cut batch keeps, at least: what the widest filter reads
@@ -30,6 +33,10 @@ MEAN_SCALE = 3.0  # of the mean vector, which is smaller than largest values are
 EMBEDDING = "embedding"  # the layer whose rows are words
 PIECES = "pieces"  # the layer whose rows are n-grams
 STATIC = "vectors"  # the layer of given vectors that do not learn
+WORDS = Axes("words", "vocabulary")  # what the rows of a table stand for
+WORD_CLASSES = Axes("words", "vocabulary", classes=True)
+HASHES = Axes("words", "vocabulary", hashed=True)
+HASH_CLASSES = Axes("words", "vocabulary", hashed=True, classes=True)
 SPREAD = 0.05  # root mean square of given vectors, whatever it is in their file
 
 
@@ -171,9 +178,11 @@ def wide_cnn(
     ids = keras.Input((None,), dtype="int32", name="ids")
     mask = ops.expand_dims(ops.cast(ops.minimum(ids, 1), "float32"), -1)
     start = _uniform(0.8 / (2 if pieces else 1) ** 0.5 / width**0.5 / gain)  # of each of two parts, where there are two
-    words = WordEmbedding(size, width, embeddings_initializer=start, name=EMBEDDING)(ids)
+    words = means(WordEmbedding(size, width, embeddings_initializer=start, name=EMBEDDING), WORDS)(ids)
     if pieces:
-        words += SpelledEmbedding(pieces, width, words=size, embeddings_initializer=start, name=PIECES)(ids)
+        words += means(SpelledEmbedding(pieces, width, words=size, embeddings_initializer=start, name=PIECES), HASHES)(
+            ids
+        )
     words *= gain * mask
     words = layers.SpatialDropout1D(spatial_dropout, name="spatial_dropout")(words)
     pooled = []
@@ -187,7 +196,8 @@ def wide_cnn(
     x = layers.Concatenate(name="features")(pooled)
     x = layers.Dropout(dropout, name="dropout")(x)
     parts = [layers.Dense(classes, name="logits")(x)]
-    weights = WordEmbedding(size, classes, embeddings_initializer="zeros", name=WIDE)(ids) * (gain * mask)
+    table = means(WordEmbedding(size, classes, embeddings_initializer="zeros", name=WIDE), WORD_CLASSES)
+    weights = table(ids) * (gain * mask)
     weights = layers.Dropout(linear_dropout, noise_shape=(None, None, 1), name="word_dropout")(weights)
     share = ops.sqrt(typical / ops.maximum(ops.sum(mask, axis=1), 1.0)) if typical else 1.0
     parts.append(share * ops.sum(weights, axis=1))
@@ -197,9 +207,10 @@ def wide_cnn(
         first, second = ids[:, :-1], ids[:, 1:]
         known = gain * ops.cast(ops.clip(ops.minimum(first, second) - UNKNOWN, 0, 1), "float32")
         rows = [ops.mod(first * prime + second, pair_buckets) for prime in PRIMES]
-        there = WordEmbedding(pair_buckets, 1, embeddings_initializer="zeros", trainable=False, name=SEEN)(rows[1])
-        pairs = WordEmbedding(pair_buckets, classes, embeddings_initializer="zeros", name=PAIRS)(rows[0])
-        pairs = pairs * there * ops.expand_dims(known, -1)
+        table = WordEmbedding(pair_buckets, 1, embeddings_initializer="zeros", trainable=False, name=SEEN)
+        there = means(table, HASHES)(rows[1])
+        table = WordEmbedding(pair_buckets, classes, embeddings_initializer="zeros", name=PAIRS)
+        pairs = means(table, HASH_CLASSES)(rows[0]) * there * ops.expand_dims(known, -1)
         pairs = layers.Dropout(dropout, noise_shape=(None, None, 1), name="pair_dropout")(pairs)
         parts.append(share * ops.sum(pairs, axis=1))
     return keras.Model(ids, layers.Add(name="both")(parts), name="wide_cnn")
@@ -252,9 +263,11 @@ def kim(
     ids = keras.Input((None,), dtype="int32", name="ids")
     channels = []
     if variant != "static":
-        channels.append(WordEmbedding(size, width, embeddings_initializer=_uniform(0.05), name=EMBEDDING)(ids))
+        table = WordEmbedding(size, width, embeddings_initializer=_uniform(0.05), name=EMBEDDING)
+        channels.append(means(table, WORDS)(ids))
     if variant in ("static", "multichannel"):
-        channels.append(WordEmbedding(size, width, embeddings_initializer="zeros", trainable=False, name=STATIC)(ids))
+        table = WordEmbedding(size, width, embeddings_initializer="zeros", trainable=False, name=STATIC)
+        channels.append(means(table, WORDS)(ids))
     words = channels[0] if len(channels) == 1 else layers.Concatenate(name="channels")(channels)
     pooled = []
     for region in regions:
@@ -351,7 +364,7 @@ def dpcnn(
     if length < 8:
         raise ValueError(f"`image_shape` needs at least 8 ids. Received: image_shape={image_shape}.")
     ids = keras.Input((length,), dtype="int32", name="ids")
-    x = WordEmbedding(size, width, embeddings_initializer=_uniform(0.05), name=EMBEDDING)(ids)
+    x = means(WordEmbedding(size, width, embeddings_initializer=_uniform(0.05), name=EMBEDDING), WORDS)(ids)
     x = layers.Conv1D(maps, 3, padding="same", name="region")(x)
     x = _pair(x, maps, "pair0")
     level = 0
@@ -417,8 +430,6 @@ def start_from_vectors(model: keras.Model, path: str, words: Sequence[str], *, s
 
     Source: Kim 2014, section 3.1.
     """
-    import numpy as np
-
     found = read(path, words)
     if not len(found.places):
         raise DataError(f"{path} has a vector of none of the {len(words):,} words. Is it of another language?")
@@ -434,3 +445,27 @@ def start_from_vectors(model: keras.Model, path: str, words: Sequence[str], *, s
         layer.set_weights([np.asarray(table)])
     count = sum(bool(word) for word in words[FIRST:])
     return f"Vectors of {len(found.places):,} of {count:,} words from {path} ({found.kind}, {found.dimensions} numbers each)."
+
+
+@dataclasses.dataclass(frozen=True)
+class WordRows:
+    """The names of rows that stand for words (`cnnkit.models.axes.Rows`)."""
+
+    tokenizer: Tokenizer
+
+    def earlier(self, metadata: Mapping[str, Any], where: str) -> Self | None:
+        written = metadata.get("text")
+        return type(self)(Tokenizer.from_dict(written, where=where)) if written else None
+
+    def shared(self, earlier: Self, count: int) -> tuple[np.ndarray, np.ndarray, str] | None:
+        here, there = self.tokenizer, earlier.tokenizer
+        if (there.kind, there.size) != (here.kind, count):
+            return None
+        rows = [(key, there.table[word]) for key, word in enumerate(here.words()) if word in there.table]
+        rows += [(PAD, PAD), (UNKNOWN, UNKNOWN)]
+        if there.buckets == here.buckets and there.ngram == here.ngram:  # a hash falls on the same one of the last rows
+            rows += zip(range(here.size - here.buckets, here.size), range(there.size - there.buckets, there.size))
+        own, theirs = (np.array(side) for side in zip(*rows))
+        words = here.size - here.buckets - FIRST
+        common = len({key for key in own.tolist() if FIRST <= key < here.size - here.buckets})
+        return own, theirs, f"{common:,} of {words:,} words"

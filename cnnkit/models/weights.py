@@ -31,16 +31,12 @@ from cnnkit import h5_files
 from cnnkit.data import fetch
 from cnnkit.data.cards import File
 from cnnkit.device.model import read_metadata
-from cnnkit.device.text import FIRST, PAD, UNKNOWN, Tokenizer
 from cnnkit.errors import ArtifactError, ConfigError
 from cnnkit.keras_files import DAMAGED, refuse_code
-from cnnkit.models.text import EMBEDDING, PAIRS, PIECES, SEEN, STATIC, WIDE
+from cnnkit.models.axes import Rows, axes_of
 from cnnkit.run import MODEL, Run
 
-HEAD = "logits"  # the layer whose last axis is the classes
-BY_CLASS = (HEAD, WIDE, PAIRS)  # the tables of the default for texts have that axis too
-BY_WORD = (EMBEDDING, STATIC, WIDE)  # their rows are the ids of a vocabulary
-BY_HASH = (PAIRS, SEEN, PIECES)  # their rows are hashes of ids, or have a row for each id
+HEAD = "logits"  # the layer whose last axis is the classes; others say so (`cnnkit.models.axes`)
 MOST_GROUPS = 100_000  # of a file
 SOURCES = "imagenet, none, a .h5, .weights.h5 or .keras file, or a run folder"
 
@@ -123,7 +119,7 @@ def load(
     source: str | Path,
     *,
     labels: Sequence[str] = (),
-    tokenizer: Tokenizer | None = None,
+    rows: Rows | None = None,
     progress: Callable[[str, float, float | None], None] | None = None,
 ) -> Loaded:
     """Load weights into a model.
@@ -132,7 +128,8 @@ def load(
         model: a network of any kind; its classes, if it has some, are the last axis of the layer named "logits".
         source: "imagenet", "none", a .h5, .weights.h5 or .keras file, or a run folder.
         labels: the model's classes in their order. Without them the logits are not loaded.
-        tokenizer: of a model of texts. Without it, or where the file has none, no row of an embedding of words is loaded.
+        rows: the names of rows that have some, such as an embedding's. Without them, or where the file does not say what its
+            own are, no such row is loaded.
         progress: called with (what, bytes done, bytes in total or None) of a download.
 
     Returns:
@@ -149,7 +146,7 @@ def load(
     path = _published(model, progress) if published else _path(Path(source))
     own = _units(model)
     known: list[str] = []
-    written: Tokenizer | None = None
+    written: Rows | None = None
     if path.suffix != ".keras":
         if not published:  # its checksum was compared when it was fetched
             h5_files.refuse_unsafe(path, _content(path))
@@ -157,11 +154,11 @@ def load(
         refuse_code(path)
         about = read_metadata(path)
         known = [str(label) for label in about.get("labels") or ()]
-        written = Tokenizer.from_dict(about["text"], where=str(path)) if about.get("text") else None
+        written = rows.earlier(about, str(path)) if rows is not None else None
     try:
         with _opened(path) as file:
             entries, named = _entries(file, path)
-            loaded, values = _plan(model, own, entries, named, path, (known, list(labels)), (written, tokenizer))
+            loaded, values = _plan(model, own, entries, named, path, (known, list(labels)), (written, rows))
     except (*DAMAGED, TypeError, AttributeError, IndexError, MemoryError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ArtifactError(f"{path} is damaged, or holds no weights ({reason[:200]}). Get it again.") from error
@@ -358,7 +355,7 @@ def _plan(
     named: bool,
     path: Path,
     classes: tuple[list[str], list[str]],
-    tokenizers: tuple[Tokenizer | None, Tokenizer | None],
+    names: tuple[Rows | None, Rows | None],
 ) -> tuple[Loaded, list[tuple[Any, np.ndarray]]]:
     """Decide what goes where, and read it."""
     scaling = ("normalization",) if not any(name == "normalization" for name in own) else ()
@@ -375,9 +372,10 @@ def _plan(
             continue
         arrays = _in_order(unit, pairs[name])
         shapes = [tuple(array.shape) for array in arrays]
-        if name in (*BY_WORD, *BY_HASH) and (None in tokenizers or tokenizers[0] != tokenizers[1]):
-            found, note = _words(name, unit, arrays, classes, tokenizers, path)
-        elif name in BY_CLASS:
+        axes = axes_of(unit.layer)
+        if axes.rows and (None in names or names[0] != names[1]):
+            found, note = _rows(name, unit, arrays, classes, names, path)
+        elif name == HEAD or axes.classes:
             found, note = _head(name, unit, arrays, classes, path)
         elif shapes == unit.shapes:
             found, note = [_array(array, path) for array in arrays], ""
@@ -448,44 +446,36 @@ def _recoloured(name: str, values: list[np.ndarray], channels: int, bgr: bool) -
     return [kernel[:, :, order] * (known / channels), *others], note
 
 
-def _words(
+def _rows(
     name: str,
     unit: _Unit,
     arrays: list[h5py.Dataset],
     classes: tuple[list[str], list[str]],
-    tokenizers: tuple[Tokenizer | None, Tokenizer | None],
+    names: tuple[Rows | None, Rows | None],
     path: Path,
 ) -> tuple[list[np.ndarray] | None, str]:
-    """Copy the rows of the words that two vocabularies share; of classes, those of the same name alone."""
-    there, here = tokenizers
+    """Copy the rows that stand for the same in both; of classes, those of the same name alone."""
+    axes, (there, here) = axes_of(unit.layer), names
     if there is None or here is None:
-        which = "the file does not say which" if there is None else "the model's are not named"
-        return None, f"its rows stand for the words of a vocabulary, and {which}"
-    if name in BY_HASH:
-        return None, "its rows belong to another vocabulary"
+        which = "the model's are not named" if here is None else "the file does not say which"
+        return None, f"its rows stand for the {axes.rows} of a {axes.of}, and {which}"
     array, (variable, *_) = arrays[0], unit.variables
-    if (there.kind, len(arrays), array.shape[0]) != (here.kind, 1, there.size):
-        return None, "its rows belong to another vocabulary"
-    if array.shape[1:] != tuple(variable.shape)[1:] and name not in BY_CLASS:
+    found = here.shared(there, array.shape[0]) if not axes.hashed and len(arrays) == 1 else None
+    if found is None:
+        return None, f"its rows belong to another {axes.of}"
+    if array.shape[1:] != tuple(variable.shape)[1:] and not axes.classes:
         return None, f"of another shape in the file: {[tuple(array.shape)]} for {unit.shapes}"
     columns = (np.arange(array.shape[1]),) * 2
-    if name in BY_CLASS:
+    if axes.classes:
         known, wanted = classes
         common = [label for label in wanted if label in known]
         if not common or array.shape[1] != len(known):
             return None, "no class of the same name in the file"
         columns = tuple(np.array([side.index(label) for label in common]) for side in (wanted, known))  # type: ignore[assignment]
-    rows = [(key, there.table[word]) for key, word in enumerate(here.words()) if word in there.table]
-    rows += [(PAD, PAD), (UNKNOWN, UNKNOWN)]
-    if there.buckets == here.buckets and there.ngram == here.ngram:  # a hash falls on the same one of the last rows
-        rows += zip(range(here.size - here.buckets, here.size), range(there.size - there.buckets, there.size))
-    own, theirs = (np.array(side) for side in zip(*rows))
+    own, theirs, copied = found
     value = np.array(ops.convert_to_numpy(variable))
     value[np.ix_(own, columns[0])] = _array(array, path)[np.ix_(theirs, columns[1])]
-    words = here.size - here.buckets - FIRST
-    shared = len({key for key in own.tolist() if FIRST <= key < here.size - here.buckets})
-    note = f"{name}: {shared:,} of {words:,} words copied by name; the others keep their initial values."
-    return [value], note
+    return [value], f"{name}: {copied} copied by name; the others keep their initial values."
 
 
 def _head(

@@ -84,7 +84,7 @@ def fit(
             model,
             settings.weights,
             labels=splits.train.label_names,
-            tokenizer=getattr(splits.train, "tokenizer", None),
+            rows=recipe.inputs.rows(splits.train),
             progress=on_download,
         )
         run.save(weights=found.to_dict())

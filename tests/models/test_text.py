@@ -232,7 +232,7 @@ class TestWideCnn(TextModelContract):
         assert words.size == self.size
         training.save(before, tmp_path / "model.keras", {"labels": ["a", "b", "c"], "text": words.to_dict()})
         old = {name: after.get_layer(name).get_weights() for name in ("logits", text.WIDE, text.PAIRS)}
-        found = weights.load(after, tmp_path / "model.keras", labels=["b", "d", "a"], tokenizer=words)
+        found = weights.load(after, tmp_path / "model.keras", labels=["b", "d", "a"], rows=text.WordRows(words))
         for name, values in old.items():
             for first, other, kept in zip(
                 before.get_layer(name).get_weights(), after.get_layer(name).get_weights(), values

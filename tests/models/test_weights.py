@@ -10,6 +10,7 @@ import pytest
 from cnnkit.errors import ArtifactError, ConfigError, DataError
 from cnnkit.models import weights
 from cnnkit.models.backbones import backbone
+from cnnkit.models.text import WordRows
 from tests import toys
 from tests.contracts import images
 
@@ -315,7 +316,7 @@ def test_rows_of_words_go_by_the_word_and_not_by_their_place(tmp_path, words):
     one, first = reader(["film", "bridge", "plot"])
     other, second = reader(words)
     fresh = values(other, "embedding")[0]
-    loaded = weights.load(other, saved(tmp_path / "a.keras", one, first), labels=["good", "bad"], tokenizer=second)
+    loaded = weights.load(other, saved(tmp_path / "a.keras", one, first), labels=["good", "bad"], rows=WordRows(second))
     (rows,), (old,) = values(other, "embedding"), values(one, "embedding")
     for word in words:
         expected = old[first.table[word]] if word in first.table else fresh[second.table[word]]
@@ -331,7 +332,7 @@ def test_linear_weights_go_by_word_and_class_and_hashes_of_words_are_left(tmp_pa
         layer = one.get_layer(name)
         layer.set_weights([np.arange(v.size, dtype=np.float32).reshape(v.shape) + 1 for v in layer.get_weights()])
     other, second = reader(["bridge", "train", "film"], kind="wide", classes=("good", "new"))
-    loaded = weights.load(other, saved(tmp_path / "a.keras", one, first), labels=["good", "new"], tokenizer=second)
+    loaded = weights.load(other, saved(tmp_path / "a.keras", one, first), labels=["good", "new"], rows=WordRows(second))
     (rows,), (old,) = values(other, "word_weights"), values(one, "word_weights")
     assert rows[second.table["film"]].tolist() == [old[first.table["film"], 1], 0]
     assert rows[second.table["train"]].tolist() == [0, 0]
@@ -346,7 +347,7 @@ def test_rows_that_nobody_names_are_left(tmp_path):
     other, second = reader(["train", "river", "bridge"])  # as many words
     fresh = values(other, "embedding")[0]
     for name in ("foreign.keras", "a.weights.h5"):
-        loaded = weights.load(other, tmp_path / name, labels=["bad", "good"], tokenizer=second)
+        loaded = weights.load(other, tmp_path / name, labels=["bad", "good"], rows=WordRows(second))
         assert "the words of a vocabulary, and the file does not say which" in loaded.left["embedding"]
         assert np.array_equal(values(other, "embedding")[0], fresh) and "region2" in loaded.layers
     weights.load(other, saved(tmp_path / "b.keras", one, first), labels=["bad", "good"])
@@ -357,5 +358,5 @@ def test_the_same_vocabulary_comes_whole(tmp_path):
     one, first = reader(["film", "bridge", "plot"], kind="wide")
     other, _ = reader(["film", "bridge", "plot"], kind="wide")
     one.set_weights([value + 1 for value in one.get_weights()])
-    loaded = weights.load(other, saved(tmp_path / "a.keras", one, first), labels=["bad", "good"], tokenizer=first)
+    loaded = weights.load(other, saved(tmp_path / "a.keras", one, first), labels=["bad", "good"], rows=WordRows(first))
     assert not loaded.left and not loaded.notes and same(one.get_weights(), other.get_weights())
