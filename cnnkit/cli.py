@@ -20,7 +20,7 @@ from typing import Any
 import click
 
 from cnnkit import __version__
-from cnnkit.errors import CnnkitError, ConfigError, MissingExtra
+from cnnkit.errors import CnnkitError, ConfigError, MissingExtra, reason
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 FILE = click.Path(path_type=Path)  # existence is checked where the error can say what to do
@@ -87,27 +87,29 @@ def registered(name: str, folders: Sequence[str]) -> str | None:
 class Apps(Group):
     """The group of all installed apps; an app is imported only when it is called."""
 
-    def _entries(self) -> dict[str, Any]:
-        from importlib.metadata import entry_points
-
-        return {entry.name: entry for entry in entry_points(group="cnnkit.apps")}
-
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(self._entries())
+        from cnnkit import plugins
+
+        return list(dict.fromkeys(entry.name for entry in plugins.installed("cnnkit.apps")))
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         near = registered(name, sys.path)
-        if near is not None:
-            module, _, attribute = near.partition(":")
-            return getattr(importlib.import_module(module), attribute)
-        entry = self._entries().get(name)
-        return entry.load() if entry else None
+        try:
+            if near is not None:
+                module, _, attribute = near.partition(":")
+                return getattr(importlib.import_module(module), attribute)
+            from cnnkit import plugins
+
+            found = [entry for entry in plugins.installed("cnnkit.apps") if entry.name == name]
+            return found[0].load() if found else None
+        except Exception as error:
+            raise MissingExtra(f"The app {name!r} cannot be loaded: {reason(error)}. Install it anew.") from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = []
-        for name in self.list_commands(ctx):
-            command = self.get_command(ctx, name)
-            rows.append((name, command.get_short_help_str(80) if command else ""))
+        from cnnkit import plugins
+
+        loaded = {entry.name: plugins.load(entry) for entry in plugins.installed("cnnkit.apps")}
+        rows = [(name, command.get_short_help_str(80)) for name, command in loaded.items() if command is not None]
         with formatter.section("Apps"):
             formatter.write_dl(rows)
 

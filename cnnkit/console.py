@@ -80,6 +80,13 @@ def warning(text: str) -> None:
     _styled("Warning: " + text, "33")
 
 
+def warn_once(text: str) -> None:
+    """Print a warning, unless this command did already."""
+    if text not in _said:
+        _said.add(text)
+        warning(text)
+
+
 def error(text: str) -> None:
     """Print an error as one line on standard error."""
     _styled("Error: " + " ".join(str(text).split()), "31")

@@ -32,3 +32,8 @@ class GateRefused(CnnkitError):
     """The exported model does not score as the trained one."""
 
     exit_code = 3
+
+
+def reason(error: Exception) -> str:
+    """Return what an error of other code says, on one line without a full stop."""
+    return f"{type(error).__name__}: {' '.join(str(error).split()).rstrip('.')}"

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from cnnkit.data.boxed import NOT_ASKED
+from cnnkit.data.boxes import NOT_ASKED
 
 TOP = 10  # cells that learn one box, at most
 CLASS_POWER, OVERLAP_POWER = 0.5, 6.0  # of score and overlap, in how well a cell suits a box

@@ -31,6 +31,7 @@ LAYERS = {
     "device": 1,
     "run": 1,
     "own_files": 1,
+    "plugins": 1,
     "data": 2,
     "models": 2,
     "augment": 2,
@@ -142,17 +143,13 @@ MEANT_OTHERWISE = {
 }
 
 # What is still there, by file and number, to be lowered until nothing is left.
-IN_CIRCLES: dict[str, int] = {
-    "cnnkit.data": 19,
-}
+IN_CIRCLES: dict[str, int] = {}
 BRANCHES: dict[str, int] = {
     "cli.py": 17,
     "data/cards.py": 5,
     "data/fetch.py": 1,
     "data/inventory.py": 2,
     "data/loading.py": 4,
-    "data/places.py": 2,
-    "data/readers.py": 22,
     "data/records.py": 2,
     "device/model.py": 11,
     "device/verification.py": 3,
@@ -171,8 +168,7 @@ BRANCHES: dict[str, int] = {
 IMPORTS_OF_ROOMS: dict[str, int] = {
     "cli.py": 1,
     "data/__init__.py": 1,
-    "data/loading.py": 3,
-    "data/readers.py": 9,
+    "data/loading.py": 2,
     "data/tables.py": 3,
     "data/walks.py": 1,
     "device/model.py": 1,

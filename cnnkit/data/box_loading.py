@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data import annotations, box_plan, cards, fetch, inventory, loading, readers
+from cnnkit.data import annotations, box_plan, cards, fetch, inventory, loading
 from cnnkit.data.box_checks import check_boxes
 from cnnkit.data.boxed import BoxRecords
 from cnnkit.data.checks import Finding
+from cnnkit.data.reading import Part
 from cnnkit.data.records import Progress, Records, Splits
 from cnnkit.device.detection import Plan, areas
 from cnnkit.errors import ConfigError, DataError
@@ -68,8 +69,7 @@ def load(
         raise DataError(_no_box(card.title))
     records: dict[str, Records] = {}
     for split, part in parts.items():
-        assert part.boxes is not None  # as all readers for detection give them
-        boxes = part.boxes.with_codes(codes[split])
+        boxes = part.more.with_codes(codes[split])
         records[split] = BoxRecords(
             part.images, boxes.strata(len(names)), names, groups=part.groups, boxes=boxes, plan=Plan()
         )
@@ -117,7 +117,7 @@ def load(
     return replace(divided, **seen, card=about)
 
 
-def _fates(parts: dict[str, readers.Part], over_limit: int) -> list[inventory.Entry]:
+def _fates(parts: dict[str, Part], over_limit: int) -> list[inventory.Entry]:
     """As `loading.fates`; what cannot be used are images, annotations or single rows, so they are counted apart."""
     found = [row for part in parts.values() for row in (*inventory.unusable(part.bad, "annotations"), *part.entries)]
     if over_limit:

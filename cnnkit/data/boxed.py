@@ -15,10 +15,8 @@ import numpy as np
 
 from cnnkit.data.boxes import Annotations
 from cnnkit.data.records import Images, JoinedImages, Records, Shape
+from cnnkit.data.views import Views
 from cnnkit.device.detection import Plan
-
-MOST = 16  # boxes of one view; of more the largest are kept
-NOT_ASKED = -2  # in place of a box's kind: the class is not known to be absent where it has no box
 
 
 class Boxes:
@@ -184,8 +182,6 @@ class BoxRecords(Records):
             that is ignored, 0 where there is none, NOT_ASKED for a class that the image was not asked for. m is `MOST`, and one
             more for each class that some image was not asked for.
         """
-        from cnnkit.data.views import Views
-
         return Views(self, seed=0, still=True)(self._checked(indices), 0)
 
     def counts(self) -> np.ndarray:

@@ -13,6 +13,8 @@ from typing import Any
 
 from cnnkit.data.inventory import Entry
 
+MOST = 16  # boxes of one view; of more the largest are kept
+NOT_ASKED = -2  # in place of a box's kind: the class is not known to be absent where it has no box
 IGNORED = frozenset(  # plain names of what excuses a box: of Pascal VOC; of COCO; of COCO's kin; of Open Images
     ["difficult", "iscrowd", "ignore", "isgroupof", "groupof"]
 )

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cnnkit import files
+from cnnkit.data import readers
 from cnnkit.errors import CnnkitError, DataError
 from cnnkit.files import cache_folder
 
@@ -54,7 +55,7 @@ class Form:
     """A form in which a data set exists.
 
     Attributes:
-        reader: name of the reader, as in `cnnkit.data.readers.READERS`.
+        reader: name of the reader, as packages register it (`cnnkit.data.readers`).
         files: what to download.
         splits: "train", "validation", "test" -> the reader's own table, or the part to hold out; empty where the
             reader finds them by itself.
@@ -161,11 +162,9 @@ def load(source: Path | str | Card, task: str = "") -> Card:
         )
     if path.suffix.lower() == ".toml":
         return read_card(path, own=True)
-    from cnnkit.data import readers
-
-    root, form = readers.detect(path, task=task)
-    task = readers.find(form.reader).task
-    return Card(_slug(path.resolve().stem), str(path), (form,), task, source=str(path), root=root)
+    root, name, splits = readers.detect(path, task=task)
+    form = Form(name, splits=splits)
+    return Card(_slug(path.resolve().stem), str(path), (form,), readers.find(name).task, source=str(path), root=root)
 
 
 def read_card(path: Path, *, own: bool = False) -> Card:
@@ -241,14 +240,12 @@ class _Parser:
         return self.path.parent if own and not downloads and forms else None
 
     def detected(self, root: Path, form: Form, task: str) -> tuple[Path, list[Form]]:
-        from cnnkit.data import readers
-
         if form.reader and not readers.find(form.reader).needs:
             return root, [form]
         if not there(root):
             raise self.fail(f"there is no {root}, which its `path` names")
-        root, found = readers.detect(root, form.reader, task)
-        return root, [Form(found.reader, form.files, found.splits, {**found.options, **form.options})]
+        root, name, splits = readers.detect(root, form.reader, task)
+        return root, [Form(name, form.files, splits, form.options)]
 
     def form(self, table: dict[str, Any], where: str) -> Form:
         if where != "a card":

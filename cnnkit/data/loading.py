@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data import cards, fetch, folders, inventory, readers, splits
+from cnnkit.data import cards, fetch, inventory, readers, splits
 from cnnkit.data.cards import Card, Form
 from cnnkit.data.prepared import PreparedImages
+from cnnkit.data.reading import Part, Request
 from cnnkit.data.records import Progress, Records, Shape, Splits
 from cnnkit.device.preparation import Preparation
 from cnnkit.errors import ConfigError, DataError
@@ -148,7 +149,7 @@ def limited(train: Any, limit: int | None, seed: int) -> Any:
     return train.take(np.sort(splits.spread(train.labels, seed=seed)[:limit]))
 
 
-def fates(parts: dict[str, readers.Part], what: str, over_limit: int = 0) -> list[inventory.Entry]:
+def fates(parts: dict[str, Part], what: str, over_limit: int = 0) -> list[inventory.Entry]:
     """Return the entries of the inventory that all kinds of data have: what the readers left out, and what a limit did."""
     found = []
     for part in parts.values():
@@ -161,7 +162,7 @@ def fates(parts: dict[str, readers.Part], what: str, over_limit: int = 0) -> lis
     return found
 
 
-def told(parts: dict[str, readers.Part], *, whole: bool = False) -> list[str]:
+def told(parts: dict[str, Part], *, whole: bool = False) -> list[str]:
     """Return what readers found out; of groups only where something is cut from training."""
     notes = [line for part in parts.values() for line in part.notes]
     cut = not whole and parts.keys() < {"train", "validation", "test"}
@@ -205,7 +206,7 @@ def read_parts(
     task: str = "classification",
     verify: bool = False,
     progress: Progress | None = None,
-) -> tuple[Card, dict[str, readers.Part], dict[str, float]]:
+) -> tuple[Card, dict[str, Part], dict[str, float]]:
     """Find or fetch a data set and read its splits as they are.
 
     Returns:
@@ -223,18 +224,12 @@ def read_parts(
         own.setdefault("train", {})
     if "train" not in own:
         raise DataError(f"The card {card.name} needs `train` under [splits].")
-    parts: dict[str, readers.Part] = {}
+    parts: dict[str, Part] = {}
     for split in sorted(own, key=lambda split: split != "train"):  # it decides what is black and white
         decided = parts["train"].value_range if parts else None
-        parts[split] = reader.read(readers.Task(root, own[split], dict(form.options), verify, progress, decided))
-    tops = {str(table.get("folder", ".")) for table in own.values()}
-    if (
-        form.reader == "folder"
-        and card.root == root
-        and root is not None
-        and all("/" not in top != "." for top in tops)
-    ):
-        parts["train"].entries += folders.beside(root, tops)
+        parts[split] = reader.read(Request(root, own[split], dict(form.options), verify, progress, decided))
+    if reader.left is not None and root is not None and card.root == root:
+        parts["train"].entries += reader.left(root, list(own.values()))
     card = replace(card, forms=(form,))
     return card, parts, {split: part for split, part in form.splits.items() if not isinstance(part, dict)}
 
@@ -250,7 +245,7 @@ def divide(records: dict[str, Records], held_out: dict[str, float], *, seed: int
 
 
 def settle_labels(
-    card: Card, parts: dict[str, readers.Part], held_out: dict[str, float] | None = None
+    card: Card, parts: dict[str, Part], held_out: dict[str, float] | None = None
 ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """Agree on the label names of all splits.
 
@@ -306,7 +301,7 @@ def _check_form(card: Card, form: Form) -> None:
         raise DataError(f"The card {card.name}: the option `first_label` is a whole number, not {first!r}.")
 
 
-def left_out(parts: dict[str, readers.Part], skip_bad: bool) -> list[str]:
+def left_out(parts: dict[str, Part], skip_bad: bool) -> list[str]:
     """Return a warning for each file that cannot be used; refuse where leaving out was not asked for."""
     bad = [row for part in parts.values() for row in part.bad]
     total = sum(len(part.images) for part in parts.values()) + len(bad)

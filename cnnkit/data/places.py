@@ -115,12 +115,12 @@ def listing(source: Card | str | Path, task: str = "") -> dict[str, list[Any]] |
 
 
 def _files(root: Path, form: Form) -> Iterator[Path]:
-    """Yield each file below what the form's splits name; of a file of boxes also what lies beside it, its images."""
+    """Yield each file below what the form's splits name, and what belongs to the data beside it, as images beside their boxes."""
     seen: set[Path] = set()
-    boxes = readers.find(form.reader).task == "detection"
+    beside = readers.find(form.reader).beside
     for name in fetch.needed(form):
         path = root / name
-        if boxes and path.is_file():
+        if beside and path.is_file():
             path = path.parent
         for file in [path] if path.is_file() else _below(path):
             if file not in seen:

@@ -104,10 +104,9 @@ def _open(
         looked += [
             f"{split}: {len(part.images):,} texts, labels {loading.some(part.names)}." for split, part in parts.items()
         ]
-        looked += dict.fromkeys(line for part in parts.values() if part.read for line in part.read.notes)
+        looked += dict.fromkeys(line for part in parts.values() for line in part.more.notes)
     for split, part in parts.items():
-        assert part.read is not None  # as all readers of texts give it
-        found = part.read.found
+        found = part.more.found
         if found.bad_count:
             empty = [row for row in found.bad if row[1] == "no text"]
             rest = [row for row in found.bad if row[1] != "no text"]
@@ -129,7 +128,7 @@ def _open(
         if found.encoding in ("Windows-1252", "Latin-1"):
             text = f"The {split} split is {found.encoding}, not UTF-8. It is read as that; convert it to be sure."
             findings.append(_finding("note", "encoding", text, []))
-    kinds = {part.read.found.encoding for part in parts.values() if part.read} - {"ASCII"}
+    kinds = {part.more.found.encoding for part in parts.values()} - {"ASCII"}
     if len(kinds) > 1:
         findings.append(
             _finding(
@@ -153,7 +152,7 @@ def _open(
     if len(records) > 1:
         return records, True
     train = parts["train"]
-    groups = text_division.groups_of(train.groups, train.of_texts.found.hashes)
+    groups = text_division.groups_of(train.groups, train.more.found.hashes)
     return text_loading.divide(records, groups, held_out, seed=0)[0], False
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.data import encodings, folders, text_columns, text_containers, text_index
-from cnnkit.data.cards import Form, there
+from cnnkit.data.cards import there
 from cnnkit.data.inventory import Entry, entry
 from cnnkit.data.records import Progress
 from cnnkit.data.text_containers import refuse_foreign
@@ -54,19 +54,24 @@ _PACKED = (".gz", ".bz2", ".xz", ".zip", ".tar", ".tgz", ".zst", ".7z")
 _UNLABELLED = ("unsup", "unlabeled", "unlabelled")  # folders of texts without a label, as in aclImdb
 
 
-def detect(path: Path, reader: str = "") -> tuple[Path, Form]:
-    """Find out how a user's folder or file of texts is read; as `cnnkit.data.readers.detect`.
+def detect(path: Path, reader: str = "") -> tuple[str, dict[str, dict[str, str]]]:
+    """Find out how a user's folder or file of texts is read.
+
+    Args:
+        path: a folder or file that exists.
+        reader: one of `FORMATS`, or "" to choose one.
+
+    Returns:
+        the format, and for each split a table that names what it is read from.
 
     Raises:
         DataError: it is packed, empty, in no known format, or holds several data sets.
     """
     if path.is_dir():
-        return path, _detect_folder(path, reader)
+        return _detect_folder(path, reader)
     form = reader or file_format(path)
     family = _family(path)
-    if family:
-        return path.parent, Form(form, splits={split: {"file": name} for split, name in family.items()})
-    return path.parent, Form(form, splits={"train": {"file": path.name}})
+    return form, {split: {"file": name} for split, name in (family or {"train": path.name}).items()}
 
 
 def file_format(path: Path) -> str:
@@ -162,22 +167,20 @@ def _family(path: Path) -> dict[str, str] | None:
     return _families(same).get(parts[0])
 
 
-def _detect_folder(path: Path, reader: str) -> Form:
+def _detect_folder(path: Path, reader: str) -> tuple[str, dict[str, dict[str, str]]]:
     splits = folders.split_folders(path)
     classes = {split: _classes(path / name) for split, name in (splits or {"train": "."}).items()}
     if reader in ("", "text-folder") and classes["train"]:
-        return Form(
-            "text-folder", splits={split: {"folder": name} for split, name in (splits or {"train": "."}).items()}
-        )
+        return "text-folder", {split: {"folder": name} for split, name in (splits or {"train": "."}).items()}
     files = _candidates(path)
     families = _families(files)
     if len(families) == 1:
         (family,) = families.values()
-        return Form(reader or file_format(path / family["train"]), splits={s: {"file": n} for s, n in family.items()})
+        return reader or file_format(path / family["train"]), {s: {"file": n} for s, n in family.items()}
     known = [file for file in files if file.suffix.lower() in _SUFFIXES] if not families else []
     if len(known or files) == 1 and not families:
         (single,) = known or files
-        return Form(reader or file_format(single), splits={"train": {"file": single.name}})
+        return reader or file_format(single), {"train": {"file": single.name}}
     if not files:
         raise DataError(
             f"{path} holds no texts. Put the texts of each label in a folder of its own, {path}/LABEL/1.txt, or name a file."

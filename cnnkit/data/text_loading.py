@@ -17,6 +17,7 @@ import numpy as np
 
 from cnnkit.data import cards, inventory, loading, readers, splits, text_division
 from cnnkit.data.cards import Card
+from cnnkit.data.reading import Part
 from cnnkit.data.records import Progress, Splits
 from cnnkit.data.text_index import Found
 from cnnkit.data.texts import Tags, TextRecords
@@ -84,7 +85,7 @@ def load(
     if fold is not None and "test" in parts:
         raise ConfigError(f"{card.title} has a test split of its own, so there is nothing to fold.")
     asked = {split: part for split, part in (("test", test), ("validation", validation)) if part is not None}
-    found = {split: part.of_texts.found for split, part in parts.items()}
+    found = {split: part.more.found for split, part in parts.items()}
     groups = text_division.groups_of(parts["train"].groups, found["train"].hashes)
     warnings += _seen_twice(found)
     for here in found.values():
@@ -156,13 +157,13 @@ def with_options(source: Path | str, options: Mapping[str, Any]) -> Card:
     return replace(card, forms=tuple(forms))
 
 
-def as_records(card: Card, parts: dict[str, readers.Part]) -> dict[str, TextRecords]:
+def as_records(card: Card, parts: dict[str, Part]) -> dict[str, TextRecords]:
     """Make records of the parts of a source, their labels settled.
 
     Raises:
         DataError: there is no labelled text, or a split has labels that training does not have.
     """
-    found = {split: part.of_texts.found for split, part in parts.items()}
+    found = {split: part.more.found for split, part in parts.items()}
     for split, here in found.items():
         if not len(here.texts):
             raise DataError(f"The {split} split of {card.title} holds no text with a label.")
@@ -238,21 +239,21 @@ def check_classes(card: Card, records: TextRecords) -> None:
             )
 
 
-def _fates(parts: dict[str, readers.Part], over_limit: int) -> list[inventory.Entry]:
+def _fates(parts: dict[str, Part], over_limit: int) -> list[inventory.Entry]:
     """Return what became of texts that are in no split; as `loading.fates`."""
     found: list[inventory.Entry] = []
     for part in parts.values():
-        found += inventory.unusable(part.bad, "texts", part.of_texts.found.bad_count)
+        found += inventory.unusable(part.bad, "texts", part.more.found.bad_count)
         found += part.entries
     if over_limit:
         found.append(inventory.Entry("left out", over_limit, "texts", "of training, by the limit asked for"))
     return found
 
 
-def _left_out(parts: dict[str, readers.Part], skip_bad: bool) -> list[str]:
+def _left_out(parts: dict[str, Part], skip_bad: bool) -> list[str]:
     """Return a line for what is left out; refuse where that was not asked for."""
     bad = [row for part in parts.values() for row in part.bad]
-    count = sum(part.of_texts.found.bad_count for part in parts.values())
+    count = sum(part.more.found.bad_count for part in parts.values())
     if not count:
         return []
     total = sum(len(part.images) for part in parts.values()) + count
@@ -299,8 +300,8 @@ def _beside(card: Card) -> list[str]:
     return [f"Beside {names['train']} there is {told}."] if told else []
 
 
-def _format_lines(parts: dict[str, readers.Part], found: dict[str, Found], train: TextRecords) -> list[str]:
-    lines = list(parts["train"].of_texts.notes)
+def _format_lines(parts: dict[str, Part], found: dict[str, Found], train: TextRecords) -> list[str]:
+    lines = list(parts["train"].more.notes)
     kinds = {split: here.encoding for split, here in found.items()}
     beyond = [f"{kind} ({split})" for split, kind in kinds.items() if kind not in ("ASCII", kinds["train"])]
     lines.append(f"Read as {', '.join([kinds['train'], *beyond])}.")
@@ -343,7 +344,7 @@ def _tokenizer_lines(learnt: Any, *, asked_length: int | None) -> list[str]:
     return lines
 
 
-def _origin(split: str, parts: dict[str, readers.Part], seed: int, fold: tuple[int, int] | None) -> str:
+def _origin(split: str, parts: dict[str, Part], seed: int, fold: tuple[int, int] | None) -> str:
     if split in parts:
         return "the source's own"
     if split == "test" and fold is not None:

@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cnnkit.data.boxed import MOST, NOT_ASKED, BoxRecords
+from cnnkit.data.boxes import MOST, NOT_ASKED
 from cnnkit.device.detection import GREY, areas
 from cnnkit.device.image import fit_image
 
@@ -32,7 +32,7 @@ class Views:
     """Views of records: (indices, step) -> (images, boxes), as `BoxRecords.read` returns them.
 
     Args:
-        records: their plan says at which scale they are seen.
+        records: images with boxes, as `BoxRecords`; their plan says at which scale they are seen.
         seed: of every random number.
         scale: lowest and highest factor on the plan's scale.
         aspect: most by which width is stretched against height, or height against width.
@@ -48,7 +48,7 @@ class Views:
 
     def __init__(
         self,
-        records: BoxRecords,
+        records: Any,
         seed: int,
         *,
         scale: tuple[float, float] = (0.6, 1.6),
@@ -158,7 +158,7 @@ class Views:
         return min(shape[0] / height, shape[1] / width)
 
 
-def rarity(records: BoxRecords) -> np.ndarray:
+def rarity(records: Any) -> np.ndarray:
     """Return how often each image should be seen against one that holds the commonest class: float (n,), 1 or more.
 
     As the repeat factors of Gupta et al. 2019 (LVIS), section 4.2, but measured against the commonest class and without

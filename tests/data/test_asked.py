@@ -5,7 +5,7 @@ import pytest
 
 from cnnkit import data, losses
 from cnnkit.data.asked import UNASKED, asked
-from cnnkit.data.boxed import MOST, NOT_ASKED
+from cnnkit.data.boxes import MOST, NOT_ASKED
 from cnnkit.data.records import Splits
 from cnnkit.data.text_sources import ListTexts
 from cnnkit.data.texts import Tags, TextRecords

@@ -25,7 +25,7 @@ def test_a_known_card_is_complete(card):
         assert len(card.labels) >= 2 or (names_them and not card.labels)
         assert card.image_shape is None
     for form in card.forms:
-        assert form.reader in readers.READERS and "test" in form.splits
+        assert form.reader in readers.names() and "test" in form.splits
         assert readers.find(form.reader).task == card.task
         assert all(file.urls for file in form.files)
         if not form.files and readers.find(form.reader).needs:  # who has to fetch it by hand is told what goes where
@@ -92,7 +92,7 @@ def test_a_name_wins_over_a_folder_of_that_name(tmp_path, monkeypatch):
         ("reader = 'npz'\n[[files]]\nurl = 'file:///etc/passwd'", "is no http"),
         ("reader = 'npz'\n[[alternatives]]\nfiles = []", r"\[\[alternatives\]\] needs a `reader`"),
         ("reader = 'npz'\npath = 'nowhere'", "there is no .*nowhere, which its `path` names"),
-        ("reader = 'magic'\npath = '.'", "There is no reader 'magic'. There are npz, idx, csv, listed, folder"),
+        ("reader = 'magic'\npath = '.'", "There is no reader 'magic'. There are .*csv, .*folder, .*idx"),
         ("reader = 'npz'\n[splits]\ntrain = { file = 'a.npz' }", r"names .*a\.npz, which is not there"),
         ("reader = 'folder'\n[options]\nlabel = 'x'\n[splits]\ntrain = { folder = '.' }", r"\[options\] .* not label"),
         ("reader = 'folder'\n[splits]\ntrain = { floder = '.' }", "may have folder, not floder"),

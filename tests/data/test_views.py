@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnkit.data.boxed import MOST, Boxes, BoxRecords
+from cnnkit.data.boxed import Boxes, BoxRecords
+from cnnkit.data.boxes import MOST
 from cnnkit.data.views import SMALLEST, Views, rarity
 from cnnkit.device.detection import Plan, fitted
 
