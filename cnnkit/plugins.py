@@ -6,6 +6,8 @@ Design choices:
 """
 
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from cnnkit import console
@@ -25,6 +27,15 @@ def load(entry: EntryPoint) -> Any:
         kind = entry.group.rpartition(".")[2].removesuffix("s")
         console.warn_once(f"The {kind} {entry.name!r} of {package(entry)} cannot be loaded: {reason(error)}.")
         return None
+
+
+def folders(entry: EntryPoint) -> list[Path]:
+    """Return where the package of a plug-in lies, without importing it."""
+    try:
+        spec = find_spec(entry.module.partition(".")[0])
+    except (ImportError, ValueError):
+        return []
+    return [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
 
 
 def package(entry: EntryPoint) -> str:

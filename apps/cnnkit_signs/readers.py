@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from cnnkit.data import drawn_signs, road_scenes
 from cnnkit.data.boxed import Boxes
 from cnnkit.data.reading import Part, Reader, Request
+from cnnkit_signs import drawn_signs, road_scenes
 
 _MOST = 1_000_000
 _SEEDS = 2**32 - 1

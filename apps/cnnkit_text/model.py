@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from cnnkit.device.text import UNKNOWN
-from cnnkit.models import naive_bayes, spelling, text
+from cnnkit.models import spelling, text
+from cnnkit_text import naive_bayes
 
 BUILDERS: dict[str, Callable[..., Any]] = {
     "default": text.wide_cnn,

@@ -1,8 +1,8 @@
 """The reader of texts that need no download: docstrings of installed packages."""
 
-from cnnkit.data import docstrings
 from cnnkit.data.reading import Part, Reader, Request
 from cnnkit.data.text_readers import part_of
+from cnnkit_text import docstrings
 
 
 def read_docstrings(request: Request) -> Part:

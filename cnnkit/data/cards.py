@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cnnkit import files
+from cnnkit import console, files, plugins
 from cnnkit.data import readers
 from cnnkit.errors import CnnkitError, DataError
 from cnnkit.files import cache_folder
@@ -102,27 +102,30 @@ class Card:
 
 
 def known() -> list[Card]:
-    """Return the cards that come with cnnkit, sorted by name."""
+    """Return the cards that come with cnnkit and with installed apps, sorted by name."""
     return [read_card(path) for path in _shipped().values()]
 
 
 def names() -> list[str]:
-    """Return the names of the cards that come with cnnkit."""
+    """Return the names of these cards."""
     return list(_shipped())
 
 
 def _shipped() -> dict[str, Path]:
-    """Find the cards: name -> file."""
+    """Find the cards of the core, and those that apps have in a folder `datasets` of their package: name -> file."""
     package = Path(__file__).resolve().parents[1]
-    for folder in (package / "datasets", package.parent / "datasets"):  # an installed wheel, a checkout
-        cards = {path.stem: path for path in sorted(folder.glob("*.toml"))}
-        if cards:
-            return cards
-    return {}
+    own = (package / "datasets", package.parent / "datasets")  # an installed wheel, a checkout
+    folders = [next((folder for folder in own if folder.is_dir()), own[0])]
+    folders += [folder / "datasets" for entry in plugins.installed("cnnkit.apps") for folder in plugins.folders(entry)]
+    cards: dict[str, Path] = {}
+    for path in (path for folder in folders for path in folder.glob("*.toml")):
+        if cards.setdefault(path.stem, path) != path:
+            console.warn_once(f"There are two cards {path.stem!r}: {cards[path.stem]} is used, and not {path}.")
+    return dict(sorted(cards.items()))
 
 
 def path_of(source: Path | str) -> Path | None:
-    """Return the file or folder that `source` means, here or in $CNNKIT_DATA; None for a card that comes with cnnkit, and
+    """Return the file or folder that `source` means, here or in $CNNKIT_DATA; None for a card that is installed, and
     where nothing is there."""
     if isinstance(source, str) and source in _shipped():
         return None
@@ -137,7 +140,7 @@ def load(source: Path | str | Card, task: str = "") -> Card:
     """Find the data set that `source` means.
 
     Args:
-        source: the name of a card that comes with cnnkit, or the path of a card (.toml), of a folder or of a data file,
+        source: the name of a card that is installed, or the path of a card (.toml), of a folder or of a data file,
             here or in $CNNKIT_DATA. A card's name wins over a folder of that name; write ./NAME for the folder. A card is
             returned as it is.
         task: "text" where a folder or file is one of texts; the same file may be a table of pixels or of sentences.

@@ -89,7 +89,8 @@ class Request:
         """Return a whole number of the options, or of `given`, from `low` to `high`."""
         value = (self.options if given is None else given).get(key, otherwise)
         if type(value) is not int or not low <= value <= high:
-            raise DataError(f"`{key}` is a whole number from {low} to {high:,}, not {value!r}.")
+            what = f"The option `{key}`" if given is None else f"`{key}`"
+            raise DataError(f"{what} is a whole number from {low} to {high:,}, not {value!r}.")
         return value
 
 

@@ -163,7 +163,7 @@ def wide_cnn(
         `keras.Model`: int32 ids (b, any length) -> logits (b, classes).
 
     The convolutions' largest values, the mean vector and the first words go through one linear layer; each word and each pair
-    adds its own weights to the logits. These tables start from naive Bayes (`cnnkit.models.naive_bayes`), so that on a few
+    adds its own weights to the logits. These tables may start from naive Bayes, so that on a few
     thousand texts the network begins about where a linear model ends. A pair finds its row by a hash of its ids; a second hash,
     into a table of zeros and ones, tells pairs that training had from those that merely fall on the same row.
 

@@ -12,7 +12,6 @@ from cnnkit.data.texts import Tags, TextRecords
 from cnnkit.data.views import Views
 from cnnkit.evaluation.texts import TextTagging, _ByLabel
 from cnnkit.evaluation.thresholds import best_threshold
-from cnnkit.models import naive_bayes
 from tests.data.test_box_join import GO, STOP, joined, records
 
 
@@ -129,10 +128,3 @@ class TestSeveralLabels:
         assert (
             _ByLabel(LogisticRegression()).fit(features[:1], truth[:1]).predict(features[:2]).tolist() == [[0, 0]] * 2
         )
-
-    def test_naive_bayes_counts_those_that_were_asked(self):
-        ids, ends = np.array([3, 4, 3, 4, 3, 4]), np.array([1, 2, 3, 4, 5, 6])
-        known = np.array([[1, 1], [0, 0], [1, 1], [0, 0]], np.float32)
-        later = np.concatenate([known, np.array([[1, UNASKED], [0, UNASKED]], np.float32)])
-        few, more = (naive_bayes.priors(ids[: len(t)], ends[: len(t)], t, 5).words for t in (known, later))
-        assert np.allclose(more[:, 1], few[:, 1]) and (more[3:, 0] != few[3:, 0]).all()

@@ -18,8 +18,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cnnkit.data.drawn_signs import BLACK, BLUE, RED, STROKES, WHITE, YELLOW, Colour, Plate, arc, regular, sign
-from cnnkit.data.sign_views import texture
+from cnnkit_signs.drawn_signs import BLACK, BLUE, RED, STROKES, WHITE, YELLOW, Colour, Plate, arc, regular, sign
+from cnnkit_signs.sign_views import texture
 
 LABELS = ("prohibitory", "mandatory", "danger", "stop", "give way", "priority road", "no entry")
 """Kinds of signs, by shape and colour: no parking is prohibitory though it is blue, and the end of a limit is no kind."""

@@ -22,9 +22,9 @@ import cv2
 import numpy as np
 
 from cnnkit.data.records import Shape
-from cnnkit.data.scene_parts import LABELS, Stock, Thing, outline, sign_variant, stock
-from cnnkit.data.sign_views import mount, moved, weathered
 from cnnkit.device import image
+from cnnkit_signs.scene_parts import LABELS, Stock, Thing, outline, sign_variant, stock
+from cnnkit_signs.sign_views import mount, moved, weathered
 
 __all__ = ["LABELS", "SIDE", "RoadScenes", "scene"]
 

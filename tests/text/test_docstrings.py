@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from cnnkit.data import docstrings
 from cnnkit.data.text_loading import load
 from cnnkit.errors import MissingExtra
+from cnnkit_text import docstrings
 
 TRAP = "raise SystemExit('it was run')\n"
 

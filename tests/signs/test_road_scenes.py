@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from cnnkit.data import road_scenes, scene_parts
-from cnnkit.data.road_scenes import LABELS, SIDE, RoadScenes, scene
+from cnnkit_signs import road_scenes, scene_parts
+from cnnkit_signs.road_scenes import LABELS, SIDE, RoadScenes, scene
 
 SHAPE = (*SIDE, 3)
 

@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 from cnnkit.data.records import Shape
-from cnnkit.data.sign_views import view
 from cnnkit.device import image
+from cnnkit_signs.sign_views import view
 
 VERSION = 1
 SIDE = 64  # px, of a picture

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from cnnkit import data
-from cnnkit.data.drawn_signs import LABELS, DrawnSigns, sign, view
 from cnnkit.errors import DataError
+from cnnkit_signs.drawn_signs import LABELS, DrawnSigns, sign, view
 
 SHAPE = (64, 64, 3)
 
