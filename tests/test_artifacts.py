@@ -124,10 +124,10 @@ def test_a_bomb_is_refused_before_it_is_unpacked(toy_run, tmp_path):
 
 
 def test_data_of_other_classes_is_refused_by_name(toy_run):
-    from cnnkit.data.records import Records
+    from cnnkit.data.image_records import ImageRecords
 
     test = toys.splits().test
-    other = Records(test._images, test.labels, ("cat", "dog", "cow"))
+    other = ImageRecords(test._source, test.labels, ("cat", "dog", "cow"))
     with pytest.raises(ArtifactError, match="horizontal, vertical, square; the data has cat, dog, cow"):
         score(open_artifact(toy_run), other, toys.recipe().task)
 

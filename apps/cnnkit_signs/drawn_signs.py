@@ -301,7 +301,7 @@ def sign(label: str, side: int = _FLAT) -> np.ndarray:
 
 
 class DrawnSigns:
-    """Pictures of every sign in turn: picture k shows `LABELS[k % len(LABELS)]`. An `Images` source.
+    """Pictures of every sign in turn: picture k shows `LABELS[k % len(LABELS)]`. A `Source`.
 
     Args:
         views: pictures of each sign.

@@ -82,7 +82,7 @@ def scene(seed: int, index: int, size: tuple[int, int] = SIDE) -> tuple[np.ndarr
 
 
 class RoadScenes:
-    """Road scenes with boxes. An `Images` source.
+    """Road scenes with boxes. A `Source`.
 
     Args:
         count: scenes.

@@ -14,7 +14,8 @@ from typing import Any, Self
 import numpy as np
 
 from cnnkit.data.boxes import Annotations
-from cnnkit.data.records import Images, JoinedImages, Records, Shape
+from cnnkit.data.image_records import ImageRecords, JoinedImages
+from cnnkit.data.records import Records, Shape, Source
 from cnnkit.data.views import Views
 from cnnkit.device.detection import Plan
 
@@ -101,18 +102,18 @@ def boxes_of(annotations: Annotations) -> Boxes:
     )
 
 
-class BoxRecords(Records):
+class BoxRecords(ImageRecords):
     """An immutable view of images with boxes.
 
     Args:
-        boxes: of every image in `images`.
+        boxes: of every image in `source`.
         plan: how an image meets the detector.
         others: as `Records`; `labels` are the strata, `input_shape` is the detector's input.
     """
 
     def __init__(
         self,
-        images: Images,
+        source: Source,
         labels: np.ndarray,
         label_names: Sequence[str],
         *,
@@ -120,7 +121,7 @@ class BoxRecords(Records):
         plan: Plan,
         **others: Any,
     ):
-        super().__init__(images, labels, label_names, **others)
+        super().__init__(source, labels, label_names, **others)
         self._boxes, self.plan = boxes, plan
 
     def _changed(self, **changes: Any) -> Self:

@@ -30,6 +30,7 @@ import numpy as np
 
 from cnnkit.data import inventory, label_check, loading, splits
 from cnnkit.data.cards import Card
+from cnnkit.data.image_records import ImageRecords
 from cnnkit.data.records import Progress, Records, Splits
 from cnnkit.device import image
 from cnnkit.errors import DataError
@@ -133,7 +134,7 @@ def _open(source: Card, findings: list[Finding], told: list[str], progress: Prog
         findings.append(_finding("note", "ignored", f"{len(ignored)} files are no images by their names.", ignored))
     names, codes = _labels(card, parts, findings)
     records = {
-        split: Records(part.images, codes[split], names, groups=part.groups, input_shape=card.image_shape)
+        split: ImageRecords(part.images, codes[split], names, groups=part.groups, input_shape=card.image_shape)
         for split, part in parts.items()
     }
     divided = replace(loading.divide(records, held_out), card={"title": card.title})

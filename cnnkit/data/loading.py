@@ -15,6 +15,7 @@ import numpy as np
 
 from cnnkit.data import cards, fetch, inventory, readers, splits
 from cnnkit.data.cards import Card, Form
+from cnnkit.data.image_records import ImageRecords
 from cnnkit.data.prepared import PreparedImages
 from cnnkit.data.reading import Part, Request
 from cnnkit.data.records import Progress, Records, Shape, Splits
@@ -86,7 +87,7 @@ def load(
         preparation = None
     shape = shape or card.image_shape or parts["train"].images.shape
     records = {
-        split: Records(part.images, codes[split], names, groups=part.groups, input_shape=shape)
+        split: ImageRecords(part.images, codes[split], names, groups=part.groups, input_shape=shape)
         for split, part in parts.items()
     }
     if not whole:
@@ -234,7 +235,7 @@ def read_parts(
     return card, parts, {split: part for split, part in form.splits.items() if not isinstance(part, dict)}
 
 
-def divide(records: dict[str, Records], held_out: dict[str, float], *, seed: int = 0) -> Splits:
+def divide(records: Mapping[str, Records], held_out: dict[str, float], *, seed: int = 0) -> Splits:
     """Divide what a source has: its own splits stay, the parts of `held_out` (else the usual) are cut from "train"."""
     return splits.make(
         records["train"],

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data.records import Images, Shape
+from cnnkit.data.records import Shape, Source
 from cnnkit.device.image import fit_image
 from cnnkit.device.preparation import Preparation, ready
 
@@ -22,7 +22,7 @@ class PreparedImages:
 
     prepared = True
 
-    def __init__(self, images: Images, preparation: Preparation):
+    def __init__(self, images: Source, preparation: Preparation):
         self._images, self._preparation = images, preparation
         fits = len(images) * math.prod(preparation.shape) <= KEPT
         self._kept = np.zeros((len(images), *preparation.shape), np.uint8) if fits else None

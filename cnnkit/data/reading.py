@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.data.inventory import Entry
-from cnnkit.data.records import Images, Progress
+from cnnkit.data.records import Progress, Source
 from cnnkit.errors import DataError
 
 CERTAIN = 0  # what is in the files says what they are
@@ -43,7 +43,7 @@ class Part:
         more: what else there is of the task that the reader is for, as its loader takes it; None of classification.
     """
 
-    images: Images
+    images: Source
     codes: np.ndarray
     names: tuple[str, ...]
     groups: np.ndarray | None = None

@@ -1,10 +1,11 @@
-"""Records: an immutable view of a data set that holds where the images are, never the images.
+"""Records: an immutable view of a data set that holds where the inputs are, never the inputs.
 
 Design choices:
 - Every read is positional (`os.pread`, or opening one image file), so any number of threads may read at once and
   memory does not grow with the data set: a record costs its label, its group and its place, some 16 to 60 bytes.
-- Inputs are read through an `Images` source and targets through a `Targets` source. For classification the targets are
+- Inputs are read through a `Source` and targets through a `Targets` source. For classification the targets are
   the labels themselves; masks, boxes or numbers bring a source of their own, and `labels` remain the strata, if there are any.
+- Each kind of input has records of its own that extend these, where there is more to say of them.
 - The fingerprint is of the content (pixels or file bytes, labels, their names, the shape), not of paths or times: the
   same data has the same fingerprint on every machine and in every container format.
 """
@@ -23,15 +24,14 @@ from cnnkit.data.asked import Asked, asked
 Progress = Callable[[str, int, int | None], None]
 """Called as progress(what, done, total); total is None where it is not known."""
 
-Shape = tuple[int, int, int]
-"""(height, width, channels), in px."""
+Shape = tuple[int, ...]
+"""Of one input as a network takes it, without the batch: (height, width, channels) in px, (ids,) ..."""
 
 
-class Images(Protocol):
-    """Where images are. Safe to share between threads.
+class Source(Protocol):
+    """Where inputs are. Safe to share between threads.
 
-    Other inputs than images lie in the same: `read` then returns what a network takes of them, such as float32 (b, t, c). Two
-    methods may be there as well: `windows(indices)`, where a network sees parts of an input, as `Records.windows`; and
+    Two methods may be there as well: `windows(indices)`, where a network sees parts of an input, as `Records.windows`; and
     `as_read_by(artifact)`, the same inputs as a source that reads them as an artifact does, where more than a shape says how.
     """
 
@@ -42,47 +42,52 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, indices: np.ndarray, shape: Shape) -> np.ndarray:
-        """Return uint8 (b, h, w, c) at `shape`, in [0, 255]."""
+        """Return (b, *shape), what a network takes: of images uint8 in [0, 255]."""
 
-    def native(self, index: int) -> np.ndarray:
-        """Return one image as it is: uint8 (h, w), (h, w, 3) or (h, w, 4)."""
+    def native(self, index: int) -> Any:
+        """Return one input as it is: of images uint8 (h, w), (h, w, 3) or (h, w, 4)."""
 
     def name(self, index: int) -> str:
-        """Return what a person calls the image: its path, or its place in an array."""
+        """Return what a person calls the input: its path, or its place in an array."""
 
     def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
-        """Feed what identifies these images to `add`."""
+        """Feed what identifies these inputs to `add`."""
 
 
 class Targets(Protocol):
-    """What belongs to each image. Safe to share between threads."""
+    """What belongs to each input. Safe to share between threads."""
 
     def read(self, indices: np.ndarray) -> Any:
-        """Return the targets of these images."""
+        """Return the targets of these inputs."""
 
     def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
         """Feed what identifies these targets to `add`."""
 
 
 class Records:
-    """An immutable view of labelled images.
+    """An immutable view of labelled inputs.
 
     Args:
-        images: where the images are.
+        source: where the inputs are.
         labels: int (n,), the class of each record; for other tasks the strata to split by. None: there are no classes, and one
             stratum.
         label_names: what the classes are called, in order.
         groups: int (n,), equal for records that may not be torn apart by a split, or None.
         targets: where the targets are; None where they are the labels.
-        input_shape: (height, width, channels) to read at; by default what suits the images.
+        input_shape: the shape to read at; by default what suits the inputs.
         asked: where a record may have several labels, which ones it was asked for; None: all of them.
     """
 
     _PLACE: type = np.int64  # of where each record is in its source
 
+    @staticmethod
+    def _joined(first: "Records", second: "Records") -> Source:
+        """Return the inputs of two sets of records, one after the other."""
+        return Joined(first, second)
+
     def __init__(
         self,
-        images: Images,
+        source: Source,
         labels: np.ndarray | None = None,
         label_names: Sequence[str] = (),
         *,
@@ -92,13 +97,13 @@ class Records:
         index: np.ndarray | None = None,
         asked: Asked | None = None,
     ):
-        self._images = images
+        self._source = source
         self._targets, self._asked = targets, asked
-        self._index: np.ndarray = np.asarray(np.arange(len(images)) if index is None else index, self._PLACE)
+        self._index: np.ndarray = np.asarray(np.arange(len(source)) if index is None else index, self._PLACE)
         self.labels = _frozen(np.asarray(np.zeros(len(self._index)) if labels is None else labels, np.int32))
         self.label_names = tuple(label_names)
         self.groups = None if groups is None else _frozen(np.asarray(groups))
-        self.input_shape: Shape = tuple(input_shape or images.shape)  # type: ignore[assignment]
+        self.input_shape: Shape = tuple(input_shape or source.shape)  # type: ignore[assignment]
         for name, values in (("labels", self.labels), ("groups", self.groups)):
             if values is not None and values.shape != (len(self),):
                 raise ValueError(f"`{name}` needs the shape ({len(self)},). Received: {name} of {values.shape}.")
@@ -109,7 +114,7 @@ class Records:
         return len(self._index)
 
     def __repr__(self) -> str:
-        return f"Records({len(self):,} images of {self.input_shape}, {len(self.label_names)} labels)"
+        return f"{type(self).__name__}({len(self):,} inputs of {self.input_shape}, {len(self.label_names)} labels)"
 
     def read(self, indices: np.ndarray) -> tuple[np.ndarray, Any]:
         """Read these records, in this order.
@@ -118,14 +123,14 @@ class Records:
             indices: int (b,), each below `len(self)`.
 
         Returns:
-            images uint8 (b, h, w, c) at `input_shape` in [0, 255]; targets, for classification int32 (b,).
+            inputs (b, *input_shape), as the source reads them; targets, for classification int32 (b,).
 
         Raises:
-            DataError: an image is missing or damaged; the line names it.
+            DataError: an input is missing or damaged; the line names it.
         """
         indices = self._checked(indices)
         places = self._index[indices]
-        return self._images.read(places, self.input_shape), self.targets(indices)
+        return self._source.read(places, self.input_shape), self.targets(indices)
 
     def targets(self, indices: np.ndarray) -> Any:
         """Return the targets of these records, for classification int32 (b,)."""
@@ -138,15 +143,15 @@ class Records:
             inputs as `read` returns them, (m, ...); int (m,), which of `indices` (by place) each belongs to, ascending.
         """
         indices = self._checked(indices)
-        cut = getattr(self._images, "windows", None)
+        cut = getattr(self._source, "windows", None)
         return (self.read(indices)[0], np.arange(len(indices))) if cut is None else cut(self._index[indices])
 
     def as_read_by(self, artifact: Any) -> Self:
         """Return a view whose inputs are read as an artifact takes them."""
-        fitted = getattr(self._images, "as_read_by", None)
+        fitted = getattr(self._source, "as_read_by", None)
         if fitted is None:
             return self.with_shape(artifact.input_shape)
-        return self._changed(images=fitted(artifact), input_shape=artifact.input_shape)
+        return self._changed(source=fitted(artifact), input_shape=artifact.input_shape)
 
     def take(self, indices: np.ndarray) -> Self:
         """Return a view of these records, in this order; indices may repeat."""
@@ -155,39 +160,28 @@ class Records:
         return self._changed(labels=self.labels[indices], groups=groups, index=self._index[indices])
 
     @property
-    def prepared(self) -> bool:
-        """Whether the app lays these images out as they are read."""
-        return bool(getattr(self._images, "prepared", False))
-
-    @property
     def in_parts(self) -> bool:
-        """Whether training sees parts of the images around what is to be found, so that whole ones look otherwise."""
+        """Whether training sees parts of the inputs around what is to be found, so that whole ones look otherwise."""
         return False
 
     def with_shape(self, input_shape: Shape) -> Self:
-        """Return a view that reads its images at another (height, width, channels); channels 1, 3 or 4."""
-        if tuple(input_shape) == self.input_shape:
-            return self
-        if len(input_shape) != 3 or min(input_shape) < 1 or input_shape[2] not in (1, 3, 4):
-            raise ValueError(
-                f"`input_shape` needs height, width and 1, 3 or 4 channels. Received: input_shape={input_shape}."
-            )
-        return self._changed(input_shape=input_shape)
+        """Return a view that reads its inputs at another shape."""
+        return self if tuple(input_shape) == self.input_shape else self._changed(input_shape=tuple(input_shape))
 
     def named(self, names: Sequence[str]) -> Self:
         """Return a view whose labels are the places of the same names in `names`, which has them all."""
         codes = np.array([names.index(name) for name in self.label_names], np.int32)
         return self._changed(labels=codes[self.labels], label_names=names) if self.label_names else self
 
-    def plus(self, other: "Records", names: tuple[str, ...]) -> "Records":
+    def plus(self, other: "Records", names: tuple[str, ...]) -> Self:
         """Return these records and then others, read at this shape.
 
         Args:
             other: records with targets of the same kind.
             names: the labels of both, beginning with those of `self`.
         """
-        return Records(
-            JoinedImages(self, other),
+        return type(self)(
+            self._joined(self, other),
             np.concatenate([self.labels, other.named(names).labels]),
             names,
             targets=None if self._targets is None else JoinedTargets(self, other),
@@ -212,7 +206,7 @@ class Records:
             return None
         table = np.zeros((1 if self._asked is None else len(self._asked.table), len(names)), bool)
         table[:, codes] = True if self._asked is None else self._asked.table
-        return Asked(np.zeros(len(self._images), np.uint8) if self._asked is None else self._asked.part, table)
+        return Asked(np.zeros(len(self._source), np.uint8) if self._asked is None else self._asked.part, table)
 
     def _asked_with(self, other: "Records") -> Asked | None:
         """Return what these records and then others, which know the same names, were asked for."""
@@ -241,7 +235,7 @@ class Records:
         """Return a view that differs in some arguments of the constructor; subclasses add their own arguments."""
         return type(self)(
             **{
-                "images": self._images,
+                "source": self._source,
                 "labels": self.labels,
                 "label_names": self.label_names,
                 "groups": self.groups,
@@ -254,12 +248,12 @@ class Records:
         )
 
     def name(self, index: int) -> str:
-        """Return what a person calls this record: the path of its image, or its place in an array."""
-        return self._images.name(int(self._index[index]))
+        """Return what a person calls this record: the path of its input, or its place in an array."""
+        return self._source.name(int(self._index[index]))
 
-    def native(self, index: int) -> np.ndarray:
-        """Return the image as it is stored: uint8 (h, w), (h, w, 3) RGB or (h, w, 4) RGBA, of its own size."""
-        return self._images.native(int(self._index[index]))
+    def native(self, index: int) -> Any:
+        """Return the input as it is stored."""
+        return self._source.native(int(self._index[index]))
 
     def counts(self) -> np.ndarray:
         """Return the number of records of each class: int64 (classes,)."""
@@ -268,7 +262,7 @@ class Records:
     def fingerprint(self) -> str:
         """Return the SHA-256 of the content, as 64 hexadecimal digits: equal for equal data on any machine.
 
-        Of image files above 64 KiB only the size, the first and the last 32 KiB are taken.
+        Of files of images above 64 KiB only the size, the first and the last 32 KiB are taken.
         """
         return self._fingerprint
 
@@ -280,19 +274,19 @@ class Records:
 
     def digests(self) -> np.ndarray:
         """Return what tells the inputs of these records apart, without their labels: uint64 (n,), equal for equal ones."""
-        parts = getattr(self._images, "parts", None)
+        parts = getattr(self._source, "parts", None)
         if parts is not None:  # joined ones know themselves
             return np.concatenate([part.digests() for part in parts])[self._index]
         found = np.empty(len(self), np.uint64)
         for number in range(len(self)):
             sha = hashlib.sha256()
-            self._images.digest(self._index[number : number + 1], sha.update)
+            self._source.digest(self._index[number : number + 1], sha.update)
             found[number] = int.from_bytes(sha.digest()[:8], "little")
         return found
 
     def _digest(self, add: Callable[[Any], None]) -> None:
         add(self.labels.astype("<i4").tobytes())
-        self._images.digest(self._index, add)
+        self._source.digest(self._index, add)
         if self._targets is not None:
             self._targets.digest(self._index, add)
         if self._asked is not None:
@@ -330,7 +324,7 @@ def join(first: Splits, second: Splits) -> Splits:
     """Put two data sets together, split by split; equal label names are one class, and new ones come last.
 
     Args:
-        first: its labels keep their places, and its image shape is that of the whole.
+        first: its labels keep their places, and its input shape is that of the whole.
         second: its card describes the whole.
     """
     names = first.train.label_names
@@ -343,7 +337,7 @@ def join(first: Splits, second: Splits) -> Splits:
     return Splits(**parts, card=card)
 
 
-class _Joined:
+class _Both:
     """Two sets of records, one after the other."""
 
     def __init__(self, first: Records, second: Records):
@@ -367,7 +361,7 @@ class _Joined:
         return found
 
 
-class JoinedTargets(_Joined):
+class JoinedTargets(_Both):
     """The targets of two sets of records, one after the other."""
 
     def read(self, indices: np.ndarray) -> np.ndarray:
@@ -377,8 +371,8 @@ class JoinedTargets(_Joined):
         """Add nothing: the joined inputs stand for the records, targets too."""
 
 
-class JoinedImages(_Joined):
-    """The images of two sets of records, or other inputs, one after the other."""
+class Joined(_Both):
+    """The inputs of two sets of records, one after the other."""
 
     @property
     def parts(self) -> tuple[Records, Records]:
@@ -403,14 +397,10 @@ class JoinedImages(_Joined):
         order = np.argsort(owners, kind="stable")
         return np.concatenate([inputs for _, inputs, _ in found])[order], owners[order]
 
-    def as_read_by(self, artifact: Any) -> "JoinedImages":
-        return JoinedImages(*(part.as_read_by(artifact) for part in self._parts))
+    def as_read_by(self, artifact: Any) -> Self:
+        return type(self)(*(part.as_read_by(artifact) for part in self._parts))
 
-    @property
-    def prepared(self) -> bool:
-        return any(part.prepared for part in self._parts)
-
-    def native(self, index: int) -> np.ndarray:
+    def native(self, index: int) -> Any:
         ((part, _, places),) = self._split(np.array([index]))
         return part.native(int(places[0]))
 

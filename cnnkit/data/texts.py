@@ -148,7 +148,7 @@ class TextRecords(Records):
     """An immutable view of labelled texts.
 
     Args:
-        images: where the texts are (a `Texts`).
+        source: where the texts are (a `Texts`).
         labels: int (n,), the class of each record; of several labels a text, the stratum.
         label_names: what the classes are called.
         tokenizer: makes ids; None until `with_tokenizer`.
@@ -161,7 +161,7 @@ class TextRecords(Records):
 
     def __init__(
         self,
-        images: Any,
+        source: Any,
         labels: np.ndarray,
         label_names: Sequence[str],
         *,
@@ -172,11 +172,11 @@ class TextRecords(Records):
         **others: Any,
     ):
         shape: Any = input_shape or (1,)
-        super().__init__(images, labels, label_names, input_shape=shape, **others)
+        super().__init__(source, labels, label_names, input_shape=shape, **others)
         self.labels = narrow(self.labels)
         self.labels.flags.writeable = False
         self.tokenizer, self._tags = tokenizer, tags
-        self._ids = _Ids(images, tokenizer) if ids is None and tokenizer is not None else ids
+        self._ids = _Ids(source, tokenizer) if ids is None and tokenizer is not None else ids
 
     def __repr__(self) -> str:
         return f"TextRecords({len(self):,} texts, {len(self.label_names)} labels)"
@@ -188,7 +188,7 @@ class TextRecords(Records):
     @property
     def source(self) -> Texts:
         """Where the texts are."""
-        return self._images  # type: ignore[return-value]
+        return self._source  # type: ignore[return-value]
 
     @property
     def multi_label(self) -> bool:
@@ -201,7 +201,7 @@ class TextRecords(Records):
 
     def sharing(self, other: "TextRecords") -> "TextRecords":
         """Return a view with the tokenizer of `other`; of the same source, what is kept of ids is shared too."""
-        same = self._images is other._images
+        same = self._source is other._source
         return self._changed(tokenizer=other.tokenizer, ids=other._ids if same else None, input_shape=other.input_shape)
 
     def with_shape(self, input_shape: Any) -> Self:

@@ -127,7 +127,7 @@ def read_header(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Header:
     return head
 
 
-def fit_image(image: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+def fit_image(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Bring an image to a model's shape: colours first, then size.
 
     Args:

@@ -50,9 +50,7 @@ def wanted(preparation: Preparation | None, metadata: Mapping[str, Any], asked: 
     return metadata.get(LAYOUT) == preparation.layout if asked is None else asked
 
 
-def ready(
-    image: np.ndarray, shape: tuple[int, int, int], preparation: Preparation | None = None
-) -> tuple[np.ndarray, bool]:
+def ready(image: np.ndarray, shape: tuple[int, ...], preparation: Preparation | None = None) -> tuple[np.ndarray, bool]:
     """Make of a picture what a model sees.
 
     Args:

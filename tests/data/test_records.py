@@ -13,6 +13,7 @@ import pytest
 from cnnkit import data
 from cnnkit.data import splits
 from cnnkit.data.arrays import ArrayImages
+from cnnkit.data.image_records import ImageRecords
 from cnnkit.data.records import Records
 from cnnkit.device import image
 from cnnkit.errors import DataError
@@ -25,7 +26,7 @@ def raw(tmp_path, toy_arrays):
     x, y = toy_arrays(n=500)
     path = tmp_path / "raw.bin"
     path.write_bytes(b"header." + x.tobytes())
-    return Records(ArrayImages(path, 7, 500, (8, 10, 1)), y, ["a", "b", "c"]), x, y
+    return ImageRecords(ArrayImages(path, 7, 500, (8, 10, 1)), y, ["a", "b", "c"]), x, y
 
 
 def test_records_are_read_in_the_order_asked(raw):
@@ -85,9 +86,9 @@ def test_wrong_arguments_are_refused(raw):
     with pytest.raises(ValueError, match=r"1, 3 or 4 channels\. Received: input_shape=\(8, 8, 2\)"):
         records.with_shape((8, 8, 2))
     with pytest.raises(ValueError, match="`labels` needs the shape"):
-        Records(records._images, y[:4], ["a", "b", "c"])
+        ImageRecords(records._source, y[:4], ["a", "b", "c"])
     with pytest.raises(ValueError, match="values below 2"):
-        Records(records._images, y, ["a", "b"])
+        ImageRecords(records._source, y, ["a", "b"])
 
 
 def test_a_file_that_shrinks_while_in_use_is_an_error(raw, tmp_path):
@@ -117,8 +118,8 @@ def test_the_fingerprint_is_of_content_not_of_place(class_folders, tmp_path):
         lambda records: records.take(np.arange(499)),
         lambda records: records.take(np.arange(500)[::-1]),
         lambda records: records.with_shape((8, 10, 3)),
-        lambda records: Records(records._images, 2 - records.labels, records.label_names),
-        lambda records: Records(records._images, records.labels, ["a", "b", "d"]),
+        lambda records: ImageRecords(records._source, 2 - records.labels, records.label_names),
+        lambda records: ImageRecords(records._source, records.labels, ["a", "b", "d"]),
     ],
     ids=["fewer", "other order", "other shape", "other labels", "other names"],
 )
@@ -130,7 +131,7 @@ def test_the_fingerprint_changes_with(raw, change):
 def test_a_batch_is_read_in_well_under_half_a_millisecond(tmp_path):
     path = tmp_path / "raw.bin"
     path.write_bytes(bytes(20_000 * 784))
-    records = Records(ArrayImages(path, 0, 20_000, (28, 28, 1)), np.zeros(20_000), ["a"])
+    records = ImageRecords(ArrayImages(path, 0, 20_000, (28, 28, 1)), np.zeros(20_000), ["a"])
     times = []
     for order in np.random.default_rng(0).integers(0, 20_000, (50, 128)):
         start = time.perf_counter()
@@ -189,7 +190,7 @@ def test_joined_sets_keep_the_first_labels_in_place_and_add_the_new_ones():
 
     def part(value, labels, names, groups=None):
         pixels = np.arange(len(labels) * 16, dtype=np.uint8).reshape(-1, 4, 4, 1) + np.uint8(value)
-        return Records(MemoryImages(pixels), np.array(labels), names, groups=groups), pixels
+        return ImageRecords(MemoryImages(pixels), np.array(labels), names, groups=groups), pixels
 
     old, old_pixels = part(0, [0, 1, 1], ("b", "d"), groups=np.array([7, 7, 9]))
     new, new_pixels = part(100, [2, 0, 1], ("a", "b", "c"))

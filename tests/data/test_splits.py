@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cnnkit import data
 from cnnkit.data import splits
-from cnnkit.data.records import Records
+from cnnkit.data.image_records import ImageRecords
 from cnnkit.errors import MissingExtra
 
 
@@ -29,7 +29,7 @@ class Nothing:
 def records(labels, groups=None):
     labels = np.asarray(labels)
     names = [str(k) for k in range(int(labels.max(initial=0)) + 1)]
-    return Records(Nothing(len(labels)), labels, names, groups=groups)
+    return ImageRecords(Nothing(len(labels)), labels, names, groups=groups)
 
 
 def members(part):

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from cnnkit.data.image_records import ImageRecords
 from cnnkit.data.prepared import PreparedImages
-from cnnkit.data.records import Records
 from cnnkit.device.preparation import ready
 from cnnkit_digits.single import DIGIT, describe
 from tests.toys import MemoryImages
@@ -88,18 +88,18 @@ def test_an_empty_picture_has_nothing_on_it():
 
 def test_artifacts_say_that_the_data_looked_like_mnist(digits):
     labels = np.arange(len(digits)) % 2
-    assert describe(Records(MemoryImages(digits), labels, ("0", "1")), "default") == {"layout": "mnist"}
-    large = Records(MemoryImages(digits), labels, ("0", "1"), input_shape=(32, 32, 1))
+    assert describe(ImageRecords(MemoryImages(digits), labels, ("0", "1")), "default") == {"layout": "mnist"}
+    large = ImageRecords(MemoryImages(digits), labels, ("0", "1"), input_shape=(32, 32, 1))
     assert describe(large, "default") == {"layout": "mnist"}
-    assert describe(Records(MemoryImages(255 - digits), labels, ("0", "1")), "default") == {}
-    prepared = Records(PreparedImages(MemoryImages(255 - digits), DIGIT), labels, ("0", "1"))
+    assert describe(ImageRecords(MemoryImages(255 - digits), labels, ("0", "1")), "default") == {}
+    prepared = ImageRecords(PreparedImages(MemoryImages(255 - digits), DIGIT), labels, ("0", "1"))
     assert describe(prepared, "default") == {"layout": "mnist"}
 
 
 def test_prepared_records_are_read_as_predict_prepares_pictures(digits):
     pictures = np.stack([255 - cv2.resize(digit[..., 0], (50, 70)) for digit in digits])[..., None]
     source = PreparedImages(MemoryImages(pictures), DIGIT)
-    records = Records(source, np.arange(len(digits)) % 2, ("0", "1"))
+    records = ImageRecords(source, np.arange(len(digits)) % 2, ("0", "1"))
     assert records.input_shape == SHAPE and records.prepared and records.take(np.arange(3)).prepared
     order = np.array([7, 3, 3, 59, 0])
     for shape in (SHAPE, (40, 40, 3)):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from cnnkit.data.records import Records, Splits
+from cnnkit.data.image_records import ImageRecords
+from cnnkit.data.records import Splits
 
 
 class MemoryImages:
@@ -44,7 +45,7 @@ def bars(count, seed=0, side=12):
         y, x = rng.integers(1, side - 5, 2)
         height, width = ((1, 5), (5, 1), (4, 4))[label]
         image[y : y + height, x : x + width] = rng.integers(150, 255)
-    return Records(MemoryImages(images), labels, ("horizontal", "vertical", "square"))
+    return ImageRecords(MemoryImages(images), labels, ("horizontal", "vertical", "square"))
 
 
 def splits(train=240, validation=60, test=150):

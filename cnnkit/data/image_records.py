@@ -1,0 +1,40 @@
+"""Records of images: what is more to say of them than of any inputs."""
+
+from typing import Self
+
+import numpy as np
+
+from cnnkit.data.records import Joined, Records, Shape
+
+
+class ImageRecords(Records):
+    """An immutable view of labelled images; as `Records`. They are read as uint8 (b, h, w, c) in [0, 255]."""
+
+    @staticmethod
+    def _joined(first: Records, second: Records) -> "JoinedImages":
+        return JoinedImages(first, second)
+
+    @property
+    def prepared(self) -> bool:
+        """Whether the app lays these images out as they are read."""
+        return bool(getattr(self._source, "prepared", False))
+
+    def with_shape(self, input_shape: Shape) -> Self:
+        """Return a view that reads its images at another (height, width, channels); channels 1, 3 or 4."""
+        if len(input_shape) != 3 or min(input_shape) < 1 or input_shape[2] not in (1, 3, 4):
+            raise ValueError(
+                f"`input_shape` needs height, width and 1, 3 or 4 channels. Received: input_shape={input_shape}."
+            )
+        return super().with_shape(input_shape)
+
+    def native(self, index: int) -> np.ndarray:
+        """Return the image as it is stored: uint8 (h, w), (h, w, 3) RGB or (h, w, 4) RGBA, of its own size."""
+        return super().native(index)
+
+
+class JoinedImages(Joined):
+    """The images of two sets of records, one after the other."""
+
+    @property
+    def prepared(self) -> bool:
+        return any(getattr(part, "prepared", False) for part in self.parts)
