@@ -155,7 +155,6 @@ BRANCHES: dict[str, int] = {
     "report/sections.py": 14,
     "run_data.py": 4,
     "training/batches.py": 2,
-    "training/building.py": 1,
     "workflow.py": 1,
 }
 IMPORTS_OF_ROOMS: dict[str, int] = {

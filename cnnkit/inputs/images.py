@@ -23,11 +23,13 @@ class Images:
 
     Attributes:
         noun: what a record is called, in the plural.
+        size_setting: the setting that makes an input larger.
         sound: what `data check` says where it found nothing.
     """
 
     preparation: Preparation | None = None
     noun = "images"
+    size_setting = "image_size"
     sound = (
         "Nothing found: every file reads, no duplicates across the splits, no starved class, no label that looks wrong."
     )

@@ -26,6 +26,7 @@ class Texts(Images):
     """
 
     noun = "texts"
+    size_setting = "length"
     sound = "Nothing found: every text reads, no copies across the splits, no starved class, no label that looks wrong."
 
     def __init__(self, letters: Sequence[str] = ()):

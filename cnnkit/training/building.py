@@ -31,7 +31,7 @@ def build(recipe: Any, settings: Settings, records: Records) -> keras.Model:
         return builder(records.input_shape, len(records.label_names), **settings.options)
     except (ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        option = "--length" if len(records.input_shape) == 1 else "--image-size"
+        option = "--" + recipe.inputs.size_setting.replace("_", "-")
         hint = f" Choose a larger {option}, or another --model." if "image_shape=" in reason else ""
         raise ConfigError(f"The model `{settings.model}` cannot be built: {reason}{hint}") from error
 
@@ -48,7 +48,7 @@ def built(recipe: Any, settings: Settings, records: Records) -> keras.Model:
 
 
 class Sized:
-    """The model and the data at a share of the full image size; the models share weights by being given them."""
+    """The model and the data at a share of the full size of an input; the models share weights by being given them."""
 
     def __init__(self, recipe: Any, settings: Settings, splits: Splits, model: keras.Model):
         self.recipe, self.settings, self.splits, self.model = recipe, settings, splits, model
@@ -56,9 +56,9 @@ class Sized:
 
     def __call__(self, size: float) -> tuple[keras.Model, Splits]:
         if size not in self.made:
-            height, width, channels = self.splits.train.input_shape
+            *sides, channels = self.splits.train.input_shape
             step = self.recipe.side_step
-            shape = (*(step * max(1, round(size * side / step)) for side in (height, width)), channels)
+            shape = (*(step * max(1, round(size * side / step)) for side in sides), channels)
             parts = {name: getattr(self.splits, name).with_shape(shape) for name in ("train", "validation", "test")}
             splits = dataclasses.replace(self.splits, **parts)
             model = built(self.recipe, self.settings, splits.train)

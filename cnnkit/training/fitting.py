@@ -23,13 +23,13 @@ from cnnkit.training.batches import Batches
 from cnnkit.training.building import Sized, build, built, describe, save
 from cnnkit.training.checkpoint import State, assign, read_checkpoint
 from cnnkit.training.compiling import compiled, schedule
-from cnnkit.training.loop import SMALL_IMAGE, Chunks, Epochs
+from cnnkit.training.loop import SMALL, Chunks, Epochs
 from cnnkit.training.pace import TICKS, Budget, Pace, second_fits
 from cnnkit.training.phases import Phase, plan, set_free
 
-RECALIBRATION_IMAGES = 5120  # plain training images from which batch norm gets its last statistics; of large ones fewer
+RECALIBRATION = 5120  # plain training inputs from which batch norm gets its last statistics; of large ones fewer
 ENDLESS = 10**9  # time decides
-RECALIBRATION_BATCH = 32  # images at once, at least: a call costs as much as a few of them
+RECALIBRATION_BATCH = 32  # inputs at once, at least: a call costs as much as a few of them
 
 
 def fit(
@@ -93,7 +93,7 @@ def fit(
     loaded = frozenset(n for n, name in enumerate(model_weights.weighted_layers(model)) if name in recorded)
     sized = Sized(recipe, settings, splits, model)
     norms = any(isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers())
-    settling = min(order.steps_per_epoch, -(-_recalibration_images(splits.train) // order.batch_size)) if norms else 0
+    settling = min(order.steps_per_epoch, -(-_recalibrating(splits.train) // order.batch_size)) if norms else 0
     pace = None
     if settings.minutes is not None:
         budget = budget or Budget(60 * settings.minutes, time.monotonic())
@@ -271,14 +271,14 @@ def _course(run: Run, settings: Settings, count: int) -> dict[str, Any]:
     return {"course": shares, "steps": max(1, round(int(steps[-1]) * now / before))}
 
 
-def _recalibration_images(records: Records) -> int:
-    """Return from how many images batch norm is measured: few large ones have as many places as many small ones."""
-    share = SMALL_IMAGE / max(SMALL_IMAGE, math.prod(records.input_shape[:2]))
-    return max(RECALIBRATION_IMAGES // 16, round(RECALIBRATION_IMAGES * share**2))
+def _recalibrating(records: Records) -> int:
+    """Return from how many inputs batch norm is measured: few large ones have as many places as many small ones."""
+    share = SMALL / max(SMALL, math.prod(records.input_shape[:-1]))
+    return max(RECALIBRATION // 16, round(RECALIBRATION * share**2))
 
 
 def _joined(batches: Iterable[np.ndarray], least: int) -> Iterator[np.ndarray]:
-    """Put batches together until they have so many images; the last may have fewer."""
+    """Put batches together until they have so many inputs; the last may have fewer."""
     waiting: list[np.ndarray] = []
     for batch in batches:
         waiting.append(batch)

@@ -21,8 +21,8 @@ from cnnkit.training.checkpoint import State, assign, write_checkpoint, write_hi
 from cnnkit.training.pace import Pace
 from cnnkit.training.phases import Phase
 
-EVALUATION_BATCH = 256  # of images up to 128 px; of larger ones fewer
-SMALL_IMAGE = 128 * 128  # px
+EVALUATION_BATCH = 256  # of small inputs; of larger ones fewer
+SMALL = 128 * 128  # places of a small input: pixels of an image
 
 
 class Epochs(keras.callbacks.Callback):
@@ -198,5 +198,5 @@ class Chunks(Epochs):
 
 
 def fewer(count: int, records: Records) -> int:
-    """Return how many images are handled at once: fewer where they are large, for memory and time, but a sixteenth at least."""
-    return max(count // 16, count * SMALL_IMAGE // max(SMALL_IMAGE, math.prod(records.input_shape[:2])))
+    """Return how many inputs are handled at once: fewer where they are large, for memory and time, but a sixteenth at least."""
+    return max(count // 16, count * SMALL // max(SMALL, math.prod(records.input_shape[:-1])))
