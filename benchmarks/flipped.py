@@ -38,7 +38,7 @@ def exported(folder: Path) -> dict[str, tuple[str, Path]]:
     from cnnkit.device.detection import Plan
     from cnnkit.device.text import learn
     from cnnkit.export.convert import convert
-    from cnnkit.models import MODELS
+    from cnnkit.models.images import MODELS
     from cnnkit.models.text import wide_cnn
     from cnnkit_signs import model as signs
 

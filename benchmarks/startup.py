@@ -34,7 +34,7 @@ def seconds(command: list[str], runs: int) -> list[float]:
 def untrained(folder: Path) -> Path:
     """Export the default network as it is before training."""
     from cnnkit.export.convert import convert
-    from cnnkit.models import MODELS
+    from cnnkit.models.images import MODELS
 
     path = folder / "untrained.tflite"
     labels = [str(digit) for digit in range(10)]

@@ -31,7 +31,7 @@ def wheel(tmp_path_factory):
 def exported(tmp_path_factory):
     """A digits model as exported, untrained, and a picture."""
     from cnnkit.export.convert import convert
-    from cnnkit.models import MODELS
+    from cnnkit.models.images import MODELS
 
     folder = tmp_path_factory.mktemp("device")
     labels = [str(digit) for digit in range(10)]

@@ -10,7 +10,7 @@ Design choices:
 from typing import Any
 
 from cnnkit import augment
-from cnnkit.models import MODELS
+from cnnkit.models.images import MODELS
 
 BUILDERS = MODELS
 SMALL = 10_000  # training images; a data set below that gets smaller batches, and its own number of epochs

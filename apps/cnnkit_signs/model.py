@@ -15,8 +15,8 @@ from typing import Any
 
 from cnnkit import augment
 from cnnkit.data.views import Views
-from cnnkit.models import MODELS
 from cnnkit.models.detector import detector
+from cnnkit.models.images import MODELS
 
 BUILDERS = MODELS
 

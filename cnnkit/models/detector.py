@@ -169,7 +169,7 @@ def plain_backbone(image_shape: tuple[int, int, int], widths: Sequence[int] = (1
         widths: channels at each stride.
 
     Returns:
-        `keras.Model`: float32 image (b, h, w, c) in [0, 255] -> maps, as `cnnkit.models.backbone`.
+        `keras.Model`: float32 image (b, h, w, c) in [0, 255] -> maps, as `cnnkit.models.backbones.backbone`.
     """
     image = keras.Input(tuple(image_shape), name="image")
     x = layers.Rescaling(1 / 127.5, -1.0, name="rescale")(image)

@@ -107,7 +107,7 @@ class TestBadInput:
     @pytest.fixture(scope="class")
     def model(self, tmp_path_factory):
         from cnnkit.export.convert import convert
-        from cnnkit.models import MODELS
+        from cnnkit.models.images import MODELS
 
         path = tmp_path_factory.mktemp("model") / "x.tflite"
         labels = [str(digit) for digit in range(10)]
@@ -211,7 +211,7 @@ class TestBadInput:
 
     def test_a_page_needs_a_model_of_digits(self, tmp_path):
         from cnnkit.export.convert import convert
-        from cnnkit.models import MODELS
+        from cnnkit.models.images import MODELS
 
         network = MODELS["simple_cnn"]((16, 16, 3), 4)
         Path("signs.tflite").write_bytes(

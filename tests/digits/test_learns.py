@@ -6,7 +6,7 @@ from cnnkit import config, training
 from cnnkit.data import load
 from cnnkit.evaluation.artifacts import KerasArtifact
 from cnnkit.evaluation.scoring import score
-from cnnkit.models import MODELS
+from cnnkit.models.images import MODELS
 from cnnkit.run import Run
 from cnnkit_digits.cli import recipe
 

@@ -193,7 +193,7 @@ def test_wrong_arguments_are_refused_with_what_came():
 
 
 def test_a_network_without_a_stride_has_no_taps():
-    from cnnkit.models import simple_cnn
+    from cnnkit.models.classic import simple_cnn
 
     with pytest.raises(ValueError, match=r"maps at strides .* Received: simple_cnn, without \[8, 16, 32\]\."):
         taps(simple_cnn((28, 28, 1), 10))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cnnkit.models import lenet5, simple_cnn
+from cnnkit.models.classic import lenet5, simple_cnn
 from tests.contracts import ModelContract, images
 
 

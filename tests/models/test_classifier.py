@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnkit.models import classifier
+from cnnkit.models.classifier import classifier
 from tests.contracts import ModelContract, images
 
 

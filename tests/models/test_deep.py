@@ -2,7 +2,8 @@
 
 import pytest
 
-from cnnkit.models import densenet, resnet
+from cnnkit.models.densenet import densenet
+from cnnkit.models.resnet import resnet
 from tests.contracts import ModelContract, images
 
 

@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 
-from cnnkit.models import micro_cnn, simple_cnn
+from cnnkit.models.classic import simple_cnn
 from cnnkit.models.norm import recalibrate
+from cnnkit.models.small import micro_cnn
 from tests.contracts import images
 
 

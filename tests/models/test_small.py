@@ -2,7 +2,8 @@
 
 import pytest
 
-from cnnkit.models import MODELS, micro_cnn, small_cnn
+from cnnkit.models.images import MODELS
+from cnnkit.models.small import micro_cnn, small_cnn
 from tests.contracts import ModelContract, images
 
 
