@@ -23,6 +23,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,7 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("cnnkit", "apps", "datasets")  # of a tree, what a command needs
 BASE = "before-rooms"
 BEFORE: dict[str, str] = {}  # words of the command line that were others at the base: now -> then
 SCORES = ("accuracy", "macro_f1", "micro_f1", "ece", "log_loss", "loss", "ap", "ap50", "precision", "recall")
@@ -51,7 +53,8 @@ class Case:
         words: of `train`.
         after: the case whose run it goes on from.
         precisions: of `export`; "": nothing is exported.
-        inputs: of `predict`.
+        inputs: of `predict`; its pictures are what answers are compared on.
+        predicts: whether `predict` is run; not where opening a large network again takes long.
     """
 
     app: str
@@ -59,21 +62,22 @@ class Case:
     after: str = ""
     precisions: str = ""
     inputs: str = ""
+    predicts: bool = True
 
 
-def digits(words: str, data: str = "digits", **more: str) -> Case:
+def digits(words: str, data: str = "digits", **more: Any) -> Case:
     return Case("digits", f"--data {{data}}/{data} {words}", **{"inputs": "{data}/digits/test", **more})
 
 
-def signs(words: str, data: str = "signs", **more: str) -> Case:
+def signs(words: str, data: str = "signs", **more: Any) -> Case:
     return Case("signs", f"--task recognise --data {{data}}/{data} {words}", **{"inputs": "{data}/signs/test", **more})
 
 
-def scenes(words: str, data: str = "scenes", **more: str) -> Case:
+def scenes(words: str, data: str = "scenes", **more: Any) -> Case:
     return Case("signs", f"--data {{data}}/{data} {words}", **{"inputs": "{data}/scenes/test/images", **more})
 
 
-def texts(words: str, data: str = "topics.csv", **more: str) -> Case:
+def texts(words: str, data: str = "topics.csv", **more: Any) -> Case:
     return Case("text", f"--data {{data}}/{data} {words}", **{"inputs": "{data}/lines.txt", **more})
 
 
@@ -87,7 +91,7 @@ CASES: dict[str, Case] = {
     "digits-resnet": digits("--model resnet --epochs 1 --width 8 --depth 1"),
     "digits-densenet": digits("--model densenet --epochs 1 --width 4 --depth 2"),
     "digits-mixed": digits(
-        "--epochs 2 --width 8 --mixup 0.2 --cutmix 0.5 --rand-augment --class-weights --progressive 2"
+        "--epochs 2 --width 8 --depth 1 --mixup 0.2 --cutmix 0.5 --rand-augment --class-weights --progressive 2"
     ),
     "digits-refit": digits("--model micro --epochs 2 --refit --seed 3 --split-seed 5 --no-augment"),
     "digits-continued": digits(
@@ -98,7 +102,9 @@ CASES: dict[str, Case] = {
     ),
     "digits-embedded": Case("digits", "--model micro --epochs 1 --limit 96", inputs="{data}/digits/test"),
     "recognise-default": signs("--epochs 2", precisions=BOTH),
-    "recognise-backbone": signs("--model backbone --epochs 1 --image-size 32"),
+    "recognise-backbone": signs(
+        "--model backbone --backbone mobilenet --alpha 0.25 --epochs 1 --image-size 32", predicts=False
+    ),
     "recognise-drawn": Case(
         "signs", "--task recognise --data drawn-signs --model micro --epochs 1 --limit 86", inputs="{data}/signs/test"
     ),
@@ -289,7 +295,8 @@ def one(
         scores = value_of(document, "test")
         values["scores"] = json.dumps({key: scores[key] for key in SCORES if key in scores})
         arrays |= keras_arrays(run / "model.keras", pictures(data, case))
-        values["predict"] = told_by(command("predict", str(run), *case.inputs.split(), "--top", "3"), folder)
+        if case.predicts:
+            values["predict"] = told_by(command("predict", str(run), *case.inputs.split(), "--top", "3"), folder)
         if case.precisions:
             command("export", str(run), "--precision", case.precisions, "--tolerance", "100")
             for file in sorted((run / "export").glob("*.tflite")):
@@ -313,7 +320,8 @@ def call(app: str, words: list[str]) -> Any:
     main = importlib.import_module(f"cnnkit_{app}.cli").main
     done = CliRunner().invoke(main, [*words, "--json"])
     if done.exit_code not in (0, 3):
-        last = (done.stderr.strip() or repr(done.exception)).splitlines()[-1]
+        own = isinstance(done.exception, SystemExit) and done.stderr.strip()  # the command says it itself
+        last = own.splitlines()[-1] if own else repr(done.exception)
         raise CommandFailed(f"`cnnkit {app} {words[0]}` ended with {done.exit_code}: {last}")
     return json.loads(done.stdout)
 
@@ -484,10 +492,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="same-") as temporary:
         folder = Path(temporary)
         make(folder / "data")
+        for part in PARTS:  # a copy: what is edited meanwhile, or committed, is not half in it
+            shutil.copytree(ROOT / part, folder / "here" / part, ignore=shutil.ignore_patterns("__pycache__"))
         with worktree(arguments.base, folder / "base") as base:
             sides = [
                 start(base, folder / "old", folder / "data", names, "--earlier"),
-                start(ROOT, folder / "new", folder / "data", names),
+                start(folder / "here", folder / "new", folder / "data", names),
             ]
             codes = [process.wait() for process in sides]
         rows = [row for name in names for row in compared(folder / "old", folder / "new", name)]
