@@ -1,0 +1,167 @@
+"""What each part of the default for texts gains: all on, all off, then one after the other left out.
+
+    python benchmarks/ablation.py                                   # five sets, three folds or seeds each, seven variants
+    python benchmarks/ablation.py --data trec --variants all-on no-ngrams --numbers 0
+
+Folds, seeds and settings are those of `text.py accuracy`; the score is F1 of spam, elsewhere accuracy, on its test folds. Parts
+are kept or go by the mean over five sets, so no row is tuned. Switches are here and not in the product. After every training
+`results/ablation.json` is written, so a run that was stopped goes on where it was; `--table` prints what is there.
+
+All on and all off come first, number by number over all sets, so that a stopped run compares like with like. Where a part is not
+in use, as n-grams are only on short texts of several labels, nothing is trained: the row is that of all-on.
+"""
+
+import argparse
+import contextlib
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+import results
+import text
+
+BOUNDS = ("all-on", "all-off")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A default that lacks something.
+
+    Attributes:
+        options: of the builder, in place of its own.
+        settings: of the training, in place of the preset's.
+        endings: whether spellings that training lacks share ids by their endings.
+        hashes: of a pair of words; with one, a pair that training lacks uses the weights of those on its row.
+    """
+
+    options: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    endings: bool = True
+    hashes: int = 2
+
+    def in_use(self, row: dict[str, Any]) -> bool:
+        """Whether it trains otherwise than all-on, whose row of this set and number says what that had."""
+        asked = [row["pieces"] > 0] if "pieces" in self.options else []
+        asked += [row["refit"]] if self.settings else []
+        asked += [row["pairs"] > 0] if "pair_buckets" in self.options or self.hashes == 1 else []
+        return not self.endings or any(asked)
+
+    @contextlib.contextmanager
+    def switched(self) -> Iterator[None]:
+        """Patch what has no option."""
+        import numpy as np
+
+        from cnnkit.device import text as device_text
+        from cnnkit.models import naive_bayes
+
+        tables = naive_bayes.tables
+
+        def one_hash(*given: Any) -> tuple[Any, Any]:
+            values, seen = tables(*given)
+            return values, np.ones_like(seen)
+
+        with contextlib.ExitStack() as patches:
+            if not self.endings:
+                patches.enter_context(mock.patch.object(device_text, "other_spellings", lambda *_, **__: {}))
+            if self.hashes == 1:
+                patches.enter_context(mock.patch.object(naive_bayes, "tables", one_hash))
+            yield
+
+
+VARIANTS = {
+    "all-on": Variant(),
+    "all-off": Variant({"pieces": 0, "pair_buckets": 0}, {"refit": False}, endings=False),
+    "no-ngrams": Variant({"pieces": 0}),
+    "no-endings": Variant(endings=False),
+    "no-refit": Variant(settings={"refit": False}),
+    "one-hash": Variant(hashes=1),
+    "no-pairs": Variant({"pair_buckets": 0}),
+}
+
+
+def order(variants: list[str], data: list[str], numbers: list[int]) -> list[tuple[str, str, int]]:
+    """Return (variant, data, number) in the order of training: all on and all off first, balanced over the sets."""
+    stages = [[name for name in variants if name in BOUNDS], *([name] for name in variants if name not in BOUNDS)]
+    return [(name, one, number) for stage in stages for number in numbers for one in data for name in stage]
+
+
+def trained(variant: str, data: str, number: int) -> dict[str, Any]:
+    """Train and score a cell."""
+    from cnnkit_text.model import options
+
+    chosen = VARIANTS[variant]
+    began = time.process_time()
+    with chosen.switched():
+        splits, whole, _, scores = text.one(data, "default", number, dict(chosen.options), settings=chosen.settings)
+    own = options(splits.train, "default")
+    spam = scores["per_class"].get("spam")
+    return {
+        "score": spam["f1"] if spam else scores["accuracy"],
+        "count": scores["count"],
+        "seconds": scores["seconds"],
+        "processor_seconds": time.process_time() - began,  # loading and scoring too
+        "parameters": scores["parameters"],
+        "refit": whole is not None,
+        "pieces": own.get("pieces", 0),
+        "pairs": own.get("pair_buckets", 0),
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return variant by set: mean score and difference to all-on over the numbers that both have, in points; seconds."""
+    found = {(row["variant"], row["data"], row["number"]): row for row in rows}
+    data, variants = (list(dict.fromkeys(row[key] for row in rows)) for key in ("data", "variant"))
+    lines = [f"{'':12}" + "".join(f"{name:>20}" for name in [*data, "mean difference", "seconds"])]
+    for variant in variants:
+        cells, differences, seconds = [], [], []
+        for name in data:
+            pairs = [
+                (found["all-on", name, number], found[variant, name, number])
+                for number in sorted(row["number"] for row in rows if (row["variant"], row["data"]) == (variant, name))
+                if ("all-on", name, number) in found
+            ]
+            if not pairs:
+                cells.append("")
+                continue
+            score = 100 * statistics.mean(own["score"] for _, own in pairs)
+            differences.append(score - 100 * statistics.mean(whole["score"] for whole, _ in pairs))
+            seconds += [own["processor_seconds"] for _, own in pairs]
+            cells.append(f"{score:.2f} {differences[-1]:+.2f} ({len(pairs)})")
+        ends = [
+            f"{statistics.mean(values):{form}}" if values else ""
+            for values, form in ((differences, "+.2f"), (seconds, ".0f"))
+        ]
+        lines.append(f"{variant:12}" + "".join(f"{cell:>20}" for cell in [*cells, *ends]))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="+", default=["mr", "subj", "trec", "sst2", "sms-spam"])
+    parser.add_argument("--numbers", type=int, nargs="+", default=[0, 1, 2], help="folds or seeds, from 0")
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--table", action="store_true", help="print what is there, and train nothing")
+    arguments = parser.parse_args()
+    known = results.FOLDER / "ablation.json"
+    rows = json.loads(known.read_text(encoding="utf-8"))["rows"] if known.exists() else []
+    done = {(row["variant"], row["data"], row["number"]): row for row in rows}
+    for cell in [] if arguments.table else order(arguments.variants, arguments.data, arguments.numbers):
+        if cell in done:
+            continue
+        variant, data, number = cell
+        whole = done.get(("all-on", data, number))
+        idle = variant != "all-on" and whole is not None and not VARIANTS[variant].in_use(whole)
+        row = {**whole, "same_as": "all-on"} if idle else trained(variant, data, number)
+        done[cell] = {**row, "variant": variant, "data": data, "number": number}
+        rows.append(done[cell])
+        print(variant, data, number, f"{row['score']:.4f}", f"{row['processor_seconds']:.0f} s", flush=True)
+        results.write("ablation", {"rows": rows})
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
