@@ -12,7 +12,7 @@ with 1, and says by how much.
 
 Design choices:
 - Commands are driven through the apps' own command line, files opened with Keras and LiteRT, so that the tree may be rebuilt
-  between both. An option or a score that is called otherwise than at the base is a line in `BEFORE` or `SCORES`.
+  between both. An option or a score that is called otherwise than at the base is a line in `BEFORE`, `KEYS` or `SCORES`.
 - A command that fails on both sides is a difference too: it compares nothing.
 """
 
@@ -39,6 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("cnnkit", "apps", "datasets")  # of a tree, what a command needs
 BASE = "before-rooms"
 BEFORE: dict[str, str] = {}  # words of the command line that were others at the base: now -> then
+KEYS = {"tracks": "signs", "recognised": "sign", "recognised_score": "sign_score"}  # of documents: now -> then
 SCORES = ("accuracy", "macro_f1", "micro_f1", "ece", "log_loss", "loss", "ap", "ap50", "precision", "recall")
 THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 CLOCKS = ("frames_per_second", "seconds", "milliseconds")  # in documents; they differ from run to run
@@ -245,9 +246,9 @@ def value_of(document: Any, key: str) -> Any:
 
 
 def without_clocks(value: Any) -> Any:
-    """Return a document without what a clock has measured."""
+    """Return a document without what a clock has measured, its keys as at the base."""
     if isinstance(value, dict):
-        return {key: without_clocks(inner) for key, inner in value.items() if key not in CLOCKS}
+        return {KEYS.get(key, key): without_clocks(inner) for key, inner in value.items() if key not in CLOCKS}
     return [without_clocks(inner) for inner in value] if isinstance(value, list) else value
 
 

@@ -216,7 +216,7 @@ _SETTINGS = [  # of all apps, but for those of images
     click.option(
         "--tile-scale",
         type=click.FloatRange(0.1, 4),
-        help="Detection: px of a tile for one of the image; small signs want more.  [default: as the boxes ask for]",
+        help="Detection: px of a tile for one of the image; small objects want more.  [default: as the boxes ask for]",
     ),
     click.option(
         "--progressive", type=_POSITIVE, help="Image sizes in training, from about half to the full one.  [default: 1]"

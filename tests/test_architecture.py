@@ -140,7 +140,7 @@ MEANT_OTHERWISE = {
 # What is still there, by file and number, to be lowered until nothing is left.
 IN_CIRCLES: dict[str, int] = {}
 BRANCHES: dict[str, int] = {
-    "cli.py": 17,
+    "cli.py": 16,
     "data/cards.py": 5,
     "data/fetch.py": 1,
     "data/inventory.py": 2,

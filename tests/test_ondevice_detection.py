@@ -110,7 +110,7 @@ def drive(count=20, size=(96, 128)):
 def test_an_image_has_its_boxes_in_its_own_pixels(run):
     write_image("a.png", scene(200, 256, (100, 60, 140, 100), (10, 10, 42, 30), colours=[(255, 0, 0), (0, 0, 255)]))
     document = run("a.png")
-    assert document["artifact"] == "red.tflite" and document["skipped"] == document["signs"] == []
+    assert document["artifact"] == "red.tflite" and document["skipped"] == document["tracks"] == []
     assert document["frames_per_second"] is None
     (entry,) = document["predictions"]
     assert (entry["input"], entry["width"], entry["height"]) == ("a.png", 256, 200)
@@ -226,7 +226,7 @@ def test_csv_results_have_a_line_for_each_box(run):
     first = rows[0]
     assert (first["input"], first["frame"], first["label"], first["track"]) == ("a, b.png", "", "red", "")
     assert [float(first[side]) for side in ("left", "top", "right", "bottom")] == [8, 8, 40, 40]
-    assert first["sign"] == "light" and float(first["sign_score"]) > 0.8
+    assert first["recognised"] == "light" and float(first["recognised_score"]) > 0.8
     assert (rows[-1]["input"], rows[-1]["frame"], rows[-1]["track"]) == ("v.avi", "19", "1")
 
 
@@ -269,8 +269,8 @@ def test_a_recogniser_names_each_box_from_the_full_image(run, models):
     write_image("a.png", image)
     document = run("a.png", recogniser=Path("tone.tflite"), top=2)
     boxes = sorted(document["predictions"][0]["boxes"], key=lambda box: box["box"])
-    assert [(box["label"], box["sign"]) for box in boxes] == [("red", "light"), ("red", "dark")]
-    assert all(box["sign_score"] > 0.8 for box in boxes)
+    assert [(box["label"], box["recognised"]) for box in boxes] == [("red", "light"), ("red", "dark")]
+    assert all(box["recognised_score"] > 0.8 for box in boxes)
     assert [entry["label"] for entry in boxes[0]["top"]] == ["light", "dark"]
     assert document["recogniser"] == "tone.tflite"
     (cuts,) = models["tone.tflite"].seen  # one batch an image
@@ -319,9 +319,9 @@ def test_a_video_has_an_entry_for_each_frame_and_one_sign(run, name, code):
         np.testing.assert_allclose(red[0]["box"], (10 + 2 * k, 30 - k / 2, 26 + 3 * k, 46 + k / 2), atol=2.5)
     blue = [box for box in document["predictions"][5]["boxes"] if box["label"] == "blue"]
     assert len(blue) == 1 and "track" not in blue[0]  # once is not enough to count
-    (sign,) = document["signs"]
-    assert (sign["input"], sign["track"], sign["label"]) == (name, 1, "red")
-    assert (sign["first_frame"], sign["last_frame"], sign["frames"], sign["score"]) == (0, 19, 20, 0.9)
+    (track,) = document["tracks"]
+    assert (track["input"], track["track"], track["label"]) == (name, 1, "red")
+    assert (track["first_frame"], track["last_frame"], track["frames"], track["score"]) == (0, 19, 20, 0.9)
     rates = document["frames_per_second"]
     assert rates["inference"] >= rates["end_to_end"] > 0
     assert document["warnings"] == []
@@ -330,7 +330,7 @@ def test_a_video_has_an_entry_for_each_frame_and_one_sign(run, name, code):
 def test_without_tracking_boxes_have_no_track(run):
     write_video("v.avi", drive(6))
     document = run("v.avi", track=False)
-    assert document["signs"] == []
+    assert document["tracks"] == []
     assert not any("track" in box for entry in document["predictions"] for box in entry["boxes"])
 
 
@@ -380,7 +380,7 @@ def test_a_video_that_is_cut_short_is_a_warning_that_names_the_frame(run, name, 
     assert 10 < count < 38
     (warning,) = document["warnings"]
     assert f"ends after frame {count - 1}" in warning and f"{count} of the 40" in warning
-    assert len(document["signs"]) == 1
+    assert len(document["tracks"]) == 1
     assert capfd.readouterr().err.count("\n") <= 1  # FFmpeg keeps silent
 
 
@@ -533,7 +533,7 @@ def test_an_interrupted_video_leaves_no_half_file(run, models):
         run("v.avi", out=Path("out"), results=Path("x.json"))
     assert list(Path("out").iterdir()) == []
     kept = json.loads(Path("x.json").read_text())
-    assert len(kept["predictions"]) == 8 and len(kept["signs"]) == 1
+    assert len(kept["predictions"]) == 8 and len(kept["tracks"]) == 1
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("frames", "copy"))]
 
 
@@ -599,9 +599,14 @@ def test_a_recogniser_votes_over_the_frames(run):
     ]
     write_video("v.avi", frames)
     document = run("v.avi", recogniser=Path("tone.tflite"))
-    assert [entry["boxes"][0]["sign"] for entry in document["predictions"]][2:6] == ["light", "dark", "dark", "light"]
-    (sign,) = document["signs"]
-    assert sign["sign"] == "light" and 0.6 < sign["sign_score"] < 0.9
+    assert [entry["boxes"][0]["recognised"] for entry in document["predictions"]][2:6] == [
+        "light",
+        "dark",
+        "dark",
+        "light",
+    ]
+    (track,) = document["tracks"]
+    assert track["recognised"] == "light" and 0.6 < track["recognised_score"] < 0.9
 
 
 @pytest.mark.parametrize("name", ["a:b.mp4", "100%.mp4", "a%02d.mp4", "ünï 速.mp4", "a 'b'.mp4", "MPEG-4 inside.avi"])
@@ -675,7 +680,7 @@ def test_a_camera_is_read_until_ctrl_c(run, monkeypatch):
     document = run("a.png", camera=0, out=Path("out"), results=Path("x.csv"))
     assert [entry["input"] for entry in document["predictions"]] == ["a.png"] + ["camera 0"] * 6
     assert document["predictions"][1]["frame"] == 3  # frames with nothing have no entry
-    assert len(document["signs"]) == 1
+    assert len(document["tracks"]) == 1
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "camera-0.mp4"]
     assert len(Path("x.csv").read_text().splitlines()) == 1 + 7
 
@@ -730,7 +735,7 @@ print([m for m in ("tensorflow", "keras", "sklearn", "matplotlib", "scipy") if m
     box = document["predictions"][0]["boxes"][0]
     assert box["label"] == "red" and box["box"] == [32, 64, 64, 96]
     assert document["predictions"][1]["boxes"][0]["box"] == [16, 16, 32, 32]
-    assert len(document["signs"]) == 1 and document["frames_per_second"]["inference"] > 0
+    assert len(document["tracks"]) == 1 and document["frames_per_second"]["inference"] > 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "v.mp4"]
 
 

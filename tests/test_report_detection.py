@@ -124,7 +124,7 @@ class TestSections:
         entries = [
             {**common, "kind": "missed", "score": None, "label": "stop", "found": None},
             {**common, "kind": "false alarm", "score": 0.91, "label": None, "found": "yield"},
-            {**common, "kind": "wrong sign", "score": 0.8, "label": "stop", "found": "yield"},
+            {**common, "kind": "wrong class", "score": 0.8, "label": "stop", "found": "yield"},
             {**common, "kind": "missed", "picture": None, "score": None, "label": "stop", "found": None},
         ]
         blocks = detection.errors(entries).blocks

@@ -359,7 +359,7 @@ def gtsdb_parts(path: Path) -> dict[str, GtsdbPart]:
 
 
 def read_gtsdb(part: GtsdbPart, faults: Faults, progress: Progress | None) -> Found:
-    """Read a gt.txt. The images are those of its folder, without subfolders: the benchmark's hold cut-out signs."""
+    """Read a gt.txt. The images are those of its folder, without subfolders: the benchmark's hold what was cut out."""
     path = part.root / part.file
     folder = PurePosixPath(part.file).parent.as_posix().lstrip(".")
     names = side_names(part.root) or GTSDB_NAMES

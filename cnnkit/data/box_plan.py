@@ -86,7 +86,7 @@ def choose(
         f"the small tenth would have {share * (fitting or sides[-1]):.0f} px, {fitted}; in a tile it has {small * scale:.0f}."
     )
     why.append(
-        f"Neighbouring tiles share {overlap:.0f} px, so that {'most' if whole else 'nearly all'} signs lie whole in one"
+        f"Neighbouring tiles share {overlap:.0f} px, so that {'most' if whole else 'nearly all'} objects lie whole in one"
         + ("; the few larger ones are looked for in the whole image too." if whole else ".")
     )
     return Choice(Plan(_strides(small * scale, why), scale, overlap, whole), chosen, tuple(why))

@@ -542,7 +542,7 @@ def _nearest(
 ) -> Iterator[tuple[str, int, int]]:
     """Yield (split, index in it, index in second) of copies, by correlation at 8x8 with all images of `firsts`.
 
-    All of them are searched at once: in a small split the only signs of a kind may be of one track, and look like
+    All of them are searched at once: in a small split the only images of a class may be of one track, and look like
     copies of each other only because nothing else there looks like them.
     """
     parts = [(split, np.flatnonzero(traits[split].read & ~traits[split].flat)) for split in firsts]

@@ -10,7 +10,7 @@ Design choices:
   Nothing is decided by names alone. Chance counts independent things: pictures, or groups where groups are compared.
 - A coarser proposal (the last two numbers) replaces a finer one only where pictures of its group that the finer one tells
   apart look alike too.
-- The same name in two classes is one group only where the pictures say so: track 7 of two signs is two tracks, patient 7
+- The same name in two classes is one group only where the pictures say so: track 7 of two classes is two tracks, patient 7
   of two findings is one.
 - Where a class is one numbered row whose neighbours look alike, as frames of a video do, no name says where one scene ends.
   Then blocks of neighbours stay together: a split then cuts at few places.

@@ -4,7 +4,7 @@ Design choices:
 - Stratified by spreading: each class is shuffled and laid out evenly over the whole, and a split takes the first part.
   Every class gets its share to the nearest image, a subset of 1 % lies inside that of 10 %, and a class of one image
   stays in training, where scikit-learn's splitter gives up. scikit-learn splits where groups hold several classes.
-- A group never crosses. Where each group has one class (tracks of traffic signs), whole groups are dealt out class by
+- A group never crosses. Where each group has one class (tracks of one object each), whole groups are dealt out class by
   class, at least one to each split where a class has three.
 - The source's own test split is respected; validation is always cut from training.
 """

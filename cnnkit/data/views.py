@@ -1,13 +1,13 @@
 """Views of images with boxes: what a detector sees in training, cut from the native image in one resampling.
 
 Design choices:
-- Small signs in large photos are learnt from crops at full resolution, mostly around a sign; a whole photo shrunk to the
-  detector's input would leave nothing of them. Scale, aspect and place vary; four views in one (mosaic) show more signs,
+- Small objects in large photos are learnt from crops at full resolution, mostly around one; a whole photo shrunk to the
+  detector's input would leave nothing of them. Scale, aspect and place vary; four views in one (mosaic) show more objects,
   and smaller ones, against more backgrounds.
 - What fills a mosaic beside its first image is drawn by how rare its classes are (`rarity`): each image is still seen once an
   epoch, and rare classes more often.
 - Every view is a pure function of (seed, step, place in the batch), like all augmentation here.
-- A box of which less than a third is left in the view is ignored there: neither a sign to be found nor background.
+- A box of which less than a third is left in the view is ignored there: neither an object to be found nor background.
 - Keras's layers with boxes take a batch of one size; these take images of any size, so they are made here, with OpenCV.
 - Light, contrast, colours and blur are changed here too: one matrix on bytes. Keras's three layers on a batch of floats took
   forty times as long, a quarter of a training step.

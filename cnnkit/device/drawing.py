@@ -2,7 +2,7 @@
 
 Design choices:
 - Lines and letters scale with the image, down to one pixel and 9 px, so that a photo and a thumbnail read alike.
-- Lines lie outside of the box as far as the image goes: a sign of 10 px stays visible inside its own.
+- Lines lie outside of the box as far as the image goes: an object of 10 px stays visible inside its own.
 - A label is dark or white on a plate of the box's colour, whichever reads better. It goes above its box, below, beside or
   inside, to the first place where it is inside the image and covers neither another label nor another box.
 - A text wider than the image is cut off with three dots.

@@ -1,15 +1,15 @@
-"""Following objects through the frames of a video, so that one sign seen in many frames is one sign.
+"""Following objects through the frames of a video, so that one object seen in many frames is one object.
 
 Design choices:
 - As in SORT (Bewley et al. 2016, "Simple online and realtime tracking", arXiv:1602.00763) a track predicts where its box is
   next and takes the box that lies there. An alpha-beta filter of centre and logarithmic size stands in for its Kalman
-  filter: a sign that one drives towards grows by a share of its size each frame, and there is no covariance to tune.
+  filter: what one drives towards grows by a share of its size each frame, and there is no covariance to tune.
 - Boxes of small, fast objects do not overlap from frame to frame. So besides intersection over union there is a gate of the
   distance of centres, in sides of the box; a track seen only once knows no speed, and its gate is wide.
 - Pairs are taken greedily, the best first: SORT's Hungarian matching differs only where several objects contend.
 - As in ByteTrack (Zhang et al. 2022, arXiv:2110.06864) boxes with a low score may continue a track and never start one.
-- The label is a vote over the whole track, weighted by score: a sign far away is often misread, and near once more seen well.
-  A box never goes to a track by its label alone, since labels flip while the sign is small.
+- The label is a vote over the whole track, weighted by score: what is far away is often misread, and near once more seen well.
+  A box never goes to a track by its label alone, since labels flip while the object is small.
 """
 
 from dataclasses import dataclass, field
@@ -20,9 +20,7 @@ from cnnkit.device.detection import Detections, ious
 
 ALPHA, BETA = 0.8, 0.4  # of the filter: shares of the error that position and speed take over; boxes are exact, so high
 GROWTH = 0.3  # most that the logarithm of a size changes in a frame
-NEAR = (
-    2.0  # sides of the box: a centre so far from its prediction may still be it; with 1 a shaking car loses small signs
-)
+NEAR = 2.0  # sides of the box: a centre so far from its prediction may still be it; with 1 a shaking camera loses small objects
 FIRST_NEAR = 2.5  # the same while the speed is not known
 LIKE = 0.9  # most that the logarithm of the side differs from its prediction: a factor of 2.5
 SAME = 0.7  # intersection over union from which a box is an object that already has a better one in this frame
@@ -77,7 +75,7 @@ class Tracker:
         tracker = Tracker()
         for frame, image in enumerate(images):
             ids = tracker.update(find(model, image, plan), frame)
-        signs = tracker.tracks()
+        found = tracker.tracks()
     """
 
     def __init__(self, iou: float = 0.3, patience: int = 15, hits: int = 3, start: float = 0.0):

@@ -190,7 +190,7 @@ def areas_under_curves(
     """Return the area under each class's curve of precision over recall, as it was measured: for GTSDB's three classes.
 
     GTSDB (Houben et al. 2013) ranks detectors by this area for its classes prohibitory, danger and mandatory, each on its
-    own; `truth` and `found` are given in these classes, signs of no such class left out or ignored. COCO's average
+    own; `truth` and `found` are given in these classes, objects of no such class left out or ignored. COCO's average
     precision, in `score`, differs: it reads 101 recalls, and takes at each the best precision there or beyond, which lifts
     every dip of the curve. So it is mostly a little higher, and coarser where boxes are few.
 
@@ -238,7 +238,7 @@ def worst(
     """Return the most confident false alarms and wrong names, then the largest missed boxes; up to half of each kind.
 
     Returns:
-        at most `count` entries: `kind` (`false alarm`, `wrong sign` or `missed`), `image` (its number), `box` (left, top,
+        at most `count` entries: `kind` (`false alarm`, `wrong class` or `missed`), `image` (its number), `box` (left, top,
         right, bottom, px; the one found, or the one missed), `score` in [0, 1] (None: missed), `label` (the true one; None: false
         alarm), `found` (the predicted one; None: missed). Where one half has too few, the other has more.
     """
@@ -253,7 +253,7 @@ def worst(
                 continue
             wrong.append(
                 {
-                    "kind": "false alarm" if true is None else "wrong sign",
+                    "kind": "false alarm" if true is None else "wrong class",
                     "image": image,
                     "box": [float(side) for side in box],
                     "score": float(value),

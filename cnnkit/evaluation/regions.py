@@ -2,7 +2,7 @@
 
 Design choices:
 - Regions are connected areas of one brightness, one strength of colour or one hue at several levels, as in MSER (Matas et al.
-  2002), and their bounding boxes. Nothing in them is about signs.
+  2002), and their bounding boxes. Nothing in them is about one kind of object.
 - Of each region its colours and gradients on a small grid are looked at, and where it lies and how large it is.
   Regions that overlap a box of training are its class; a sample of the others, and the most mistaken of these in a second round,
   are background (Dalal and Triggs 2005).

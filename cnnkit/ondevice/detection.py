@@ -34,7 +34,7 @@ from cnnkit.ondevice.pictures import IMAGES
 from cnnkit.ondevice.results import writer
 from cnnkit.ondevice.videos import VIDEOS, Video, VideoWriter
 
-MARGIN = 0.15  # of a box's sides, added on each side before it is recognised: data sets of signs are cut out with some
+MARGIN = 0.15  # of a box's sides, added on each side before it is recognised: data sets of cut-out objects have some
 LOW = 0.5  # of the threshold: from there a box may continue a track
 LOST = 0.6  # seconds that an object may be out of sight and still be the same
 HITS = 3  # frames in which an object is seen before it counts; two where a video has few frames a second
@@ -57,7 +57,7 @@ class _Job:
     track: bool
     limit_frames: int | None
     entries: list[dict[str, Any]] = field(default_factory=list)
-    signs: list[dict[str, Any]] = field(default_factory=list)
+    tracks: list[dict[str, Any]] = field(default_factory=list)
     videos: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -79,7 +79,7 @@ class _Job:
             "predictions": self.entries,
             "skipped": self.skipped,
             "warnings": self.warnings,
-            "signs": self.signs,
+            "tracks": self.tracks,
             "frames_per_second": rates if frames else None,
         }
 
@@ -309,13 +309,13 @@ def _no_progress() -> Iterator[Any]:
 def _image(job: _Job, path: Path, target: Path | None) -> None:
     image = read_image(path)
     found = find_objects(job.model, image, job.plan, threshold=job.threshold, iou=job.iou)
-    signs = _recognised(job, image, found)
+    recognised = _recognised(job, image, found)
     if target is not None:
-        names, colours = _captions(job, found, signs, [None] * len(found.scores))
+        names, colours = _captions(job, found, recognised, [None] * len(found.scores))
         drawn = cv2.cvtColor(drawing.annotate(image, found.boxes, names, colours), cv2.COLOR_RGB2BGR)
         options = _JPEG if target.suffix.lower() in (".jpg", ".jpeg") else []
         files.write_bytes(target, cv2.imencode(target.suffix.lower(), drawn, options)[1].tobytes())
-    job.entries.append(_entry(job, _text(path), image, found, signs))
+    job.entries.append(_entry(job, _text(path), image, found, recognised))
 
 
 def _video(job: _Job, video: Video, stem: Path | None, update: Any) -> None:
@@ -338,7 +338,7 @@ def _video(job: _Job, video: Video, stem: Path | None, update: Any) -> None:
                 if box.get("track") not in counted:  # too short to be told from a mistake
                     box.pop("track", None)
         job.entries += entries
-        job.signs += [_sign(job, video.name, track) for track in tracks]
+        job.tracks += [_track(job, video.name, track) for track in tracks]
         wall = time.perf_counter() - began
         job.videos.append({"input": video.name, "frames": frames, "busy": busy, "wall": wall})
         entries.clear()
@@ -353,17 +353,17 @@ def _video(job: _Job, video: Video, stem: Path | None, update: Any) -> None:
                     start = time.perf_counter()
                     found = find_objects(job.model, image, job.plan, threshold=low, iou=job.iou)
                     high = found.scores >= job.threshold
-                    signs = _recognised(job, image, found, high)
+                    recognised = _recognised(job, image, found, high)
                     busy += time.perf_counter() - start
                     ids = np.full(len(found.scores), -1)
                     if job.track:
-                        extra = None if signs is None else signs * found.scores[:, None]
+                        extra = None if recognised is None else recognised * found.scores[:, None]
                         ids = tracker.update(found, index, extra)
                     found, ids = found.take(high), ids[high]
-                    signs = None if signs is None else signs[high]
+                    recognised = None if recognised is None else recognised[high]
                     if copy is not None:
                         current = tracker.current()
-                        names, colours = _captions(job, found, signs, [current.get(int(number)) for number in ids])
+                        names, colours = _captions(job, found, recognised, [current.get(int(number)) for number in ids])
                         draw = functools.partial(drawing.annotate, image, found.boxes, names, colours)
                         times = 1
                         if video.live:  # it waits for nobody: its copy shows a frame for as long as it took
@@ -377,7 +377,7 @@ def _video(job: _Job, video: Video, stem: Path | None, update: Any) -> None:
                     if not video.live or len(found.scores):
                         numbers = ids if job.track else None
                         moment = time.perf_counter() - began if video.live else video.moments[index]
-                        entries.append(_entry(job, video.name, image, found, signs, (index, moment), ids=numbers))
+                        entries.append(_entry(job, video.name, image, found, recognised, (index, moment), ids=numbers))
                     if video.live:
                         for number, seen in tracker.current().items():
                             if number not in announced:
@@ -429,7 +429,7 @@ def _entry(
     name: str,
     image: np.ndarray,
     found: Detections,
-    signs: np.ndarray | None,
+    recognised: np.ndarray | None,
     frame: tuple[int, float] | None = None,
     *,
     ids: np.ndarray | None = None,
@@ -440,23 +440,27 @@ def _entry(
         row: dict[str, Any] = {"label": job.model.labels[code], "score": round(float(score), 6), "box": _box(box)}
         if ids is not None and ids[k] > 0:
             row["track"] = int(ids[k])
-        if signs is not None:
-            order = np.argsort(-signs[k], kind="stable")[: job.top]
-            best = [{"label": job.recogniser.labels[i], "score": round(float(signs[k, i]), 6)} for i in order]
-            row |= {"sign": best[0]["label"], "sign_score": best[0]["score"], **({"top": best} if job.top > 1 else {})}
+        if recognised is not None:
+            order = np.argsort(-recognised[k], kind="stable")[: job.top]
+            best = [{"label": job.recogniser.labels[i], "score": round(float(recognised[k, i]), 6)} for i in order]
+            row |= {
+                "recognised": best[0]["label"],
+                "recognised_score": best[0]["score"],
+                **({"top": best} if job.top > 1 else {}),
+            }
         rows.append(row)
     frames = {} if frame is None else {"frame": frame[0], "time": round(frame[1], 3)}
     return {"input": name, **frames, "width": image.shape[1], "height": image.shape[0], "boxes": rows}
 
 
-def _sign(job: _Job, name: str, track: Track) -> dict[str, Any]:
-    """Return an entry of `signs`: an object of a video."""
+def _track(job: _Job, name: str, track: Track) -> dict[str, Any]:
+    """Return an entry of `tracks`: an object of a video."""
     named = {}
     if len(track.extra):
         best = int(track.extra.argmax())
         named = {
-            "sign": job.recogniser.labels[best],
-            "sign_score": round(float(track.extra[best] / max(track.extra.sum(), 1e-9)), 6),
+            "recognised": job.recogniser.labels[best],
+            "recognised_score": round(float(track.extra[best] / max(track.extra.sum(), 1e-9)), 6),
         }
     return {
         "input": name,
@@ -488,7 +492,7 @@ def _name(job: _Job, track: Track) -> str:
 
 
 def _captions(
-    job: _Job, found: Detections, signs: np.ndarray | None, tracks: Sequence[Track | None]
+    job: _Job, found: Detections, recognised: np.ndarray | None, tracks: Sequence[Track | None]
 ) -> tuple[list[str], list[drawing.Colour]]:
     """Return text and colour of each box; what a track has voted for stands over what a single frame says."""
     names, colours = [], []
@@ -496,8 +500,8 @@ def _captions(
         code, score = int(found.codes[k]), float(found.scores[k])
         if track is not None:
             code = track.code
-        if signs is not None:
-            votes = signs[k] if track is None else track.extra / max(track.extra.sum(), 1e-9)
+        if recognised is not None:
+            votes = recognised[k] if track is None else track.extra / max(track.extra.sum(), 1e-9)
             code, score = int(votes.argmax()), float(votes.max())
         names.append(f"{job.labels[code]} {score:.0%}")
         colours.append(drawing.colour(code))
@@ -515,7 +519,9 @@ def _tell(job: _Job, out: Path | None, results: Path | None) -> None:
             cells = ["nothing found", *([""] if job.recogniser is not None else []), "", ""]
         else:
             place = ", ".join(f"{side:.0f}" for side in box["box"])
-            best = box.get("top", [{"label": box.get("sign", box["label"]), "score": box.get("sign_score")}])
+            best = box.get(
+                "top", [{"label": box.get("recognised", box["label"]), "score": box.get("recognised_score")}]
+            )
             if job.recogniser is None:
                 cells = [box["label"], f"{box['score']:.1%}", place]
             else:
@@ -529,15 +535,15 @@ def _tell(job: _Job, out: Path | None, results: Path | None) -> None:
         if "frame" in entry and name in followed:
             if name not in told:
                 told.add(name)
-                mine = [sign for sign in job.signs if sign["input"] == name]
-                for sign in mine:
-                    add(name, f"{sign['first_frame']} to {sign['last_frame']}", sign)
+                mine = [track for track in job.tracks if track["input"] == name]
+                for track in mine:
+                    add(name, f"{track['first_frame']} to {track['last_frame']}", track)
                 if not mine:
                     add(name, "", None)
             continue
         for box in entry["boxes"] or ([None] if "frame" not in entry else []):
             add(name, str(entry.get("frame", "")), box)
-    head = ["input", *(["frames"] if frames else []), "sign"]
+    head = ["input", *(["frames"] if frames else []), "label"]
     console.table([*head, "score", *(["found"] if job.recogniser is not None else []), "box"], rows)
     for video in job.videos:
         inference, wall = _rate(video["frames"], video["busy"]), _rate(video["frames"], video["wall"])

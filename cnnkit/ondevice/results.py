@@ -18,7 +18,7 @@ from cnnkit.errors import DataError
 COLUMNS = (
     ("input", "frame", "time", "width", "height", "track")
     + ("label", "score", "left", "top", "right", "bottom")
-    + ("sign", "sign_score")
+    + ("recognised", "recognised_score")
 )
 
 
@@ -69,11 +69,11 @@ def _coco(path: Path, document: Mapping[str, Any], labels: Sequence[str]) -> Non
                 {
                     "id": len(annotations) + 1,
                     "image_id": number,
-                    "category_id": categories[box.get("sign", box["label"])],
+                    "category_id": categories[box.get("recognised", box["label"])],
                     "bbox": [left, top, width, height],
                     "area": round(width * height, 2),
                     "iscrowd": 0,
-                    "score": round(box["score"] * box.get("sign_score", 1.0), 6),
+                    "score": round(box["score"] * box.get("recognised_score", 1.0), 6),
                     **({"track_id": box["track"]} if "track" in box else {}),
                 }
             )

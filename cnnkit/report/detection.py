@@ -3,7 +3,7 @@
 Choices:
 - One or two classes share a chart; of more each has its own, with the others or their mean pale behind it, so that no
   colour needs looking up. Of many classes the weakest are shown.
-- An error is a crop with the box drawn in, enlarged before it is drawn: signs are often smaller than a letter of this page.
+- An error is a crop with the box drawn in, enlarged before it is drawn: objects are often smaller than a letter of this page.
 - Scenes are shrunk first and drawn after, so that lines stay sharp.
 """
 
@@ -44,7 +44,7 @@ NONE = "\u2013"
 AXES = "precision \u2191 over recall \u2192"
 KINDS = {
     "false alarm": ("False alarms", "nothing of the kind is there, or lies too far off (IoU below 0.5)"),
-    "wrong sign": ("Wrong names", "found, under a wrong name"),
+    "wrong class": ("Wrong names", "found, under a wrong name"),
     "missed": ("Missed", "not found, under any name"),
 }
 
@@ -200,8 +200,8 @@ def _error(entry: Mapping[str, Any]) -> Picture:
         title, note, said = str(true), size, f"A {true} that was missed"
     else:
         sure = f"{percent(entry['score'], 0)} sure"
-        title = f"{true} read as {found}" if kind == "wrong sign" else str(found)
-        said = f"A {title}" if kind == "wrong sign" else f"A false alarm: {found}"
+        title = f"{true} read as {found}" if kind == "wrong class" else str(found)
+        said = f"A {title}" if kind == "wrong class" else f"A false alarm: {found}"
         note, said = f"{sure}, {size}", f"{said}, {sure}"
     colour = MISSED if kind == "missed" else WRONG
     source = picture(crop(entry["picture"], box, colour), largest=CROP)

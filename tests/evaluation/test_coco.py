@@ -138,7 +138,7 @@ class TestByHand:
         assert [(e["kind"], e["image"], e["label"], e["found"]) for e in errors] == [
             ("false alarm", 1, None, "a"),
             ("false alarm", 0, None, "a"),
-            ("wrong sign", 1, "b", "a"),
+            ("wrong class", 1, "b", "a"),
             ("missed", 1, "a", None),
         ]
         assert errors[0]["box"] == [300, 300, 340, 340] and errors[0]["score"] == pytest.approx(0.8)

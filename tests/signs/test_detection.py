@@ -162,7 +162,7 @@ main(sys.argv[1:])
             for box in entry["boxes"]:
                 left, top, right, bottom = box["box"]
                 assert 0 <= left < right <= 64 and 0 <= top < bottom <= 64 and box["label"] in toy_boxes.LABELS
-        assert document["signs"] and document["signs"][0]["last_frame"] > document["signs"][0]["first_frame"]
+        assert document["tracks"] and document["tracks"][0]["last_frame"] > document["tracks"][0]["first_frame"]
         assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
             "0-2.png",
             "0.png",
@@ -215,7 +215,7 @@ main(sys.argv[1:])
         image, *_ = self.inputs(tmp_path)
         document = self.document("predict", self.int8, image, "--recogniser", tmp_path / "run", "--top", "2")
         (entry,) = document["predictions"]
-        assert entry["boxes"] and all(box["sign"] in ("round", "square one") for box in entry["boxes"])
+        assert entry["boxes"] and all(box["recognised"] in ("round", "square one") for box in entry["boxes"])
         assert all(len(box["top"]) == 2 for box in entry["boxes"])
         line = self.fails("predict", self.int8, image, "--recogniser", self.int8)
         assert "is a detector" in line
