@@ -136,7 +136,7 @@ def coloured(text: str, marked: Sequence[tuple[int, int, float]], *, most: int =
     """
     from rich.text import Text
 
-    from cnnkit.device.text_spans import excerpt
+    from cnnkit.excerpts import excerpt
 
     pieces = excerpt(text, marked, most)
     strongest = max((abs(value) for *_, value in marked), default=0.0)
@@ -166,7 +166,7 @@ def _highlight(share: float) -> str:
 
 def _influences(text: str, marked: Sequence[tuple[int, int, float]], most: int = 6) -> str:
     """Return the strongest words, for and against, with points."""
-    from cnnkit.device.text_spans import printable
+    from cnnkit.excerpts import printable
 
     parts = []
     for name, sign in (("for", 1), ("against", -1)):

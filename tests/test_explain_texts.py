@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from cnnkit import console
 from cnnkit.device.text import UNKNOWN, Tokenizer, characters, spans, split
-from cnnkit.device.text_spans import GAP, excerpt, placed, printable
+from cnnkit.device.text_spans import placed
 from cnnkit.errors import ArtifactError, ConfigError
+from cnnkit.excerpts import GAP, excerpt, printable
 from cnnkit.explain import texts as explaining
 
 keras = pytest.importorskip("keras")

@@ -144,7 +144,7 @@ def grad_cam(
         class_index = int(logits[0].argmax())
     elif not 0 <= class_index < logits.shape[1]:
         raise CnnkitError(f"The model has no class {class_index}. Its classes are 0 to {logits.shape[1] - 1}.")
-    gradient = gradient_of(lambda nudge: scores(nudge)[0, class_index], keras.ops.zeros_like(features[0]))
+    gradient = graph.gradient_of(lambda nudge: scores(nudge)[0, class_index], keras.ops.zeros_like(features[0]))
     heat = np.maximum(maps @ gradient[0].mean(axis=(0, 1)), 0)  # one weight a map
     if average is False or (average is None and not heat.any()):
         heat = np.maximum((maps * gradient[0]).sum(axis=-1), 0)
@@ -191,25 +191,6 @@ def overlay(image: np.ndarray, heatmap: np.ndarray, *, side: int = 168) -> np.nd
     strength = 0.9 * heat**0.7
     mixed = (0.25 * 128 + 0.75 * grey) * (1 - strength) + (0.65 * orange + 0.35 * grey * orange / 255) * strength
     return mixed.round().clip(0, 255).astype(np.uint8)
-
-
-def gradient_of(function: Any, at: Any) -> np.ndarray:
-    """Return the gradient of a function, tensor -> one number, at a tensor: float32, of its shape."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        with tf.GradientTape() as tape:
-            tape.watch(at)
-            score = function(at)
-        gradient = tape.gradient(score, at, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    elif backend == "jax":
-        import jax
-
-        gradient = jax.grad(function)(at)
-    else:
-        raise CnnkitError(f"Gradients need the tensorflow or jax backend, not {backend}. Set KERAS_BACKEND=tensorflow.")
-    return keras.ops.convert_to_numpy(keras.ops.cast(gradient, "float32"))
 
 
 def _batch(model: keras.Model, image: np.ndarray) -> Any:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
-from cnnkit.errors import ArtifactError
+from cnnkit.errors import ArtifactError, CnnkitError
 
 Apply = Callable[[str, Any, tuple, dict], Any]
 
@@ -66,3 +67,22 @@ def run(node: Any, args: tuple, kwargs: dict) -> Any:
     if "training" in inspect.signature(call).parameters:
         kwargs = {**kwargs, "training": False}
     return node.operation(*args, **kwargs)
+
+
+def gradient_of(function: Any, at: Any) -> np.ndarray:
+    """Return the gradient of a function, tensor -> one number, at a tensor: float32, of its shape."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(at)
+            score = function(at)
+        gradient = tape.gradient(score, at, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    elif backend == "jax":
+        import jax
+
+        gradient = jax.grad(function)(at)
+    else:
+        raise CnnkitError(f"Gradients need the tensorflow or jax backend, not {backend}. Set KERAS_BACKEND=tensorflow.")
+    return keras.ops.convert_to_numpy(keras.ops.cast(gradient, "float32"))

@@ -25,7 +25,6 @@ from cnnkit.device.text import PAD, UNKNOWN, Tokenizer, lengths
 from cnnkit.device.text_spans import Placed, placed
 from cnnkit.errors import ArtifactError, ConfigError
 from cnnkit.explain import graph
-from cnnkit.explain.activations import gradient_of
 
 STEPS = 16  # of the integral; the middle of each, so that a linear model is exact with one
 IDS_AT_ONCE = 1 << 17  # in one batch: 300 texts of 400 words
@@ -295,7 +294,7 @@ def _integrated(model: keras.Model, ids: np.ndarray, words: np.ndarray, target: 
 
             return ops.sum(ops.cast(graph.interpret(model, [repeated], put)[0][:, target], "float32"))
 
-        total += gradient_of(logit, ops.convert_to_tensor(base + part * change)).sum(0)
+        total += graph.gradient_of(logit, ops.convert_to_tensor(base + part * change)).sum(0)
     product, shares = total / STEPS * change, np.zeros(len(ids), np.float32)
     for key, vectors in looked_up.items():
         own = product[edges[key] : edges[key] + vectors[0].size].reshape(vectors.shape[1:]).sum(-1)

@@ -74,14 +74,3 @@ def check_arguments(image_shape: Sequence[int], classes: int, smallest: int, nee
         raise ValueError(f"{need} needs sides of at least {smallest} px. Received: image_shape={tuple(image_shape)}.")
     if not isinstance(classes, int) or classes < 2:
         raise ValueError(f"`classes` needs at least 2. Received: classes={classes}.")
-
-
-def check_positive(**arguments: int) -> None:
-    """Refuse an option that is not a whole number above 0.
-
-    Raises:
-        ValueError: naming the option.
-    """
-    for name, value in arguments.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"`{name}` needs a whole number above 0. Received: {name}={value}.")

@@ -3,7 +3,8 @@
 import keras
 from keras import layers
 
-from cnnkit.models.blocks import check_arguments, check_positive, logits
+from cnnkit.models.arguments import check_positive
+from cnnkit.models.blocks import check_arguments, logits
 
 
 def lenet5(image_shape: tuple[int, int, int], classes: int) -> keras.Model:

@@ -3,7 +3,8 @@
 import keras
 from keras import layers
 
-from cnnkit.models.blocks import MOMENTUM, check_arguments, check_positive, logits
+from cnnkit.models.arguments import check_positive
+from cnnkit.models.blocks import MOMENTUM, check_arguments, logits
 
 
 def densenet(

@@ -19,8 +19,9 @@ import keras
 from keras import layers, ops
 
 from cnnkit.device.detection import cells
+from cnnkit.models.arguments import check_positive
 from cnnkit.models.backbones import backbone as build_backbone
-from cnnkit.models.blocks import MOMENTUM, check_positive, conv_block, separable_block
+from cnnkit.models.blocks import MOMENTUM, conv_block, separable_block
 
 OWN = "plain"
 FIRST_SCORE = 0.01  # of every class in every cell, before training

@@ -3,7 +3,8 @@
 import keras
 from keras import layers
 
-from cnnkit.models.blocks import check_arguments, check_positive, conv_block, logits
+from cnnkit.models.arguments import check_positive
+from cnnkit.models.blocks import check_arguments, conv_block, logits
 
 
 def resnet(image_shape: tuple[int, int, int], classes: int, *, width: int = 16, depth: int = 3) -> keras.Model:

@@ -3,7 +3,8 @@
 import keras
 from keras import layers
 
-from cnnkit.models.blocks import MOMENTUM, check_arguments, check_positive, conv_block, logits, separable_block
+from cnnkit.models.arguments import check_positive
+from cnnkit.models.blocks import MOMENTUM, check_arguments, conv_block, logits, separable_block
 
 
 def small_cnn(image_shape: tuple[int, int, int], classes: int, *, width: int = 24, depth: int = 2) -> keras.Model:

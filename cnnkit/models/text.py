@@ -21,8 +21,8 @@ from cnnkit.data.vectors import dimensions, random_like, read
 from cnnkit.device.text import ALPHABET, FIRST, PAD, UNKNOWN, Tokenizer
 from cnnkit.errors import DataError
 from cnnkit.models import spelling
+from cnnkit.models.arguments import check_positive
 from cnnkit.models.axes import Axes, means
-from cnnkit.models.blocks import check_positive
 
 MARGIN = 8  # ids of padding that a cut batch keeps, at least: what the widest filter reads
 MASKED_MARGIN = 1  # the same of a network that masks its padding; 0 would say that nothing may be cut

@@ -12,7 +12,7 @@ Design choices:
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnnkit.device.text_spans import excerpt, printable
+from cnnkit.excerpts import excerpt, printable
 from cnnkit.metrics import CHANCE
 from cnnkit.report import figures
 from cnnkit.report.blocks import (
