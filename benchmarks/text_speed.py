@@ -177,16 +177,16 @@ def compared(records: Any, steps: int, rounds: int, sides: tuple[str, ...] = ("o
 
 
 def training(arguments: argparse.Namespace) -> None:
-    from cnnkit.data import text_loading
+    from cnnkit.data.text import loading
 
-    records = text_loading.load(arguments.data or research("rt-polarity.all")).train
+    records = loading.load(arguments.data or research("rt-polarity.all")).train
     found = compared(records, STEPS["training"], arguments.rounds or 5)
     results.write("text-training", {"texts": len(records), "parameters_width": WIDTH, **found})
 
 
 def vocabulary(arguments: argparse.Namespace) -> None:
-    from cnnkit.data.text_sources import ListTexts
-    from cnnkit.data.texts import TextRecords
+    from cnnkit.data.text.records import TextRecords
+    from cnnkit.data.text.sources import ListTexts
     from cnnkit.device.text import FIRST, Tokenizer
 
     rows = []

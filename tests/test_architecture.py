@@ -159,9 +159,9 @@ BRANCHES: dict[str, int] = {
     "workflow.py": 1,
 }
 IMPORTS_OF_NEIGHBOURS: dict[str, int] = {
-    "data/text_checks.py": 1,
-    "data/text_files.py": 1,
-    "data/text_index.py": 1,
+    "data/text/checks.py": 1,
+    "data/text/files.py": 1,
+    "data/text/index.py": 1,
     "evaluation/texts.py": 2,
     "inputs/texts.py": 1,
 }

@@ -51,8 +51,8 @@ def table(found, columns=("kind", "sentence")):
 
 def records(found, tokenizer=None, labels=LABELS):
     """Records in memory; without a tokenizer one is learnt from them."""
-    from cnnkit.data.text_sources import ListTexts
-    from cnnkit.data.texts import Tags, TextRecords
+    from cnnkit.data.text.records import Tags, TextRecords
+    from cnnkit.data.text.sources import ListTexts
     from cnnkit.device.text import learn
 
     texts = [text for _, text in found]

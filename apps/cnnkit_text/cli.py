@@ -13,7 +13,7 @@ def classification() -> Any:
     from cnnkit.quiet import quiet
 
     with quiet():  # TensorFlow greets on standard error
-        from cnnkit.data.text_loading import load
+        from cnnkit.data.text.loading import load
         from cnnkit.evaluation.texts import TextClassification, TextTagging
         from cnnkit.inputs.texts import Texts
         from cnnkit.recipe import Recipe

@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 
 from cnnkit.data.records import Progress
-from cnnkit.data.text_files import Read
-from cnnkit.data.text_index import Found, text_hash
-from cnnkit.data.text_sources import ListTexts
-from cnnkit.data.texts import narrow
+from cnnkit.data.text.files import Read
+from cnnkit.data.text.index import Found, text_hash
+from cnnkit.data.text.records import narrow
+from cnnkit.data.text.sources import ListTexts
 from cnnkit.errors import MissingExtra
 
 MOST = 1000  # texts of a library

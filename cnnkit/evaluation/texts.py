@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit import metrics
-from cnnkit.data.texts import TextRecords
+from cnnkit.data.text.records import TextRecords
 from cnnkit.device.several import MULTI_LABEL, confidence, given
 from cnnkit.device.word_apart import CLASS
 from cnnkit.evaluation import thresholds as choosing

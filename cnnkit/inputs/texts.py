@@ -72,9 +72,9 @@ class Texts(Images):
         return WordRows(records.tokenizer)
 
     def check(self, source: str, progress: Any, looked: list[str], **columns: Any) -> list[Any]:
-        from cnnkit.data import text_checks
+        from cnnkit.data.text import checks
 
-        return text_checks.check(source, columns=columns, looked=looked, progress=progress)
+        return checks.check(source, columns=columns, looked=looked, progress=progress)
 
     def show(self, recipe: Any, splits: Any, settings: config.Settings, out: Path) -> None:
         """Print texts with their labels and the words that are in the vocabulary, the others in brackets."""

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from cnnkit.data.vectors import dimensions, random_like, read
+from cnnkit.data.text.vectors import dimensions, random_like, read
 from cnnkit.device.text import ALPHABET, FIRST, PAD, UNKNOWN, Tokenizer
 from cnnkit.errors import DataError
 from cnnkit.models import spelling

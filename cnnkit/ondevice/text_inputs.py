@@ -71,12 +71,12 @@ def every(inputs: Sequence[str], column: str | None = None, encoding: str | None
         if entry == "-":
             yield from _lines(sys.stdin.buffer, "standard input")
         elif is_file(entry):
-            from cnnkit.data import text_containers, text_rows  # a text alone is answered sooner without
+            from cnnkit.data.text import containers, rows  # a text alone is answered sooner without
 
             path = Path(entry)
-            plain = text_containers.plain(path, encoding)
-            if text_rows.has_columns(path):
-                texts, note = text_rows.texts(path, column, encoding)
+            plain = containers.plain(path, encoding)
+            if rows.has_columns(path):
+                texts, note = rows.texts(path, column, encoding)
                 console.note(note)
                 yield from texts
                 continue

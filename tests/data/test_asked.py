@@ -7,8 +7,8 @@ from cnnkit import data, losses
 from cnnkit.data.asked import UNASKED, asked
 from cnnkit.data.boxes import MOST, NOT_ASKED
 from cnnkit.data.records import Splits
-from cnnkit.data.text_sources import ListTexts
-from cnnkit.data.texts import Tags, TextRecords
+from cnnkit.data.text.records import Tags, TextRecords
+from cnnkit.data.text.sources import ListTexts
 from cnnkit.data.views import Views
 from cnnkit.evaluation.texts import TextTagging, _ByLabel
 from cnnkit.evaluation.thresholds import best_threshold

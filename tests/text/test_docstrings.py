@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from cnnkit.data.text_loading import load
+from cnnkit.data.text.loading import load
 from cnnkit.errors import MissingExtra
 from cnnkit_text import docstrings
 

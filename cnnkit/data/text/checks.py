@@ -24,11 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data import loading, text_division, text_loading
+from cnnkit.data import loading
 from cnnkit.data.checks import FEW, MOST_FILES, STARVED, Finding
 from cnnkit.data.records import Progress, Splits
-from cnnkit.data.text_index import text_hash
-from cnnkit.data.texts import TextRecords
+from cnnkit.data.text import division
+from cnnkit.data.text import loading as text_loading
+from cnnkit.data.text.index import text_hash
+from cnnkit.data.text.records import TextRecords
 from cnnkit.device import word_apart
 from cnnkit.errors import DataError
 
@@ -55,7 +57,7 @@ def check(
 
     Args:
         source: name of a card, path of a card, a folder or a file; or splits that are loaded already.
-        columns: where its reader finds texts and labels: `text`, `label`, `separator`, as `cnnkit.data.text_loading.load`.
+        columns: where its reader finds texts and labels: `text`, `label`, `separator`, as `cnnkit.data.text.loading.load`.
         looked: takes lines on what was looked at.
         progress: called as progress(what, done, total).
 
@@ -152,7 +154,7 @@ def _open(
     if len(records) > 1:
         return records, True
     train = parts["train"]
-    groups = text_division.groups_of(train.groups, train.more.found.hashes)
+    groups = division.groups_of(train.groups, train.more.found.hashes)
     return text_loading.divide(records, groups, held_out, seed=0)[0], False
 
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from cnnkit.data.asked import UNASKED
 from cnnkit.data.records import Records
-from cnnkit.data.text_sources import JoinedTexts, Texts
+from cnnkit.data.text.sources import JoinedTexts, Texts
 from cnnkit.device.text import lengths, widths
 from cnnkit.errors import DataError
 

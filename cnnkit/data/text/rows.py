@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnnkit.data import text_columns, text_containers
-from cnnkit.data.text_formats import REPEATED, Source
+from cnnkit.data.text import columns, containers
+from cnnkit.data.text.formats import REPEATED, Source
 from cnnkit.errors import DataError
 
 _TABLES = (".csv", ".tsv", ".tab")
@@ -31,21 +31,21 @@ def texts(path: Path, column: str | int | None = None, encoding: str | None = No
         DataError: no such column, or, once it is read, a row that cannot be.
     """
     of_json = path.suffix.lower() in _JSON
-    plain = text_containers.plain(path, encoding, json_lines=of_json)
-    head = text_containers.start_of(plain.path, text_columns.SAMPLE)
+    plain = containers.plain(path, encoding, json_lines=of_json)
+    head = containers.start_of(plain.path, columns.SAMPLE)
     mark = 3 if head.startswith(b"\xef\xbb\xbf") else 0
     head = head[mark:]
     if not head.strip():
         return iter(()), f"{path} is empty."
     options = {"text": column}
     if of_json:
-        choice = text_columns.json_lines(path, head, options, labelled=False)
+        choice = columns.json_lines(path, head, options, labelled=False)
     else:
-        choice = text_columns.table(path, head, options, labelled=False)
+        choice = columns.table(path, head, options, labelled=False)
     return _read(path, plain, choice, mark + choice.skip), f"{path}: {choice.notes[-1]}"
 
 
-def _read(path: Path, plain: text_containers.Plain, choice: text_columns.Choice, skip: int) -> Iterator[str]:
+def _read(path: Path, plain: containers.Plain, choice: columns.Choice, skip: int) -> Iterator[str]:
     with plain.path.open("rb") as file:
         file.seek(skip)
         line, header = 1 + (choice.skip > 0), choice.header

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cnnkit.data.text_containers import Plain
+from cnnkit.data.text.containers import Plain
 from cnnkit.errors import DataError
 
 _BLOCK = 1024  # texts at once
@@ -54,7 +54,7 @@ class FileTexts:
 
     Args:
         path: the file.
-        form: takes the text out of a record's bytes, as `cnnkit.data.text_formats` has it.
+        form: takes the text out of a record's bytes, as `cnnkit.data.text.formats` has it.
         starts: int (n,), where each record begins, rising.
         ends: int (n,), where each ends; or the one place where the last ends, if each ends where the next begins.
         encoding: of the texts.

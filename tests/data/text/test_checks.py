@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cnnkit.data.text_checks import check, sketch
-from cnnkit.data.text_loading import load
+from cnnkit.data.text.checks import check, sketch
+from cnnkit.data.text.loading import load
 
 WORDS = [f"w{chr(97 + k // 26)}{chr(97 + k % 26)}" for k in range(400)]
 LABELS = ("sports", "weather")

@@ -24,13 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data import encodings
 from cnnkit.data.folders import class_order
 from cnnkit.data.records import Progress
-from cnnkit.data.text_containers import Plain, refuse_foreign, start_of
-from cnnkit.data.text_formats import MOST_BYTES, REPEATED, STRAY, Source
-from cnnkit.data.text_sources import FileTexts, FolderTexts, Texts, stamp
-from cnnkit.data.texts import Tags, narrow
+from cnnkit.data.text import encodings
+from cnnkit.data.text.containers import Plain, refuse_foreign, start_of
+from cnnkit.data.text.formats import MOST_BYTES, REPEATED, STRAY, Source
+from cnnkit.data.text.records import Tags, narrow
+from cnnkit.data.text.sources import FileTexts, FolderTexts, Texts, stamp
 from cnnkit.errors import DataError
 
 MOST_LABELS = 10_000
@@ -166,7 +166,7 @@ def index(
 
     Args:
         path: the file.
-        form: how its records are written, as `cnnkit.data.text_formats`.
+        form: how its records are written, as `cnnkit.data.text.formats`.
         skip: bytes at the start that are no record: a byte order mark, a header.
         encoding: "utf-8", "cp1252" or "latin-1"; None: found out.
         progress: called while it goes.

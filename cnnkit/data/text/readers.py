@@ -1,19 +1,19 @@
-"""Readers of texts, one for each format of `cnnkit.data.text_files`."""
+"""Readers of texts, one for each format of `cnnkit.data.text.files`."""
 
 from functools import partial
 from pathlib import Path
 
-from cnnkit.data import text_files
 from cnnkit.data.reading import Part, Reader, Request
+from cnnkit.data.text import files
 
 
 def read_texts(request: Request, form: str) -> Part:
-    """Texts with labels, in a format of `cnnkit.data.text_files`."""
+    """Texts with labels, in a format of `cnnkit.data.text.files`."""
     path = request.path("folder" if form == "text-folder" else "file")
-    return part_of(text_files.read(path, form, request.options, progress=request.progress))
+    return part_of(files.read(path, form, request.options, progress=request.progress))
 
 
-def part_of(read: text_files.Read) -> Part:
+def part_of(read: files.Read) -> Part:
     """Return what was read as a reader gives it; `more` is all that is known."""
     found = read.found
     images = found.texts  # the places of texts are kept where those of images are
@@ -21,11 +21,11 @@ def part_of(read: text_files.Read) -> Part:
 
 
 def _fits(path: Path, named: bool, form: str) -> bool:
-    return text_files.detect(path, form if named else "")[0] == form
+    return files.detect(path, form if named else "")[0] == form
 
 
 def _splits(path: Path, form: str) -> dict[str, dict[str, str]]:
-    return text_files.detect(path, form)[1]
+    return files.detect(path, form)[1]
 
 
 def _reader(form: str) -> Reader:
@@ -35,7 +35,7 @@ def _reader(form: str) -> Reader:
         "text",
         (where,),
         frozenset([where]),
-        text_files.OPTIONS[form],
+        files.OPTIONS[form],
         fits=partial(_fits, form=form),
         splits=partial(_splits, form=form),
         waits=True,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cnnkit.data.vectors import random_like, read
+from cnnkit.data.text.vectors import random_like, read
 from cnnkit.errors import DataError
 
 WORDS = ["the", "of", "café"]

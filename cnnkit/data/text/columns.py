@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnkit.data.text_formats import LABEL_NAMES, NO, ONE, TEXT_NAMES, YES, JsonLines, Table
+from cnnkit.data.text.formats import LABEL_NAMES, NO, ONE, TEXT_NAMES, YES, JsonLines, Table
 from cnnkit.errors import DataError
 
 SAMPLE = 1 << 18  # bytes looked at, at the start

@@ -8,10 +8,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from cnnkit.data import encodings, text_checks, text_files
-from cnnkit.data.text_loading import load
+from cnnkit.data.text import checks, encodings, files
+from cnnkit.data.text.loading import load
 from cnnkit.errors import DataError
-from tests.data.test_text_files import everything, refused, written
+from tests.data.text.test_files import everything, refused, written
 
 WORDS = ["soup", "bread", "goal", "match", "drum", "choir", "train", "river", "paint", "stone"]
 
@@ -90,7 +90,7 @@ def test_a_header_that_comes_again_is_no_text(tmp_path):
     (entry,) = splits.card["inventory"]["entries"]
     assert (entry["count"], entry["reason"]) == (2, "that are the header once more")
     assert entry["examples"] == ["a.csv, line 22", "a.csv, line 43"]
-    assert any(finding.kind == "header-again" for finding in text_checks.check(path))
+    assert any(finding.kind == "header-again" for finding in checks.check(path))
 
 
 def test_a_header_behind_rows_without_one_is_no_text(tmp_path):
@@ -118,7 +118,7 @@ def test_where_no_column_looks_like_labels_they_are_named(tmp_path):
 
 def test_thousands_of_labels_are_checked_in_no_time():
     names = [f"user{k:05d}name" for k in range(6000)] + ["positive", "positve"]
-    pairs = set(text_checks._neighbours(names))
+    pairs = set(checks._neighbours(names))
     assert (6000, 6001) in pairs and len(pairs) < 100 * len(names)
 
 
@@ -127,7 +127,7 @@ def test_copies_and_leaks_are_found_where_no_spaces_are(tmp_path):
     letters = [chr(0x4E00 + k) for k in range(400)]
     found = [("".join(rng.sample(letters, 30)) + ("体育" if k % 2 else ""), ("美食", "体育")[k % 2]) for k in range(80)]
     found.append(("好" + found[0][0], "美食"))
-    kinds = {finding.kind for finding in text_checks.check(written(tmp_path / "a.csv", table(found)))}
+    kinds = {finding.kind for finding in checks.check(written(tmp_path / "a.csv", table(found)))}
     assert "label-in-text" in kinds and kinds & {"near-duplicate", "near-leak"}
 
 
@@ -393,7 +393,7 @@ def test_files_without_a_suffix_are_texts_and_others_are_said(tmp_path):
 
 
 def test_a_copy_goes_with_its_texts(tmp_path):
-    read = text_files.read(written(tmp_path / "a.csv", table(rows(), end="\r")), "text-csv", {})
+    read = files.read(written(tmp_path / "a.csv", table(rows(), end="\r")), "text-csv", {})
     copy = read.found.texts._plain.path
     assert copy.exists() and len(read.found.texts.read(np.arange(3))) == 3
     del read

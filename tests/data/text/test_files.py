@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cnnkit.data import cards, text_files
-from cnnkit.data.text_loading import load
+from cnnkit.data import cards
+from cnnkit.data.text import files as text_files
+from cnnkit.data.text.loading import load
 from cnnkit.errors import DataError
 
 ROWS = [(f"a plain text number {k}", ("neg", "pos")[k % 2]) for k in range(40)]
@@ -188,9 +189,9 @@ def test_columns_are_chosen_by_name_content_or_as_told_and_said(tmp_path):
 
 
 def test_a_column_of_ids_is_no_label(tmp_path, monkeypatch):
-    from cnnkit.data import text_index
+    from cnnkit.data.text import index
 
-    monkeypatch.setattr(text_index, "MOST_LABELS", 10)
+    monkeypatch.setattr(index, "MOST_LABELS", 10)
     path = written(tmp_path / "a.csv", "text,label\n" + "".join(f"{t},{k}\n" for k, (t, _) in enumerate(ROWS)))
     refused(path, "more than 10 different labels, such as '10': that is no column of labels")
 

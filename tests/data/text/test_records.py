@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnkit.data import join, text_division, text_files, text_index, texts
-from cnnkit.data.text_formats import LabelSentence
-from cnnkit.data.text_loading import load
-from cnnkit.data.text_sources import ListTexts
-from cnnkit.data.texts import Tags, TextRecords
+from cnnkit.data import join
+from cnnkit.data.text import division, files, index
+from cnnkit.data.text import records as texts
+from cnnkit.data.text.formats import LabelSentence
+from cnnkit.data.text.loading import load
+from cnnkit.data.text.records import Tags, TextRecords
+from cnnkit.data.text.sources import ListTexts
 from cnnkit.device.text import Tokenizer, learn
 from cnnkit.errors import ConfigError, DataError
 
@@ -91,7 +93,7 @@ def test_the_fingerprint_is_of_texts_and_labels_alone(records, tmp_path):
     plain = TextRecords(ListTexts(SENTENCES), np.array([0, 1, 1, 0]), ("a", "b"))
     path = tmp_path / "x.tsv"
     path.write_text("".join(f"{y}\t{t}\n" for t, y in zip(SENTENCES, "abba")))
-    found = text_files.read(path, "label-sentence", {}).found
+    found = files.read(path, "label-sentence", {}).found
     same = TextRecords(found.texts, found.codes, found.names)
     assert records.fingerprint() == plain.fingerprint() == same.fingerprint()
     other = TextRecords(ListTexts(SENTENCES), np.array([0, 1, 1, 1]), ("a", "b"))
@@ -126,7 +128,7 @@ def test_a_record_costs_few_bytes_and_no_object(tmp_path):
     assert sum(array.nbytes for array in arrays.values()) <= 10 * count
     del splits, parts, arrays
     tracemalloc.start()
-    found = text_files.read(path, "label-sentence", {}).found
+    found = files.read(path, "label-sentence", {}).found
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(found.texts) == count and peak < 60 * count + 4_000_000
@@ -139,10 +141,10 @@ def test_a_record_costs_few_bytes_and_no_object(tmp_path):
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30)), min_size=8, max_size=120), st.integers(0, 5))
 def test_no_group_is_torn_apart_and_every_text_is_in_one_fold(pairs, seed):
     labels, keys = (np.array(values) for values in zip(*pairs))
-    groups = text_division.groups_of(keys)
-    folds = [text_division.fold(labels, groups, k, 4, seed=seed) for k in range(1, 5)]
+    groups = division.groups_of(keys)
+    folds = [division.fold(labels, groups, k, 4, seed=seed) for k in range(1, 5)]
     assert (np.sum(folds, 0) == 1).all()
-    held = text_division.hold_out(labels, groups, 0.3, seed=seed)
+    held = division.hold_out(labels, groups, 0.3, seed=seed)
     for chosen in (*folds, held):
         assert all(len(set(chosen[keys == key])) == 1 for key in set(keys))
     assert held.sum() <= 0.3 * len(labels) + 4
@@ -150,15 +152,15 @@ def test_no_group_is_torn_apart_and_every_text_is_in_one_fold(pairs, seed):
 
 def test_folds_are_stratified_and_of_one_size():
     labels = np.repeat([0, 1, 2], [503, 61, 36])
-    sizes = [np.bincount(labels[text_division.fold(labels, None, k, 10, seed=0)], minlength=3) for k in range(1, 11)]
+    sizes = [np.bincount(labels[division.fold(labels, None, k, 10, seed=0)], minlength=3) for k in range(1, 11)]
     assert {int(size.sum()) for size in sizes} == {60}
     assert all(np.ptp(column) <= 1 for column in np.array(sizes).T)
 
 
 def test_groups_do_not_depend_on_the_numbers_of_hashes_and_join_over_keys():
-    assert text_division.groups_of(np.array([9, 4, 9, 7])).tolist() == [0, 1, 0, 2]
-    assert text_division.groups_of(np.array([1, 2, 3])) is None
-    assert text_division.groups_of(np.array([1, 1, 2, 3, 4]), np.array([5, 6, 6, 7, 8])).tolist() == [0, 0, 0, 1, 2]
+    assert division.groups_of(np.array([9, 4, 9, 7])).tolist() == [0, 1, 0, 2]
+    assert division.groups_of(np.array([1, 2, 3])) is None
+    assert division.groups_of(np.array([1, 1, 2, 3, 4]), np.array([5, 6, 6, 7, 8])).tolist() == [0, 0, 0, 1, 2]
 
 
 def test_copies_stay_on_one_side(tmp_path):
@@ -219,13 +221,13 @@ def test_data_sets_join(tmp_path):
 @given(st.lists(st.integers(-4, 60), min_size=1, max_size=60))
 def test_groups_are_numbered_in_the_order_in_which_they_first_occur(keys):
     expected = [list(dict.fromkeys(keys)).index(key) for key in keys]
-    groups = text_division.groups_of(np.array(keys))
+    groups = division.groups_of(np.array(keys))
     assert groups is None if len(set(keys)) == len(keys) else groups.tolist() == expected
 
 
 def test_a_gap_before_the_last_texts_is_left_out(tmp_path):
     path = tmp_path / "lines.txt"
     path.write_text("a one\nb two\n\n\na three\nb four\n", encoding="utf-8")
-    texts = text_index.index(path, LabelSentence()).texts
+    texts = index.index(path, LabelSentence()).texts
     assert texts.read(np.arange(4)) == ["one", "two", "three", "four"]
     assert [texts.name(k).split()[-1] for k in range(4)] == ["1", "2", "5", "6"]

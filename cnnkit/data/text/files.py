@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data import encodings, folders, text_columns, text_containers, text_index
+from cnnkit.data import folders
 from cnnkit.data.cards import there
 from cnnkit.data.inventory import Entry, entry
 from cnnkit.data.records import Progress
-from cnnkit.data.text_containers import refuse_foreign
-from cnnkit.data.text_formats import MARK, REPEATED, FastText, LabelSentence, Table
-from cnnkit.data.text_index import Found
+from cnnkit.data.text import columns, containers, encodings, index
+from cnnkit.data.text.containers import refuse_foreign
+from cnnkit.data.text.formats import MARK, REPEATED, FastText, LabelSentence, Table
+from cnnkit.data.text.index import Found
 from cnnkit.errors import DataError
 
 FORMATS = ("text-csv", "text-jsonl", "fasttext", "label-sentence", "text-folder")
@@ -86,7 +87,7 @@ def file_format(path: Path) -> str:
     known = _SUFFIXES.get(path.suffix.lower())
     if known:
         return known
-    head, _ = text_index.opening(path, text_columns.SAMPLE)
+    head, _ = index.opening(path, columns.SAMPLE)
     if b"\n" not in head:  # lines may end in CR
         head = head.replace(b"\r", b"\n")
     lines = [line.strip() for line in head.split(b"\n")[:-1] or [head] if line.strip()]
@@ -99,7 +100,7 @@ def file_format(path: Path) -> str:
     if _labelled(lines):
         return "label-sentence"
     try:
-        text_columns.table(path, head, {})
+        columns.table(path, head, {})
     except DataError:
         raise DataError(
             f"{path} is no data set of texts: it needs to be a table (.csv, .tsv), JSON lines (.jsonl), fastText's lines "
@@ -195,7 +196,7 @@ def _classes(folder: Path) -> dict[str, str]:
     """Return the class folders that hold .txt files: label -> folder."""
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     names = [name for name in names if name.lower() not in _UNLABELLED]
-    return {name: name for name in names if next(text_index.text_files(folder, name), None) is not None}
+    return {name: name for name in names if next(index.text_files(folder, name), None) is not None}
 
 
 @dataclass(frozen=True)
@@ -225,23 +226,23 @@ def read(path: Path, reader: str, options: dict[str, Any], *, progress: Progress
         return _read_folder(path, encoding and encodings.named(str(encoding)), progress)
     if not there(path):
         raise DataError(f"There is no file {path}.")
-    plain = text_containers.plain(path, encoding, json_lines=reader == "text-jsonl")
+    plain = containers.plain(path, encoding, json_lines=reader == "text-jsonl")
     encoding = plain.encoding
-    head, skip = text_index.opening(plain.path, text_columns.SAMPLE) if encoding is None else _opening(path, plain)
+    head, skip = index.opening(plain.path, columns.SAMPLE) if encoding is None else _opening(path, plain)
     more: list[bytes] = []
     if reader == "text-csv":
-        more = text_columns.pieces(plain.path, skip + len(head)) if len(head) == text_columns.SAMPLE - skip else []
-        choice = text_columns.table(path, head, options, more=more)
+        more = columns.pieces(plain.path, skip + len(head)) if len(head) == columns.SAMPLE - skip else []
+        choice = columns.table(path, head, options, more=more)
         skip += choice.skip
         if choice.header:
             skip += _header_bytes(head[choice.skip :], choice.form)
     elif reader == "text-jsonl":
-        choice = text_columns.json_lines(path, head, options)
+        choice = columns.json_lines(path, head, options)
         encoding = "utf-8"
     else:
         form: Any = FastText() if reader == "fasttext" else LabelSentence()
-        choice = text_columns.Choice(form, False, (f"{form.name[0].upper()}{form.name[1:]}.",))
-    found = text_index.index(path, choice.form, skip=skip, encoding=encoding, progress=progress, plain=plain)
+        choice = columns.Choice(form, False, (f"{form.name[0].upper()}{form.name[1:]}.",))
+    found = index.index(path, choice.form, skip=skip, encoding=encoding, progress=progress, plain=plain)
     notes = [*plain.notes, *choice.notes[plain.unit != "line" :]]
     if options.get("encoding"):
         found.encoding = encodings.named(str(options["encoding"])).upper() + ", as told"
@@ -252,14 +253,14 @@ def read(path: Path, reader: str, options: dict[str, Any], *, progress: Progress
         )
         notes = [note.replace("quotes around cells", "quotes are part of the text") for note in notes]
         found = replace(
-            text_index.index(path, form, skip=skip, encoding=encoding, progress=progress, plain=plain),
+            index.index(path, form, skip=skip, encoding=encoding, progress=progress, plain=plain),
             encoding=found.encoding,
         )
     return Read(found, (*notes, *_said(found)), entries=tuple(_entries(found)))
 
 
-def _opening(path: Path, plain: text_containers.Plain) -> tuple[bytes, int]:
-    head = text_containers.start_of(plain.path, text_columns.SAMPLE)
+def _opening(path: Path, plain: containers.Plain) -> tuple[bytes, int]:
+    head = containers.start_of(plain.path, columns.SAMPLE)
     mark = 3 if head.startswith(b"\xef\xbb\xbf") else 0
     if not head[mark:].strip():
         raise DataError(f"{path} is empty.")
@@ -307,7 +308,7 @@ def _entries(found: Found) -> list[Entry]:
 
 def _header_bytes(head: bytes, form: Any) -> int:
     """Return how long the first record is, with the blank lines before it."""
-    source = text_index.Source(io.BytesIO(head))
+    source = index.Source(io.BytesIO(head))
     size = 0
     feed = replace(form, header=(), labels=frozenset()).rows(source)
     for row in feed:
@@ -326,13 +327,13 @@ def _read_folder(path: Path, encoding: str | None, progress: Progress | None) ->
             f"{path} holds no folders of text files (.txt, or without a suffix). Put the texts of each label in a "
             "folder of its own."
         )
-    found = text_index.index_folder(path, classes, encoding=encoding, progress=progress)
+    found = index.index_folder(path, classes, encoding=encoding, progress=progress)
     notes = ["A folder of text files for each label."]
     other = [
         child.relative_to(path).as_posix()
         for label in classes
         for child in (path / label).rglob("*")
-        if child.is_file() and not child.name.startswith(".") and not text_index.is_text_file(child.name)
+        if child.is_file() and not child.name.startswith(".") and not index.is_text_file(child.name)
     ]
     entries = [entry("left out", "files", "that are no texts by their names (.txt, or without a suffix)", other)]
     left = [entry.name for entry in path.iterdir() if entry.is_dir() and entry.name.lower() in _UNLABELLED]

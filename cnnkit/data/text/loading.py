@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data import cards, inventory, loading, readers, splits, text_division
+from cnnkit.data import cards, inventory, loading, readers, splits
 from cnnkit.data.cards import Card
 from cnnkit.data.reading import Part
 from cnnkit.data.records import Progress, Splits
-from cnnkit.data.text_index import Found
-from cnnkit.data.texts import Tags, TextRecords
+from cnnkit.data.text import division
+from cnnkit.data.text.index import Found
+from cnnkit.data.text.records import Tags, TextRecords
 from cnnkit.errors import ConfigError, DataError
 
 _ORDER = ("train", "validation", "test")
@@ -86,7 +87,7 @@ def load(
         raise ConfigError(f"{card.title} has a test split of its own, so there is nothing to fold.")
     asked = {split: part for split, part in (("test", test), ("validation", validation)) if part is not None}
     found = {split: part.more.found for split, part in parts.items()}
-    groups = text_division.groups_of(parts["train"].groups, found["train"].hashes)
+    groups = division.groups_of(parts["train"].groups, found["train"].hashes)
     warnings += _seen_twice(found)
     for here in found.values():
         here.hashes = np.zeros(0, np.int64)  # 8 bytes a text that nobody needs any more
@@ -203,11 +204,11 @@ def divide(
             continue
         here, known = labels[rest], None if groups is None else groups[rest]
         if split == "test" and fold is not None:
-            chosen = text_division.fold(here, known, *fold, seed=seed)
+            chosen = division.fold(here, known, *fold, seed=seed)
         else:
             part = held_out.get(split, usual)
             whole = len(rest) if fold is not None else len(every)
-            chosen = text_division.hold_out(here, known, part * whole / max(1, len(rest)), seed=seed)
+            chosen = division.hold_out(here, known, part * whole / max(1, len(rest)), seed=seed)
         found[split] = every.take(rest[chosen])
         rest = rest[~chosen]
     found["train"] = every.take(rest) if len(rest) < len(every) else every

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from cnnkit.data import encodings
+from cnnkit.data.text import encodings
 from cnnkit.errors import DataError
 
 MOST_JSON = 500_000_000  # bytes of a JSON array: it is read at once
