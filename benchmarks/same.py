@@ -89,10 +89,10 @@ CASES: dict[str, Case] = {
     "digits-micro": digits("--model micro --epochs 2", precisions="float32"),
     "digits-simple": digits("--model simple_cnn --epochs 1"),
     "digits-lenet5": digits("--model lenet5 --epochs 1 --image-size 32"),
-    "digits-resnet": digits("--model resnet --epochs 1 --width 8 --depth 1"),
+    "digits-resnet": digits("--model resnet --epochs 2 --width 8 --depth 1 --progressive 2"),
     "digits-densenet": digits("--model densenet --epochs 1 --width 4 --depth 2"),
     "digits-mixed": digits(
-        "--epochs 2 --width 8 --depth 1 --mixup 0.2 --cutmix 0.5 --rand-augment --class-weights --progressive 2"
+        "--epochs 2 --width 8 --depth 1 --mirror --mixup 0.2 --cutmix 0.5 --rand-augment --class-weights"
     ),
     "digits-refit": digits("--model micro --epochs 2 --refit --seed 3 --split-seed 5 --no-augment"),
     "digits-continued": digits(
