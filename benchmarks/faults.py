@@ -95,7 +95,7 @@ def images_case(build: Callable[[], Any], seed: int) -> Case:
         "app": "toy",
         "task": "classification",
         "labels": list(data.train.label_names),
-        "input": {"shape": list(model.input_shape[1:]), "range": [0, 255]},
+        "input": {"kind": "image", "shape": list(model.input_shape[1:]), "range": [0, 255]},
         "preparing": {"centre": True, "polarity": "dark"},
     }
     return Case(KerasArtifact(Path("model.keras"), model, about), data, task)
@@ -140,7 +140,7 @@ def detector(seed: int) -> Case:
         "app": "signs",
         "task": "detection",
         "labels": list(data.train.label_names),
-        "input": {"shape": [64, 64, 3], "range": [0, 255]},
+        "input": {"kind": "image", "shape": [64, 64, 3], "range": [0, 255]},
         "detection": {**data.train.plan.to_dict(), "threshold": 0.2},
     }
     return Case(KerasArtifact(Path("model.keras"), model, about), data, task)

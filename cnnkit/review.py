@@ -11,7 +11,7 @@ from cnnkit.files import read_json
 from cnnkit.quiet import quiet
 from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT, Run, latest
 from cnnkit.run_data import Loaded, data_for, everything, named_as, own_data, run_of, say_drawn, seen, those_given
-from cnnkit.tasks.score import Score, Scores, unit
+from cnnkit.score import Score, Scores, unit
 
 
 def keras_of(path: Path, app: str) -> Any:

@@ -26,7 +26,7 @@ from typing import Any
 from cnnkit import __version__, config, console
 from cnnkit.errors import ArtifactError, CnnkitError
 from cnnkit.files import atomic, locked, read_json, system_errors, write_json
-from cnnkit.tasks.score import headline
+from cnnkit.score import headline
 
 MODEL, DOCUMENT, CHECKPOINT, HISTORY, REPORT, EXPORT, REFIT, DATA_FILES, DATA_RECORDS = (
     "model.keras",

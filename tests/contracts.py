@@ -224,7 +224,8 @@ class TextModelContract:
             "ngram": 4,
             "margin": self.margin,
         }
-        metadata = {"labels": list("abc"), "input": {"shape": [self.length], "ids": self.size}, "temperature": 0.7}
+        metadata = {"task": "classification", "labels": list("abc"), "temperature": 0.7}
+        metadata["input"] = {"kind": "text", "shape": [self.length], "ids": self.size}
         metadata["text"] = {**text, "vocabulary": ""}
         path.write_bytes(convert(model, precision, ids, metadata))
         return DeviceModel.open(path), metadata

@@ -9,6 +9,7 @@ from cnnkit import console
 from cnnkit.errors import ArtifactError
 from cnnkit.export.convert import convert
 from cnnkit.ondevice import benchmark
+from tests import toys
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
     (folder / "export").mkdir()
     (folder / "run.json").write_text(json.dumps({"app": "toy"}))
-    about = {"app": "toy", "labels": ["a", "b"]}
+    about = {"app": "toy", "labels": ["a", "b"], **toys.ABOUT}
     for name, width in (("a-large", 20_000), ("b-small", 2)):
         image = Input((10, 10, 1))
         model = Model(image, layers.Dense(2)(layers.Dense(width)(layers.Flatten()(image))))

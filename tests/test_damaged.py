@@ -33,7 +33,8 @@ def files():
 
     keras.utils.set_random_seed(1)
     data, made = toys.bars(30), toy_texts.records(toy_texts.rows(60))
-    about = {"app": "toy", "labels": list(data.label_names), "input": {"shape": [12, 12, 1], "range": [0, 255]}}
+    about = {"app": "toy", "task": "classification", "labels": list(data.label_names)}
+    about["input"] = {"kind": "image", "shape": [12, 12, 1], "range": [0, 255]}
     pictures = data.read(np.arange(3))[0]
     from cnnkit.models.text import kim
 
@@ -172,7 +173,11 @@ def test_the_metadata_of_an_older_export_are_whole_or_refused(files, tmp_path, m
         ({"labels": ["one", "two"]}, "names 2 labels and scores 3"),
         ({"labels": "abc"}, "labels is a str"),
         ({"input": []}, "input is a list"),
-        ({"text": 3}, "damaged"),
+        ({"input": {"kind": "text"}, "text": 3}, r"damaged \(text is a int\)"),
+        ({"task": "detection", "detection": 3}, r"damaged \(detection is a int\)"),
+        ({"task": "dreaming"}, "its task 'dreaming' is not known here, only classification, detection, multilabel"),
+        ({"input": {"kind": "smell"}}, "its kind of input 'smell' is not known here, only image, text"),
+        ({"input": {"shape": [12, 12, 1]}}, "does not say what kind of input it takes"),
     ],
 )
 def test_metadata_that_do_not_fit_are_refused(files, tmp_path, monkeypatch, changes, complaint):
@@ -385,6 +390,7 @@ def test_a_margin_that_the_operators_do_not_take_is_one_line():
         def allocate_tensors(self):
             raise RuntimeError("XNNPack delegate failed to reshape runtimeNode number 41")
 
-    model = DeviceModel(Path("x.tflite"), Stub(), {"labels": ["a", "b"], "text": {"margin": 4}})
+    about = {"task": "classification", "labels": ["a", "b"], "input": {"kind": "text"}, "text": {"margin": 4}}
+    model = DeviceModel(Path("x.tflite"), Stub(), about)
     with pytest.raises(ArtifactError, match=r"x\.tflite does not take inputs of \(\d+,\) \(XNNPack"):
         model.predict(np.ones((2, 64), np.int32))

@@ -224,7 +224,8 @@ def test_weights_that_are_no_numbers_are_refused_by_name(toy_run, tmp_path):
         ({"labels": ["a", "b"]}, "names 2 labels and scores 3"),
         ({"temperature": 0}, "does not fit it"),
         ({"temperature": "hot"}, "does not fit it"),
-        ({"input": {"shape": ["wide"]}}, "does not fit it"),
+        ({"input": {"kind": "image", "shape": ["wide"]}}, "does not fit it"),
+        ({"task": "dreaming"}, "its task 'dreaming' is not known here"),
         ({"input": 7}, "input is a int"),
     ],
 )

@@ -28,7 +28,8 @@ def artifact(model, tokenizer, labels=("down", "up"), **metadata):
 
     from cnnkit.evaluation.artifacts import KerasArtifact
 
-    written = {"labels": list(labels), "text": tokenizer.to_dict(), "input": {"shape": [tokenizer.length]}}
+    written = {"task": "classification", "labels": list(labels), "text": tokenizer.to_dict()}
+    written["input"] = {"kind": "text", "shape": [tokenizer.length]}
     return KerasArtifact(Path("model.keras"), model, written | metadata)
 
 
@@ -207,7 +208,7 @@ class TestExplain:
         assert found.words[1].occlusion == pytest.approx(sigmoid(4) - 0.5, abs=1e-6)
 
     def test_several_labels_are_asked_about_one_by_one(self):
-        made = artifact(linear(), words(), labels=("calm", "glad"), task="multi-label")
+        made = artifact(linear(), words(), labels=("calm", "glad"), task="multilabel")
         found = explaining.explain(made, "good", target="glad")
         assert found.words[0].occlusion == pytest.approx(sigmoid(1.5) - sigmoid(0.25), abs=1e-6)
         assert found.scores["calm"] == pytest.approx(0.5, abs=1e-6)

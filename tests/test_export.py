@@ -12,7 +12,8 @@ from cnnkit.errors import ArtifactError, CnnkitError, GateRefused
 from cnnkit.evaluation.artifacts import open_artifact
 from cnnkit.evaluation.scoring import score
 from cnnkit.export import convert, gate
-from cnnkit.tasks.score import Score, Scores
+from cnnkit.inputs.image import training as image
+from cnnkit.score import Score, Scores
 from tests import toys
 
 
@@ -82,7 +83,7 @@ def test_labels_and_input_travel_inside_the_file_stored(exported):
         assert archive.read("labels.txt").decode().splitlines() == ["horizontal", "vertical", "square"]
     metadata = read_metadata(path)
     assert metadata["app"] == "toy" and metadata["precision"] == "int8"
-    assert metadata["input"] == {"shape": [12, 12, 1], "range": [0, 255]}
+    assert metadata["input"] == {"kind": "image", "shape": [12, 12, 1], "range": [0, 255]}
 
 
 def test_equal_models_make_equal_files(trained):
@@ -94,7 +95,7 @@ def test_equal_models_make_equal_files(trained):
 def test_calibration_on_wrongly_scaled_images_is_caught_and_leaves_no_file(trained, tmp_path, monkeypatch):
     data = toys.splits()
     monkeypatch.setattr(
-        convert, "_full_range", lambda images: np.asarray(images, np.float32) / 255
+        type(image.KIND), "calibration", lambda kind, images: np.asarray(images, np.float32) / 255
     )  # the classic mistake
     (tmp_path / "model-int8.tflite").write_bytes(b"an older export")
     with pytest.raises(GateRefused, match=r"int8: .* points lost overall") as caught:
@@ -166,7 +167,7 @@ def test_a_model_with_an_operator_no_device_has_fails_at_export():
     image = keras.Input((4, 4, 1))
     model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(Odd()(image))))
     with pytest.raises(CnnkitError, match="cannot be converted to float32") as caught:
-        convert.convert(model, "float32", np.zeros((1, 4, 4, 1)), {})
+        convert.convert(model, "float32", np.zeros((1, 4, 4, 1)), toys.ABOUT)
     assert "\n" not in str(caught.value)
 
 

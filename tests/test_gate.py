@@ -17,8 +17,8 @@ from cnnkit.evaluation.coco import Truth
 from cnnkit.export import checks, convert, gate
 from cnnkit.export.graph import graph_of, plain
 from cnnkit.export.rounding import disturbance, rounded
+from cnnkit.score import Score, Scores
 from cnnkit.seals import sealed
-from cnnkit.tasks.score import Score, Scores
 from tests import toy_boxes, toy_texts, toys
 
 
@@ -97,7 +97,12 @@ def boxes():
     keras.utils.set_random_seed(0)
     data = toy_boxes.splits(24, 8, 8, strides=(8,))
     model = DETECTORS["default"]((64, 64, 3), 2, strides=(8,), width=8)
-    about = {"app": "toy", "task": "detection", "labels": list(toy_boxes.LABELS), "input": {"shape": [64, 64, 3]}}
+    about = {
+        "app": "toy",
+        "task": "detection",
+        "labels": list(toy_boxes.LABELS),
+        "input": {"kind": "image", "shape": [64, 64, 3]},
+    }
     about["detection"] = {**data.train.plan.to_dict(), "threshold": 0.01}
     return Case(KerasArtifact("model.keras", model, about), data, toy_boxes.recipe(data).task)
 
@@ -166,6 +171,7 @@ def behind(content, metadata, labels=None):
     return sealed(content[:start] + whole)
 
 
+SCORES = ("scores",)
 PRECISE = {"float32": "answers", "float16": "constants", "int8": "constants"}
 
 
@@ -241,7 +247,7 @@ class TestImages:
     @pytest.mark.parametrize(
         ("place", "change"),
         [
-            ("task", lambda a: a | {"task": "multi-label"}),
+            ("task", lambda a: a | {"task": "multilabel"}),
             ("labels", lambda a: a | {"labels": a["labels"][::-1]}),
             ("input.shape", lambda a: a | {"input": {**a["input"], "shape": [12, 12, 3]}}),
             ("preparing.centre", lambda a: a | {"preparing": {**a["preparing"], "centre": False}}),
@@ -423,20 +429,20 @@ def test_errors_of_detectors_are_boxes_missed_and_false_alarms():
 def test_answers_are_compared_by_their_logarithms():
     sure = {"scores": np.array([[1 - 1e-6, 1e-6]])}
     other = {"scores": np.array([[1 - 2e-6, 2e-6]])}  # both say the same to five places
-    assert checks.answers("x", sure, sure, 1e-3).passed
-    assert not checks.answers("x", sure, other, 1e-3).passed
-    assert not checks.answers("x", sure, {"scores": np.array([[np.nan, 0.0]])}, 1e-3).passed
-    assert not checks.answers("x", sure, {"boxes": sure["scores"]}, 1e-3).passed
-    assert not checks.answers("x", sure, {"scores": np.zeros((1, 3))}, 1e-3).passed
+    assert checks.answers("x", sure, sure, 1e-3, SCORES).passed
+    assert not checks.answers("x", sure, other, 1e-3, SCORES).passed
+    assert not checks.answers("x", sure, {"scores": np.array([[np.nan, 0.0]])}, 1e-3, SCORES).passed
+    assert not checks.answers("x", sure, {"boxes": sure["scores"]}, 1e-3, SCORES).passed
+    assert not checks.answers("x", sure, {"scores": np.zeros((1, 3))}, 1e-3, SCORES).passed
 
 
 def test_answers_may_differ_less_where_inputs_hardly_change_them():
     varied = np.exp(-np.array([[1.0, 2.0], [3.0, 1.0]]))
     alike = np.exp(-np.array([[1.0, 2.0], [1.02, 2.0]]))  # logarithms vary by 0.01
-    assert checks.narrow({"scores": varied}) == checks.FLOAT32
-    assert checks.narrow({"scores": alike}) == pytest.approx(1e-4)
-    assert checks.narrow({"scores": alike[:1]}) == checks.NOISE  # of one input alone nothing is known
-    assert checks.narrow({"scores": alike, "boxes": np.array([[0.0], [9.0]])}) == checks.FLOAT32
+    assert checks.narrow({"scores": varied}, SCORES) == checks.FLOAT32
+    assert checks.narrow({"scores": alike}, SCORES) == pytest.approx(1e-4)
+    assert checks.narrow({"scores": alike[:1]}, SCORES) == checks.NOISE  # of one input alone nothing is known
+    assert checks.narrow({"scores": alike, "boxes": np.array([[0.0], [9.0]])}, SCORES) == checks.FLOAT32
 
 
 def test_a_graph_is_read_with_its_constants(images):

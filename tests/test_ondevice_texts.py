@@ -77,7 +77,7 @@ def test_a_text_with_known_words_is_as_sure_as_before():
 
 
 class TestSeveral:
-    model = staticmethod(lambda **more: Model(True, task="multi-label", thresholds=[0.5] * 3, sure=0.9, **more))
+    model = staticmethod(lambda **more: Model(True, task="multilabel", thresholds=[0.5] * 3, sure=0.9, **more))
 
     def test_none_is_an_answer_and_may_be_sure(self):
         model = self.model()

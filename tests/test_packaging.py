@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tests import toys
+
 ROOT = Path(__file__).parent.parent
 HEAVY = ("tensorflow", "keras", "sklearn", "matplotlib", "jinja2", "scipy", "h5py", "jax")
 
@@ -36,7 +38,8 @@ def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("device")
     labels = [str(digit) for digit in range(10)]
     model = MODELS["default"]((28, 28, 1), 10)
-    content = convert(model, "int8", np.zeros((1, 28, 28, 1)), {"app": "digits", "labels": labels, "layout": "mnist"})
+    about = {**toys.ABOUT, "app": "digits", "labels": labels, "layout": "mnist"}
+    content = convert(model, "int8", np.zeros((1, 28, 28, 1)), about)
     (folder / "x.tflite").write_bytes(content)
     picture = np.full((200, 160), 235, np.uint8)
     cv2.line(picture, (80, 40), (76, 160), 30, 9, cv2.LINE_AA)

@@ -65,7 +65,7 @@ def test_progressive_training_learns_and_resumes_to_the_same_weights(tmp_path):
 
     settings = dataclasses.replace(SETTINGS, progressive=2, epochs=10)
     model = fit(tmp_path / "whole", settings)
-    artifact = KerasArtifact(tmp_path, model, {"labels": ["horizontal", "vertical", "square"]})
+    artifact = KerasArtifact(tmp_path, model, {**toys.ABOUT, "labels": ["horizontal", "vertical", "square"]})
     assert model.input_shape == (None, 12, 12, 1)
     assert score(artifact, toys.splits().test, toys.recipe().task)["accuracy"] > 0.9
     document = Run.open(tmp_path / "whole").document["training"]

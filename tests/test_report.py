@@ -16,7 +16,7 @@ from cnnkit import metrics
 from cnnkit.errors import CnnkitError
 from cnnkit.report import blocks, drawing, figures, page, sections
 from cnnkit.report.blocks import Matrix, Section, Table
-from cnnkit.tasks.score import Score, Scores
+from cnnkit.score import Score, Scores
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;"

@@ -9,7 +9,7 @@ import pytest
 from cnnkit.evaluation.texts import TextClassification, TextTagging, against
 from cnnkit.explain.texts import Explanation, Filter, Ngram, Word
 from cnnkit.report import figures, page, sections, texts
-from cnnkit.tasks.score import headline
+from cnnkit.score import headline
 from tests.test_report import EVIL, Page
 
 TEXTS = ("a good film", "not a bad film", "so good", "quite bad", EVIL, "")

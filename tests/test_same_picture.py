@@ -91,7 +91,12 @@ def test_evaluate_and_predict_name_the_same_classes(folder, tmp_path):
     from tests.toys import tiny_cnn
 
     labels = ["a", "b", "c"]
-    about = {"app": "signs", "task": "classification", "labels": labels, "input": {"shape": [32, 32, 3]}}
+    about = {
+        "app": "signs",
+        "task": "classification",
+        "labels": labels,
+        "input": {"kind": "image", "shape": [32, 32, 3]},
+    }
     model = tmp_path / "m.tflite"
     model.write_bytes(convert(tiny_cnn((32, 32, 3), 3), "float32", np.zeros((1, 32, 32, 3)), about))
 

@@ -52,7 +52,7 @@ def run(whole, tmp_path):
 
 def test_it_learns_what_is_held_out(tmp_path):
     model = fit(tmp_path / "run", dataclasses.replace(SETTINGS, epochs=12))
-    artifact = KerasArtifact(tmp_path, model, {"labels": ["horizontal", "vertical", "square"]})
+    artifact = KerasArtifact(tmp_path, model, {**toys.ABOUT, "labels": ["horizontal", "vertical", "square"]})
     assert score(artifact, toys.splits().test, toys.recipe().task)["accuracy"] > 0.93
     assert Run.open(tmp_path / "run").document["training"]["epochs"] == 12
 
@@ -244,7 +244,7 @@ def test_the_model_written_is_the_model_returned_with_labels_inside(tmp_path):
     model = fit(tmp_path / "run")
     opened = open_artifact(tmp_path / "run", "toy")
     images = toys.splits().test.read(np.arange(9))[0]
-    direct = KerasArtifact(tmp_path, model, {}).predict(images)["scores"]
+    direct = KerasArtifact(tmp_path, model, toys.ABOUT).predict(images)["scores"]
     assert np.array_equal(opened.predict(images)["scores"], direct)
     assert opened.labels == ("horizontal", "vertical", "square")
 

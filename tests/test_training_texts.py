@@ -194,7 +194,7 @@ def test_rows_of_words_that_never_come_stay_as_they_were_drawn(data, tmp_path):
 def test_several_labels_a_text_are_learnt(tmp_path):
     data = toy_texts.splits(make=toy_texts.tagged)
     recipe = toy_texts.recipe(data)
-    assert recipe.task.name == "multi-label"
+    assert recipe.task.name == "multilabel"
     model = fit(tmp_path / "run", data, settings_for("kim-rand", data, epochs=6))
     artifact = toy_texts.artifact(model, data.test)
     artifact.settle(recipe.task.settle(artifact, data.validation))

@@ -90,9 +90,10 @@ def recipe(data, **changes):
 
 def artifact(model, made, **decided):
     """A model with what its artifact says of these records."""
-    from cnnkit.evaluation.artifacts import MULTI_LABEL, KerasArtifact
+    from cnnkit.evaluation.artifacts import KerasArtifact
     from cnnkit_text.model import describe
 
-    task = MULTI_LABEL if made.multi_label else "classification"
+    task = "multilabel" if made.multi_label else "classification"
     about = {"format": 1, "app": "text", "task": task, "labels": list(made.label_names), **describe(made, "kim-rand")}
+    about["input"] |= {"kind": "text", "shape": list(made.input_shape)}
     return KerasArtifact("model.keras", model, about | decided)

@@ -157,9 +157,9 @@ def margin(model: str) -> int:
 
 
 def describe(records: Any, model: str) -> dict[str, Any]:
-    """Return what an artifact says of its texts: the input, and the tokenizer with how much padding has to stay."""
+    """Return what an artifact says of its texts: how many ids there are, and the tokenizer with how much padding has to stay."""
     return {
-        "input": {"shape": list(records.input_shape), "ids": records.tokenizer.size},
+        "input": {"ids": records.tokenizer.size},
         "text": {**records.tokenizer.to_dict(), "margin": margin(model)},
     }
 

@@ -7,8 +7,9 @@ Design choices:
 - A checksum of all of it is the end of the file (`cnnkit.seals`), compared before the interpreter sees any of it. A file without
   one is tried in a process of its own first (`cnnkit.trials`): what is damaged may end the process.
 - Inputs and outputs are found by signature name, never by position: converters reorder them.
-- Batches of images run one at a time, as on a device; a static batch of 1 is what exports have. Texts are short, and there are
-  many: batches of them run together, cut to their longest text (`cnnkit.device.text.widths` says when that changes nothing).
+- Batches run one input at a time, as on a device, for a static batch of 1 is what exports have; unless the kind of input has
+  inputs that are better run together (`cnnkit.device.kinds`).
+- What differs between kinds of inputs and tasks, the kinds that the metadata name say; a file without metadata is run as it is.
 """
 
 import io
@@ -23,25 +24,27 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.device.text import lengths, widths
+from cnnkit.device.kinds import InputKind, TaskKind
 from cnnkit.errors import ArtifactError
 from cnnkit.quiet import quiet
+from cnnkit.registry import DEVICE, input_of, names_input, task_of
 from cnnkit.seals import is_sealed
 from cnnkit.trials import refusal
 
 METADATA = "cnnkit.json"
-VOCABULARY = (
-    "vocabulary.txt"  # as MediaPipe's RegexTokenizer reads it; in memory it is `metadata["text"]["vocabulary"]`
-)
 LABELS = "labels.txt"
 SEALED = "cnnkit.sealed"  # metadata of the flatbuffer itself: a checksum belongs behind it
-LIMITS = {METADATA: 1 << 20, VOCABULARY: 1 << 27}  # bytes; a million words fit, a zip bomb does not
-TOGETHER = 64  # texts
+LARGEST, LARGEST_FILE = (
+    1 << 20,
+    1 << 27,
+)  # bytes of the metadata, of a file beside them: a million words fit, a zip bomb not
 AGAIN = "Copy it again from where it is whole, or export it again."
 
 
 def read_metadata(path: Path | str) -> dict[str, Any]:
-    """Read `cnnkit.json` out of a `.tflite` or `.keras` file, with the vocabulary of a model of texts; empty where there is none.
+    """Read `cnnkit.json` out of a `.tflite` or `.keras` file, with the files that its kind of input has beside it.
+
+    Empty where there is none.
 
     Raises:
         ArtifactError: the file cannot be read or is not as it was written; what is there is damaged, or larger than it can be.
@@ -60,9 +63,10 @@ def metadata_in(content: bytes, path: Path | str) -> tuple[dict[str, Any], bool]
         raise ArtifactError(f"{path} is damaged: it has lost its end, where its checksum was. {AGAIN}")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            document = json.loads(_member(archive, METADATA, path))
-            if isinstance(document, dict) and "text" in document:
-                document["text"]["vocabulary"] = _member(archive, VOCABULARY, path).decode("utf-8")
+            document = json.loads(_member(archive, METADATA, path, LARGEST))
+            _refuse_other(document, path)
+            for name, (entry, field) in _files(document, path).items():
+                document[entry][field] = _member(archive, name, path, LARGEST_FILE).decode("utf-8")
     except (zipfile.BadZipFile, KeyError) as error:
         if whole or METADATA.encode() in content:  # once in front of the entry, once in the list of contents
             raise ArtifactError(f"{path}: its {METADATA} is damaged ({_reason(error)}). {AGAIN}") from error
@@ -78,24 +82,49 @@ def metadata_in(content: bytes, path: Path | str) -> tuple[dict[str, Any], bool]
         struct.error,
     ) as error:
         raise ArtifactError(f"{path}: its {METADATA} is damaged ({_reason(error)}). {AGAIN}") from error
+    return document, whole
+
+
+def _refuse_other(document: Any, path: Path | str) -> None:
+    """Raise where metadata are not what they have to be.
+
+    Raises:
+        ArtifactError: they are no object, an entry is of another type than it has to be, or the task is not known here.
+    """
     if not isinstance(document, dict):
         raise ArtifactError(f"{path}: its {METADATA} is damaged (it is no object). {AGAIN}")
-    for name, kind in (("input", dict), ("text", dict), ("detection", dict), ("labels", list)):
+    expected: dict[str, type] = {"input": dict, "labels": list}
+    if "task" in document and (entry := task_of(document, DEVICE, path).entry):
+        expected[entry] = dict
+    for name, kind in expected.items():
         if not isinstance(document.get(name, kind()), kind):
-            raise ArtifactError(
-                f"{path}: its {METADATA} is damaged ({name} is a {type(document[name]).__name__}). {AGAIN}"
-            )
-    return document, whole
+            raise damaged(path, f"{name} is a {type(document[name]).__name__}")
+
+
+def damaged(path: Path | str, why: str) -> ArtifactError:
+    """Return the error that a file's metadata are damaged."""
+    return ArtifactError(f"{path}: its {METADATA} is damaged ({why}). {AGAIN}")
+
+
+def _files(metadata: Mapping[str, Any], path: Path | str) -> Mapping[str, tuple[str, str]]:
+    """Return which entries of metadata are files of their own, (entry, field) by file name."""
+    if not names_input(metadata):
+        return {}
+    files: Mapping[str, tuple[str, str]] = input_of(metadata, DEVICE, path).files
+    for entry, _ in files.values():
+        if not isinstance(metadata.get(entry), dict):
+            raise damaged(path, f"{entry} is a {type(metadata.get(entry)).__name__}")
+    return files
 
 
 def _reason(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0][:120] or type(error).__name__
 
 
-def _member(archive: zipfile.ZipFile, name: str, path: Path | str) -> bytes:
+def _member(archive: zipfile.ZipFile, name: str, path: Path | str, most: int) -> bytes:
     info = archive.getinfo(name)
-    if info.file_size > LIMITS[name]:
-        raise ArtifactError(f"{path}: its {name} is larger than {LIMITS[name]} bytes. {AGAIN}")
+    if info.file_size > most:
+        raise ArtifactError(f"{path}: its {name} is larger than {most} bytes. {AGAIN}")
     return archive.read(info)
 
 
@@ -107,11 +136,11 @@ def with_decided(metadata: Mapping[str, Any], decided: Mapping[str, Any]) -> dic
 
 def members(metadata: Mapping[str, Any]) -> dict[str, str]:
     """Return the files that carry metadata inside an artifact, by name; what `read_metadata` reads."""
-    text = metadata.get("text")
-    if text is None:
-        return {METADATA: json.dumps(metadata, indent=2)}
-    rest = {key: value for key, value in text.items() if key != "vocabulary"}
-    return {METADATA: json.dumps({**metadata, "text": rest}, indent=2), VOCABULARY: text.get("vocabulary", "")}
+    rest, found = dict(metadata), {}
+    for name, (entry, field) in _files(metadata, "The model").items():
+        found[name] = rest[entry].get(field, "")
+        rest[entry] = {key: value for key, value in rest[entry].items() if key != field}
+    return {METADATA: json.dumps(rest, indent=2), **found}
 
 
 class DeviceModel:
@@ -120,9 +149,10 @@ class DeviceModel:
     Attributes:
         path: where it was read from.
         metadata: the content of its `cnnkit.json`; empty for a file that was not exported by cnnkit.
-        labels: names of the classes, in the order of the scores; "0", "1", ... where the file names none.
-        input_shape: (height, width, channels), px; of a model of texts (ids,).
-        input_dtype: what the input tensor holds: float32 or uint8; of a model of texts int32.
+        kind: of its inputs.
+        labels: names of what it scores, in the order of the scores; "0", "1", ... where the file names none.
+        input_shape: of one input, such as (height, width, channels), px.
+        input_dtype: what the input tensor holds, such as float32 or uint8.
         doubt: what a user should know of the file, one line; None: nothing.
     """
 
@@ -139,10 +169,18 @@ class DeviceModel:
         self._outputs: Mapping[str, Any] = outputs
         self.input_shape: tuple[int, ...] = tuple(int(n) for n in self._input["shape"][1:])
         self.input_dtype = np.dtype(self._input["dtype"])
-        classes = int(self._outputs[self._score_name()]["shape"][-1])
-        self.labels = tuple(str(label) for label in metadata.get("labels") or range(classes))
-        if len(self.labels) != classes:
-            raise ArtifactError(f"{path} names {len(self.labels)} labels and scores {classes}. {AGAIN}")
+        self.kind: InputKind = input_of(metadata, DEVICE, path) if metadata else InputKind()
+        task: TaskKind = task_of(metadata, DEVICE, path) if metadata else _unsaid(outputs)
+        (alone,) = task.outputs if len(task.outputs) == 1 else (None,)
+        self._names = {
+            name: alone if alone and len(outputs) == 1 else name for name in outputs
+        }  # others may name it so
+        shapes = {self._names[name]: output["shape"] for name, output in outputs.items()}
+        try:
+            self.labels = task.labels(metadata, shapes)
+        except ValueError as error:
+            raise ArtifactError(f"{path} {error}. {AGAIN}") from error
+        self._given: tuple[int, ...] | None = None  # shape of the input tensor, where it is not that of one input
 
     @classmethod
     def open(cls, path: Path | str, *, threads: int | None = None, known: bool = False) -> "DeviceModel":
@@ -185,9 +223,6 @@ class DeviceModel:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ArtifactError(f"{path} cannot be loaded: {reason}. It may be cut short; export it again.") from error
 
-    def _score_name(self) -> str:
-        return "scores" if "scores" in self._outputs else next(iter(self._outputs))
-
     def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Run one input as it is, (h, w, c); returns every output by its signature name, with its batch axis of 1."""
         tensor = np.asarray(image)[None]
@@ -220,53 +255,57 @@ class DeviceModel:
         except (RuntimeError, ValueError) as error:  # an operator refuses what it is given
             raise ArtifactError(f"{self.path} stops while it runs ({_reason(error)}). {AGAIN}") from error
 
-    def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Score a batch.
+    def predict(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Answer a batch, as the kind of its inputs has it.
 
         Args:
-            images: uint8 or float32 (n, h, w, c) in [0, 255], of this model's `input_shape`; or ids int32 (n, length) of texts.
+            inputs: (n, *input_shape): of pictures uint8 or float32 in [0, 255], of texts ids int32.
 
         Returns:
-            The outputs by name; for a classifier `{"scores": float32 (n, classes)}`, each row summing to 1.
+            The outputs by name, each with a row an input; for a classifier `{"scores": float32 (n, classes)}`, each row summing
+            to 1.
         """
-        if images.shape[1:] != self.input_shape:
-            raise ValueError(f"`images` need the shape (n, *{self.input_shape}). Received: {images.shape}.")
-        if self.metadata.get("text", {}).get("margin"):
-            return {"scores": self._texts(np.asarray(images, np.int32))}
-        rows = [self.run(image) for image in images]
-        names = [self._score_name()] if len(self._outputs) == 1 else list(self._outputs)
-        aliases = {name: "scores" if len(names) == 1 else name for name in names}
+        if inputs.shape[1:] != self.input_shape:
+            raise ValueError(f"`inputs` need the shape (n, *{self.input_shape}). Received: {inputs.shape}.")
+        return self.kind.run(self, inputs)
+
+    def one_by_one(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Run inputs (n, *input_shape) one after the other; returns the outputs by name."""
+        rows = [self.run(entry) for entry in inputs]
         return {
-            aliases[name]: np.concatenate([row[name] for row in rows])
+            alias: np.concatenate([row[name] for row in rows])
             if rows
             else np.zeros((0, *self._outputs[name]["shape"][1:]), np.float32)
-            for name in names
+            for name, alias in self._names.items()
         }
 
-    def _texts(self, ids: np.ndarray) -> np.ndarray:
-        """Score texts in batches of about the same length: float32 (n, classes).
+    def together(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Run a batch at once, of any size that the graph allows, until `apart`; returns the outputs by name."""
+        if inputs.shape != self._given:
+            self._resize(inputs.shape)
+            self._given = inputs.shape
+        self._interpreter.set_tensor(self._input["index"], np.ascontiguousarray(inputs))
+        self._invoke()
+        found = {
+            alias: self._interpreter.get_tensor(self._outputs[name]["index"]) for name, alias in self._names.items()
+        }
+        for values in found.values():
+            refuse_no_numbers(values, self.path)
+        return found
 
-        A model whose metadata name a margin gives a text the same scores however much more of its padding is left; so short
-        texts cost little (`cnnkit.device.text.widths`).
-        """
-        needed = widths(lengths(ids), ids.shape[1], self.metadata["text"]["margin"])
-        order = np.argsort(needed, kind="stable")
-        scores = np.zeros((len(ids), len(self.labels)), np.float32)
-        index, shape = self._input["index"], None
-        output = self._outputs[self._score_name()]["index"]
-        for start in range(0, len(order), TOGETHER):
-            chosen = order[start : start + TOGETHER]
-            batch = np.ascontiguousarray(ids[chosen, : needed[chosen[-1]]])
-            if batch.shape != shape:
-                shape = batch.shape
-                self._resize(shape)
-            self._interpreter.set_tensor(index, batch)
-            self._invoke()
-            scores[chosen] = self._interpreter.get_tensor(output)
-        if shape is not None:
+    def apart(self) -> None:
+        """Take one input at a time again."""
+        if self._given is not None:
             self._resize((1, *self.input_shape))
-        refuse_no_numbers(scores, self.path)
-        return scores
+            self._given = None
+
+
+def _unsaid(outputs: Mapping[str, Any]) -> TaskKind:
+    """Return the task of a file that says nothing of itself: its scores, or its first output, have a place for each label."""
+    task = TaskKind()
+    task.named = "scores" if "scores" in outputs or len(outputs) == 1 else next(iter(outputs))
+    task.outputs = (task.named,)
+    return task
 
 
 def refuse_no_numbers(values: np.ndarray, path: Path | str) -> None:

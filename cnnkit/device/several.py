@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-MULTI_LABEL = "multi-label"  # the task in which an input may have several labels, or none
-
 
 def given(scores: np.ndarray, thresholds: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return which labels an input gets: bool (n, labels). None of them is an answer too.

@@ -33,16 +33,7 @@ def check(path: Path) -> None:
     from cnnkit.device.model import DeviceModel
 
     model = DeviceModel.open(path, known=True)
-    rng = np.random.default_rng(0)
-    shape = (4, *model.input_shape)
-    if "text" in model.metadata:
-        ids = rng.integers(0, max(2, model.metadata["text"].get("size") or 2), shape)
-        ids *= np.arange(shape[1]) < shape[1] // np.array([[1], [2], [3], [8]])  # shorter and shorter texts
-        model.predict(ids.astype(np.int32))
-        return
-    most = 2 if model.input_dtype.kind == "i" and model.input_dtype.itemsize > 1 else 256
-    inputs = np.stack([np.zeros(model.input_shape), np.ones(model.input_shape), *rng.integers(0, most, shape)[:2]])
-    model.predict(inputs.astype(np.float32))
+    model.predict(model.kind.trials(model))
 
 
 def verify(content: bytes) -> None:

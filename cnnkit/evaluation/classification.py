@@ -13,7 +13,7 @@ import numpy as np
 from cnnkit import metrics
 from cnnkit.data.records import Records
 from cnnkit.data.splits import balanced_weights
-from cnnkit.tasks.score import LESS, Score, Scores
+from cnnkit.score import LESS, Score, Scores
 
 BATCH = 256
 BASELINE_IMAGES = 10_000  # a linear model gains little from more, and takes minutes

@@ -20,7 +20,7 @@ from cnnkit.device.detection import Detections, Plan, find_each
 from cnnkit.errors import ConfigError
 from cnnkit.evaluation import coco, regions
 from cnnkit.evaluation.coco import Truth
-from cnnkit.tasks.score import Score, Scores
+from cnnkit.score import Score, Scores
 
 LOWEST = 0.01  # score of a detection that enters average precision
 

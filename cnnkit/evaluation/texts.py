@@ -21,11 +21,11 @@ import numpy as np
 
 from cnnkit import metrics
 from cnnkit.data.text.records import TextRecords
-from cnnkit.device.several import MULTI_LABEL, confidence, given
+from cnnkit.device.several import confidence, given
 from cnnkit.device.word_apart import CLASS
 from cnnkit.evaluation import thresholds as choosing
 from cnnkit.evaluation.classification import Classification
-from cnnkit.tasks.score import Score, Scores
+from cnnkit.score import Score, Scores
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # of the baseline: C of scikit-learn
 BASELINE_TEXTS = 100_000  # a linear model gains little from more, and their counts are in memory
@@ -58,9 +58,10 @@ class TextClassification(Classification):
 
         kinds = "one label a text", "several labels a text"
         task = artifact.metadata.get("task")
-        if task is not None and records.multi_label != (task == MULTI_LABEL):
+        several = task == "multilabel"
+        if task is not None and records.multi_label != several:
             raise DataError(
-                f"The data has {kinds[records.multi_label]}, the model was trained on {kinds[task == MULTI_LABEL]}. "
+                f"The data has {kinds[records.multi_label]}, the model was trained on {kinds[task == 'multilabel']}. "
                 "Give data of its kind."
             )
         written = artifact.metadata.get("text")
@@ -148,7 +149,7 @@ class TextTagging(TextClassification):
     Attributes as `Classification`; the headline is F1 over all labels and texts together (micro-F1).
     """
 
-    name = MULTI_LABEL
+    name = "multilabel"
     headline = "micro_f1"
     tolerance = (0.5, 2.0)
 

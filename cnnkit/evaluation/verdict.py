@@ -13,14 +13,14 @@ from typing import Any
 
 from cnnkit import metrics
 from cnnkit.metrics import CHANCE
-from cnnkit.tasks.score import Score, headline
+from cnnkit.score import Score, headline
 
 
 def judge(scores: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> dict[str, Any]:
     """Judge a score.
 
     Args:
-        scores: as a task scores, or as `run.json` has them; `cnnkit.tasks.score.Scores` says what is looked at.
+        scores: as a task scores, or as `run.json` has them; `cnnkit.score.Scores` says what is looked at.
         baseline: the same score of a baseline, with `against` where answers were compared one by one; None: there is none.
 
     Returns:

@@ -20,7 +20,6 @@ import numpy as np
 from keras import layers as kl
 from keras import ops
 
-from cnnkit.device.several import MULTI_LABEL
 from cnnkit.device.text import PAD, UNKNOWN, Tokenizer, lengths
 from cnnkit.device.text_spans import Placed, placed
 from cnnkit.errors import ArtifactError, ConfigError
@@ -196,7 +195,7 @@ def ngrams(artifact: Any, records: Texts, *, per_filter: int = 5, filters: int =
     convolutions = _first_convolutions(artifact.model)
     if not len(places) or not convolutions:
         return []
-    weights, exclusive = _last_weights(artifact.model, convolutions), artifact.metadata.get("task") != MULTI_LABEL
+    weights, exclusive = _last_weights(artifact.model, convolutions), artifact.metadata.get("task") != "multilabel"
     watched = {name: _Watched(layer, length) for name, layer in convolutions.items()}
     listener = keras.Model(artifact.model.input, {name: layer.output for name, layer in convolutions.items()})
     step = max(1, IDS_AT_ONCE // 8 // length)  # every map of every place is there at once

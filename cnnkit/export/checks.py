@@ -70,30 +70,35 @@ def failed(name: str, what: str, where: str = "") -> Check:
     return Check(name, what, math.inf, 0.0, where)
 
 
-def narrow(before: Mapping[str, np.ndarray]) -> float:
+def narrow(before: Mapping[str, np.ndarray], shares: Sequence[str]) -> float:
     """Return what answers of a float32 file may differ by: less where inputs hardly change them, as in a barely trained model.
 
     Args:
         before: the trained model's outputs for several inputs; what they vary by is the largest standard deviation of a number.
+        shares: as in `answers`.
     """
     varied = max(
-        (float(_comparable(name, array).std(0).max(initial=0.0)) for name, array in before.items()), default=0.0
+        (float(_comparable(array, name in shares).std(0).max(initial=0.0)) for name, array in before.items()),
+        default=0.0,
     )
     return float(np.clip(NARROW * varied, NOISE, FLOAT32)) if math.isfinite(varied) else FLOAT32
 
 
-def _comparable(output: str, array: np.ndarray) -> np.ndarray:
+def _comparable(array: np.ndarray, shares: bool) -> np.ndarray:
     numbers = np.asarray(array, np.float64)
-    return np.log(np.maximum(numbers, LEAST)) if output == "scores" else numbers
+    return np.log(np.maximum(numbers, LEAST)) if shares else numbers
 
 
-def answers(name: str, before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], bar: float) -> Check:
+def answers(
+    name: str, before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], bar: float, shares: Sequence[str]
+) -> Check:
     """Compare the outputs of two models for the same inputs: the largest difference, relative to 1 + the size of the number.
 
     Args:
         name: of the check.
-        before, after: outputs by name; of `scores`, in [0, 1], the logarithms are compared, others as they are.
+        before, after: outputs by name.
         bar: that the difference may reach.
+        shares: outputs in [0, 1], of which the logarithms are compared; others are compared as they are.
     """
     what = "largest relative difference of an answer"
     if set(before) != set(after):
@@ -103,8 +108,8 @@ def answers(name: str, before: Mapping[str, np.ndarray], after: Mapping[str, np.
         second = after[output]
         if second.shape != first.shape:
             return failed(name, f"shape {list(second.shape)} instead of {list(first.shape)}", output)
-        a, b = _comparable(output, first), _comparable(output, second)
-        if output == "scores":
+        a, b = _comparable(first, output in shares), _comparable(second, output in shares)
+        if output in shares:
             beyond = np.maximum(np.maximum(-second, second - 1), 0)  # no probability
             b = b + np.where(beyond > 1e-4, 10.0, 0.0)
         apart = np.abs(a - b) / (1 + np.abs(a))
@@ -117,17 +122,17 @@ def answers(name: str, before: Mapping[str, np.ndarray], after: Mapping[str, np.
     return Check(name, what, worst, bar, where)
 
 
-def probabilities(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> Check:
-    """Say whether scores are what they are called: in [0, 1], and with a sum of 1 where the trained model's have one."""
-    name, what = "probabilities", "by how much scores leave [0, 1] or their sum misses 1"
-    if "scores" not in after or after["scores"].shape != before["scores"].shape:
-        return failed(name, "there are no scores of the trained model's shape")
-    scores = np.asarray(after["scores"], np.float64)
+def probabilities(output: str, before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> Check:
+    """Say whether an output has probabilities: in [0, 1], and with a sum of 1 where the trained model's have one."""
+    name, what = "probabilities", f"by how much {output} leave [0, 1] or their sum misses 1"
+    if output not in after or after[output].shape != before[output].shape:
+        return failed(name, f"there are no {output} of the trained model's shape")
+    scores = np.asarray(after[output], np.float64)
     if not np.isfinite(scores).all():
         return failed(name, "a score is no number")
     beyond = float(np.maximum(np.maximum(-scores, scores - 1), 0).max(initial=0.0))
     bar = 0.0 if not scores.size else SUM
-    if scores.ndim == 2 and np.abs(before["scores"].sum(1) - 1).max(initial=0.0) < 1e-3:
+    if scores.ndim == 2 and np.abs(before[output].sum(1) - 1).max(initial=0.0) < 1e-3:
         bar += scores.shape[1] / 512
         beyond = max(beyond, float(np.abs(scores.sum(1) - 1).max(initial=0.0)))
     return Check(name, what, beyond, bar)
@@ -299,24 +304,32 @@ def _fields(wanted: Any, found: Any, name: str) -> list[str]:
     return [] if type(wanted) is type(found) and wanted == found else [name]
 
 
-def facing(graph: Graph, shape: Sequence[int], labels: Sequence[str], precision: str, texts: bool) -> Check:
-    """Say whether a file's input and its scores have the shape and the type that its metadata promise."""
+def facing(graph: Graph, shape: Sequence[int], dtype: str, task: Any, labels: Sequence[str]) -> Check:
+    """Say whether a file's input and its outputs have the shape and the type that its metadata promise.
+
+    Args:
+        graph: of the file.
+        shape: of one input.
+        dtype: of the input, as NumPy names it.
+        task: the device half (`cnnkit.device.kinds.TaskKind`).
+        labels: of the outputs that name some.
+    """
     name, what = "input and output", "sides, types and scales that are not those promised"
     wrong = []
     given = graph.inputs[0] if len(graph.inputs) == 1 else None
-    kind = "INT32" if texts else "UINT8" if precision == "int8" else "FLOAT32"
-    if given is None or given.kind != kind:
+    if given is None or given.kind != dtype.upper():
         wrong.append("type of the input")
     elif given.shape != (1, *shape):
         wrong.append("shape of the input")
-    elif kind == "UINT8" and (given.scales.tolist(), given.zeros.tolist()) != ([1.0], [0]):
+    elif dtype == "uint8" and (given.scales.tolist(), given.zeros.tolist()) != ([1.0], [0]):
         wrong.append("scale of the input")
-    scores = graph.outputs.get("scores")
-    if scores is None:
-        wrong.append("name of the scores")
-    else:
-        if scores[0].kind != "FLOAT32":
-            wrong.append("type of the scores")
-        if scores[0].shape[-1:] != (len(labels),):
-            wrong.append("number of the scores")
+    for output in task.outputs:
+        found = graph.outputs.get(output)
+        if found is None:
+            wrong.append(f"name of the {output}")
+            continue
+        if found[0].kind != "FLOAT32":
+            wrong.append(f"type of the {output}")
+        if output == task.named and found[0].shape[-1:] != (len(labels),):
+            wrong.append(f"number of the {output}")
     return Check(name, what, float(len(wrong)), 0.0, ", ".join(wrong))

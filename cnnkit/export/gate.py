@@ -43,7 +43,8 @@ from cnnkit.export.ranges import ranges
 from cnnkit.export.rounding import disturbance
 from cnnkit.files import write_bytes, write_json
 from cnnkit.metrics import CHANCE, sign_flips, sign_test
-from cnnkit.tasks.score import HEADLINE, MORE, SHARE, Score, Scores
+from cnnkit.registry import DEVICE, TRAINING, input_of, task_of
+from cnnkit.score import HEADLINE, MORE, SHARE, Score, Scores
 
 CALIBRATION_IMAGES = 512
 ANSWERS = 64  # held-out inputs whose answers are compared as numbers
@@ -148,6 +149,8 @@ class Chain:
     def __init__(self, artifact: KerasArtifact, calibration: np.ndarray, inputs: np.ndarray, validation: np.ndarray):
         self.artifact, self.calibration, self.inputs, self.validation = artifact, calibration, inputs, validation
         self.trained = artifact.predict(inputs)
+        self.kind = input_of(artifact.metadata, TRAINING, artifact.path)
+        self.shares = task_of(artifact.metadata, DEVICE, artifact.path).probabilities
         self._fitted: Any = None
         self._bases: dict[bool, tuple[bytes, Check]] = {}
 
@@ -178,7 +181,8 @@ class Chain:
                 path.write_bytes(content)
                 try:
                     found = DeviceModel.open(path).predict(self.inputs)
-                    check = checks.answers("reference", trained, found, checks.narrow(trained))
+                    bar = checks.narrow(trained, self.shares)
+                    check = checks.answers("reference", trained, found, bar, self.shares)
                 except (CnnkitError, ValueError) as error:
                     check = checks.failed("reference", _line(error))
             self._bases[own] = content, check
@@ -198,36 +202,30 @@ class Chain:
         if precision != "float32":
             found.append(reference)
         graph = graph_of(content)
-        texts = "text" in metadata
-        found.append(checks.facing(graph, self.artifact.input_shape, self.artifact.labels, precision, texts))
+        kind = input_of(metadata, DEVICE, path)
+        task = task_of(metadata, DEVICE, path)
+        dtype = kind.dtype(precision)
+        found.append(checks.facing(graph, self.artifact.input_shape, dtype, task, self.artifact.labels))
         if precision != "float32":
             first = graph_of(base)
             found.append(checks.network(first, graph))
             if found[-1].passed:
                 found.append(checks.constants(first, graph))
                 if precision == "int8":
-                    found += ranges(base, first, graph, self.as_converted(), self.validation)
-        elif texts and (tables := checks.tables(graph, self.artifact.model.get_weights())):
-            found.append(tables)
+                    found += ranges(base, first, graph, self.kind.calibration(self.calibration), self.validation)
+        else:
+            found += self.kind.checks(graph, self.artifact.model.get_weights())
         try:
             device = DeviceModel.open(path)
             found.append(checks.described(metadata, path, device.metadata))
             answered = device.predict(self.inputs)
         except (CnnkitError, ValueError, KeyError, TypeError) as error:
             return [*found, checks.failed("opening", _line(error))]
-        found.append(checks.probabilities(self.trained, answered))
+        found += [checks.probabilities(name, self.trained, answered) for name in task.probabilities]
         if precision != "int8":
-            bar = checks.narrow(self.trained) if precision == "float32" else checks.FLOAT16
-            found.append(checks.answers("answers", self.trained, answered, bar))
+            bar = checks.narrow(self.trained, self.shares) if precision == "float32" else checks.FLOAT16
+            found.append(checks.answers("answers", self.trained, answered, bar, self.shares))
         return found
-
-    def as_converted(self) -> np.ndarray:
-        """Return the calibration inputs as the converter is to get them: of images the first has a 0 and a 255 in its corners."""
-        if "text" in self.artifact.metadata:
-            return np.asarray(self.calibration, np.int32)
-        images = np.array(self.calibration, np.float32)
-        images[0, 0, 0, :], images[0, -1, -1, :] = 0, 255
-        return images
 
 
 def _line(error: Exception) -> str:

@@ -22,11 +22,13 @@ class Images:
         preparation: what the app does to a picture before a model sees it; None: it is fitted into the model's shape.
 
     Attributes:
+        kind: as artifacts name it (`cnnkit.registry`).
         noun: what a record is called, in the plural.
         size_setting: the setting that makes an input larger.
         sound: what `data check` says where it found nothing.
     """
 
+    kind = "image"
     preparation: Preparation | None = None
     noun = "images"
     size_setting = "image_size"
@@ -36,6 +38,10 @@ class Images:
 
     def __init__(self, preparation: Preparation | None = None):
         self.preparation = preparation
+
+    def stated(self, records: Any) -> dict[str, Any]:
+        """Return what artifacts say of their input."""
+        return {"kind": self.kind, "shape": list(records.input_shape), "range": [0, 255]}
 
     def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return what `Recipe.load` is asked for beyond what all kinds of data take.

@@ -25,12 +25,16 @@ class Texts(Images):
         letters: the models that read characters and not words.
     """
 
+    kind = "text"
     noun = "texts"
     size_setting = "length"
     sound = "Nothing found: every text reads, no copies across the splits, no starved class, no label that looks wrong."
 
     def __init__(self, letters: Sequence[str] = ()):
         self.letters = tuple(letters)
+
+    def stated(self, records: Any) -> dict[str, Any]:
+        return {"kind": self.kind, "shape": list(records.input_shape)}
 
     def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         for key in IMAGE_ONLY - {"freeze_norm"}:  # which a preset sets

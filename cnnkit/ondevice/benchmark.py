@@ -88,16 +88,13 @@ def _measure(path: Path, runs: int, threads: int | None) -> dict[str, Any]:
     began = time.perf_counter()
     model = DeviceModel.open(path, threads=threads, known=True)
     loaded = time.perf_counter()
-    most = model.metadata.get("input", {}).get(
-        "ids", 256
-    )  # of texts: in an older file a larger id stops the interpreter
-    image = np.random.default_rng(0).integers(0, most, model.input_shape)
+    one = model.kind.noise(model.metadata, model.input_shape, np.random.default_rng(0))
     for _ in range(min(20, runs)):
-        model.run(image)
+        model.run(one)
     times = []
     for _ in range(runs):
         start = time.perf_counter()
-        model.run(image)
+        model.run(one)
         times.append(time.perf_counter() - start)
     after = _memory(peak=True)
     return {

@@ -18,7 +18,7 @@ import numpy as np
 
 from cnnkit import console, ondevice
 from cnnkit.device.model import DeviceModel, processors
-from cnnkit.device.several import MULTI_LABEL, confidence
+from cnnkit.device.several import confidence
 from cnnkit.device.text import Tokenizer
 from cnnkit.errors import ArtifactError, ConfigError, DataError
 from cnnkit.ondevice import text_inputs
@@ -100,7 +100,7 @@ class _Answers:
         self.sure = model.metadata.get("sure", 0.0) if sure is None else sure
         self.thresholds: np.ndarray | None = None  # of several labels a text
         self.rare: list[int] = []
-        if model.metadata.get("task") == MULTI_LABEL:
+        if model.metadata.get("task") == "multilabel":
             written = model.metadata.get("thresholds") or [0.5] * len(model.labels)
             self.thresholds = _thresholds(np.array(written, np.float64), thresholds, model.labels)
             self.rare = [k for k, label in enumerate(model.labels) if label in (model.metadata.get("rare") or {})]

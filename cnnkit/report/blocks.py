@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from cnnkit.report import drawing
-from cnnkit.tasks.score import SHARE
+from cnnkit.score import SHARE
 
 THIN = "\u202f"  # a narrow space that does not break, as between a number and its unit
 MINUS = "\u2212"

@@ -21,8 +21,8 @@ from cnnkit.evaluation import verdict
 from cnnkit.metrics import CHANCE
 from cnnkit.report import blocks, sections
 from cnnkit.report.blocks import Section, measured, percent
-from cnnkit.tasks.score import Score
-from cnnkit.tasks.score import headline as headline_of
+from cnnkit.score import Score
+from cnnkit.score import headline as headline_of
 
 
 def write(path: Path | str, *, run: Mapping[str, Any], **parts: Any) -> None:

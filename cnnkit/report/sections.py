@@ -41,7 +41,7 @@ from cnnkit.report.blocks import (
     scale_start,
     size,
 )
-from cnnkit.tasks.score import SHARE, Score, headline, unit
+from cnnkit.score import SHARE, Score, headline, unit
 
 NAMES = {
     "accuracy": "Accuracy",

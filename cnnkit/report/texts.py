@@ -31,7 +31,7 @@ from cnnkit.report.blocks import (
     points,
 )
 from cnnkit.report.sections import named
-from cnnkit.tasks.score import headline
+from cnnkit.score import headline
 
 WEAK = 0.1  # of the strongest influence in a text: below it a word has no colour
 LEAST = 1e-5  # a probability; of a smaller influence little is left in float32

@@ -1,1 +1,1 @@
-"""What comes out of a model: tasks, and how they are scored."""
+"""The tasks there are: a folder each (`cnnkit.registry`)."""

@@ -73,6 +73,7 @@ class Sized:
 
 def describe(recipe: Any, settings: Settings, records: Records) -> dict[str, Any]:
     """Return what travels inside an artifact: who made it and what its input and scores mean."""
+    described = recipe.describe(records, settings.model)
     return {
         "format": 1,
         "app": recipe.app,
@@ -80,8 +81,8 @@ def describe(recipe: Any, settings: Settings, records: Records) -> dict[str, Any
         "model": settings.model,
         "data": settings.data,
         "labels": list(records.label_names),
-        "input": {"shape": list(records.input_shape), "range": [0, 255]},
-        **recipe.describe(records, settings.model),
+        **described,
+        "input": {**recipe.inputs.stated(records), **described.get("input", {})},
     }
 
 

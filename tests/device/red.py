@@ -74,7 +74,8 @@ def write_tflite(path, labels=("red",), **metadata):
     shutil.copy(Path(__file__).with_name("red.tflite"), path)
     plan = detection.Plan(strides=(16,), threshold=0.5)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
-        document = {"app": "signs", "task": "detection", "labels": labels, "detection": plan.to_dict(), **metadata}
+        document = {"app": "signs", "task": "detection", "labels": labels, "input": {"kind": "image"}}
+        document |= {"detection": plan.to_dict(), **metadata}
         archive.writestr("cnnkit.json", json.dumps(document))
     return path
 

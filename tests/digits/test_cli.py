@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from cnnkit_digits.cli import main
+from tests import toys
 from tests.contracts import AppContract
 
 
@@ -112,7 +113,8 @@ class TestBadInput:
         path = tmp_path_factory.mktemp("model") / "x.tflite"
         labels = [str(digit) for digit in range(10)]
         network = MODELS["simple_cnn"]((28, 28, 1), 10)
-        path.write_bytes(convert(network, "float32", np.zeros((1, 28, 28, 1)), {"app": "digits", "labels": labels}))
+        about = {**toys.ABOUT, "app": "digits", "labels": labels}
+        path.write_bytes(convert(network, "float32", np.zeros((1, 28, 28, 1)), about))
         return path
 
     @pytest.mark.parametrize("verb", ["predict", "read"])
@@ -215,7 +217,7 @@ class TestBadInput:
 
         network = MODELS["simple_cnn"]((16, 16, 3), 4)
         Path("signs.tflite").write_bytes(
-            convert(network, "float32", np.zeros((1, 16, 16, 3)), {"labels": list("abcd")})
+            convert(network, "float32", np.zeros((1, 16, 16, 3)), {**toys.ABOUT, "labels": list("abcd")})
         )
         assert "pages need a model of 28x28 grey digits" in self.fails("read", "signs.tflite", "page.png")
 

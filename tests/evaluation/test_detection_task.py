@@ -13,7 +13,7 @@ from cnnkit.errors import ArtifactError, ConfigError
 from cnnkit.evaluation import scoring
 from cnnkit.evaluation.detection import LOWEST, Detection, plan_of
 from cnnkit.export import gate
-from cnnkit.tasks.score import Scores
+from cnnkit.score import Scores
 from tests.device.red import STRIDES, RedFinder, scene
 
 pytest.importorskip("pycocotools")

@@ -9,7 +9,7 @@ from cnnkit import metrics
 from cnnkit.evaluation.classification import Classification
 from cnnkit.evaluation.texts import TextTagging
 from cnnkit.evaluation.verdict import judge
-from cnnkit.tasks.score import Score, Scores
+from cnnkit.score import Score, Scores
 
 
 def scored(counts, rights):

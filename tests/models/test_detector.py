@@ -123,7 +123,7 @@ class DetectorContract:
         assert np.isfinite(loss) and not still
 
     def test_a_device_reads_boxes_and_scores(self, model, answers):
-        device = outputs(model)
+        device = outputs(model, {"task": "detection"})
         found = told(device, self.inputs)
         assert set(found) == {"boxes", "scores"}
         np.testing.assert_allclose(found["boxes"], answers[..., :4], atol=1e-5)

@@ -230,7 +230,8 @@ class TestWideCnn(TextModelContract):
         before, after = self.build(0), self.build(1)
         words = learn([" ".join(WORDS[2:])], length=24).tokenizer
         assert words.size == self.size
-        training.save(before, tmp_path / "model.keras", {"labels": ["a", "b", "c"], "text": words.to_dict()})
+        about = {"labels": ["a", "b", "c"], "input": {"kind": "text"}, "text": words.to_dict()}
+        training.save(before, tmp_path / "model.keras", about)
         old = {name: after.get_layer(name).get_weights() for name in ("logits", text.WIDE, text.PAIRS)}
         found = weights.load(after, tmp_path / "model.keras", labels=["b", "d", "a"], rows=text.WordRows(words))
         for name, values in old.items():

@@ -307,7 +307,7 @@ def reader(words, *, kind="kim", classes=("bad", "good")):
 def saved(path, model, made, classes=("bad", "good")):
     from cnnkit import training
 
-    training.save(model, path, {"labels": list(classes), "text": made.to_dict()})
+    training.save(model, path, {"labels": list(classes), "input": {"kind": "text"}, "text": made.to_dict()})
     return path
 
 

@@ -283,13 +283,13 @@ class TestTags(Commands):
         words = ("--data", folder / "tags.csv", "--config", folder / "small.toml", "--separator", "|")
         scores = self.document("train", *words, "--out", "run")["scores"]["test"]
         run = json.loads(Path("run/run.json").read_text())
-        assert run["task"] == "multi-label" and scores["micro_f1"] > 0.7 and "micro_f1" in scores["baseline"]
+        assert run["task"] == "multilabel" and scores["micro_f1"] > 0.7 and "micro_f1" in scores["baseline"]
         exported = self.document("export", "run", "--precision", "float32,int8", "--tolerance", "100")
         assert set(exported["artifacts"]) == {"float32", "int8"}
         thresholds = list(scores["thresholds"].values())
         for path in (Path("run/model.keras"), *Path("run/export").glob("*.tflite")):
             metadata = read_metadata(path)
-            assert metadata["thresholds"] == thresholds and metadata["task"] == "multi-label", path
+            assert metadata["thresholds"] == thresholds and metadata["task"] == "multilabel", path
         device = self.document("evaluate", "run/export/text-float32.tflite")
         assert device["micro_f1"] == pytest.approx(scores["micro_f1"], abs=0.02)
         rows = self.document("predict", "run", "goal match and a soup with bread", "kaban loden")["predictions"]
@@ -307,7 +307,7 @@ class TestTags(Commands):
         more = ("--data", folder / "tags.csv", "--separator", "|", "--weights", "run", "--epochs", "1", "--out", "more")
         self.run("train", *more)
         again = json.loads(Path("more/run.json").read_text())
-        assert again["settings"]["model"] == "kim-rand" and again["task"] == "multi-label"
+        assert again["settings"]["model"] == "kim-rand" and again["task"] == "multilabel"
         assert "--class-weights is for one label" in self.fails("train", *words, "--class-weights", "--out", "no")
         assert not Path("no").exists()
 

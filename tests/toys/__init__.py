@@ -5,6 +5,8 @@ import numpy as np
 from cnnkit.data.image_records import ImageRecords
 from cnnkit.data.records import Splits
 
+ABOUT = {"task": "classification", "input": {"kind": "image"}}  # the least that an artifact of images says
+
 
 class MemoryImages:
     """Images in an array, uint8 (n, h, w, c)."""

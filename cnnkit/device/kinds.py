@@ -1,0 +1,95 @@
+"""What a device needs to know of a kind of input or of a task; kinds override what differs (`cnnkit.registry` finds them).
+
+Design choices:
+- The defaults are those of arrays of numbers, and of a model that answers by one array of numbers: so a new kind says little.
+- A device half holds no state: what is special about one file is in its metadata, which are given.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+class InputKind:
+    """A kind of input, as a device meets it.
+
+    Attributes:
+        name: as metadata have it.
+        files: entries of the metadata that are files of their own inside an artifact: (entry, field) by file name.
+    """
+
+    name = ""
+    files: Mapping[str, tuple[str, str]] = {}
+
+    def dtype(self, precision: str) -> str:
+        """Return what the input tensor of a file of this precision holds, as NumPy names it."""
+        return "float32"
+
+    def run(self, model: Any, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Return an exported model's outputs for a batch, by name.
+
+        Args:
+            model: `cnnkit.device.model.DeviceModel`; `one_by_one` and `together` are there to be used.
+            inputs: (n, *shape of the model's input).
+        """
+        return model.one_by_one(inputs)
+
+    def noise(self, metadata: Mapping[str, Any], shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+        """Return inputs of this shape that mean nothing, but that a model can take: to try it, and to measure its speed.
+
+        Zeros and ones are numbers, bytes and ids alike.
+        """
+        return rng.integers(0, 2, shape)
+
+    def trials(self, model: Any) -> np.ndarray:
+        """Return inputs that a file nothing vouches for is tried on, (n, *shape of its input)."""
+        some = self.noise(model.metadata, (2, *model.input_shape), np.random.default_rng(0))
+        return np.concatenate([np.zeros_like(some[:1]), np.ones_like(some[:1]), some]).astype(np.float32)
+
+
+class TaskKind:
+    """A task, as a device meets it.
+
+    Attributes:
+        name: as metadata have it.
+        outputs: names of what an exported model answers with.
+        named: the output whose last axis has the labels' names; None: labels are of no output, and may be left out.
+        probabilities: outputs that are in [0, 1].
+        entry: of the metadata, that holds an object of the task's own; None: there is none.
+    """
+
+    name = ""
+    outputs: tuple[str, ...] = ("values",)
+    named: str | None = None
+    probabilities: tuple[str, ...] = ()
+    entry: str | None = None
+
+    def labels(self, metadata: Mapping[str, Any], shapes: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
+        """Return the names of the labels; "0", "1", ... where the metadata have none.
+
+        Args:
+            metadata: of the artifact.
+            shapes: of its outputs, by name.
+
+        Raises:
+            ValueError: an output is missing, or the labels are not as many as the output they name has.
+        """
+        for name in self.outputs:
+            if name not in shapes:
+                raise ValueError(f"has no output {name}, only {', '.join(shapes)}")
+        written = tuple(str(label) for label in metadata.get("labels") or ())
+        if self.named is None:
+            return written
+        count = int(shapes[self.named][-1])
+        if written and len(written) != count:
+            raise ValueError(f"names {len(written)} labels and scores {count}")
+        return written or tuple(map(str, range(count)))
+
+
+class Scores(TaskKind):
+    """A task whose answers are a score in [0, 1] for each label."""
+
+    outputs: tuple[str, ...] = ("scores",)
+    named = "scores"
+    probabilities = ("scores",)

@@ -1,0 +1,57 @@
+"""What the graph of an exported file takes, and what converting needs: the training half of a kind of input in a file.
+
+Kinds override what differs; `cnnkit.registry` finds them. Keras is imported inside functions. The defaults are those of arrays of
+numbers, float32 in files of every precision.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+class InputGraph:
+    """The start of an exported graph.
+
+    Attributes:
+        rounded: whether int8 weights are rounded by what it does to the layers' outputs (`cnnkit.export.rounding`).
+    """
+
+    rounded = False
+
+    def batch(self, inputs: np.ndarray) -> np.ndarray:
+        """Return inputs (n, *shape) as a trained model and the converter take them."""
+        return np.asarray(inputs, np.float32)
+
+    def calibration(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the inputs that int8 is calibrated on, as the converter is to get them."""
+        return self.batch(inputs)
+
+    def run(self, model: Any, inputs: np.ndarray) -> Mapping[str, Any]:
+        """Return the outputs of a `keras.Model` for a batch, by name."""
+        return model.predict_on_batch(self.batch(inputs))
+
+    def given(self, model: Any) -> Any:
+        """Return the `keras.Input` of the exported graph: one input at a time."""
+        import keras
+
+        return keras.Input(batch_shape=(1, *model.input_shape[1:]), name="input", dtype="float32")
+
+    def guarded(self, given: Any, metadata: Mapping[str, Any]) -> Any:
+        """Return the input as the model gets it: brought into range, where something else would end the interpreter."""
+        return given
+
+    def stated(self, metadata: Mapping[str, Any]) -> tuple[int, ...] | None:
+        """Return the shape that a file states of its input, where the graph takes others too; None: the graph's own."""
+        return None
+
+    def described(self, model: Any, metadata: dict[str, Any]) -> dict[str, Any]:
+        """Return metadata with what follows from the model's own input."""
+        return metadata
+
+    def checks(self, graph: Any, weights: Sequence[np.ndarray]) -> list[Any]:
+        """Return checks (`cnnkit.export.checks.Check`) of a float32 file that only this kind of input needs."""
+        return []
+
+    def layers(self) -> None:
+        """Import the layers of our own that models of this kind have, so that Keras knows them."""

@@ -1,0 +1,55 @@
+"""Texts, on a device: rows of ids, which run together where padding means nothing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnkit.device.kinds import InputKind
+from cnnkit.device.text import lengths, widths
+
+VOCABULARY = "vocabulary.txt"  # as MediaPipe's RegexTokenizer reads it
+TOGETHER = 64  # texts
+
+
+class Text(InputKind):
+    """Ids, int32 (length,), as `cnnkit.device.text.Tokenizer` makes them; what it needs to know is the entry `text`."""
+
+    name = "text"
+    files: Mapping[str, tuple[str, str]] = {VOCABULARY: ("text", "vocabulary")}
+
+    def dtype(self, precision: str) -> str:
+        return "int32"
+
+    def run(self, model: Any, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Run texts in batches of about the same length.
+
+        A model whose metadata name a margin gives a text the same answers however much more of its padding is left; so short
+        texts cost little (`cnnkit.device.text.widths`).
+        """
+        margin = model.metadata.get("text", {}).get("margin")
+        if not margin or not len(inputs):
+            return super().run(model, inputs)
+        ids = np.asarray(inputs, np.int32)
+        needed = widths(lengths(ids), ids.shape[1], margin)
+        order = np.argsort(needed, kind="stable")
+        found: dict[str, np.ndarray] = {}
+        for start in range(0, len(order), TOGETHER):
+            chosen = order[start : start + TOGETHER]
+            for name, values in model.together(ids[chosen, : needed[chosen[-1]]]).items():
+                found.setdefault(name, np.zeros((len(ids), *values.shape[1:]), np.float32))[chosen] = values
+        model.apart()
+        return found
+
+    def noise(self, metadata: Mapping[str, Any], shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+        most = metadata.get("input", {}).get("ids") or metadata.get("text", {}).get("size") or 256
+        return rng.integers(0, max(2, most), shape)
+
+    def trials(self, model: Any) -> np.ndarray:
+        """Return four texts, shorter and shorter."""
+        ids = self.noise(model.metadata, (4, *model.input_shape), np.random.default_rng(0))
+        ids *= np.arange(ids.shape[1]) < ids.shape[1] // np.array([[1], [2], [3], [8]])
+        return ids.astype(np.int32)
+
+
+KIND = Text()

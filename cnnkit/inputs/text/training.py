@@ -1,0 +1,56 @@
+"""Texts: what a graph takes, ids of any length where the network reads texts of any."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnkit.inputs.graph import InputGraph
+
+
+class Text(InputGraph):
+    """int32 (1, length), in files of every precision.
+
+    A network that reads texts of any length is converted with its length open, and the file then says that an input has as many
+    ids as the tokenizer gives: clients find the static input they expect, and ours may read short texts in batches.
+    """
+
+    def batch(self, inputs: np.ndarray) -> np.ndarray:
+        return np.asarray(inputs, np.int32)
+
+    def run(self, model: Any, inputs: np.ndarray) -> Mapping[str, Any]:
+        """Call the model: a compiled step would be made anew for every number of texts."""
+        return model(self.batch(inputs), training=False)
+
+    def given(self, model: Any) -> Any:
+        import keras
+
+        return keras.Input(batch_shape=model.input_shape, name="ids", dtype="int32")
+
+    def guarded(self, given: Any, metadata: Mapping[str, Any]) -> Any:
+        """Bring ids that no word has, which other clients may feed, into range: the interpreter would crash."""
+        import keras
+
+        return keras.ops.clip(given, 0, metadata["text"]["size"] - 1)
+
+    def stated(self, metadata: Mapping[str, Any]) -> tuple[int, ...] | None:
+        return 1, metadata["input"]["shape"][0]
+
+    def described(self, model: Any, metadata: dict[str, Any]) -> dict[str, Any]:
+        """A network of one length reads all of its padding: none may be cut."""
+        if model.input_shape[1] is None:
+            return metadata
+        return {**metadata, "text": {**metadata["text"], "margin": 0}}
+
+    def checks(self, graph: Any, weights: Sequence[np.ndarray]) -> list[Any]:
+        """Compare the tables that ids are looked up in, also in rows that no test text asks for."""
+        from cnnkit.export.checks import tables
+
+        found = tables(graph, weights)
+        return [found] if found else []
+
+    def layers(self) -> None:
+        import cnnkit.models.text  # noqa: F401
+
+
+KIND = Text()

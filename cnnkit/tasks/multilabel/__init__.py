@@ -1,0 +1,1 @@
+"""Several labels an input, or none."""
