@@ -14,6 +14,7 @@ import pytest
 
 from cnnkit import metrics
 from cnnkit.errors import CnnkitError
+from cnnkit.inputs.images import Images
 from cnnkit.report import blocks, drawing, figures, page, sections
 from cnnkit.report.blocks import Matrix, Section, Table
 from cnnkit.score import Score, Scores
@@ -92,6 +93,7 @@ def everything(labels=("zero", "one", "two")):
             {"name": "a.png", "true": labels[0], "predicted": labels[1], "confidence": 0.991, "image": images[0]},
             {"name": "b.png", "true": 2, "predicted": 1, "confidence": 0.8, "image": images[1]},
         ],
+        "record": Images.record,
         "samples": (images, [labels[i % len(labels)] for i in range(4)], np.stack([images, 255 - images])),
         "intended_use": "Reading single digits.",
         "limits": "Only digits.",

@@ -8,6 +8,7 @@ import pytest
 from cnnkit.device.detection import Detections, nothing
 from cnnkit.evaluation import coco
 from cnnkit.evaluation.coco import Truth
+from cnnkit.inputs.boxes import Boxes
 from cnnkit.report import detection, figures, page, sections
 from tests.test_report import EVIL, Page
 
@@ -48,7 +49,7 @@ def report(labels, **options):
 
 def rendered(labels, scores, made):
     run = {"app": "signs", "data": {"labels": list(labels)}, "scores": {"test": scores}}
-    return page.render(run=run, extra=made)
+    return page.render(run=run, extra=made, record=Boxes.record)
 
 
 class TestPage:

@@ -8,7 +8,8 @@ import pytest
 
 from cnnkit.evaluation.texts import TextClassification, TextTagging, against
 from cnnkit.explain.texts import Explanation, Filter, Ngram, Word
-from cnnkit.report import figures, page, sections, texts
+from cnnkit.inputs.texts import Texts
+from cnnkit.report import figures, page, texts
 from cnnkit.score import headline
 from tests.test_report import EVIL, Page
 
@@ -96,7 +97,7 @@ def rendered(labels, scores, made, **parts):
         "model": {"name": "kim", "parameters": 1234},
         "scores": {"test": scores},
     }
-    return page.render(run=run, extra=made, worst=[], **parts)
+    return page.render(run=run, extra=made, worst=[], record=Texts.record, **parts)
 
 
 class TestPage:
@@ -204,9 +205,9 @@ class TestPage:
         low = scores["accuracy_interval"][0]
         scores["baseline"]["accuracy_interval"][1] = low + 0.01  # the intervals overlap
         assert scores["baseline"]["against"]["p"] < 0.05
-        assert "may be chance" not in page._summary(scores, headline(scores))
+        assert "may be chance" not in page._summary(scores, headline(scores), "text")
         scores["baseline"]["against"]["p"] = 0.4
-        assert "Compared text by text, the difference may be chance." in page._summary(scores, headline(scores))
+        assert "Compared text by text, the difference may be chance." in page._summary(scores, headline(scores), "text")
 
 
 def test_a_validation_that_falls_far_behind_stays_on_its_chart():
@@ -284,10 +285,6 @@ class TestSections:
     def test_without_data_there_is_no_section(self):
         assert texts.sections({"accuracy": 0.9, "accuracy_interval": [0.8, 0.95]}) == []
 
-    def test_a_record_is_an_image_unless_its_input_is_a_row_of_ids(self):
-        assert [sections.noun({"data": {"shape": shape}}) for shape in ([56], [28, 28, 1], None)] == [
-            "text",
-            "image",
-            "image",
-        ]
-        assert sections.noun({}) == "image"
+    def test_a_record_of_no_known_kind_is_a_record(self):
+        words = page.render(run={"data": {"shape": [56, 3], "labels": ["a"]}, "scores": {"test": {"confusion": [[1]]}}})
+        assert "also for a record of none" in words and "56\u00d73" in words

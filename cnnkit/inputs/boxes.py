@@ -56,6 +56,7 @@ class Boxes(Images):
 
         worst = recipe.task.worst(found, targets, splits.test, artifact.labels, threshold=scores.get("threshold"))
         return {
+            "record": self.record,
             "worst": [],
             "samples": self.samples(recipe, splits.train, settings),
             "layers": explain.layer_table(artifact.model),

@@ -10,6 +10,7 @@ import numpy as np
 from cnnkit import config, console
 from cnnkit.device.preparation import Preparation, ready, wanted
 from cnnkit.errors import CnnkitError, ConfigError
+from cnnkit.report.record import Record
 
 SHOWN, ROUNDS = 8, 5  # samples, augmented versions of each
 LOOKED_AT = 200  # pictures, before a training
@@ -25,6 +26,7 @@ class Images:
         kind: as artifacts name it (`cnnkit.registry`).
         noun: what a record is called, in the plural.
         size_setting: the setting that makes an input larger.
+        record: the words for one in a report.
         sound: what `data check` says where it found nothing.
     """
 
@@ -32,6 +34,7 @@ class Images:
     preparation: Preparation | None = None
     noun = "images"
     size_setting = "image_size"
+    record = Record("image", "an", "px", "on augmented images", "{sides}, values 0 to 255")
     sound = (
         "Nothing found: every file reads, no duplicates across the splits, no starved class, no label that looks wrong."
     )
@@ -161,6 +164,7 @@ class Images:
         worst = recipe.task.worst(found, targets, splits.test, artifact.labels)
         samples = self.samples(recipe, splits.train, settings)
         return {
+            "record": self.record,
             "worst": worst,
             "samples": samples,
             "layers": explain.layer_table(artifact.model),

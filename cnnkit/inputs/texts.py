@@ -11,6 +11,7 @@ from cnnkit import config, console
 from cnnkit.cli import IMAGE_ONLY
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.inputs.images import Images, chosen
+from cnnkit.report.record import Record
 
 SHOWN = 12  # texts of `data show`
 EXPLAINED = 12  # of the worst errors, in a report
@@ -28,6 +29,12 @@ class Texts(Images):
     kind = "text"
     noun = "texts"
     size_setting = "length"
+    record = Record(
+        "text",
+        unit="ids",
+        harder="with a part of the network switched off (dropout)",
+        input="{sides} ids of a text, int32; longer texts are cut",
+    )
     sound = "Nothing found: every text reads, no copies across the splits, no starved class, no label that looks wrong."
 
     def __init__(self, letters: Sequence[str] = ()):
@@ -108,6 +115,7 @@ class Texts(Images):
         explanations = [explaining.explain(artifact, entry["text"]) for entry in worst[:EXPLAINED]]
         few = splits.train.take(np.arange(min(len(splits.train), RECORDS)))
         return {
+            "record": self.record,
             "worst": [],
             "samples": None,
             "layers": explain.layer_table(artifact.model, artifact.input_shape),

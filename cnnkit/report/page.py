@@ -21,6 +21,7 @@ from cnnkit.evaluation import verdict
 from cnnkit.metrics import CHANCE
 from cnnkit.report import blocks, sections
 from cnnkit.report.blocks import Section, measured, percent
+from cnnkit.report.record import Record
 from cnnkit.score import Score
 from cnnkit.score import headline as headline_of
 
@@ -47,6 +48,7 @@ def render(
     samples: tuple[np.ndarray, Sequence[str], np.ndarray] | None = None,
     layers: Sequence[Mapping[str, Any]] = (),
     evidence: Sequence[Mapping[str, Any]] = (),
+    record: Record = sections.ANY,
     intended_use: str = "",
     limits: str = "",
     extra: Sequence[Section] = (),
@@ -61,6 +63,7 @@ def render(
         samples: plain images uint8 (n, h, w, c), their labels, and augmented versions (rounds, n, h, w, c).
         layers: a layer table.
         evidence: Grad-CAM examples, as `sections.evidence` takes them.
+        record: the words for a record.
         intended_use, limits: for the model card.
         extra: an app's own sections, shown after the scores.
 
@@ -73,17 +76,17 @@ def render(
     worst = list(scores.get("worst", ()) if worst is None else worst)
     score = headline_of(scores)
     made = [
-        sections.training(run, history),
+        sections.training(run, history, record),
         sections.confusion(scores, labels),
         sections.per_class(scores),
         sections.calibration(scores),
         sections.worst(worst, labels),
         *extra,
         sections.evidence(evidence),
-        sections.export_gate(gate, score, sections.noun(run)),
+        sections.export_gate(gate, score, record),
         sections.samples(*samples) if samples else None,
-        sections.layers(layers, sections.noun(run)),
-        sections.card(run, gate, intended_use, limits),
+        sections.layers(layers, record),
+        sections.card(run, gate, intended_use, limits, record),
         sections.settings(run),
     ]
     model_name = str(run.get("model", {}).get("name", "model"))
@@ -93,7 +96,7 @@ def render(
         "title": data.get("title") or data.get("name") or "Report",
         "created": run.get("created", ""),
         "verdict": _verdict(scores, score),
-        "summary": _summary(scores, score, sections.noun(run)),
+        "summary": _summary(scores, score, record.one),
         "headline": (sections.named(score.name), measured(score.value, score.unit)) if score else None,
         "interval": [measured(value, score.unit) for value in score.interval or ()] if score else None,
         "intervals": blocks.Intervals(sections.intervals(scores, model_name), score.unit) if score else None,
@@ -114,7 +117,7 @@ def _verdict(scores: Mapping[str, Any], score: Score | None) -> str | None:
     return f"{judged['text']} Train it longer or on more data, look at the errors below, and do not put it on a device as it is."
 
 
-def _summary(scores: Mapping[str, Any], score: Score | None, noun: str = "text") -> str:
+def _summary(scores: Mapping[str, Any], score: Score | None, noun: str) -> str:
     """The result in two sentences, for who reads no further; `noun`: what a record is."""
     if score is None:
         return "This run has no scores yet."

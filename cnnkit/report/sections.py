@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.evaluation.coco import BACKGROUND
 from cnnkit.report import figures
 from cnnkit.report.blocks import (
     MINUS,
@@ -41,8 +40,10 @@ from cnnkit.report.blocks import (
     scale_start,
     size,
 )
+from cnnkit.report.record import Record
 from cnnkit.score import SHARE, Score, headline, unit
 
+ANY = Record()
 NAMES = {
     "accuracy": "Accuracy",
     "val_accuracy": "Accuracy",
@@ -77,12 +78,8 @@ NOTES = {
 }
 MATRIX_CLASSES = 24  # more are drawn as a picture
 TABLE_CLASSES = 60  # more are left out, the best first
+BACKGROUND = "background"  # in a confusion matrix that has a place for what is no class
 TIMES = "\u00d7"
-
-
-def noun(run: Mapping[str, Any]) -> str:
-    """What a record of a run is: "image", or "text" where an input is a row of ids."""
-    return "text" if len(run.get("data", {}).get("shape") or ()) == 1 else "image"
 
 
 def named(key: str) -> str:
@@ -129,7 +126,7 @@ def tiles(run: Mapping[str, Any], scores: Mapping[str, Any], gate: Mapping[str, 
     return found
 
 
-def training(run: Mapping[str, Any], history: figures.ROWS) -> Section | None:
+def training(run: Mapping[str, Any], history: figures.ROWS, record: Record = ANY) -> Section | None:
     """Curves of everything in the history; a column and its `val_` twin share a chart."""
     if not history:
         return None
@@ -145,8 +142,7 @@ def training(run: Mapping[str, Any], history: figures.ROWS) -> Section | None:
         legend = (("two", "training"), ("one", "validation")) if len(pair) > 1 else ()
         svg = figures.curve(history, pair, best=best, phases=phases)
         charts.append(Chart(svg, named(name), f"{named(name)} over {len(history)} epochs; {ends}.", legend))
-    harder = "on augmented images" if noun(run) == "image" else "with a part of the network switched off (dropout)"
-    text = f"How the model learnt, epoch by epoch. Training is measured {harder}, so validation may be better."
+    text = f"How the model learnt, epoch by epoch. Training is measured {record.harder}, so validation may be better."
     losses = {row["epoch"]: row["val_loss"] for row in history if "val_loss" in row}
     if best and losses:
         lowest = losses.get(best) == min(losses.values())
@@ -159,7 +155,7 @@ def training(run: Mapping[str, Any], history: figures.ROWS) -> Section | None:
         text += f" Why it ended: {document['stopped']}."
     if again:
         text += (
-            f" Then the network was trained anew for as many epochs on all {again['records']:,} {noun(run)}s, those of "
+            f" Then the network was trained anew for as many epochs on all {again['records']:,} {record.one}s, those of "
             "validation too; these weights are the model's. What validation had decided beside that stays as it was."
         )
     blocks: list[Block] = [Charts(charts)]
@@ -187,9 +183,9 @@ def confusion(scores: Mapping[str, Any], labels: Sequence[str]) -> Section | Non
     counts = scores.get("confusion")
     if not counts:
         return None
-    detection = len(counts) == len(labels) + 1
-    labels = [*labels, BACKGROUND] if detection else labels
-    last = len(labels) - 1 if detection else -1
+    searched = _searched(scores, labels)
+    labels = [*labels, BACKGROUND] if searched else labels
+    last = len(labels) - 1 if searched else -1
     matrix = Matrix(list(labels), counts)
     blocks: list[Block] = []
     if len(labels) <= MATRIX_CLASSES:
@@ -217,14 +213,19 @@ def confusion(scores: Mapping[str, Any], labels: Sequence[str]) -> Section | Non
         f"Each row is a true class, each column an answer. {total - errors:,} of {total:,} lie on the diagonal, in "
         f"blue: they are right. The {errors:,} errors are orange, coloured by their share of the row."
     )
-    if detection:
-        boxes, alarms = int(array[:-1].sum()), int(array[-1].sum())
+    if searched:
+        there, alarms = int(array[:-1].sum()), int(array[-1].sum())
         text = (
             f"Each row is a true class, each column an answer; the last column is what was missed, the last row false "
-            f"alarms. {total - errors:,} of {boxes:,} objects are found under their own name, in blue; {alarms:,} answers "
+            f"alarms. {total - errors:,} of {there:,} objects are found under their own name, in blue; {alarms:,} answers "
             f"are about nothing. Errors are orange, coloured by their share of the row."
         )
     return Section("Confusions", text, blocks)
+
+
+def _searched(scores: Mapping[str, Any], labels: Sequence[str]) -> bool:
+    """Whether things were looked for: one more row and column of the confusion matrix then count false alarms and misses."""
+    return len(scores.get("confusion") or ()) == len(labels) + 1
 
 
 def per_class(scores: Mapping[str, Any]) -> Section | None:
@@ -322,7 +323,7 @@ def worst(entries: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> Sectio
     return Section("Worst errors", text, [Pictures(pictures)])
 
 
-def export_gate(document: Mapping[str, Any] | None, score: Score | None, one: str = "image") -> Section | None:
+def export_gate(document: Mapping[str, Any] | None, score: Score | None, record: Record = ANY) -> Section | None:
     """What the exported files score beside the trained model; `score` stands first, None: a share without a name."""
     if not document:
         return None
@@ -359,7 +360,7 @@ def export_gate(document: Mapping[str, Any] | None, score: Score | None, one: st
         blocks.append(Facts("Lost, and may be chance", losses))
     if compared:
         blocks.append(Table(["file", "comparison", "where", "measured", "at most", "gate"], compared, numbers=(3, 4)))
-    on = f"{document['images']:,} held-out {one}s" if "images" in document else "held-out data"
+    on = f"{document['images']:,} held-out {record.one}s" if "images" in document else "held-out data"
     most, in_class = document["tolerance"], document.get("class_tolerance", document["tolerance"])
     where = "overall or in a class" if most == in_class else f"overall or {in_class:g} in a class"
     loss = f"{most:g} {score.step}".strip()
@@ -396,7 +397,7 @@ def samples(images: np.ndarray, names: Sequence[str], rounds: np.ndarray) -> Sec
     return Section("Samples", text, [Contact(rows)])
 
 
-def layers(rows: Sequence[Mapping[str, Any]], one: str = "image") -> Section | None:
+def layers(rows: Sequence[Mapping[str, Any]], record: Record = ANY) -> Section | None:
     """The layer table, as `cnnkit.explain.layer_table` makes it."""
     if not rows:
         return None
@@ -427,8 +428,8 @@ def layers(rows: Sequence[Mapping[str, Any]], one: str = "image") -> Section | N
     head = ["layer", "kind", "kernel", "stride", "padding", "output", "worked out", "sees"]
     head += ["parameters", "multiply-adds"]
     text = (
-        f"What each layer does to the size, with the formula filled in; how much of the {one} one of its outputs sees (its "
-        f"receptive field, {'px' if one == 'image' else 'ids'}); what it remembers (parameters) and computes for one {one} "
+        f"What each layer does to the size, with the formula filled in; how much of the {record.one} one of its outputs "
+        f"sees (its receptive field, {record.unit}); what it remembers (parameters) and computes for one {record.one} "
         "(multiply-adds)."
     )
     return Section("Layers", text, [Table(head, body, numbers=(8, 9), total=total)], wide=True)
@@ -455,7 +456,9 @@ def evidence(examples: Sequence[Mapping[str, Any]]) -> Section | None:
     return Section("Evidence", text, shown)
 
 
-def card(run: Mapping[str, Any], gate: Mapping[str, Any] | None, intended_use: str, limits: str) -> Section:
+def card(
+    run: Mapping[str, Any], gate: Mapping[str, Any] | None, intended_use: str, limits: str, record: Record = ANY
+) -> Section:
     """The model card."""
     data, model, scores = run.get("data", {}), run.get("model", {}), run.get("scores", {}).get("test", {})
     labels, sizes = data.get("labels", []), data.get("sizes", {})
@@ -475,7 +478,7 @@ def card(run: Mapping[str, Any], gate: Mapping[str, Any] | None, intended_use: s
     what = {
         "Made by": f"cnnkit {run.get('app', '')}".strip(),
         "Kind": model.get("name"),
-        "Input": _input(shape) if shape else None,
+        "Input": record.input.format(sides=TIMES.join(map(str, shape))) if shape else None,
         "Parameters": f"{model['parameters']:,}" if "parameters" in model else None,
         "Files": plain(files) if files else None,
         "Made": run.get("created", "").replace("T", " "),
@@ -501,15 +504,14 @@ def card(run: Mapping[str, Any], gate: Mapping[str, Any] | None, intended_use: s
         )
     if "count" in scores:
         found["Measured on"] = f"{scores['count']:,} records of the test split, used for nothing else"
-    if labels and "boxes" in scores:
+    if labels and _searched(scores, labels):
         use["What it cannot say"] = (
             f"It looks for its {len(labels)} classes only, and some of what it shows is wrong. "
             "Scenes unlike those of its data were not measured."
         )
     elif labels and scores.get("confusion"):
-        other = "an image" if noun(run) == "image" else "a text"
         use["What it cannot say"] = (
-            f"It always answers with one of its {len(labels)} classes, also for {other} of none of them. "
+            f"It always answers with one of its {len(labels)} classes, also for {record.article} {record.one} of none of them. "
             "Data unlike its training data was not measured."
         )
     elif labels and "thresholds" in scores:
@@ -523,12 +525,6 @@ def card(run: Mapping[str, Any], gate: Mapping[str, Any] | None, intended_use: s
     ]
     text = "What this model is, what it was made from, what it may be used for, and what is known of its limits."
     return Section("Model card", text, [block for block in blocks if block.pairs])
-
-
-def _input(shape: Sequence[int]) -> str:
-    if len(shape) == 1:
-        return f"{shape[0]} ids of a text, int32; longer texts are cut"
-    return f"{TIMES.join(map(str, shape))}, values 0 to 255"
 
 
 def settings(run: Mapping[str, Any]) -> Section | None:
