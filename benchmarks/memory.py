@@ -38,12 +38,12 @@ def make(path: Path, count: int, kind: str) -> None:
 
 def train(path: Path) -> None:
     """Train a few steps and print the peak memory of this process in MB."""
-    from cnnkit import config, training
+    from cnnkit import training
     from cnnkit_digits.cli import recipe as digits
 
     recipe = digits()
     splits = recipe.load(str(path))
-    settings = config.Settings(data=str(path), model="simple_cnn", batch_size=128, epochs=1)
+    settings = recipe.Settings(data=str(path), model="simple_cnn", batch_size=128, epochs=1)
     model, batches, _ = training.steps(recipe, settings, splits.train)
     model.fit(batches(0, STEPS), epochs=1, steps_per_epoch=STEPS, verbose=0, shuffle=False)
     print(

@@ -37,7 +37,7 @@ def measured(name: str, steps: int) -> dict[str, Any]:
     """Train for a few steps; return seconds of each and a fingerprint of the weights after them."""
     import importlib
 
-    from cnnkit import config, training, workflow
+    from cnnkit import training, workflow
 
     module, maker, model = NETWORKS[name]
     recipe = getattr(importlib.import_module(module), maker)()
@@ -45,7 +45,7 @@ def measured(name: str, steps: int) -> dict[str, Any]:
     recipe = recipe.fitting(recipe, splits)
     preset = recipe.preset(model, len(splits.train), False)
     options = {**recipe.options(splits.train, model), **preset.pop("options", {})}
-    settings = config.Settings(**{**preset, "data": recipe.data, "model": model, "options": options})
+    settings = recipe.Settings(**{**preset, "data": recipe.data, "model": model, "options": options})
     network, batches, _ = training.steps(recipe, settings, splits.train)
     seconds, processor = [], 0.0
     for number, batch in enumerate(batches(0, WARM_UP + steps)):

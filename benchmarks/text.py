@@ -47,7 +47,7 @@ def one(
     Returns:
         splits, the splits with validation texts in training where it was trained on them too or else None, artifact, scores.
     """
-    from cnnkit import config, training
+    from cnnkit import training
     from cnnkit.evaluation.artifacts import open_artifact
     from cnnkit.run import MODEL, Run
     from cnnkit_text.cli import classification
@@ -59,7 +59,7 @@ def one(
     recipe = recipe.fitting(recipe, splits)
     preset = recipe.preset(model, len(splits.train), False)
     chosen = {**preset, "data": data, "model": model, "seed": number, **(settings or {})}
-    settled = config.Settings(**chosen, options={**recipe.options(splits.train, model), **options})
+    settled = recipe.Settings(**chosen, options={**recipe.options(splits.train, model), **options})
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", recipe.app, settled, task=recipe.task.name, data={})
         began = time.perf_counter()

@@ -127,14 +127,14 @@ def compared(records: Any, steps: int, rounds: int, sides: tuple[str, ...] = ("o
     """Train on both sides in turn; return sentences a second of each round, and their ratios."""
     import keras
 
-    from cnnkit import config, training
+    from cnnkit import training
     from cnnkit_text.cli import classification
 
     recipe = classification()
     preset = recipe.preset("kim-rand", len(records), False)
     known = {field: value for field, value in preset.items() if field != "options"}
     options = {"size": records.tokenizer.size, "width": WIDTH}
-    settings = config.Settings(**{**known, "model": "kim-rand", "options": options})
+    settings = recipe.Settings(**{**known, "model": "kim-rand", "options": options})
     classes, batch = len(records.label_names), settings.batch_size
     steps = min(steps, len(records) // batch)
     ours, batches, _ = training.steps(recipe, settings, records)

@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 import results
-from cnnkit import config, training
+from cnnkit import training
 from cnnkit_digits.cli import recipe as digits
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     recipe = digits()
     splits = recipe.load(arguments.data)
     preset = recipe.preset(arguments.model, len(splits.train), False)
-    settings = config.Settings(**{**preset, "model": arguments.model, "data": arguments.data})
+    settings = recipe.Settings(**{**preset, "model": arguments.model, "data": arguments.data})
     images, labels = splits.train.read(np.arange(len(splits.train)))
     images, targets = images.astype(np.float32), np.eye(len(splits.train.label_names), dtype=np.float32)[labels]
     count = min(arguments.steps, len(images) // settings.batch_size)
@@ -41,7 +41,7 @@ def main() -> None:
         own = (
             settings
             if name == "augmented"
-            else config.Settings(**{**settings.to_dict(), "augment": False, "mixup": 0.0, "cutmix": 0.0})
+            else recipe.Settings(**{**settings.to_dict(), "augment": False, "mixup": 0.0, "cutmix": 0.0})
         )
         sides[name] = training.steps(recipe, own, splits.train)
 

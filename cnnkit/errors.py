@@ -21,7 +21,11 @@ class ArtifactError(CnnkitError):
 
 
 class ConfigError(CnnkitError):
-    """A setting that does not exist or does not fit."""
+    """A setting that does not exist or does not fit. Messages name settings in backticks; the command line spells the option."""
+
+
+class FileSettingError(ConfigError):
+    """The same of a setting in a file; it is spelled as the file has it."""
 
 
 class MissingExtra(CnnkitError):

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cnnkit.inputs.images import Images
+from cnnkit.settings import joined
+from cnnkit.training.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,3 +56,8 @@ class Recipe:
     settled: Callable[[Any, Any, Any], Any] = lambda model, records, settings: model
     intended_use: str = ""
     limits: str = ""
+
+    @property
+    def Settings(self) -> Any:
+        """The class of a run's settings: those that every training has, those of the input, those of the task."""
+        return joined(Settings, *self.inputs.rooms, *self.task.rooms)

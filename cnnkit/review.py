@@ -221,7 +221,7 @@ def write_report(
     gate = run.path / EXPORT / "gate.json"
     scores = run.document["scores"]["test"]
     with console.progress("Writing the report", 1):
-        parts = recipe.inputs.reported(recipe, run.settings, splits, artifact, scores, found, targets)
+        parts = recipe.inputs.reported(recipe, run.settings(recipe.Settings), splits, artifact, scores, found, targets)
         page.write(
             path,
             run=run.document,

@@ -23,10 +23,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cnnkit import __version__, config, console
+from cnnkit import __version__, console
 from cnnkit.errors import ArtifactError, CnnkitError
 from cnnkit.files import atomic, locked, read_json, system_errors, write_json
 from cnnkit.score import headline
+from cnnkit.settings import Room, of_run
 
 MODEL, DOCUMENT, CHECKPOINT, HISTORY, REPORT, EXPORT, REFIT, DATA_FILES, DATA_RECORDS = (
     "model.keras",
@@ -69,7 +70,7 @@ class Run:
         cls,
         path: Path,
         app: str,
-        settings: config.Settings,
+        settings: Room,
         *,
         held: contextlib.ExitStack | None = None,
         fresh: bool = False,
@@ -153,10 +154,9 @@ class Run:
             )
         return cls(path, document)
 
-    @property
-    def settings(self) -> config.Settings:
-        """The settings it was trained with."""
-        return config.Settings(**config.checked(self.document.get("settings", {}), str(self.path / DOCUMENT)))
+    def settings(self, kind: type[Room]) -> Any:
+        """Return what it was trained with, as settings of that class: `Recipe.Settings`."""
+        return kind(**of_run(kind, self.document, str(self.path / DOCUMENT)))
 
     def save(self, **changes: Any) -> None:
         """Write `run.json` with `changes` made to its top level."""

@@ -15,43 +15,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnkit import __version__, config, console
+from cnnkit import __version__, console
 from cnnkit.device.model import read_metadata
 from cnnkit.errors import CnnkitError, ConfigError, DataError
 from cnnkit.files import write_text
 from cnnkit.run import DATA_FILES, DATA_RECORDS, DOCUMENT, MODEL, Run
+from cnnkit.settings import Room
+from cnnkit.settings import read as read_settings
+from cnnkit.training.settings import Settings
 
 SPLITS = ("train", "validation", "test")
 EARLIER = 3  # places of moved data that a run remembers beside the present one
 OWN = "the source's own"  # as `card["splits"]` of splits says
-
-DATA_KEYS = (
-    "data",
-    "image_size",
-    "limit",
-    "skip_bad",
-    "validation",
-    "seed",
-    "split_seed",
-    "weights",
-    "keep",
-    "prepare",
-    "tiles",
-    "tile_scale",
-    "options",
-    "model",
-    "text",
-    "label",
-    "groups",
-    "separator",
-    "encoding",
-    "fold",
-    "words",
-    "least",
-    "length",
-    "cased",
-    "buckets",
-)  # settings that decide the splits
 
 
 def load(recipe: Any, settings: dict[str, Any], *, warn: bool = True, whole: bool = False) -> Any:
@@ -77,11 +52,11 @@ def load(recipe: Any, settings: dict[str, Any], *, warn: bool = True, whole: boo
     return splits
 
 
-def settings_in(config_file: Path) -> dict[str, Any]:
-    """Read settings as `config.read`; of a run, its data is where it lies and not what its name means in the present folder."""
+def settings_in(config_file: Path, kind: type[Room] | None = None) -> dict[str, Any]:
+    """Read settings as `cnnkit.settings.read`; of a run, its data is where it lies, not what its name means in this folder."""
     from cnnkit.data import cards, places
 
-    found = config.read(config_file)
+    found = read_settings(config_file, kind)
     folder = config_file if config_file.is_dir() else config_file.parent
     if config_file not in (folder, folder / DOCUMENT):
         return found
@@ -93,7 +68,7 @@ def settings_in(config_file: Path) -> dict[str, Any]:
     return found
 
 
-def undivided(recipe: Any, settings: config.Settings, splits: Any, source: Any = None) -> Any:
+def undivided(recipe: Any, settings: Settings, splits: Any, source: Any = None) -> Any:
     """Return the same data with nothing held out for validation; None where that is what it is, or the source held it out.
 
     `source`: where the data is, where that is not what the settings say.
@@ -116,9 +91,9 @@ def _with_kept(recipe: Any, splits: Any, path: Path) -> Any:
     earlier = Run.open(path, recipe.app)
     try:
         known = own_data(recipe, earlier, warn=True)
-        chosen = {key: earlier.document["settings"].get(key) for key in DATA_KEYS} | {"data": known.source}
+        chosen = _settings_of(earlier) | {"data": known.source}
         if again := earlier.document.get("refit"):  # it was trained on validation records, which can validate no more
-            chosen |= {"validation": 0.0, "limit": chosen["limit"] and again["records"]}
+            chosen |= {"validation": 0.0, "limit": chosen.get("limit") and again["records"]}
             return data.join(load(recipe, chosen, warn=False), splits)
     except DataError as error:
         raise DataError(f"The data of {path}, which --keep needs, cannot be loaded: {error}") from error
@@ -210,7 +185,7 @@ def data_for(recipe: Any, artifact: Path, data: str | None, *, whole: bool = Tru
 
     def otherwise(loaded: Loaded) -> Loaded:
         known = _as_trained(recipe, loaded.run) if loaded.run else {"prepare": None}
-        if prepare in (None, known["prepare"]):
+        if prepare in (None, known.get("prepare")):
             return loaded
         settings = known | {"data": loaded.source} | changes | {"prepare": prepare}
         return dataclasses.replace(loaded, splits=load(recipe, settings, warn=False))
@@ -297,7 +272,8 @@ def own_data(
 
 
 def _settings_of(run: Run) -> dict[str, Any]:
-    return {key: run.document["settings"].get(key) for key in DATA_KEYS}
+    """Return the settings of a run as plain values: those of an earlier version may be more than there are now."""
+    return dict(run.document["settings"])
 
 
 def _candidates(recipe: Any, run: Run) -> tuple[list[Any], str | None]:

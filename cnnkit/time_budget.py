@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit import console
-from cnnkit.config import Settings
+from cnnkit.training.settings import Settings
 
 REPORT = 0.5  # seconds of writing a report for each of starting the command: both are imports and files
 LEAST = 0.1  # of the budget; where training has less, that is said

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnkit import config, console, ondevice, own_files, time_budget
+from cnnkit import console, ondevice, own_files, time_budget
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError
 from cnnkit.quiet import quiet
 from cnnkit.review import behind, keras_of, print_scores, say_verdict, score, with_verdict, write_report
 from cnnkit.run import DATA_RECORDS, EXPORT, HISTORY, MODEL, Run, begin, finish, holding, latest, new_path, to_resume
 from cnnkit.run_data import (
-    DATA_KEYS,
     data_for,
     describe_data,
     load,
@@ -28,6 +27,7 @@ from cnnkit.run_data import (
     those_given,
     undivided,
 )
+from cnnkit.settings import checked, fields, rooms
 
 BACKBONE = "backbone"  # the builder, in every app that has it, of a classifier on a network of keras.applications
 
@@ -141,7 +141,7 @@ def data_convert(source: str, form: str, folder: Path, *, turn_boxes: bool = Fal
 
 def data_show(recipe: Any, source: str | None, *, out: Path, seed: int, columns: Mapping[str, Any]) -> None:
     """Show samples, as they are and as the model sees them; `columns` as in `data_check`."""
-    settings = config.Settings(data=source or recipe.data, seed=seed)
+    settings = recipe.Settings(data=source or recipe.data, seed=seed)
     given = {"data": source, "seed": seed, "image_size": recipe.side(settings.model), **those_given(columns)}
     own_files.check([out] if out.name else [])
     splits = load(recipe, given)
@@ -184,7 +184,8 @@ def _train(
     rate = given.pop("learning_rate", None)
     if rate is not None and rate != "auto":
         given["learning_rate"] = _number(rate)
-    given = (settings_in(config_file) if config_file else {}) | config.checked(given, "the command line")
+    asked_in_file = settings_in(config_file, recipe.Settings) if config_file else {}
+    given = asked_in_file | checked(recipe.Settings, given, "the command line")
     if options:
         given["options"] = {**given.get("options", {}), **options}
     if Path(given.get("weights", "none")).is_dir():
@@ -215,16 +216,16 @@ def _train(
         model = given.get("model") or _model_for(recipe, given)
         if model not in recipe.builders:
             raise ConfigError(f"There is no model `{model}`. Models: {', '.join(recipe.builders)}.")
-        given = {"image_size": recipe.side(model), **given, "model": model}
+        side = recipe.side(model)
+        given = {**({"image_size": side} if side else {}), **given, "model": model}
     known = own_data(recipe, run, source=given.get("data")) if run else None  # the same data may lie elsewhere by now
     splits = known.splits if known else load(recipe, given)
     check_divided(splits)
     recipe = recipe.fitting(recipe, splits)
     if run is None:
-        preset = config.checked(
-            recipe.preset(model, len(splits.train), given.get("weights", "none") != "none"), f"the preset of {model}"
-        )
-        if set(preset) & set(DATA_KEYS):  # those of the tokenizer too
+        preset = recipe.preset(model, len(splits.train), given.get("weights", "none") != "none")
+        preset = checked(recipe.Settings, preset, f"the preset of {model}")
+        if any(field.name in preset for room in rooms(recipe.Settings) if room.of_data for field in fields(room)):
             raise ValueError(
                 f"a preset cannot change the data, which is loaded before it is known. Received: {preset}."
             )
@@ -232,7 +233,7 @@ def _train(
         made = recipe.options(splits.train, model)
         follow = {name: made[name] for name in recipe.follows if name in made}
         given["options"] = {**made, **given.get("options", {}), **follow}
-        settings = config.Settings(**{**preset, **given, "data": given.get("data") or recipe.data})
+        settings = recipe.Settings(**{**preset, **given, "data": given.get("data") or recipe.data})
         if rate == "auto":
             settings = _with_found_rate(training, recipe, settings, splits)
         about = {"task": recipe.task.name, "data": describe_data(splits), "asked": asked, "asked_in": str(Path.cwd())}
@@ -244,7 +245,7 @@ def _train(
         except CnnkitError:
             run.discard()
             raise
-    settings = run.settings
+    settings = run.settings(recipe.Settings)
     whole = undivided(recipe, settings, splits, known.source if known else None)
     for line in (*inventory.lines(splits.card.get("inventory", {})), *splits.card.get("plan", ())):
         console.message(line)
@@ -307,13 +308,14 @@ def _next(recipe: Any, run: Run, judged: dict[str, Any]) -> str:
     """Return what to do next: export a good model; of one that is not, what may make it better."""
     if not judged["bad"] and not behind(judged):
         return f"cnnkit {recipe.app} export"
-    done = run.document["training"]
+    done, settings = run.document["training"], run.settings(recipe.Settings)
     parts = []
     if done["best_epoch"] and done["best_epoch"] == done["epochs"]:
-        longer = f"--minutes {3 * run.settings.minutes:g}" if run.settings.minutes else f"--epochs {3 * done['epochs']}"
+        minutes = settings.minutes
+        longer = f"--minutes {3 * minutes:g}" if minutes else f"--epochs {3 * done['epochs']}"
         parts.append(f"train longer, its last epoch was its best ({longer})")
     parts += [
-        f"look for faults in the data (cnnkit {recipe.app} data check {run.settings.data})",
+        f"look for faults in the data (cnnkit {recipe.app} data check {settings.data})",
         "look at its worst errors in the report",
         "train on more data",
     ]
@@ -324,8 +326,7 @@ def _settled(training: Any, recipe: Any, run: Run, splits: Any) -> tuple[Any, di
     """Open the trained model, after what validation data decide was written into it; return that too."""
     artifact = keras_of(run.path / MODEL, recipe.app)
     with console.progress("Settling on validation data", 1):
-        least = run.settings.min_precision
-        asked = {} if least is None else {"min_precision": least}
+        asked = recipe.task.asked(run.settings(recipe.Settings))
         decided = recipe.task.settle(artifact, splits.validation, **asked)
     for line in recipe.task.cautions(decided):
         console.warning(line)
@@ -367,7 +368,7 @@ def _like_earlier(recipe: Any, given: dict[str, Any]) -> dict[str, Any]:
     task = earlier.document.get("task") or "classification"
     if task not in (recipe.tasks or (recipe.task.name,)):  # only some of its layers may fit
         return given
-    before = earlier.settings
+    before = earlier.settings(recipe.Settings)
     same = given.get("model", before.model) == before.model
     options = {**(before.options if same else {}), **given.get("options", {})}
     shape = recipe.inputs.taken_over(earlier.document["data"]["shape"])
@@ -389,7 +390,7 @@ def _model_for(recipe: Any, given: dict[str, Any]) -> str:
     weights = given.get("weights", "none")
     published = weights == "imagenet" or weights.endswith(".h5")
     meant = BACKBONE in recipe.builders and (published or "backbone" in given.get("options", {}))
-    return BACKBONE if meant else config.Settings.model
+    return BACKBONE if meant else recipe.Settings.model
 
 
 def _number(text: Any) -> float:
@@ -399,7 +400,7 @@ def _number(text: Any) -> float:
         raise ConfigError(f"--learning-rate needs a number or `auto`. Got {text!r}.") from None
 
 
-def _with_found_rate(training: Any, recipe: Any, settings: config.Settings, splits: Any) -> config.Settings:
+def _with_found_rate(training: Any, recipe: Any, settings: Any, splits: Any) -> Any:
     with console.progress("Looking for a learning rate", 1):
         rate, _ = training.find_learning_rate(recipe, settings, splits.train)
     console.message(f"Learning rate found: {rate:.2g} (a tenth of where the loss is lowest)")
@@ -440,9 +441,10 @@ def _changed(recipe: Any, run: Run, asked: Mapping[str, Any]) -> tuple[str, Any,
             return now == before or (Path(now).exists() and Path(now).resolve() == (folder / before).resolve())
         return json.dumps(now) == json.dumps(before) or now == before
 
-    builder = inspect.signature(recipe.builders[run.settings.model]).parameters.values()
+    settings = run.settings(recipe.Settings)
+    builder = inspect.signature(recipe.builders[settings.model]).parameters.values()
     defaults = {"options": {p.name: p.default for p in builder if p.kind is p.KEYWORD_ONLY}}
-    first, became = flat(run.document.get("asked", {})), {**flat(defaults), **flat(run.settings.to_dict())}
+    first, became = flat(run.document.get("asked", {})), {**flat(defaults), **flat(settings.to_dict())}
     for name, now in flat(asked).items():
         known = [before[name] for before in (first, became) if name in before]
         if name != "data" and not any(same(now, before) for before in known):  # the content of data decides
@@ -450,7 +452,7 @@ def _changed(recipe: Any, run: Run, asked: Mapping[str, Any]) -> tuple[str, Any,
     return None
 
 
-def _fit(training: Any, recipe: Any, settings: config.Settings, splits: Any, run: Run, budget: Any) -> None:
+def _fit(training: Any, recipe: Any, settings: Any, splits: Any, run: Run, budget: Any) -> None:
     """Train; `budget` is the time of the whole command, or None."""
     monitor = f"val_{recipe.task.headline}" if len(splits.validation) else recipe.task.headline
     if run.document.get("weights"):

@@ -74,12 +74,12 @@ def own_cache(tmp_path_factory, monkeypatch):
 @pytest.fixture(scope="session")
 def toy_run(tmp_path_factory):
     """Return the folder of a trained run of the toy recipe; read only."""
-    from cnnkit import config, training
+    from cnnkit import training
     from cnnkit.run import Run
     from tests import toys
 
     path = tmp_path_factory.mktemp("toy") / "run"
-    settings = config.Settings(data="bars", epochs=10, batch_size=24, learning_rate=0.01)
+    settings = toys.Settings(data="bars", epochs=10, batch_size=24, learning_rate=0.01)
     run = Run.create(path, "toy", settings)
     training.fit(toys.recipe(), settings, toys.splits(), run)
     return path

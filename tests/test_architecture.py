@@ -18,7 +18,7 @@ CORE = ROOT / "cnnkit"
 LAYERS = {
     "errors": 0,
     "excerpts": 0,
-    "config": 0,
+    "settings": 0,
     "files": 0,
     "seals": 0,
     "h5_files": 0,
@@ -60,7 +60,7 @@ EXCEPTIONS = {("ondevice", "evaluation")}
 # files are shared and know no kind. A folder below `inputs/` or `tasks/` is a room without being named here.
 ROOMS = {
     "image": (
-        "inputs/images.py",
+        "inputs/image*",
         "data/image_*",
         "data/arrays.py",
         "data/checks.py",
@@ -94,7 +94,7 @@ ROOMS = {
         "ondevice/videos.py",
     ),
     "text": (
-        "inputs/texts.py",
+        "inputs/text*",
         "data/encodings.py",
         "data/text*",
         "data/vectors.py",
@@ -109,7 +109,7 @@ ROOMS = {
     ),
     "classification": ("evaluation/classification.py", "ondevice/classification.py"),
     "detection": (
-        "inputs/boxes.py",
+        "inputs/box*",
         "data/annotation*",
         "data/box*",
         "data/views.py",
@@ -143,7 +143,7 @@ MEANT_OTHERWISE = {
 
 # What is still there, by file and number, to be lowered until nothing is left.
 BRANCHES: dict[str, int] = {
-    "cli.py": 16,
+    "cli/__init__.py": 11,
     "data/cards.py": 5,
     "data/fetch.py": 1,
     "data/inventory.py": 2,
@@ -153,8 +153,7 @@ BRANCHES: dict[str, int] = {
     "ondevice/__init__.py": 8,
     "ondevice/opening.py": 1,
     "report/sections.py": 1,
-    "run_data.py": 4,
-    "training/batches.py": 2,
+    "run_data.py": 3,
     "workflow.py": 1,
 }
 IMPORTS_OF_NEIGHBOURS: dict[str, int] = {
@@ -165,12 +164,11 @@ IMPORTS_OF_NEIGHBOURS: dict[str, int] = {
     "inputs/texts.py": 1,
 }
 IMPORTS_OF_ROOMS: dict[str, int] = {
-    "cli.py": 1,
+    "cli/__init__.py": 1,
     "data/__init__.py": 1,
     "data/loading.py": 3,
     "data/walks.py": 1,
     "recipe.py": 1,
-    "training/batches.py": 1,
     "workflow.py": 1,
 }
 

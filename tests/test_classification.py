@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from cnnkit.config import Settings
 from cnnkit.evaluation.classification import Classification
 from cnnkit.export import gate
 from tests import toys
@@ -31,7 +30,7 @@ def test_a_class_without_examples_does_not_lower_the_mean():
 def test_loss_by_hand():
     import keras
 
-    loss = Classification().loss(Settings(label_smoothing=0.3))
+    loss = Classification().loss(toys.Settings(label_smoothing=0.3))
     value = float(loss(keras.ops.array([[1.0, 0.0, 0.0]]), keras.ops.array([[np.log(2.0), 0.0, 0.0]])))
     # softmax (1/2, 1/4, 1/4), smoothed target (0.8, 0.1, 0.1)
     assert value == pytest.approx(0.8 * np.log(2) + 0.2 * np.log(4), abs=1e-6)
@@ -42,7 +41,7 @@ def test_rare_classes_weigh_more_and_the_mean_weight_is_one():
     chosen = np.array([*np.flatnonzero(records.labels == 0), *np.flatnonzero(records.labels == 1)[:5]])
     part = records.take(chosen)  # 10 and 5 of two classes, none of the third
     task = Classification()
-    weights = np.array(task.sample_weights(part)(task.encoder(3)(part.labels)))
+    weights = np.array(task.sample_weights(part, toys.Settings(class_weights=True))(task.encoder(3)(part.labels)))
     assert weights[:10] == pytest.approx(np.full(10, 0.75))
     assert weights[10:] == pytest.approx(np.full(5, 1.5))
     assert weights.mean() == pytest.approx(1.0)

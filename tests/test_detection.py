@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from cnnkit import config, training
+from cnnkit import training
 from cnnkit.data.boxes import MOST
 from cnnkit.data.pipeline import Order, evaluation_batches, training_batches
 from cnnkit.device.detection import Plan, cells, decode, find
@@ -26,7 +26,7 @@ from tests import toy_boxes
 
 pytest.importorskip("pycocotools")
 
-SETTINGS = config.Settings(
+SETTINGS = toy_boxes.Settings(
     data="shapes", epochs=8, batch_size=16, learning_rate=0.01, warmup=0.1, weight_decay=0.05, ema=0.95
 )
 STRIDES = (8, 16)

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from cnnkit import config
 from cnnkit.run import Run
+from tests import toys
 
 
 def started(arguments, **environment):
@@ -51,7 +51,7 @@ def test_a_machine_says_nothing_of_it_before_tensorflow_is_there():
 def test_a_run_knows_what_computes_otherwise_than_where_it_began(tmp_path):
     import tensorflow
 
-    run = Run.create(tmp_path / "run", "toy", config.Settings())
+    run = Run.create(tmp_path / "run", "toy", toys.Settings())
     assert run.computed_otherwise() == []
     run.document["machine"]["onednn"] = False
     run.document["versions"]["tensorflow"] = "2.0"

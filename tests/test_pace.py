@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
-from cnnkit import config, training
+from cnnkit import training
 from cnnkit.data.pipeline import Order
 from cnnkit.run import CHECKPOINT, HISTORY, Run
 from cnnkit.training.checkpoint import State, read_checkpoint
@@ -15,7 +15,7 @@ from cnnkit.training.phases import plan
 from tests import toys
 from tests.test_training import fit, same, weights
 
-SETTINGS = config.Settings(data="bars", batch_size=24, learning_rate=0.01, ema=0.9, minutes=1.0)
+SETTINGS = toys.Settings(data="bars", batch_size=24, learning_rate=0.01, ema=0.9, minutes=1.0)
 SECONDS = 60.0
 
 

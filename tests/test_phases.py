@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cnnkit import config, training
+from cnnkit import training
 from cnnkit.errors import ArtifactError, ConfigError
 from cnnkit.run import MODEL, Run
 from cnnkit.training.batches import augmentation_of
@@ -15,7 +15,7 @@ from cnnkit.training.phases import set_free
 from tests import toys
 from tests.test_training import fit, same, weights
 
-SETTINGS = config.Settings(data="bars", epochs=6, batch_size=24, learning_rate=0.01, ema=0.9, freeze=0.3, unfreeze=2)
+SETTINGS = toys.Settings(data="bars", epochs=6, batch_size=24, learning_rate=0.01, ema=0.9, freeze=0.3, unfreeze=2)
 
 
 def tuned(toy_run, **changes):
@@ -258,5 +258,5 @@ def test_the_lowest_loaded_layer_has_the_lowest_rate():
 def test_weights_that_are_not_there_and_settings_out_of_range_are_one_line(tmp_path):
     with pytest.raises(ArtifactError, match="does not exist. Weights come from imagenet, none"):
         fit(tmp_path / "run", dataclasses.replace(SETTINGS, weights=str(tmp_path / "none.h5")))
-    with pytest.raises(ConfigError, match=r"freeze must lie in \[0, 1\]\. Got 1\.5\."):
+    with pytest.raises(ConfigError, match=r"`freeze` must lie in \[0, 1\]\. Got 1\.5\."):
         dataclasses.replace(SETTINGS, freeze=1.5)

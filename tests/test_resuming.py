@@ -2,7 +2,6 @@
 
 import pytest
 
-from cnnkit import config
 from cnnkit.errors import ConfigError
 from cnnkit.run import Run
 from cnnkit.workflow import _resumable
@@ -23,7 +22,7 @@ def start(tmp_path, monkeypatch):
     def start(asked, **became):
         monkeypatch.chdir(tmp_path)
         (tmp_path / "start.h5").write_bytes(b"weights")
-        settings = config.Settings(**{"epochs": 7, **{k: v for k, v in asked.items() if v != "auto"}, **became})
+        settings = toys.Settings(**{"epochs": 7, **{k: v for k, v in asked.items() if v != "auto"}, **became})
         return Run.create(tmp_path / "run", "toy", settings, asked=asked, asked_in=str(tmp_path)).path
 
     return start
@@ -47,7 +46,9 @@ def test_the_same_words_go_on_whatever_followed_from_the_data(recipe, start, wor
     path = start(words, options=options, learning_rate=0.0123, image_size=48)
     assert _resumable(recipe, path, words).path == path
     assert _resumable(recipe, path, {}).path == path, "none at all"
-    assert _resumable(recipe, path, Run.open(path).settings.to_dict()).path == path, "all that it came to have"
+    assert _resumable(recipe, path, Run.open(path).settings(recipe.Settings).to_dict()).path == path, (
+        "all that it came to have"
+    )
 
 
 def test_defaults_may_be_spelled_out_and_a_file_named_from_elsewhere(recipe, start, tmp_path, monkeypatch):

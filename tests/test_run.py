@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cnnkit import config, console, run
+from cnnkit import console, run
 from cnnkit.errors import ArtifactError, CnnkitError
 from cnnkit.run import Run
 from cnnkit_digits.cli import main
+from tests import toys
 from tests.contracts import AppContract
 
 
@@ -25,7 +26,7 @@ def inside(tmp_path, monkeypatch):
 def made(name, *, score=None, exported=False, test="same", bad=False):
     """A run folder of the app `toy` below `runs`, begun, with a score where there is one, exported or not."""
     data = {"fingerprints": {"test": test}}
-    found = Run.create(Path("runs/toy") / name, "toy", config.Settings(), data=data)
+    found = Run.create(Path("runs/toy") / name, "toy", toys.Settings(), data=data)
     run.begin(found.path, "toy")
     if score is not None:
         found.save(scores={"test": {"accuracy": score, "accuracy_interval": [0, 1], "verdict": {"bad": bad}}})
@@ -139,7 +140,7 @@ class TestAFolder:
         Path("there").mkdir()
         Path("linked").symlink_to("there", target_is_directory=True)
         for name in ("mine", "linked", "new"):
-            Run.create(Path(name), "toy", config.Settings()).discard()
+            Run.create(Path(name), "toy", toys.Settings()).discard()
         assert list(Path("mine").iterdir()) == list(Path("there").iterdir()) == []
         assert Path("linked").is_symlink() and not Path("new").exists()
 

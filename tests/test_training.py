@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pytest
 
-from cnnkit import config, training
+from cnnkit import training
 from cnnkit.data.pipeline import Order, evaluation_batches, training_batches
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError
 from cnnkit.evaluation.artifacts import KerasArtifact, open_artifact
@@ -21,7 +21,7 @@ from cnnkit.evaluation.scoring import score
 from cnnkit.run import CHECKPOINT, HISTORY, MODEL, Run
 from tests import toys
 
-SETTINGS = config.Settings(data="bars", epochs=4, batch_size=24, learning_rate=0.01, ema=0.9, label_smoothing=0.05)
+SETTINGS = toys.Settings(data="bars", epochs=4, batch_size=24, learning_rate=0.01, ema=0.9, label_smoothing=0.05)
 
 
 def fit(path, settings=SETTINGS, recipe=None, **kwargs):

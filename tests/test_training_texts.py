@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnnkit import config, training
+from cnnkit import training
 from cnnkit.data.pipeline import Order, training_batches
 from cnnkit.errors import ConfigError
 from cnnkit.evaluation.scoring import score
@@ -19,7 +19,7 @@ from tests import toy_texts
 
 tf = pytest.importorskip("tensorflow")
 
-SETTINGS = config.Settings(data="sentences", epochs=4, batch_size=24, learning_rate=0.03, weight_decay=0.01)
+SETTINGS = toy_texts.Settings(data="sentences", epochs=4, batch_size=24, learning_rate=0.03, weight_decay=0.01)
 MODELS = ("kim-rand", "default")
 
 

@@ -8,7 +8,12 @@ import numpy as np
 from cnnkit.data.boxed import Boxes, BoxRecords
 from cnnkit.data.records import Splits
 from cnnkit.device.detection import Plan
+from cnnkit.inputs.box_settings import BOXES
+from cnnkit.settings import joined
+from cnnkit.training import settings as of_training
 from tests.toys import MemoryImages
+
+Settings = joined(of_training.Settings, *BOXES)  # of its runs
 
 LABELS = ("square", "disc")
 SIDE = 64

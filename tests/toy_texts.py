@@ -6,6 +6,13 @@ import io
 
 import numpy as np
 
+from cnnkit.evaluation.settings import Classes, Tags
+from cnnkit.inputs.text_settings import TEXTS
+from cnnkit.settings import joined
+from cnnkit.training import settings as of_training
+
+Settings = joined(of_training.Settings, *TEXTS, Classes, Tags)  # of its runs
+
 TELLING = {
     "food": ("soup", "bread", "salt", "pepper"),
     "music": ("song", "drum", "choir", "flute"),

@@ -6,6 +6,8 @@ from typing import Any
 import click
 
 from cnnkit import cli
+from cnnkit.evaluation.settings import Classes
+from cnnkit.inputs.image_settings import IMAGES, Preparation
 
 
 def recipe() -> Any:
@@ -45,6 +47,7 @@ main = cli.app(
     "Recognise handwritten digits.",
     recipe,
     name="digits",
+    rooms=(*IMAGES, Preparation, Classes),
     preparation=preparation,
     build_options=[
         click.option(

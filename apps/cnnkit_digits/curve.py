@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit import config, console, ondevice, own_files, training
+from cnnkit import console, ondevice, own_files, training
 from cnnkit.device.image import read_image
 from cnnkit.device.preparation import ready, wanted
 from cnnkit.errors import DataError
@@ -84,9 +84,9 @@ def learning_curve(
 
 def _train(recipe: Any, splits: Any, model: str, epochs: int, seed: int) -> KerasArtifact:
     preset = recipe.preset(model, len(splits.train), False)
-    steps = max(1, len(splits.train) // preset.get("batch_size", config.Settings.batch_size))
+    steps = max(1, len(splits.train) // preset.get("batch_size", recipe.Settings.batch_size))
     epochs = max(epochs, math.ceil(FEWEST_STEPS / steps))
-    settings = config.Settings(**{**preset, "model": model, "epochs": epochs, "seed": seed, "patience": 0})
+    settings = recipe.Settings(**{**preset, "model": model, "epochs": epochs, "seed": seed, "patience": 0})
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", recipe.app, settings)
         quiet_splits = dataclasses.replace(splits, validation=splits.validation.take(np.arange(0)))

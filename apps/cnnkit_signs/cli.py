@@ -5,6 +5,9 @@ from typing import Any
 import click
 
 from cnnkit import cli
+from cnnkit.evaluation.settings import Classes
+from cnnkit.inputs.box_settings import BOXES
+from cnnkit.inputs.image_settings import IMAGES
 
 
 def detection() -> Any:
@@ -61,6 +64,7 @@ main = cli.app(
     "Find traffic signs in photos and videos, and name them.",
     {"detect": detection, "recognise": recognition},
     name="signs",
+    rooms={"detect": BOXES, "recognise": (*IMAGES, Classes)},
     build_options=[*cli.BACKBONE_OPTIONS, *cli.DETECTOR_OPTIONS],
     predict_options=[
         click.option("--out", type=cli.FILE, help="Folder for copies with the signs drawn in."),

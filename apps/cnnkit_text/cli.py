@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from cnnkit import cli
+from cnnkit.evaluation.settings import Classes, Tags
+from cnnkit.inputs.text_settings import TEXTS
 
 
 def classification() -> Any:
@@ -58,6 +60,7 @@ main = cli.app(
     "Train, understand and ship small text classifiers.",
     {"classify": classification, "tag": tagging},
     name="text",
+    rooms=(*TEXTS, Classes, Tags),
     texts=True,
     build_options=[
         click.option("--vectors", metavar="FILE", help="Word vectors to start from: word2vec, GloVe or fastText."),

@@ -137,7 +137,7 @@ def preset(model: str, count: int, loaded: bool, found: Style = TWO) -> dict[str
     if count >= LARGE:
         settings["epochs"] = max(2, settings["epochs"] // (2 if count < 200_000 else 4))
     if loaded:
-        settings |= {"backbone_rate": 1.0, "freeze_norm": False}
+        settings["backbone_rate"] = 1.0
     return settings
 
 

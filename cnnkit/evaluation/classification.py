@@ -13,7 +13,9 @@ import numpy as np
 from cnnkit import metrics
 from cnnkit.data.records import Records
 from cnnkit.data.splits import balanced_weights
+from cnnkit.evaluation.settings import Classes
 from cnnkit.score import LESS, Score, Scores
+from cnnkit.settings import Room
 
 BATCH = 256
 BASELINE_IMAGES = 10_000  # a linear model gains little from more, and takes minutes
@@ -30,9 +32,11 @@ class Classification:
             share, else in its unit.
         keeps_best: whether training keeps the weights of its best epoch; otherwise of its last.
         noun, counted: what is scored, and what a class has some of, in the plural.
+        rooms: its settings.
     """
 
     name = "classification"
+    rooms: tuple[type[Room], ...] = (Classes,)
     headline = "accuracy"
     tolerance = (0.5, 0.5)
     keeps_best = True
@@ -57,8 +61,13 @@ class Classification:
 
         return [keras.metrics.CategoricalAccuracy(name="accuracy")]
 
-    def sample_weights(self, records: Records) -> Callable[[Any], Any]:
-        """Return what weighs encoded targets (b, classes) by the inverse frequency of their class; the mean weight is 1."""
+    def sample_weights(self, records: Records, settings: Any) -> Callable[[Any], Any] | None:
+        """Return what weighs encoded targets (b, classes) by the inverse frequency of their class, where settings ask for it.
+
+        The mean weight is 1.
+        """
+        if not settings.class_weights:
+            return None
         import tensorflow as tf
 
         weights = tf.constant(balanced_weights(records))
@@ -81,6 +90,10 @@ class Classification:
             targets.append(truth)
             progress(min(len(records), start + BATCH))
         return {name: np.concatenate([part[name] for part in found]) for name in found[0]}, np.concatenate(targets)
+
+    def asked(self, settings: Any) -> dict[str, Any]:
+        """Return what `settle` takes of the settings."""
+        return {}
 
     def settle(self, artifact: Any, records: Records) -> dict[str, Any]:
         """Return what validation data add to the artifact's metadata: nothing."""

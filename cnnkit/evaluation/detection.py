@@ -17,10 +17,10 @@ import numpy as np
 from cnnkit.data import splits
 from cnnkit.data.boxed import BoxRecords
 from cnnkit.device.detection import Detections, Plan, find_each
-from cnnkit.errors import ConfigError
 from cnnkit.evaluation import coco, regions
 from cnnkit.evaluation.coco import Truth
 from cnnkit.score import Score, Scores
+from cnnkit.settings import Room
 
 LOWEST = 0.01  # score of a detection that enters average precision
 
@@ -30,9 +30,10 @@ class Detection:
 
     Attributes:
         name: of the task, as artifacts carry it.
-        headline, tolerance, keeps_best, counted: as `Classification` has them.
+        headline, tolerance, keeps_best, counted, rooms: as `Classification` has them.
     """
 
+    rooms: tuple[type[Room], ...] = ()
     name = "detection"
     headline = "ap50"
     tolerance = (1.0, 3.0)
@@ -53,13 +54,8 @@ class Detection:
         """Return nothing: average precision needs all images at once."""
         return []
 
-    def sample_weights(self, records: Any) -> Any:
-        """Refuse.
-
-        Raises:
-            ConfigError: an image has boxes of several classes, so it has no class to be weighed by.
-        """
-        raise ConfigError("--class-weights is for classification: an image may hold boxes of several classes.")
+    def sample_weights(self, records: Any, settings: Any) -> None:
+        """Return nothing: an image has boxes of several classes, so it has no class to be weighed by."""
 
     def as_read_by(self, artifact: Any, records: BoxRecords) -> BoxRecords:
         """Return records whose images are read as an artifact takes them."""
@@ -83,6 +79,10 @@ class Detection:
     def cautions(self, decided: Any) -> list[str]:
         """Return lines of warning about what validation data decided: none."""
         return []
+
+    def asked(self, settings: Any) -> dict[str, Any]:
+        """Return what `settle` takes of the settings."""
+        return {}
 
     def settle(self, artifact: Any, records: BoxRecords) -> dict[str, Any]:
         """Choose the threshold on validation data; return what the artifact is to say of it."""

@@ -23,8 +23,10 @@ from cnnkit import metrics
 from cnnkit.data.text.records import TextRecords
 from cnnkit.device.several import confidence, given
 from cnnkit.device.word_apart import CLASS
+from cnnkit.errors import ConfigError
 from cnnkit.evaluation import thresholds as choosing
 from cnnkit.evaluation.classification import Classification
+from cnnkit.evaluation.settings import Classes, Tags
 from cnnkit.score import Score, Scores
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # of the baseline: C of scikit-learn
@@ -43,6 +45,7 @@ PRIOR = 3.0  # texts, as which a temperature of 1 counts
 class TextClassification(Classification):
     """One label a text. Attributes as `Classification`."""
 
+    rooms = (Classes, Tags)  # the data decide how many labels a text has
     tolerance = (0.3, 1.0)
     noun = "texts"
     compares = True  # a baseline with what the model found, text by text
@@ -169,15 +172,14 @@ class TextTagging(TextClassification):
 
         return [AskedAccuracy()]
 
-    def sample_weights(self, records: Any) -> Any:
-        """Refuse.
+    def sample_weights(self, records: Any, settings: Any) -> None:
+        """Return nothing.
 
         Raises:
-            ConfigError: a text has several labels, so it has no class to be weighed by.
+            ConfigError: weights are asked for, but a text has several labels, so it has no class to be weighed by.
         """
-        from cnnkit.errors import ConfigError
-
-        raise ConfigError("--class-weights is for one label a text: here each text may have several.")
+        if settings.class_weights:
+            raise ConfigError("`class_weights` is for one label a text: here each text may have several.")
 
     def outputs(
         self, artifact: Any, records: Any, progress: Callable[[int], None] = lambda done: None
@@ -190,6 +192,9 @@ class TextTagging(TextClassification):
             known = [read.tokenizer.known(read.read(block)[0]) for block in blocks]
             found["scores"] = found["scores"] * np.concatenate([np.zeros(0, bool), *known])[:, None]
         return found, targets
+
+    def asked(self, settings: Any) -> dict[str, Any]:
+        return {} if settings.min_precision is None else {"min_precision": settings.min_precision}
 
     def settle(self, artifact: Any, records: Any, *, min_precision: float | None = None) -> dict[str, Any]:
         """Choose a threshold for each label on validation data, and the confidence below which an answer is "not sure".

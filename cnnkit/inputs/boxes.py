@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit import config
-from cnnkit.errors import ConfigError
+from cnnkit.inputs import box_settings
 from cnnkit.inputs.images import Images, chosen, said
 
 SHOWN, ROUNDS, REPORTED_ROUNDS = 5, 3, 5
@@ -19,12 +18,15 @@ class Boxes(Images):
     """Any number of boxes an image; as `Images`."""
 
     sound = "Nothing found: every file reads, every box is inside its image, no box or image is there twice."
+    rooms = box_settings.BOXES
 
     def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        _refuse_columns(settings)
         found = {key: settings[key] for key in ("tiles", "tile_scale", "image_size") if settings.get(key) is not None}
         strides = (settings.get("options") or {}).get("strides")
         return {**found, "strides": strides} if isinstance(strides, list | tuple) else found  # a model's maps are there
+
+    def augmentations(self, own: Any, settings: Any) -> list[Any]:
+        return [] if own is None else [own]  # `Recipe.views` mirror, and move the boxes too
 
     def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:
         return splits
@@ -35,21 +37,20 @@ class Boxes(Images):
     def check(self, source: str, progress: Any, looked: list[str], **columns: Any) -> list[Any]:
         from cnnkit.data import box_loading
 
-        _refuse_columns(columns)
         return box_loading.check(source, looked=looked, progress=progress)
 
-    def show(self, recipe: Any, splits: Any, settings: config.Settings, out: Path) -> None:
+    def show(self, recipe: Any, splits: Any, settings: Any, out: Path) -> None:
         from cnnkit.report import drawing, figures
 
         found = _samples(recipe, splits.train, settings, SHOWN, ROUNDS, LARGE)
         drawing.save(figures.samples(*found, tile=2.4), out)
         said(out)
 
-    def samples(self, recipe: Any, records: Any, settings: config.Settings) -> tuple[np.ndarray, list[str], np.ndarray]:
+    def samples(self, recipe: Any, records: Any, settings: Any) -> tuple[np.ndarray, list[str], np.ndarray]:
         return _samples(recipe, records, settings, SMALL_SHOWN, REPORTED_ROUNDS, SMALL)
 
     def reported(
-        self, recipe: Any, settings: config.Settings, splits: Any, artifact: Any, scores: Any, found: Any, targets: Any
+        self, recipe: Any, settings: Any, splits: Any, artifact: Any, scores: Any, found: Any, targets: Any
     ) -> dict[str, Any]:
         from cnnkit import explain
         from cnnkit.report import detection
@@ -64,14 +65,8 @@ class Boxes(Images):
         }
 
 
-def _refuse_columns(settings: Mapping[str, Any]) -> None:
-    for key in ("label", "groups"):
-        if settings.get(key) is not None:
-            raise ConfigError(f"--{key} is for images with one label each; boxes are read as their format has them.")
-
-
 def _samples(
-    recipe: Any, records: Any, settings: config.Settings, count: int, rounds: int, side: int
+    recipe: Any, records: Any, settings: Any, count: int, rounds: int, side: int
 ) -> tuple[np.ndarray, list[str], np.ndarray]:
     """Return images as `Images.samples` does, `side` px, with boxes drawn in; where that is enough for letters, named."""
     indices = chosen(records, settings, count)

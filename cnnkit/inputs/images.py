@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit import config, console
+from cnnkit import console
 from cnnkit.device.preparation import Preparation, ready, wanted
-from cnnkit.errors import CnnkitError, ConfigError
+from cnnkit.errors import CnnkitError
+from cnnkit.inputs import image_settings
 from cnnkit.report.record import Record
+from cnnkit.settings import Room
 
 SHOWN, ROUNDS = 8, 5  # samples, augmented versions of each
 LOOKED_AT = 200  # pictures, before a training
@@ -28,6 +30,7 @@ class Images:
         size_setting: the setting that makes an input larger.
         record: the words for one in a report.
         sound: what `data check` says where it found nothing.
+        rooms: its settings.
     """
 
     kind = "image"
@@ -39,33 +42,48 @@ class Images:
         "Nothing found: every file reads, no duplicates across the splits, no starved class, no label that looks wrong."
     )
 
+    rooms: tuple[type[Room], ...] = image_settings.IMAGES
+
     def __init__(self, preparation: Preparation | None = None):
         self.preparation = preparation
+        if preparation is not None:
+            self.rooms = (*self.rooms, image_settings.Preparation)
 
     def stated(self, records: Any) -> dict[str, Any]:
         """Return what artifacts say of their input."""
         return {"kind": self.kind, "shape": list(records.input_shape), "range": [0, 255]}
 
     def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what `Recipe.load` is asked for beyond what all kinds of data take.
-
-        Raises:
-            ConfigError: a setting that means nothing for these inputs.
-        """
-        for name, option in (("tiles", "--tiles"), ("tile_scale", "--tile-scale")):
-            if settings.get(name) is not None:
-                raise ConfigError(f"{option} is for detection: only boxes can be looked for in parts of an image.")
+        """Return what `Recipe.load` is asked for beyond what all kinds of data take."""
         columns = {key: settings[key] for key in ("label", "groups") if settings.get(key) is not None}
         asked = settings.get("prepare")
         if self.preparation is None:
-            if asked:
-                raise ConfigError("--prepare: this app fits pictures into the model's input and prepares none.")
             return columns
         return {**columns, "preparation": self.preparation, **({} if asked is None else {"prepare": asked})}
 
     def prepares(self, metadata: Mapping[str, Any]) -> bool | None:
         """Return whether data for an artifact is prepared: None, as its card says, or False where it knows no layout."""
         return None if self.preparation is None or wanted(self.preparation, metadata) else False
+
+    def augmentations(self, own: Any, settings: Any) -> list[Any]:
+        """Return what is done to a batch of training, one after the other: the app's own, or None, and what settings add."""
+        import keras
+
+        from cnnkit import augment
+
+        layers = []
+        if settings.rand_augment:
+            layers.append(augment.rand_augment())
+        if settings.mixup:
+            layers.append(augment.mixup(settings.mixup))
+        if settings.cutmix:
+            layers.append(augment.cutmix(settings.cutmix))
+        parts = []
+        if settings.mirror:
+            parts.append(augment.on_images(keras.layers.RandomFlip("horizontal"), seed=settings.seed + 2))
+        parts += [own] if own is not None else []
+        parts += [augment.on_images(*layers, seed=settings.seed + 1)] if layers else []
+        return parts
 
     def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:
         """Return splits whose images are read at the size that the settings ask for."""
@@ -108,7 +126,7 @@ class Images:
 
         return checks.check(source, progress=progress, looked=looked, **columns)
 
-    def show(self, recipe: Any, splits: Any, settings: config.Settings, out: Path) -> None:
+    def show(self, recipe: Any, splits: Any, settings: Any, out: Path) -> None:
         """Draw samples as they are, as the model sees them, and with what the options for more augmentation add."""
         from cnnkit.report import drawing, figures
 
@@ -116,7 +134,7 @@ class Images:
         said(out)
 
     def _every_augmentation(
-        self, recipe: Any, records: Any, settings: config.Settings
+        self, recipe: Any, records: Any, settings: Any
     ) -> tuple[np.ndarray, list[str], np.ndarray, list[str]]:
         """Return samples, with rows for what --rand-augment, --mixup and --cutmix add, and the rows' titles."""
         import tensorflow as tf
@@ -139,7 +157,7 @@ class Images:
             titles.append(title)
         return images, names, np.stack(rows), titles
 
-    def samples(self, recipe: Any, records: Any, settings: config.Settings) -> tuple[np.ndarray, list[str], np.ndarray]:
+    def samples(self, recipe: Any, records: Any, settings: Any) -> tuple[np.ndarray, list[str], np.ndarray]:
         """Return plain images uint8 (n, h, w, c), their labels, and augmented versions (rounds, n, h, w, c)."""
         import tensorflow as tf
 
@@ -155,7 +173,7 @@ class Images:
         return images, names, np.stack(made) if made else np.zeros((0, *images.shape), np.uint8)
 
     def reported(
-        self, recipe: Any, settings: config.Settings, splits: Any, artifact: Any, scores: Any, found: Any, targets: Any
+        self, recipe: Any, settings: Any, splits: Any, artifact: Any, scores: Any, found: Any, targets: Any
     ) -> dict[str, Any]:
         """Return the parts of a report that these inputs bring; as `cnnkit.report.page.render` takes them."""
         from cnnkit import explain
@@ -233,7 +251,7 @@ def said(picture: Path) -> None:
     console.message(f"Samples as they are and as the model sees them in training: {picture}")
 
 
-def chosen(records: Any, settings: config.Settings, count: int) -> np.ndarray:
+def chosen(records: Any, settings: Any, count: int) -> np.ndarray:
     """Choose records to show, by the seed: int (count,), in order."""
     if not len(records):
         raise CnnkitError("There is nothing to show: the training split is empty.")

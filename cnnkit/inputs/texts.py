@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit import config, console
-from cnnkit.cli import IMAGE_ONLY
+from cnnkit import console
 from cnnkit.errors import ConfigError, DataError
+from cnnkit.inputs import text_settings
 from cnnkit.inputs.images import Images, chosen
 from cnnkit.report.record import Record
+from cnnkit.settings import fields, joined
 
 SHOWN = 12  # texts of `data show`
 EXPLAINED = 12  # of the worst errors, in a report
 RECORDS = 2000  # training texts in which the n-grams of filters are looked for
-ASKED = ("text", "label", "separator", "encoding", "words", "least", "length", "cased", "buckets")
 
 
 class Texts(Images):
@@ -36,6 +36,7 @@ class Texts(Images):
         input="{sides} ids of a text, int32; longer texts are cut",
     )
     sound = "Nothing found: every text reads, no copies across the splits, no starved class, no label that looks wrong."
+    rooms = text_settings.TEXTS
 
     def __init__(self, letters: Sequence[str] = ()):
         self.letters = tuple(letters)
@@ -44,15 +45,13 @@ class Texts(Images):
         return {"kind": self.kind, "shape": list(records.input_shape)}
 
     def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        for key in IMAGE_ONLY - {"freeze_norm"}:  # which a preset sets
-            if settings.get(key, getattr(config.Settings, key)) != getattr(config.Settings, key):
-                raise ConfigError(f"The setting `{key}` is for images; texts have none.")
-        found = {key: settings[key] for key in ASKED if settings.get(key) is not None}
-        if settings.get("fold") is not None:
-            found["fold"] = _fold(settings["fold"])
+        names = [field.name for field in fields(joined(*self.rooms))]
+        found = {name: settings[name] for name in names if settings.get(name) is not None}
+        if "fold" in found:
+            found["fold"] = _fold(found["fold"])
         if settings.get("model") in self.letters:
             if found.get("buckets"):
-                raise ConfigError(f"--buckets is for words; {settings['model']} reads characters.")
+                raise ConfigError(f"`buckets` is for words; {settings['model']} reads characters.")
             found["kind"] = "characters"
         weights = Path(settings.get("weights") or "none")
         if weights.is_dir() or (weights.suffix == ".keras" and weights.is_file()):
@@ -65,9 +64,12 @@ class Texts(Images):
                 found["tokenizer"] = Tokenizer.from_dict(written, where=str(weights))
         return found
 
+    def augmentations(self, own: Any, settings: Any) -> list[Any]:
+        return [] if own is None else [own]
+
     def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:
         if settings.get("min_precision") is not None and not splits.train.multi_label:
-            raise ConfigError("--min-precision is for texts with several labels each; these have one.")
+            raise ConfigError("`min_precision` is for texts with several labels each; these have one.")
         tokenizer = self.asked(settings).get("tokenizer") if settings.get("keep") else None
         if tokenizer is None or tokenizer == splits.train.tokenizer:
             return splits
@@ -87,7 +89,7 @@ class Texts(Images):
 
         return checks.check(source, columns=columns, looked=looked, progress=progress)
 
-    def show(self, recipe: Any, splits: Any, settings: config.Settings, out: Path) -> None:
+    def show(self, recipe: Any, splits: Any, settings: Any, out: Path) -> None:
         """Print texts with their labels and the words that are in the vocabulary, the others in brackets."""
         records = splits.train
         indices = chosen(records, settings, SHOWN)
@@ -101,11 +103,11 @@ class Texts(Images):
                 console.message(line)
             console.table(["label", "as the model reads it: [unknown]"], [[row["label"], row["read"]] for row in rows])
 
-    def samples(self, recipe: Any, records: Any, settings: config.Settings) -> Any:
+    def samples(self, recipe: Any, records: Any, settings: Any) -> Any:
         return None
 
     def reported(
-        self, recipe: Any, settings: config.Settings, splits: Any, artifact: Any, scores: Any, found: Any, targets: Any
+        self, recipe: Any, settings: Any, splits: Any, artifact: Any, scores: Any, found: Any, targets: Any
     ) -> dict[str, Any]:
         from cnnkit import explain
         from cnnkit.explain import texts as explaining
@@ -156,7 +158,7 @@ class Texts(Images):
 def _fold(text: str) -> tuple[int, int]:
     parts = text.split("/")
     if len(parts) != 2 or not all(part.isdigit() for part in parts):
-        raise ConfigError(f"--fold is K/N, such as 3/10 for the third of ten. Got {text!r}.")
+        raise ConfigError(f"`fold` is K/N, such as 3/10 for the third of ten. Got {text!r}.")
     return int(parts[0]), int(parts[1])
 
 

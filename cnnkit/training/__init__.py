@@ -20,14 +20,29 @@ Design choices:
 - What validation decides (the best epoch; temperature and thresholds, by the task) can be kept while the weights are trained
   anew on the validation records too: `refit`.
 - XLA is off on a CPU (it trains three to seven times slower there) and on elsewhere.
+
+What is named here is imported when it is used: its settings are options of the command line, which answers at once.
 """
 
-from cnnkit.training.building import build, describe, save
-from cnnkit.training.checkpoint import State
-from cnnkit.training.compiling import averaging, find_learning_rate, steps
-from cnnkit.training.fitting import fit, refit, refit_fits
-from cnnkit.training.pace import Budget
-from cnnkit.training.phases import Phase, plan
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnnkit.training.building import build, describe, save
+    from cnnkit.training.checkpoint import State
+    from cnnkit.training.compiling import averaging, find_learning_rate, steps
+    from cnnkit.training.fitting import fit, refit, refit_fits
+    from cnnkit.training.pace import Budget
+    from cnnkit.training.phases import Phase, plan
+
+_PARTS = {
+    **dict.fromkeys(("build", "describe", "save"), "building"),
+    "State": "checkpoint",
+    **dict.fromkeys(("averaging", "find_learning_rate", "steps"), "compiling"),
+    **dict.fromkeys(("fit", "refit", "refit_fits"), "fitting"),
+    "Budget": "pace",
+    **dict.fromkeys(("Phase", "plan"), "phases"),
+}
 
 __all__ = [
     "Budget",
@@ -44,3 +59,9 @@ __all__ = [
     "save",
     "steps",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PARTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PARTS[name]}"), name)

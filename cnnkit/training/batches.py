@@ -3,13 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-import keras
-
-from cnnkit import augment
-from cnnkit.config import Settings
 from cnnkit.data.pipeline import Order, training_batches
 from cnnkit.data.records import Records
-from cnnkit.errors import ConfigError
+from cnnkit.training.settings import Settings
 
 
 class Batches:
@@ -20,7 +16,7 @@ class Batches:
         self.encode = recipe.task.encoder(len(records.label_names))
         self.augmentation = augmentation_of(recipe, settings)
         self.views = recipe.views(records, settings) if settings.augment and recipe.views is not None else None
-        self.weights = recipe.task.sample_weights(records) if settings.class_weights else None
+        self.weights = recipe.task.sample_weights(records, settings)
 
     def __call__(self, start: int, stop: int) -> Any:
         return training_batches(
@@ -40,25 +36,9 @@ class Batches:
 
 
 def augmentation_of(recipe: Any, settings: Settings) -> Callable[..., Any] | None:
-    layers = []
-    boxed = recipe.views is not None  # mirroring is then up to the views, which move the boxes too
-    for name in ("rand_augment", "mixup", "cutmix"):
-        if boxed and getattr(settings, name):
-            raise ConfigError(f"--{name.replace('_', '-')} is for classification of images.")
-    if settings.rand_augment:
-        layers.append(augment.rand_augment())
-    if settings.mixup:
-        layers.append(augment.mixup(settings.mixup))
-    if settings.cutmix:
-        layers.append(augment.cutmix(settings.cutmix))
+    """Return what is done to a batch of training, the parts one after the other; None: nothing."""
     own = recipe.augmentation(settings.seed) if settings.augment and recipe.augmentation is not None else None
-    parts = (
-        [augment.on_images(keras.layers.RandomFlip("horizontal"), seed=settings.seed + 2)]
-        if settings.mirror and not boxed
-        else []
-    )
-    parts += [own] if own is not None else []
-    parts += [augment.on_images(*layers, seed=settings.seed + 1)] if layers else []
+    parts = recipe.inputs.augmentations(own, settings)
 
     def one_after_the_other(images: Any, targets: Any, step: Any) -> tuple[Any, Any]:
         for part in parts:

@@ -8,12 +8,12 @@ from typing import Any
 
 import keras
 
-from cnnkit.config import Settings
 from cnnkit.data.records import Records, Splits
 from cnnkit.errors import ConfigError
 from cnnkit.files import write_bytes
 from cnnkit.run import MODEL
 from cnnkit.seals import sealed
+from cnnkit.training.settings import Settings
 
 
 def build(recipe: Any, settings: Settings, records: Records) -> keras.Model:

@@ -6,12 +6,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from cnnkit.config import Settings
 from cnnkit.data.pipeline import Order
 from cnnkit.data.records import Records
 from cnnkit.optimizers import LayerwiseAdamW, WarmupCosine
 from cnnkit.training.batches import Batches
 from cnnkit.training.building import build
+from cnnkit.training.settings import Settings
 
 
 def schedule(settings: Settings, total_steps: int) -> WarmupCosine:

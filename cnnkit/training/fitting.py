@@ -10,7 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from cnnkit.config import Settings
 from cnnkit.data.pipeline import Order
 from cnnkit.data.records import Records, Splits
 from cnnkit.device.model import with_decided
@@ -26,6 +25,7 @@ from cnnkit.training.compiling import compiled, schedule
 from cnnkit.training.loop import SMALL, Chunks, Epochs
 from cnnkit.training.pace import TICKS, Budget, Pace, second_fits
 from cnnkit.training.phases import Phase, plan, set_free
+from cnnkit.training.settings import Settings
 
 RECALIBRATION = 5120  # plain training inputs from which batch norm gets its last statistics; of large ones fewer
 ENDLESS = 10**9  # time decides
@@ -221,7 +221,7 @@ def refit(
     Returns:
         The model, which `model.keras` of `run` holds too.
     """
-    settings, first = run.settings, run.document["training"]
+    settings, first = run.settings(recipe.Settings), run.document["training"]
     paced: dict[str, Any] = {}
     if settings.minutes is None:
         plan_of_first: dict[str, Any] = {"minutes": None, "epochs": first["planned_epochs"]}

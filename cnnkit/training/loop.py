@@ -12,7 +12,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from cnnkit.config import Settings
 from cnnkit.data.pipeline import Order, evaluation_batches
 from cnnkit.data.records import Records, Splits
 from cnnkit.optimizers import copied
@@ -20,6 +19,7 @@ from cnnkit.run import CHECKPOINT, HISTORY, Run
 from cnnkit.training.checkpoint import State, assign, write_checkpoint, write_history
 from cnnkit.training.pace import Pace
 from cnnkit.training.phases import Phase
+from cnnkit.training.settings import Settings
 
 EVALUATION_BATCH = 256  # of small inputs; of larger ones fewer
 SMALL = 128 * 128  # places of a small input: pixels of an image

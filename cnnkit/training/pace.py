@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cnnkit.config import Settings
 from cnnkit.data.pipeline import Order
 from cnnkit.optimizers import rising_and_falling
 from cnnkit.training.checkpoint import Chunk, State
 from cnnkit.training.phases import Phase
+from cnnkit.training.settings import Settings
 
 TICKS = 10_000  # of a whole training, in which phases are planned where time decides how long it is
 CHUNKS = 200  # that time is looked at in a training

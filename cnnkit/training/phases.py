@@ -5,8 +5,8 @@ import itertools
 
 import keras
 
-from cnnkit.config import Settings
 from cnnkit.models import weights as model_weights
+from cnnkit.training.settings import Norms, Settings, Sizes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ def plan(settings: Settings, epochs: int) -> list[Phase]:
     """Divide the epochs into phases: the head alone, then more and more of the loaded layers, from the top.
 
     Args:
-        settings: `weights`, `freeze`, `unfreeze` and `progressive` decide.
+        settings: `weights`, `freeze`, `unfreeze` and, where there are sizes, `progressive` decide.
         epochs: of the whole training.
 
     Returns:
@@ -53,7 +53,7 @@ def plan(settings: Settings, epochs: int) -> list[Phase]:
         for step, (start, end) in enumerate(itertools.pairwise(cuts), 1):
             name = "all layers" if step == steps else f"head and top {step}/{steps} of the loaded layers"
             parts.append((name, start, end, step / steps))
-    sizes = settings.progressive
+    sizes = settings.progressive if isinstance(settings, Sizes) else 1
     phases = []
     for name, first, last, free in parts:
         for number in range(sizes):
@@ -74,9 +74,10 @@ def set_free(model: keras.Model, settings: Settings, phase: Phase, loaded: froze
     layers = [layer for place, (name, layer) in known if place in loaded and name != model_weights.HEAD]
     still = len(layers) - round(phase.free * len(layers))
     rates: dict[str, float] = {}
+    keeps = isinstance(settings, Norms) and settings.freeze_norm
     for number, layer in enumerate(layers):
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = number >= still and not (is_norm and settings.freeze_norm)
+        layer.trainable = number >= still and not (is_norm and keeps)
         depth = (len(layers) - 1 - number) / max(1, len(layers) - 1)  # 0 at the top, 1 at the bottom
         rates |= {w.path: settings.backbone_rate * settings.layer_decay**depth for w in layer.weights}
     return rates

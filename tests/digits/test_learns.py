@@ -2,7 +2,7 @@
 
 import pytest
 
-from cnnkit import config, training
+from cnnkit import training
 from cnnkit.data import load
 from cnnkit.evaluation.artifacts import KerasArtifact
 from cnnkit.evaluation.scoring import score
@@ -15,7 +15,7 @@ def accuracy(folder, data, model, limit=None, **changes):
     """Train and return the accuracy on the test split."""
     digits = recipe()
     splits = load(data, limit=limit)
-    settings = config.Settings(**{**digits.preset(model, len(splits.train)), "data": data, "model": model, **changes})
+    settings = digits.Settings(**{**digits.preset(model, len(splits.train)), "data": data, "model": model, **changes})
     run = Run.create(folder / model, "digits", settings)
     network = training.fit(digits, settings, splits, run)
     artifact = KerasArtifact(run.path, network, training.describe(digits, settings, splits.train))

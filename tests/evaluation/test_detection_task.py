@@ -9,7 +9,7 @@ import pytest
 from cnnkit.data.boxed import Boxes, BoxRecords
 from cnnkit.device.detection import Detections, Plan
 from cnnkit.device.model import with_decided
-from cnnkit.errors import ArtifactError, ConfigError
+from cnnkit.errors import ArtifactError
 from cnnkit.evaluation import scoring
 from cnnkit.evaluation.detection import LOWEST, Detection, plan_of
 from cnnkit.export import gate
@@ -254,8 +254,7 @@ def test_training_is_told_what_there_is():
     assert isinstance(TASK.loss(None), DetectionLoss) and TASK.metrics() == []
     boxes = np.ones((2, 3, 6))
     assert TASK.encoder(5)(boxes) is boxes
-    with pytest.raises(ConfigError, match="--class-weights is for classification"):
-        TASK.sample_weights(None)
+    assert TASK.sample_weights(None, None) is None
 
 
 def test_scores_without_a_file_have_the_threshold_of_the_best_f1():

@@ -388,8 +388,8 @@ def test_the_linear_model_of_several_labels_and_of_a_label_that_training_lacks()
 
 
 def test_class_weights_are_for_one_label_a_text():
-    with pytest.raises(ConfigError, match="--class-weights is for one label a text"):
-        SEVERAL.sample_weights(toy_texts.records(toy_texts.tagged(9)))
+    with pytest.raises(ConfigError, match="`class_weights` is for one label a text"):
+        SEVERAL.sample_weights(toy_texts.records(toy_texts.tagged(9)), toy_texts.Settings(class_weights=True))
 
 
 class TestBaselineOfALargeSet:

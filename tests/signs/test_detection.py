@@ -220,8 +220,8 @@ main(sys.argv[1:])
         line = self.fails("predict", self.int8, image, "--recogniser", self.int8)
         assert "is a detector" in line
         assert "is for detectors" in self.fails("predict", tmp_path / "run", image, "--iou", "0.5")
-        assert "--tiles is for detection" in self.fails("train", "--data", folder, "--tiles")
-        assert "--tile-scale is for detection" in self.fails("train", "--data", folder, "--tile-scale", "2")
+        assert "--tiles is for --task detect" in self.fails("train", "--data", folder, "--tiles")
+        assert "--tile-scale is for --task detect" in self.fails("train", "--data", folder, "--tile-scale", "2")
 
     def test_other_data_is_scored_by_the_names_of_its_classes(self, home, tmp_path):
         disc, square = toy_boxes.LABELS[::-1]
@@ -256,7 +256,7 @@ main(sys.argv[1:])
     )
     def test_what_would_spoil_boxes_is_refused_in_one_line(self, options):
         line = self.fails("train", *self.small, *options, "--out", "run")
-        assert f"{options[0]} is for classification" in line
+        assert f"{options[0]} is for --task recognise" in line
         assert not Path("run").exists()
 
     def test_tiles_are_cut_or_not_as_told(self, tmp_path):
@@ -270,7 +270,7 @@ main(sys.argv[1:])
         document = self.document("predict", "tiled", "large.png", "--threshold", "0")
         sides = np.array([box["box"] for box in document["predictions"][0]["boxes"]])
         assert sides[:, :2].min() < 64 and sides[:, 2:].max() > 128, "every part of the image is looked at"
-        stopped = self.run(*words, "--no-tiles", "--class-weights", code=1).output
+        stopped = self.run(*words, "--no-tiles", "--weights", "nosuch.keras", code=1).output
         assert "Whole images, fitted into 64 px" in stopped and "Tiles of" not in stopped
 
     def test_a_size_that_the_maps_do_not_divide_is_one_line(self):

@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cnnkit import config, training
+from cnnkit import training
 from cnnkit.data import load
 from cnnkit.evaluation.artifacts import KerasArtifact
 from cnnkit.evaluation.scoring import score
@@ -22,7 +22,7 @@ def accuracy(folder, splits, model, side, **changes):
     parts = {name: getattr(splits, name).with_shape((side, side, 3)) for name in ("train", "validation", "test")}
     splits = dataclasses.replace(splits, **parts)
     preset = signs.preset(model, len(splits.train), "weights" in changes)
-    settings = config.Settings(**{**preset, "data": "signs", "model": model, **changes})
+    settings = recognition().Settings(**{**preset, "data": "signs", "model": model, **changes})
     run = Run.create(folder / model, "signs", settings)
     network = training.fit(signs, settings, splits, run)
     artifact = KerasArtifact(run.path, network, training.describe(signs, settings, splits.train))

@@ -4,6 +4,12 @@ import numpy as np
 
 from cnnkit.data.image_records import ImageRecords
 from cnnkit.data.records import Splits
+from cnnkit.evaluation.settings import Classes
+from cnnkit.inputs.image_settings import IMAGES
+from cnnkit.settings import joined
+from cnnkit.training import settings as of_training
+
+Settings = joined(of_training.Settings, *IMAGES, Classes)  # of its runs
 
 ABOUT = {"task": "classification", "input": {"kind": "image"}}  # the least that an artifact of images says
 

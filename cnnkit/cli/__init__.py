@@ -20,7 +20,11 @@ from typing import Any
 import click
 
 from cnnkit import __version__
-from cnnkit.errors import CnnkitError, ConfigError, MissingExtra, reason
+from cnnkit.cli.options import Sectioned, of_rooms, of_setting, parameters, spelled
+from cnnkit.data.settings import Data
+from cnnkit.errors import CnnkitError, ConfigError, FileSettingError, MissingExtra, reason
+from cnnkit.settings import Room, fields
+from cnnkit.training.settings import Settings
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 FILE = click.Path(path_type=Path)  # existence is checked where the error can say what to do
@@ -37,8 +41,10 @@ class Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except CnnkitError as error:
+        except FileSettingError as error:
             return _fail(ctx, str(error), error.exit_code)
+        except CnnkitError as error:
+            return _fail(ctx, spelled(str(error), _options(ctx)), error.exit_code)
         except ModuleNotFoundError as error:
             for extra, modules in _EXTRAS.items():
                 if (error.name or "").split(".")[0] in modules:
@@ -50,11 +56,28 @@ class Group(click.Group):
                 raise
             return _fail(ctx, f"{error.strerror}: {error.filename or 'while reading or writing'}.", 1)
         except MemoryError:
-            return _fail(ctx, "Not enough memory. Use a smaller --batch-size or --image-size, or --limit the data.", 1)
+            return _fail(
+                ctx, "Not enough memory. Use a smaller --batch-size or smaller inputs, or --limit the data.", 1
+            )
         except KeyboardInterrupt:
             return _fail(
                 ctx, "Stopped. What was finished is kept; `train --resume` goes on with an unfinished run.", 130
             )
+
+
+def _options(ctx: click.Context) -> list[click.Option]:
+    """Return the options of all commands of the app that runs."""
+    groups = [ctx.command]
+    while ctx.parent is not None and not isinstance(ctx.parent.command, Apps):
+        ctx = ctx.parent
+        groups = [ctx.command]
+    found: list[click.Option] = []
+    while groups:
+        command = groups.pop()
+        if isinstance(command, click.Group):
+            groups += command.commands.values()
+        found += [parameter for parameter in command.get_params(ctx) if isinstance(parameter, click.Option)]
+    return found
 
 
 def _fail(ctx: click.Context, message: str, code: int) -> None:
@@ -157,149 +180,11 @@ def _force(command: Callable[..., Any]) -> Callable[..., Any]:
 json_option = _json
 force_option = _force
 artifact = click.argument("artifact", type=FILE, required=False)
-data_option = click.option("--data", metavar="CARD|FOLDER|FILE", help="Data: a card's name, a folder, or a file.")
+data_option = of_setting(Data, "data")
 moved_option = click.option("--data", metavar="CARD|FOLDER|FILE", help="Where the run's data is now, if it was moved.")
-skip_bad = click.option(
-    "--skip-bad", is_flag=True, default=None, help="Go on without files that cannot be read; name them."
-)
+skip_bad = of_setting(Data, "skip_bad")
 threads = click.option("--threads", type=click.IntRange(1, 64), help="Threads of the interpreter.  [default: up to 4]")
-
-PREPARE = click.option(  # of apps that have a preparation
-    "--prepare/--no-prepare",
-    default=None,
-    help="Lay pictures out as the model knows them, or take them as they are.  [default: as the model and the data ask for]",
-)
-_COLUMNS = [
-    click.option("--text", metavar="COLUMN", help="Column or field of the texts.  [default: found out, and said]"),
-    click.option(
-        "--label",
-        metavar="COLUMN",
-        help="Column or field of the labels; several, of 0 and 1, with commas.  [default: found out, and said]",
-    ),
-    click.option("--separator", metavar="CHARACTER", help="Between several labels in one cell, such as |."),
-    click.option("--encoding", help="Of the texts, such as gb18030 or cp1251.  [default: UTF-8 or Western, found out]"),
-]
-_OF_IMAGES = [
-    click.option(
-        "--label",
-        metavar="COLUMN",
-        help="Column of the labels in a table, by name or number.  [default: found out, and said]",
-    ),
-    click.option(
-        "--groups",
-        metavar="none|PATTERN",
-        help="Which images of a folder stay on one side of a split: none, or those whose paths match this regular expression "
-        "alike.  [default: found out, and said]",
-    ),
-]
 _POSITIVE = click.IntRange(min=1)
-_SETTINGS = [  # of all apps, but for those of images
-    data_option,
-    click.option("--model", help="Model to build: a name the app knows; a wrong one lists them."),
-    click.option("--weights", metavar="imagenet|none|FILE|RUN", help="Weights to start from.  [default: none]"),
-    click.option("--keep/--no-keep", default=None, help="Train on the data of the RUN in --weights as well."),
-    click.option("--freeze", type=click.FloatRange(0, 1), help="Share of the epochs in which only new layers learn."),
-    click.option("--unfreeze", type=_POSITIVE, help="Steps in which loaded layers are set free then, from the top."),
-    click.option("--backbone-rate", type=float, help="Learning rate of loaded layers relative to that of new ones."),
-    click.option("--layer-decay", type=float, help="The same of the lowest loaded layer relative to the highest."),
-    click.option(
-        "--freeze-norm/--no-freeze-norm", default=None, help="Loaded batch norm keeps its averages.  [default: on]"
-    ),
-    click.option(
-        "--image-size",
-        type=click.IntRange(4, 4096),
-        help="Side of the model's square input, px.  [default: the model's, else the data's]",
-    ),
-    click.option(
-        "--tiles/--no-tiles", default=None, help="Detection: cut images into tiles.  [default: as the boxes ask for]"
-    ),
-    click.option(
-        "--tile-scale",
-        type=click.FloatRange(0.1, 4),
-        help="Detection: px of a tile for one of the image; small objects want more.  [default: as the boxes ask for]",
-    ),
-    click.option(
-        "--progressive", type=_POSITIVE, help="Image sizes in training, from about half to the full one.  [default: 1]"
-    ),
-    click.option("--epochs", type=_POSITIVE, help="Passes over the training data."),
-    click.option(
-        "--minutes",
-        type=click.FloatRange(min=0, min_open=True),
-        help="Time for all, from start to report; it decides how long training is.",
-    ),
-    click.option("--batch-size", type=_POSITIVE, help="Records a step."),
-    click.option("--learning-rate", metavar="RATE|auto", help="Peak learning rate; `auto` looks for one first."),
-    click.option("--weight-decay", type=float, help="Of AdamW."),
-    click.option("--label-smoothing", type=float, help="Share of the probability spread over all classes."),
-    click.option(
-        "--ema", type=float, help="Momentum of the moving average of the weights, less in short trainings; 0: none."
-    ),
-    click.option(
-        "--patience", type=click.IntRange(min=0), help="Stop after so many epochs without a better validation loss."
-    ),
-    click.option("--class-weights/--no-class-weights", default=None, help="Weigh rare classes up."),
-    click.option("--augment/--no-augment", default=None, help="The app's augmentation.  [default: on]"),
-    click.option(
-        "--mirror/--no-mirror", default=None, help="Mirror half of the images; only where labels allow.  [default: off]"
-    ),
-    click.option("--rand-augment/--no-rand-augment", default=None, help="RandAugment on top."),
-    click.option("--mixup", type=float, help="MixUp: alpha of its Beta distribution; 0: off."),
-    click.option("--cutmix", type=float, help="CutMix: alpha of its Beta distribution; 0: off."),
-    click.option(
-        "--mixed-precision/--no-mixed-precision", default=None, help="16-bit compute; pays on an accelerator."
-    ),
-    click.option(
-        "--validation",
-        type=click.FloatRange(0, 0.9, max_open=True),
-        help="Share of the training data held out; 0: none.",
-    ),
-    click.option(
-        "--refit/--no-refit",
-        default=None,
-        help="Train anew on what was held out for validation too, once it has said for how long.  [default: small sets of texts]",
-    ),
-    click.option("--limit", type=_POSITIVE, help="Train on at most so many records."),
-    skip_bad,
-    click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Of weights, order and augmentation.  [default: 0]"),
-    click.option("--split-seed", type=click.IntRange(0, 2**31 - 1), help="Of the split of the data.  [default: 0]"),
-    click.option("--tensorboard", is_flag=True, default=None, help="Write a TensorBoard log into the run."),
-]
-
-
-IMAGE_ONLY = {
-    "groups",
-    "image_size",
-    "tiles",
-    "tile_scale",
-    "progressive",
-    "mirror",
-    "rand_augment",
-    "mixup",
-    "cutmix",
-    "freeze_norm",
-}
-TEXT_ONLY = [
-    *_COLUMNS,
-    click.option("--fold", metavar="K/N", help="Test on part K of N, for cross-validation."),
-    click.option("--words", type=_POSITIVE, help="Most words of the vocabulary.  [default: 20,000]"),
-    click.option("--least", type=_POSITIVE, help="Times a word must occur to be in it.  [default: 1]"),
-    click.option("--length", type=_POSITIVE, help="Words of a text that are read.  [default: enough for 99 %]"),
-    click.option(
-        "--cased/--uncased",
-        default=None,
-        help="Whether Turkey and turkey are two words.  [default: cased]",
-    ),
-    click.option(
-        "--min-precision",
-        type=click.FloatRange(0, 1, min_open=True, max_open=True),
-        help="Several labels a text: share of what a label is given that has to be right.  [default: 0.5]",
-    ),
-    click.option(
-        "--buckets",
-        type=click.IntRange(min=0),
-        help="Ids for pieces of unknown words; not for MediaPipe.  [default: 0]",
-    ),
-]
 
 
 def numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
@@ -338,6 +223,7 @@ def app(
     recipe: Callable[[], Any] | Mapping[str, Callable[[], Any]],
     *,
     name: str,
+    rooms: Sequence[type[Room]] | Mapping[str, Sequence[type[Room]]],
     build_options: Sequence[Callable[..., Any]] = (),
     predict_options: Sequence[Callable[..., Any]] = (),
     preparation: Callable[[], Any] | None = None,
@@ -350,6 +236,8 @@ def app(
         recipe: returns the app's `Recipe`; called only when a command needs it, so it may import what is slow. Of an app with
             several tasks one each, by the word that `train --task` takes; the first is the default. Of texts the data decide.
         name: of the app, as in `cnnkit NAME`.
+        rooms: the settings of its input and its task, as `inputs.rooms` and `task.rooms` of the recipe have them; of an app with
+            several tasks by the word of each.
         build_options: Click options of `train` that go to the model's builder, None where not given.
         predict_options: Click options of `predict` that go to `cnnkit.ondevice.detection.find`, for detectors.
         preparation: returns what the app does to a picture beyond fitting it into the model's shape, a
@@ -376,14 +264,35 @@ def app(
         console.begin()
         own_files.use_force(False)
 
-    prepared = [PREPARE] if preparation else []
-    more = _COLUMNS if texts else [*_OF_IMAGES, *prepared]
-    group.add_command(_data(recipes, boxes=bool(predict_options), texts=texts, more=more))
-    common = [option for option in _SETTINGS if not (texts and _parameters(option)[0].name in IMAGE_ONLY)]
-    names = {parameter.name for option in build_options for parameter in _parameters(option)}
+    of_task = rooms if isinstance(rooms, Mapping) else {"": rooms}
+    every = [room for kinds in of_task.values() for room in kinds]
+    had = {word: {field.name for room in kinds for field in fields(room)} for word, kinds in of_task.items()}
 
-    @group.command()
-    @_with([*common, *(TEXT_ONLY if texts else more)])
+    def only(setting: str) -> list[str]:
+        """Return the tasks that have a setting of some; none where all have it."""
+        having = [word for word, names in had.items() if setting in names]
+        return having if 0 < len(having) < len(had) else []
+
+    def note(setting: str) -> str:
+        return f"  [--task {only(setting)[0]}]" if only(setting) else ""
+
+    def fitting(chosen: Any, given: Mapping[str, Any]) -> Any:
+        """Return the recipe; refuse settings that only another task of the app has."""
+        known = {field.name for field in fields(chosen.Settings)}
+        foreign = [
+            setting for setting in given if given[setting] is not None and only(setting) and setting not in known
+        ]
+        if foreign:
+            raise ConfigError(f"`{foreign[0]}` is for --task {only(foreign[0])[0]}, and this is {chosen.task.name}.")
+        return chosen
+
+    reading = of_rooms(every, lambda field: field.metadata["reading"] == "data", note)
+    prepared = of_rooms(every, lambda field: field.metadata["reading"] == "input", note)
+    more = [*reading, *prepared]
+    group.add_command(_data(recipes, fitting, boxes=bool(predict_options), texts=texts, looking=reading, showing=more))
+    names = {parameter.name for option in build_options for parameter in parameters(option)}
+
+    @group.command(cls=Sectioned, made=lambda: of_rooms([Settings, *every], note=note))
     @_with(tasks)
     @_with(list(build_options))
     @click.option("--out", type=FILE, help="Folder of the run.  [default: runs/<app>/<time>-<model>]")
@@ -406,6 +315,7 @@ def app(
             chosen = _recipe(recipes, task)
         else:
             chosen = recipes[word or next(iter(recipes))]()
+        fitting(chosen, settings)
         workflow.train(chosen, settings, options, out=out, config_file=config, resume=resume, began=began)
 
     @group.command()
@@ -426,10 +336,15 @@ def app(
         from cnnkit import review
 
         review.evaluate(
-            for_artifact(artifact), artifact, data=data, split=split, skip_bad=bool(skip_bad), columns=columns
+            fitting(for_artifact(artifact), columns),
+            artifact,
+            data=data,
+            split=split,
+            skip_bad=bool(skip_bad),
+            columns=columns,
         )
 
-    group.add_command(_predict_texts(name) if texts else _predict_images(name, predict_options, preparation))
+    group.add_command(_predict_texts(name) if texts else _predict_images(name, predict_options, preparation, prepared))
 
     @group.command()
     @click.argument(
@@ -438,7 +353,7 @@ def app(
     @click.option("--layer", help="Show the feature maps of this layer.  [default: the first and last that have some]")
     @moved_option
     @click.option("--out", type=FILE, help="Folder of the pictures.  [default: <run>/explain]")
-    @_with([] if texts else prepared)
+    @_with(prepared)
     @force_option
     @json_option
     def explain(
@@ -476,7 +391,7 @@ def app(
         from cnnkit import workflow
 
         workflow.export(
-            for_artifact(artifact),
+            fitting(for_artifact(artifact), columns),
             artifact,
             precision=precision,
             tolerance=tolerance,
@@ -512,7 +427,10 @@ def app(
 
 
 def _predict_images(
-    name: str, predict_options: Sequence[Callable[..., Any]], preparation: Callable[[], Any] | None
+    name: str,
+    predict_options: Sequence[Callable[..., Any]],
+    preparation: Callable[[], Any] | None,
+    prepared: Sequence[Callable[..., Any]],
 ) -> click.Command:
     @click.command()
     @click.argument(
@@ -525,7 +443,7 @@ def _predict_images(
     @click.option(
         "--top", type=_POSITIVE, default=1, show_default=True, help="How many classes to show for each input."
     )
-    @_with([PREPARE] if preparation else [])
+    @_with(prepared)
     @_with([*predict_options, force_option] if predict_options else [])
     @skip_bad
     @threads
@@ -601,10 +519,6 @@ def _predict_texts(name: str) -> click.Command:
     return predict
 
 
-def _parameters(option: Callable[..., Any]) -> list[click.Parameter]:
-    return click.command()(option(lambda **_: None)).params
-
-
 def _task_option(recipes: Mapping[str, Any]) -> Callable[..., Any]:
     first = next(iter(recipes))
     text = f"What to learn.  [default: what the data is for; without --data: {first}]"
@@ -622,7 +536,13 @@ def _recipe(recipes: Mapping[str, Callable[[], Any]], task: str | None) -> Any:
 
 
 def _data(
-    recipes: Mapping[str, Callable[[], Any]], *, boxes: bool, texts: bool = False, more: Sequence[Any] = ()
+    recipes: Mapping[str, Callable[[], Any]],
+    fitting: Callable[[Any, Mapping[str, Any]], Any],
+    *,
+    boxes: bool,
+    texts: bool,
+    looking: Sequence[Any],
+    showing: Sequence[Any],
 ) -> click.Group:
     def for_data(source: str | None) -> Any:
         if len(recipes) < 2 or source is None or texts:
@@ -654,7 +574,7 @@ def _data(
 
     @data.command()
     @click.argument("source", required=False)
-    @_with(_COLUMNS if texts else _OF_IMAGES)
+    @_with(looking)
     @click.option("--strict", is_flag=True, help="Exit with 1 on warnings too, not only on errors.")
     @json_option
     @click.pass_context
@@ -662,7 +582,7 @@ def _data(
         """Look for what spoils training: bad files, odd sizes, starved classes, duplicates across splits."""
         from cnnkit import workflow
 
-        if not workflow.data_check(for_data(source), source, columns, strict=strict):
+        if not workflow.data_check(fitting(for_data(source), columns), source, columns, strict=strict):
             ctx.exit(1)
 
     if texts:
@@ -678,7 +598,7 @@ def _data(
     @data.command()
     @click.argument("source", required=False)
     @_with(picture)
-    @_with(more)
+    @_with(showing)
     @click.option(
         "--seed",
         type=click.IntRange(0, 2**31 - 1),
@@ -691,7 +611,7 @@ def _data(
         """Draw a contact sheet: samples as they are, and as the model sees them after augmentation."""
         from cnnkit import workflow
 
-        workflow.data_show(for_data(source), source, out=out, seed=seed, columns=columns)
+        workflow.data_show(fitting(for_data(source), columns), source, out=out, seed=seed, columns=columns)
 
     if texts:
         show.help = "Show samples with their labels, and the words that the model knows."
@@ -715,7 +635,3 @@ def _data(
             workflow.data_convert(source, format, folder, turn_boxes=turn_boxes)
 
     return data
-
-
-if __name__ == "__main__":
-    sys.exit(main())

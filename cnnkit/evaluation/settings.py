@@ -1,0 +1,27 @@
+"""Settings of tasks."""
+
+from cnnkit.settings import Room, room, setting
+
+
+@room
+class Classes(Room):
+    """Of classification."""
+
+    title = "Training"
+
+    label_smoothing: float = setting(0.0, "Share of the probability spread over all classes.", least=0, most=0.999)
+    class_weights: bool = setting(False, "Weigh rare classes up.")  # each by the inverse of its frequency
+
+
+@room
+class Tags(Room):
+    """Of several labels a record."""
+
+    title = "Training"
+
+    min_precision: float | None = setting(  # None: one half of rare ones
+        None,
+        "Several labels a text: share of what a label is given that has to be right.  [default: 0.5]",
+        above=0,
+        below=1,
+    )

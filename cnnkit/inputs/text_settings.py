@@ -1,0 +1,49 @@
+"""Settings of texts."""
+
+from cnnkit.settings import Room, room, setting
+
+
+@room
+class Columns(Room):
+    """Where texts and labels are."""
+
+    title = "Data"
+    of_data = True
+
+    text: str | None = setting(
+        None, "Column or field of the texts.  [default: found out, and said]", metavar="COLUMN", reading="data"
+    )
+    label: str | None = setting(
+        None,
+        "Column or field of the labels; several, of 0 and 1, with commas.  [default: found out, and said]",
+        metavar="COLUMN",
+        reading="data",
+    )
+    separator: str | None = setting(
+        None, "Between several labels in one cell, such as |.", metavar="CHARACTER", reading="data"
+    )
+    encoding: str | None = setting(
+        None, "Of the texts, such as gb18030 or cp1251.  [default: UTF-8 or Western, found out]", reading="data"
+    )
+    fold: str | None = setting(  # "3/10": the third of ten parts is the test; None: the data's own split
+        None, "Test on part K of N, for cross-validation.", metavar="K/N"
+    )
+
+
+@room
+class Vocabulary(Room):
+    """What the network reads of a text."""
+
+    title = "Vocabulary"
+    of_data = True
+
+    words: int = setting(20_000, "Most words of the vocabulary.  [default: 20,000]", least=1)
+    least: int = setting(1, "Times a word must occur to be in it.  [default: 1]", least=1)
+    length: int | None = setting(None, "Words of a text that are read.  [default: enough for 99 %]", least=1)
+    cased: bool = setting(True, "Whether Turkey and turkey are two words.  [default: cased]", flag="--cased/--uncased")
+    buckets: int = setting(
+        0, "Ids for pieces of unknown words; not for MediaPipe.  [default: 0]", least=0, most=10**7
+    )  # 0: all unknown words are one
+
+
+TEXTS = (Columns, Vocabulary)
