@@ -14,14 +14,24 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-_state = {"json": False}
+_state: dict[str, Any] = {"json": False, "spelled": str}
 _said: set[str] = set()
 
 
 def begin() -> None:
     """Begin a command: no JSON until it asks for it, and nothing is said yet."""
-    _state["json"] = False
+    _state.update(json=False, spelled=str)
     _said.clear()
+
+
+def use_spelling(spelled: Callable[[str], str]) -> None:
+    """Let a function put options of the command line in place of the settings that notes and warnings name in backticks."""
+    _state["spelled"] = spelled
+
+
+def spelled(text: str) -> str:
+    """Return a message as this command's user spells settings."""
+    return _state["spelled"](text)
 
 
 def use_json(on: bool) -> None:
@@ -65,7 +75,7 @@ def alarm(text: str) -> None:
 
 def note(text: str) -> None:
     """Print a line on standard error that says what a command found out by itself."""
-    print(text, file=sys.stderr, flush=True)
+    print(spelled(text), file=sys.stderr, flush=True)
 
 
 def once(text: str) -> None:
@@ -77,7 +87,7 @@ def once(text: str) -> None:
 
 def warning(text: str) -> None:
     """Print a warning line on standard error."""
-    _styled("Warning: " + text, "33")
+    _styled("Warning: " + spelled(text), "33")
 
 
 def warn_once(text: str) -> None:

@@ -7,9 +7,17 @@ are plain `ValueError`s.
 
 
 class CnnkitError(Exception):
-    """Something the user can mend. The message is one clear line."""
+    """Something the user can mend. The message is one clear line.
+
+    It names settings in backticks, as `image_size` or `limit=100`; the command line puts its options there.
+
+    Attributes:
+        exit_code: of the command.
+        of_file: whether the names are those of a file, which stay as the file has them.
+    """
 
     exit_code = 1
+    of_file = False
 
 
 class DataError(CnnkitError):
@@ -21,11 +29,13 @@ class ArtifactError(CnnkitError):
 
 
 class ConfigError(CnnkitError):
-    """A setting that does not exist or does not fit. Messages name settings in backticks; the command line spells the option."""
+    """A setting that does not exist or does not fit."""
 
 
 class FileSettingError(ConfigError):
-    """The same of a setting in a file; it is spelled as the file has it."""
+    """The same of a setting in a file."""
+
+    of_file = True
 
 
 class MissingExtra(CnnkitError):

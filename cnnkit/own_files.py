@@ -27,12 +27,12 @@ def use_force(on: bool) -> None:
     _state["force"] = on
 
 
-def check(paths: Iterable[Path], option: str = "--out") -> None:
+def check(paths: Iterable[Path], setting: str = "out") -> None:
     """Refuse to replace files that are not ours as they are.
 
     Args:
         paths: what a command is going to write.
-        option: that names them, for the error.
+        setting: that names them, for the error.
 
     Raises:
         CnnkitError: one is there already, and was not written by cnnkit or was changed since.
@@ -43,8 +43,8 @@ def check(paths: Iterable[Path], option: str = "--out") -> None:
     if foreign:
         more = f" and {len(foreign) - 1:,} more" if len(foreign) > 1 else ""
         raise CnnkitError(
-            f"{foreign[0]}{more} would be overwritten, and cnnkit did not write it as it is. Choose another {option}, or add "
-            "--force to replace it."
+            f"{foreign[0]}{more} would be overwritten, and cnnkit did not write it as it is. Choose another `{setting}`, or add "
+            "`force` to replace it."
         )
 
 
@@ -60,9 +60,9 @@ def note(paths: Iterable[Path]) -> None:
 
 
 @contextlib.contextmanager
-def replacing(*paths: Path, option: str = "--out") -> Iterator[None]:
+def replacing(*paths: Path, setting: str = "out") -> Iterator[None]:
     """Check paths, let the block write them, and remember them."""
-    check(paths, option)
+    check(paths, setting)
     yield
     note(paths)
 

@@ -71,7 +71,7 @@ def evaluate(
     if split == "validation" and about.get("refit") and loaded.own:
         raise DataError(
             f"{path} was trained on its validation split too, so a score on that says nothing. Score the test split, or "
-            "train with --no-refit."
+            "train with `refit=False`."
         )
     splits = named_as(loaded.splits, opened.labels)
     records = everything(splits) if split == "all" else getattr(splits, split)
@@ -266,7 +266,7 @@ def explain(
     artifact = keras_of(Run.open(path, recipe.app).file(MODEL) if path.is_dir() else path, recipe.app)
     run = run_of(path)
     if out is None and run is None:
-        raise CnnkitError(f"{path} does not belong to a run folder; name a folder for the pictures with --out.")
+        raise CnnkitError(f"{path} does not belong to a run folder; name a folder for the pictures with `out`.")
     recipe.inputs.explain(
         recipe,
         artifact,

@@ -90,7 +90,7 @@ class Run:
             CnnkitError: the folder exists and is not empty, another process trains into it, or it cannot be written.
         """
         made = fresh or not path.exists()
-        refusal = f"{path} exists already. Choose another --out, delete it, or go on with it by --resume."
+        refusal = f"{path} exists already. Choose another `out`, delete it, or go on with it by `resume`."
         if path.exists() and not path.is_dir():
             raise CnnkitError(refusal)
         with system_errors(path):
@@ -223,7 +223,7 @@ def holding(path: Path) -> contextlib.AbstractContextManager[None]:
 
     Errors: `CnnkitError` where another process holds it.
     """
-    return locked(path, taken=f"Another training is writing into {path}. Wait for it, or train into another --out.")
+    return locked(path, taken=f"Another training is writing into {path}. Wait for it, or train into another `out`.")
 
 
 def new_path(app: str, name: str) -> Path:

@@ -86,7 +86,7 @@ def _with_kept(recipe: Any, splits: Any, path: Path) -> Any:
 
     if not path.is_dir():
         raise ConfigError(
-            f"--keep trains on the data of an earlier run as well: name its folder with --weights. Got --weights {path}."
+            f"`keep` trains on the data of an earlier run as well: name its folder with `weights`. Got `weights={path}`."
         )
     earlier = Run.open(path, recipe.app)
     try:
@@ -96,7 +96,7 @@ def _with_kept(recipe: Any, splits: Any, path: Path) -> Any:
             chosen |= {"validation": 0.0, "limit": chosen.get("limit") and again["records"]}
             return data.join(load(recipe, chosen, warn=False), splits)
     except DataError as error:
-        raise DataError(f"The data of {path}, which --keep needs, cannot be loaded: {error}") from error
+        raise DataError(f"The data of {path}, which `keep` needs, cannot be loaded: {error}") from error
     return data.join(known.splits, splits)
 
 
@@ -193,7 +193,7 @@ def data_for(recipe: Any, artifact: Path, data: str | None, *, whole: bool = Tru
     if data is None:
         if run is None:
             raise DataError(
-                f"{artifact} does not belong to a run folder, so its data is not known. Name it with --data."
+                f"{artifact} does not belong to a run folder, so its data is not known. Name it with `data`."
             )
         return otherwise(own_data(recipe, run, **changes))
     if run is not None:
@@ -259,7 +259,7 @@ def own_data(
     if not tried:
         where = run.document.get("data", {}).get("place", {}).get("path", settings.get("data"))
         raise DataError(
-            f"The data of {run.path} was in {where}, and is not there now. Put it back, name where it is with --data, or set "
+            f"The data of {run.path} was in {where}, and is not there now. Put it back, name where it is with `data`, or set "
             "CNNKIT_DATA to the folder that holds it."
         )
     what = _changed(run, tried[0])
@@ -267,7 +267,7 @@ def own_data(
         raise failure
     raise DataError(
         f"{_named(tried[0])} is not what {run.path} was trained on: {what or _otherwise(run)}. Restore it, or name the same data "
-        "elsewhere with --data; other data too, to be scored as such."
+        "elsewhere with `data`; other data too, to be scored as such."
     )
 
 

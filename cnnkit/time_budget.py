@@ -56,8 +56,8 @@ def foretell(budget: Any, settings: Settings) -> None:
         other = budget.seconds - left
         enough = -(-other // 3) / 10  # twice as much, in minutes
         console.warning(
-            f"--minutes {settings.minutes:g} is too little here: all but training takes about {other:.0f} s, so training has "
-            f"{max(0.0, left):.0f} s and takes only the fewest steps. Give --minutes {enough:g} or more."
+            f"`minutes={settings.minutes:g}` is too little here: all but training takes about {other:.0f} s, so training has "
+            f"{max(0.0, left):.0f} s and takes only the fewest steps. Give `minutes={enough:g}` or more."
         )
         return
     what = "both trainings" if budget.again else "training"

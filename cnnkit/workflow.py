@@ -109,6 +109,7 @@ def data_check(recipe: Any, source: str | None, columns: Mapping[str, Any], *, s
     with reported("Checking") as update:
         findings = recipe.inputs.check(source or recipe.data, update, looked, **those_given(columns))
     fit = not {finding.severity for finding in findings} & ({"error", "warning"} if strict else {"error"})
+    findings = [dataclasses.replace(finding, text=console.spelled(finding.text)) for finding in findings]
     rows = [dataclasses.asdict(finding) for finding in findings]
     console.document({"data": source or recipe.data, "looked_at": looked, "findings": rows, "fit": fit})
     if console.is_json():
@@ -200,7 +201,7 @@ def _train(
     if run is not None and run.document.get("scores"):
         console.message(f"{run.path} is finished already; its scores are below.")
     elif out is not None and out.exists() and run is None and (not out.is_dir() or any(out.iterdir())):
-        raise CnnkitError(f"{out} exists already. Choose another --out, delete it, or go on with it by --resume.")
+        raise CnnkitError(f"{out} exists already. Choose another `out`, delete it, or go on with it by `resume`.")
     finished = bool(run is not None and run.document.get("scores"))
     with quiet():
         from cnnkit import training
@@ -397,7 +398,7 @@ def _number(text: Any) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ConfigError(f"--learning-rate needs a number or `auto`. Got {text!r}.") from None
+        raise ConfigError(f"`learning_rate` needs a number or `auto`. Got {text!r}.") from None
 
 
 def _with_found_rate(training: Any, recipe: Any, settings: Any, splits: Any) -> Any:
@@ -420,7 +421,7 @@ def _resumable(recipe: Any, out: Path | None, asked: dict[str, Any]) -> Run | No
     if changed:
         name, before, now = changed
         raise ConfigError(
-            f"{path} was started with {name}={before!r}, not {now!r}. Resume it without that option, or train into a new --out."
+            f"{path} was started with {name}={before!r}, not {now!r}. Resume it without that option, or train into a new `out`."
         )
     return run
 
@@ -527,7 +528,7 @@ def export(
     precisions = [name.strip() for name in precision.split(",") if name.strip()]
     unknown = [name for name in precisions if name not in convert.PRECISIONS]
     if unknown or not precisions:
-        raise ConfigError(f"--precision knows {', '.join(convert.PRECISIONS)}. Got {precision!r}.")
+        raise ConfigError(f"`precision` knows {', '.join(convert.PRECISIONS)}. Got {precision!r}.")
     opened = keras_of(path, recipe.app)
     made = [out / f"{recipe.app}-{name}.tflite" for name in precisions] + [out / gate.GATE] if out else []
     own_files.check(made)

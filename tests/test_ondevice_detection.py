@@ -289,9 +289,9 @@ def test_a_cut_has_a_margin_and_stays_inside():
 def test_the_wrong_kind_of_artifact_is_one_line(models, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_image("a.png", scene(64, 64))
-    with pytest.raises(ArtifactError, match="tone.tflite does not find things.*--recogniser"):
+    with pytest.raises(ArtifactError, match="tone.tflite does not find things.*`recogniser`"):
         detection.find("signs", (Path("tone.tflite"), Path("a.png")))
-    with pytest.raises(ArtifactError, match="--recogniser red.tflite is a detector"):
+    with pytest.raises(ArtifactError, match="`recogniser=red.tflite` is a detector"):
         detection.find("signs", (ARTIFACT, Path("a.png")), recogniser=ARTIFACT)
     models["red.tflite"].metadata.pop("detection")
     with pytest.raises(ArtifactError, match="does not say how images meet it.*Export it again"):
@@ -808,7 +808,7 @@ def test_files_of_a_user_are_kept_and_ours_are_written_anew(run):
     for name in ("out/a.png", "out/v.mp4", "out/v.avi", "found.json"):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text("the user's")
-        with pytest.raises(CnnkitError, match=rf"{name.replace('.', '[.]')} would be overwritten.*--force"):
+        with pytest.raises(CnnkitError, match=rf"{name.replace('.', '[.]')} would be overwritten.*`force`"):
             run("in", **options)
         assert Path(name).read_text() == "the user's"
         Path(name).unlink()
@@ -819,7 +819,7 @@ def test_files_of_a_user_are_kept_and_ours_are_written_anew(run):
     assert all(path.stat().st_mtime_ns > before for path, before in written.items())
     corrected = Path("found.json").read_text().replace("red", "rot")
     Path("found.json").write_text(corrected + " ")
-    with pytest.raises(CnnkitError, match="another --results"):
+    with pytest.raises(CnnkitError, match="another `results`"):
         run("in", **options)
     own_files.use_force(True)
     try:

@@ -43,8 +43,8 @@ class TestWhatIsOurs:
             ours.write_text("1,2")
         shutil.copy(ours, theirs)
         own_files.check([ours])
-        with pytest.raises(CnnkitError, match="--results"):
-            own_files.check([ours, theirs], "--results")
+        with pytest.raises(CnnkitError, match="`results`"):
+            own_files.check([ours, theirs], "results")
 
     def test_what_failed_is_not_noted(self, tmp_path):
         path = tmp_path / "x"

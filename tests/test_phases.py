@@ -128,7 +128,7 @@ def test_a_model_whose_weights_depend_on_the_size_refuses_progressive_training(t
         image = keras.Input(image_shape, name="image")
         return keras.Model(image, keras.layers.Dense(classes, name="logits")(keras.layers.Flatten()(image)))
 
-    with pytest.raises(ConfigError, match="depend on the size of its images.*Leave out --progressive"):
+    with pytest.raises(ConfigError, match="depend on the size of its images.*Leave out `progressive`"):
         recipe = toys.recipe(builders={"default": flat})
         fit(tmp_path / "run", dataclasses.replace(SETTINGS, progressive=2), recipe)
 

@@ -22,7 +22,7 @@ import click
 from cnnkit import __version__
 from cnnkit.cli.options import Sectioned, of_rooms, of_setting, parameters, spelled
 from cnnkit.data.settings import Data
-from cnnkit.errors import CnnkitError, ConfigError, FileSettingError, MissingExtra, reason
+from cnnkit.errors import CnnkitError, ConfigError, MissingExtra, reason
 from cnnkit.settings import Room, fields
 from cnnkit.training.settings import Settings
 
@@ -41,10 +41,10 @@ class Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except FileSettingError as error:
-            return _fail(ctx, str(error), error.exit_code)
         except CnnkitError as error:
-            return _fail(ctx, spelled(str(error), _options(ctx)), error.exit_code)
+            from cnnkit import console
+
+            return _fail(ctx, str(error) if error.of_file else console.spelled(str(error)), error.exit_code)
         except ModuleNotFoundError as error:
             for extra, modules in _EXTRAS.items():
                 if (error.name or "").split(".")[0] in modules:
@@ -66,16 +66,13 @@ class Group(click.Group):
 
 
 def _options(ctx: click.Context) -> list[click.Option]:
-    """Return the options of all commands of the app that runs."""
-    groups = [ctx.command]
-    while ctx.parent is not None and not isinstance(ctx.parent.command, Apps):
-        ctx = ctx.parent
-        groups = [ctx.command]
+    """Return the options of all commands of an app."""
+    waiting: list[click.Command] = [ctx.command]
     found: list[click.Option] = []
-    while groups:
-        command = groups.pop()
+    while waiting:
+        command = waiting.pop()
         if isinstance(command, click.Group):
-            groups += command.commands.values()
+            waiting += command.commands.values()
         found += [parameter for parameter in command.get_params(ctx) if isinstance(parameter, click.Option)]
     return found
 
@@ -257,11 +254,13 @@ def app(
 
     @click.group(name=name, cls=Group, help=help, context_settings=CONTEXT)
     @click.version_option(__version__, prog_name=f"cnnkit {name}")
-    def group() -> None:
+    @click.pass_context
+    def group(ctx: click.Context) -> None:
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on retracing is not for users
         from cnnkit import console, own_files
 
         console.begin()
+        console.use_spelling(lambda text: spelled(text, _options(ctx)))
         own_files.use_force(False)
 
     of_task = rooms if isinstance(rooms, Mapping) else {"": rooms}

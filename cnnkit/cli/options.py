@@ -109,6 +109,7 @@ def of_setting(room: type[Room], name: str, note: str = "") -> Any:
 def spelled(text: str, options: Sequence[click.Option]) -> str:
     """Return a message with options in place of the settings that it names: `image_size`, `limit=100`, `prepare=False`."""
     known = {option.name: option for option in reversed(options)}
+    known |= {max(option.opts, key=len)[2:].replace("-", "_"): option for option in reversed(options)}
 
     def in_place(found: re.Match[str]) -> str:
         name, _, value = found[1].partition("=")

@@ -72,7 +72,7 @@ class Faults:
     def add(self, where: str, reason: str) -> None:
         where = image.printable(where)
         if not self.skip:
-            raise DataError(f"{where}: {image.printable(reason)}. Repair it, or leave out what is bad with --skip-bad.")
+            raise DataError(f"{where}: {image.printable(reason)}. Repair it, or leave out what is bad with `skip_bad`.")
         self.bad.append((where, image.printable(reason)))
 
 

@@ -56,9 +56,9 @@ def load(
         ConfigError: a size that is no multiple of 32, a scale without tiles, parts to hold out that leave nothing.
     """
     if image_size is not None and image_size % 32:
-        raise ConfigError(f"--image-size of a detector is a multiple of 32 px. Got {image_size}.")
+        raise ConfigError(f"`image_size` of a detector is a multiple of 32 px. Got {image_size}.")
     if tile_scale is not None and tiles is False:
-        raise ConfigError("--tile-scale is the scale of tiles, and --no-tiles wants none. Leave one of them out.")
+        raise ConfigError("`tile_scale` is the scale of tiles, and `tiles=False` wants none. Leave one of them out.")
     loading.check_held_out(validation, test)
     if whole:
         validation = test = 0

@@ -193,7 +193,9 @@ class _Parser:
         self.path = path
 
     def fail(self, text: str) -> DataError:
-        return DataError(f"The card {self.path} is wrong: {text}.")
+        error = DataError(f"The card {self.path} is wrong: {text}.")
+        error.of_file = True
+        return error
 
     def card(self, table: dict[str, Any], own: bool) -> Card:
         self.keys(table, _CARD_KEYS, "a card")

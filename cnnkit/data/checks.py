@@ -126,7 +126,7 @@ def _open(source: Card, findings: list[Finding], told: list[str], progress: Prog
         files = [f"{path} ({reason})" for path, reason in bad]
         findings.append(
             _finding(
-                "error", "bad-file", f"{len(bad)} files cannot be used. Repair or delete them, or --skip-bad.", files
+                "error", "bad-file", f"{len(bad)} files cannot be used. Repair or delete them, or `skip_bad`.", files
             )
         )
     ignored = [path for part in parts.values() for path in part.ignored]
@@ -511,7 +511,7 @@ def _near_duplicates(records: dict[str, Records], traits: dict[str, _Traits], ow
                 text = (
                     f"{len(found)} pair{'s' * (len(found) != 1)} of images nearly the same, copies or frames of one scene: the "
                     f"{first} and {second} splits that training draws have one each. Delete copies, or say what belongs "
-                    "together: folders CLASS/SCENE, or --groups."
+                    "together: folders CLASS/SCENE, or `groups`."
                 )
             yield _finding("warning", "near-duplicate", text, files)
 

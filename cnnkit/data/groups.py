@@ -174,7 +174,7 @@ def _by_pattern(names: Sequence[str], pattern: str) -> Grouping:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise DataError(f"--groups needs none or a regular expression, and {pattern!r} is none: {error}.") from None
+        raise DataError(f"`groups` needs none or a regular expression, and {pattern!r} is none: {error}.") from None
     keys: list[str] = []
     for name in names:
         match = compiled.search(name.replace(os.sep, "/"))

@@ -138,7 +138,7 @@ def with_options(source: Path | str | Card, options: Mapping[str, Any], *, lenie
         unknown = sorted(given.keys() - readers.find(form.reader).options)
         if unknown and not lenient:
             what = {"label": "no columns to choose from", "groups": "no files to group"}[unknown[0]]
-            raise ConfigError(f"--{unknown[0]} {given[unknown[0]]}: {card.title} has {what}. Leave the option out.")
+            raise ConfigError(f"`{unknown[0]}={given[unknown[0]]}`: {card.title} has {what}. Leave the option out.")
         forms.append(replace(form, options={**form.options, **{k: v for k, v in given.items() if k not in unknown}}))
     return replace(card, forms=tuple(forms)) if given else card
 
@@ -188,7 +188,7 @@ def check_divided(divided: Splits) -> None:
     raise DataError(
         f"{title} cannot be divided: no class has more than {most} group{'s' * (most != 1)} (track, scene), and a group is never "
         "torn apart, so there is nothing to test on. Add others, give test data of its own in a folder test beside train, or "
-        "say --groups none if they are no groups."
+        "say `groups=none` if they are no groups."
     )
 
 
@@ -310,7 +310,7 @@ def left_out(parts: dict[str, Part], skip_bad: bool) -> list[str]:
     if bad and not skip_bad:
         raise DataError(
             f"{len(bad)} of {total:,} images cannot be used: {some(rows)}. Repair or delete them, or go on without "
-            "them with --skip-bad."
+            "them with `skip_bad`."
         )
     return [f"Left out {row}." for row in rows]
 

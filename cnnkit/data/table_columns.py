@@ -65,7 +65,7 @@ def choose(
         candidates = [k for k in others if names[k] not in _RUNNING]
         if len(candidates) > 1:
             shown = ", ".join(head[k] for k in candidates[:6])
-            raise fail(1, f"names no label, but several columns that are no pixels: {shown}. Say which with --label")
+            raise fail(1, f"names no label, but several columns that are no pixels: {shown}. Say which with `label`")
         if not candidates and all(PIXEL.fullmatch(name) or name in _RUNNING for name in names):
             raise fail(1, f"names {len(names)} columns of pixels and no label. A test set without labels?")
         label = candidates[0] if candidates else 0

@@ -344,7 +344,7 @@ def _advice(verdicts: Mapping[str, Any]) -> str:
     failed = [check for v in verdicts.values() if not v["passed"] for check in v["checks"] if not check["passed"]]
     if failed:
         return "The file is not the trained model, so no tolerance helps: export again, or another precision."
-    return "Export another precision, train with more data, or raise --tolerance if you can accept the loss."
+    return "Export another precision, train with more data, or raise `tolerance` if you can accept the loss."
 
 
 def notes(reference: Scores, tolerance: float, baseline: float | None = None) -> list[str]:

@@ -167,7 +167,7 @@ def load(
     if not loaded.layers:
         raise ArtifactError(
             f"{path} has nothing that fits {model.name}: no layer of the same name and shape. Give weights of this "
-            "network, with the same --backbone and width."
+            "network, with the same `backbone` and width."
         )
     for variable, value in values:
         variable.assign(value)
@@ -188,7 +188,7 @@ def _published(model: keras.Model, progress: Any) -> Path:
     if stated is None:
         raise ConfigError(
             f"Keras publishes no ImageNet weights for {model.name} as it is built here. Choose a backbone and a width "
-            "that it has, another source of --weights, or none."
+            "that it has, another source of `weights`, or none."
         )
     file = File(stated.file, (stated.url,), sha256=stated.sha256, md5=stated.md5)
     return fetch.fetch_file(file, keras_folder(), f"The ImageNet weights {stated.file}", progress=progress)

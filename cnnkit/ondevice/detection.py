@@ -124,11 +124,11 @@ def find(
     """
     write = writer(results) if results else None
     if out is not None and out.exists() and not out.is_dir():
-        raise DataError(f"--out {out} is a file; a folder is needed for the copies. Choose another.")
+        raise DataError(f"`out={out}` is a file; a folder is needed for the copies. Choose another.")
     artifact, paths = ondevice.split(app, inputs)
     if not paths and camera is None:
         raise DataError(
-            "There is nothing to predict. Give images, videos, folders, - for an image on standard input, or --camera 0."
+            "There is nothing to predict. Give images, videos, folders, - for an image on standard input, or `camera=0`."
         )
     sources = list(_sources(paths, out))
     if not skip_bad:
@@ -138,7 +138,7 @@ def find(
     targets = _targets(sources, out) if out is not None else [None] * len(sources)
     copies = [file for target in targets if target is not None for file in _files_of(target)]
     own_files.check(copies)
-    own_files.check([results] if results is not None else [], "--results")
+    own_files.check([results] if results is not None else [], "results")
     for folder in (out, results.parent if results is not None else None):
         if folder is not None:  # hours of work would be lost if it turned out at their end
             with files.system_errors(folder):
@@ -205,7 +205,7 @@ def _plan(model: Any, app: str) -> Plan:
     if model.metadata.get("task") != "detection":
         raise ArtifactError(
             f"{model.path} does not find things: it is not a detector. Give one that `cnnkit {app} train` made for "
-            "detection; a model that names what a picture shows goes to --recogniser."
+            "detection; a model that names what a picture shows goes to `recogniser`."
         )
     try:
         return Plan.from_dict(model.metadata["detection"])
@@ -219,7 +219,7 @@ def _recogniser(path: Path, app: str, threads: int | None) -> Any:
     model = ondevice.open_model(path, app, threads)
     if model.metadata.get("task", "classification") != "classification":
         raise ArtifactError(
-            f"--recogniser {path} is a detector. Give a model that names what a picture shows; the detector is the first "
+            f"`recogniser={path}` is a detector. Give a model that names what a picture shows; the detector is the first "
             "argument."
         )
     return model
@@ -274,7 +274,7 @@ def _targets(sources: Sequence[tuple[Path, Path]], out: Path) -> list[Path]:
         taken |= {name.lower() for name in names(chosen)}
         for name in names(chosen):
             if (out / name).resolve() in inputs:
-                raise DataError(f"--out {out}: the copy of {path} would replace {out / name}. Choose another folder.")
+                raise DataError(f"`out={out}`: the copy of {path} would replace {out / name}. Choose another folder.")
         targets.append(out / (chosen + suffix))
     return targets
 

@@ -32,9 +32,9 @@ def writer(path: Path) -> Callable[[Mapping[str, Any], Sequence[str]], None]:
     forms = {".coco.json": _coco, ".json": _json, ".csv": _csv}
     write = next((form for suffix, form in forms.items() if name.endswith(suffix)), None)
     if write is None:
-        raise DataError(f"--results {path}: no format has this suffix. End it in .json, .csv or .coco.json.")
+        raise DataError(f"`results={path}`: no format has this suffix. End it in .json, .csv or .coco.json.")
     if path.is_dir():
-        raise DataError(f"--results {path} is a folder. Give the name of a file.")
+        raise DataError(f"`results={path}` is a folder. Give the name of a file.")
     return lambda document, labels: write(path, document, labels)
 
 

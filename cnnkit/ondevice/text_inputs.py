@@ -95,5 +95,5 @@ def _lines(file: IO[bytes], name: str) -> Iterator[str]:
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError:
-            raise DataError(f"{name}, line {number} is not UTF-8. Convert it first, or name its --encoding.") from None
+            raise DataError(f"{name}, line {number} is not UTF-8. Convert it first, or name its `encoding`.") from None
         yield text.rstrip("\r\n")

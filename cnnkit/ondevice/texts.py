@@ -106,7 +106,7 @@ class _Answers:
             self.rare = [k for k, label in enumerate(model.labels) if label in (model.metadata.get("rare") or {})]
         elif thresholds:
             raise ConfigError(
-                "--threshold is for models of several labels a text; this one gives one. --sure says how sure."
+                "`threshold` is for models of several labels a text; this one gives one. `sure` says how sure."
             )
 
     def blocks(self, texts: Iterator[str]) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
@@ -198,9 +198,9 @@ def _thresholds(written: np.ndarray, asked: Sequence[str], labels: Sequence[str]
         except ValueError:
             value = -1.0
         if not 0 <= value <= 1:
-            raise ConfigError(f"--threshold is LABEL=NUMBER, or a NUMBER for all labels, from 0 to 1. Got {entry!r}.")
+            raise ConfigError(f"`threshold` is LABEL=NUMBER, or a NUMBER for all labels, from 0 to 1. Got {entry!r}.")
         if label and label not in labels:
-            raise ConfigError(f"--threshold: the model has no label {label!r}. It has {', '.join(labels[:20])}.")
+            raise ConfigError(f"`threshold`: the model has no label {label!r}. It has {', '.join(labels[:20])}.")
         found[list(labels).index(label) if label else slice(None)] = value
     return found
 

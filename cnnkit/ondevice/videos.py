@@ -124,7 +124,7 @@ class Video:
                 )
             raise DataError(
                 f"Camera {which} cannot be opened. See that it is connected, not in use, and that you may read it; "
-                "the first one is --camera 0."
+                "the first one is `camera=0`."
             )
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not the oldest one in a queue
         return cls(f"camera {which}", capture, live=True)
@@ -400,7 +400,7 @@ class VideoWriter:
                 return
             part.unlink(missing_ok=True)
         raise CnnkitError(
-            f"{self.stem} cannot be written: this OpenCV has no encoder for .mp4 or .avi. Leave out --out, or install "
+            f"{self.stem} cannot be written: this OpenCV has no encoder for .mp4 or .avi. Leave out `out`, or install "
             "opencv-python-headless from PyPI."
         )
 

@@ -31,8 +31,9 @@ def build(recipe: Any, settings: Settings, records: Records) -> keras.Model:
         return builder(records.input_shape, len(records.label_names), **settings.options)
     except (ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        option = "--" + recipe.inputs.size_setting.replace("_", "-")
-        hint = f" Choose a larger {option}, or another --model." if "image_shape=" in reason else ""
+        hint = (
+            f" Choose a larger `{recipe.inputs.size_setting}`, or another `model`." if "image_shape=" in reason else ""
+        )
         raise ConfigError(f"The model `{settings.model}` cannot be built: {reason}{hint}") from error
 
 
@@ -65,7 +66,7 @@ class Sized:
             if [v.shape for v in model.variables] != [v.shape for v in self.model.variables]:
                 raise ConfigError(
                     f"The weights of `{self.settings.model}` depend on the size of its images, so it cannot be trained on "
-                    "smaller ones first. Leave out --progressive, or choose a model that averages its last map."
+                    "smaller ones first. Leave out `progressive`, or choose a model that averages its last map."
                 )
             self.made[size] = model, splits
         return self.made[size]

@@ -97,7 +97,7 @@ def read_checkpoint(path: Path) -> tuple[State, dict[str, list[np.ndarray]]] | N
 def assign(variables: Any, values: list[np.ndarray]) -> None:
     if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
         raise ArtifactError(
-            "The checkpoint is of another model. Give the settings it was trained with, or a new --out."
+            "The checkpoint is of another model. Give the settings it was trained with, or a new `out`."
         )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

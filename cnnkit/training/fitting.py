@@ -295,4 +295,4 @@ def _tensorboard(folder: Path) -> keras.callbacks.Callback:
     try:
         return keras.callbacks.TensorBoard(folder)
     except ImportError as error:
-        raise MissingExtra('--tensorboard needs TensorBoard: pip install "cnnkit[tensorboard]".') from error
+        raise MissingExtra('`tensorboard` needs TensorBoard: pip install "cnnkit[tensorboard]".') from error

@@ -146,7 +146,7 @@ def test_size_and_tiles_can_be_asked_for_and_hold_in_every_split(folder):
         assert part.input_shape == (64, 64, 3) and part.plan.scale is not None
     assert load(root, image_size=96, tiles=False).test.plan.scale is None
     assert load(root, image_size=64, tile_scale=1.5).test.plan.scale == 1.5
-    with pytest.raises(ConfigError, match="--tile-scale is the scale of tiles, and --no-tiles wants none"):
+    with pytest.raises(ConfigError, match="`tile_scale` is the scale of tiles, and `tiles=False` wants none"):
         load(root, tiles=False, tile_scale=1.5)
 
 
@@ -238,7 +238,7 @@ def test_a_test_split_of_the_source_is_kept(folder, tmp_path):
 def test_a_bad_file_is_named_and_can_be_left_out(folder):
     root = folder(voc)
     (root / "images" / "03.png").write_bytes(b"this is no picture")
-    refused(root, r"1 of 30 images cannot be used: .*03\.png.*--skip-bad")
+    refused(root, r"1 of 30 images cannot be used: .*03\.png.*`skip_bad`")
     splits = load(root, skip_bad=True)
     assert sum(len(part) for part in parts(splits)) == 29
     assert len(splits.warnings) == 1 and "03.png" in splits.warnings[0]

@@ -197,7 +197,7 @@ def test_a_set_that_groups_leave_no_test_of_is_refused_before_training(folder):
     splits = data.load(folder(tracks(SCHEMES["TRACK_FRAME"], classes=6, count=2)))
     assert splits.train.groups is not None and not len(splits.test)
     with pytest.raises(
-        DataError, match="no class has more than 2 groups .* test data of its own .* --groups none"
+        DataError, match="no class has more than 2 groups .* test data of its own .* `groups=none`"
     ) as error:
         check_divided(splits)
     assert "\n" not in str(error.value)
@@ -219,8 +219,8 @@ def test_a_pattern_that_means_nothing_is_refused(folder, pattern, line):
 
 
 def test_options_for_other_data_are_refused(class_folders, tmp_path):
-    with pytest.raises(ConfigError, match="--label x: .* no columns"):
+    with pytest.raises(ConfigError, match="`label=x`: .* no columns"):
         data.load(class_folders({"a": 5, "b": 5}), label="x")
     assert data.load(tmp_path / "pictures", label="x", whole=True), "a run's own options may not fit other data"
-    with pytest.raises(ConfigError, match="--groups none: .* no files"):
+    with pytest.raises(ConfigError, match="`groups=none`: .* no files"):
         data.load("digits", groups="none")

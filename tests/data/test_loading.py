@@ -57,7 +57,7 @@ def test_a_shape_can_be_asked_for(class_folders):
 def test_a_bad_file_is_named_and_can_be_left_out(class_folders, name, content, reason):
     root = class_folders({"a": 10, "b": 10})
     (root / "a" / name).write_bytes((root / "a" / "000.png").read_bytes()[:-40] if content is None else content)
-    line = refused(root, f"1 of 21 images cannot be used: .*{name} .*{reason}.*--skip-bad")
+    line = refused(root, f"1 of 21 images cannot be used: .*{name} .*{reason}.*`skip_bad`")
     assert str(root / "a" / name) in line
     splits = data.load(root, skip_bad=True)
     assert sum(len(part) for part in (splits.train, splits.validation, splits.test)) == 20

@@ -93,7 +93,7 @@ def test_the_label_can_be_told_by_its_name(tmp_path, ink):
 def test_several_columns_that_could_be_the_label_are_offered(tmp_path, ink):
     x, y = ink
     path = write(tmp_path / "a.csv", x, y, y, header=[*[f"p{k}" for k in range(36)], "stop", "yield"])
-    with pytest.raises(DataError, match=r"line 1: .*stop, yield. Say which with --label"):
+    with pytest.raises(DataError, match=r"line 1: .*stop, yield. Say which with `label`"):
         data.load(path)
 
 

@@ -76,7 +76,7 @@ def test_a_grey_image_gives_what_it_gave_in_colour_and_says_so(research_data):
 def test_another_width_is_refused_and_changes_nothing(research_data):
     model = backbone("mobilenet", (32, 32, 3), alpha=0.5)
     before = [np.array(value) for value in model.get_weights()]
-    with pytest.raises(ArtifactError, match="nothing that fits mobilenet.*same --backbone and width"):
+    with pytest.raises(ArtifactError, match="nothing that fits mobilenet.*same `backbone` and width"):
         weights.load(model, research_data(OLDER))
     assert same(before, model.get_weights())
 

@@ -115,7 +115,7 @@ def _open(
             for rows, kind, what in ((empty, "empty", "are empty"), (rest, "bad-text", "cannot be used")):
                 if rows:
                     more = found.bad_count if len(rows) == len(found.bad) else len(rows)
-                    text = f"{more:,} texts of the {split} split {what}. Repair or delete them, or --skip-bad."
+                    text = f"{more:,} texts of the {split} split {what}. Repair or delete them, or `skip_bad`."
                     findings.append(_finding("error", kind, text, [f"{place} ({reason})" for place, reason in rows]))
         if found.joined[0]:
             count, first = found.joined

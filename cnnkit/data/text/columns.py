@@ -320,19 +320,19 @@ def _guessed(
         numbers = ",".join(map(str, marks))
         raise DataError(
             f"{path} has no header, and several {what}s of 0 and 1, the numbers {numbers}. Name one as the label, or all of "
-            f"them for several labels a text: --label {numbers}."
+            f"them for several labels a text: `label={numbers}`."
         )
     if len(marks) >= 2:
         joined = ",".join(names[column] for column in marks)
         raise DataError(
-            f"{path}: which {what} is the label? {_named(names, tuple(marks), header)} hold 0 and 1: --label {joined} takes "
-            f"them as several labels a text. Or one of {_named(names, tuple(others), header)}, with --label."
+            f"{path}: which {what} is the label? {_named(names, tuple(marks), header)} hold 0 and 1: `label={joined}` takes "
+            f"them as several labels a text. Or one of {_named(names, tuple(others), header)}, with `label`."
         )
     if rest and len(rows) > _FEW_KINDS and min(kinds.values()) > max(most, _NO_LABEL * len(rows)):
         shown = ", ".join(f"{_named(names, column, header)} {kinds[column]:,}" for column in rest[:10])
         raise DataError(
             f"{path}: no {what} looks like labels, which few different values would: of {len(rows):,} rows looked at "
-            f"{shown}. Name it with --label."
+            f"{shown}. Name it with `label`."
         )
     chosen = [column for column in rest if kinds[column] >= 2] or rest
     return min(fit or chosen, key=lambda column: kinds[column]), "by its few values"

@@ -106,10 +106,10 @@ def refuse_foreign(path: Path, *, encoding: str | None = None) -> bytes:
     if encoding is None:
         if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise DataError(
-                f"{path} is UTF-16. Convert it: iconv -f UTF-16 -t UTF-8 {path.name} > NEW. Or name it: --encoding utf-16."
+                f"{path} is UTF-16. Convert it: iconv -f UTF-16 -t UTF-8 {path.name} > NEW. Or name it: `encoding=utf-16`."
             )
         if b"\x1b$" in head:
-            raise DataError(f"{path} is in an encoding with escapes, such as iso2022_jp. Name it with --encoding.")
+            raise DataError(f"{path} is in an encoding with escapes, such as iso2022_jp. Name it with `encoding`.")
         if b"\0" in head:
             raise DataError(f"{path} is not a file of text: it holds bytes of 0.")
     return head
@@ -174,7 +174,7 @@ def _transcode(path: Path, copy: IO[bytes], encoding: str) -> None:
             except UnicodeDecodeError as error:
                 line = lines + error.object[: error.start].count(b"\n")
                 raise DataError(
-                    f"{path}, line {line:,} is not {encoding}. Name another --encoding, or repair it."
+                    f"{path}, line {line:,} is not {encoding}. Name another `encoding`, or repair it."
                 ) from None
             lines += text.count("\n")
             copy.write(text.encode("utf-8", "replace"))
@@ -182,7 +182,7 @@ def _transcode(path: Path, copy: IO[bytes], encoding: str) -> None:
                 break
     copy.flush()
     if utf8 and beyond and not encoding.startswith("utf"):
-        raise DataError(f"{path} is UTF-8, and {encoding} would read it wrongly. Leave out --encoding.")
+        raise DataError(f"{path} is UTF-8, and {encoding} would read it wrongly. Leave out `encoding`.")
 
 
 def _goes_on(decoder: codecs.IncrementalDecoder, block: bytes) -> bool:
@@ -230,7 +230,7 @@ def _unroll(shown: Path, path: Path, copy: IO[bytes]) -> None:
     try:
         document = json.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
     except UnicodeDecodeError:
-        raise DataError(f"{shown} is JSON and not UTF-8. Name its encoding with --encoding.") from None
+        raise DataError(f"{shown} is JSON and not UTF-8. Name its encoding with `encoding`.") from None
     except json.JSONDecodeError as error:
         raise DataError(f"{shown}, line {error.lineno:,} is not JSON ({error.msg}). Repair it.") from None
     except RecursionError:

@@ -88,7 +88,7 @@ def refusal(title: str, lines: Sequence[bytes]) -> DataError:
     may = f" Which of these reads right? {'; '.join(told)}." if told else ""
     return DataError(
         f"{title} is not UTF-8, and no Western European text either, so it would be read wrongly. Name its encoding with "
-        f"--encoding.{may}"
+        f"`encoding`.{may}"
     )
 
 

@@ -262,7 +262,7 @@ def _left_out(parts: dict[str, Part], skip_bad: bool) -> list[str]:
     named = ", ".join(rows) + (f" and {count - len(rows):,} more" if count > len(rows) else "")
     if not skip_bad:
         raise DataError(
-            f"{count:,} of {total:,} texts cannot be used: {named}. Repair or delete them, or go on without them with --skip-bad."
+            f"{count:,} of {total:,} texts cannot be used: {named}. Repair or delete them, or go on without them with `skip_bad`."
         )
     return [f"Left out {count:,} texts: {named}."]
 

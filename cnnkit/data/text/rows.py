@@ -59,6 +59,6 @@ def _read(path: Path, plain: containers.Plain, choice: columns.Choice, skip: int
                     yield text.decode()
                 except UnicodeDecodeError:
                     raise DataError(
-                        f"{path}, {plain.unit} {line:,} is not UTF-8. Convert it first, or name its --encoding."
+                        f"{path}, {plain.unit} {line:,} is not UTF-8. Convert it first, or name its `encoding`."
                     ) from None
             line += lines

@@ -113,7 +113,7 @@ def test_the_whole_file_is_looked_at_where_it_is_sorted(tmp_path):
 
 def test_where_no_column_looks_like_labels_they_are_named(tmp_path):
     lines = [f'{k},user{k * 7},"{text}"' for k, (text, _) in enumerate(rows(400))]
-    refused(written(tmp_path / "a.csv", "\n".join(lines)), r"no column looks like labels.*number 0 400.*with --label")
+    refused(written(tmp_path / "a.csv", "\n".join(lines)), r"no column looks like labels.*number 0 400.*with `label`")
 
 
 def test_thousands_of_labels_are_checked_in_no_time():
@@ -183,7 +183,7 @@ def test_columns_of_0_and_1_beside_another_are_offered(tmp_path):
     path = written(tmp_path / "a.csv", "\n".join(lines))
     refused(
         path,
-        r"which column is the label\? 'verified', 'helpful' hold 0 and 1: --label verified,helpful .*'stars_given'",
+        r"which column is the label\? 'verified', 'helpful' hold 0 and 1: `label=verified,helpful` .*'stars_given'",
     )
     assert load(path, label="stars_given").train.label_names == tuple("01234")
     lines[5] = lines[5].replace(",0,", ",2,").replace(",1,", ",2,")
@@ -273,7 +273,7 @@ def foreign(tmp_path, encoding):
 @pytest.mark.parametrize("encoding", FOREIGN)
 def test_what_is_no_western_text_is_refused_and_read_when_it_is_named(tmp_path, encoding):
     path, found = foreign(tmp_path, encoding)
-    refused(path, r"a\.csv is not UTF-8, and no Western European text either.*Name its encoding with --encoding")
+    refused(path, r"a\.csv is not UTF-8, and no Western European text either.*Name its encoding with `encoding`")
     splits = load(path, encoding=encoding)
     assert everything(splits) == sorted(found) and f"Read as {encoding.split('_')[0].upper()}"[:12] in " ".join(
         splits.card["plan"]
@@ -302,12 +302,12 @@ def test_an_encoding_that_is_none_or_does_not_fit_is_one_line(tmp_path):
     refused(path, "There is no encoding 'cp12510'", encoding="cp12510")
     refused(path, "There is no encoding 'base64'", encoding="base64")
     refused(path, r"a\.csv, line 2 is not ascii|invalid UTF-8", encoding="utf-8")
-    refused(path, r"a\.csv, line 2 is not shift_jis\. Name another --encoding", encoding="shift_jis")
+    refused(path, r"a\.csv, line 2 is not shift_jis\. Name another `encoding`", encoding="shift_jis")
 
 
 def test_utf_8_is_not_spoilt_by_an_encoding_of_single_bytes(tmp_path):
     path = written(tmp_path / "a.csv", table([(f"schöner Käse {k}", "ab"[k % 2]) for k in range(40)]))
-    refused(path, r"a\.csv is UTF-8, and cp1251 would read it wrongly\. Leave out --encoding", encoding="cp1251")
+    refused(path, r"a\.csv is UTF-8, and cp1251 would read it wrongly\. Leave out `encoding`", encoding="cp1251")
     refused(path, "would read it wrongly", encoding="cp1252")
 
 
