@@ -28,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -414,9 +415,21 @@ def worktree(tag: str, folder: Path) -> Iterator[Path]:
         subprocess.run([*git, "remove", "--force", str(folder)], check=True)
 
 
+def register(tree: Path) -> None:
+    """Write what an installation of a tree would say of itself, so that its own plug-ins are found, not those installed here."""
+    project = tomllib.loads((tree / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    folder = tree / f"{project['name']}-0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 0\n", encoding="utf-8")
+    groups = {"console_scripts": project.get("scripts", {}), **project.get("entry-points", {})}
+    lines = [line for group, own in groups.items() for line in (f"[{group}]", *(f"{k} = {v}" for k, v in own.items()))]
+    (folder / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
+
+
 def start(tree: Path, folder: Path, data: Path, names: list[str], *more: str) -> subprocess.Popen[bytes]:
     """Start one side, in a process whose code is that of the tree."""
     folder.mkdir()
+    register(tree)
     changed = {
         "PYTHONPATH": os.pathsep.join([str(tree), str(tree / "apps")]),
         "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1"),
@@ -495,6 +508,7 @@ def main() -> None:
         make(folder / "data")
         for part in PARTS:  # a copy: what is edited meanwhile, or committed, is not half in it
             shutil.copytree(ROOT / part, folder / "here" / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", folder / "here")
         with worktree(arguments.base, folder / "base") as base:
             sides = [
                 start(base, folder / "old", folder / "data", names, "--earlier"),

@@ -1,5 +1,6 @@
 """The guard's own parts: what it compares, and that a difference is seen. `benchmarks/same.py` itself trains; it runs by hand."""
 
+import importlib.metadata
 import importlib.util
 import json
 import sys
@@ -53,6 +54,15 @@ def test_clocks_and_places_are_left_out_of_what_a_command_said(same):
     first = same.told_by(document("old", 0.5, 1), Path("/tmp/old"))
     assert first == same.told_by(document("new", 0.5, 2), Path("/tmp/new"))
     assert first != same.told_by(document("new", 0.6, 2), Path("/tmp/new"))
+
+
+def test_a_tree_is_registered_with_its_own_plug_ins(same, tmp_path):
+    text = '[project]\nname = "cnnkit"\n[project.entry-points."cnnkit.readers"]\nown = "cnnkit.elsewhere:READER"\n'
+    (tmp_path / "pyproject.toml").write_text(text)
+    same.register(tmp_path)
+    (distribution,) = importlib.metadata.distributions(name="cnnkit", path=[str(tmp_path)])
+    (entry,) = distribution.entry_points.select(group="cnnkit.readers")
+    assert (entry.name, entry.value) == ("own", "cnnkit.elsewhere:READER")
 
 
 @pytest.fixture
