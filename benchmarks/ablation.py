@@ -84,8 +84,8 @@ VARIANTS = {
 
 
 def order(variants: list[str], data: list[str], numbers: list[int]) -> list[tuple[str, str, int]]:
-    """Return (variant, data, number) in the order of training: all on and all off first, balanced over the sets."""
-    stages = [[name for name in variants if name in BOUNDS], *([name] for name in variants if name not in BOUNDS)]
+    """Return (variant, data, number) in the order of training: all on and all off first, then the others, number by number."""
+    stages = [[name for name in variants if (name in BOUNDS) == first] for first in (True, False)]
     return [(name, one, number) for stage in stages for number in numbers for one in data for name in stage]
 
 

@@ -24,6 +24,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -502,6 +503,7 @@ def main() -> None:
         words = BEFORE if arguments.earlier else {}
         side(arguments.side, Path.cwd(), arguments.data, names, words)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that sides and worktree go with it
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="same-") as temporary:
         folder = Path(temporary)
@@ -514,7 +516,11 @@ def main() -> None:
                 start(base, folder / "old", folder / "data", names, "--earlier"),
                 start(folder / "here", folder / "new", folder / "data", names),
             ]
-            codes = [process.wait() for process in sides]
+            try:
+                codes = [process.wait() for process in sides]
+            finally:
+                for process in sides:
+                    process.terminate()
         rows = [row for name in names for row in compared(folder / "old", folder / "new", name)]
     print(told(rows, arguments.base, arguments.json))
     print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)

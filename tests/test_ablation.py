@@ -32,10 +32,10 @@ def row(variant, data, number, score, **more):
 
 
 def test_all_on_and_all_off_come_first_over_all_sets(ablation):
-    cells = ablation.order(["all-on", "no-pairs", "all-off"], ["mr", "trec"], [0, 1])
+    cells = ablation.order(["all-on", "no-pairs", "all-off", "no-refit"], ["mr", "trec"], [0, 1])
     assert cells[:4] == [("all-on", "mr", 0), ("all-off", "mr", 0), ("all-on", "trec", 0), ("all-off", "trec", 0)]
     assert [cell[0] for cell in cells[4:8]] == ["all-on", "all-off"] * 2
-    assert cells[8:] == [("no-pairs", data, number) for number in (0, 1) for data in ("mr", "trec")]
+    assert cells[8:12] == [(name, data, 0) for data in ("mr", "trec") for name in ("no-pairs", "no-refit")]
 
 
 def test_what_is_not_in_use_is_not_trained_without_it(ablation):
