@@ -18,7 +18,7 @@ from cnnkit.quiet import quiet
 
 with quiet():
     from cnnkit.data import splits
-    from cnnkit.data.box_loading import load
+    from cnnkit.data.boxes.loading import load
     from cnnkit.evaluation import coco, regions
 
 FOLDS, LEARNT, LOOKED_AT = 3, 100, 60

@@ -114,7 +114,7 @@ def write(name: str, rows: list[dict[str, Any]], **more: Any) -> None:
 
 def super_classes(path: Path) -> Any:
     """Read gtsdb-200 with the benchmark's three classes; other boxes are left out."""
-    from cnnkit.data import annotations
+    from cnnkit.data.boxes.formats import annotations
 
     found = annotations.read(path)
     place = {found.labels[number]: name for name, numbers in NUMBERS.items() for number in numbers}
@@ -130,7 +130,8 @@ def super_classes(path: Path) -> Any:
 
 def gtsdb(arguments: argparse.Namespace) -> None:
     """Five folds, tiles against whole images."""
-    from cnnkit.data import annotations, box_loading
+    from cnnkit.data.boxes import loading
+    from cnnkit.data.boxes.formats import annotations
     from cnnkit.evaluation import artifacts, coco, scoring
     from cnnkit.evaluation.detection import Detection
 
@@ -156,7 +157,7 @@ def gtsdb(arguments: argparse.Namespace) -> None:
             words = ["--data", str(folder), "--validation", "0", "--image-size", "320", "--epochs", str(EPOCHS)]
             words += ["--weights", str(weights(arguments)), *options]
             document = results.trained("signs", run, *words, threads=arguments.threads)
-            records = box_loading.load(folder, validation=0, image_size=320, tiles=mode == "tiles").test
+            records = loading.load(folder, validation=0, image_size=320, tiles=mode == "tiles").test
             artifact = artifacts.open_artifact(run, "signs")
             one, there = scoring.outputs(artifact, records, Detection())
             found[mode] += one
@@ -180,13 +181,13 @@ def data_path(name: str) -> Path:
 
 def real(arguments: argparse.Namespace) -> None:
     """What a detector that knows drawn scenes alone finds in real photos."""
-    from cnnkit.data import box_loading
+    from cnnkit.data.boxes import loading
     from cnnkit.device.detection import Detections, find_each
     from cnnkit.evaluation import artifacts, coco
     from cnnkit.evaluation.coco import Truth
 
     path = data_path("gtsdb-200")
-    records = box_loading.load(path, validation=0, test=0, image_size=320, tiles=True).train
+    records = loading.load(path, validation=0, test=0, image_size=320, tiles=True).train
     place = {number: code for code, numbers in enumerate(NUMBERS.values()) for number in numbers}
     kinds = np.array([place.get(number, 3) for number in range(len(records.label_names))])
     labels = [*NUMBERS, "other"]

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from cnnkit.data.boxes import NOT_ASKED
+from cnnkit.data.boxes.boxes import NOT_ASKED
 
 TOP = 10  # cells that learn one box, at most
 CLASS_POWER, OVERLAP_POWER = 0.5, 6.0  # of score and overlap, in how well a cell suits a box
@@ -29,7 +29,7 @@ _SMALL = 1e-9
 class DetectionLoss(keras.losses.Loss):
     """The loss of a detector: varifocal loss of the classes, generalised IoU of the boxes.
 
-    Takes boxes float32 (b, m, 6) as `cnnkit.data.boxed.BoxRecords.read` has them, and predictions (b, cells, 4 + classes + 3)
+    Takes boxes float32 (b, m, 6) as `BoxRecords.read` has them, and predictions (b, cells, 4 + classes + 3)
     as `cnnkit.models.detector` has them. Both parts are divided by the sum of the target scores of the batch.
 
     Sources: Feng et al. 2021, arXiv:2108.07755 (task alignment); Zhang et al. 2021, arXiv:2008.13367 (varifocal loss);

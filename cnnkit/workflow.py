@@ -128,7 +128,8 @@ def data_check(recipe: Any, source: str | None, columns: Mapping[str, Any], *, s
 
 def data_convert(source: str, form: str, folder: Path, *, turn_boxes: bool = False) -> None:
     """Write a data set with boxes in another format."""
-    from cnnkit.data import annotations, inventory
+    from cnnkit.data import inventory
+    from cnnkit.data.boxes.formats import annotations
 
     with reported("Converting") as update:
         found = annotations.convert(source, form, folder, turn_boxes=turn_boxes, progress=update)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cnnkit import training
-from cnnkit.data.boxes import MOST
+from cnnkit.data.boxes.boxes import MOST
 from cnnkit.data.pipeline import Order, evaluation_batches, training_batches
 from cnnkit.device.detection import Plan, cells, decode, find
 from cnnkit.device.model import DeviceModel, read_metadata

@@ -5,7 +5,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from cnnkit.data.boxed import Boxes, BoxRecords
+from cnnkit.data.boxes.records import Boxes, BoxRecords
 from cnnkit.data.records import Splits
 from cnnkit.device.detection import Plan
 from cnnkit.inputs.box_settings import BOXES

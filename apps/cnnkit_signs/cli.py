@@ -14,7 +14,7 @@ def detection() -> Any:
     from cnnkit.quiet import quiet
 
     with quiet():  # TensorFlow greets on standard error
-        from cnnkit.data.box_loading import load
+        from cnnkit.data.boxes.loading import load
         from cnnkit.evaluation.detection import Detection
         from cnnkit.inputs.boxes import Boxes
         from cnnkit.recipe import Recipe

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnkit import augment
-from cnnkit.data.views import Views
+from cnnkit.data.boxes.views import Views
 from cnnkit.models.detector import detector
 from cnnkit.models.images import MODELS
 

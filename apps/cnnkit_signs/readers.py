@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnnkit.data.boxed import Boxes
+from cnnkit.data.boxes.records import Boxes
 from cnnkit.data.reading import Part, Reader, Request
 from cnnkit_signs import drawn_signs, road_scenes
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.data import splits
-from cnnkit.data.boxed import BoxRecords
+from cnnkit.data.boxes.records import BoxRecords
 from cnnkit.device.detection import Detections, Plan, find_each
 from cnnkit.evaluation import coco, regions
 from cnnkit.evaluation.coco import Truth

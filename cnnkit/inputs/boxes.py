@@ -35,9 +35,9 @@ class Boxes(Images):
         return {}  # the new boxes ask for a size of their own
 
     def check(self, source: str, progress: Any, looked: list[str], **columns: Any) -> list[Any]:
-        from cnnkit.data import box_loading
+        from cnnkit.data.boxes import loading
 
-        return box_loading.check(source, looked=looked, progress=progress)
+        return loading.check(source, looked=looked, progress=progress)
 
     def show(self, recipe: Any, splits: Any, settings: Any, out: Path) -> None:
         from cnnkit.report import drawing, figures

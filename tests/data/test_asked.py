@@ -5,14 +5,14 @@ import pytest
 
 from cnnkit import data, losses
 from cnnkit.data.asked import UNASKED, asked
-from cnnkit.data.boxes import MOST, NOT_ASKED
+from cnnkit.data.boxes.boxes import MOST, NOT_ASKED
+from cnnkit.data.boxes.views import Views
 from cnnkit.data.records import Splits
 from cnnkit.data.text.records import Tags, TextRecords
 from cnnkit.data.text.sources import ListTexts
-from cnnkit.data.views import Views
 from cnnkit.evaluation.texts import TextTagging, _ByLabel
 from cnnkit.evaluation.thresholds import best_threshold
-from tests.data.test_box_join import GO, STOP, joined, records
+from tests.data.boxes.test_join import GO, STOP, joined, records
 
 
 def numpy(value):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cnnkit import data
-from cnnkit.data import annotation_files, walks
+from cnnkit.data import walks
+from cnnkit.data.boxes.formats import files
 
 
 def told(splits):
@@ -120,7 +121,7 @@ def test_annotations_walk_through_links_as_class_folders_do(class_folders, tmp_p
     (root / "images" / "loop").symlink_to(root, target_is_directory=True)
     (root / "__MACOSX").mkdir()
     (root / "__MACOSX" / "x.png").write_bytes(b"")
-    assert list(annotation_files.walk(root)) == [f"images/more/{k:03}.png" for k in range(3)]
+    assert list(files.walk(root)) == [f"images/more/{k:03}.png" for k in range(3)]
 
 
 def test_a_folder_of_many_links_to_each_other_ends(tmp_path):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cnnkit.data.boxed import Boxes, BoxRecords
+from cnnkit.data.boxes.records import Boxes, BoxRecords
 from cnnkit.device.detection import Detections, Plan
 from cnnkit.device.model import with_decided
 from cnnkit.errors import ArtifactError

@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from cnnkit.data import annotations, box_loading
-from cnnkit.data.boxes import Annotations, Box, Picture
+from cnnkit.data.boxes import loading
+from cnnkit.data.boxes.boxes import Annotations, Box, Picture
+from cnnkit.data.boxes.formats import annotations
 from cnnkit.device.model import read_metadata
 from cnnkit_signs.cli import main
 from tests import toy_boxes
@@ -284,8 +285,8 @@ main(sys.argv[1:])
             assert "strides" in line, line
 
     def test_maps_are_those_that_the_model_has(self, data):
-        own = box_loading.load(data, image_size=64)
-        told = box_loading.load(data, image_size=64, strides=[8, 16])
+        own = loading.load(data, image_size=64)
+        told = loading.load(data, image_size=64, strides=[8, 16])
         assert own.train.plan.strides == (8, 16, 32) and told.train.plan.strides == (8, 16)
         assert told.card["plan"][-1] == "Maps at strides 8, 16, as the model's settings say."
 

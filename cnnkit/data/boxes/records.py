@@ -3,7 +3,7 @@
 Design choices:
 - Boxes lie in four flat arrays, some 40 bytes each, not in objects: a million boxes are 40 MB.
 - `read` shows each image as the detector's plan has it: whole, its aspect kept; or, where the plan cuts tiles, one tile of it
-  that is always the same. Training sees other views (`cnnkit.data.views`); evaluation finds in the native image.
+  that is always the same. Training sees other views (`cnnkit.data.boxes.views`); evaluation finds in the native image.
 - The stratum of an image is the rarest of its classes, so that a split spreads what is rare.
 """
 
@@ -13,10 +13,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from cnnkit.data.boxes import Annotations
+from cnnkit.data.boxes.boxes import Annotations
+from cnnkit.data.boxes.views import Views
 from cnnkit.data.image_records import ImageRecords, JoinedImages
 from cnnkit.data.records import Records, Shape, Source
-from cnnkit.data.views import Views
 from cnnkit.device.detection import Plan
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnkit.data.box_plan import ENLARGED, ENOUGH, FINE, TILE, WHOLE_SIDES, choose
+from cnnkit.data.boxes.plan import ENLARGED, ENOUGH, FINE, TILE, WHOLE_SIDES, choose
 from cnnkit.device.detection import Plan, tiles
 
 

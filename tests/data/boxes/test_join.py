@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnnkit import data
-from cnnkit.data.boxed import Boxes, BoxRecords
+from cnnkit.data.boxes.records import Boxes, BoxRecords
 from cnnkit.data.records import Splits
 from cnnkit.device.detection import Plan
 

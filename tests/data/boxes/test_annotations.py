@@ -16,12 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cnnkit.data import annotation_lists, annotations, cards
-from cnnkit.data.boxes import Annotations, Box, Picture
+from cnnkit.data import cards
+from cnnkit.data.boxes.boxes import Annotations, Box, Picture
+from cnnkit.data.boxes.formats import annotations, lists
 from cnnkit.errors import DataError
 
 FORMATS = ("voc", "coco", "yolo", "gtsdb")
-NAMES = annotation_lists.GTSDB_NAMES
+NAMES = lists.GTSDB_NAMES
 
 
 def png(path, width=40, height=30, value=0):
@@ -446,7 +447,7 @@ def test_files_that_are_too_large_are_refused(voc, yolo, monkeypatch):
     assert "larger than the 8,388,608 bytes" in message(voc("<annotation>" + " " * 2**23 + "</annotation>"))
     assert "larger than the 262,144 bytes" in message(yolo(yaml="names: [a]\ntrain: images\n#" + " " * 2**18))
     (yolo().parent / "big.json").write_text("{}" + " " * 100)
-    monkeypatch.setattr(annotation_lists, "MOST_JSON_BYTES", 100)
+    monkeypatch.setattr(lists, "MOST_JSON_BYTES", 100)
     assert "big.json: it is larger than the 100 bytes" in message(yolo().parent / "big.json")
 
 

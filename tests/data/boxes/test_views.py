@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnkit.data.boxed import Boxes, BoxRecords
-from cnnkit.data.boxes import MOST
-from cnnkit.data.views import SMALLEST, Views, rarity
+from cnnkit.data.boxes.boxes import MOST
+from cnnkit.data.boxes.records import Boxes, BoxRecords
+from cnnkit.data.boxes.views import SMALLEST, Views, rarity
 from cnnkit.device.detection import Plan, fitted
 
 SIDE = 96

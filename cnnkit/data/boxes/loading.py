@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data import annotations, box_plan, cards, fetch, inventory, loading
-from cnnkit.data.box_checks import check_boxes
-from cnnkit.data.boxed import BoxRecords
+from cnnkit.data import cards, fetch, inventory, loading
+from cnnkit.data.boxes.checks import check_boxes
+from cnnkit.data.boxes.formats import annotations
+from cnnkit.data.boxes.plan import choose
+from cnnkit.data.boxes.records import BoxRecords
 from cnnkit.data.checks import Finding
 from cnnkit.data.reading import Part
 from cnnkit.data.records import Progress, Records, Splits
@@ -82,7 +84,7 @@ def load(
     empty = [name for name, count in zip(names, counts) if not count]
     if empty:
         notes.append(f"There is no training box of {loading.some(empty)}.")
-    choice = box_plan.choose(*_sizes(train), side=image_size, tiles=tiles, scale=tile_scale)
+    choice = choose(*_sizes(train), side=image_size, tiles=tiles, scale=tile_scale)
     if strides:
         told = f"Maps at strides {', '.join(map(str, strides))}, as the model's settings say."
         plan = replace(choice.plan, strides=tuple(strides))

@@ -16,8 +16,8 @@ Source: https://docs.ultralytics.com/datasets (detect, segment, pose, obb), and 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cnnkit.data.annotation_files import Fault, number
-from cnnkit.data.boxes import Box
+from cnnkit.data.boxes.boxes import Box
+from cnnkit.data.boxes.formats.files import Fault, number
 
 BOX, POLYGON, KEYPOINTS, FOUND = "box", "polygon", "keypoints", "found"
 _TASKS = {"segment": POLYGON, "obb": POLYGON, "detect": FOUND, "pose": KEYPOINTS}

@@ -2,7 +2,7 @@
 
 Design choices:
 - Corners are fractions of the image until its size is known. Polygons become their bounding box and are kept in `extra`, as is
-  what stands behind a box; what the lines hold is judged by all of a split together (`annotation_rows`).
+  what stands behind a box; what the lines hold is judged by all of a split together (`yolo_rows`).
 - YAML is loaded by a safe loader, of a limited size and without aliases.
 - The folders that a data.yaml names lie below its `path`. The `../train/images` that Roboflow writes is taken as it is meant.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cnnkit.data.annotation_files import (
+from cnnkit.data.boxes.formats.files import (
     Draft,
     Fault,
     Faults,
@@ -26,8 +26,8 @@ from cnnkit.data.annotation_files import (
     small_file,
     text_lines,
 )
-from cnnkit.data.annotation_images import ImageNames
-from cnnkit.data.annotation_rows import BOX, POLYGON, box_of, layout, parsed
+from cnnkit.data.boxes.formats.images import ImageNames
+from cnnkit.data.boxes.formats.yolo_rows import BOX, POLYGON, box_of, layout, parsed
 from cnnkit.data.cards import there
 from cnnkit.data.inventory import Entry
 from cnnkit.data.records import Progress

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cnnkit import data
-from cnnkit.data.box_loading import load
-from cnnkit.data.boxed import BoxRecords
+from cnnkit.data.boxes.loading import load
+from cnnkit.data.boxes.records import BoxRecords
 from cnnkit.device.detection import Plan
 from cnnkit.errors import ConfigError, DataError
 

@@ -3,7 +3,7 @@
 Design choices:
 - A reader finds the parts of a data set (its splits) and reads one of them into drafts: pictures as the file states them,
   each box with the line it stands on. What the images themselves say is held against the drafts by `annotations`.
-- `annotation_voc`, `annotation_yolo` and `annotation_lists` (COCO, gt.txt) are built from what is here.
+- `voc`, `yolo` and `lists` (COCO, gt.txt) are built from what is here.
 - All files have a limit on bytes.
 - A file name from a file is used only if it leads to an image that a walk below the data set's folder met, so neither ".."
   nor an absolute path leads out.
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cnnkit.data import walks
-from cnnkit.data.boxes import Box
+from cnnkit.data.boxes.boxes import Box
 from cnnkit.data.folders import SPLITS
 from cnnkit.data.inventory import Entry
 from cnnkit.data.records import Progress

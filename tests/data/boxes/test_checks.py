@@ -4,9 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from cnnkit.data import annotations, inventory
-from cnnkit.data.box_checks import _alike, check_boxes
-from cnnkit.data.boxes import Annotations, Box, Picture
+from cnnkit.data import inventory
+from cnnkit.data.boxes.boxes import Annotations, Box, Picture
+from cnnkit.data.boxes.checks import _alike, check_boxes
+from cnnkit.data.boxes.formats import annotations
 from cnnkit.device.detection import ious
 
 

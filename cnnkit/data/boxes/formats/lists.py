@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cnnkit.data.annotation_files import (
+from cnnkit.data.boxes.boxes import Box
+from cnnkit.data.boxes.formats.files import (
     IMAGE_FOLDERS,
     Draft,
     Fault,
@@ -31,14 +32,13 @@ from cnnkit.data.annotation_files import (
     split_of,
     text_lines,
 )
-from cnnkit.data.annotation_images import ImageNames
-from cnnkit.data.boxes import Box
+from cnnkit.data.boxes.formats.images import ImageNames
 from cnnkit.data.cards import inside
 from cnnkit.data.folders import SPLITS
 from cnnkit.data.records import Progress
 from cnnkit.errors import DataError
 
-SIDE_FILE = "cnnkit-extra.json"  # what a format cannot hold, as `annotation_writers` writes it
+SIDE_FILE = "cnnkit-extra.json"  # what a format cannot hold, as `writers` writes it
 MOST_JSON_BYTES = 2 * 2**30
 _PEEK = 2**16
 _PLACES = 9

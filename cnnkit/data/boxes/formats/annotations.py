@@ -7,7 +7,7 @@ Design choices:
   boxes are turned as the photos are, and this is told. YOLO's state no size: there `turn_boxes` says so.
 - What is wrong ends the reading with one line that names file and line. With `skip_bad` it is left out and listed: of a bad
   box the box, of a bad image or file the image. An image keeps its other boxes.
-- Boxes that lead out of the image are kept as they are; `box_checks` reports them.
+- Boxes that lead out of the image are kept as they are; `checks` reports them.
 - What a format cannot hold lies in `cnnkit-extra.json` beside it, which `write` makes and `read` picks up.
 """
 
@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cnnkit.data import annotation_lists, annotation_voc, annotation_writers, annotation_yolo
-from cnnkit.data.annotation_files import Draft, Faults, Format, Part
-from cnnkit.data.boxes import Annotations, Box, Picture
+from cnnkit.data.boxes.boxes import Annotations, Box, Picture
+from cnnkit.data.boxes.formats import lists, voc, writers, yolo
+from cnnkit.data.boxes.formats.files import Draft, Faults, Format, Part
 from cnnkit.data.cards import there
 from cnnkit.data.inventory import entry
 from cnnkit.data.records import Progress
@@ -27,10 +27,10 @@ from cnnkit.device.orientation import SWAPPED, upright_box
 from cnnkit.errors import DataError
 
 FORMATS: dict[str, Format] = {  # in the order in which a folder is tried
-    "yolo": Format(annotation_yolo.yolo_fits, annotation_yolo.yolo_parts, annotation_yolo.read_yolo),
-    "gtsdb": Format(annotation_lists.gtsdb_fits, annotation_lists.gtsdb_parts, annotation_lists.read_gtsdb),
-    "coco": Format(annotation_lists.coco_fits, annotation_lists.coco_parts, annotation_lists.read_coco),
-    "voc": Format(annotation_voc.voc_fits, annotation_voc.voc_parts, annotation_voc.read_voc),
+    "yolo": Format(yolo.yolo_fits, yolo.yolo_parts, yolo.read_yolo),
+    "gtsdb": Format(lists.gtsdb_fits, lists.gtsdb_parts, lists.read_gtsdb),
+    "coco": Format(lists.coco_fits, lists.coco_parts, lists.read_coco),
+    "voc": Format(voc.voc_fits, voc.voc_parts, voc.read_voc),
 }
 _PLACES = 9  # decimals of px that fractions of an image are rounded to
 _BLOCK = 2048
@@ -102,8 +102,8 @@ def read(
     if not found.pictures:
         reason = f": {found.bad[0][0]} ({found.bad[0][1]})" if found.bad else ""
         raise DataError(f"No image of {path} can be used{reason}. Check the folder and its format ({name}).")
-    side = annotation_lists.read_side(part.root)["splits"].get(split) if _has_side(part) else None
-    return annotation_writers.restore(found, side) if side else found
+    side = lists.read_side(part.root)["splits"].get(split) if _has_side(part) else None
+    return writers.restore(found, side) if side else found
 
 
 def write(
@@ -132,7 +132,7 @@ def write(
     def read_back(root: Path, split: str) -> Annotations:
         return _read(format, form.parts(root)[split], False, None)
 
-    annotation_writers.write(annotations, Path(folder), format, read_back, progress)
+    writers.write(annotations, Path(folder), format, read_back, progress)
 
 
 def convert(
@@ -185,7 +185,7 @@ def _parts(path: Path, format: str | None) -> tuple[str, dict[str, Part]]:
 
 
 def _has_side(part: Part) -> bool:
-    return (part.root / annotation_lists.SIDE_FILE).is_file()
+    return (part.root / lists.SIDE_FILE).is_file()
 
 
 def _read(

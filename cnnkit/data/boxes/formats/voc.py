@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 from xml.parsers import expat
 
-from cnnkit.data.annotation_files import (
+from cnnkit.data.boxes.boxes import Box
+from cnnkit.data.boxes.formats.files import (
     IMAGE_FOLDERS,
     Draft,
     Fault,
@@ -33,8 +34,7 @@ from cnnkit.data.annotation_files import (
     text_lines,
     walk,
 )
-from cnnkit.data.annotation_images import ImageNames
-from cnnkit.data.boxes import Box
+from cnnkit.data.boxes.formats.images import ImageNames
 from cnnkit.data.cards import inside
 from cnnkit.data.folders import SPLITS
 from cnnkit.data.records import Progress

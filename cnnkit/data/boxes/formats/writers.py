@@ -27,10 +27,10 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from cnnkit import files
-from cnnkit.data.annotation_files import IMAGE_FOLDERS, split_of
-from cnnkit.data.annotation_lists import GTSDB_NAMES, SIDE_FILE
-from cnnkit.data.annotation_yolo import label_file
-from cnnkit.data.boxes import Annotations, Box, Picture
+from cnnkit.data.boxes.boxes import Annotations, Box, Picture
+from cnnkit.data.boxes.formats.files import IMAGE_FOLDERS, split_of
+from cnnkit.data.boxes.formats.lists import GTSDB_NAMES, SIDE_FILE
+from cnnkit.data.boxes.formats.yolo import label_file
 from cnnkit.data.records import Progress
 from cnnkit.errors import DataError
 

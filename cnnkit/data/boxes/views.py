@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cnnkit.data.boxes import MOST, NOT_ASKED
+from cnnkit.data.boxes.boxes import MOST, NOT_ASKED
 from cnnkit.device.detection import GREY, areas
 from cnnkit.device.image import fit_image
 

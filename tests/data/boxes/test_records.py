@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnkit.data.boxed import Boxes, BoxRecords, boxes_of
-from cnnkit.data.boxes import MOST, Annotations, Box, Picture
+from cnnkit.data.boxes.boxes import MOST, Annotations, Box, Picture
+from cnnkit.data.boxes.records import Boxes, BoxRecords, boxes_of
 from cnnkit.data.records import Splits, join
 from cnnkit.device.detection import Plan
 from tests.toys import MemoryImages

@@ -8,7 +8,7 @@ Design choices:
 
 from collections.abc import Iterable, Sequence
 
-from cnnkit.data.annotation_files import Fault
+from cnnkit.data.boxes.formats.files import Fault
 from cnnkit.data.inventory import Entry, entry
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")

@@ -1,16 +1,17 @@
-"""Readers of images with boxes, one for each format of `cnnkit.data.annotations`."""
+"""Readers of images with boxes, one for each format of `cnnkit.data.boxes.formats.annotations`."""
 
 from functools import partial
 from pathlib import Path
 
-from cnnkit.data import annotations, folders
-from cnnkit.data.boxed import boxes_of
+from cnnkit.data import folders
+from cnnkit.data.boxes.formats import annotations
+from cnnkit.data.boxes.records import boxes_of
 from cnnkit.data.reading import Part, Reader, Request
 from cnnkit.errors import DataError
 
 
 def read_boxes(request: Request, form: str) -> Part:
-    """Images with boxes, in a format of `cnnkit.data.annotations`.
+    """Images with boxes, in a format of `cnnkit.data.boxes.formats.annotations`.
 
     The option `groups`, {name: labels}, puts labels together, as a benchmark's protocol may want; boxes of others are left out.
     """
