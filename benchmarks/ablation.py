@@ -56,7 +56,7 @@ class Variant:
         import numpy as np
 
         from cnnkit.device import text as device_text
-        from cnnkit.models import naive_bayes
+        from cnnkit_text import naive_bayes
 
         tables = naive_bayes.tables
 

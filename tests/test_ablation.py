@@ -47,7 +47,7 @@ def test_what_is_not_in_use_is_not_trained_without_it(ablation):
 
 def test_switches_change_what_they_name_and_put_it_back(ablation):
     from cnnkit.device import text
-    from cnnkit.models import naive_bayes
+    from cnnkit_text import naive_bayes
 
     texts = [f"{stem}{end}" for stem in ("actor", "novel", "tutor", "motor", "rotor", "labor") for end in ("", "s")]
     ids = np.array([2, 3, 2, 3, 4, 2])
