@@ -127,7 +127,7 @@ def mobile(seed: int) -> Case:
 
 
 def detector(seed: int) -> Case:
-    from cnnkit.losses import DetectionLoss
+    from cnnkit.evaluation.detection_loss import DetectionLoss
     from cnnkit.models.detector import detector as build
 
     data = toy_boxes.splits(32, 8, 20, strides=(8, 16))

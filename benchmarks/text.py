@@ -265,7 +265,7 @@ def export(arguments: argparse.Namespace) -> None:
     gate = json.loads((run / "export" / "gate.json").read_text(encoding="utf-8"))
     keys = ("bytes", "score", "difference", "worst_class", "worst_class_difference", "passed")
     files = {name: {key: entry[key] for key in keys} for name, entry in gate["artifacts"].items()}
-    results.write("text-export", {"reference": gate["reference"]["score"], "count": gate["images"], "files": files})
+    results.write("text-export", {"reference": gate["reference"]["score"], "count": gate["records"], "files": files})
 
 
 def embedded(arguments: argparse.Namespace) -> None:

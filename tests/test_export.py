@@ -70,7 +70,7 @@ def test_the_gate_writes_what_it_compared(exported):
     assert json.loads((folder / gate.GATE).read_text()) == document
     assert set(document["artifacts"]) == set(convert.PRECISIONS)
     assert all(verdict["passed"] for verdict in document["artifacts"].values())
-    assert document["images"] == 150
+    assert document["records"] == 150
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         ["gate.json", *(f"model-{p}.tflite" for p in convert.PRECISIONS)]
     )

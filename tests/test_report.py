@@ -85,7 +85,7 @@ def everything(labels=("zero", "one", "two")):
         "history": history,
         "gate": {
             "tolerance": 0.5,
-            "images": 300,
+            "records": 300,
             "reference": {"score": 0.97},
             "artifacts": {"float32": {**entry, **passed}, "int8": {**entry, **refused, "bytes": 20_001}},
         },
@@ -322,7 +322,7 @@ class TestSections:
         reference = {"headline": scores["headline"], "score": 2.0, "count": 120, "per_class": {}, "class_count": {}}
         entry = {"bytes": 900, "score": 2.02, "difference": 0.02, "worst_class": "", "worst_class_difference": 0.0}
         entry |= {"worst_class_count": 0, "passed": True}
-        gate = {"tolerance": 0.05, "images": 120, "reference": reference, "artifacts": {"int8": entry}}
+        gate = {"tolerance": 0.05, "records": 120, "reference": reference, "artifacts": {"int8": entry}}
         test = {**scores, "constant": constant, "baseline": {"name": "ridge", **other}}
         text = page.render(run={"app": "ages", "scores": {"test": json.loads(json.dumps(test))}}, gate=gate)
         words = Page(text).words.replace("\u202f", " ")

@@ -45,8 +45,8 @@ class Detection:
         return lambda boxes: boxes
 
     def loss(self, settings: Any) -> Any:
-        """Return the loss of `cnnkit.losses`."""
-        from cnnkit.losses import DetectionLoss
+        """Return the loss of `cnnkit.evaluation.detection_loss`."""
+        from cnnkit.evaluation.detection_loss import DetectionLoss
 
         return DetectionLoss()
 

@@ -162,13 +162,13 @@ class TextTagging(TextClassification):
 
     def loss(self, settings: Any) -> Any:
         """Return binary cross-entropy of logits, with label smoothing, of the labels that a text was asked for."""
-        from cnnkit.losses import AskedCrossentropy
+        from cnnkit.evaluation.asked import AskedCrossentropy
 
         return AskedCrossentropy(settings.label_smoothing)
 
     def metrics(self) -> list[Any]:
         """Return what training shows: the share of labels asked for that are right, at a probability of one half."""
-        from cnnkit.losses import AskedAccuracy
+        from cnnkit.evaluation.asked import AskedAccuracy
 
         return [AskedAccuracy()]
 

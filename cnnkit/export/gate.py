@@ -324,7 +324,7 @@ def export(
     whole = {
         "tolerance": tolerance,
         "class_tolerance": class_tolerance,
-        "images": len(held_out),
+        "records": len(held_out),
         "interpreter": interpreter,
         "notes": notes(reference, tolerance, baseline),
         "reference": written(reference),

@@ -360,7 +360,7 @@ def export_gate(document: Mapping[str, Any] | None, score: Score | None, record:
         blocks.append(Facts("Lost, and may be chance", losses))
     if compared:
         blocks.append(Table(["file", "comparison", "where", "measured", "at most", "gate"], compared, numbers=(3, 4)))
-    on = f"{document['images']:,} held-out {record.one}s" if "images" in document else "held-out data"
+    on = f"{document['records']:,} held-out {record.one}s" if "records" in document else "held-out data"
     most, in_class = document["tolerance"], document.get("class_tolerance", document["tolerance"])
     where = "overall or in a class" if most == in_class else f"overall or {in_class:g} in a class"
     loss = f"{most:g} {score.step}".strip()

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 
-from cnnkit import data, losses
+from cnnkit import data
 from cnnkit.data.asked import UNASKED, asked
 from cnnkit.data.boxes.boxes import MOST, NOT_ASKED
 from cnnkit.data.boxes.views import Views
 from cnnkit.data.records import Splits
 from cnnkit.data.text.records import Tags, TextRecords
 from cnnkit.data.text.sources import ListTexts
+from cnnkit.evaluation import asked as asked_losses
+from cnnkit.evaluation import detection_loss
 from cnnkit.evaluation.texts import TextTagging, _ByLabel
 from cnnkit.evaluation.thresholds import best_threshold
 from tests.data.boxes.test_join import GO, STOP, joined, records
@@ -64,17 +66,17 @@ class TestDetectionLoss:
         logits = keras.Variable(rng.normal(size=(1, 16, 3)).astype(np.float32))
         boxes = np.zeros((1, 3, 6), np.float32)
         boxes[0, 0], boxes[0, 1, 4:] = (2, 2, 14, 14, 0, 1), (2, NOT_ASKED)
-        assert numpy(losses.asked(boxes, 3)).tolist() == [[1, 1, 0]]
+        assert numpy(detection_loss.asked(boxes, 3)).tolist() == [[1, 1, 0]]
         import tensorflow as tf
 
         with tf.GradientTape() as tape:
             raw = np.zeros((1, 16, 4), np.float32)
-            loss = losses.DetectionLoss()(boxes, keras.ops.concatenate([raw, logits, grid], -1))
+            loss = detection_loss.DetectionLoss()(boxes, keras.ops.concatenate([raw, logits, grid], -1))
         gradient = numpy(tape.gradient(loss, logits.value))[0]
         assert np.abs(gradient[:, 2]).max() == 0 and (np.abs(gradient[:, :2]).max(0) > 0).all()
         boxes[0, 2] = (18, 18, 30, 30, 2, 1)  # another image of the mosaic has one
         with tf.GradientTape() as tape:
-            loss = losses.DetectionLoss()(boxes, keras.ops.concatenate([raw, logits, grid], -1))
+            loss = detection_loss.DetectionLoss()(boxes, keras.ops.concatenate([raw, logits, grid], -1))
         assert (np.abs(numpy(tape.gradient(loss, logits.value))[0, :, 2]) > 0).any(), "what is there is learnt"
 
 
@@ -103,8 +105,8 @@ class TestSeveralLabels:
         truth, logits = (rng.random((6, 4)) > 0.5).astype(np.float32), rng.normal(size=(6, 4)).astype(np.float32)
         for smoothing in (0.0, 0.1):
             plain = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=smoothing)(truth, logits)
-            assert float(losses.AskedCrossentropy(smoothing)(truth, logits)) == float(plain)
-        one = losses.AskedCrossentropy()(np.array([[1, UNASKED]], np.float32), np.array([[0.0, 9.0]], np.float32))
+            assert float(asked_losses.AskedCrossentropy(smoothing)(truth, logits)) == float(plain)
+        one = asked_losses.AskedCrossentropy()(np.array([[1, UNASKED]], np.float32), np.array([[0.0, 9.0]], np.float32))
         assert float(one) == pytest.approx(np.log(2) / 2), "by hand: half of the loss of one coin"
         (metric,) = TextTagging().metrics()
         metric.update_state(np.array([[1, UNASKED], [0, 1]], np.float32), np.array([[2.0, 9], [3, 1]], np.float32))

@@ -249,7 +249,7 @@ def test_what_is_shown_for_an_explanation_is_the_best_box_of_each_class():
 
 
 def test_training_is_told_what_there_is():
-    from cnnkit.losses import DetectionLoss
+    from cnnkit.evaluation.detection_loss import DetectionLoss
 
     assert isinstance(TASK.loss(None), DetectionLoss) and TASK.metrics() == []
     boxes = np.ones((2, 3, 6))

@@ -11,8 +11,8 @@ import pytest
 from cnnkit.device.detection import cells, decode
 from cnnkit.device.model import METADATA
 from cnnkit.evaluation.artifacts import outputs
+from cnnkit.evaluation.detection_loss import DetectionLoss
 from cnnkit.keras_files import refuse_code
-from cnnkit.losses import DetectionLoss
 from cnnkit.models import weights
 from cnnkit.models.detector import FIRST_SCORE, FIRST_SIZE, Cells, detector
 from tests.contracts import images, told

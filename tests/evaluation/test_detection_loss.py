@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnkit import losses
 from cnnkit.device.detection import Detections, cells, decode, ious, suppress
+from cnnkit.evaluation import detection_loss as losses
 
 QUICK = settings(max_examples=25)
 FIRST = (0.0, 0.0, np.log(3.0), np.log(3.0))  # what an untrained detector says of every box
@@ -334,7 +334,7 @@ def case():
 def test_another_backend_has_the_same_loss():
     pytest.importorskip("jax", reason="needs jax: pip install 'cnnkit[jax]'")
     program = (
-        "import json, keras; from tests.test_losses import case, loss_of\n"
+        "import json, keras; from tests.evaluation.test_detection_loss import case, loss_of\n"
         "print(json.dumps([keras.backend.backend(), loss_of(*case()).tolist()]))"
     )
     command, environment = [sys.executable, "-c", program], {**os.environ, "KERAS_BACKEND": "jax"}

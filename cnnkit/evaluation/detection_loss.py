@@ -1,4 +1,4 @@
-"""Losses that Keras lacks, and a metric beside one of them.
+"""The loss of a detector.
 
 Design choices:
 - Which cell answers for which box is decided anew in every step, by how well the cell does already: its score for the box's
@@ -58,44 +58,6 @@ def asked(targets: Any, classes: int) -> Any:
     """Return float (b, classes) of targets (b, m, 6): 0 for classes that an image was not asked for, else 1."""
     rows = ops.cast(targets[..., 5] == NOT_ASKED, "float32")[..., None]
     return 1 - ops.max(rows * ops.one_hot(ops.cast(targets[..., 4], "int32"), classes, dtype="float32"), axis=1)
-
-
-@keras.saving.register_keras_serializable("cnnkit")
-class AskedCrossentropy(keras.losses.Loss):
-    """Binary cross-entropy of several labels, without those that a record was not asked for.
-
-    Takes targets float32 (b, classes), 1, 0, or below 0 for a label that was not asked for, and logits (b, classes). Where all
-    were asked it is Keras's `BinaryCrossentropy`.
-    """
-
-    def __init__(self, label_smoothing: float = 0.0, name: str = "binary_crossentropy", **kwargs: Any):
-        super().__init__(name=name, **kwargs)
-        self.label_smoothing = label_smoothing
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what makes another one of its kind."""
-        return {**super().get_config(), "label_smoothing": self.label_smoothing}
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the loss of each record, (b,): the mean over labels, those not asked for being 0."""
-        known = y_true >= 0
-        smooth = ops.where(known, y_true, 0.0) * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
-        losses = ops.binary_crossentropy(smooth, y_pred, from_logits=True)
-        return ops.mean(ops.where(known, losses, 0.0), axis=-1)
-
-
-@keras.saving.register_keras_serializable("cnnkit")
-class AskedAccuracy(keras.metrics.Mean):
-    """The share of labels asked for that are right at a probability of one half; inputs as `AskedCrossentropy`."""
-
-    def __init__(self, name: str = "accuracy", **kwargs: Any):
-        super().__init__(name=name, **kwargs)
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add the labels of a batch."""
-        known = ops.cast(y_true >= 0, "float32")
-        right = ops.cast(ops.equal(y_true > 0.5, y_pred > 0), "float32")
-        super().update_state(right, sample_weight=known)
 
 
 def decoded(raw: Any, grid: Any) -> Any:
