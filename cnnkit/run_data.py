@@ -112,7 +112,7 @@ def describe_data(splits: Any) -> dict[str, Any]:
     card = splits.card
     prints = {name: getattr(splits, name).fingerprint() for name in SPLITS}
     return {
-        **{key: card.get(key, "") for key in ("name", "title", "licence", "source", "citation")},
+        **{key: card.get(key, "") for key in ("name", "title", "task", "licence", "source", "citation")},
         "fingerprint": prints["train"],
         "fingerprints": prints,
         "sizes": {name: len(getattr(splits, name)) for name in SPLITS},
@@ -139,7 +139,7 @@ def remember_place(run: Run, source: Any) -> None:
 
 def _task_of(run: Run) -> str:
     """Return what a folder of the run's data is looked into for."""
-    return "text" if len(run.document.get("data", {}).get("shape", ())) == 1 else ""
+    return str(run.document.get("data", {}).get("task", ""))
 
 
 def run_of(artifact: Path) -> Run | None:
@@ -206,7 +206,7 @@ def data_for(recipe: Any, artifact: Path, data: str | None, *, whole: bool = Tru
             _moved(run, data)
             return otherwise(Loaded(run, splits, True, data))
         _say_what_changed(run, data)
-    columns = {key: _settings_of(run).get(key) for key in ("text", "label", "separator")} if run else {}
+    columns = {key: _settings_of(run).get(key) for key in recipe.inputs.columns} if run else {}
     model = run.path / MODEL if run is not None and artifact.is_dir() else artifact
     settings = {"data": data, **columns, "prepare": _prepares(recipe, model) if prepare is None else prepare}
     return Loaded(run, load(recipe, settings | changes, whole=whole), False, data)

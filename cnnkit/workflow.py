@@ -367,8 +367,7 @@ def _like_earlier(recipe: Any, given: dict[str, Any]) -> dict[str, Any]:
     earlier = Run.open(path) if path.is_dir() else None
     if earlier is None or earlier.document["app"] != recipe.app:
         return given
-    task = earlier.document.get("task") or "classification"
-    if task not in (recipe.tasks or (recipe.task.name,)):  # only some of its layers may fit
+    if earlier.document.get("task") not in (recipe.tasks or (recipe.task.name,)):  # only some of its layers may fit
         return given
     before = earlier.settings(recipe.Settings)
     same = given.get("model", before.model) == before.model

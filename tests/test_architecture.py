@@ -150,8 +150,6 @@ BRANCHES: dict[str, int] = {
     "data/loading.py": 4,
     "ondevice/__init__.py": 8,
     "ondevice/opening.py": 1,
-    "run_data.py": 3,
-    "workflow.py": 1,
 }
 IMPORTS_OF_NEIGHBOURS: dict[str, int] = {
     "data/text/checks.py": 1,

@@ -27,6 +27,7 @@ class Images:
     Attributes:
         kind: as artifacts name it (`cnnkit.registry`).
         noun: what a record is called, in the plural.
+        columns: the settings that say where labels are, and perhaps inputs, so that other data of a run may be read alike.
         size_setting: the setting that makes an input larger.
         record: the words for one in a report.
         sound: what `data check` says where it found nothing.
@@ -36,6 +37,7 @@ class Images:
     kind = "image"
     preparation: Preparation | None = None
     noun = "images"
+    columns: tuple[str, ...] = ("label",)
     size_setting = "image_size"
     record = Record("image", "an", "px", "on augmented images", "{sides}, values 0 to 255")
     sound = (

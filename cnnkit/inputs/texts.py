@@ -28,6 +28,7 @@ class Texts(Images):
 
     kind = "text"
     noun = "texts"
+    columns = ("text", "label", "separator")
     size_setting = "length"
     record = Record(
         "text",
