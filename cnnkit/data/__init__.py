@@ -10,13 +10,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cnnkit.data.checks import Finding, check
-    from cnnkit.data.loading import load
+    from cnnkit.data.checks import check
+    from cnnkit.data.findings import Finding
+    from cnnkit.data.image_loading import load
     from cnnkit.data.records import Records, Splits, join
 
 _PARTS = {
-    **dict.fromkeys(("Finding", "check"), "checks"),
-    "load": "loading",
+    "check": "checks",
+    "Finding": "findings",
+    "load": "image_loading",
     **dict.fromkeys(("Records", "Splits", "join"), "records"),
 }
 

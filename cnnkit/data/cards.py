@@ -78,7 +78,7 @@ class Card:
     name: str
     title: str
     forms: tuple[Form, ...]
-    task: str = "classification"
+    task: str
     source: str = ""
     licence: str = ""
     citation: str = ""
@@ -199,7 +199,7 @@ class _Parser:
 
     def card(self, table: dict[str, Any], own: bool) -> Card:
         self.keys(table, _CARD_KEYS, "a card")
-        texts = {key: self.text(table, key) for key in ("title", "task", "source", "licence", "citation", "notes")}
+        stated = {key: self.text(table, key) for key in ("title", "task", "source", "licence", "citation", "notes")}
         forms = []
         if "reader" in table:
             forms.append(self.form(table, "a card"))
@@ -223,10 +223,10 @@ class _Parser:
         if len(set(labels)) != len(labels):
             raise self.fail("`labels` has a label twice")
         if root is not None and not forms[0].splits:
-            root, forms = self.detected(root, forms[0], texts["task"])
+            root, forms = self.detected(root, forms[0], stated["task"])
         name = _slug(self.path.stem)
-        texts["title"] = texts["title"] or name
-        texts["task"] = texts["task"] or "classification"
+        stated["title"] = stated["title"] or name
+        stated["task"] = stated["task"] or readers.find(forms[0].reader).task
         return Card(
             name,
             forms=tuple(forms),
@@ -234,7 +234,7 @@ class _Parser:
             image_shape=tuple(shape) if shape else None,
             root=root,
             prepared=prepared,
-            **texts,
+            **stated,
         )
 
     def root(self, table: dict[str, Any], own: bool, forms: list[Form]) -> Path | None:

@@ -28,8 +28,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnkit.data import inventory, label_check, loading, splits
+from cnnkit.data import image_loading, inventory, label_check, loading, splits
 from cnnkit.data.cards import Card
+from cnnkit.data.findings import FEW, MOST_FILES, STARVED, Finding
 from cnnkit.data.image_records import ImageRecords
 from cnnkit.data.records import Progress, Records, Splits
 from cnnkit.device import image
@@ -40,32 +41,12 @@ CORRELATION = 0.995  # of near-duplicates at 32x32; the most alike ones of MNIST
 NEAR = 0.955  # correlation of copies at 8x8, at least
 RATIO = 0.15  # of 1 - correlation to that with the nearest image of another group; different pictures have 0.2 to 1
 RESIDUAL = 0.75  # greys that copies differ by at 8x8, for pictures of little contrast; then a RATIO of 0.5 is enough
-STARVED = 0.1  # of the median class: a class with fewer images is starved
-FEW = 10  # images of a class in training below which nothing is learnt reliably
 ODD_SIZE = 4  # times smaller or larger than the median side
-MOST_FILES = 20  # named in a finding
 _BLOCK = 512
 _GRID = 32
 _PAIRS = 4096  # compared at once: 32 MB
 _MOST_PAIRS = 20_000_000_000  # correlated at 8x8
 _NEIGHBOURS = 20  # images of other groups needed to say that one is far nearer than the others
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something found in a data set.
-
-    Attributes:
-        severity: "error", "warning" or "note".
-        kind: a word to find it by, such as "duplicate".
-        text: one line: what it is and what to do.
-        files: the images it is about, the first 20.
-    """
-
-    severity: str
-    kind: str
-    text: str
-    files: tuple[str, ...] = ()
 
 
 def check(
@@ -83,7 +64,7 @@ def check(
 
     Args:
         source: name of a card, path of a card, folder or file; or splits that are loaded already.
-        label, groups: as `loading.load`.
+        label, groups: as `image_loading.load`.
         looked: takes lines on what was looked at: what was found and left out, classes, sizes, groups, splits.
         progress: called as progress(what, done, total).
 
@@ -99,7 +80,7 @@ def check(
         divided, own = source, {"train", "validation", "test"}
         told += inventory.lines(source.card.get("inventory", {}))
     else:
-        card = loading.with_options(source, {"label": label, "groups": groups})
+        card = image_loading.with_options(source, {"label": label, "groups": groups})
         divided, own = _open(card, findings, told, progress)
     records = {split: getattr(divided, split) for split in ("train", "validation", "test")}
     traits = _measure(records, findings, progress)
@@ -120,7 +101,7 @@ def _open(source: Card, findings: list[Finding], told: list[str], progress: Prog
     Returns:
         the splits, and which of them are the source's own.
     """
-    card, parts, held_out = loading.read_parts(source, progress=progress)
+    card, parts, held_out = loading.read_parts(source, task="classification", progress=progress)
     bad = [row for part in parts.values() for row in part.bad]
     if bad:
         files = [f"{path} ({reason})" for path, reason in bad]
@@ -139,7 +120,9 @@ def _open(source: Card, findings: list[Finding], told: list[str], progress: Prog
     }
     divided = replace(loading.divide(records, held_out), card={"title": card.title})
     used = {split: len(getattr(divided, split)) for split in ("train", "validation", "test")}
-    told += inventory.lines(inventory.describe("images", used, loading.fates(parts, "images"), loading.told(parts)))
+    told += inventory.lines(
+        inventory.describe("images", used, image_loading.fates(parts, "images"), image_loading.told(parts))
+    )
     try:
         loading.check_divided(divided)
     except DataError as error:

@@ -231,8 +231,8 @@ def _folders(card: Card) -> list[Path]:
     if card.root is not None:
         return [card.root]
     shared = data_folder()
-    below = [card.name, "text"] if card.task == "text" else [card.name]  # texts are small, and lie together
-    return [*([shared / name for name in below] if shared else []), _cached(card)]
+    below = [shared / card.name, shared / card.task] if shared else []  # small ones of a task may lie together
+    return [*below, _cached(card)]
 
 
 def needed(form: Form) -> list[str]:

@@ -7,7 +7,7 @@ from typing import IO, Any
 import cv2
 import numpy as np
 
-from cnnkit.data import arrays, folders, listed, tables, walks
+from cnnkit.data import arrays, folders, listed, naming, tables, walks
 from cnnkit.data.inventory import Entry
 from cnnkit.data.reading import LAST, NAMED, Part, Reader, Request
 from cnnkit.errors import DataError, MissingExtra
@@ -72,7 +72,7 @@ def label_codes(values: np.ndarray, title: str) -> tuple[np.ndarray, tuple[str, 
 def _coded(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     found, codes = np.unique(values, return_inverse=True)
     names = [str(value) for value in found.tolist()]
-    order = sorted(names, key=folders.class_order(names))
+    order = sorted(names, key=naming.class_order(names))
     place = np.array([order.index(name) for name in names], np.int32)
     return place[codes], tuple(order)
 
@@ -194,7 +194,7 @@ def _idx_splits(path: Path) -> dict[str, dict[str, str]]:
         if not match:
             continue
         start = match[1].lower()
-        split = "test" if "t10k" in start else folders.split_of_name(match[1])
+        split = "test" if "t10k" in start else naming.split_of_name(match[1])
         pair = {}
         for key, kind in (("images", "idx3"), ("labels", "idx1")):
             stem = file.name[: match.start(2)] + key + file.name[match.end(2)] + kind
@@ -224,7 +224,7 @@ def _tables(path: Path) -> tuple[bool, dict[str, Path]] | None:
     if not path.is_dir():
         return (listed.columns(path) is not None, {"train": path}) if tables.is_table(path) else None
     found = [entry for entry in _inside(path) if tables.is_table(entry)]
-    named = {split: [f for f in found if folders.split_of_name(f.name) == split] for split in folders.SPLITS}
+    named = {split: [f for f in found if naming.split_of_name(f.name) == split] for split in naming.SPLITS}
     if len(named["train"]) == 1 and all(len(files) < 2 for files in named.values()):
         each = {split: files[0] for split, files in named.items() if files}
         kinds = {listed.columns(file) is not None for file in each.values()}
@@ -263,7 +263,7 @@ def _is_folder(path: Path, named: bool) -> bool:
 
 
 def _folder_splits(path: Path) -> dict[str, dict[str, str]]:
-    return {split: {"folder": name} for split, name in (folders.split_folders(path) or {"train": "."}).items()}
+    return {split: {"folder": name} for split, name in (naming.split_folders(path) or {"train": "."}).items()}
 
 
 def _left(root: Path, tables: list[dict[str, Any]]) -> list[Entry]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data import folders, table_columns
+from cnnkit.data import folders, naming, table_columns
 from cnnkit.data.cards import inside
 from cnnkit.data.records import Progress
 from cnnkit.device import image
@@ -94,7 +94,7 @@ def read(
             bad.append((f"{path}, line {line}", "it has no label"))
         else:
             rows.append((file, value))
-    names = sorted({value for _, value in rows}, key=folders.class_order(sorted({value for _, value in rows})))
+    names = sorted({value for _, value in rows}, key=naming.class_order(sorted({value for _, value in rows})))
     place = {name: code for code, name in enumerate(names)}
     codes = np.array([place[value] for _, value in rows], np.int32)
     return folders.scan_files(

@@ -69,7 +69,8 @@ def detect(path: Path, name: str = "", task: str = "") -> tuple[Path, str, dict[
             return root, each, reader.splits(path)  # type: ignore[misc]
         if faults:
             raise faults[0]
-    about = dict.fromkeys(reader.about for reader in asked.values() if reader.about)
+    usual = sorted(asked.values(), key=lambda reader: -reader.rank)
+    about = dict.fromkeys(reader.about for reader in usual if reader.about)
     raise DataError(f"{path} is no data set: it needs to be {', '.join(about)} or a card (.toml).")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cnnkit import data
-from cnnkit.data import arrays, folders
+from cnnkit.data import arrays, naming
 from cnnkit.errors import DataError
 
 
@@ -344,7 +344,7 @@ def test_only_a_whole_word_makes_a_table_a_split(tmp_path, square, other):
     ],
 )
 def test_the_split_that_a_name_says(name, split):
-    assert folders.split_of_name(name) == split
+    assert naming.split_of_name(name) == split
 
 
 def test_fractions_are_scaled(tmp_path, square):

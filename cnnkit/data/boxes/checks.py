@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnkit.data.boxes.boxes import Annotations, Box, Picture
-from cnnkit.data.checks import FEW, MOST_FILES, Finding
+from cnnkit.data.findings import FEW, MOST_FILES, Finding
 from cnnkit.data.inventory import Entry
 from cnnkit.device.detection import ious
 from cnnkit.device.image import printable

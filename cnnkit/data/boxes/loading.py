@@ -18,7 +18,7 @@ from cnnkit.data.boxes.checks import check_boxes
 from cnnkit.data.boxes.formats import annotations
 from cnnkit.data.boxes.plan import choose
 from cnnkit.data.boxes.records import BoxRecords
-from cnnkit.data.checks import Finding
+from cnnkit.data.findings import Finding
 from cnnkit.data.reading import Part
 from cnnkit.data.records import Progress, Records, Splits
 from cnnkit.device.detection import Plan, areas
@@ -120,7 +120,7 @@ def load(
 
 
 def _fates(parts: dict[str, Part], over_limit: int) -> list[inventory.Entry]:
-    """As `loading.fates`; what cannot be used are images, annotations or single rows, so they are counted apart."""
+    """Return what is in no split; what cannot be used are images, annotations or single rows, so they are counted apart."""
     found = [row for part in parts.values() for row in (*inventory.unusable(part.bad, "annotations"), *part.entries)]
     if over_limit:
         found.append(inventory.Entry("left out", over_limit, "images", "of training, by the limit asked for"))

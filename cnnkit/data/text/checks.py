@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.data import loading
-from cnnkit.data.checks import FEW, MOST_FILES, STARVED, Finding
+from cnnkit.data.findings import FEW, MOST_FILES, STARVED, Finding
 from cnnkit.data.records import Progress, Splits
 from cnnkit.data.text import division
 from cnnkit.data.text import loading as text_loading

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data import folders
+from cnnkit.data import naming
 from cnnkit.data.cards import there
 from cnnkit.data.inventory import Entry, entry
 from cnnkit.data.records import Progress
@@ -169,7 +169,7 @@ def _family(path: Path) -> dict[str, str] | None:
 
 
 def _detect_folder(path: Path, reader: str) -> tuple[str, dict[str, dict[str, str]]]:
-    splits = folders.split_folders(path)
+    splits = naming.split_folders(path)
     classes = {split: _classes(path / name) for split, name in (splits or {"train": "."}).items()}
     if reader in ("", "text-folder") and classes["train"]:
         return "text-folder", {split: {"folder": name} for split, name in (splits or {"train": "."}).items()}

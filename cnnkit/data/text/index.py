@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data.folders import class_order
+from cnnkit.data.naming import class_order
 from cnnkit.data.records import Progress
 from cnnkit.data.text import encodings
 from cnnkit.data.text.containers import Plain, refuse_foreign, start_of

@@ -241,7 +241,7 @@ def check_classes(card: Card, records: TextRecords) -> None:
 
 
 def _fates(parts: dict[str, Part], over_limit: int) -> list[inventory.Entry]:
-    """Return what became of texts that are in no split; as `loading.fates`."""
+    """Return what became of texts that are in no split; as the readers and a limit left them."""
     found: list[inventory.Entry] = []
     for part in parts.values():
         found += inventory.unusable(part.bad, "texts", part.more.found.bad_count)

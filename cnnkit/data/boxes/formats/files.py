@@ -20,8 +20,8 @@ from typing import Any, Protocol
 
 from cnnkit.data import walks
 from cnnkit.data.boxes.boxes import Box
-from cnnkit.data.folders import SPLITS
 from cnnkit.data.inventory import Entry
+from cnnkit.data.naming import SPLITS
 from cnnkit.data.records import Progress
 from cnnkit.device import image
 from cnnkit.errors import DataError

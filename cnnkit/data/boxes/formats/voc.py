@@ -36,7 +36,7 @@ from cnnkit.data.boxes.formats.files import (
 )
 from cnnkit.data.boxes.formats.images import ImageNames
 from cnnkit.data.cards import inside
-from cnnkit.data.folders import SPLITS
+from cnnkit.data.naming import SPLITS
 from cnnkit.data.records import Progress
 from cnnkit.device import image
 
