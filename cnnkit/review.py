@@ -9,6 +9,7 @@ from cnnkit import console, ondevice, own_files
 from cnnkit.errors import ArtifactError, CnnkitError, DataError
 from cnnkit.files import read_json
 from cnnkit.quiet import quiet
+from cnnkit.registry import TRAINING, task_of
 from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT, Run, latest
 from cnnkit.run_data import Loaded, data_for, everything, named_as, own_data, run_of, say_drawn, seen, those_given
 from cnnkit.score import Score, Scores, unit
@@ -221,15 +222,19 @@ def write_report(
     gate = run.path / EXPORT / "gate.json"
     scores = run.document["scores"]["test"]
     with console.progress("Writing the report", 1):
+        task = task_of(artifact.metadata, TRAINING, artifact.path)
         parts = recipe.inputs.reported(recipe, run.settings(recipe.Settings), splits, artifact, scores, found, targets)
+        made = [*task.sections(scores, artifact.labels), *parts.pop("made")]
         page.write(
             path,
             run=run.document,
             history=read_history(run.path / HISTORY),
             gate=read_json(gate, "Export again, or delete it.") if gate.exists() else None,
+            made=made,
             **parts,
             intended_use=recipe.intended_use,
             limits=recipe.limits,
+            silent=task.silent(artifact.labels, parts["record"]),
         )
     own_files.note([path])
     return path

@@ -61,6 +61,7 @@ EXCEPTIONS = {("ondevice", "evaluation")}
 ROOMS = {
     "image": (
         "inputs/image*",
+        "report/images.py",
         "data/image_*",
         "data/arrays.py",
         "data/checks.py",
@@ -109,6 +110,7 @@ ROOMS = {
         "evaluation/classification.py",
         "evaluation/texts.py",
         "ondevice/classification.py",
+        "report/classification.py",
     ),
     "detection": (
         "inputs/box*",

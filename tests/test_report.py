@@ -15,7 +15,7 @@ import pytest
 from cnnkit import metrics
 from cnnkit.errors import CnnkitError
 from cnnkit.inputs.images import Images
-from cnnkit.report import blocks, drawing, figures, page, sections
+from cnnkit.report import blocks, classification, drawing, figures, images, page, sections
 from cnnkit.report.blocks import Matrix, Section, Table
 from cnnkit.score import Score, Scores
 
@@ -93,11 +93,24 @@ def everything(labels=("zero", "one", "two")):
             {"name": "a.png", "true": labels[0], "predicted": labels[1], "confidence": 0.991, "image": images[0]},
             {"name": "b.png", "true": 2, "predicted": 1, "confidence": 0.8, "image": images[1]},
         ],
-        "record": Images.record,
         "samples": (images, [labels[i % len(labels)] for i in range(4)], np.stack([images, 255 - images])),
         "intended_use": "Reading single digits.",
         "limits": "Only digits.",
     }
+
+
+def rendered(run, *, worst=(), samples=None, evidence=(), extra=(), **parts):
+    """The page of a classifier of images, its sections made as the task and the inputs make them."""
+    scores = run.get("scores", {}).get("test", {})
+    labels = run.get("data", {}).get("labels", [])
+    made = [*classification.made(scores, labels), images.worst(worst, labels), *extra, images.evidence(evidence)]
+    return page.render(
+        run=run,
+        made=[section for section in made if section is not None],
+        samples=images.samples(*samples) if samples else None,
+        record=Images.record,
+        **parts,
+    )
 
 
 def test_the_gate_s_section_states_its_tolerances():
@@ -149,7 +162,7 @@ class Page(html.parser.HTMLParser):
 
 @pytest.fixture(scope="module")
 def full():
-    return page.render(**everything())
+    return rendered(**everything())
 
 
 class TestPage:
@@ -209,7 +222,7 @@ class TestPage:
         layers[0] |= dict.fromkeys(["kernel", "stride", "output_size", "receptive_field"])
         evidence = [{"image": np.zeros((8, 8, 3)), "label": EVIL, "predicted": EVIL, "confidence": 1.0}]
         extra = [Section(EVIL, EVIL, [Table([EVIL], [[EVIL]], caption=EVIL), blocks.Paragraph(EVIL)])]
-        text = page.render(**parts, layers=layers, evidence=evidence, extra=extra)
+        text = rendered(**parts, layers=layers, evidence=evidence, extra=extra)
         assert "<script" not in text
         read = Page(text)
         assert not [tag for tag, attributes in read.tags if "onerror" in attributes or tag == "script"]
@@ -217,7 +230,7 @@ class TestPage:
 
     def test_the_same_run_gives_the_same_bytes_in_another_process(self, full, tmp_path):
         script = "import sys; sys.path.insert(0, sys.argv[1]); import test_report as t; "
-        script += "open(sys.argv[2], 'w', encoding='utf-8', newline='').write(t.page.render(**t.everything()))"
+        script += "open(sys.argv[2], 'w', encoding='utf-8', newline='').write(t.rendered(**t.everything()))"
         other = tmp_path / "other.html"
         environment = {**os.environ, "PYTHONHASHSEED": "7"}
         folder = os.path.dirname(__file__)  # noqa: PTH120
@@ -232,10 +245,10 @@ class TestPage:
         entry = {"true": 0, "predicted": 1, "confidence": 0.9, "name": "photo"}
         parts["worst"] = [{**entry, "image": photo} for _ in range(24)]
         parts["samples"] = (np.stack([photo] * 8), ["one"] * 8, np.stack([[photo] * 8] * 5))
-        assert len(page.render(**parts).encode()) < 1_000_000
+        assert len(rendered(**parts).encode()) < 1_000_000
 
     def test_a_run_without_scores_still_has_a_page(self):
-        words = Page(page.render(run={"app": "scans"})).words
+        words = Page(rendered(run={"app": "scans"})).words
         assert "no scores yet" in words
 
     def test_it_is_written_atomically_and_errors_are_one_line(self, tmp_path):
@@ -270,7 +283,7 @@ class TestPage:
         parts = everything()
         for name in ("run", "history", "gate"):
             parts[name] = json.loads(json.dumps(parts[name]))
-        assert page.render(**parts) == full
+        assert rendered(**parts) == full
 
 
 class TestWithAModel:
@@ -288,7 +301,7 @@ class TestWithAModel:
         x = layers.GlobalAveragePooling2D(name="mean")(x)
         model, parts = keras.Model(image, layers.Dense(3, name="logits")(x)), everything()
         evidence = images.examples(model, parts["run"]["data"]["labels"], parts["worst"], parts["samples"])
-        return page.render(**parts, layers=explain.layer_table(model), evidence=evidence)
+        return rendered(**parts, layers=explain.layer_table(model), evidence=evidence)
 
     def test_it_shows_the_layers_with_their_formulas_and_totals(self, with_model):
         words = Page(with_model).words
@@ -305,7 +318,7 @@ class TestSections:
     def test_scores_of_any_task_get_a_table(self):
         classes = {"anterior": {"dice": 0.91, "hd95": 1.3}}
         scores = Scores(Score("dice", 0.9, interval=(0.85, 0.94)), count=9, per_class=classes, units={"hd95": "mm"})
-        words = Page(page.render(run={"app": "scans", "scores": {"test": scores}})).words.replace("\u202f", " ")
+        words = Page(rendered(run={"app": "scans", "scores": {"test": scores}})).words.replace("\u202f", " ")
         assert "Dice 90.00 % 95 % interval 85.00 % to 94.00 %" in words
         assert "anterior 91.00 % 1.30" in words and "class Dice HD95, mm" in words
 
@@ -324,7 +337,7 @@ class TestSections:
         entry |= {"worst_class_count": 0, "passed": True}
         gate = {"tolerance": 0.05, "records": 120, "reference": reference, "artifacts": {"int8": entry}}
         test = {**scores, "constant": constant, "baseline": {"name": "ridge", **other}}
-        text = page.render(run={"app": "ages", "scores": {"test": json.loads(json.dumps(test))}}, gate=gate)
+        text = rendered(run={"app": "ages", "scores": {"test": json.loads(json.dumps(test))}}, gate=gate)
         words = Page(text).words.replace("\u202f", " ")
         assert "Mean absolute error 2 years on 120 held-out records" in words
         assert (
@@ -337,18 +350,18 @@ class TestSections:
 
     def test_an_app_adds_sections_of_its_own(self):
         extra = [Section("Boxes", "What it finds.", [Table(["size", "AP"], [["small", "0.31"]], numbers=[1])])]
-        words = Page(page.render(run=run_document(), extra=extra)).words
+        words = Page(rendered(run=run_document(), extra=extra)).words
         assert "Boxes What it finds. size AP small 0.31" in words
 
     def test_confusions_are_counted_and_ranked(self):
         counts = [[90, 7, 3], [0, 100, 0], [1, 0, 99]]
-        matrix, table = sections.confusion({"confusion": counts}, ["a", "b", "c"]).blocks
+        matrix, table = classification.confusion({"confusion": counts}, ["a", "b", "c"]).blocks
         assert isinstance(matrix, Matrix)
         assert [row[:3] for row in table.rows] == [["a", "b", "7"], ["a", "c", "3"], ["c", "a", "1"]]
 
     def test_many_classes_are_a_picture_not_a_thousand_cells(self):
         labels = [f"class {n}" for n in range(60)]
-        section = sections.confusion({"confusion": np.eye(60, dtype=int).tolist()}, labels)
+        section = classification.confusion({"confusion": np.eye(60, dtype=int).tolist()}, labels)
         assert section.blocks[0].kind == "pictures"
         assert "60 classes" in section.blocks[0].pictures[0].description
 
@@ -363,26 +376,26 @@ class TestSections:
     def test_a_small_lead_is_called_what_it_is(self):
         run = run_document()
         run["scores"]["test"]["baseline"] |= {"accuracy": 0.965, "accuracy_interval": [0.94, 0.98]}
-        assert "may be chance" in Page(page.render(run=run)).words
+        assert "may be chance" in Page(rendered(run=run)).words
         run["scores"]["test"]["baseline"] |= {"accuracy": 0.99, "accuracy_interval": [0.97, 1.0]}
-        assert "2.0 points worse than the baseline" in Page(page.render(run=run)).words
+        assert "2.0 points worse than the baseline" in Page(rendered(run=run)).words
 
     def test_a_refused_file_is_never_the_headline_size(self):
         parts = everything()
         tiles = sections.tiles(parts["run"], parts["run"]["scores"]["test"], parts["gate"])
         device = next(tile for tile in tiles if tile.name == "On the device")
         assert device.value == f"54.3{blocks.THIN}kB"  # not the 20 kB of the refused int8
-        words = Page(page.render(**parts)).words
+        words = Page(rendered(**parts)).words
         assert "1.40 points lost in class zero" in words
 
     def test_a_perfect_model_has_no_errors_to_show(self):
         run = run_document(wrong=0)
-        read = Page(page.render(run=run, worst=[]))
+        read = Page(rendered(run=run, worst=[]))
         assert "worst-errors" not in [a.get("id") for _, a in read.tags]
         assert "100.00" in read.words
 
     def test_one_epoch_is_a_table_not_a_chart_of_one_point(self):
-        text = page.render(run={"app": "digits"}, history=[{"epoch": 1, "loss": 1.25, "accuracy": 0.5}])
+        text = rendered(run={"app": "digits"}, history=[{"epoch": 1, "loss": 1.25, "accuracy": 0.5}])
         assert "<svg" not in text
         assert "1.25" in Page(text).words
 
@@ -395,14 +408,14 @@ class TestSections:
             "left": {"logits": "not in the file"},
             "notes": ["conv: summed."],
         }
-        text = Page(page.render(**parts)).words
+        text = Page(rendered(**parts)).words
         assert "410,208 parameters of 2 layers from net.weights.h5" in text
         assert "logits" in text and "conv: summed." in text
 
     def test_a_run_without_validation_does_not_speak_of_its_loss(self):
         parts = everything()
         parts["history"] = [{k: v for k, v in row.items() if not k.startswith("val_")} for row in parts["history"]]
-        text = Page(page.render(**parts)).words
+        text = Page(rendered(**parts)).words
         assert "those of the last epoch" in text and "validation loss was lowest" not in text
 
     def test_phases_of_training_are_shown(self):
@@ -411,7 +424,7 @@ class TestSections:
             {"name": "head only", "start": 1, "end": 1},
             {"name": "all layers", "start": 2, "end": 3},
         ]
-        assert "head only 1 to 1 all layers 2 to 3" in Page(page.render(**parts)).words
+        assert "head only 1 to 1 all layers 2 to 3" in Page(rendered(**parts)).words
 
 
 class TestCharts:

@@ -9,6 +9,7 @@ from cnnkit.device.detection import Detections, nothing
 from cnnkit.evaluation import coco
 from cnnkit.evaluation.coco import Truth
 from cnnkit.inputs.boxes import Boxes
+from cnnkit.registry import TASKS, TRAINING
 from cnnkit.report import detection, figures, page, sections
 from tests.test_report import EVIL, Page
 
@@ -44,12 +45,13 @@ def report(labels, **options):
     worst = [{**e, "picture": pictures[e["image"]]} for e in coco.worst(found, truth, labels, scores["threshold"])]
     scenes = [{"picture": p, "found": f, "truth": t} for p, f, t in zip(pictures[:3], found, truth)]
     scenes[0]["name"] = labels[0]
-    return scores, detection.sections(scores, worst, scenes)
+    return scores, [*detection.made(scores, labels), *detection.sections(scores, worst, scenes)]
 
 
 def rendered(labels, scores, made):
     run = {"app": "signs", "data": {"labels": list(labels)}, "scores": {"test": scores}}
-    return page.render(run=run, extra=made, record=Boxes.record)
+    silent = TASKS.half("detection", TRAINING, "a run").silent(labels, Boxes.record)
+    return page.render(run=run, made=made, record=Boxes.record, silent=silent)
 
 
 class TestPage:
@@ -87,9 +89,9 @@ class TestPage:
         scores, made = report(labels, images=60, unseen=2)
         text = rendered(labels, scores, made)
         assert len(text) < 1_000_000
-        charts = made[0].blocks[0].charts
+        charts = made[2].blocks[0].charts
         assert len(charts) == detection.CURVES
-        assert "weakest are shown" in made[0].text and "the mean of all classes" in made[0].text
+        assert "weakest are shown" in made[2].text and "the mean of all classes" in made[2].text
         assert "sign 42" in Page(text).words  # a class without boxes has a row without scores
 
     def test_the_same_scores_give_the_same_bytes(self):
@@ -101,7 +103,7 @@ class TestSections:
     @pytest.mark.parametrize("labels", [["sign"], ["sign", "light"]])
     def test_few_classes_share_a_chart(self, labels):
         _, made = report(labels)
-        (chart,) = made[0].blocks[0].charts
+        (chart,) = made[2].blocks[0].charts
         assert {name for _, name in chart.legend} == (set(labels) if len(labels) > 1 else set())
         assert chart.svg.count("<path") > 4
 
@@ -114,9 +116,9 @@ class TestSections:
         labels = ["a", "b", "c"]
         _, _, truth = made_up(labels)
         scores = coco.score([nothing()] * len(truth), truth, labels)
-        made = detection.sections(scores)
-        assert "Never found under their own name: a, b, c." in made[0].text
-        assert [block.kind for block in made[0].blocks] == ["facts"]
+        made = detection.made(scores, labels)
+        assert "Never found under their own name: a, b, c." in made[2].text
+        assert [block.kind for block in made[2].blocks] == ["facts"]
         assert Page(rendered(labels, scores, made)).words
 
     def test_errors_are_grouped_by_kind(self):
@@ -160,7 +162,7 @@ class TestSections:
         assert "weakest" not in only.text
 
     def test_confusions_of_a_detector_have_one_more_row(self):
-        matrix, table = sections.confusion({"confusion": [[8, 1, 2], [0, 5, 0], [3, 0, 0]]}, ["a", "b"]).blocks
+        matrix, table = detection.confusion({"confusion": [[8, 1, 2], [0, 5, 0], [3, 0, 0]]}, ["a", "b"]).blocks
         assert matrix.labels == ["a", "b", "background"]
         assert table.rows[0] == ["nothing (false alarm)", "a", "3", ""]
         assert table.rows[1][:3] == ["a", "nothing (missed)", "2"]

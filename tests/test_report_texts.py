@@ -9,6 +9,7 @@ import pytest
 from cnnkit.evaluation.texts import TextClassification, TextTagging, against
 from cnnkit.explain.texts import Explanation, Filter, Ngram, Word
 from cnnkit.inputs.texts import Texts
+from cnnkit.registry import TASKS, TRAINING
 from cnnkit.report import figures, page, texts
 from cnnkit.score import headline
 from tests.test_report import EVIL, Page
@@ -97,7 +98,9 @@ def rendered(labels, scores, made, **parts):
         "model": {"name": "kim", "parameters": 1234},
         "scores": {"test": scores},
     }
-    return page.render(run=run, extra=made, worst=[], record=Texts.record, **parts)
+    task = TASKS.half("multilabel" if "thresholds" in scores else "classification", TRAINING, "a run")
+    own, record = [*task.sections(scores, labels), *made], Texts.record
+    return page.render(run=run, made=own, record=record, silent=task.silent(labels, record), **parts)
 
 
 class TestPage:
@@ -111,7 +114,7 @@ class TestPage:
         history = [{"epoch": n, "loss": 1 / n, "val_loss": 1 / n} for n in (1, 2)]
         gate = {
             "tolerance": 0.3,
-            "images": 120,
+            "records": 120,
             "reference": {"score": 0.93},
             "artifacts": {"int8": {"bytes": 99, "score": 0.93, "difference": 0.0, "worst_class": "positive"}},
         }
@@ -181,7 +184,7 @@ class TestPage:
         scores, worst = single()
         worst[0]["text"] = "half \ud83d a pair, \x00 and \x1b[2J"
         run = {"scores": {"test": scores}, "data": {"labels": ["negative", "positive"], "shape": [56]}}
-        page.write(tmp_path / "report.html", run=run, extra=texts.sections(scores, worst), worst=[])
+        page.write(tmp_path / "report.html", run=run, made=texts.sections(scores, worst))
         written = (tmp_path / "report.html").read_text(encoding="utf-8")
         assert "half \ufffd a pair" in written and "\x00" not in written and "\x1b" not in written
 
@@ -284,7 +287,3 @@ class TestSections:
 
     def test_without_data_there_is_no_section(self):
         assert texts.sections({"accuracy": 0.9, "accuracy_interval": [0.8, 0.95]}) == []
-
-    def test_a_record_of_no_known_kind_is_a_record(self):
-        words = page.render(run={"data": {"shape": [56, 3], "labels": ["a"]}, "scores": {"test": {"confusion": [[1]]}}})
-        assert "also for a record of none" in words and "56\u00d73" in words

@@ -53,15 +53,14 @@ class Boxes(Images):
         self, recipe: Any, settings: Any, splits: Any, artifact: Any, scores: Any, found: Any, targets: Any
     ) -> dict[str, Any]:
         from cnnkit import explain
-        from cnnkit.report import detection
+        from cnnkit.report import detection, images
 
         worst = recipe.task.worst(found, targets, splits.test, artifact.labels, threshold=scores.get("threshold"))
         return {
             "record": self.record,
-            "worst": [],
-            "samples": self.samples(recipe, splits.train, settings),
+            "made": detection.sections(scores, worst),
+            "samples": images.samples(*self.samples(recipe, splits.train, settings)),
             "layers": explain.layer_table(artifact.model),
-            "extra": detection.sections(scores, worst),
         }
 
 

@@ -180,15 +180,17 @@ class Images:
         """Return the parts of a report that these inputs bring; as `cnnkit.report.page.render` takes them."""
         from cnnkit import explain
         from cnnkit.explain import images as explaining
+        from cnnkit.report import images as reporting
 
         worst = recipe.task.worst(found, targets, splits.test, artifact.labels)
         samples = self.samples(recipe, splits.train, settings)
+        evidence = explaining.examples(artifact.model, artifact.labels, worst, samples)
+        made = [reporting.worst(worst, artifact.labels), reporting.evidence(evidence)]
         return {
             "record": self.record,
-            "worst": worst,
-            "samples": samples,
+            "made": [section for section in made if section is not None],
+            "samples": reporting.samples(*samples),
             "layers": explain.layer_table(artifact.model),
-            "evidence": explaining.examples(artifact.model, artifact.labels, worst, samples),
         }
 
     def explain(

@@ -119,10 +119,8 @@ class Texts(Images):
         few = splits.train.take(np.arange(min(len(splits.train), RECORDS)))
         return {
             "record": self.record,
-            "worst": [],
-            "samples": None,
+            "made": reporting.sections(scores, worst, explanations, explaining.ngrams(artifact, few)),
             "layers": explain.layer_table(artifact.model, artifact.input_shape),
-            "extra": reporting.sections(scores, worst, explanations, explaining.ngrams(artifact, few)),
         }
 
     def explain(

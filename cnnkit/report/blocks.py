@@ -19,6 +19,7 @@ from cnnkit.score import SHARE
 
 THIN = "\u202f"  # a narrow space that does not break, as between a number and its unit
 MINUS = "\u2212"
+TIMES = "\u00d7"
 LARGEST = 200  # px; larger pictures are shrunk for the page
 
 

@@ -17,8 +17,10 @@ from cnnkit.device.drawing import annotate
 from cnnkit.device.image import fit_image
 from cnnkit.evaluation import coco
 from cnnkit.report import figures
+from cnnkit.report import sections as shared
 from cnnkit.report.blocks import (
     THIN,
+    TIMES,
     Block,
     Cell,
     Chart,
@@ -39,7 +41,6 @@ AROUND = 2.2  # sides of the box that a crop shows
 LEAST = 40  # px of the image that a crop shows, at least
 SCENE = 720  # px: longer side of a scene
 RIGHT, WRONG, MISSED = (0, 158, 115), (213, 94, 0), (240, 228, 66)  # apart from each other for colour-blind eyes too
-TIMES = "\u00d7"
 NONE = "\u2013"
 AXES = "precision \u2191 over recall \u2192"
 KINDS = {
@@ -54,7 +55,7 @@ def sections(
     worst_pictures: Sequence[Mapping[str, Any]] = (),
     scenes: Sequence[Mapping[str, Any]] = (),
 ) -> list[Section]:
-    """Return a detector's sections, to hand to `page.render` as `extra`; each appears where its data is there.
+    """Return the sections that show images; each appears where its data is there.
 
     Args:
         scores: as `coco.score` returns them.
@@ -63,8 +64,31 @@ def sections(
         scenes: images with what was found in them: `picture`, as above; `found`, its `Detections`; `truth`, its `Truth`; and
             `name`, which may be left out.
     """
-    made = [curves(scores), sizes(scores), errors(worst_pictures), drawn_scenes(scenes, scores)]
+    made = [errors(worst_pictures), drawn_scenes(scenes, scores)]
     return [section for section in made if section is not None]
+
+
+def made(scores: Mapping[str, Any], labels: Sequence[str]) -> list[Section]:
+    """Return the sections of scores, as `coco.score` returns them; each appears where its data is there."""
+    found = [confusion(scores, labels), shared.per_class(scores), curves(scores), sizes(scores)]
+    return [section for section in found if section is not None]
+
+
+def confusion(scores: Mapping[str, Any], labels: Sequence[str]) -> Section | None:
+    """The confusion matrix; its last row is false alarms, its last column what was missed."""
+    counts = scores.get("confusion")
+    if not counts:
+        return None
+    array = np.array(counts)
+    total, errors = int(array.sum()), int(array.sum() - np.trace(array))
+    boxes, alarms = int(array[:-1].sum()), int(array[-1].sum())
+    text = (
+        f"Each row is a true class, each column an answer; the last column is what was missed, the last row false "
+        f"alarms. {total - errors:,} of {boxes:,} objects are found under their own name, in blue; {alarms:,} answers "
+        f"are about nothing. Errors are orange, coloured by their share of the row."
+    )
+    nothing = ("nothing (false alarm)", "nothing (missed)")
+    return shared.confusion([*labels, coco.BACKGROUND], counts, text, nothing)
 
 
 def curves(scores: Mapping[str, Any]) -> Section | None:

@@ -14,7 +14,6 @@ from typing import Any
 
 import jinja2
 import markupsafe
-import numpy as np
 
 from cnnkit import files
 from cnnkit.evaluation import verdict
@@ -44,14 +43,13 @@ def render(
     run: Mapping[str, Any],
     history: Sequence[Mapping[str, float]] = (),
     gate: Mapping[str, Any] | None = None,
-    worst: Sequence[Mapping[str, Any]] | None = None,
-    samples: tuple[np.ndarray, Sequence[str], np.ndarray] | None = None,
+    made: Sequence[Section] = (),
+    samples: Section | None = None,
     layers: Sequence[Mapping[str, Any]] = (),
-    evidence: Sequence[Mapping[str, Any]] = (),
     record: Record = sections.ANY,
     intended_use: str = "",
     limits: str = "",
-    extra: Sequence[Section] = (),
+    silent: str = "",
 ) -> str:
     """Make the report of a run. A section appears where its data is there.
 
@@ -59,34 +57,26 @@ def render(
         run: the content of `run.json`.
         history: the rows of `history.csv`, as numbers.
         gate: the content of `gate.json`.
-        worst: the worst errors: `name`, `true`, `predicted`, `confidence`, `image` uint8 (h, w, c).
-        samples: plain images uint8 (n, h, w, c), their labels, and augmented versions (rounds, n, h, w, c).
+        made: the sections of the task's scores, then those that show inputs, as these make them.
+        samples: a section of training data.
         layers: a layer table.
-        evidence: Grad-CAM examples, as `sections.evidence` takes them.
         record: the words for a record.
         intended_use, limits: for the model card.
-        extra: an app's own sections, shown after the scores.
+        silent: what the model cannot say, as the task has it; for the card too.
 
     Returns:
         HTML.
     """
     scores = run.get("scores", {}).get("test", {})
     data = run.get("data", {})
-    labels = [str(label) for label in data.get("labels", scores.get("per_class", ()))]
-    worst = list(scores.get("worst", ()) if worst is None else worst)
     score = headline_of(scores)
-    made = [
+    every = [
         sections.training(run, history, record),
-        sections.confusion(scores, labels),
-        sections.per_class(scores),
-        sections.calibration(scores),
-        sections.worst(worst, labels),
-        *extra,
-        sections.evidence(evidence),
+        *made,
         sections.export_gate(gate, score, record),
-        sections.samples(*samples) if samples else None,
+        samples,
         sections.layers(layers, record),
-        sections.card(run, gate, intended_use, limits, record),
+        sections.card(run, gate, intended_use, limits, record, silent),
         sections.settings(run),
     ]
     model_name = str(run.get("model", {}).get("name", "model"))
@@ -101,7 +91,7 @@ def render(
         "interval": [measured(value, score.unit) for value in score.interval or ()] if score else None,
         "intervals": blocks.Intervals(sections.intervals(scores, model_name), score.unit) if score else None,
         "tiles": sections.tiles(run, scores, gate),
-        "sections": [section for section in made if section is not None],
+        "sections": [section for section in every if section is not None],
     }
     text = _environment().get_template("page.html").render(facts)
     return re.sub(r"\n\s*\n", "\n", text).strip() + "\n"  # the template's own blank lines

@@ -1,8 +1,9 @@
 """The sections of a report, each made from a part of `run.json`, `history.csv`, `gate.json` or arrays of images.
 
 Choices:
-- A section is made from what is there: scores that carry a confusion matrix get one, whatever the task is called. So
-  later tasks bring their own scores and get their tables, and an app adds sections of its own beside these.
+- Here is what every run has: training, classes where there are some, the gate, layers, the card. What a task has beside it makes
+  the task, what shows its inputs the kind of input (`cnnkit.report.images`, `texts`, `detection`, `classification`).
+- A section is made from what is there.
 - Every section says in plain words how to read it.
 """
 
@@ -17,11 +18,11 @@ from cnnkit.report import figures
 from cnnkit.report.blocks import (
     MINUS,
     THIN,
+    TIMES,
     Block,
     Cell,
     Chart,
     Charts,
-    Contact,
     Facts,
     Interval,
     Matrix,
@@ -34,7 +35,6 @@ from cnnkit.report.blocks import (
     matrix_picture,
     measured,
     percent,
-    picture,
     plain,
     points,
     scale_start,
@@ -44,6 +44,7 @@ from cnnkit.report.record import Record
 from cnnkit.score import SHARE, Score, headline, unit
 
 ANY = Record()
+
 NAMES = {
     "accuracy": "Accuracy",
     "val_accuracy": "Accuracy",
@@ -78,8 +79,6 @@ NOTES = {
 }
 MATRIX_CLASSES = 24  # more are drawn as a picture
 TABLE_CLASSES = 60  # more are left out, the best first
-BACKGROUND = "background"  # in a confusion matrix that has a place for what is no class
-TIMES = "\u00d7"
 
 
 def named(key: str) -> str:
@@ -178,14 +177,19 @@ def training(run: Mapping[str, Any], history: figures.ROWS, record: Record = ANY
     return Section("Training", text, blocks, wide=True)
 
 
-def confusion(scores: Mapping[str, Any], labels: Sequence[str]) -> Section | None:
-    """The confusion matrix and the pairs confused most; one more row and column than labels are false alarms and misses."""
-    counts = scores.get("confusion")
-    if not counts:
-        return None
-    searched = _searched(scores, labels)
-    labels = [*labels, BACKGROUND] if searched else labels
-    last = len(labels) - 1 if searched else -1
+def confusion(
+    labels: Sequence[str], counts: Sequence[Sequence[int]], text: str, nothing: tuple[str, str] | None = None
+) -> Section:
+    """A matrix of what was taken for what, and the pairs confused most.
+
+    Args:
+        labels: of rows and columns.
+        counts: a row a true class, a column a predicted one.
+        text: how to read it.
+        nothing: what the last row and the last column are called in the table, where they stand for nothing there and for nothing
+            found; None: they are classes too.
+    """
+    last = len(labels) - 1 if nothing else -1
     matrix = Matrix(list(labels), counts)
     blocks: list[Block] = []
     if len(labels) <= MATRIX_CLASSES:
@@ -199,8 +203,8 @@ def confusion(scores: Mapping[str, Any], labels: Sequence[str]) -> Section | Non
     if wrong:
         rows = [
             [
-                "nothing (false alarm)" if i == last else labels[i],
-                "nothing (missed)" if j == last else labels[j],
+                nothing[0] if nothing and i == last else labels[i],
+                nothing[1] if nothing and j == last else labels[j],
                 str(count),
                 "" if i == last else percent(count / array[i].sum(), 1),
             ]
@@ -208,24 +212,7 @@ def confusion(scores: Mapping[str, Any], labels: Sequence[str]) -> Section | Non
         ]
         title = "Confused most often" if len(wrong) > 8 else "Every confusion"
         blocks.append(Table(["true", "read as", "times", "of its class"], rows, numbers=(2, 3), caption=title))
-    total, errors = int(array.sum()), int(array.sum() - np.trace(array))
-    text = (
-        f"Each row is a true class, each column an answer. {total - errors:,} of {total:,} lie on the diagonal, in "
-        f"blue: they are right. The {errors:,} errors are orange, coloured by their share of the row."
-    )
-    if searched:
-        there, alarms = int(array[:-1].sum()), int(array[-1].sum())
-        text = (
-            f"Each row is a true class, each column an answer; the last column is what was missed, the last row false "
-            f"alarms. {total - errors:,} of {there:,} objects are found under their own name, in blue; {alarms:,} answers "
-            f"are about nothing. Errors are orange, coloured by their share of the row."
-        )
     return Section("Confusions", text, blocks)
-
-
-def _searched(scores: Mapping[str, Any], labels: Sequence[str]) -> bool:
-    """Whether things were looked for: one more row and column of the confusion matrix then count false alarms and misses."""
-    return len(scores.get("confusion") or ()) == len(labels) + 1
 
 
 def per_class(scores: Mapping[str, Any]) -> Section | None:
@@ -278,49 +265,6 @@ def per_class(scores: Mapping[str, Any]) -> Section | None:
     if "ap50" in keys:
         names = ["objects" if key == "support" else name for key, name in zip(keys, names)]
     return Section("Classes", text, [Table(["class", *names], rows, numbers=range(1, len(keys) + 1))])
-
-
-def calibration(scores: Mapping[str, Any]) -> Section | None:
-    """The reliability diagram."""
-    bins = scores.get("reliability")
-    if not bins:
-        return None
-    total = sum(point["count"] for point in bins)
-    gap = sum(point["count"] * (point["confidence"] - point["accuracy"]) for point in bins) / total
-    leaning = "more often right than it claims" if gap < 0 else "more confident than it should be"
-    text = (
-        "Does 90 % sure mean right nine times in ten? On the dashed line it does; below it the model is too sure of "
-        "itself. The pale bars are 95 % intervals: long where few answers fall. The columns count the answers."
-    )
-    if "ece" in scores:
-        text += f" The expected calibration error is {scores['ece']:.3f}; on the whole the model is {leaning}."
-    described = "; ".join(f"{percent(p['confidence'], 0)} sure, {percent(p['accuracy'], 0)} right" for p in bins)
-    described = f"Reliability diagram: {described}."
-    chart = Chart(figures.reliability(bins), "Right, by how sure the model is", described, axes="how sure")
-    return Section("Calibration", text, [chart])
-
-
-def worst(entries: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> Section | None:
-    """The most confident errors, as pictures."""
-    shown = [entry for entry in entries if entry.get("image") is not None]
-    if not shown:
-        return None
-
-    def name(value: Any) -> str:
-        return str(labels[int(value)]) if isinstance(value, (int, np.integer)) else str(value)
-
-    pictures = []
-    for entry in shown:
-        true, predicted = name(entry["true"]), name(entry["predicted"])
-        sure = percent(entry["confidence"], 1)
-        description = f"A {true} read as {predicted}, {sure} sure: {entry.get('name', '')}"
-        note = f"{sure} sure"
-        pictures.append(Picture(picture(entry["image"]), description, f"{true} read as {predicted}", note, "bad"))
-    text = (
-        "The errors of which the model was most sure, worst first: what it said, what it is, how sure it was. Some "
-        "show a gap in the data, some a label that people would dispute."
-    )
-    return Section("Worst errors", text, [Pictures(pictures)])
 
 
 def export_gate(document: Mapping[str, Any] | None, score: Score | None, record: Record = ANY) -> Section | None:
@@ -376,27 +320,6 @@ def export_gate(document: Mapping[str, Any] | None, score: Score | None, record:
     return Section("Export gate", text, blocks)
 
 
-def samples(images: np.ndarray, names: Sequence[str], rounds: np.ndarray) -> Section | None:
-    """Samples as they are, and what augmentation makes of them; as `figures.samples`."""
-    if not len(images):
-        return None
-
-    def row(batch: np.ndarray, how: str) -> list[Picture]:
-        return [
-            Picture(picture(image, largest=96), f"{how}: {name}", str(name) if how == "Sample" else "")
-            for image, name in zip(batch, names)
-        ]
-
-    rows = [("as it is", row(images, "Sample"))]
-    rows += [("augmented" if index == 0 else "", row(batch, "Augmented")) for index, batch in enumerate(rounds)]
-    text = "Some of the training data."
-    if len(rounds):
-        text += (
-            " Below each, what augmentation makes of it: never the same image twice, and its labels must still hold."
-        )
-    return Section("Samples", text, [Contact(rows)])
-
-
 def layers(rows: Sequence[Mapping[str, Any]], record: Record = ANY) -> Section | None:
     """The layer table, as `cnnkit.explain.layer_table` makes it."""
     if not rows:
@@ -435,31 +358,15 @@ def layers(rows: Sequence[Mapping[str, Any]], record: Record = ANY) -> Section |
     return Section("Layers", text, [Table(head, body, numbers=(8, 9), total=total)], wide=True)
 
 
-def evidence(examples: Sequence[Mapping[str, Any]]) -> Section | None:
-    """Grad-CAM pictures. Each example: `image` (h, w, 3) as `overlay` makes it, `label`, `predicted`, `confidence`."""
-    if not examples:
-        return None
-    groups: dict[bool, list[Picture]] = {True: [], False: []}
-    for example in examples:
-        right = str(example["label"]) == str(example["predicted"])
-        title = str(example["predicted"]) if right else f"{example['label']} read as {example['predicted']}"
-        sure = percent(example["confidence"], 1)
-        description = f"Grad-CAM for the answer {example['predicted']} to a {example['label']}, {sure} sure."
-        source = picture(example["image"], largest=168)
-        groups[right].append(Picture(source, description, title, f"{sure} sure", "" if right else "bad"))
-    text = (
-        "Grad-CAM: where the image speaks for the answer, in orange. A model that looks at a margin or a watermark "
-        "has learnt the wrong thing, however well it scores."
-    )
-    titles = {True: "Right answers", False: "Errors"}
-    shown = [Pictures(found, titles[right], smooth=True, side=116) for right, found in groups.items() if found]
-    return Section("Evidence", text, shown)
-
-
 def card(
-    run: Mapping[str, Any], gate: Mapping[str, Any] | None, intended_use: str, limits: str, record: Record = ANY
+    run: Mapping[str, Any],
+    gate: Mapping[str, Any] | None,
+    intended_use: str,
+    limits: str,
+    record: Record = ANY,
+    silent: str = "",
 ) -> Section:
-    """The model card."""
+    """The model card; `silent`: what the task says that the model cannot say."""
     data, model, scores = run.get("data", {}), run.get("model", {}), run.get("scores", {}).get("test", {})
     labels, sizes = data.get("labels", []), data.get("sizes", {})
     shown = ", ".join(map(str, labels[:30])) + (f" ... ({len(labels)})" if len(labels) > 30 else "")
@@ -504,21 +411,8 @@ def card(
         )
     if "count" in scores:
         found["Measured on"] = f"{scores['count']:,} records of the test split, used for nothing else"
-    if labels and _searched(scores, labels):
-        use["What it cannot say"] = (
-            f"It looks for its {len(labels)} classes only, and some of what it shows is wrong. "
-            "Scenes unlike those of its data were not measured."
-        )
-    elif labels and scores.get("confusion"):
-        use["What it cannot say"] = (
-            f"It always answers with one of its {len(labels)} classes, also for {record.article} {record.one} of none of them. "
-            "Data unlike its training data was not measured."
-        )
-    elif labels and "thresholds" in scores:
-        use["What it cannot say"] = (
-            f"It gives any number of its {len(labels)} labels, also none, and knows no others. "
-            "Data unlike its training data was not measured."
-        )
+    if silent:
+        use["What it cannot say"] = silent
     blocks = [
         Facts(title, {name: value for name, value in pairs.items() if value})
         for title, pairs in [("Model", what), ("Use", use), ("Data", about), ("Scores", found)]

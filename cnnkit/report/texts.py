@@ -48,7 +48,7 @@ def sections(
     ngrams: Sequence[Any] = (),
     learnt: Mapping[str, Any] | None = None,
 ) -> list[Section]:
-    """Return the sections of texts, to hand to `page.render` as `extra`; each appears where its data is there.
+    """Return the sections of texts; each appears where its data is there.
 
     Args:
         scores: as `TextClassification.score` or `TextTagging.score` return them, with `baseline`.

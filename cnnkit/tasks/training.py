@@ -1,14 +1,14 @@
-"""What a task adds to the graph that training made, for a device: the training half of a task in a file.
+"""The training half of a task that a file names: what its exported graph ends in, and what a report says of its scores.
 
 Kinds override what differs; `cnnkit.registry` finds them. Keras is imported inside functions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-class TaskGraph:
-    """The end of an exported graph."""
+class TaskTraining:
+    """What is a task's own of a trained model."""
 
     def finish(self, model: Any, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a device reads, by the names that the device half has: by default the model's output, as float32.
@@ -24,6 +24,22 @@ class TaskGraph:
 
     def layers(self) -> None:
         """Import the layers of our own that models of this task have, so that Keras knows them."""
+
+    def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
+        """Return the sections (`cnnkit.report.blocks.Section`) of a report that say what scores are made of.
+
+        Args:
+            scores: as the task scores, or as `run.json` has them, with `baseline`.
+            labels: of the artifact.
+        """
+        from cnnkit.report import sections
+
+        found = sections.per_class(scores)
+        return [] if found is None else [found]
+
+    def silent(self, labels: Sequence[str], record: Any) -> str:
+        """Return what a model of this task cannot say, for its card; `record`: `cnnkit.report.record.Record`."""
+        return ""
 
 
 def plain(tensor: Any, name: str) -> Any:

@@ -1,12 +1,12 @@
-"""One class an input: how its graph ends."""
+"""One class an input: how its graph ends, and what a report says of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnnkit.tasks.training import TaskGraph, plain
+from cnnkit.tasks.training import TaskTraining, plain
 
 
-class Classification(TaskGraph):
+class Classification(TaskTraining):
     """A softmax of logits (b, classes), which are divided by the temperature that validation data decided.
 
     So probabilities are as often right as they say (Guo et al. 2017, arXiv:1706.04599).
@@ -19,6 +19,17 @@ class Classification(TaskGraph):
         if "temperature" in metadata:
             logits = layers.Rescaling(1 / metadata["temperature"], name="temperature", dtype="float32")(logits)
         return {"scores": layers.Softmax(name="scores", dtype="float32")(logits)}
+
+    def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
+        from cnnkit.report import classification
+
+        return classification.made(scores, labels)
+
+    def silent(self, labels: Sequence[str], record: Any) -> str:
+        return (
+            f"It always answers with one of its {len(labels)} classes, also for {record.article} {record.one} of none of them. "
+            "Data unlike its training data was not measured."
+        )
 
 
 KIND = Classification()

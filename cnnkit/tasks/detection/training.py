@@ -1,12 +1,12 @@
-"""Boxes around objects: how the graph of a detector ends."""
+"""Boxes around objects: how the graph of a detector ends, and what a report says of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnnkit.tasks.training import TaskGraph, plain
+from cnnkit.tasks.training import TaskTraining, plain
 
 
-class Detection(TaskGraph):
+class Detection(TaskTraining):
     """Raw boxes, and a sigmoid of every cell's logits: the layers `boxes` and `every_logit` of our detectors."""
 
     def finish(self, model: Any, metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -15,6 +15,17 @@ class Detection(TaskGraph):
         boxes, logits = (model.get_layer(name).output for name in ("boxes", "every_logit"))
         scores = layers.Activation("sigmoid", dtype="float32", name="scores")(plain(logits, "float_logits"))
         return {"boxes": plain(boxes, "raw_boxes"), "scores": scores}
+
+    def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
+        from cnnkit.report import detection
+
+        return detection.made(scores, labels)
+
+    def silent(self, labels: Sequence[str], record: Any) -> str:
+        return (
+            f"It looks for its {len(labels)} classes only, and some of what it shows is wrong. "
+            "Scenes unlike those of its data were not measured."
+        )
 
     def layers(self) -> None:
         import cnnkit.models.detector  # noqa: F401

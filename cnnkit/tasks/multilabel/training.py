@@ -1,18 +1,24 @@
-"""Several labels an input: how its graph ends."""
+"""Several labels an input: how its graph ends, and what a report says of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnnkit.tasks.training import TaskGraph, plain
+from cnnkit.tasks.training import TaskTraining, plain
 
 
-class Multilabel(TaskGraph):
+class Multilabel(TaskTraining):
     """A sigmoid of logits (b, labels): labels do not exclude each other."""
 
     def finish(self, model: Any, metadata: Mapping[str, Any]) -> dict[str, Any]:
         from keras import layers
 
         return {"scores": layers.Activation("sigmoid", name="scores")(plain(model.output, "float_logits"))}
+
+    def silent(self, labels: Sequence[str], record: Any) -> str:
+        return (
+            f"It gives any number of its {len(labels)} labels, also none, and knows no others. "
+            "Data unlike its training data was not measured."
+        )
 
 
 KIND = Multilabel()
