@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cnnkit.inputs.images import Images
 from cnnkit.settings import joined
 from cnnkit.training.settings import Settings
 
@@ -39,9 +38,9 @@ class Recipe:
     app: str
     data: str
     task: Any
+    inputs: Any
     load: Callable[..., Any]
     builders: Mapping[str, Callable[..., Any]]
-    inputs: Any = dataclasses.field(default_factory=Images)
     augmentation: Callable[[int], Callable[..., Any]] | None = None
     views: Callable[..., Callable[..., Any]] | None = None
     side: Callable[[str], int | None] = lambda model: None

@@ -158,7 +158,6 @@ IMPORTS_OF_ROOMS: dict[str, int] = {
     "cli/__init__.py": 1,
     "data/__init__.py": 2,
     "data/walks.py": 1,
-    "recipe.py": 1,
     "workflow.py": 1,
 }
 

@@ -43,6 +43,7 @@ def recognition() -> Any:
     with quiet():
         from cnnkit.data import load
         from cnnkit.evaluation.classification import Classification
+        from cnnkit.inputs.images import Images
         from cnnkit.recipe import Recipe
         from cnnkit_signs import model
 
@@ -50,6 +51,7 @@ def recognition() -> Any:
         app="signs",
         data="drawn-signs",
         task=Classification(),
+        inputs=Images(),
         load=load,
         builders=model.BUILDERS,
         augmentation=model.augmentation,

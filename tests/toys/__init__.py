@@ -82,6 +82,7 @@ def tiny_cnn(image_shape, classes, *, width=8, dropout=0.1):
 def recipe(data=None, **changes):
     """A recipe around the toy data."""
     from cnnkit.evaluation.classification import Classification
+    from cnnkit.inputs.images import Images
     from cnnkit.recipe import Recipe
 
     def augmentation(seed):
@@ -95,6 +96,7 @@ def recipe(data=None, **changes):
             "app": "toy",
             "data": "bars",
             "task": Classification(),
+            "inputs": Images(),
             "load": lambda source, **_: data,
             "builders": {"default": tiny_cnn},
             "augmentation": augmentation,
