@@ -361,6 +361,14 @@ def test_the_complete_gtsdb_has_600_images_for_training(tmp_path):
     assert len(train.pictures[-1].boxes) == len(test.pictures[0].boxes) == 1
 
 
+def test_a_folder_with_boxes_in_two_formats_is_an_error_that_names_both(voc, yolo):
+    voc()
+    folder = yolo()
+    assert "two formats: yolo and voc" in message(folder)
+    with pytest.raises(DataError, match="two readers: voc and yolo"):
+        cards.load(folder)
+
+
 def test_formats_are_told_apart(voc, tmp_path):
     assert annotations.detect_format(voc()) == "voc"
     assert annotations.detect_format(tmp_path) is None and annotations.detect_format(tmp_path / "none") is None

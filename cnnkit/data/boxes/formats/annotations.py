@@ -26,7 +26,7 @@ from cnnkit.device import image
 from cnnkit.device.orientation import SWAPPED, upright_box
 from cnnkit.errors import DataError
 
-FORMATS: dict[str, Format] = {  # in the order in which a folder is tried
+FORMATS: dict[str, Format] = {
     "yolo": Format(yolo.yolo_fits, yolo.yolo_parts, yolo.read_yolo),
     "gtsdb": Format(lists.gtsdb_fits, lists.gtsdb_parts, lists.read_gtsdb),
     "coco": Format(lists.coco_fits, lists.coco_parts, lists.read_coco),
@@ -39,12 +39,19 @@ _ROUNDING = 1.0  # px by which a box may lead out of its image
 
 
 def detect_format(path: Path | str) -> str | None:
-    """Return the format of a folder's or file's annotations, or None where there are none that are known."""
+    """Return the format of a folder's or file's annotations, or None where there are none that are known.
+
+    Raises:
+        DataError: they are in two formats, or cannot be read.
+    """
     path = Path(path)
     try:
-        return next((name for name, form in FORMATS.items() if there(path) and form.fits(path)), None)
+        found = [name for name, form in FORMATS.items() if there(path) and form.fits(path)]
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+    if len(found) > 1:
+        raise DataError(f"{path} has boxes in two formats: {' and '.join(found)}. Move the files of one away.")
+    return found[0] if found else None
 
 
 def splits(path: Path | str, format: str | None = None) -> dict[str, str]:
