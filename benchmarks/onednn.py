@@ -37,11 +37,11 @@ def measured(name: str, steps: int) -> dict[str, Any]:
     """Train for a few steps; return seconds of each and a fingerprint of the weights after them."""
     import importlib
 
-    from cnnkit import training, workflow
+    from cnnkit import run_data, training
 
     module, maker, model = NETWORKS[name]
     recipe = getattr(importlib.import_module(module), maker)()
-    splits = workflow.load(recipe, {"data": recipe.data, "image_size": recipe.side(model)}, warn=False)
+    splits = run_data.load(recipe, {"data": recipe.data, "image_size": recipe.side(model)}, warn=False)
     recipe = recipe.fitting(recipe, splits)
     preset = recipe.preset(model, len(splits.train), False)
     options = {**recipe.options(splits.train, model), **preset.pop("options", {})}

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnkit import console, ondevice, own_files
+from cnnkit import console, own_files
 from cnnkit.errors import ArtifactError, CnnkitError, DataError
 from cnnkit.files import read_json
 from cnnkit.quiet import quiet
 from cnnkit.registry import TRAINING, task_of
 from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT, Run, latest
-from cnnkit.run_data import Loaded, data_for, everything, named_as, own_data, run_of, say_drawn, seen, those_given
+from cnnkit.run_data import Loaded, data_for, everything, named_as, own_data, say_drawn, seen, those_given
 from cnnkit.score import Score, Scores, unit
 
 
@@ -66,7 +66,7 @@ def evaluate(
     if doubt := getattr(opened, "doubt", None):
         console.warning(doubt)
     changes = {**those_given(columns), **({"skip_bad": True} if skip_bad else {})}
-    loaded = data_for(recipe, path, data, whole=split in (None, "all"), **changes)
+    loaded = data_for(recipe, path, data, tell=console, whole=split in (None, "all"), **changes)
     split = split or ("test" if loaded.own else "all")
     about = loaded.run.document if loaded.run else {}
     if split == "validation" and about.get("refit") and loaded.own:
@@ -74,13 +74,13 @@ def evaluate(
             f"{path} was trained on its validation split too, so a score on that says nothing. Score the test split, or "
             "train with `refit=False`."
         )
-    splits = named_as(loaded.splits, opened.labels)
+    splits = named_as(loaded.splits, opened.labels, console)
     records = everything(splits) if split == "all" else getattr(splits, split)
     if loaded.own and split in ("train", "all"):
         console.warning(f"{path} was trained on these records, so the score says nothing of new ones.")
     elif not loaded.own and split != "all":
-        say_drawn(splits, split)
-    known_records = None if loaded.own else seen(loaded.run, records)
+        say_drawn(splits, split, console)
+    known_records = None if loaded.own else seen(loaded.run, records, console)
     text = "Scoring all of the data" if split == "all" else f"Scoring on the {split} split"
     scores, found, _ = score(recipe, opened, records, text)
     known = _known_baseline(about, split, opened) if loaded.own else None
@@ -140,8 +140,8 @@ def _baseline(recipe: Any, loaded: Loaded, splits: Any, split: str, records: Any
         try:
             if loaded.run is None:
                 raise DataError("There is no run.")
-            own = own_data(recipe, loaded.run, here=True, warn=False).splits
-            fitted, where = named_as(own, records.label_names), f"the training data, {own.card.get('title')}"
+            own = own_data(recipe, loaded.run, tell=console, here=True, warn=False).splits
+            fitted, where = named_as(own, records.label_names, console), f"the training data, {own.card.get('title')}"
         except CnnkitError:
             where = f"the training part of {splits.card.get('title')}"
             if split in ("all", "train"):
@@ -196,7 +196,7 @@ def report(recipe: Any, artifact: Path | None, *, out: Path | None, data: str | 
     run = Run.open(artifact or latest(recipe.app), recipe.app)
     own_files.check([out] if out else [])
     model = keras_of(run.file(MODEL), recipe.app)
-    splits = own_data(recipe, run, source=data).splits
+    splits = own_data(recipe, run, tell=console, source=data).splits
     scores, found, targets = score(recipe, model, splits.test, "Scoring on the test split")
     baseline = run.document.get("scores", {}).get("test", {}).get("baseline") or recipe.task.baseline(
         splits.train, splits.test, splits.validation, found
@@ -255,29 +255,3 @@ def read_history(path: Path) -> list[dict[str, float]]:
         raise ArtifactError(f"{path} cannot be read: {error.strerror or error}. Train again.") from error
     except (ValueError, TypeError, csv.Error) as error:
         raise ArtifactError(f"{path} is damaged ({error}). Train again.") from error
-
-
-def explain(
-    recipe: Any,
-    inputs: tuple[Path, ...],
-    *,
-    layer: str | None,
-    out: Path | None,
-    prepare: bool | None,
-    data: str | None = None,
-) -> None:
-    """Show what the model looks at, in given inputs, or in one of the test split, which is in `data` now."""
-    path, inputs = ondevice.split(recipe.app, inputs)
-    artifact = keras_of(Run.open(path, recipe.app).file(MODEL) if path.is_dir() else path, recipe.app)
-    run = run_of(path)
-    if out is None and run is None:
-        raise CnnkitError(f"{path} does not belong to a run folder; name a folder for the pictures with `out`.")
-    recipe.inputs.explain(
-        recipe,
-        artifact,
-        inputs,
-        layer=layer,
-        folder=out or run.path / "explain",  # type: ignore[union-attr]
-        test=lambda: data_for(recipe, path, data, prepare=prepare).splits.test,
-        prepare=prepare,
-    )

@@ -11,14 +11,15 @@ import contextlib
 import dataclasses
 import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnkit import __version__, console
+from cnnkit import __version__
 from cnnkit.device.model import read_metadata
 from cnnkit.errors import CnnkitError, ConfigError, DataError
 from cnnkit.files import write_text
+from cnnkit.reporter import SILENT, Reporter, reported
 from cnnkit.run import DATA_FILES, DATA_RECORDS, DOCUMENT, MODEL, Run
 from cnnkit.settings import Room
 from cnnkit.settings import read as read_settings
@@ -29,8 +30,10 @@ EARLIER = 3  # places of moved data that a run remembers beside the present one
 OWN = "the source's own"  # as `card["splits"]` of splits says
 
 
-def load(recipe: Any, settings: dict[str, Any], *, warn: bool = True, whole: bool = False) -> Any:
-    """Load the splits that settings name; progress on the console, warnings too. `whole`: nothing is held out, only scored.
+def load(
+    recipe: Any, settings: dict[str, Any], *, tell: Reporter = SILENT, warn: bool = True, whole: bool = False
+) -> Any:
+    """Load the splits that settings name; `tell` hears of progress, and if `warn` of warnings. `whole`: nothing is held out.
 
     With `keep` the data of the run in `weights` comes first, and what that run kept before it.
     """
@@ -42,13 +45,13 @@ def load(recipe: Any, settings: dict[str, Any], *, warn: bool = True, whole: boo
     chosen |= recipe.inputs.asked(settings)
     if whole:
         chosen |= {"whole": True}
-    with reported("Loading data") as update:
+    with reported(tell, "Loading data") as update:
         splits = recipe.load(settings.get("data") or recipe.data, **chosen, progress=update)
     if settings.get("keep"):
-        splits = _with_kept(recipe, splits, Path(settings.get("weights") or "none"))
+        splits = _with_kept(recipe, splits, Path(settings.get("weights") or "none"), tell)
     splits = recipe.inputs.shaped(splits, settings)
     for line in splits.card.get("warnings", ()) if warn else ():
-        console.warning(line)
+        tell.warning(line)
     return splits
 
 
@@ -68,7 +71,7 @@ def settings_in(config_file: Path, kind: type[Room] | None = None) -> dict[str, 
     return found
 
 
-def undivided(recipe: Any, settings: Settings, splits: Any, source: Any = None) -> Any:
+def undivided(recipe: Any, settings: Settings, splits: Any, source: Any, tell: Reporter) -> Any:
     """Return the same data with nothing held out for validation; None where that is what it is, or the source held it out.
 
     `source`: where the data is, where that is not what the settings say.
@@ -77,11 +80,11 @@ def undivided(recipe: Any, settings: Settings, splits: Any, source: Any = None) 
         return None
     limit = settings.limit and settings.limit + len(splits.validation)
     asked = {**settings.to_dict(), "validation": 0.0, "limit": limit, **({"data": source} if source else {})}
-    whole = load(recipe, asked, warn=False)
+    whole = load(recipe, asked, tell=tell, warn=False)
     return None if len(whole.validation) else whole
 
 
-def _with_kept(recipe: Any, splits: Any, path: Path) -> Any:
+def _with_kept(recipe: Any, splits: Any, path: Path, tell: Reporter) -> Any:
     from cnnkit import data
 
     if not path.is_dir():
@@ -90,21 +93,14 @@ def _with_kept(recipe: Any, splits: Any, path: Path) -> Any:
         )
     earlier = Run.open(path, recipe.app)
     try:
-        known = own_data(recipe, earlier, warn=True)
+        known = own_data(recipe, earlier, tell=tell)
         chosen = _settings_of(earlier) | {"data": known.source}
         if again := earlier.document.get("refit"):  # it was trained on validation records, which can validate no more
             chosen |= {"validation": 0.0, "limit": chosen.get("limit") and again["records"]}
-            return data.join(load(recipe, chosen, warn=False), splits)
+            return data.join(load(recipe, chosen, tell=tell, warn=False), splits)
     except DataError as error:
         raise DataError(f"The data of {path}, which `keep` needs, cannot be loaded: {error}") from error
     return data.join(known.splits, splits)
-
-
-@contextlib.contextmanager
-def reported(description: str) -> Iterator[Any]:
-    """Show progress of work that reports (what, done, total), total being None where it is not known."""
-    with console.progress(description, 1) as update:
-        yield lambda what, done, total: update(done / total if total else 0, what)
 
 
 def describe_data(splits: Any) -> dict[str, Any]:
@@ -167,13 +163,16 @@ class Loaded:
     source: Any
 
 
-def data_for(recipe: Any, artifact: Path, data: str | None, *, whole: bool = True, **changes: Any) -> Loaded:
+def data_for(
+    recipe: Any, artifact: Path, data: str | None, *, tell: Reporter, whole: bool = True, **changes: Any
+) -> Loaded:
     """Load the data that an artifact was trained on, wherever it is now; or other data, if it is named.
 
     Args:
         recipe: of the app.
         artifact: a run folder, or a file in one.
         data: a card, folder or file; None: the data of the run.
+        tell: hears of progress and warnings.
         whole: whether nothing of other data is held out.
         changes: settings that differ from those of the training.
 
@@ -188,28 +187,28 @@ def data_for(recipe: Any, artifact: Path, data: str | None, *, whole: bool = Tru
         if prepare in (None, known.get("prepare")):
             return loaded
         settings = known | {"data": loaded.source} | changes | {"prepare": prepare}
-        return dataclasses.replace(loaded, splits=load(recipe, settings, warn=False))
+        return dataclasses.replace(loaded, splits=load(recipe, settings, tell=tell, warn=False))
 
     if data is None:
         if run is None:
             raise DataError(
                 f"{artifact} does not belong to a run folder, so its data is not known. Name it with `data`."
             )
-        return otherwise(own_data(recipe, run, **changes))
+        return otherwise(own_data(recipe, run, tell=tell, **changes))
     if run is not None:
         try:
-            splits = load(recipe, _as_trained(recipe, run) | {"data": data} | changes, warn=False)
+            splits = load(recipe, _as_trained(recipe, run) | {"data": data} | changes, tell=tell, warn=False)
             same = is_own(run, splits)
         except CnnkitError:  # it cannot be divided as the run's own was, so it is other data
             same = False
         if same:
-            _moved(run, data)
+            _moved(run, data, tell)
             return otherwise(Loaded(run, splits, True, data))
-        _say_what_changed(run, data)
+        _say_what_changed(run, data, tell)
     columns = {key: _settings_of(run).get(key) for key in recipe.inputs.columns} if run else {}
     model = run.path / MODEL if run is not None and artifact.is_dir() else artifact
     settings = {"data": data, **columns, "prepare": _prepares(recipe, model) if prepare is None else prepare}
-    return Loaded(run, load(recipe, settings | changes, whole=whole), False, data)
+    return Loaded(run, load(recipe, settings | changes, tell=tell, whole=whole), False, data)
 
 
 def _prepares(recipe: Any, model: Path) -> bool | None:
@@ -225,7 +224,14 @@ def _as_trained(recipe: Any, run: Run) -> dict[str, Any]:
 
 
 def own_data(
-    recipe: Any, run: Run, *, source: Any = None, warn: bool = True, here: bool = False, **changes: Any
+    recipe: Any,
+    run: Run,
+    *,
+    tell: Reporter,
+    source: Any = None,
+    warn: bool = True,
+    here: bool = False,
+    **changes: Any,
 ) -> Loaded:
     """Load the data that a run was trained on, from where it was, or from `source`. `here`: nothing is downloaded.
 
@@ -242,7 +248,7 @@ def own_data(
         if here and fetch.locate(cards.load(entry, _task_of(run))) is None:
             continue
         try:
-            splits = load(recipe, settings | {"data": entry} | changes, warn=False)
+            splits = load(recipe, settings | {"data": entry} | changes, tell=tell, warn=False)
         except CnnkitError as error:
             if entry != guess:
                 failure = failure or error
@@ -250,9 +256,9 @@ def own_data(
             continue
         if is_own(run, splits):
             for line in splits.card.get("warnings", ()) if warn else ():
-                console.warning(line)
+                tell.warning(line)
             if isinstance(source, str):
-                _moved(run, source)
+                _moved(run, source, tell)
             return Loaded(run, splits, True, entry)
         if entry != guess:
             tried.append(entry)
@@ -301,7 +307,7 @@ def is_own(run: Run, splits: Any) -> bool:
     return all(getattr(splits, name).fingerprint() == value for name, value in prints.items())
 
 
-def _moved(run: Run, source: str) -> None:
+def _moved(run: Run, source: str, tell: Reporter) -> None:
     """Note where a run's data is now, if that is elsewhere."""
     from cnnkit.data import places
 
@@ -311,7 +317,7 @@ def _moved(run: Run, source: str) -> None:
         return
     with contextlib.suppress(CnnkitError, OSError):  # a run that cannot be written to is used all the same
         remember_place(run, source)
-    console.note(f"{source} is the data that {run.path} was trained on, by its fingerprint.")
+    tell.note(f"{source} is the data that {run.path} was trained on, by its fingerprint.")
 
 
 def _listed(run: Run) -> dict[str, Any] | None:
@@ -336,7 +342,7 @@ def _otherwise(run: Run) -> str:
     return "no file is known to differ, but what is read of it does"
 
 
-def _say_what_changed(run: Run, source: str) -> None:
+def _say_what_changed(run: Run, source: str, tell: Reporter) -> None:
     """Warn where other data is the run's own with changes: a score on that has seen what it is asked."""
     from cnnkit.data import places
 
@@ -345,7 +351,7 @@ def _say_what_changed(run: Run, source: str) -> None:
         return
     same = places.in_common(before, now)
     if same:
-        console.warning(
+        tell.warning(
             f"{source} is not what {run.path} was trained on, but shares {same:,} of its {len(before):,} files "
             f"({places.differences(before, now)}). It is taken as other data."
         )
@@ -355,29 +361,29 @@ def _named(source: Any) -> str:
     return str(source if isinstance(source, str) else source.root or source.title)
 
 
-def seen(run: Run | None, records: Any) -> int | None:
+def seen(run: Run | None, records: Any, tell: Reporter) -> int | None:
     """Return how many records a run was trained on or chosen by, and warn of them; None where that is not known."""
     from cnnkit.data import seen
 
     count = None if run is None else seen.count(run.path / DATA_RECORDS, records)
     if count:
-        console.warning(
+        tell.warning(
             f"{count:,} of these {len(records):,} records are in the training data of {run.path if run else ''} too: of new ones "
             "the score is too hopeful."
         )
     return count
 
 
-def say_drawn(splits: Any, split: str) -> None:
+def say_drawn(splits: Any, split: str, tell: Reporter) -> None:
     """Say where a split that is asked for is none that the data has of its own."""
     part, title = len(getattr(splits, split)), splits.card.get("title")
     origin = str(splits.card.get("splits", {}).get(split, ""))
     total = sum(len(getattr(splits, name)) for name in SPLITS)
     if split == "train":
         if part < total:
-            console.warning(f"{part:,} of the {total:,} records of {title} are its training split.")
+            tell.warning(f"{part:,} of the {total:,} records of {title} are its training split.")
     elif origin != OWN:
-        console.warning(
+        tell.warning(
             f"{title} has no {split} split of its own: {part:,} of its {total:,} records were drawn ({origin}). "
         )
 
@@ -393,7 +399,7 @@ def those_given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def named_as(splits: Any, labels: Any) -> Any:
+def named_as(splits: Any, labels: Any, tell: Reporter) -> Any:
     """Give data the labels of a model, by name: other data may have them in another order, or fewer.
 
     Raises:
@@ -411,7 +417,7 @@ def named_as(splits: Any, labels: Any) -> Any:
     parts = {name: getattr(splits, name).named(tuple(labels)) for name in ("train", "validation", "test")}
     missing = [labels[code] for code in parts["train"].unasked()]
     if missing:
-        console.warning(
+        tell.warning(
             f"{splits.card.get('title')} does not name {some(missing)}. The model knows them; what it says of them here is not "
             "scored."
         )

@@ -21,7 +21,6 @@ from cnnkit.run_data import (
     named_as,
     own_data,
     remember_place,
-    reported,
     say_drawn,
     settings_in,
     those_given,
@@ -55,99 +54,6 @@ def task_for(
         return task_of_data(source)
     weights = Path(given.get("weights", "none"))
     return ondevice.task_of(app, weights) if weights.is_dir() else None
-
-
-# Data -----------------------------------------------------------------------------------------------------------------
-
-
-def data_list(recipe: Any) -> None:
-    """Print the known cards and where each one's data is."""
-    from cnnkit.data import cards
-
-    rows = [{"name": c.name, "title": c.title, "licence": c.licence, "where": _where(c)} for c in cards.known()]
-    console.document({"cards": rows, "default": recipe.data})
-    if not console.is_json():
-        console.table(
-            ["card", "title", "licence", "where"],
-            [[row[k] for k in ("name", "title", "licence", "where")] for row in rows],
-        )
-
-
-def _where(card: Any) -> str:
-    from cnnkit.data import fetch
-
-    found = fetch.locate(card)
-    if found is None:
-        return "not here; `data fetch` gets it"
-    return "embedded" if found[0] is None else str(found[0])
-
-
-def data_fetch(name: str) -> None:
-    """Download a card's files."""
-    from cnnkit.data import cards, fetch
-
-    card = cards.load(name)
-    with reported(f"Fetching {card.name}") as update:
-        paths = fetch.fetch(card, progress=update)
-    console.document({"card": card.name, "files": [str(path) for path in paths]})
-    if not paths:
-        console.message(f"{card.title} needs no download.")
-        return
-    folder, _ = fetch.provide(card)
-    verified = fetch.stamped_files(folder) if folder else None
-    what = f"{verified:,} files verified and in place" if verified is not None else "there already, and used as it is"
-    console.message(f"{card.title}: {what}, in {folder}.")
-
-
-def data_check(recipe: Any, source: str | None, columns: Mapping[str, Any], *, strict: bool = False) -> bool:
-    """Print what was looked at and what would spoil training; `columns` say where texts and labels are.
-
-    Returns:
-        whether the data is fit: without an error, and if `strict` without a warning.
-    """
-    looked: list[str] = []
-    with reported("Checking") as update:
-        findings = recipe.inputs.check(source or recipe.data, update, looked, **those_given(columns))
-    fit = not {finding.severity for finding in findings} & ({"error", "warning"} if strict else {"error"})
-    findings = [dataclasses.replace(finding, text=console.spelled(finding.text)) for finding in findings]
-    rows = [dataclasses.asdict(finding) for finding in findings]
-    console.document({"data": source or recipe.data, "looked_at": looked, "findings": rows, "fit": fit})
-    if console.is_json():
-        return fit
-    for line in looked:
-        console.message(line)
-    if not findings:
-        console.message(recipe.inputs.sound)
-        return fit
-    table = [
-        [f.severity, f.text, ", ".join(map(str, f.files[:3])) + (", ..." if len(f.files) > 3 else "")] for f in findings
-    ]
-    console.table(["severity", "finding", "files"], table)
-    return fit
-
-
-def data_convert(source: str, form: str, folder: Path, *, turn_boxes: bool = False) -> None:
-    """Write a data set with boxes in another format."""
-    from cnnkit.data import inventory
-    from cnnkit.data.boxes.formats import annotations
-
-    with reported("Converting") as update:
-        found = annotations.convert(source, form, folder, turn_boxes=turn_boxes, progress=update)
-    counts = {split: [len(part.pictures), sum(len(p.boxes) for p in part.pictures)] for split, part in found.items()}
-    console.document({"folder": str(folder), "format": form, "splits": counts})
-    rows = [f"{split}: {images:,} images, {boxes:,} boxes" for split, (images, boxes) in counts.items()]
-    for line in inventory.fates(row for part in found.values() for row in part.entries):
-        console.message(line)
-    console.message(f"{'; '.join(rows)} -> {folder} ({form})")
-
-
-def data_show(recipe: Any, source: str | None, *, out: Path, seed: int, columns: Mapping[str, Any]) -> None:
-    """Show samples, as they are and as the model sees them; `columns` as in `data_check`."""
-    settings = recipe.Settings(data=source or recipe.data, seed=seed)
-    given = {"data": source, "seed": seed, "image_size": recipe.side(settings.model), **those_given(columns)}
-    own_files.check([out] if out.name else [])
-    splits = load(recipe, given)
-    recipe.inputs.show(recipe, splits, settings, out)
 
 
 # Training -------------------------------------------------------------------------------------------------------------
@@ -220,8 +126,10 @@ def _train(
             raise ConfigError(f"There is no model `{model}`. Models: {', '.join(recipe.builders)}.")
         side = recipe.side(model)
         given = {**({"image_size": side} if side else {}), **given, "model": model}
-    known = own_data(recipe, run, source=given.get("data")) if run else None  # the same data may lie elsewhere by now
-    splits = known.splits if known else load(recipe, given)
+    known = (
+        own_data(recipe, run, tell=console, source=given.get("data")) if run else None
+    )  # the same data may lie elsewhere by now
+    splits = known.splits if known else load(recipe, given, tell=console)
     check_divided(splits)
     recipe = recipe.fitting(recipe, splits)
     if run is None:
@@ -248,7 +156,7 @@ def _train(
             run.discard()
             raise
     settings = run.settings(recipe.Settings)
-    whole = undivided(recipe, settings, splits, known.source if known else None)
+    whole = undivided(recipe, settings, splits, known.source if known else None, console)
     for line in (*inventory.lines(splits.card.get("inventory", {})), *splits.card.get("plan", ())):
         console.message(line)
     for line in recipe.inputs.looked_at(splits):
@@ -532,10 +440,10 @@ def export(
     opened = keras_of(path, recipe.app)
     made = [out / f"{recipe.app}-{name}.tflite" for name in precisions] + [out / gate.GATE] if out else []
     own_files.check(made)
-    found = data_for(recipe, path, data, whole=False, **those_given(columns))
-    run, splits = found.run, named_as(found.splits, opened.labels)
+    found = data_for(recipe, path, data, tell=console, whole=False, **those_given(columns))
+    run, splits = found.run, named_as(found.splits, opened.labels, console)
     if not found.own:
-        say_drawn(splits, "test")
+        say_drawn(splits, "test", console)
     folder = out or (run.path / EXPORT if run else path.parent / EXPORT)
     _, answered, targets = score(recipe, opened, splits.test, "Scoring the trained model")  # for the report as well
     known = run.document.get("scores", {}).get("test", {}) if run is not None and data is None else {}

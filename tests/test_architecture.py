@@ -20,6 +20,8 @@ LAYERS = {
     "errors": 0,
     "excerpts": 0,
     "settings": 0,
+    "reporter": 0,
+    "shown": 0,
     "files": 0,
     "seals": 0,
     "h5_files": 0,
@@ -50,6 +52,7 @@ LAYERS = {
     "run_data": 4,
     "review": 4,
     "time_budget": 4,
+    "verbs": 4,
     "workflow": 4,
     "cli": 4,
 }
@@ -158,7 +161,7 @@ IMPORTS_OF_ROOMS: dict[str, int] = {
     "cli/__init__.py": 1,
     "data/__init__.py": 2,
     "data/walks.py": 1,
-    "workflow.py": 1,
+    "verbs/data.py": 1,
 }
 
 

@@ -40,7 +40,7 @@ def learning_curve(
         raise DataError(f"{image} is not an image. Give one picture of a digit.")
     own_files.check([out])
     picture = read_image(image)
-    splits = load(recipe, {"data": data, "seed": seed})
+    splits = load(recipe, {"data": data, "seed": seed}, tell=console)
     order = np.random.default_rng(seed).permutation(len(splits.train))
     rows: list[dict[str, Any]] = []
     with console.progress("Training", len(FRACTIONS)) as update:

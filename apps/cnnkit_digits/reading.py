@@ -89,7 +89,7 @@ def _sample_page(artifact: Path, recipe: Callable[[], Any], path: Path) -> Path:
     if artifact.is_dir():
         from cnnkit.run_data import own_data
 
-        splits = own_data(recipe(), Run.open(artifact, "digits")).splits
+        splits = own_data(recipe(), Run.open(artifact, "digits"), tell=console).splits
     else:
         splits = load("digits", preparation=DIGIT)
     digits, labels = splits.test.read(np.arange(len(splits.test)))

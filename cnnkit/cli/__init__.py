@@ -359,11 +359,12 @@ def app(
         inputs: tuple[Any, ...], layer: str | None, data: str | None, out: Path | None, prepare: bool | None = None
     ) -> None:
         """Show what the model looks at: layer table, filters, feature maps, Grad-CAM, classic filters."""
-        from cnnkit import ondevice, review
+        from cnnkit import console, ondevice
+        from cnnkit.cli import printing
+        from cnnkit.verbs.explain import explain
 
-        review.explain(
-            for_artifact(ondevice.split(name, inputs)[0]), inputs, layer=layer, out=out, prepare=prepare, data=data
-        )
+        chosen = for_artifact(ondevice.split(name, inputs)[0])
+        printing.shown(explain(chosen, inputs, layer=layer, out=out, prepare=prepare, data=data, tell=console))
 
     @group.command()
     @artifact
@@ -550,28 +551,31 @@ def _data(
 
         return _recipe(recipes, workflow.task_of_data(source))
 
-    @click.group(cls=Group)
-    def data() -> None:
+    @click.group("data", cls=Group)
+    def group() -> None:
         """List, fetch, check and show data sets."""
 
-    @data.command("list")
+    @group.command("list")
     @json_option
     def list_() -> None:
         """List the known data sets and where each is."""
-        from cnnkit import workflow
+        from cnnkit.cli import printing
+        from cnnkit.verbs import data
 
-        workflow.data_list(for_data(None))
+        printing.known(data.known(for_data(None)))
 
-    @data.command()
+    @group.command()
     @click.argument("card")
     @json_option
     def fetch(card: str) -> None:
         """Download a data set; resumes, and verifies checksums."""
-        from cnnkit import workflow
+        from cnnkit import console
+        from cnnkit.cli import printing
+        from cnnkit.verbs import data
 
-        workflow.data_fetch(card)
+        printing.fetched(data.fetch(card, tell=console))
 
-    @data.command()
+    @group.command()
     @click.argument("source", required=False)
     @_with(looking)
     @click.option("--strict", is_flag=True, help="Exit with 1 on warnings too, not only on errors.")
@@ -579,9 +583,13 @@ def _data(
     @click.pass_context
     def check(ctx: click.Context, source: str | None, strict: bool, **columns: str | None) -> None:
         """Look for what spoils training: bad files, odd sizes, starved classes, duplicates across splits."""
-        from cnnkit import workflow
+        from cnnkit import console
+        from cnnkit.cli import printing
+        from cnnkit.verbs import data
 
-        if not workflow.data_check(fitting(for_data(source), columns), source, columns, strict=strict):
+        found = data.check(fitting(for_data(source), columns), source, columns, strict=strict, tell=console)
+        printing.checked(found)
+        if not found.fit:
             ctx.exit(1)
 
     if texts:
@@ -594,7 +602,7 @@ def _data(
     if texts:
         picture = []
 
-    @data.command()
+    @group.command()
     @click.argument("source", required=False)
     @_with(picture)
     @_with(showing)
@@ -606,18 +614,21 @@ def _data(
         help="Of the samples and their augmentation.",
     )
     @json_option
-    def show(source: str | None, seed: int, out: Path = Path(), **columns: Any) -> None:
+    def show(source: str | None, seed: int, out: Path | None = None, **columns: Any) -> None:
         """Draw a contact sheet: samples as they are, and as the model sees them after augmentation."""
-        from cnnkit import workflow
+        from cnnkit import console
+        from cnnkit.cli import printing
+        from cnnkit.verbs import data
 
-        workflow.data_show(fitting(for_data(source), columns), source, out=out, seed=seed, columns=columns)
+        chosen = fitting(for_data(source), columns)
+        printing.shown(data.show(chosen, source, out=out, seed=seed, columns=columns, tell=console))
 
     if texts:
         show.help = "Show samples with their labels, and the words that the model knows."
 
     if boxes:
 
-        @data.command()
+        @group.command()
         @click.argument("source")
         @click.argument("format", type=click.Choice(["voc", "coco", "yolo", "gtsdb"]))
         @click.argument("folder", type=FILE)
@@ -629,8 +640,10 @@ def _data(
         @json_option
         def convert(source: str, format: str, folder: Path, turn_boxes: bool) -> None:
             """Write SOURCE, a folder or file with boxes, into FOLDER in another FORMAT; nothing is lost."""
-            from cnnkit import workflow
+            from cnnkit import console
+            from cnnkit.cli import printing
+            from cnnkit.verbs import data
 
-            workflow.data_convert(source, format, folder, turn_boxes=turn_boxes)
+            printing.converted(data.convert(source, format, folder, turn_boxes=turn_boxes, tell=console))
 
-    return data
+    return group

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from cnnkit.inputs import box_settings
-from cnnkit.inputs.images import Images, chosen, said
+from cnnkit.inputs.images import Images, chosen, drawn
+from cnnkit.shown import Shown
 
 SHOWN, ROUNDS, REPORTED_ROUNDS = 5, 3, 5
 LARGE = 320  # px of a sample, from which the names of boxes can be read in it
@@ -39,12 +40,12 @@ class Boxes(Images):
 
         return loading.check(source, looked=looked, progress=progress)
 
-    def show(self, recipe: Any, splits: Any, settings: Any, out: Path) -> None:
+    def show(self, recipe: Any, splits: Any, settings: Any, out: Path) -> Shown:
         from cnnkit.report import drawing, figures
 
         found = _samples(recipe, splits.train, settings, SHOWN, ROUNDS, LARGE)
         drawing.save(figures.samples(*found, tile=2.4), out)
-        said(out)
+        return drawn(out)
 
     def samples(self, recipe: Any, records: Any, settings: Any) -> tuple[np.ndarray, list[str], np.ndarray]:
         return _samples(recipe, records, settings, SMALL_SHOWN, REPORTED_ROUNDS, SMALL)

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit import console
 from cnnkit.device.preparation import Preparation, ready, wanted
 from cnnkit.errors import CnnkitError
 from cnnkit.inputs import image_settings
 from cnnkit.report.record import Record
+from cnnkit.reporter import Reporter
 from cnnkit.settings import Room
+from cnnkit.shown import Shown, Table
 
 SHOWN, ROUNDS = 8, 5  # samples, augmented versions of each
 LOOKED_AT = 200  # pictures, before a training
@@ -128,12 +129,12 @@ class Images:
 
         return checks.check(source, progress=progress, looked=looked, **columns)
 
-    def show(self, recipe: Any, splits: Any, settings: Any, out: Path) -> None:
+    def show(self, recipe: Any, splits: Any, settings: Any, out: Path) -> Shown:
         """Draw samples as they are, as the model sees them, and with what the options for more augmentation add."""
         from cnnkit.report import drawing, figures
 
         drawing.save(figures.samples(*self._every_augmentation(recipe, splits.train, settings)), out)
-        said(out)
+        return drawn(out)
 
     def _every_augmentation(
         self, recipe: Any, records: Any, settings: Any
@@ -203,7 +204,8 @@ class Images:
         folder: Path,
         test: Any,
         prepare: bool | None,
-    ) -> None:
+        tell: Reporter,
+    ) -> Shown:
         """Draw what the model looks at in images, or in one of the test split.
 
         Args:
@@ -214,6 +216,7 @@ class Images:
             folder: where the pictures go, a folder an image.
             test: returns the test split, where it is needed.
             prepare: whether images are prepared; None: as the artifact says.
+            tell: hears of progress.
         """
         from cnnkit import ondevice
         from cnnkit.device.image import read_image
@@ -231,28 +234,20 @@ class Images:
         model, added = recipe.task.explained(artifact.model)
         labels = [*artifact.labels, *added]
         for name, image in pictures.items():
-            with console.progress(f"Explaining {name}", 1):
+            with tell.progress(f"Explaining {name}", 1):
                 done[name] = explaining.explain(model, image, folder / name, labels=labels, layer=layer)
-        console.document(
-            {
-                "folder": str(folder),
-                "images": {
-                    name: {**d, "pictures": {k: str(p) for k, p in d["pictures"].items()}} for name, d in done.items()
-                },
-            }
-        )
-        if console.is_json():
-            return
+        images = {name: {**d, "pictures": {k: str(p) for k, p in d["pictures"].items()}} for name, d in done.items()}
+        lines = [
+            f"{name}: {result['label']} ({result['confidence']:.1%}); pictures in {folder / name}"
+            for name, result in done.items()
+        ]
         first = next(iter(done.values()))
-        layer_table(first["layers"])
-        for name, result in done.items():
-            console.message(f"{name}: {result['label']} ({result['confidence']:.1%}); pictures in {folder / name}")
+        return Shown({"folder": str(folder), "images": images}, [layer_table(first["layers"]), *lines])
 
 
-def said(picture: Path) -> None:
-    """Say where a picture of samples is."""
-    console.document({"picture": str(picture)})
-    console.message(f"Samples as they are and as the model sees them in training: {picture}")
+def drawn(picture: Path) -> Shown:
+    """Return where a picture of samples is."""
+    return Shown({"picture": str(picture)}, [f"Samples as they are and as the model sees them in training: {picture}"])
 
 
 def chosen(records: Any, settings: Any, count: int) -> np.ndarray:
@@ -262,9 +257,9 @@ def chosen(records: Any, settings: Any, count: int) -> np.ndarray:
     return np.sort(np.random.default_rng(settings.seed).permutation(len(records))[:count])
 
 
-def layer_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print the layers of a model."""
-    console.table(
+def layer_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the layers of a model."""
+    return Table(
         ["layer", "kind", "kernel", "stride", "padding", "output", "receptive field", "parameters", "multiply-adds"],
         [_layer_row(row) for row in rows],
     )

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit import console
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.inputs import text_settings
 from cnnkit.inputs.images import Images, chosen
 from cnnkit.report.record import Record
+from cnnkit.reporter import Reporter
 from cnnkit.settings import fields, joined
+from cnnkit.shown import Marked, Shown, Table
 
 SHOWN = 12  # texts of `data show`
 EXPLAINED = 12  # of the worst errors, in a report
@@ -90,19 +91,17 @@ class Texts(Images):
 
         return checks.check(source, columns=columns, looked=looked, progress=progress)
 
-    def show(self, recipe: Any, splits: Any, settings: Any, out: Path) -> None:
-        """Print texts with their labels and the words that are in the vocabulary, the others in brackets."""
+    def show(self, recipe: Any, splits: Any, settings: Any, out: Path | None) -> Shown:
+        """Return texts with their labels and the words that are in the vocabulary, the others in brackets."""
         records = splits.train
         indices = chosen(records, settings, SHOWN)
         rows = []
         for index, text in zip(indices.tolist(), records.texts(indices), strict=True):
             rows.append({"name": records.name(index), "label": _labels(records, index), "text": text})
             rows[-1]["read"] = _read(records.tokenizer, text)
-        console.document({"texts": rows, "plan": splits.card.get("plan", [])})
-        if not console.is_json():
-            for line in splits.card.get("plan", ()):
-                console.message(line)
-            console.table(["label", "as the model reads it: [unknown]"], [[row["label"], row["read"]] for row in rows])
+        plan = splits.card.get("plan", [])
+        table = Table(["label", "as the model reads it: [unknown]"], [[row["label"], row["read"]] for row in rows])
+        return Shown({"texts": rows, "plan": plan}, [*plan, table])
 
     def samples(self, recipe: Any, records: Any, settings: Any) -> Any:
         return None
@@ -133,7 +132,8 @@ class Texts(Images):
         folder: Path,
         test: Any,
         prepare: bool | None,
-    ) -> None:
+        tell: Reporter,
+    ) -> Shown:
         """Show which words decided, in colour, for given texts or for five of the test split."""
         from cnnkit import explain as explaining_layers
         from cnnkit.explain import texts as explaining
@@ -145,13 +145,11 @@ class Texts(Images):
         if any(not text.strip() for text in texts):
             raise DataError("There is nothing to explain in an empty text.")
         done = [explaining.explain(artifact, text) for text in texts]
-        if console.is_json():
-            rows = explaining_layers.layer_table(artifact.model, artifact.input_shape)
-            console.document({"texts": [entry.to_dict() for entry in done], "layers": rows})
-            return
+        rows = explaining_layers.layer_table(artifact.model, artifact.input_shape)
+        parts: list[Any] = []
         for entry in done:
-            console.message(f"\n{entry.label} ({entry.probability:.1%})")
-            console.coloured(entry.text, entry.marked)
+            parts += [f"\n{entry.label} ({entry.probability:.1%})", Marked(entry.text, entry.marked)]
+        return Shown({"texts": [entry.to_dict() for entry in done], "layers": rows}, parts)
 
 
 def _fold(text: str) -> tuple[int, int]:
