@@ -11,6 +11,7 @@ import pytest
 from cnnkit import console, run
 from cnnkit.errors import ArtifactError, CnnkitError
 from cnnkit.run import Run
+from cnnkit.score import Score, Scores
 from cnnkit_digits.cli import main
 from tests import toys
 from tests.contracts import AppContract
@@ -69,6 +70,16 @@ class TestLatest:
         line = run.finish(made("2", **changes))
         assert run.latest("toy") == Path("runs/toy/2")
         assert "is this run now" in line and "runs/toy/1, which is exported" in line
+
+    def test_of_an_error_the_smaller_one_is_better(self):
+        for name, value in (("1", 2.0), ("2", 2.5), ("3", 1.5)):
+            found = made(name, exported=name == "1")
+            score = Score("mean_absolute_error", value, unit="years", better="less")
+            found.save(scores={"test": {**Scores(score, count=9), "verdict": {"bad": False}}})
+            line = run.finish(found)
+            if name == "2":
+                assert "it has mean_absolute_error 2 years, this run 2.5 years on the same test data" in line
+        assert run.latest("toy") == Path("runs/toy/3")
 
     def test_without_an_exported_one_the_newest_needs_no_word(self):
         made("1", score=0.9)

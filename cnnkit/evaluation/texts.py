@@ -64,7 +64,7 @@ class TextClassification(Classification):
         several = task == "multilabel"
         if task is not None and records.multi_label != several:
             raise DataError(
-                f"The data has {kinds[records.multi_label]}, the model was trained on {kinds[task == 'multilabel']}. "
+                f"The data has {kinds[records.multi_label]}, the model was trained on {kinds[several]}. "
                 "Give data of its kind."
             )
         written = artifact.metadata.get("text")
