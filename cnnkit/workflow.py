@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit import console, ondevice, own_files, time_budget
+from cnnkit.device.model import read_metadata
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError
 from cnnkit.quiet import quiet
 from cnnkit.review import behind, keras_of, print_scores, say_verdict, score, with_verdict, write_report
@@ -131,7 +132,7 @@ def _train(
     )  # the same data may lie elsewhere by now
     splits = known.splits if known else load(recipe, given, tell=console)
     check_divided(splits)
-    recipe = recipe.fitting(recipe, splits)
+    recipe = _fitted(recipe, splits, run.document.get("fitted", {}) if run else _known_to_weights(given))
     if run is None:
         preset = recipe.preset(model, len(splits.train), given.get("weights", "none") != "none")
         preset = checked(recipe.Settings, preset, f"the preset of {model}")
@@ -147,6 +148,8 @@ def _train(
         if rate == "auto":
             settings = _with_found_rate(training, recipe, settings, splits)
         about = {"task": recipe.task.name, "data": describe_data(splits), "asked": asked, "asked_in": str(Path.cwd())}
+        if facts := recipe.task.facts():
+            about["fitted"] = facts  # the same when it goes on, wherever its weights came from
         path = out or new_path(recipe.app, settings.model)
         run = Run.create(path, recipe.app, settings, held=held, fresh=out is None, **about)
         try:
@@ -252,7 +255,7 @@ def _refit(training: Any, recipe: Any, run: Run, whole: Any, decided: dict[str, 
     epochs = run.document["training"]["best_epoch"]
     with console.progress("Training on validation data too", 1) as update:
         training.refit(
-            recipe.fitting(recipe, whole),
+            _fitted(recipe, whole, recipe.task.facts()),
             whole,
             run,
             decided,
@@ -267,6 +270,19 @@ def _refit(training: Any, recipe: Any, run: Run, whole: Any, decided: dict[str, 
         f"epoch{'s' * (epochs != 1)} in {done['seconds']:.0f} s (--no-refit leaves this out)"
     )
     return keras_of(run.path / MODEL, recipe.app)
+
+
+def _fitted(recipe: Any, splits: Any, earlier: Mapping[str, Any]) -> Any:
+    """Return the recipe that fits data; its task keeps what `earlier` says, metadata of an artifact or a run's."""
+    found = recipe.fitting(recipe, splits)
+    return dataclasses.replace(found, task=found.task.fitted(splits, earlier))
+
+
+def _known_to_weights(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of the weights that training begins with; empty where they say nothing of themselves."""
+    path = Path(given.get("weights", "none"))
+    path = path / MODEL if path.is_dir() else path
+    return read_metadata(path) if path.suffix == ".keras" and path.is_file() else {}
 
 
 def _like_earlier(recipe: Any, given: dict[str, Any]) -> dict[str, Any]:

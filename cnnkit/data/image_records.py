@@ -1,18 +1,33 @@
 """Records of images: what is more to say of them than of any inputs."""
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from cnnkit.data.records import Joined, Records, Shape
 
+FLAT_SIDE = 32  # px, of images for a linear model
+
 
 class ImageRecords(Records):
     """An immutable view of labelled images; as `Records`. They are read as uint8 (b, h, w, c) in [0, 255]."""
 
+    noun = "images"
+
     @staticmethod
     def _joined(first: Records, second: Records) -> "JoinedImages":
         return JoinedImages(first, second)
+
+    def flat(self, indices: np.ndarray) -> tuple[np.ndarray, str]:
+        """Return images as a linear model reads them, in [0, 1] and at most 32 px a side; as `Records.flat`."""
+        height, width, channels = self.input_shape
+        shape = (min(height, FLAT_SIDE), min(width, FLAT_SIDE), channels)
+        images = self.with_shape(shape).read(indices)[0]
+        return images.reshape(len(images), -1).astype(np.float32) / 255, f"{shape[0]}x{shape[1]} pixels"
+
+    def shown(self, indices: np.ndarray) -> list[dict[str, Any]]:
+        """Return `image`, uint8 (h, w, c), of each of these records."""
+        return [{"image": image} for image in self.read(indices)[0]]
 
     @property
     def prepared(self) -> bool:

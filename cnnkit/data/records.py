@@ -31,7 +31,7 @@ Shape = tuple[int, ...]
 class Source(Protocol):
     """Where inputs are. Safe to share between threads.
 
-    Two methods may be there as well: `windows(indices)`, where a network sees parts of an input, as `Records.windows`; and
+    Two methods may be there as well: `windows(indices, shape)`, where a network sees parts of an input, as `Records.windows`; and
     `as_read_by(artifact)`, the same inputs as a source that reads them as an artifact does, where more than a shape says how.
     """
 
@@ -78,6 +78,7 @@ class Records:
         asked: where a record may have several labels, which ones it was asked for; None: all of them.
     """
 
+    noun = "records"  # what one is called, in the plural
     _PLACE: type = np.int64  # of where each record is in its source
 
     @staticmethod
@@ -144,7 +145,21 @@ class Records:
         """
         indices = self._checked(indices)
         cut = getattr(self._source, "windows", None)
-        return (self.read(indices)[0], np.arange(len(indices))) if cut is None else cut(self._index[indices])
+        return (
+            (self.read(indices)[0], np.arange(len(indices)))
+            if cut is None
+            else cut(self._index[indices], self.input_shape)
+        )
+
+    def flat(self, indices: np.ndarray) -> tuple[np.ndarray, str]:
+        """Return these inputs as a linear model reads them: float32 (b, numbers); and what the numbers are, in a few words."""
+        inputs = self.read(indices)[0]
+        rows = inputs.reshape(len(inputs), -1).astype(np.float32)
+        return rows, f"{rows.shape[1]} numbers"
+
+    def shown(self, indices: np.ndarray) -> list[dict[str, Any]]:
+        """Return what can be shown of each of these records in a report: nothing."""
+        return [{} for _ in indices]
 
     def as_read_by(self, artifact: Any) -> Self:
         """Return a view whose inputs are read as an artifact takes them."""
@@ -389,10 +404,10 @@ class Joined(_Both):
     def read(self, indices: np.ndarray, shape: Shape) -> np.ndarray:
         return self._put_together(indices, lambda part, places: part.with_shape(shape).read(places)[0])
 
-    def windows(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = [(chosen, *part.windows(places)) for part, chosen, places in self._split(indices)]
+    def windows(self, indices: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
+        found = [(chosen, *part.with_shape(shape).windows(places)) for part, chosen, places in self._split(indices)]
         if not found:
-            return self._parts[0].windows(indices)
+            return self._parts[0].with_shape(shape).windows(indices)
         owners = np.concatenate([np.flatnonzero(chosen)[theirs] for chosen, _, theirs in found])
         order = np.argsort(owners, kind="stable")
         return np.concatenate([inputs for _, inputs, _ in found])[order], owners[order]

@@ -5,7 +5,8 @@ Design choices:
 - A device half holds no state: what is special about one file is in its metadata, which are given.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,33 @@ class InputKind:
 
     name = ""
     files: Mapping[str, tuple[str, str]] = {}
+
+    def found(self, folder: Path) -> list[Path]:
+        """Return the files of this kind in a folder and below it, in order: by default all that are not hidden."""
+        every = sorted(folder.rglob("*"))
+        return [path for path in every if path.is_file() and not path.name.startswith(".")]
+
+    def read(self, path: Path) -> Any:
+        """Read an input as it is, unfitted.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        raise NotImplementedError
+
+    def prepares(self, preparation: Any, metadata: Mapping[str, Any], asked: bool | None) -> Any:
+        """Return the app's preparation of inputs where the model wants it, or it is asked for; else None."""
+        return None
+
+    def windows(self, sample: Any, shape: Sequence[int], preparation: Any = None) -> np.ndarray:
+        """Return what a model sees of an input: (m, *shape), of most inputs one; none where there is nothing to see.
+
+        Args:
+            sample: as `read` returns it.
+            shape: of the model's input.
+            preparation: what the app does to it before, where the model wants it; None: nothing.
+        """
+        raise NotImplementedError
 
     def dtype(self, precision: str) -> str:
         """Return what the input tensor of a file of this precision holds, as NumPy names it."""
@@ -57,6 +85,7 @@ class TaskKind:
         named: the output whose last axis has the labels' names; None: labels are of no output, and may be left out.
         probabilities: outputs that are in [0, 1].
         entry: of the metadata, that holds an object of the task's own; None: there is none.
+        nothing: what is answered where there is nothing to see.
     """
 
     name = ""
@@ -64,6 +93,28 @@ class TaskKind:
     named: str | None = None
     probabilities: tuple[str, ...] = ()
     entry: str | None = None
+    nothing: Mapping[str, Any] = {}
+
+    def merge(self, values: np.ndarray) -> np.ndarray:
+        """Return the answer to an input of one output for its windows, (m, ...): the mean."""
+        return values.mean(0)
+
+    def answer(
+        self, outputs: Mapping[str, np.ndarray], metadata: Mapping[str, Any], labels: Sequence[str], top: int
+    ) -> Any:
+        """Return what a person is told of one input, as plain values by name.
+
+        Args:
+            outputs: of this input, without a batch axis.
+            metadata: of the artifact.
+            labels: of the artifact.
+            top: how many labels to name, where there are labels.
+        """
+        return {name: np.asarray(values).tolist() for name, values in outputs.items()}
+
+    def told(self, answer: Mapping[str, Any]) -> list[str]:
+        """Return an answer as cells of a table."""
+        return [", ".join(f"{name} {value}" for name, value in answer.items())]
 
     def labels(self, metadata: Mapping[str, Any], shapes: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
         """Return the names of the labels; "0", "1", ... where the metadata have none.
@@ -93,3 +144,34 @@ class Scores(TaskKind):
     outputs: tuple[str, ...] = ("scores",)
     named = "scores"
     probabilities = ("scores",)
+    nothing: Mapping[str, Any] = {"label": "nothing on it", "score": 0.0}
+
+    def answer(
+        self, outputs: Mapping[str, np.ndarray], metadata: Mapping[str, Any], labels: Sequence[str], top: int
+    ) -> Any:
+        """Return `label` and `score` of the best label, and `top`, the best ones, where more than one is asked for."""
+        scores = outputs["scores"]
+        best = [
+            {"label": labels[i], "score": round(float(scores[i]), 6)} for i in np.argsort(-scores, kind="stable")[:top]
+        ]
+        return {**best[0], **({"top": best} if top > 1 else {})}
+
+    def told(self, answer: Mapping[str, Any]) -> list[str]:
+        return [f"{entry['label']}  {entry['score']:.1%}" for entry in answer.get("top", [answer])]
+
+
+def merged(
+    outputs: Mapping[str, np.ndarray], owners: np.ndarray, count: int, merge: Callable[[np.ndarray], np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return a model's outputs for so many inputs from those for their windows.
+
+    Args:
+        outputs: by name, a row a window.
+        owners: int (windows,), which input each belongs to, ascending; each has one at least.
+        count: inputs.
+        merge: a task's.
+    """
+    if len(owners) == count:
+        return dict(outputs)
+    ends = np.searchsorted(owners, np.arange(1, count))
+    return {name: np.stack([merge(part) for part in np.split(values, ends)]) for name, values in outputs.items()}

@@ -14,34 +14,20 @@ from cnnkit import metrics
 from cnnkit.data.records import Records
 from cnnkit.data.splits import balanced_weights
 from cnnkit.evaluation.settings import Classes
+from cnnkit.evaluation.task import Task
 from cnnkit.score import LESS, Score, Scores
 from cnnkit.settings import Room
 
-BATCH = 256
-BASELINE_IMAGES = 10_000  # a linear model gains little from more, and takes minutes
-BASELINE_SIDE = 32  # px; larger images are shrunk for the baseline
+BASELINE_RECORDS = 10_000  # a linear model gains little from more, and takes minutes
 
 
-class Classification:
-    """One class an input.
-
-    Attributes:
-        name: of the task, as artifacts carry it.
-        headline: name of the score that stands first; what training shows too, where it measures it.
-        tolerance: what an exported model may lose of it overall and in a class, unless others are asked for: points of a
-            share, else in its unit.
-        keeps_best: whether training keeps the weights of its best epoch; otherwise of its last.
-        noun, counted: what is scored, and what a class has some of, in the plural.
-        rooms: its settings.
-    """
+class Classification(Task):
+    """One class an input."""
 
     name = "classification"
     rooms: tuple[type[Room], ...] = (Classes,)
     headline = "accuracy"
-    tolerance = (0.5, 0.5)
-    keeps_best = True
-    noun = "records"
-    counted = "records"
+    explains = True
 
     def encoder(self, classes: int) -> Callable[[Any], Any]:
         """Return what turns int32 labels (b,) into float32 one-hot targets (b, classes), inside tf.data."""
@@ -72,36 +58,6 @@ class Classification:
 
         weights = tf.constant(balanced_weights(records))
         return lambda targets: tf.linalg.matvec(targets, weights)
-
-    def as_read_by(self, artifact: Any, records: Any) -> Any:
-        """Return records whose inputs are read as an artifact takes them."""
-        return records.with_shape(artifact.input_shape)
-
-    def outputs(
-        self, artifact: Any, records: Records, progress: Callable[[int], None] = lambda done: None
-    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Return an artifact's outputs for all records, by name, and their labels int32 (n,)."""
-        records = self.as_read_by(artifact, records)
-        found: list[dict[str, np.ndarray]] = []
-        targets: list[np.ndarray] = []
-        for start in range(0, len(records), BATCH):
-            images, truth = records.read(np.arange(start, min(len(records), start + BATCH)))
-            found.append(artifact.predict(images))
-            targets.append(truth)
-            progress(min(len(records), start + BATCH))
-        return {name: np.concatenate([part[name] for part in found]) for name in found[0]}, np.concatenate(targets)
-
-    def asked(self, settings: Any) -> dict[str, Any]:
-        """Return what `settle` takes of the settings."""
-        return {}
-
-    def settle(self, artifact: Any, records: Records) -> dict[str, Any]:
-        """Return what validation data add to the artifact's metadata: nothing."""
-        return {}
-
-    def cautions(self, decided: Mapping[str, Any]) -> list[str]:
-        """Return lines of warning about what validation data decided: none."""
-        return []
 
     def score(
         self,
@@ -194,10 +150,6 @@ class Classification:
             for index, shown in zip(wrong, self.shown(records, wrong), strict=True)
         ]
 
-    def shown(self, records: Any, indices: np.ndarray) -> list[dict[str, Any]]:
-        """Return what an error shows of each of these records: `image`, uint8 (h, w, c)."""
-        return [{"image": image} for image in records.read(indices)[0]]
-
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
         """Return what a table shows beside the headline score."""
         f1, ece = f"{100 * scores['macro_f1']:.2f}", f"{scores['ece']:.4f}"
@@ -215,16 +167,12 @@ class Classification:
         alone = f"{self.noun.capitalize()} that only the model had right: {won:,}; only the baseline: {lost:,}"
         return f"{alone}. {verdict} ({number})."
 
-    def explained(self, model: Any) -> tuple[Any, list[str]]:
-        """Return the model that explanations look at, and the names of classes it adds."""
-        return model, []
-
     def baseline(
         self, train: Records, test: Records, validation: Any = None, found: Any = None, whole: Records | None = None
     ) -> dict[str, Any]:
-        """Score what a plain linear model makes of the same pixels: scikit-learn's logistic regression.
+        """Score what a plain linear model makes of the same inputs: scikit-learn's logistic regression.
 
-        It sees at most 10,000 training images, shrunk to 32 px where they are larger; both are stated in its name.
+        It sees at most 10,000 training records, as `Records.flat` has them; both are stated in its name.
         `validation` is for other tasks. Where the model was trained on the `whole`, validation images too, so is this one.
 
         Returns:
@@ -235,22 +183,22 @@ class Classification:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
-        height, width, channels = train.input_shape
-        shape = (min(height, BASELINE_SIDE), min(width, BASELINE_SIDE), channels)
-        chosen = np.random.default_rng(0).permutation(len(train))[:BASELINE_IMAGES]
-        pixels, truth = _pixels(train.with_shape(shape), np.sort(chosen))
+        chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:BASELINE_RECORDS])
+        numbers, what = train.flat(chosen)
+        truth = train.targets(chosen)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # 60 iterations are enough for a bar to clear
-            model = LogisticRegression(C=0.05, max_iter=60).fit(pixels, truth)
+            model = LogisticRegression(C=0.05, max_iter=60).fit(numbers, truth)
         right = []
         targets = []
+        alike = test.with_shape(train.input_shape)  # other data may have a shape of its own
         for start in range(0, len(test), 2000):
-            pixels, truth = _pixels(test.with_shape(shape), np.arange(start, min(len(test), start + 2000)))
-            right.append(model.predict(pixels) == truth)
-            targets.append(truth)
+            indices = np.arange(start, min(len(test), start + 2000))
+            targets.append(test.targets(indices))
+            right.append(model.predict(alike.flat(indices)[0]) == targets[-1])
         theirs = np.concatenate(right)
         result = {
-            "name": f"logistic regression on {shape[0]}x{shape[1]} pixels, {len(chosen):,} images",
+            "name": f"logistic regression on {what}, {len(chosen):,} {train.noun}",
             "accuracy": float(theirs.mean()),
             "accuracy_interval": list(metrics.wilson(int(theirs.sum()), len(theirs))),
         }
@@ -276,8 +224,3 @@ def _constant(matrix: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
         "value": float(matrix[most].sum() / max(1, matrix.sum())),
         "sure": won > lost and metrics.mcnemar(won, lost) < metrics.CHANCE,
     }
-
-
-def _pixels(records: Records, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    images, targets = records.read(indices)
-    return images.reshape(len(images), -1).astype(np.float32) / 255, targets

@@ -19,43 +19,27 @@ from cnnkit.data.boxes.records import BoxRecords
 from cnnkit.device.detection import Detections, Plan, find_each
 from cnnkit.evaluation import coco, regions
 from cnnkit.evaluation.coco import Truth
+from cnnkit.evaluation.task import Task
 from cnnkit.score import Score, Scores
-from cnnkit.settings import Room
 
 LOWEST = 0.01  # score of a detection that enters average precision
 
 
-class Detection:
-    """Boxes around objects.
+class Detection(Task):
+    """Boxes around objects."""
 
-    Attributes:
-        name: of the task, as artifacts carry it.
-        headline, tolerance, keeps_best, counted, rooms: as `Classification` has them.
-    """
-
-    rooms: tuple[type[Room], ...] = ()
     name = "detection"
     headline = "ap50"
     tolerance = (1.0, 3.0)
     keeps_best = False
     counted = "boxes"
-
-    def encoder(self, classes: int) -> Callable[[Any], Any]:
-        """Return what leaves boxes as they are."""
-        return lambda boxes: boxes
+    explains = True
 
     def loss(self, settings: Any) -> Any:
         """Return the loss of `cnnkit.evaluation.detection_loss`."""
         from cnnkit.evaluation.detection_loss import DetectionLoss
 
         return DetectionLoss()
-
-    def metrics(self) -> list[Any]:
-        """Return nothing: average precision needs all images at once."""
-        return []
-
-    def sample_weights(self, records: Any, settings: Any) -> None:
-        """Return nothing: an image has boxes of several classes, so it has no class to be weighed by."""
 
     def as_read_by(self, artifact: Any, records: BoxRecords) -> BoxRecords:
         """Return records whose images are read as an artifact takes them."""
@@ -75,14 +59,6 @@ class Detection:
             found.append(_asked(records, len(found), entry))
             progress(len(found))
         return found, [Truth(*records.boxes(index)) for index in range(len(records))]
-
-    def cautions(self, decided: Any) -> list[str]:
-        """Return lines of warning about what validation data decided: none."""
-        return []
-
-    def asked(self, settings: Any) -> dict[str, Any]:
-        """Return what `settle` takes of the settings."""
-        return {}
 
     def settle(self, artifact: Any, records: BoxRecords) -> dict[str, Any]:
         """Choose the threshold on validation data; return what the artifact is to say of it."""
@@ -172,10 +148,6 @@ class Detection:
         names = {"ap": "AP %", "ap50_small": "AP50 small", "ap50_medium": "medium", "ap50_large": "large"}
         names |= {"precision": "precision %", "recall": "recall %"}
         return {title: points(key) for key, title in names.items()} | {"images": f"{scores['count']:,}"}
-
-    def compared(self, baseline: Mapping[str, Any]) -> str:
-        """Return nothing: scores say it all."""
-        return ""
 
     def explained(self, model: Any) -> tuple[Any, list[str]]:
         """Return a model that names the image's best box, and the names of classes it adds: for Grad-CAM."""

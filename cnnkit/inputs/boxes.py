@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from cnnkit.inputs import box_settings
-from cnnkit.inputs.images import Images, chosen, drawn
+from cnnkit.inputs.contract import chosen
+from cnnkit.inputs.images import Images, drawn
 from cnnkit.shown import Shown
 
 SHOWN, ROUNDS, REPORTED_ROUNDS = 5, 3, 5

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from cnnkit.device.preparation import Preparation, ready, wanted
-from cnnkit.errors import CnnkitError
 from cnnkit.inputs import image_settings
+from cnnkit.inputs.contract import Input, chosen
 from cnnkit.report.record import Record
 from cnnkit.reporter import Reporter
 from cnnkit.settings import Room
@@ -19,20 +19,11 @@ SHOWN, ROUNDS = 8, 5  # samples, augmented versions of each
 LOOKED_AT = 200  # pictures, before a training
 
 
-class Images:
+class Images(Input):
     """One label an image.
 
     Args:
         preparation: what the app does to a picture before a model sees it; None: it is fitted into the model's shape.
-
-    Attributes:
-        kind: as artifacts name it (`cnnkit.registry`).
-        noun: what a record is called, in the plural.
-        columns: the settings that say where labels are, and perhaps inputs, so that other data of a run may be read alike.
-        size_setting: the setting that makes an input larger.
-        record: the words for one in a report.
-        sound: what `data check` says where it found nothing.
-        rooms: its settings.
     """
 
     kind = "image"
@@ -41,6 +32,7 @@ class Images:
     columns: tuple[str, ...] = ("label",)
     size_setting = "image_size"
     record = Record("image", "an", "px", "on augmented images", "{sides}, values 0 to 255")
+    draws = True
     sound = (
         "Nothing found: every file reads, no duplicates across the splits, no starved class, no label that looks wrong."
     )
@@ -54,7 +46,7 @@ class Images:
 
     def stated(self, records: Any) -> dict[str, Any]:
         """Return what artifacts say of their input."""
-        return {"kind": self.kind, "shape": list(records.input_shape), "range": [0, 255]}
+        return {**super().stated(records), "range": [0, 255]}
 
     def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return what `Recipe.load` is asked for beyond what all kinds of data take."""
@@ -119,10 +111,6 @@ class Images:
         height, width, _ = shape
         return {"image_size": height} if height == width else {}
 
-    def rows(self, records: Any) -> Any:
-        """Return the names of the rows that a model's tables have for these records (`cnnkit.models.axes.Rows`); None: none."""
-        return None
-
     def check(self, source: str, progress: Any, looked: list[str], **columns: Any) -> list[Any]:
         """Look for what would spoil training, as `cnnkit.data.check`; `looked` takes lines on what was looked at."""
         from cnnkit.data import checks
@@ -146,7 +134,7 @@ class Images:
 
         images, names, rounds = self.samples(recipe, records, settings)
         titles = ["augmented" if number == 0 else "" for number in range(len(rounds))]
-        encoded = recipe.task.encoder(len(records.label_names))(np.zeros(len(images), np.int32))
+        encoded = recipe.task.encoder(len(records.label_names))(records.targets(chosen(records, settings, SHOWN)))
         rows = list(rounds)
         for title, layer in (
             ("RandAugment", augment.rand_augment()),
@@ -165,7 +153,7 @@ class Images:
         import tensorflow as tf
 
         images, targets = records.read(chosen(records, settings, SHOWN))
-        names = [records.label_names[target] for target in targets]
+        names = [recipe.task.words(target, records.label_names) for target in targets]
         made = []
         if recipe.augmentation is not None:
             augmentation = recipe.augmentation(settings.seed)
@@ -185,7 +173,8 @@ class Images:
 
         worst = recipe.task.worst(found, targets, splits.test, artifact.labels)
         samples = self.samples(recipe, splits.train, settings)
-        evidence = explaining.examples(artifact.model, artifact.labels, worst, samples)
+        explains = recipe.task.explains
+        evidence = explaining.examples(artifact.model, artifact.labels, worst, samples) if explains else []
         made = [reporting.worst(worst, artifact.labels), reporting.evidence(evidence)]
         return {
             "record": self.record,
@@ -248,13 +237,6 @@ class Images:
 def drawn(picture: Path) -> Shown:
     """Return where a picture of samples is."""
     return Shown({"picture": str(picture)}, [f"Samples as they are and as the model sees them in training: {picture}"])
-
-
-def chosen(records: Any, settings: Any, count: int) -> np.ndarray:
-    """Choose records to show, by the seed: int (count,), in order."""
-    if not len(records):
-        raise CnnkitError("There is nothing to show: the training split is empty.")
-    return np.sort(np.random.default_rng(settings.seed).permutation(len(records))[:count])
 
 
 def layer_table(rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.inputs import text_settings
-from cnnkit.inputs.images import Images, chosen
+from cnnkit.inputs.contract import Input, chosen
 from cnnkit.report.record import Record
 from cnnkit.reporter import Reporter
 from cnnkit.settings import fields, joined
@@ -20,8 +20,8 @@ EXPLAINED = 12  # of the worst errors, in a report
 RECORDS = 2000  # training texts in which the n-grams of filters are looked for
 
 
-class Texts(Images):
-    """Texts; as `Images`.
+class Texts(Input):
+    """Texts.
 
     Attributes:
         letters: the models that read characters and not words.
@@ -42,9 +42,6 @@ class Texts(Images):
 
     def __init__(self, letters: Sequence[str] = ()):
         self.letters = tuple(letters)
-
-    def stated(self, records: Any) -> dict[str, Any]:
-        return {"kind": self.kind, "shape": list(records.input_shape)}
 
     def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         names = [field.name for field in fields(joined(*self.rooms))]
@@ -78,9 +75,6 @@ class Texts(Images):
         names = ("train", "validation", "test")  # what is kept may have been loaded with a vocabulary of its own
         return dataclasses.replace(splits, **{name: getattr(splits, name).with_tokenizer(tokenizer) for name in names})
 
-    def taken_over(self, shape: Sequence[int]) -> dict[str, Any]:
-        return {}
-
     def rows(self, records: Any) -> Any:
         from cnnkit.models.text import WordRows
 
@@ -102,9 +96,6 @@ class Texts(Images):
         plan = splits.card.get("plan", [])
         table = Table(["label", "as the model reads it: [unknown]"], [[row["label"], row["read"]] for row in rows])
         return Shown({"texts": rows, "plan": plan}, [*plan, table])
-
-    def samples(self, recipe: Any, records: Any, settings: Any) -> Any:
-        return None
 
     def reported(
         self, recipe: Any, settings: Any, splits: Any, artifact: Any, scores: Any, found: Any, targets: Any

@@ -8,8 +8,7 @@ from typing import Any
 
 _PARTS = {
     "bench": "benchmark",
-    "BATCH": "classification",
-    "predict": "classification",
+    "predict": "predicting",
     "find": "detection",
     "exported": "opening",
     "is_artifact": "opening",
@@ -17,6 +16,7 @@ _PARTS = {
     "split": "opening",
     "task_of": "opening",
     "IMAGES": "pictures",
+    "UNSAID": "pictures",
     "image_files": "pictures",
     "readable_images": "pictures",
     "predict_texts": "texts",

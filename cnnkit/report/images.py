@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.report.blocks import Contact, Picture, Pictures, Section, percent, picture
+from cnnkit.report.sections import how_bad, worst_first
 
 
 def worst(entries: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> Section | None:
@@ -22,16 +23,10 @@ def worst(entries: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> Sectio
 
     pictures = []
     for entry in shown:
-        true, predicted = name(entry["true"]), name(entry["predicted"])
-        sure = percent(entry["confidence"], 1)
-        description = f"A {true} read as {predicted}, {sure} sure: {entry.get('name', '')}"
-        note = f"{sure} sure"
+        true, predicted, note = name(entry["true"]), name(entry["predicted"]), how_bad(entry)
+        description = f"A {true} read as {predicted}, {note}: {entry.get('name', '')}"
         pictures.append(Picture(picture(entry["image"]), description, f"{true} read as {predicted}", note, "bad"))
-    text = (
-        "The errors of which the model was most sure, worst first: what it said, what it is, how sure it was. Some "
-        "show a gap in the data, some a label that people would dispute."
-    )
-    return Section("Worst errors", text, [Pictures(pictures)])
+    return Section("Worst errors", worst_first(shown), [Pictures(pictures)])
 
 
 def samples(images: np.ndarray, names: Sequence[str], rounds: np.ndarray) -> Section | None:

@@ -267,6 +267,31 @@ def per_class(scores: Mapping[str, Any]) -> Section | None:
     return Section("Classes", text, [Table(["class", *names], rows, numbers=range(1, len(keys) + 1))])
 
 
+def errors(entries: Sequence[Mapping[str, Any]]) -> Section | None:
+    """The worst errors, as a table; each: `name`, `true`, `predicted`, and what `how_bad` reads."""
+    if not entries:
+        return None
+    rows = [[str(entry["name"]), str(entry["true"]), str(entry["predicted"]), how_bad(entry)] for entry in entries]
+    return Section("Worst errors", worst_first(entries), [Table(["record", "is", "read as", ""], rows)])
+
+
+def how_bad(entry: Mapping[str, Any]) -> str:
+    """A few words on an error: its `note`, or how sure the model was, `confidence`."""
+    return entry["note"] if "note" in entry else f"{percent(entry['confidence'], 1)} sure"
+
+
+def worst_first(entries: Sequence[Mapping[str, Any]]) -> str:
+    """How to read the worst errors."""
+    sure = "confidence" in entries[0]
+    most, how = (
+        ("of which the model was most sure", "how sure it was") if sure else ("that are largest", "how large it is")
+    )
+    return (
+        f"The errors {most}, worst first: what it said, what it is, {how}. Some show a gap in the data, some "
+        "a label that people would dispute."
+    )
+
+
 def export_gate(document: Mapping[str, Any] | None, score: Score | None, record: Record = ANY) -> Section | None:
     """What the exported files score beside the trained model; `score` stands first, None: a share without a name."""
     if not document:

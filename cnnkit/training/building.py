@@ -31,9 +31,8 @@ def build(recipe: Any, settings: Settings, records: Records) -> keras.Model:
         return builder(records.input_shape, len(records.label_names), **settings.options)
     except (ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        hint = (
-            f" Choose a larger `{recipe.inputs.size_setting}`, or another `model`." if "image_shape=" in reason else ""
-        )
+        size = recipe.inputs.size_setting
+        hint = f" Choose a larger `{size}`, or another `model`." if size and "image_shape=" in reason else ""
         raise ConfigError(f"The model `{settings.model}` cannot be built: {reason}{hint}") from error
 
 
@@ -82,6 +81,7 @@ def describe(recipe: Any, settings: Settings, records: Records) -> dict[str, Any
         "model": settings.model,
         "data": settings.data,
         "labels": list(records.label_names),
+        **recipe.task.facts(),
         **described,
         "input": {**recipe.inputs.stated(records), **described.get("input", {})},
     }

@@ -15,6 +15,7 @@ from cnnkit.data import splits
 from cnnkit.data.arrays import ArrayImages
 from cnnkit.data.image_records import ImageRecords
 from cnnkit.data.records import Records
+from cnnkit.data.sources import Values
 from cnnkit.device import image
 from cnnkit.errors import DataError
 from tests import toys
@@ -213,19 +214,6 @@ def test_joined_sets_keep_the_first_labels_in_place_and_add_the_new_ones():
     assert bigger.shape == (2, 8, 8, 1)
 
 
-class Numbers:
-    """Targets: a number each."""
-
-    def __init__(self, values):
-        self.values = np.asarray(values, np.float32)
-
-    def read(self, indices):
-        return self.values[indices]
-
-    def digest(self, indices, add):
-        add(self.values[indices].tobytes())
-
-
 class Halves:
     """Float inputs (n, 4, 1), each seen through two windows of 2, and as many again where its number is odd."""
 
@@ -241,7 +229,7 @@ class Halves:
     def read(self, indices, shape):
         return self.factor * self.values[indices, :2]
 
-    def windows(self, indices):
+    def windows(self, indices, shape):
         found = [part for index in indices for part in self.values[index].reshape(2, 2, 1)[: 1 + index % 2]]
         owners = np.repeat(np.arange(len(indices)), 1 + np.asarray(indices) % 2)
         return self.factor * np.array(found, np.float32).reshape(-1, 2, 1), owners
@@ -258,7 +246,7 @@ class Halves:
 
 def halves(count, values=None):
     values = np.arange(count) + 0.5 if values is None else values
-    return Records(Halves(count), targets=Numbers(values))
+    return Records(Halves(count), targets=Values(values))
 
 
 class TestWithoutClasses:

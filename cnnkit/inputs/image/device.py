@@ -1,6 +1,7 @@
 """Pictures, on a device: a camera's bytes go in as they are."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,27 @@ class Image(InputKind):
     """Arrays (h, w, c) in [0, 255]."""
 
     name = "image"
+
+    def found(self, folder: Path) -> list[Path]:
+        from cnnkit.ondevice.pictures import image_files
+
+        return list(image_files([folder]))
+
+    def read(self, path: Path) -> np.ndarray:
+        from cnnkit.device.image import read_image
+
+        return read_image(path)
+
+    def prepares(self, preparation: Any, metadata: Mapping[str, Any], asked: bool | None) -> Any:
+        from cnnkit.device.preparation import wanted
+
+        return preparation if wanted(preparation, metadata, asked) else None
+
+    def windows(self, sample: np.ndarray, shape: Sequence[int], preparation: Any = None) -> np.ndarray:
+        from cnnkit.device.preparation import ready
+
+        pixels, shown = ready(sample, (shape[0], shape[1], shape[2]), preparation)
+        return pixels[None][: int(shown)]
 
     def dtype(self, precision: str) -> str:
         return "uint8" if precision == "int8" else "float32"

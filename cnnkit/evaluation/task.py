@@ -1,0 +1,190 @@
+"""What training, evaluation and export need to know of a task; each task overrides what differs.
+
+Design choices:
+- The defaults are those of a task with one answer an input, which is scored by itself: so a new task says little.
+- An input may be seen through several windows; by default its answer is their mean (`cnnkit.device.kinds.TaskKind.merge`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnkit.device.kinds import merged
+from cnnkit.errors import CnnkitError
+from cnnkit.registry import DEVICE, task_of
+from cnnkit.score import MORE, Scores
+from cnnkit.settings import Room
+
+BATCH = 256  # records that are read at once
+
+
+class Task:
+    """What is learnt, and how it is scored.
+
+    Attributes:
+        name: of the task, as artifacts carry it.
+        headline: name of the score that stands first; what training shows too, where it measures it.
+        tolerance: what an exported model may lose of it overall and in a class, unless others are asked for: points of a
+            share, else in its unit.
+        keeps_best: whether training keeps the weights of its best epoch; otherwise of its last.
+        noun, counted: what is scored, and what a class has some of, in the plural.
+        rooms: its settings.
+        explains: whether places in an input speak for what a model answers.
+    """
+
+    name = ""
+    headline = ""
+    tolerance: tuple[float, float] = (0.5, 0.5)
+    keeps_best = True
+    noun = "records"
+    counted = "records"
+    rooms: tuple[type[Room], ...] = ()
+    explains = False
+
+    # Training ---------------------------------------------------------------------------------------------------------
+
+    def fitted(self, splits: Any, earlier: Mapping[str, Any]) -> "Task":
+        """Return the task as it fits data, such as with the scale of its targets.
+
+        Args:
+            splits: the data.
+            earlier: metadata of what training goes on from, of which it keeps what the weights mean; empty: it begins anew.
+        """
+        return self
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `fitted` found out, as plain values that artifacts carry: nothing."""
+        return {}
+
+    def encoder(self, classes: int) -> Callable[[Any], Any]:
+        """Return what turns targets as records have them into what the loss takes, inside tf.data: they stay as they are."""
+        return lambda targets: targets
+
+    def loss(self, settings: Any) -> Any:
+        """Return the loss of the model's output and encoded targets."""
+        raise NotImplementedError
+
+    def metrics(self) -> list[Any]:
+        """Return what training shows beside the loss: nothing."""
+        return []
+
+    def sample_weights(self, records: Any, settings: Any) -> Callable[[Any], Any] | None:
+        """Return what weighs encoded targets, where settings ask for it: nothing."""
+        return None
+
+    # Scoring ----------------------------------------------------------------------------------------------------------
+
+    def as_read_by(self, artifact: Any, records: Any) -> Any:
+        """Return records whose inputs are read as an artifact takes them."""
+        return records.as_read_by(artifact)
+
+    def outputs(
+        self, artifact: Any, records: Any, progress: Callable[[int], None] = lambda done: None
+    ) -> tuple[Any, Any]:
+        """Return an artifact's outputs for all records, by name, and their targets."""
+        records = self.as_read_by(artifact, records)
+        merge = task_of(artifact.metadata, DEVICE, artifact.path).merge
+        found: list[dict[str, np.ndarray]] = []
+        targets: list[Any] = []
+        for start in range(0, len(records), BATCH):
+            indices = np.arange(start, min(len(records), start + BATCH))
+            inputs, owners = records.windows(indices)
+            found.append(merged(artifact.predict(inputs), owners, len(indices), merge))
+            targets.append(records.targets(indices))
+            progress(int(indices[-1]) + 1)
+        return {name: np.concatenate([part[name] for part in found]) for name in found[0]}, np.concatenate(targets)
+
+    def asked(self, settings: Any) -> dict[str, Any]:
+        """Return what `settle` takes of the settings."""
+        return {}
+
+    def settle(self, artifact: Any, records: Any) -> dict[str, Any]:
+        """Return what validation data add to the artifact's metadata: nothing."""
+        return {}
+
+    def cautions(self, decided: Mapping[str, Any]) -> list[str]:
+        """Return lines of warning about what validation data decided: none."""
+        return []
+
+    def score(
+        self, outputs: Any, targets: Any, labels: Sequence[str], metadata: Mapping[str, Any] | None = None
+    ) -> Scores:
+        """Score an artifact's outputs for records with these targets."""
+        raise NotImplementedError
+
+    def changes(
+        self, before: Any, after: Any, targets: Any, labels: Sequence[str], metadata: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Return by label the errors that only the second and only the first of two models makes; None: there are no classes."""
+        return None
+
+    def words(self, target: Any, labels: Sequence[str]) -> str:
+        """Return what a person calls a target."""
+        return labels[int(target)] if labels else f"{target}"
+
+    def worst(
+        self,
+        outputs: Any,
+        targets: Any,
+        records: Any,
+        labels: Sequence[str],
+        count: int = 24,
+        threshold: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the records that are scored worst: index, name, true and predicted, and a note on how bad it is."""
+        score = self.score(outputs, targets, labels).headline
+        if score.per_record is None:
+            return []
+        order = np.argsort(score.per_record if score.better == MORE else -score.per_record, kind="stable")[:count]
+        (output,) = outputs.values()
+        return [
+            {
+                "index": int(index),
+                "name": records.name(int(index)),
+                "true": self.words(targets[index], labels),
+                "predicted": self.words(output[index], labels),
+                "note": score.said(float(score.per_record[index])),
+                **shown,
+            }
+            for index, shown in zip(order, self.shown(records, order), strict=True)
+        ]
+
+    def shown(self, records: Any, indices: np.ndarray) -> list[dict[str, Any]]:
+        """Return what an error shows of each of these records."""
+        return records.shown(indices)
+
+    def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
+        """Return what a table shows beside the headline score."""
+        return {"records": f"{scores['count']:,}"}
+
+    def compared(self, baseline: Mapping[str, Any]) -> str:
+        """Return a line on model and baseline beside each other, beyond their scores; empty for none."""
+        return ""
+
+    def explained(self, model: Any) -> tuple[Any, list[str]]:
+        """Return the model that explanations look at, and the names of classes it adds.
+
+        Raises:
+            CnnkitError: nothing in an input speaks for what it answers.
+        """
+        if not self.explains:
+            raise CnnkitError(f"There is nothing to explain in the answers of a model of {self.name}.")
+        return model, []
+
+    def baseline(
+        self, train: Any, test: Any, validation: Any = None, found: Any = None, whole: Any = None
+    ) -> dict[str, Any]:
+        """Score what a plain model makes of the same inputs.
+
+        Args:
+            train: records it learns from; where the model was trained on the `whole`, validation records too, that.
+            test: records it is scored on.
+            validation: for what has to be chosen.
+            found: what the model answers to the test records.
+            whole: training and validation records.
+
+        Returns:
+            `name`, the headline score with its interval, and what compares it with what was `found`.
+        """
+        raise NotImplementedError
