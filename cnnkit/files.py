@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and their checksums.
+"""Files written whole or not at all, their checksums, and their names as a line of text.
 
 A killed process leaves either the old file or the new one: the new content goes to a temporary file in the same folder,
 is flushed to the disk and then renamed over the old name. Failures of the system (full disk, no permission) become one
@@ -153,3 +153,9 @@ def sha256(path: Path | str) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def printable(name: str) -> str:
+    """Return a file's name as one line of valid text, whatever bytes it is made of."""
+    text = name.encode("utf-8", "backslashreplace").decode()  # what Python made of bytes that are not UTF-8
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

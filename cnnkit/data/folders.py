@@ -26,6 +26,7 @@ from cnnkit.data.inventory import Entry
 from cnnkit.data.records import Progress, Shape
 from cnnkit.device import image
 from cnnkit.errors import DataError
+from cnnkit.files import printable
 
 _END = 32 * 1024  # bytes of either end of a large file that enter the fingerprint
 
@@ -55,7 +56,7 @@ class FolderImages:
         return image.read_image(self.path(index))
 
     def name(self, index: int) -> str:
-        return image.printable(self.path(index))
+        return printable(self.path(index))
 
     def path(self, index: int) -> str:
         return os.path.join(self._root, self.below_root(index))  # noqa: PTH118
@@ -138,9 +139,9 @@ def beside(root: Path, used: Collection[str]) -> list[Entry]:
             left = walks.Left()
             names = [name for name, _ in walks.files(str(root), path.name, left)]
             count = sum(os.path.splitext(name)[1].lower() in image.SUFFIXES for name in names)  # noqa: PTH122
-            places += [image.printable(f"{path.name}{os.sep}")] * count
+            places += [printable(f"{path.name}{os.sep}")] * count
         elif path.suffix.lower() in image.SUFFIXES:
-            places.append(image.printable(path.name))
+            places.append(printable(path.name))
     if not places:
         return []
     return [inventory.entry("left out", "images", "that lie in no split", list(dict.fromkeys(places)), len(places))]
@@ -165,7 +166,7 @@ def scan(root: Path, *, verify: bool = False, pattern: str | None = None, progre
         before = len(found.ends)
         for path, child in walks.files(str(root), name, found.left):
             if os.path.splitext(path)[1].lower() not in image.SUFFIXES:  # noqa: PTH122
-                found.ignored.append(image.printable(path))
+                found.ignored.append(printable(path))
                 continue
             found.add(path, child)
             if progress and len(found.ends) % 1000 == 0:
@@ -252,7 +253,7 @@ class _Found:
         try:
             head = image.read_header(path)
         except image.ImageError as error:
-            self.bad.append((image.printable(path), error.reason))
+            self.bad.append((printable(path), error.reason))
             return
         if not head.complete:
             self.suspects.append(len(self.ends))
@@ -274,13 +275,13 @@ def _class_folders(root: Path, left: walks.Left, ignored: list[str]) -> list[str
         if walks.is_system(entry.name):
             left.add_system(entry.path, entry.is_dir(follow_symlinks=False))
         elif entry.is_dir() and walks.is_circle(str(root), entry.path):
-            left.circles.append(image.printable(entry.path))
+            left.circles.append(printable(entry.path))
         elif entry.is_dir():
             classes.append(entry.name)
         elif entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110
-            left.dead.append(image.printable(entry.path))
+            left.dead.append(printable(entry.path))
         else:
-            ignored.append(image.printable(entry.path))
+            ignored.append(printable(entry.path))
     if not classes:
         loose = any(Path(entry.name).suffix.lower() in image.SUFFIXES for entry in entries)
         what = "images, but no class folders" if loose else "no class folders with images"

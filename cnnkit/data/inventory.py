@@ -117,7 +117,10 @@ def _told(row: Entry) -> str:
 
 
 def _singular(what: str) -> str:
-    return {"boxes": "box", "copies": "copy", "classes": "class"}.get(what, what.removesuffix("s"))
+    for ending, one in (("ies", "y"), ("xes", "x"), ("sses", "ss")):
+        if what.endswith(ending):
+            return what.removesuffix(ending) + one
+    return what.removesuffix("s")
 
 
 def _together(entries: Iterable[Entry]) -> list[Entry]:

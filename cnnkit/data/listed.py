@@ -19,6 +19,7 @@ from cnnkit.data.cards import inside
 from cnnkit.data.records import Progress
 from cnnkit.device import image
 from cnnkit.errors import DataError
+from cnnkit.files import printable
 
 _PATHS = (
     "path",
@@ -89,7 +90,7 @@ def read(
     for line, name, value in _rows(path, *found):
         file = _there(path.parent, name)
         if file is None:
-            bad.append((f"{path}, line {line}", f"there is no image {image.printable(name)} below {path.parent}"))
+            bad.append((f"{path}, line {line}", f"there is no image {printable(name)} below {path.parent}"))
         elif not value:
             bad.append((f"{path}, line {line}", "it has no label"))
         else:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cnnkit.data import inventory
-from cnnkit.device import image
 from cnnkit.errors import DataError
+from cnnkit.files import printable
 
 _SYSTEM = frozenset(
     [
@@ -56,7 +56,7 @@ class Left:
         count = sum(len(names) for _, _, names in os.walk(path)) if is_folder else 1
         self.systems += count
         if count and len(self.system) < inventory.EXAMPLES:
-            self.system.append(image.printable(path))
+            self.system.append(printable(path))
 
     def entries(self) -> list[inventory.Entry]:
         """Return what the inventory says of it."""
@@ -105,14 +105,14 @@ def _below(
         elif is_folder and is_link:
             place = _identity(path)
             if place in around or place in followed:
-                left.circles.append(image.printable(path))
+                left.circles.append(printable(path))
             else:
                 followed.add(place)
                 yield from _below(path, child, around, followed, left)
         elif is_folder:
             yield from _below(path, child, around, followed, left)
         elif is_link and not os.path.exists(path):  # noqa: PTH110
-            left.dead.append(image.printable(path))
+            left.dead.append(printable(path))
         else:
             yield path, child
 

@@ -30,6 +30,7 @@ import numpy as np
 from cnnkit.device import jpeg, orientation
 from cnnkit.device.transparency import Unreadable, with_alpha
 from cnnkit.errors import DataError
+from cnnkit.files import printable
 
 MAX_PIXELS = 100_000_000  # a page of 29 x 42 cm (A3) at 600 dpi has 70 million
 FAINT = 8  # of 255: what differs by no more is not seen
@@ -146,12 +147,6 @@ def fit_image(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if image.shape[:2] != (height, width):
         image = _resize(np.ascontiguousarray(image), height, width)
     return image.reshape(height, width, channels)
-
-
-def printable(name: str) -> str:
-    """Return a file's name as one line of valid text, whatever bytes it is made of."""
-    text = name.encode("utf-8", "backslashreplace").decode()  # what Python made of bytes that are not UTF-8
-    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def over_page(image: np.ndarray) -> np.ndarray:

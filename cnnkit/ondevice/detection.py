@@ -27,9 +27,10 @@ from cnnkit import console, files, ondevice, own_files
 from cnnkit.device import drawing
 from cnnkit.device.detection import Detections, Plan
 from cnnkit.device.detection import find as find_objects
-from cnnkit.device.image import ImageError, fit_image, printable, read_image
+from cnnkit.device.image import ImageError, fit_image, read_image
 from cnnkit.device.tracking import Track, Tracker
 from cnnkit.errors import ArtifactError, CnnkitError, DataError
+from cnnkit.files import printable
 from cnnkit.ondevice.pictures import IMAGES
 from cnnkit.ondevice.results import writer
 from cnnkit.ondevice.videos import VIDEOS, Video, VideoWriter

@@ -34,9 +34,9 @@ import cv2
 import numpy as np
 
 from cnnkit import console
-from cnnkit.device.image import ImageError, fit_image, printable
+from cnnkit.device.image import ImageError, fit_image
 from cnnkit.errors import CnnkitError, DataError
-from cnnkit.files import system_errors
+from cnnkit.files import printable, system_errors
 from cnnkit.quiet import quiet
 
 VIDEOS = frozenset(

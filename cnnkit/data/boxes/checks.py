@@ -23,8 +23,8 @@ from cnnkit.data.boxes.boxes import Annotations, Box, Picture
 from cnnkit.data.findings import FEW, MOST_FILES, Finding
 from cnnkit.data.inventory import Entry
 from cnnkit.device.detection import ious
-from cnnkit.device.image import printable
 from cnnkit.errors import DataError
+from cnnkit.files import printable
 
 SMALLEST = 2.0  # px of width or height below which nothing can be seen
 OUTSIDE = 1.0  # px by which a box may lead out of its image

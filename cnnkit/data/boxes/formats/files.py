@@ -25,6 +25,7 @@ from cnnkit.data.naming import SPLITS
 from cnnkit.data.records import Progress
 from cnnkit.device import image
 from cnnkit.errors import DataError
+from cnnkit.files import printable
 
 MOST_TEXT_BYTES = 256 * 2**20  # of a YOLO label file, a list of images, a gt.txt
 IMAGE_FOLDERS = ("images", "JPEGImages", "Images", "imgs", "img")
@@ -70,10 +71,10 @@ class Faults:
         self.entries: list[Entry] = []  # of the inventory
 
     def add(self, where: str, reason: str) -> None:
-        where = image.printable(where)
+        where = printable(where)
         if not self.skip:
-            raise DataError(f"{where}: {image.printable(reason)}. Repair it, or leave out what is bad with `skip_bad`.")
-        self.bad.append((where, image.printable(reason)))
+            raise DataError(f"{where}: {printable(reason)}. Repair it, or leave out what is bad with `skip_bad`.")
+        self.bad.append((where, printable(reason)))
 
 
 class Fault(Exception):
@@ -128,7 +129,7 @@ def naming(path: Path | str) -> Iterator[None]:
     try:
         yield
     except Fault as fault:
-        raise DataError(f"{image.printable(at(path, fault.line))}: {image.printable(fault.reason)}.") from None
+        raise DataError(f"{printable(at(path, fault.line))}: {printable(fault.reason)}.") from None
 
 
 def small_file(path: Path | str, most: int) -> bytes:
