@@ -1,14 +1,15 @@
 """What each part of the default for texts gains: all on, all off, some off, then one after the other left out.
 
-    python benchmarks/ablation.py                                   # five sets, three folds or seeds each, eight variants
-    python benchmarks/ablation.py --data trec --variants all-on no-ngrams --numbers 0
+    python benchmarks/ablation.py                                   # five sets, three folds or seeds each, seven variants
+    python benchmarks/ablation.py --data trec --variants all-on no-pairs --numbers 0
 
 Folds, seeds and settings are those of `text.py accuracy`; the score is F1 of spam, elsewhere accuracy, on its test folds. Parts
 are kept or go by the mean over five sets, so no row is tuned. Switches are here and not in the product. After every training
 `results/ablation.json` is written, so a run that was stopped goes on where it was; `--table` prints what is there.
 
 All on, all off and `lean` come first, number by number over all sets, so that a stopped run compares like with like. Where a part
-is not in use, as n-grams are only on short texts of several labels, nothing is trained: the row is that of all-on.
+is not in use, as the refit is not where a set has its own validation, nothing is trained: the row is that of all-on. Rows of
+parts that are gone, as n-grams in training are, stay in the results.
 """
 
 import argparse
@@ -45,8 +46,7 @@ class Variant:
 
     def in_use(self, row: dict[str, Any]) -> bool:
         """Whether it trains otherwise than all-on, whose row of this set and number says what that had."""
-        asked = [row["pieces"] > 0] if "pieces" in self.options else []
-        asked += [row["refit"]] if self.settings else []
+        asked = [row["refit"]] if self.settings else []
         asked += [row["pairs"] > 0] if "pair_buckets" in self.options or self.hashes == 1 else []
         return not self.endings or any(asked)
 
@@ -74,9 +74,8 @@ class Variant:
 
 VARIANTS = {
     "all-on": Variant(),
-    "all-off": Variant({"pieces": 0, "pair_buckets": 0}, {"refit": False}, endings=False),
-    "lean": Variant({"pieces": 0}, endings=False, hashes=1),  # what takes most lines for what it may gain
-    "no-ngrams": Variant({"pieces": 0}),
+    "all-off": Variant({"pair_buckets": 0}, {"refit": False}, endings=False),
+    "lean": Variant(endings=False, hashes=1),  # what takes most lines for what it may gain
     "no-endings": Variant(endings=False),
     "no-refit": Variant(settings={"refit": False}),
     "one-hash": Variant(hashes=1),
@@ -107,7 +106,6 @@ def trained(variant: str, data: str, number: int) -> dict[str, Any]:
         "processor_seconds": time.process_time() - began,  # loading and scoring too
         "parameters": scores["parameters"],
         "refit": whole is not None,
-        "pieces": own.get("pieces", 0),
         "pairs": own.get("pair_buckets", 0),
     }
 

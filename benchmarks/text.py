@@ -136,7 +136,6 @@ def vectors(arguments: argparse.Namespace) -> None:
 INNER = 4  # folds of the training texts
 VARIANTS = {  # of `inner`: model, options of its builder, settings, options of the loader
     "default": ("default", {}, {}, {}),
-    "default, words share no n-grams": ("default", {"pieces": 0}, {}, {}),
     "default, case not kept": ("default", {}, {}, {"cased": False}),
     "default, trained on the validation tenth too": ("default", {}, {"refit": True}, {}),
     "kim-rand": ("kim-rand", {}, {}, {}),

@@ -31,7 +31,6 @@ class Recipe:
         fitting: (this recipe, splits) -> the recipe that fits them, where the data decide the task.
         tasks: names of the tasks that `fitting` chooses from; none: the recipe's own.
         start: (new model, training records, settings) -> lines that say what it begins with, where weights come from the data.
-        settled: (trained model, training records, settings) -> the model to keep, where training needs parts that no device does.
         intended_use, limits: a sentence each for the model card.
     """
 
@@ -52,7 +51,6 @@ class Recipe:
     fitting: Callable[[Any, Any], Any] = lambda recipe, splits: recipe
     tasks: tuple[str, ...] = ()
     start: Callable[[Any, Any, Any], list[str]] = lambda model, records, settings: []
-    settled: Callable[[Any, Any, Any], Any] = lambda model, records, settings: model
     intended_use: str = ""
     limits: str = ""
 

@@ -39,10 +39,10 @@ def test_all_on_and_all_off_come_first_over_all_sets(ablation):
 
 
 def test_what_is_not_in_use_is_not_trained_without_it(ablation):
-    used = {"pieces": 0, "refit": False, "pairs": 64}
+    used = {"refit": False, "pairs": 64}
     idle = [name for name, variant in ablation.VARIANTS.items() if not variant.in_use(used)]
-    assert idle == ["all-on", "no-ngrams", "no-refit"]
-    assert ablation.VARIANTS["no-ngrams"].in_use(used | {"pieces": 8009})
+    assert idle == ["all-on", "no-refit"]
+    assert ablation.VARIANTS["no-refit"].in_use(used | {"refit": True})
 
 
 def test_switches_change_what_they_name_and_put_it_back(ablation):

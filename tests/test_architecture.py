@@ -103,7 +103,6 @@ ROOMS = {
         "device/text*",
         "device/word_*",
         "explain/texts.py",
-        "models/spelling.py",
         "models/text.py",
         "ondevice/text*",
         "report/texts.py",

@@ -11,7 +11,7 @@ from cnnkit import training
 from cnnkit.data.pipeline import Order, training_batches
 from cnnkit.errors import ConfigError
 from cnnkit.evaluation.scoring import score
-from cnnkit.models import spelling, text
+from cnnkit.models import text
 from cnnkit.models import weights as model_weights
 from cnnkit.run import Run
 from cnnkit_text import model as app
@@ -72,41 +72,7 @@ def test_what_training_sees_is_a_function_of_the_step(data):
         assert np.array_equal(first[0], again[0]) and np.array_equal(first[1], again[1])
 
 
-def test_words_of_short_texts_share_what_they_learn_with_those_of_their_spelling(data, monkeypatch):
-    settings = settings_for("default", data)
-    assert app.style(data.train) == app.SHORT and settings.options["pieces"] == app.SHORT.options["pieces"]
-    model = training.build(toy_texts.recipe(data), settings, data.train)
-    (line,) = app.start(model, data.train, settings)
-    assert line.endswith("words that are spelled alike share what they learn.")
-    parts, tokenizer = model.get_layer(text.PIECES), data.train.tokenizer
-    rows = spelling.pieces(tokenizer.words(), tokenizer.size, settings.options["pieces"])
-    np.testing.assert_array_equal(parts.spelling, rows)
-    table = np.array(parts.embeddings)
-    by_hand = np.stack([table[row[row > 0]].sum(0) / max(1, (row > 0).sum()) ** 0.5 for row in rows])
-    np.testing.assert_allclose(parts(np.arange(len(rows))), by_hand, rtol=1e-5, atol=1e-6)
-    monkeypatch.setattr(keras.backend, "backend", lambda: "another")  # which has no TensorFlow
-    np.testing.assert_allclose(parts(np.arange(len(rows))), by_hand, rtol=1e-5, atol=1e-6)
-
-
-def test_the_model_that_is_kept_has_no_ngrams_and_answers_the_same(data, tmp_path):
-    settings = settings_for("default", data, epochs=1)
-    recipe = toy_texts.recipe(data)
-    trained = training.build(recipe, settings, data.train)
-    app.start(trained, data.train, settings)
-    ids, _ = data.test.read(np.arange(50))
-    expected = np.array(trained(ids))
-    kept = app.settled(trained, data.train, settings)
-    np.testing.assert_allclose(kept(ids), expected, rtol=1e-4, atol=1e-5)
-    plain = dataclasses.replace(settings, options={**settings.options, "pieces": 0})
-    assert kept.count_params() == training.build(recipe, plain, data.train).count_params() < trained.count_params()
-    assert app.settled(kept, data.train, plain) is kept
-    model = fit(tmp_path / "run", data, settings)
-    assert text.PIECES not in [layer.name for layer in model.layers]
-    assert Run.open(tmp_path / "run").document["model"]["parameters"] == kept.count_params()
-
-
 def test_going_on_from_a_run_begins_with_its_answers(data, tmp_path):
-    """Vectors that were put together are whole: n-grams begin with nothing, and learn again."""
     settings = settings_for("default", data, epochs=2)
     first = fit(tmp_path / "first", data, settings)
     on = dataclasses.replace(settings, weights=str(tmp_path / "first"))
@@ -114,15 +80,9 @@ def test_going_on_from_a_run_begins_with_its_answers(data, tmp_path):
     app.start(model, data.train, on)
     labels = data.train.label_names
     loaded = model_weights.load(model, on.weights, labels=labels, rows=text.WordRows(data.train.tokenizer))
-    assert set(loaded.left) == {text.PIECES}
+    assert not loaded.left
     ids, _ = data.test.read(np.arange(50))
     np.testing.assert_allclose(model(ids), first(ids), rtol=1e-4, atol=1e-5)
-
-
-def test_large_sets_and_long_texts_have_no_ngrams(data, monkeypatch):
-    monkeypatch.setattr(app, "LARGE", len(data.train))
-    assert app.style(data.train).options["pieces"] == 0 and app.options(data.train, "default")["pieces"] == 0
-    assert "pieces" not in app.TWO.options and "pieces" not in app.LONG.options
 
 
 def test_the_default_of_short_texts_averages(data):

@@ -36,7 +36,6 @@ def classification() -> Any:
         fitting=_fitting,
         tasks=(TextClassification.name, TextTagging.name),
         start=model.start,
-        settled=model.settled,
         intended_use="Which label a short text belongs to, in the language and of the kind of the training texts.",
         limits="Words that training never saw say nothing. A text of another kind still gets a label; look whether it is sure.",
     )

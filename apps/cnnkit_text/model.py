@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.device.text import UNKNOWN
-from cnnkit.models import spelling, text
+from cnnkit.models import text
 from cnnkit_text import naive_bayes
 
 BUILDERS: dict[str, Callable[..., Any]] = {
@@ -64,7 +64,7 @@ class Style:
 TWO = Style({"width": 44, "gain": 2.0}, words=0.35, pairs=0.175, dropped=0.2, rare=2.0, rate=1e-3, epochs=4)
 SHORT = Style(
     {"width": 256, "regions": [2, 3, 4, 5], "maps": 50, "mean": False, "first": 3, "spatial_dropout": 0.0}
-    | {"linear_dropout": 0.5, "pieces": 8009},
+    | {"linear_dropout": 0.5},
     words=0.15,
     pairs=0.105,
     dropped=0.0,
@@ -86,7 +86,7 @@ def style(records: Any) -> Style:
     ids, ends, _ = _ids(records)
     words = len(ids) / max(1, len(ends))
     if words <= FEW_WORDS:
-        return SHORT if len(records) < LARGE else dataclasses.replace(SHORT, options={**SHORT.options, "pieces": 0})
+        return SHORT
     return dataclasses.replace(LONG, options={**LONG.options, "typical": round(words, 1)})
 
 
@@ -178,28 +178,12 @@ def start(model: Any, records: Any, settings: Any) -> list[str]:
             pairs, seen = naive_bayes.tables(found, settings.options["pair_buckets"], text.PRIMES)
             model.get_layer(text.PAIRS).set_weights([chosen_style.pairs / gain * pairs])
             model.get_layer(text.SEEN).set_weights([seen])
-        line = (
-            f"It starts from naive Bayes of {(found.counts > 0).sum():,} words and {len(found.pairs):,} pairs of words"
-        )
-        if not settings.options.get("pieces"):
-            return [f"{line}."]
-        parts = model.get_layer(text.PIECES)
-        parts.spell(spelling.pieces(records.tokenizer.words(), records.tokenizer.size, settings.options["pieces"]))
-        if settings.weights != "none":  # vectors that are there already are whole
-            parts.embeddings.assign(0 * parts.embeddings)
-        return [f"{line}; words that are spelled alike share what they learn."]
+        words, pairs = (found.counts > 0).sum(), len(found.pairs)
+        return [f"It starts from naive Bayes of {words:,} words and {pairs:,} pairs of words."]
     vectors = settings.options.get("vectors")
     if vectors is None:
         return []
     return [text.start_from_vectors(model, vectors, records.tokenizer.words(), seed=settings.seed)]
-
-
-def settled(model: Any, records: Any, settings: Any) -> Any:
-    """Return the model to keep: the vectors of words put together; as `Recipe.settled`."""
-    if not settings.options.get("pieces"):
-        return model
-    plain = {**settings.options, "pieces": 0}
-    return text.settled(model, BUILDERS[settings.model](records.input_shape, len(records.label_names), **plain))
 
 
 @functools.lru_cache(maxsize=1)  # style, options, start and views of a run all ask

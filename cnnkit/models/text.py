@@ -20,7 +20,6 @@ from keras import layers, ops
 from cnnkit.data.text.vectors import dimensions, random_like, read
 from cnnkit.device.text import ALPHABET, FIRST, PAD, UNKNOWN, Tokenizer
 from cnnkit.errors import DataError
-from cnnkit.models import spelling
 from cnnkit.models.arguments import check_positive
 from cnnkit.models.axes import Axes, means
 
@@ -31,7 +30,6 @@ PRIMES = (7919, 10007)  # of the two hashes of a pair
 MOST_PAIRED = 200_000  # ids: larger ones times a prime would leave int32
 MEAN_SCALE = 3.0  # of the mean vector, which is smaller than largest values are
 EMBEDDING = "embedding"  # the layer whose rows are words
-PIECES = "pieces"  # the layer whose rows are n-grams
 STATIC = "vectors"  # the layer of given vectors that do not learn
 WORDS = Axes("words", "vocabulary")  # what the rows of a table stand for
 WORD_CLASSES = Axes("words", "vocabulary", classes=True)
@@ -50,55 +48,6 @@ class WordEmbedding(layers.Embedding):
         import tensorflow as tf
 
         return ops.cast(tf.gather(self.embeddings.value, tf.cast(inputs, "int32")), self.compute_dtype)
-
-
-@keras.saving.register_keras_serializable("cnnkit")
-class SpelledEmbedding(WordEmbedding):
-    """The mean direction of the n-grams that a word is spelled of: the sum of their vectors over the root of their number.
-
-    Its second weight, which does not learn, holds the rows of each word's n-grams, int32 (words, `spelling.MOST`); they are given
-    by who has the words (`spell`).
-
-    Args:
-        words: ids there are.
-        *args, **kwargs: as `keras.layers.Embedding`, of n-grams.
-    """
-
-    def __init__(self, *args: Any, words: int, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self.words = words
-
-    def build(self, input_shape: Any = None) -> None:
-        super().build(input_shape)
-        self.spelling = self.add_weight(
-            shape=(self.words, spelling.MOST), initializer="zeros", dtype="int32", trainable=False, name="spelling"
-        )
-
-    def spell(self, rows: Any) -> None:
-        """Say what words are spelled of, as `spelling.pieces` makes it."""
-        self.spelling.assign(rows)
-
-    def call(self, inputs):
-        if keras.backend.backend() != "tensorflow":
-            rows = ops.take(self.spelling, inputs, axis=0)
-            there = ops.cast(ops.minimum(rows, 1), self.compute_dtype)
-            total = ops.zeros((), self.compute_dtype)
-            for place in range(spelling.MOST):  # one after the other: all at once would need as many times the memory
-                total = total + super().call(rows[..., place]) * there[..., place : place + 1]
-            return total / ops.sqrt(ops.maximum(ops.sum(there, axis=-1, keepdims=True), 1.0))
-        import tensorflow as tf
-
-        inputs = tf.cast(inputs, "int32")
-        words, places = tf.unique(tf.reshape(inputs, (-1,)))  # a word that a batch has twice is put together once
-        rows = tf.gather(self.spelling.value, words)
-        there = rows > 0
-        grams = super().call(tf.boolean_mask(rows, there))
-        total = tf.math.unsorted_segment_sum(grams, tf.where(there)[:, 0], tf.size(words))
-        count = tf.reduce_sum(tf.cast(there, total.dtype), axis=1, keepdims=True)
-        return tf.gather(total / tf.sqrt(tf.maximum(count, 1.0)), tf.reshape(places, tf.shape(inputs)))
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "words": self.words}
 
 
 def _check(image_shape: tuple[int, ...], classes: int) -> int:
@@ -136,7 +85,6 @@ def wide_cnn(
     spatial_dropout: float = 0.1,
     linear_dropout: float = 0.0,
     typical: float = 0.0,
-    pieces: int = 0,
 ) -> keras.Model:
     """Build the default: small convolutions beside a linear model of words and of pairs of neighbours, trained together.
 
@@ -156,8 +104,6 @@ def wide_cnn(
         linear_dropout: share of the words that the linear model does not see in training.
         typical: words of a typical text; the linear model's sums are multiplied by the root of it over the words of a text, so
             that long texts do not sound surer than short ones. 0: they are sums.
-        pieces: rows of a table of n-grams, of which words' vectors are sums too, in training (`settled` puts them together). 0:
-            none.
 
     Returns:
         `keras.Model`: int32 ids (b, any length) -> logits (b, classes).
@@ -177,12 +123,8 @@ def wide_cnn(
         raise ValueError(f"`first` needs 0 to {MARGIN} words. Received: first={first}.")
     ids = keras.Input((None,), dtype="int32", name="ids")
     mask = ops.expand_dims(ops.cast(ops.minimum(ids, 1), "float32"), -1)
-    start = _uniform(0.8 / (2 if pieces else 1) ** 0.5 / width**0.5 / gain)  # of each of two parts, where there are two
+    start = _uniform(0.8 / width**0.5 / gain)
     words = means(WordEmbedding(size, width, embeddings_initializer=start, name=EMBEDDING), WORDS)(ids)
-    if pieces:
-        words += means(SpelledEmbedding(pieces, width, words=size, embeddings_initializer=start, name=PIECES), HASHES)(
-            ids
-        )
     words *= gain * mask
     words = layers.SpatialDropout1D(spatial_dropout, name="spatial_dropout")(words)
     pooled = []
@@ -385,29 +327,6 @@ def _pair(x: Any, maps: int, name: str) -> Any:
         he = keras.initializers.HeNormal()
         x = layers.Conv1D(maps, 3, padding="same", kernel_initializer=he, name=f"{name}_conv{number}")(x)
     return layers.Add(name=f"{name}_add")([x, shortcut])
-
-
-def settled(model: keras.Model, plain: keras.Model) -> keras.Model:
-    """Give a network without n-grams the weights of one with them; each word's vector is put together.
-
-    Args:
-        model: a `wide_cnn` with `pieces`.
-        plain: the same without.
-
-    Returns:
-        `plain`, whose answers are those of `model`.
-    """
-    known = {layer.name: layer for layer in model.layers}
-    for layer in plain.layers:
-        if layer.weights:
-            layer.set_weights(known[layer.name].get_weights())
-    (table,) = plain.get_layer(EMBEDDING).get_weights()
-    parts = known[PIECES]
-    for begin in range(0, len(table), 1024):
-        rows = ops.arange(begin, min(begin + 1024, len(table)), dtype="int32")
-        table[begin : begin + 1024] += ops.convert_to_numpy(parts(rows))
-    plain.get_layer(EMBEDDING).set_weights([table])
-    return plain
 
 
 def start_from_vectors(model: keras.Model, path: str, words: Sequence[str], *, seed: int = 0) -> str:

@@ -165,7 +165,6 @@ def fit(
     own = splits.train.in_parts and seen.views is not None
     batches = seen(last, last + settling) if own else seen.plain(0, settling)  # views that no step had
     recalibrate(model, _joined((np.asarray(batch[0]) for batch in batches), RECALIBRATION_BATCH))
-    model = recipe.settled(model, splits.train, settings)
     for layer in model_weights.weighted_layers(model).values():
         layer.trainable = True  # what stood still in this run need not in the next
     save(model, run.path / MODEL, describe(recipe, settings, splits.train))
