@@ -146,10 +146,9 @@ MEANT_OTHERWISE = {
 
 # What is still there, by file and number, to be lowered until nothing is left.
 BRANCHES: dict[str, int] = {
-    "cli/__init__.py": 11,
+    "cli/__init__.py": 10,
     "data/cards.py": 1,
-    "ondevice/__init__.py": 7,
-    "ondevice/opening.py": 1,
+    "ondevice/opening.py": 2,
 }
 IMPORTS_OF_NEIGHBOURS: dict[str, int] = {}
 IMPORTS_OF_ROOMS: dict[str, int] = {

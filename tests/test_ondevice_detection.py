@@ -723,9 +723,10 @@ def test_a_real_file_runs_without_tensorflow(tmp_path):
     code = """
 import sys
 from pathlib import Path
-from cnnkit import console, ondevice
+from cnnkit import console
+from cnnkit.ondevice import detection
 console.use_json(True)
-ondevice.find("signs", [Path(name) for name in ("red.tflite", "a.png", "v.avi")], out=Path("out"), results=Path("x.csv"))
+detection.find("signs", [Path(name) for name in ("red.tflite", "a.png", "v.avi")], out=Path("out"), results=Path("x.csv"))
 print([m for m in ("tensorflow", "keras", "sklearn", "matplotlib", "scipy") if m in sys.modules], file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)

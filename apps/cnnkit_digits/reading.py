@@ -10,6 +10,7 @@ import numpy as np
 from cnnkit import console, ondevice, own_files
 from cnnkit.errors import ArtifactError, DataError
 from cnnkit.files import write_bytes
+from cnnkit.ondevice.pictures import readable_images
 from cnnkit.run import Run
 from cnnkit_digits import pages as page_maker
 from cnnkit_digits.annotate import annotate
@@ -56,7 +57,7 @@ def read(
         own_files.check(out / f"{path.stem}-read.png" for path in images)
     results: list[dict[str, Any]] = []
     skipped: list[str] = []
-    for path, image in ondevice.readable_images(images, skipped if skip_bad else None):
+    for path, image in readable_images(images, skipped if skip_bad else None):
         page = read_page(image, lambda digits: model.predict(digits)["scores"])
         result = {"page": str(path), **page.to_dict()}
         if out is not None:

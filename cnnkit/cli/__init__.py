@@ -454,9 +454,8 @@ def _predict_images(
 
         prepare = options.pop("prepare", None)
         options = {key: value for key, value in options.items() if value is not None}
-        if ondevice.task_of(name, ondevice.split(name, inputs)[0]) == "detection":
-            from cnnkit.ondevice.detection import find
-
+        find = ondevice.answering(name, ondevice.split(name, inputs)[0])
+        if find is not None:
             find(name, inputs, top=top, skip_bad=bool(skip_bad), threads=threads, **options)
             return
         if options:
@@ -511,10 +510,11 @@ def _predict_texts(name: str) -> click.Command:
         A few texts make a table. Files and standard input make a line each: label, probability, sure or not sure, text, with
         tabs between them.
         """
-        from cnnkit import ondevice
+        from cnnkit.ondevice.texts import predict_texts
 
-        asked = {"sure": sure, "thresholds": thresholds, "column": text, "encoding": encoding}
-        ondevice.predict_texts(name, inputs, top=top, threads=threads, **asked)
+        predict_texts(
+            name, inputs, top=top, sure=sure, threads=threads, thresholds=thresholds, column=text, encoding=encoding
+        )
 
     return predict
 

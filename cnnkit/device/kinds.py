@@ -116,6 +116,10 @@ class TaskKind:
         """Return an answer as cells of a table."""
         return [", ".join(f"{name} {value}" for name, value in answer.items())]
 
+    def predicts(self) -> Callable[..., None] | None:
+        """Return what the command `predict` runs for this task, called with (app, inputs, options); None: the usual."""
+        return None
+
     def labels(self, metadata: Mapping[str, Any], shapes: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
         """Return the names of the labels; "0", "1", ... where the metadata have none.
 

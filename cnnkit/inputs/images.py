@@ -207,15 +207,14 @@ class Images(Input):
             prepare: whether images are prepared; None: as the artifact says.
             tell: hears of progress.
         """
-        from cnnkit import ondevice
         from cnnkit.device.image import read_image
         from cnnkit.explain import images as explaining
+        from cnnkit.ondevice.pictures import image_files
 
         if inputs:
             how = self.preparation if wanted(self.preparation, artifact.metadata, prepare) else None
             pictures = {
-                file.stem: ready(read_image(file), artifact.input_shape, how)[0]
-                for file in ondevice.image_files(inputs)
+                file.stem: ready(read_image(file), artifact.input_shape, how)[0] for file in image_files(inputs)
             }
         else:
             pictures = {"test-0": test().read(np.array([0]))[0][0]}

@@ -9,17 +9,13 @@ from typing import Any
 _PARTS = {
     "bench": "benchmark",
     "predict": "predicting",
-    "find": "detection",
+    "UNSAID": "opening",
+    "answering": "opening",
     "exported": "opening",
     "is_artifact": "opening",
     "open_model": "opening",
     "split": "opening",
     "task_of": "opening",
-    "IMAGES": "pictures",
-    "UNSAID": "pictures",
-    "image_files": "pictures",
-    "readable_images": "pictures",
-    "predict_texts": "texts",
 }
 
 __all__ = sorted(_PARTS)

@@ -1,6 +1,6 @@
 """Opening the artifact that a command names."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,10 @@ from cnnkit import console
 from cnnkit.device.model import DeviceModel, read_metadata
 from cnnkit.errors import ArtifactError
 from cnnkit.quiet import quiet
+from cnnkit.registry import DEVICE, TASKS
 from cnnkit.run import EXPORT, MODEL, Run, latest
+
+UNSAID: dict[str, Any] = {"input": {"kind": "image"}, "task": "classification"}  # what a file is that says nothing
 
 
 def is_artifact(path: Path) -> bool:
@@ -65,7 +68,7 @@ def task_of(app: str, path: Path | None = None) -> str:
     """Return what an artifact, by default the app's latest run, is for, without opening the model.
 
     Returns:
-        "detection", say; "classification" where it does not say, as where there is no such file.
+        its name; that of `UNSAID` where it does not say, as where there is no such file.
 
     Raises:
         ArtifactError: there is no run, it is one of another app, or it is damaged.
@@ -76,4 +79,13 @@ def task_of(app: str, path: Path | None = None) -> str:
         if task:
             return str(task)
         path = exported(path, app)
-    return str(read_metadata(path).get("task", "classification")) if path.is_file() else "classification"
+    return str(read_metadata(path).get("task", UNSAID["task"]) if path.is_file() else UNSAID["task"])
+
+
+def answering(app: str, path: Path | None = None) -> Callable[..., None] | None:
+    """Return what `predict` runs for an artifact, by default the app's latest run, in place of the usual; None: the usual.
+
+    Raises:
+        ArtifactError: as `task_of`, or its task is not known here.
+    """
+    return TASKS.half(task_of(app, path), DEVICE, path or app).predicts()

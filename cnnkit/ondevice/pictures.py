@@ -10,7 +10,6 @@ from cnnkit.device.image import read_image
 from cnnkit.errors import DataError
 
 IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm", ".pbm"}
-UNSAID = {"input": {"kind": "image"}, "task": "classification"}  # what a file is taken for that says nothing of itself
 
 
 def image_files(inputs: Sequence[Path]) -> Iterator[Path]:

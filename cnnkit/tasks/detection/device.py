@@ -1,5 +1,7 @@
 """Boxes around objects, on a device; `cnnkit.device.detection` makes them of a model's answers."""
 
+from collections.abc import Callable
+
 from cnnkit.device.kinds import Scores
 
 
@@ -9,6 +11,11 @@ class Detection(Scores):
     name = "detection"
     outputs = ("boxes", "scores")
     entry = "detection"
+
+    def predicts(self) -> Callable[..., None]:
+        from cnnkit.ondevice.detection import find  # with OpenCV, videos and all
+
+        return find
 
 
 KIND = Detection()
