@@ -5,6 +5,8 @@ what to do. The command line prints it and exits with `exit_code`; it never show
 are plain `ValueError`s.
 """
 
+from typing import Any
+
 
 class CnnkitError(Exception):
     """Something the user can mend. The message is one clear line.
@@ -43,9 +45,14 @@ class MissingExtra(CnnkitError):
 
 
 class GateRefused(CnnkitError):
-    """The exported model does not score as the trained one."""
+    """The exported model does not score as the trained one.
+
+    Attributes:
+        document: as `gate.json` has it, where there is one.
+    """
 
     exit_code = 3
+    document: dict[str, Any] | None = None
 
 
 def reason(error: Exception) -> str:

@@ -10,6 +10,7 @@ from cnnkit.errors import ArtifactError, CnnkitError, DataError
 from cnnkit.files import read_json
 from cnnkit.quiet import quiet
 from cnnkit.registry import TRAINING, task_of
+from cnnkit.reporter import Reporter
 from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT, Run, latest
 from cnnkit.run_data import Loaded, data_for, everything, named_as, own_data, say_drawn, seen, those_given
 from cnnkit.score import Score, Scores, unit
@@ -27,12 +28,12 @@ def keras_of(path: Path, app: str) -> Any:
     return artifact
 
 
-def score(recipe: Any, artifact: Any, records: Any, text: str) -> tuple[Scores, Any, Any]:
+def score(recipe: Any, artifact: Any, records: Any, text: str, tell: Reporter) -> tuple[Scores, Any, Any]:
     from cnnkit.evaluation import scoring
 
     if not len(records):
         raise DataError("There is nothing to score: this split is empty. Give data with a test split.")
-    with console.progress(text, len(records)) as update:
+    with tell.progress(text, len(records)) as update:
         found, targets = scoring.outputs(artifact, records, recipe.task, update)
     return recipe.task.score(found, targets, artifact.labels, artifact.metadata), found, targets
 
@@ -82,7 +83,7 @@ def evaluate(
         say_drawn(splits, split, console)
     known_records = None if loaded.own else seen(loaded.run, records, console)
     text = "Scoring all of the data" if split == "all" else f"Scoring on the {split} split"
-    scores, found, _ = score(recipe, opened, records, text)
+    scores, found, _ = score(recipe, opened, records, text, console)
     known = _known_baseline(about, split, opened) if loaded.own else None
     known = known or _baseline(recipe, loaded, splits, split, records, found)
     judged = verdict.judge(scores, known)
@@ -197,12 +198,12 @@ def report(recipe: Any, artifact: Path | None, *, out: Path | None, data: str | 
     own_files.check([out] if out else [])
     model = keras_of(run.file(MODEL), recipe.app)
     splits = own_data(recipe, run, tell=console, source=data).splits
-    scores, found, targets = score(recipe, model, splits.test, "Scoring on the test split")
+    scores, found, targets = score(recipe, model, splits.test, "Scoring on the test split", console)
     baseline = run.document.get("scores", {}).get("test", {}).get("baseline") or recipe.task.baseline(
         splits.train, splits.test, splits.validation, found
     )
     run.document["scores"] = {"test": with_verdict(scores, baseline)}
-    page = write_report(recipe, run, splits, model, found, targets, out)
+    page = write_report(recipe, run, splits, model, found, targets, out, tell=console)
     console.document({"report": str(page)})
     console.message(f"Report: {page}")
 
@@ -215,13 +216,15 @@ def write_report(
     found: Any,
     targets: Any,
     out: Path | None = None,
+    *,
+    tell: Reporter,
 ) -> Path:
     from cnnkit.report import page
 
     path = out or run.path / REPORT
     gate = run.path / EXPORT / "gate.json"
     scores = run.document["scores"]["test"]
-    with console.progress("Writing the report", 1):
+    with tell.progress("Writing the report", 1):
         task = task_of(artifact.metadata, TRAINING, artifact.path)
         parts = recipe.inputs.reported(recipe, run.settings(recipe.Settings), splits, artifact, scores, found, targets)
         made = [*task.sections(scores, artifact.labels), *parts.pop("made")]

@@ -9,22 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnkit import console, ondevice, own_files, time_budget
+from cnnkit import console, ondevice, time_budget
 from cnnkit.device.model import read_metadata
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError
 from cnnkit.quiet import quiet
 from cnnkit.review import behind, keras_of, print_scores, say_verdict, score, with_verdict, write_report
-from cnnkit.run import DATA_RECORDS, EXPORT, HISTORY, MODEL, Run, begin, finish, holding, latest, new_path, to_resume
+from cnnkit.run import DATA_RECORDS, HISTORY, MODEL, Run, begin, finish, holding, new_path, to_resume
 from cnnkit.run_data import (
-    data_for,
     describe_data,
     load,
-    named_as,
     own_data,
     remember_place,
-    say_drawn,
     settings_in,
-    those_given,
     undivided,
 )
 from cnnkit.settings import checked, fields, rooms
@@ -194,13 +190,13 @@ def _train(
         )
     if whole:
         artifact = _refit(training, recipe, run, whole, decided, budget)
-    scores, found, targets = score(recipe, artifact, splits.test, "Scoring on the test split")
+    scores, found, targets = score(recipe, artifact, splits.test, "Scoring on the test split", console)
     compares = getattr(recipe.task, "compares", False)  # with what the model found, one by one
     baseline = _baseline(recipe, splits, everything, found) if before is None or compares else before
     kept = with_verdict(scores, baseline)
     run.save(scores={"test": kept})
     taken = "" if finished else finish(run)
-    page = write_report(recipe, run, splits, artifact, found, targets)
+    page = write_report(recipe, run, splits, artifact, found, targets, tell=console)
     console.document(
         {"run": str(run.path), **{k: run.document[k] for k in ("model", "training", "scores")}, "report": str(page)}
     )
@@ -428,101 +424,3 @@ def _fit(training: Any, recipe: Any, settings: Any, splits: Any, run: Run, budge
         f"Trained {epochs} epochs{steps} in {done['seconds']:.0f} s "
         f"({done['stopped']}); best: epoch {done['best_epoch']:g}; {run.document['model']['parameters']:,} parameters"
     )
-
-
-# Export ---------------------------------------------------------------------------------------------------------------
-
-
-def export(
-    recipe: Any,
-    artifact: Path | None,
-    *,
-    precision: str,
-    tolerance: float | None,
-    data: str | None,
-    out: Path | None,
-    columns: Mapping[str, Any],
-) -> None:
-    """Convert, and let each file through the gate; `columns` as in `evaluate`."""
-    path = artifact or latest(recipe.app)
-    if path.is_dir():
-        path = Run.open(path, recipe.app).file(MODEL)
-    with quiet():
-        from cnnkit.export import convert, gate
-    precisions = [name.strip() for name in precision.split(",") if name.strip()]
-    unknown = [name for name in precisions if name not in convert.PRECISIONS]
-    if unknown or not precisions:
-        raise ConfigError(f"`precision` knows {', '.join(convert.PRECISIONS)}. Got {precision!r}.")
-    opened = keras_of(path, recipe.app)
-    made = [out / f"{recipe.app}-{name}.tflite" for name in precisions] + [out / gate.GATE] if out else []
-    own_files.check(made)
-    found = data_for(recipe, path, data, tell=console, whole=False, **those_given(columns))
-    run, splits = found.run, named_as(found.splits, opened.labels, console)
-    if not found.own:
-        say_drawn(splits, "test", console)
-    folder = out or (run.path / EXPORT if run else path.parent / EXPORT)
-    _, answered, targets = score(recipe, opened, splits.test, "Scoring the trained model")  # for the report as well
-    known = run.document.get("scores", {}).get("test", {}) if run is not None and data is None else {}
-    document = None
-    try:
-        with console.progress("Exporting", len(precisions) + 1) as update:
-            document = gate.export(
-                opened,
-                folder,
-                train=splits.train,
-                held_out=splits.test,
-                task=recipe.task,
-                precisions=precisions,
-                tolerance=tolerance,
-                name=recipe.app,
-                validation=splits.validation,
-                scored=(answered, targets),
-                baseline=(known.get("baseline") or {}).get(recipe.task.headline),
-                progress=update,
-            )
-    finally:
-        own_files.note(made)
-        if document is None and (folder / gate.GATE).exists():
-            _print_gate(json.loads((folder / gate.GATE).read_text(encoding="utf-8")))
-    console.document({"folder": str(folder), **document})
-    _print_gate(document)
-    if run is not None and run.path / EXPORT == folder and run.document.get("scores"):
-        write_report(recipe, run, splits, opened, answered, targets)
-    console.message(
-        f"Every file is the trained model, by {sum(len(v['checks']) for v in document['artifacts'].values())} comparisons. "
-        f"{gate.summary(document)} Files: {folder}"
-    )
-    for line in document["notes"]:
-        console.warning(line)
-    if run is not None and (judged := run.document.get("scores", {}).get("test", {}).get("verdict")):
-        say_verdict(judged)
-
-
-def _print_gate(document: dict[str, Any]) -> None:
-    if console.is_json():
-        return
-    from cnnkit.export import gate
-
-    score = gate.compared(document)
-    rows = [["trained model", "", score.number(score.value), "", "", ""]]
-    for name, v in document["artifacts"].items():
-        if "score" not in v:  # it could not be scored at all
-            rows.append([name, f"{v['bytes'] / 1000:.1f}", "", "", "", "REFUSED"])
-            continue
-        change, in_class = (score.change(v[key] / score.scale) for key in ("difference", "worst_class_difference"))
-        worst = f"{v['worst_class']}: {in_class}" if v["worst_class"] else ""
-        verdict = "passed" if v["passed"] else "REFUSED"
-        rows.append([name, f"{v['bytes'] / 1000:.1f}", score.number(v["score"]), change, worst, verdict])
-    console.table(["", "size kB", score.title, score.step, "worst class", "gate"], rows)
-    listed = [
-        [name, check["name"], check["where"], *_measured(check), "" if check["passed"] else "REFUSED"]
-        for name, v in document["artifacts"].items()
-        for check in v["checks"]
-    ]
-    console.table(["", "check", "where", "measured", "at most", ""], listed)
-    if document["interpreter"]:
-        console.message(f"Scored with {document['interpreter']}, as `predict` runs it.")
-
-
-def _measured(check: Mapping[str, Any]) -> tuple[str, str]:
-    return "none" if check["measured"] is None else f"{check['measured']:.2g}", f"{check['bar']:.2g}"

@@ -22,7 +22,7 @@ import click
 from cnnkit import __version__
 from cnnkit.cli.options import Sectioned, of_rooms, of_setting, parameters, spelled
 from cnnkit.data.settings import Data
-from cnnkit.errors import CnnkitError, ConfigError, MissingExtra, reason
+from cnnkit.errors import CnnkitError, ConfigError, GateRefused, MissingExtra, reason
 from cnnkit.settings import Room, fields
 from cnnkit.training.settings import Settings
 
@@ -388,17 +388,23 @@ def app(
         **columns: Any,
     ) -> None:
         """Convert to .tflite and prove that the device model scores as the trained one, or fail (exit 3)."""
-        from cnnkit import workflow
+        from cnnkit import console
+        from cnnkit.cli import printing
+        from cnnkit.verbs.export import export
 
-        workflow.export(
-            fitting(for_artifact(artifact), columns),
-            artifact,
-            precision=precision,
-            tolerance=tolerance,
-            data=data,
-            out=out,
-            columns=columns,
-        )
+        asked: dict[str, Any] = {
+            "precision": precision,
+            "tolerance": tolerance,
+            "data": data,
+            "out": out,
+            "columns": columns,
+        }
+        try:
+            printing.exported(export(fitting(for_artifact(artifact), columns), artifact, **asked, tell=console))
+        except GateRefused as error:
+            if error.document is not None:
+                printing.gate(error.document)
+            raise
 
     @group.command()
     @artifact

@@ -1,0 +1,107 @@
+"""`export`: files for a device, each through the gate."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cnnkit import own_files
+from cnnkit.errors import ConfigError, GateRefused
+from cnnkit.quiet import quiet
+from cnnkit.reporter import SILENT, Reporter
+from cnnkit.review import keras_of, score, write_report
+from cnnkit.run import EXPORT, MODEL, Run, latest
+from cnnkit.run_data import data_for, named_as, say_drawn, those_given
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """Files that passed the gate.
+
+    Attributes:
+        folder: that holds them.
+        document: as `gate.json` has it: scores, checks and sizes of each file.
+        summary: what the gate found, in a sentence.
+        verdict: on the trained model itself, where its run has one.
+    """
+
+    folder: Path
+    document: dict[str, Any]
+    summary: str
+    verdict: dict[str, Any] | None
+
+
+def export(
+    recipe: Any,
+    artifact: Path | None = None,
+    *,
+    precision: str = "float32,float16,int8",
+    tolerance: float | None = None,
+    data: str | None = None,
+    out: Path | None = None,
+    columns: Mapping[str, Any] | None = None,
+    tell: Reporter = SILENT,
+) -> Exported:
+    """Convert, and let each file through the gate.
+
+    Args:
+        recipe: of the app.
+        artifact: a run or its model; None: the latest run.
+        precision: names with commas between them.
+        tolerance: points that may be lost; None: the task's.
+        data: other data than the run's own, to be scored on.
+        out: folder of the files; None: `export` in the run.
+        columns: where other data has texts and labels.
+        tell: hears of progress and warnings.
+
+    Raises:
+        GateRefused: a file is not the trained model, or loses too much; its `document` says which and why.
+        ConfigError: no such precision.
+    """
+    path = artifact or latest(recipe.app)
+    if path.is_dir():
+        path = Run.open(path, recipe.app).file(MODEL)
+    with quiet():
+        from cnnkit.export import convert, gate
+    precisions = [name.strip() for name in precision.split(",") if name.strip()]
+    unknown = [name for name in precisions if name not in convert.PRECISIONS]
+    if unknown or not precisions:
+        raise ConfigError(f"`precision` knows {', '.join(convert.PRECISIONS)}. Got {precision!r}.")
+    opened = keras_of(path, recipe.app)
+    made = [out / f"{recipe.app}-{name}.tflite" for name in precisions] + [out / gate.GATE] if out else []
+    own_files.check(made)
+    found = data_for(recipe, path, data, tell=tell, whole=False, **those_given(columns or {}))
+    run, splits = found.run, named_as(found.splits, opened.labels, tell)
+    if not found.own:
+        say_drawn(splits, "test", tell)
+    folder = out or (run.path / EXPORT if run else path.parent / EXPORT)
+    _, answered, targets = score(
+        recipe, opened, splits.test, "Scoring the trained model", tell
+    )  # for the report as well
+    known = run.document.get("scores", {}).get("test", {}) if run is not None and data is None else {}
+    try:
+        with tell.progress("Exporting", len(precisions) + 1) as update:
+            document = gate.export(
+                opened,
+                folder,
+                train=splits.train,
+                held_out=splits.test,
+                task=recipe.task,
+                precisions=precisions,
+                tolerance=tolerance,
+                name=recipe.app,
+                validation=splits.validation,
+                scored=(answered, targets),
+                baseline=(known.get("baseline") or {}).get(recipe.task.headline),
+                progress=update,
+            )
+    except GateRefused as error:
+        error.document = json.loads((folder / gate.GATE).read_text(encoding="utf-8"))
+        raise
+    finally:
+        own_files.note(made)
+    if run is not None and run.path / EXPORT == folder and run.document.get("scores"):
+        write_report(recipe, run, splits, opened, answered, targets, tell=tell)
+    verdict = run.document.get("scores", {}).get("test", {}).get("verdict") if run is not None else None
+    return Exported(folder, document, gate.summary(document), verdict)
