@@ -32,7 +32,6 @@ class Input:
         size_setting: the setting that makes an input larger; "": there is none.
         record: the words for one in a report.
         rooms: its settings.
-        draws: whether `data show` draws a picture, and does not print.
     """
 
     kind = ""
@@ -42,7 +41,6 @@ class Input:
     size_setting = ""
     record = Record()
     rooms: tuple[type[Room], ...] = ()
-    draws = False
 
     # Data -------------------------------------------------------------------------------------------------------------
 

@@ -32,7 +32,6 @@ class Images(Input):
     columns: tuple[str, ...] = ("label",)
     size_setting = "image_size"
     record = Record("image", "an", "px", "on augmented images", "{sides}, values 0 to 255")
-    draws = True
     sound = (
         "Nothing found: every file reads, no duplicates across the splits, no starved class, no label that looks wrong."
     )

@@ -1,0 +1,1 @@
+"""A toy task: a number, of which the error counts; there are no classes."""
