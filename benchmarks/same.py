@@ -13,6 +13,7 @@ with 1, and says by how much.
 Design choices:
 - Commands are driven through the apps' own command line, files opened with Keras and LiteRT, so that the tree may be rebuilt
   between both. An option or a score that is called otherwise than at the base is a line in `BEFORE`, `KEYS` or `SCORES`.
+- What was deleted since is switched off at the base, by `AT_BASE`.
 - A command that fails on both sides is a difference too: it compares nothing.
 """
 
@@ -41,6 +42,12 @@ ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("cnnkit", "apps", "datasets")  # of a tree, what a command needs
 BASE = "before-rooms"
 BEFORE: dict[str, str] = {}  # words of the command line that were others at the base: now -> then
+PLAIN = "--config {data}/plain.toml"  # leaves out what was deleted since, so that what stayed can be compared: n-grams
+AT_BASE = {
+    "text-default": PLAIN,
+    "text-several": PLAIN,
+    "text-continued": PLAIN,
+}  # words of `train` that only the base gets
 KEYS = {"tracks": "signs", "recognised": "sign", "recognised_score": "sign_score"}  # of documents: now -> then
 SCORES = ("accuracy", "macro_f1", "micro_f1", "ece", "log_loss", "loss", "ap", "ap50", "precision", "recall")
 THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -163,6 +170,7 @@ def make(folder: Path) -> None:
     words = sorted({word for part in TELLING.values() for word in part.split()} | set(FILLING[::2]))
     vectors = (f"{word} {' '.join(f'{draw.gauss(0, 1):.4f}' for _ in range(12))}\n" for word in words)
     (folder / "vectors.txt").write_text("".join(vectors), encoding="utf-8")
+    (folder / "plain.toml").write_text("options = { pieces = 0 }\n", encoding="utf-8")
 
 
 def _pictures(folder: Path, labels: Any, count: int, draw: Any) -> None:
@@ -254,10 +262,10 @@ def without_clocks(value: Any) -> Any:
     return [without_clocks(inner) for inner in value] if isinstance(value, list) else value
 
 
-def side(tree: Path, folder: Path, data: Path, names: list[str], words: dict[str, str]) -> None:
+def side(tree: Path, folder: Path, data: Path, names: list[str], earlier: bool) -> None:
     """Run cases with the code of a tree, which is that of this process; leave what they came to in the folder, a case a file.
 
-    `words`: of the command line, that the tree calls otherwise.
+    `earlier`: whether the tree is the base, with the words that it has.
     """
     import cnnkit
 
@@ -265,7 +273,7 @@ def side(tree: Path, folder: Path, data: Path, names: list[str], words: dict[str
         raise SystemExit(f"cnnkit is that of {cnnkit.__file__} and not of {tree}.")
     for name in names:
         began = time.monotonic()
-        values, arrays = one(CASES[name], name, folder, data, words)
+        values, arrays = one(CASES[name], name, folder, data, earlier)
         np.savez(
             folder / f"{name}.npz", **{f"{key} {k}": a for key, found in arrays.items() for k, a in enumerate(found)}
         )
@@ -275,7 +283,7 @@ def side(tree: Path, folder: Path, data: Path, names: list[str], words: dict[str
 
 
 def one(
-    case: Case, name: str, folder: Path, data: Path, words: dict[str, str]
+    case: Case, name: str, folder: Path, data: Path, earlier: bool = False
 ) -> tuple[dict[str, str], dict[str, list[np.ndarray]]]:
     """Run a case.
 
@@ -286,12 +294,13 @@ def one(
     arrays: dict[str, list[np.ndarray]] = {}
     run = folder / "runs" / name
     fill = {"data": data, "runs": folder / "runs"}
+    words, more = (BEFORE, AT_BASE.get(name, "")) if earlier else ({}, "")
 
     def command(*given: str) -> Any:
         return call(case.app, [words.get(word, word).format(**fill) for word in given])
 
     try:
-        document = command("train", *case.words.split(), "--out", str(run))
+        document = command("train", *case.words.split(), *more.split(), "--out", str(run))
         told = json.loads((run / "run.json").read_text(encoding="utf-8"))
         for split, value in value_of(told, "fingerprints").items():
             values[f"fingerprint of {split}"] = value
@@ -500,8 +509,7 @@ def main() -> None:
     arguments = parser.parse_args()
     names = needed(arguments.cases)
     if arguments.side:
-        words = BEFORE if arguments.earlier else {}
-        side(arguments.side, Path.cwd(), arguments.data, names, words)
+        side(arguments.side, Path.cwd(), arguments.data, names, arguments.earlier)
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that sides and worktree go with it
     began = time.monotonic()
@@ -513,7 +521,7 @@ def main() -> None:
         shutil.copy(ROOT / "pyproject.toml", folder / "here")
         with worktree(arguments.base, folder / "base") as base:
             sides = [
-                start(base, folder / "old", folder / "data", names, "--earlier"),
+                start(base, folder / "old", folder / "data", names, *(["--earlier"] if arguments.base == BASE else [])),
                 start(folder / "here", folder / "new", folder / "data", names),
             ]
             try:
