@@ -501,9 +501,9 @@ class AppContract:
 
     def spoil(self, monkeypatch):
         """Make an int8 export lose what the model knows."""
-        from cnnkit.export import convert
+        from cnnkit.inputs.image.training import KIND
 
-        monkeypatch.setattr(convert, "_full_range", lambda images: images[:1].astype("float32") * 0)  # knows nothing
+        monkeypatch.setattr(KIND, "calibration", lambda images: images[:1].astype("float32") * 0)  # knows nothing
 
     def test_export_refuses_a_model_that_loses_and_exits_with_3(self, home, monkeypatch):
         self.spoil(monkeypatch)

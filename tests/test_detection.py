@@ -19,7 +19,8 @@ from cnnkit.errors import GateRefused
 from cnnkit.evaluation import regions
 from cnnkit.evaluation.artifacts import open_artifact
 from cnnkit.evaluation.scoring import score
-from cnnkit.export import convert, gate
+from cnnkit.export import gate
+from cnnkit.inputs.image.training import KIND
 from cnnkit.models import norm
 from cnnkit.run import CHECKPOINT, HISTORY, Run
 from tests import toy_boxes
@@ -221,7 +222,7 @@ def test_a_float16_file_passes_the_gate(exported):
 
 @pytest.mark.slow
 def test_calibration_on_wrongly_scaled_images_is_refused_and_leaves_no_file(trained, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(convert, "_full_range", lambda images: np.asarray(images, np.float32) / 255)
+    monkeypatch.setattr(KIND, "calibration", lambda images: np.asarray(images, np.float32) / 255)
     task = toy_boxes.recipe(data).task
     with pytest.raises(GateRefused, match=r"int8: .* points lost overall"):
         gate.export(trained, tmp_path, train=data.train, held_out=data.test, task=task, precisions=["int8"])
