@@ -9,6 +9,8 @@ Design choices:
   `keras.layers.RandomElasticTransform` is far slower and moves all images of a batch alike.
 - Images travel with their targets as Keras's dictionary, so mixing layers see both, and geometric layers take masks or
   boxes along once a pipeline puts them there.
+- Keras's layers augment in a plain call too, as `training=True` is their default. So they are in the training map only, and
+  never in a model.
 - Inside `tf.data` the layers compute with TensorFlow under every Keras backend, as Keras's own do.
 """
 

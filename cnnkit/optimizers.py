@@ -1,5 +1,8 @@
 """The optimizer and its schedule: AdamW with a rate for each layer, embeddings by rows, averages; warm-up, then a cosine.
 
+Design choices:
+- It is Keras's own optimizer with what differs, averages (EMA) included, so there is one state to checkpoint.
+
 Source: Loshchilov and Hutter 2019, arXiv:1711.05101 (decoupled weight decay).
 """
 
@@ -20,11 +23,12 @@ def copied(variables: Any) -> list[np.ndarray]:
 class LayerwiseAdamW(keras.optimizers.AdamW):
     """AdamW whose learning rate differs between variables, and which leaves averaged weights to its caller.
 
-    Keras puts the averages in place whenever `fit` ends; here a `fit` may end within a phase. Of an embedding only the rows
-    that a batch has words of are updated, their moments too, so a step costs the same whatever the size of the vocabulary;
-    Keras's own makes a whole matrix of the gradient. (A row's moments then rest while its word does not occur, as in LazyAdam
-    of TensorFlow Addons.) The average of a row is brought up to date when its word occurs again and whenever averages are asked
-    for: a row that does not change only draws its average closer, so they are those of Keras's own pass over everything.
+    Keras puts the averages in place whenever `fit` ends; here a `fit` may end within a phase, and a run that was cut between
+    two of them would end in other weights. Of an embedding only the rows that a batch has words of are updated, their moments
+    too, so a step costs the same whatever the size of the vocabulary; Keras's own makes a whole matrix of the gradient. (A row's
+    moments then rest while its word does not occur, as in LazyAdam of TensorFlow Addons.) The average of a row is brought up to
+    date when its word occurs again and whenever averages are asked for: a row that does not change only draws its average closer,
+    so they are those of Keras's own pass over everything.
 
     Args:
         rates: what the learning rate is multiplied by, by the path of a variable; 1 for all others.

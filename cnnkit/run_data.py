@@ -35,7 +35,8 @@ def load(
 ) -> Any:
     """Load the splits that settings name; `tell` hears of progress, and if `warn` of warnings. `whole`: nothing is held out.
 
-    With `keep` the data of the run in `weights` comes first, and what that run kept before it.
+    With `keep` the data of the run in `weights` comes first, and what that run kept before it: all of it is rehearsed,
+    as a class that is not seen again is forgotten. (Distillation without data was not tried.)
     """
     chosen = {
         key: settings[key]

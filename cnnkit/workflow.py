@@ -307,7 +307,10 @@ def _warn_of_seen_validation(given: dict[str, Any], splits: Any) -> None:
 
 
 def _model_for(recipe: Any, given: dict[str, Any]) -> str:
-    """Return the model that is meant where none is named: weights that Keras publishes belong to a backbone."""
+    """Return the model that is meant where none is named: weights that Keras publishes belong to a backbone.
+
+    The app's `default` has no layer that they fit.
+    """
     weights = given.get("weights", "none")
     published = weights == "imagenet" or weights.endswith(".h5")
     meant = BACKBONE in recipe.builders and (published or "backbone" in given.get("options", {}))

@@ -12,7 +12,9 @@ import cnnkit  # noqa: F401 - it sets what TensorFlow reads when it is imported,
 hypothesis.settings.register_profile("cnnkit", deadline=None, derandomize=True)  # a run repeats, and slow machines pass
 hypothesis.settings.load_profile("cnnkit")
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # There is a process a core already. Threads of each on every core wait for one another, and spin while they do.
+    # There is a process a core already. Threads of each on every core wait for one another, and spin while they do
+    # (29 processor minutes on two cores, with one thread each 20). One test trains with several, in a process of its own: what
+    # the order of threads could change must repeat all the same.
     # Set before any of these libraries is imported; what a test starts inherits it.
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
         os.environ.setdefault(name, "1")

@@ -85,7 +85,7 @@ def training_batches(
     return (
         tf.data.Dataset.range(start, stop)
         .map(lambda step: (step, *read(step)), num_parallel_calls=2, deterministic=True)
-        .map(prepare)  # in order: parallel augmentation does not repeat
+        .map(prepare)  # in order, so that it repeats: with parallel augmentation none of 5 reruns did
         .prefetch(4)
         .with_options(_options())
     )

@@ -5,8 +5,9 @@ Design choices:
   and l too, so "tutors" is taken for "tutor" if that is there alone. How sure this is: the share of the words with the one ending
   that have the other form as well.
 - An ending counts together with the letter before it: y becomes ies after r, but ys after a.
-- Words of small sets are mostly there once, and a question that was never seen has one in eight that was not (TREC). A device
-  that only looks words up in a table, as MediaPipe does, can read these spellings, since several may have one id.
+- Words of small sets are mostly there once, and a question that was never seen has one in eight that was not (TREC's
+  inner folds: 12.8 % of the words, with these spellings 11.6 %). A device that only looks words up in a table, as MediaPipe
+  does, can read these spellings, since several may have one id.
 """
 
 from collections import Counter, defaultdict

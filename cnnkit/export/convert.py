@@ -2,7 +2,8 @@
 
 Design choices:
 - One conversion path, `TFLiteConverter.from_keras_model`, at every precision; built-in operators only, so that an operator no
-  device has fails here and not on the device.
+  device has fails here and not on the device. Keras's `export(format="litert")` allows SELECT_TF_OPS, and wrote a file that
+  LiteRT refuses to load.
 - What the exported graph takes is the kind of input's own (`cnnkit.inputs.graph`), what it ends in the task's
   (`cnnkit.tasks.training`); both are found by the names that the metadata have.
 - int8 weights of images are rounded by what it does to the layers' outputs (`cnnkit.export.rounding`) before the converter sees

@@ -18,8 +18,9 @@ The rule for scores: a file may lose at most `tolerance` of the task's score ove
 of a share, else in the score's unit, which says too what a loss is. A larger loss refuses it where it is more than chance: where
 a sign test over the errors that only one of the two models makes is below 0.05 (5 lost and none won, 7 and 1, 9 and 2), or, of
 numbers, one that draws the signs of the differences. With 60 examples in each of 43 classes some class loses two examples, 3.3
-points, to any rounding at all; a gate that refused for that would refuse by lot. What may be chance is said, with its size, and
-so is a test that is too small to tell, or a trained model that is no better than the baseline.
+points, to any rounding at all; a gate that refused for that would refuse by lot. A loss of 8 of 60, as nearest rounding had, is
+refused. What may be chance is said, with its size, and so is a test that is too small to tell, or a trained model that is no
+better than the baseline.
 """
 
 import importlib.metadata

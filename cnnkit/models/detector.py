@@ -4,8 +4,9 @@ Design choices:
 - Any network of `backbones.py` gives the maps, or a plain one of our own, which learns faster from scratch.
 - The pyramid goes down, so that fine maps know what coarse ones saw, and up again, so that coarse ones know where (PANet).
   Its blocks are separable: nine tenths of a head of full convolutions is weights that small data cannot fill.
-- Boxes and class logits leave in separate tensors, each with its own scale in int8; a device reads the two. In training they
-  come out as one, with the cells they belong to, so that a loss needs to know nothing of sizes and strides.
+- Boxes and class logits leave in separate tensors, each with its own scale in int8; a device reads the two. In one tensor they
+  would share a scale, and most scores would become 0. In training they come out as one, with the cells they belong to, so
+  that a loss needs to know nothing of sizes and strides, and sizes may change.
 - The last layers, `boxes` and `logits`, are shared by all maps; a class is then one column, which a later run may copy.
 
 Sources: Tian et al. 2019, arXiv:1904.01355 (FCOS: one prediction a cell); Liu et al. 2018, arXiv:1803.01534 (PANet);

@@ -24,7 +24,7 @@ from cnnkit.models.arguments import check_positive
 from cnnkit.models.axes import Axes, means
 
 MARGIN = 8  # ids of padding that a cut batch keeps, at least: what the widest filter reads
-MASKED_MARGIN = 1  # the same of a network that masks its padding; 0 would say that nothing may be cut
+MASKED_MARGIN = 1  # the same of one that masks its padding, half of a batch of short texts; 0: cut nothing
 WIDE, PAIRS, SEEN = "word_weights", "pair_weights", "pair_seen"  # the linear tables of the default
 PRIMES = (7919, 10007)  # of the two hashes of a pair
 MOST_PAIRED = 200_000  # ids: larger ones times a prime would leave int32
@@ -333,7 +333,8 @@ def start_from_vectors(model: keras.Model, path: str, words: Sequence[str], *, s
     """Put the vectors of a file into a model's embeddings; words that it lacks get random ones of the same variance.
 
     All are multiplied by one number so that their root mean square is `SPREAD`, about what random vectors begin with. Adam moves
-    every number by at most the learning rate a step, so vectors with numbers near 1, as GloVe's, would hardly learn.
+    every number by at most the learning rate a step, so vectors with numbers near 1, as GloVe's, would hardly learn: on an
+    inner fold of SST-2 `kim-non-static` had 68.0 % with vectors as they are in the file, and 77.4 % scaled.
 
     Args:
         model: has the layer `EMBEDDING` or `STATIC` or both, as wide as the vectors.

@@ -78,6 +78,7 @@ def find_learning_rate(
         The suggestion (a tenth of the rate at which the smoothed loss is lowest) and the curve of (rate, smoothed loss).
     """
     model, batches, _ = steps(recipe, settings, records)
+    # A schedule of its own: the rate of an optimizer that was built with one cannot be set.
     ramp = keras.optimizers.schedules.ExponentialDecay(low, decay_steps=max(1, count - 1), decay_rate=high / low)
     compiled(model, recipe.task, settings, ramp)
     curve: list[tuple[float, float]] = []

@@ -1,4 +1,8 @@
-"""Small stand-ins for tests: records in memory, a task that is learnt in seconds, a recipe around it."""
+"""Small stand-ins for tests: records in memory, a task that is learnt in seconds, a recipe around it.
+
+The converter and the trainer are tested on them, in seconds instead of minutes; the digits' own tests show that it holds on real
+data. `number` and `series` are kinds that no app has, and `apps` brings both through every verb.
+"""
 
 import numpy as np
 

@@ -6,6 +6,9 @@ Design choices:
   the image is cut into tiles at full resolution, and enlarged where even that is not enough.
 - Tiles overlap by the size of nearly all objects, so that each is seen whole by one of them; where the largest are too large
   for that, the whole image is looked at once more.
+- Photos whose small objects want more pixels are enlarged in tiles (`tile_scale`) and looked at once whole: a detector that had
+  learnt from parts of 320 px had AP50 0.834 on held-out training images that way, 0.820 with the whole photo enlarged to 608 px.
+  Objects larger than a part are never learnt at that size.
 """
 
 from dataclasses import dataclass

@@ -9,8 +9,8 @@ Design choices:
 - Every view is a pure function of (seed, step, place in the batch), like all augmentation here.
 - A box of which less than a third is left in the view is ignored there: neither an object to be found nor background.
 - Keras's layers with boxes take a batch of one size; these take images of any size, so they are made here, with OpenCV.
-- Light, contrast, colours and blur are changed here too: one matrix on bytes. Keras's three layers on a batch of floats took
-  forty times as long, a quarter of a training step.
+- Light, contrast, colours and blur are changed here too: one matrix on bytes, 5 ms a batch of 16 at 320 px. Keras's three layers
+  took 0.22 s, a quarter of a training step.
 """
 
 import math
