@@ -445,7 +445,7 @@ class TestTraining(Commands):
             (("--fold", "11/10"), "11 of 10"),
             (("--model", "char-cnn", "--buckets", "100"), "--buckets is for words"),
             (("--model", "char-cnn", "--length", "100"), "larger --length"),
-            (("--model", "dpcnn", "--regions", "3"), "no option `regions`"),
+            (("--model", "dpcnn", "--regions", "3"), "no option --regions"),
             (("--regions", "3,9"), "sizes of 1 to 8 words"),
             (("--weights", "none.h5"), "none.h5 does not exist"),
             (("--text", "body"), "has no column 'body'"),
