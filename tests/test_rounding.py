@@ -82,7 +82,8 @@ def test_the_converter_finds_the_same_steps():
     model = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
     calibration = images(20, 8, 8, 3)
     kernel = rounded(model, calibration).get_layer("conv").get_weights()[0]
-    interpreter = Interpreter(model_content=convert(model, "int8", calibration, {}))
+    about = {"task": "classification", "input": {"kind": "image", "range": [0, 255]}}
+    interpreter = Interpreter(model_content=convert(model, "int8", calibration, about))
     interpreter.allocate_tensors()
     for tensor in interpreter.get_tensor_details():
         if tuple(tensor["shape"]) == (5, 3, 3, 3):

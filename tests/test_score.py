@@ -103,6 +103,7 @@ def test_a_task_of_which_less_is_better_goes_through_verdict_and_gate(answers):
 def test_its_table_says_the_unit_and_has_no_classes(answers, monkeypatch):
     targets, outputs = answers
     tables = []
+    monkeypatch.setattr(console, "is_json", lambda: False)  # which commands of other tests may have asked for
     monkeypatch.setattr(console, "table", lambda columns, rows: tables.append((columns, rows)))
     scores = Ages().score(outputs, targets)
     review.print_scores(

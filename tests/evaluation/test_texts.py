@@ -1,6 +1,7 @@
 """The tasks of texts: what validation decides, scores worked out by hand, the linear model beside them."""
 
 from math import comb, log
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,8 +38,9 @@ class Counting:
     """An artifact without a network: a label's logit is how many of its telling words are in the text, times a factor."""
 
     def __init__(self, records, factor=3.0, sigmoid=False, **metadata):
-        self.labels, self.input_shape = records.label_names, records.input_shape
-        self.metadata = {"text": records.tokenizer.to_dict(), **metadata}
+        self.path, self.labels, self.input_shape = Path("model.keras"), records.label_names, records.input_shape
+        task = "multilabel" if records.multi_label else "classification"
+        self.metadata = {"task": task, "text": records.tokenizer.to_dict(), **metadata}
         self.sigmoid = sigmoid
         self.table = np.zeros((records.tokenizer.size, len(self.labels)))
         for code, name in enumerate(self.labels):

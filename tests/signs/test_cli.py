@@ -122,7 +122,7 @@ class TestRecognition:
         assert "none.h5 does not exist" in line
         assert not Path("run").exists() and not Path("runs").exists()
         line = self.fails("train", "--data", "old", "--model", "micro", "--backbone", "mobilenet_v2")
-        assert "no option `backbone`" in line
+        assert "no option --backbone" in line
         line = self.fails("train", "--data", "old", "--backbone", "mobilenet_v2", "--image-size", "16")
         assert "at least 32 px" in line and "--image-size" in line
 

@@ -349,7 +349,7 @@ class TestData:
         from cnnkit.models.detector import detector
 
         path = tmp_path_factory.mktemp("untrained") / "model.keras"
-        metadata = {"app": "signs", "task": "detection", "labels": list(toy_boxes.LABELS)}
+        metadata = {"app": "signs", "task": "detection", "labels": list(toy_boxes.LABELS), "input": {"kind": "image"}}
         plan = {**Plan((8,)).to_dict(), "threshold": 0.5}
         training.save(detector((64, 64, 3), 2, strides=(8,), width=8), path, {**metadata, "detection": plan})
         return path

@@ -452,7 +452,9 @@ def test_an_xml_bomb_or_an_outer_entity_is_refused_at_once(voc, text):
 
 
 def test_files_that_are_too_large_are_refused(voc, yolo, monkeypatch):
-    assert "larger than the 8,388,608 bytes" in message(voc("<annotation>" + " " * 2**23 + "</annotation>"))
+    other = voc("<annotation>" + " " * 2**23 + "</annotation>")
+    assert "larger than the 8,388,608 bytes" in message(other)
+    shutil.rmtree(other)
     assert "larger than the 262,144 bytes" in message(yolo(yaml="names: [a]\ntrain: images\n#" + " " * 2**18))
     (yolo().parent / "big.json").write_text("{}" + " " * 100)
     monkeypatch.setattr(lists, "MOST_JSON_BYTES", 100)
