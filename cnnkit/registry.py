@@ -82,6 +82,27 @@ TASKS = Registry("task", "cnnkit.tasks")
 INPUTS = Registry("kind of input", "cnnkit.inputs")
 
 
+def completed(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata with the names of today's kinds, where an early file has none or others; what is wrong stays as it is."""
+    found, given, task = dict(metadata), metadata.get("input"), metadata.get("task")
+    if isinstance(given, dict) and "kind" not in given:
+        for name in INPUTS.ours():
+            if INPUTS.half(name, DEVICE, name).unnamed(metadata):
+                found["input"] = {"kind": name, **given}
+                break
+    if isinstance(task, str):
+        found["task"] = today(task)
+    return found
+
+
+def today(task: str) -> str:
+    """Return the name that a task of ours has now, by one that it had."""
+    known = TASKS.ours()
+    if task in known:
+        return task
+    return next((name for name in known if task in TASKS.half(name, DEVICE, name).early), task)
+
+
 def input_of(metadata: Mapping[str, Any], which: str, where: Path | str) -> Any:
     """Return a half of the kind of input that metadata name.
 

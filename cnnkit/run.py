@@ -26,6 +26,7 @@ from typing import Any
 from cnnkit import __version__, console
 from cnnkit.errors import ArtifactError, CnnkitError
 from cnnkit.files import atomic, locked, read_json, system_errors, write_json
+from cnnkit.registry import today
 from cnnkit.score import headline
 from cnnkit.settings import Room, of_run
 
@@ -152,6 +153,8 @@ class Run:
             raise ArtifactError(
                 f"{path} is a run of `cnnkit {made_by}`, not of `cnnkit {app}`. Use `cnnkit {made_by}` on it."
             )
+        if isinstance(document.get("task"), str):
+            document["task"] = today(document["task"])
         return cls(path, document)
 
     def settings(self, kind: type[Room]) -> Any:

@@ -15,6 +15,7 @@ from cnnkit.device import verification
 from cnnkit.device.model import DeviceModel, read_metadata
 from cnnkit.errors import ArtifactError
 from cnnkit.export.convert import ALIGNMENT, convert
+from cnnkit.registry import completed
 from tests import toy_texts, toys
 
 RED = Path(__file__).parent / "device" / "red.tflite"  # a file that this project did not export
@@ -187,6 +188,17 @@ def test_metadata_that_do_not_fit_are_refused(files, tmp_path, monkeypatch, chan
     with pytest.raises(ArtifactError, match=complaint) as caught:
         DeviceModel.open(tmp_path / "x.tflite")
     one_line(caught)
+
+
+def test_files_of_before_kinds_had_names_are_read(files, tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNKIT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "x.tflite").write_bytes(unsealed(files["pictures"][0], input={"shape": [12, 12, 1], "range": [0, 255]}))
+    model = DeviceModel.open(tmp_path / "x.tflite")
+    assert model.metadata["input"]["kind"] == "image" and model.doubt
+    assert model.predict(np.zeros((1, 12, 12, 1), np.uint8))["scores"].shape == (1, 3)
+    assert completed({"input": {"shape": [24], "ids": 9}, "text": {}})["input"]["kind"] == "text"
+    assert completed({"task": "multi-label"})["task"] == "multilabel"
+    assert completed({"task": "dreaming", "input": {"shape": [3]}}) == {"task": "dreaming", "input": {"shape": [3]}}
 
 
 def test_a_foreign_file_is_tried_in_a_process_of_its_own(tmp_path, monkeypatch):

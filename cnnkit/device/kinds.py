@@ -23,6 +23,10 @@ class InputKind:
     name = ""
     files: Mapping[str, tuple[str, str]] = {}
 
+    def unnamed(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether metadata of an early file, which names no kind of input, are of this one."""
+        return False
+
     def found(self, folder: Path) -> list[Path]:
         """Return the files of this kind in a folder and below it, in order: by default all that are not hidden."""
         every = sorted(folder.rglob("*"))
@@ -86,9 +90,11 @@ class TaskKind:
         probabilities: outputs that are in [0, 1].
         entry: of the metadata, that holds an object of the task's own; None: there is none.
         nothing: what is answered where there is nothing to see.
+        early: names that it had in early files.
     """
 
     name = ""
+    early: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ("values",)
     named: str | None = None
     probabilities: tuple[str, ...] = ()

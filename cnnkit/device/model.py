@@ -27,7 +27,7 @@ import numpy as np
 from cnnkit.device.kinds import InputKind, TaskKind
 from cnnkit.errors import ArtifactError
 from cnnkit.quiet import quiet
-from cnnkit.registry import DEVICE, input_of, names_input, task_of
+from cnnkit.registry import DEVICE, completed, input_of, names_input, task_of
 from cnnkit.seals import is_sealed
 from cnnkit.trials import refusal
 
@@ -64,6 +64,7 @@ def metadata_in(content: bytes, path: Path | str) -> tuple[dict[str, Any], bool]
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             document = json.loads(_member(archive, METADATA, path, LARGEST))
+            document = completed(document) if isinstance(document, dict) else document
             _refuse_other(document, path)
             for name, (entry, field) in _files(document, path).items():
                 document[entry][field] = _member(archive, name, path, LARGEST_FILE).decode("utf-8")

@@ -14,6 +14,9 @@ class Image(InputKind):
 
     name = "image"
 
+    def unnamed(self, metadata: Mapping[str, Any]) -> bool:
+        return "range" in metadata["input"]
+
     def found(self, folder: Path) -> list[Path]:
         from cnnkit.ondevice.pictures import image_files
 

@@ -18,6 +18,9 @@ class Text(InputKind):
     name = "text"
     files: Mapping[str, tuple[str, str]] = {VOCABULARY: ("text", "vocabulary")}
 
+    def unnamed(self, metadata: Mapping[str, Any]) -> bool:
+        return "ids" in metadata["input"]
+
     def dtype(self, precision: str) -> str:
         return "int32"
 

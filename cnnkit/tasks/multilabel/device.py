@@ -7,6 +7,7 @@ class Multilabel(Scores):
     """Scores (n, labels), each in [0, 1]."""
 
     name = "multilabel"
+    early = ("multi-label",)
 
 
 KIND = Multilabel()
