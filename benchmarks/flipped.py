@@ -130,7 +130,7 @@ def serve(pipe: Any) -> None:
             pipe.send(("answered", answer(path)))
         except CnnkitError as error:
             pipe.send(("refused in a line" if "\n" not in str(error) else "refused in several lines", str(error)))
-        except Exception as error:
+        except Exception as error:  # a traceback is what is looked for
             pipe.send(("traceback", repr(error)))
 
 

@@ -23,7 +23,7 @@ def load(entry: EntryPoint) -> Any:
     """Import what an entry point names; None, after one warning, where that fails."""
     try:
         return entry.load()
-    except Exception as error:
+    except Exception as error:  # of another package, which may raise anything
         kind = entry.group.rpartition(".")[2].removesuffix("s")
         console.warn_once(f"The {kind} {entry.name!r} of {package(entry)} cannot be loaded: {reason(error)}.")
         return None

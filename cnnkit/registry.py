@@ -9,6 +9,7 @@ Design choices:
 """
 
 import dataclasses
+import functools
 import importlib
 import importlib.metadata
 import pkgutil
@@ -33,6 +34,7 @@ class Registry:
     what: str
     group: str
 
+    @functools.cache  # noqa: B019 - there are two, and they live as long as the process
     def ours(self) -> list[str]:
         """Return the names of our own kinds."""
         package = importlib.import_module(self.group)

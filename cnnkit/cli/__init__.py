@@ -122,7 +122,7 @@ class Apps(Group):
 
             found = [entry for entry in plugins.installed("cnnkit.apps") if entry.name == name]
             return found[0].load() if found else None
-        except Exception as error:
+        except Exception as error:  # of an app of another package, which may raise anything
             raise MissingExtra(f"The app {name!r} cannot be loaded: {reason(error)}. Install it anew.") from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

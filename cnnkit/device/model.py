@@ -34,10 +34,8 @@ from cnnkit.trials import refusal
 METADATA = "cnnkit.json"
 LABELS = "labels.txt"
 SEALED = "cnnkit.sealed"  # metadata of the flatbuffer itself: a checksum belongs behind it
-LARGEST, LARGEST_FILE = (
-    1 << 20,
-    1 << 27,
-)  # bytes of the metadata, of a file beside them: a million words fit, a zip bomb not
+LARGEST = 1 << 20  # bytes of the metadata
+LARGEST_FILE = 1 << 27  # and of a file beside them: a million words fit, a zip bomb does not
 AGAIN = "Copy it again from where it is whole, or export it again."
 
 

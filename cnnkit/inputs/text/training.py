@@ -50,7 +50,7 @@ class Text(InputGraph):
         return [found] if found else []
 
     def layers(self) -> None:
-        import cnnkit.models.text  # noqa: F401
+        import cnnkit.models.text  # noqa: F401 - Keras knows our layers only once they are imported
 
 
 KIND = Text()

@@ -28,7 +28,7 @@ class Detection(TaskTraining):
         )
 
     def layers(self) -> None:
-        import cnnkit.models.detector  # noqa: F401
+        import cnnkit.models.detector  # noqa: F401 - Keras knows our layers only once they are imported
 
 
 KIND = Detection()
