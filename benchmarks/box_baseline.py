@@ -4,7 +4,7 @@
 
 Each data set's training images (its test split is not read) are dealt into three folds; 100 images of the other two are learnt
 from, 60 of the fold are looked at. `--variants` also tries other sizes of the image, of a region's grid, and other numbers of
-background regions, which is how the settings of `cnnkit.evaluation.regions` are chosen.
+background regions, which is how the settings of `cnnkit.tasks.detection.regions` are chosen.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from cnnkit.quiet import quiet
 
 with quiet():
     from cnnkit.data import splits
-    from cnnkit.data.boxes.loading import load
-    from cnnkit.evaluation import coco, regions
+    from cnnkit.tasks.detection import coco, regions
+    from cnnkit.tasks.detection.loading import load
 
 FOLDS, LEARNT, LOOKED_AT = 3, 100, 60
 VARIANTS: dict[str, dict[str, Any]] = {

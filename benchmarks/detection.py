@@ -114,7 +114,7 @@ def write(name: str, rows: list[dict[str, Any]], **more: Any) -> None:
 
 def super_classes(path: Path) -> Any:
     """Read gtsdb-200 with the benchmark's three classes; other boxes are left out."""
-    from cnnkit.data.boxes.formats import annotations
+    from cnnkit.tasks.detection.formats import annotations
 
     found = annotations.read(path)
     place = {found.labels[number]: name for name, numbers in NUMBERS.items() for number in numbers}
@@ -130,10 +130,10 @@ def super_classes(path: Path) -> Any:
 
 def gtsdb(arguments: argparse.Namespace) -> None:
     """Five folds, tiles against whole images."""
-    from cnnkit.data.boxes import loading
-    from cnnkit.data.boxes.formats import annotations
-    from cnnkit.evaluation import artifacts, coco, scoring
-    from cnnkit.evaluation.detection import Detection
+    from cnnkit.evaluation import artifacts, scoring
+    from cnnkit.tasks.detection import coco, loading
+    from cnnkit.tasks.detection.formats import annotations
+    from cnnkit.tasks.detection.scoring import Detection
 
     every = super_classes(data_path("gtsdb-200"))
     folds = np.random.default_rng(0).permutation(len(every.pictures)) % 5
@@ -181,10 +181,10 @@ def data_path(name: str) -> Path:
 
 def real(arguments: argparse.Namespace) -> None:
     """What a detector that knows drawn scenes alone finds in real photos."""
-    from cnnkit.data.boxes import loading
     from cnnkit.device.detection import Detections, find_each
-    from cnnkit.evaluation import artifacts, coco
-    from cnnkit.evaluation.coco import Truth
+    from cnnkit.evaluation import artifacts
+    from cnnkit.tasks.detection import coco, loading
+    from cnnkit.tasks.detection.coco import Truth
 
     path = data_path("gtsdb-200")
     records = loading.load(path, validation=0, test=0, image_size=320, tiles=True).train

@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 
 import results
-from cnnkit.data import checks, load
+from cnnkit.inputs.image import checks
+from cnnkit.inputs.image.loading import load
 
 
 def kinds() -> dict[str, Any]:

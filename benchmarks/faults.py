@@ -127,8 +127,8 @@ def mobile(seed: int) -> Case:
 
 
 def detector(seed: int) -> Case:
-    from cnnkit.evaluation.detection_loss import DetectionLoss
     from cnnkit.models.detector import detector as build
+    from cnnkit.tasks.detection.loss import DetectionLoss
 
     data = toy_boxes.splits(32, 8, 20, strides=(8, 16))
     task = toy_boxes.recipe(data).task

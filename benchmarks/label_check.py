@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 import results
-from cnnkit.data import label_check, load
 from cnnkit.data.records import Records
+from cnnkit.inputs.image import label_check
+from cnnkit.inputs.image.loading import load
 
 
 def copy(source: Path, root: Path, kind: str, part: float, seed: int) -> set[str]:

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 import results
-from cnnkit.data import load
 from cnnkit.device.model import DeviceModel
+from cnnkit.inputs.image.loading import load
 from cnnkit_digits.pages import blank_page, page
 from cnnkit_digits.reader import read_page
 

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 import results
-from cnnkit.data import load
+from cnnkit.inputs.image.loading import load
 
 LOOKS = ("paper", "full")
 

@@ -39,7 +39,8 @@ def untrained(folder: Path) -> Path:
     path = folder / "untrained.tflite"
     labels = [str(digit) for digit in range(10)]
     model = MODELS["default"]((28, 28, 1), 10)
-    path.write_bytes(convert(model, "float32", np.zeros((1, 28, 28, 1)), {"app": "digits", "labels": labels}))
+    about = {"app": "digits", "task": "classification", "input": {"kind": "image"}, "labels": labels}
+    path.write_bytes(convert(model, "float32", np.zeros((1, 28, 28, 1)), about))
     return path
 
 

@@ -177,7 +177,7 @@ def compared(records: Any, steps: int, rounds: int, sides: tuple[str, ...] = ("o
 
 
 def training(arguments: argparse.Namespace) -> None:
-    from cnnkit.data.text import loading
+    from cnnkit.inputs.text import loading
 
     records = loading.load(arguments.data or research("rt-polarity.all")).train
     found = compared(records, STEPS["training"], arguments.rounds or 5)
@@ -185,9 +185,9 @@ def training(arguments: argparse.Namespace) -> None:
 
 
 def vocabulary(arguments: argparse.Namespace) -> None:
-    from cnnkit.data.text.records import TextRecords
-    from cnnkit.data.text.sources import ListTexts
     from cnnkit.device.text import FIRST, Tokenizer
+    from cnnkit.inputs.text.records import TextRecords
+    from cnnkit.inputs.text.sources import ListTexts
 
     rows = []
     for count in (10_000, 1_000_000):

@@ -15,9 +15,9 @@ class Recipe:
     Attributes:
         app: its name, as in `cnnkit NAME`.
         data: the card trained on by default; one that needs no download.
-        task: what is learnt and how it is scored, such as `cnnkit.evaluation.classification.Classification()`.
-        inputs: what kind its inputs are, such as `cnnkit.inputs.images.Images()`.
-        load: (source, *, seed, limit, ...) -> `Splits`; as `cnnkit.data.load`.
+        task: what is learnt and how it is scored, such as `cnnkit.tasks.classification.scoring.Classification()`.
+        inputs: what kind its inputs are, such as `cnnkit.inputs.image.images.Images()`.
+        load: (source, *, seed, limit, ...) -> `Splits`; as `cnnkit.inputs.image.loading.load`.
         builders: model builders by name, each f(shape, classes, **options) -> `keras.Model`.
         augmentation: seed -> augmentation as `cnnkit.augment` makes them; None: none.
         views: (training records, settings) -> (indices, step) -> (images, targets): what training sees of records, where that

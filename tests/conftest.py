@@ -27,7 +27,10 @@ def pytest_xdist_auto_num_workers():
     return min(PROCESSES, os.cpu_count() or 1)
 
 
-FIRST, LAST = ("test_readme.py", "test_toys.py", "signs", "digits", "text"), ("device", "evaluation", "data")
+FIRST, LAST = (
+    ("test_readme.py", "test_toys.py", "signs", "digits", "text"),
+    ("device", "evaluation", "inputs", "tasks", "data"),
+)
 
 
 def pytest_collection_modifyitems(items):

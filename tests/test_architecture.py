@@ -63,28 +63,12 @@ EXCEPTIONS = {("ondevice", "evaluation")}
 # files are shared and know no kind. A folder below `inputs/` or `tasks/` is a room without being named here.
 ROOMS = {
     "image": (
-        "inputs/image*",
-        "report/images.py",
-        "data/image_*",
-        "data/arrays.py",
-        "data/checks.py",
-        "data/folders.py",
-        "data/groups.py",
-        "data/listed.py",
-        "data/prepared.py",
-        "data/table_columns.py",
-        "data/tables.py",
-        "data/value_range.py",
         "device/drawing.py",
         "device/image.py",
         "device/jpeg.py",
         "device/orientation.py",
         "device/preparation.py",
         "device/transparency.py",
-        "explain/activations.py",
-        "explain/classic.py",
-        "explain/images.py",
-        "explain/pictures.py",
         "augment.py",
         "models/backbones.py",
         "models/blocks.py",
@@ -94,37 +78,17 @@ ROOMS = {
         "models/images.py",
         "models/resnet.py",
         "models/small.py",
-        "ondevice/pictures.py",
-        "ondevice/videos.py",
     ),
     "text": (
-        "inputs/text*",
-        "data/text/*",
         "device/text*",
         "device/word_*",
-        "explain/texts.py",
         "models/text.py",
-        "ondevice/text*",
-        "report/texts.py",
-    ),
-    "classification": (
-        "evaluation/asked.py",
-        "evaluation/classification.py",
-        "evaluation/texts.py",
-        "report/classification.py",
+        "models/vectors.py",
     ),
     "detection": (
-        "inputs/box*",
-        "data/boxes/*",
         "device/detection.py",
         "device/tracking.py",
-        "evaluation/coco.py",
-        "evaluation/detection*",
-        "evaluation/regions.py",
         "models/detector.py",
-        "ondevice/detection.py",
-        "ondevice/results.py",
-        "report/detection.py",
     ),
 }
 # How shared code would know a kind: a string that is one of these, or a flag of this name that is asked for.
@@ -153,7 +117,6 @@ BRANCHES: dict[str, int] = {
 IMPORTS_OF_NEIGHBOURS: dict[str, int] = {}
 IMPORTS_OF_ROOMS: dict[str, int] = {
     "cli/__init__.py": 1,
-    "data/__init__.py": 2,
     "verbs/data.py": 1,
 }
 
@@ -475,7 +438,7 @@ def test_help_and_device_imports_stay_light():
 
 def test_naming_a_text_loads_no_opencv():
     code = (
-        "import sys, cnnkit_text.cli, cnnkit.ondevice.texts, cnnkit.ondevice.opening, cnnkit.device.model; "
+        "import sys, cnnkit_text.cli, cnnkit.inputs.text.predict, cnnkit.ondevice.opening, cnnkit.device.model; "
         "print([m for m in ('cv2', 'tensorflow', 'keras', 'sklearn', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -124,7 +124,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(toy_run, tmp_path):
 
 
 def test_data_of_other_classes_is_refused_by_name(toy_run):
-    from cnnkit.data.image_records import ImageRecords
+    from cnnkit.inputs.image.records import ImageRecords
 
     test = toys.splits().test
     other = ImageRecords(test._source, test.labels, ("cat", "dog", "cow"))

@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 
 from cnnkit import training
-from cnnkit.data.boxes.boxes import MOST
 from cnnkit.data.pipeline import Order, evaluation_batches, training_batches
 from cnnkit.device.detection import Plan, cells, decode, find
 from cnnkit.device.model import DeviceModel, read_metadata
 from cnnkit.errors import GateRefused
-from cnnkit.evaluation import regions
 from cnnkit.evaluation.artifacts import open_artifact
 from cnnkit.evaluation.scoring import score
 from cnnkit.export import gate
 from cnnkit.inputs.image.training import KIND
 from cnnkit.models import norm
 from cnnkit.run import CHECKPOINT, HISTORY, Run
+from cnnkit.tasks.detection import regions
+from cnnkit.tasks.detection.boxes import MOST
 from tests import toy_boxes
 
 pytest.importorskip("pycocotools")

@@ -145,7 +145,7 @@ def test_in_a_class_a_loss_counts_where_it_is_more_than_chance():
 
 
 def test_answers_that_change_are_counted_by_class():
-    from cnnkit.evaluation.classification import Classification
+    from cnnkit.tasks.classification.scoring import Classification
 
     eye = np.eye(3, dtype="float32")
     targets = np.array([0, 0, 1, 1, 2])

@@ -13,12 +13,12 @@ from keras import layers
 from cnnkit.device.detection import Detections
 from cnnkit.errors import GateRefused
 from cnnkit.evaluation.artifacts import KerasArtifact, open_artifact
-from cnnkit.evaluation.coco import Truth
 from cnnkit.export import checks, convert, gate
 from cnnkit.export.graph import graph_of, plain
 from cnnkit.export.rounding import disturbance, rounded
 from cnnkit.score import Score, Scores
 from cnnkit.seals import sealed
+from cnnkit.tasks.detection.coco import Truth
 from tests import toy_boxes, toy_texts, toys
 
 

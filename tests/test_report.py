@@ -14,10 +14,12 @@ import pytest
 
 from cnnkit import metrics
 from cnnkit.errors import CnnkitError
-from cnnkit.inputs.images import Images
-from cnnkit.report import blocks, classification, drawing, figures, images, page, sections
+from cnnkit.inputs.image import report as images
+from cnnkit.inputs.image.images import Images
+from cnnkit.report import blocks, drawing, figures, page, sections
 from cnnkit.report.blocks import Matrix, Section, Table
 from cnnkit.score import Score, Scores
+from cnnkit.tasks.classification import report as classification
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;"
@@ -293,7 +295,7 @@ class TestWithAModel:
         from keras import layers
 
         from cnnkit import explain
-        from cnnkit.explain import images
+        from cnnkit.inputs.image.explain import images
 
         keras.utils.set_random_seed(0)
         image = keras.Input((8, 8, 1), name="image")

@@ -99,9 +99,9 @@ class TestPlaces:
 
     @pytest.mark.parametrize("where", ["the test split", "the training split"])
     def test_a_file_that_changed_is_named(self, home, where):
-        from cnnkit import data
+        from cnnkit.inputs.image.loading import load
 
-        splits = data.load(home / "data")
+        splits = load(home / "data")
         part = splits.test if where == "the test split" else splits.train
         path = Path(part.name(0))
         path.write_bytes(cv2.imencode(".png", np.full((12, 12), 7, np.uint8))[1].tobytes())

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from cnnkit.data import load
 from cnnkit.device.image import read_image
 from cnnkit.device.preparation import ready
+from cnnkit.inputs.image.loading import load
 
 KINDS = (
     "rgb",

@@ -196,7 +196,7 @@ def test_early_stopping_keeps_the_best_epoch(tmp_path):
 
 
 def test_early_stopping_looks_at_the_loss_also_where_the_last_weights_are_kept(tmp_path):
-    from cnnkit.evaluation.classification import Classification
+    from cnnkit.tasks.classification.scoring import Classification
 
     class Last(Classification):
         keeps_best = False

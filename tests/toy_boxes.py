@@ -5,11 +5,11 @@ import dataclasses
 import cv2
 import numpy as np
 
-from cnnkit.data.boxes.records import Boxes, BoxRecords
 from cnnkit.data.records import Splits
 from cnnkit.device.detection import Plan
-from cnnkit.inputs.box_settings import BOXES
 from cnnkit.settings import joined
+from cnnkit.tasks.detection.records import Boxes, BoxRecords
+from cnnkit.tasks.detection.settings import BOXES
 from cnnkit.training import settings as of_training
 from tests.toys import MemoryImages
 

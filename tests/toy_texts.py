@@ -7,7 +7,7 @@ import io
 import numpy as np
 
 from cnnkit.evaluation.settings import Classes, Tags
-from cnnkit.inputs.text_settings import TEXTS
+from cnnkit.inputs.text.settings import TEXTS
 from cnnkit.settings import joined
 from cnnkit.training import settings as of_training
 
@@ -58,9 +58,9 @@ def table(found, columns=("kind", "sentence")):
 
 def records(found, tokenizer=None, labels=LABELS):
     """Records in memory; without a tokenizer one is learnt from them."""
-    from cnnkit.data.text.records import Tags, TextRecords
-    from cnnkit.data.text.sources import ListTexts
     from cnnkit.device.text import learn
+    from cnnkit.inputs.text.records import Tags, TextRecords
+    from cnnkit.inputs.text.sources import ListTexts
 
     texts = [text for _, text in found]
     if isinstance(found[0][0], str):

@@ -7,17 +7,17 @@ import click
 
 from cnnkit import cli
 from cnnkit.evaluation.settings import Classes
-from cnnkit.inputs.image_settings import IMAGES, Preparation
+from cnnkit.inputs.image.settings import IMAGES, Preparation
 
 
 def recipe() -> Any:
     from cnnkit.quiet import quiet
 
     with quiet():  # TensorFlow greets on standard error
-        from cnnkit.data import load
-        from cnnkit.evaluation.classification import Classification
-        from cnnkit.inputs.images import Images
+        from cnnkit.inputs.image.images import Images
+        from cnnkit.inputs.image.loading import load
         from cnnkit.recipe import Recipe
+        from cnnkit.tasks.classification.scoring import Classification
         from cnnkit_digits import model
         from cnnkit_digits.single import DIGIT, describe
 

@@ -10,7 +10,7 @@ import numpy as np
 from cnnkit import console, ondevice, own_files
 from cnnkit.errors import ArtifactError, DataError
 from cnnkit.files import write_bytes
-from cnnkit.ondevice.pictures import readable_images
+from cnnkit.inputs.image.named import readable_images
 from cnnkit.run import Run
 from cnnkit_digits import pages as page_maker
 from cnnkit_digits.annotate import annotate
@@ -85,7 +85,7 @@ def read(
 
 def _sample_page(artifact: Path, recipe: Callable[[], Any], path: Path) -> Path:
     """Write a page made of digits that the model was not trained on."""
-    from cnnkit.data import load
+    from cnnkit.inputs.image.loading import load
 
     if artifact.is_dir():
         from cnnkit.run_data import own_data

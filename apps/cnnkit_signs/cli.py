@@ -6,18 +6,18 @@ import click
 
 from cnnkit import cli
 from cnnkit.evaluation.settings import Classes
-from cnnkit.inputs.box_settings import BOXES
-from cnnkit.inputs.image_settings import IMAGES
+from cnnkit.inputs.image.settings import IMAGES
+from cnnkit.tasks.detection.settings import BOXES
 
 
 def detection() -> Any:
     from cnnkit.quiet import quiet
 
     with quiet():  # TensorFlow greets on standard error
-        from cnnkit.data.boxes.loading import load
-        from cnnkit.evaluation.detection import Detection
-        from cnnkit.inputs.boxes import Boxes
         from cnnkit.recipe import Recipe
+        from cnnkit.tasks.detection.images import Boxes
+        from cnnkit.tasks.detection.loading import load
+        from cnnkit.tasks.detection.scoring import Detection
         from cnnkit_signs import model
 
     return Recipe(
@@ -41,10 +41,10 @@ def recognition() -> Any:
     from cnnkit.quiet import quiet
 
     with quiet():
-        from cnnkit.data import load
-        from cnnkit.evaluation.classification import Classification
-        from cnnkit.inputs.images import Images
+        from cnnkit.inputs.image.images import Images
+        from cnnkit.inputs.image.loading import load
         from cnnkit.recipe import Recipe
+        from cnnkit.tasks.classification.scoring import Classification
         from cnnkit_signs import model
 
     return Recipe(

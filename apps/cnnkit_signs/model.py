@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnkit import augment
-from cnnkit.data.boxes.views import Views
 from cnnkit.models.detector import detector
 from cnnkit.models.images import MODELS
+from cnnkit.tasks.detection.views import Views
 
 BUILDERS = MODELS
 

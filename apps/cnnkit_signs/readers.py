@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from cnnkit.data.boxes.records import Boxes
 from cnnkit.data.reading import Part, Reader, Request
+from cnnkit.tasks.detection.records import Boxes
 from cnnkit_signs import drawn_signs, road_scenes
 
 _MOST = 1_000_000

@@ -8,17 +8,17 @@ import click
 
 from cnnkit import cli
 from cnnkit.evaluation.settings import Classes, Tags
-from cnnkit.inputs.text_settings import TEXTS
+from cnnkit.inputs.text.settings import TEXTS
 
 
 def classification() -> Any:
     from cnnkit.quiet import quiet
 
     with quiet():  # TensorFlow greets on standard error
-        from cnnkit.data.text.loading import load
-        from cnnkit.evaluation.texts import TextClassification, TextTagging
-        from cnnkit.inputs.texts import Texts
+        from cnnkit.inputs.text.loading import load
+        from cnnkit.inputs.text.texts import Texts
         from cnnkit.recipe import Recipe
+        from cnnkit.tasks.classification.texts import TextClassification, TextTagging
         from cnnkit_text import model
 
     return Recipe(
@@ -42,7 +42,7 @@ def classification() -> Any:
 
 
 def tagging() -> Any:
-    from cnnkit.evaluation.texts import TextTagging
+    from cnnkit.tasks.classification.texts import TextTagging
 
     return dataclasses.replace(classification(), task=TextTagging())
 

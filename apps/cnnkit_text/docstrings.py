@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 
 from cnnkit.data.records import Progress
-from cnnkit.data.text.files import Read
-from cnnkit.data.text.index import Found, text_hash
-from cnnkit.data.text.records import narrow
-from cnnkit.data.text.sources import ListTexts
 from cnnkit.errors import MissingExtra
+from cnnkit.inputs.text.files import Read
+from cnnkit.inputs.text.index import Found, text_hash
+from cnnkit.inputs.text.records import narrow
+from cnnkit.inputs.text.sources import ListTexts
 
 MOST = 1000  # texts of a library
 LEAST = 200  # below this a library is left out

@@ -1,7 +1,7 @@
 """The reader of texts that need no download: docstrings of installed packages."""
 
 from cnnkit.data.reading import Part, Reader, Request
-from cnnkit.data.text.readers import part_of
+from cnnkit.inputs.text.readers import part_of
 from cnnkit_text import docstrings
 
 

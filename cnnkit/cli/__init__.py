@@ -236,7 +236,7 @@ def app(
         rooms: the settings of its input and its task, as `inputs.rooms` and `task.rooms` of the recipe have them; of an app with
             several tasks by the word of each.
         build_options: Click options of `train` that go to the model's builder, None where not given.
-        predict_options: Click options of `predict` that go to `cnnkit.ondevice.detection.find`, for detectors.
+        predict_options: Click options of `predict` that go to `cnnkit.tasks.detection.predict.find`, for detectors.
         preparation: returns what the app does to a picture beyond fitting it into the model's shape, a
             `cnnkit.device.preparation.Preparation`, as `Recipe.inputs` has it. It must not load TensorFlow.
 
@@ -516,7 +516,7 @@ def _predict_texts(name: str) -> click.Command:
         A few texts make a table. Files and standard input make a line each: label, probability, sure or not sure, text, with
         tabs between them.
         """
-        from cnnkit.ondevice.texts import predict_texts
+        from cnnkit.inputs.text.predict import predict_texts
 
         predict_texts(
             name, inputs, top=top, sure=sure, threads=threads, thresholds=thresholds, column=text, encoding=encoding

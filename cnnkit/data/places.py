@@ -64,7 +64,7 @@ def _both(key: str, path: Path, run: Path) -> dict[str, str]:
 
 
 def candidates(place: Mapping[str, Any], run: Path) -> list[Card | str]:
-    """Return what may be the data of a run, likeliest first: cards or paths, for `cnnkit.data.load`. Only what is there."""
+    """Return what may be the data of a run, likeliest first: cards or paths, for `Recipe.load`. Only what is there."""
     source = str(place["source"])
     paths = _known("path", place, run)
     if (now := cards.path_of(source)) is not None:

@@ -1,7 +1,8 @@
 """Look into a model: its layers worked out by hand, its filters, its feature maps, and what a decision rests on.
 
-`layers` takes any functional or Sequential Keras model; `images` and `texts` explain the answers of classifiers. The functions
-return plain data and NumPy arrays; the `*_figure` functions draw them. All work with the TensorFlow and the JAX backend.
+`layers` takes any functional or Sequential Keras model; what explains an answer is the input's (`cnnkit.inputs.image.explain`,
+`cnnkit.inputs.text.explain`). The functions return plain data and NumPy arrays; the `*_figure` functions draw them. All work with
+the TensorFlow and the JAX backend.
 """
 
 from cnnkit.explain.layers import layer_table, totals

@@ -77,7 +77,7 @@ class Input:
         return {"kind": self.kind, "shape": list(records.input_shape)}
 
     def check(self, source: str, progress: Any, looked: list[str], **columns: Any) -> list[Any]:
-        """Look for what would spoil training, as `cnnkit.data.check`; `looked` takes lines on what was looked at."""
+        """Look for what would spoil training; `looked` takes lines on what was looked at."""
         raise NotImplementedError
 
     def augmentations(self, own: Any, settings: Any) -> list[Any]:

@@ -17,11 +17,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from cnnkit.data.text.vectors import dimensions, random_like, read
 from cnnkit.device.text import ALPHABET, FIRST, PAD, UNKNOWN, Tokenizer
 from cnnkit.errors import DataError
 from cnnkit.models.arguments import check_positive
 from cnnkit.models.axes import Axes, means
+from cnnkit.models.vectors import dimensions, random_like, read
 
 MARGIN = 8  # ids of padding that a cut batch keeps, at least: what the widest filter reads
 MASKED_MARGIN = 1  # the same of one that masks its padding, half of a batch of short texts; 0: cut nothing

@@ -2,7 +2,7 @@
 
 Choices:
 - Here is what every run has: training, classes where there are some, the gate, layers, the card. What a task has beside it makes
-  the task, what shows its inputs the kind of input (`cnnkit.report.images`, `texts`, `detection`, `classification`).
+  the task, what shows its inputs the kind of input (`report.py` of its folder).
 - A section is made from what is there.
 - Every section says in plain words how to read it.
 """

@@ -8,7 +8,7 @@ What a task has to say, and where:
 - `training.py`, its half for a trained model (`TaskTraining` in `cnnkit.tasks.training`): how the exported graph ends,
   back in the unit of the targets; layers that Keras has to know; the sections of a report that say what scores are made
   of; what a model cannot say. By default the graph ends as the model does, and classes have a table.
-- what learns and scores, the `task` of a recipe (as in `cnnkit.evaluation.classification`): targets and loss of
+- what learns and scores, the `task` of a recipe (as in `cnnkit.tasks.classification.scoring`): targets and loss of
   training, a model's outputs for records, scores, a baseline, what validation data decide, what a table shows.
 
 Scores are `cnnkit.score.Scores`, and begin with a `Score` that knows its unit and which way is better; tables, the

@@ -66,7 +66,7 @@ class Checked:
     Attributes:
         data: what was looked at.
         looked: lines on what that was.
-        findings: what would spoil training, as `cnnkit.data.checks.Finding`.
+        findings: what would spoil training, as `cnnkit.data.findings.Finding`.
         fit: whether it is fit for training: without an error, and if that was asked for without a warning.
         sound: what there is to say where nothing was found.
     """
@@ -113,7 +113,7 @@ class Converted:
 def convert(source: str, form: str, folder: Path, *, turn_boxes: bool = False, tell: Reporter = SILENT) -> Converted:
     """Write a data set with boxes in another format."""
     from cnnkit.data import inventory
-    from cnnkit.data.boxes.formats import annotations
+    from cnnkit.tasks.detection.formats import annotations
 
     with reported(tell, "Converting") as update:
         found = annotations.convert(source, form, folder, turn_boxes=turn_boxes, progress=update)

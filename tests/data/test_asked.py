@@ -5,16 +5,16 @@ import pytest
 
 from cnnkit import data
 from cnnkit.data.asked import UNASKED, asked
-from cnnkit.data.boxes.boxes import MOST, NOT_ASKED
-from cnnkit.data.boxes.views import Views
 from cnnkit.data.records import Splits
-from cnnkit.data.text.records import Tags, TextRecords
-from cnnkit.data.text.sources import ListTexts
-from cnnkit.evaluation import asked as asked_losses
-from cnnkit.evaluation import detection_loss
-from cnnkit.evaluation.texts import TextTagging, _ByLabel
-from cnnkit.evaluation.thresholds import best_threshold
-from tests.data.boxes.test_join import GO, STOP, joined, records
+from cnnkit.inputs.text.records import Tags, TextRecords
+from cnnkit.inputs.text.sources import ListTexts
+from cnnkit.tasks.classification import asked as asked_losses
+from cnnkit.tasks.classification.texts import TextTagging, _ByLabel
+from cnnkit.tasks.classification.thresholds import best_threshold
+from cnnkit.tasks.detection import loss as detection_loss
+from cnnkit.tasks.detection.boxes import MOST, NOT_ASKED
+from cnnkit.tasks.detection.views import Views
+from tests.tasks.detection.test_join import GO, STOP, joined, records
 
 
 def numpy(value):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from cnnkit import data
 from cnnkit.data import cards, readers
 from cnnkit.errors import DataError
+from cnnkit.inputs.image.loading import load
 
 KNOWN = cards.known()
 
@@ -69,7 +69,7 @@ def test_a_name_wins_over_a_folder_of_that_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert cards.load("digits").root is None
     with pytest.raises(DataError, match="no class folders"):
-        data.load("./digits")
+        load("./digits")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_mistake_in_a_card_is_named(tmp_path, text, message):
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises(DataError, match=message) as error:
-        data.load(path)
+        load(path)
     assert "\n" not in str(error.value)
 
 
@@ -117,7 +117,7 @@ def test_a_user_s_card_finds_its_data_relative_to_itself(class_folders, tmp_path
     text = path or "reader = 'folder'\n[splits]\ntrain = { folder = 'pictures' }\n"
     (tmp_path / "mine.toml").write_text("title = 'Mine'\n" * (not path) + text)
     monkeypatch.chdir("/")
-    splits = data.load(tmp_path / "mine.toml")
+    splits = load(tmp_path / "mine.toml")
     assert len(splits.train) == 7 and splits.card["name"] == "mine"
 
 
@@ -125,9 +125,9 @@ def test_a_card_can_state_what_is_held_out(class_folders, tmp_path):
     class_folders({"a": 20, "b": 20})
     text = "reader = 'folder'\n[splits]\ntrain = { folder = 'pictures' }\ntest = 0.5\nvalidation = 0.25"
     (tmp_path / "mine.toml").write_text(text)
-    splits = data.load(tmp_path / "mine.toml")
+    splits = load(tmp_path / "mine.toml")
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (10, 10, 20)
-    assert len(data.load(tmp_path / "mine.toml", test=0.1).test) == 4, "what is asked for goes first"
+    assert len(load(tmp_path / "mine.toml", test=0.1).test) == 4, "what is asked for goes first"
 
 
 @pytest.mark.parametrize("name", ["a/b.txt", "a", "a b/c..d"])

@@ -13,9 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from cnnkit import data
 from cnnkit.data import archives, cards, fetch
 from cnnkit.errors import CnnkitError, DataError
+from cnnkit.inputs.image.loading import load
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -106,18 +106,18 @@ def card(tmp_path, server, content):
 
 def test_a_file_is_downloaded_checked_and_found_again(server, card, fresh_cache, content):
     calls = []
-    splits = data.load(card(), progress=lambda *call: calls.append(call))
+    splits = load(card(), progress=lambda *call: calls.append(call))
     assert len(splits.train) == 36 and len(splits.test) == 20
     assert (folder_of(card()) / "toy.npz").read_bytes() == content
     assert calls[-1][1:] == (len(content), len(content)) and "Downloading toy.npz" in calls[-1][0]
-    data.load(card())
+    load(card())
     assert len(server.seen) == 1, "the second time it is there"
     assert fetch.fetch(cards.load(card())) == [folder_of(card()) / "toy.npz"]
 
 
 def test_a_broken_connection_is_resumed_where_it_broke(server, card, content, fresh_cache):
     server.cuts = [1000, 500]
-    data.load(card())
+    load(card())
     assert server.seen == [("/toy.npz", None), ("/toy.npz", "bytes=1000-"), ("/toy.npz", "bytes=1500-")]
     assert [path.name for path in folder_of(card()).iterdir()] == ["toy.npz"], "no .part is left"
 
@@ -125,36 +125,36 @@ def test_a_broken_connection_is_resumed_where_it_broke(server, card, content, fr
 def test_a_stopped_download_is_resumed_by_the_next_command(server, card, fresh_cache, content):
     server.cuts = [100, 100, 100]
     with pytest.raises(DataError, match=r"could not be downloaded: .*stopped after 300 of .* Run the command again"):
-        data.load(card())
+        load(card())
     assert (folder_of(card()) / "toy.npz.part").read_bytes() == content[:300]
-    data.load(card())
+    load(card())
     assert server.seen[-1] == ("/toy.npz", "bytes=300-")
 
 
 def test_a_server_without_ranges_sends_it_from_the_start(server, card):
     server.cuts, server.ranges = [1000], False
-    assert len(data.load(card()).train) == 36
+    assert len(load(card()).train) == 36
 
 
 def test_without_a_checksum_nothing_is_glued_together(server, card):
     server.cuts = [1000]
-    data.load(card(checksum=None))
+    load(card(checksum=None))
     assert server.seen == [("/toy.npz", None), ("/toy.npz", None)]
 
 
 def test_a_wrong_checksum_is_refused_and_the_file_deleted(server, card, fresh_cache):
     path = card(checksum="0" * 64)
     with pytest.raises(DataError, match=r"checksum of toy\.npz from .* differs .* run the command again") as error:
-        data.load(path)
+        load(path)
     assert "\n" not in str(error.value)
     assert list(folder_of(path).iterdir()) == []
 
 
 def test_md5_is_checked_too(card, content):
     right, wrong = hashlib.md5(content).hexdigest(), "0" * 32
-    assert len(data.load(card(checksum=None, more=f'md5 = "{right}"', name="one")).train) == 36
+    assert len(load(card(checksum=None, more=f'md5 = "{right}"', name="one")).train) == 36
     with pytest.raises(DataError, match="checksum"):
-        data.load(card(checksum=None, more=f'md5 = "{wrong}"', name="two"))
+        load(card(checksum=None, more=f'md5 = "{wrong}"', name="two"))
 
 
 def test_a_part_of_another_file_is_found_out(server, card, fresh_cache, content):
@@ -162,41 +162,41 @@ def test_a_part_of_another_file_is_found_out(server, card, fresh_cache, content)
     part.parent.mkdir(parents=True)
     part.write_bytes(bytes(700))
     with pytest.raises(DataError, match="differs"):
-        data.load(card())
+        load(card())
     assert not part.exists()
-    assert len(data.load(card()).train) == 36
+    assert len(load(card()).train) == 36
 
 
 def test_a_part_that_is_whole_is_used(server, card, fresh_cache, content):
     part = folder_of(card()) / "toy.npz.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(content)
-    assert len(data.load(card()).train) == 36
+    assert len(load(card()).train) == 36
     assert server.seen == [("/toy.npz", f"bytes={len(content)}-")]
 
 
 def test_more_bytes_than_the_card_states_are_not_kept(card, fresh_cache):
     path = card(checksum=None, more="bytes = 100")
     with pytest.raises(DataError, match="sends more than the 100 bytes"):
-        data.load(path)
+        load(path)
     assert list(folder_of(path).iterdir()) == []
 
 
 def test_a_busy_server_is_asked_again(server, card):
     server.statuses = [503, 429]
-    assert len(data.load(card()).train) == 36
+    assert len(load(card()).train) == 36
 
 
 def test_a_missing_file_is_said_once_and_with_what_to_do(server, card, fresh_cache):
     with pytest.raises(DataError, match=r"/gone\.npz answers 404 .*get toy\.npz from .* and put it into") as error:
-        data.load(card(url=f"{server.address}/gone.npz"))
+        load(card(url=f"{server.address}/gone.npz"))
     assert len(server.seen) == 1 and str(folder_of(card())) in str(error.value)
     assert "set CNNKIT_DATA to the folder in which it is as toy" in str(error.value)
 
 
 def test_the_next_address_is_tried(server, card):
     urls = f'["{server.address}/gone.npz", "{server.address}/toy.npz"]'
-    assert len(data.load(card(url=urls)).train) == 36
+    assert len(load(card(url=urls)).train) == 36
     assert [path for path, _ in server.seen] == ["/gone.npz", "/toy.npz"]
 
 
@@ -206,11 +206,11 @@ def test_offline_the_line_says_which_file_to_put_where(card, fresh_cache, conten
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/toy.npz"
         path = card(url=url)
         with pytest.raises(DataError, match="does not answer") as error:
-            data.load(path)
+            load(path)
         line = str(error.value)
         assert url in line and str(folder_of(path)) in line and "\n" not in line
         (folder_of(path) / "toy.npz").write_bytes(content)  # as the line says
-        assert len(data.load(path).train) == 36
+        assert len(load(path).train) == 36
 
 
 def test_another_form_is_fetched_where_the_first_is_gone(server, card):
@@ -221,7 +221,7 @@ def test_another_form_is_fetched_where_the_first_is_gone(server, card):
         + SPLITS.replace("toy.npz", "other.npz")
         + f'[[alternatives.files]]\nname = "other.npz"\nurl = "{server.address}/toy.npz"\n'
     )
-    assert len(data.load(path).train) == 36
+    assert len(load(path).train) == 36
 
 
 def test_the_shared_folder_is_used_first_and_as_it_is(server, card, tmp_path, monkeypatch, content):
@@ -229,7 +229,7 @@ def test_the_shared_folder_is_used_first_and_as_it_is(server, card, tmp_path, mo
     shared.mkdir(parents=True)
     (shared / "toy.npz").write_bytes(content)
     monkeypatch.setenv("CNNKIT_DATA", str(tmp_path / "shared"))
-    assert len(data.load(card(checksum="0" * 64)).train) == 36
+    assert len(load(card(checksum="0" * 64)).train) == 36
     assert server.seen == []
 
 
@@ -240,13 +240,13 @@ def test_a_file_put_there_by_hand_is_checked_before_it_is_unpacked(server, card,
     path.write_text(path.read_text().replace('name = "toy.npz"\nurl', 'name = "toy.zip"\nurl'))
     folder_of(path).mkdir(parents=True)
     (folder_of(path) / "toy.zip").write_bytes(b"something else")
-    assert len(data.load(path).train) == 36
+    assert len(load(path).train) == 36
 
 
 def test_no_permission_to_write_the_cache_is_one_line(card, fresh_cache, monkeypatch):
     folder_of(card()).write_text("a file where the folder should be")
     with pytest.raises(CnnkitError, match=r"The cache .* cannot be written .* set CNNKIT_CACHE") as error:
-        data.load(card())
+        load(card())
     assert "\n" not in str(error.value)
 
 
@@ -391,7 +391,7 @@ def test_a_process_that_was_killed_while_moving_leaves_no_data_set(packed, monke
     fetch._beside(folder, "complete.json").unlink()  # the state in which a kill leaves it
     (folder / "set/0/0.png").unlink()
     assert fetch.locate(cards.load(path)) is None
-    assert len(data.load(path, whole=True).train) == 12
+    assert len(load(path, whole=True).train) == 12
 
 
 @pytest.mark.parametrize("harm", ["a member gone", "a member cut", "the archive changed"])
@@ -436,7 +436,7 @@ def test_a_file_that_an_earlier_version_fetched_is_taken_over_if_it_is_the_one(s
         (fresh_cache / "toy" / "toy.npz").write_bytes(held)
         for path in fresh_cache.glob("toy-*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        assert len(data.load(card()).train) == 36
+        assert len(load(card()).train) == 36
         assert len(server.seen) == asked
 
 

@@ -5,6 +5,7 @@ import pytest
 from cnnkit import data
 from cnnkit.data import inventory
 from cnnkit.data.inventory import Entry, entry
+from cnnkit.inputs.image.loading import load
 
 
 def test_entries_of_one_fate_are_counted_together_and_a_few_are_named():
@@ -43,7 +44,7 @@ def test_a_folder_says_what_it_left_out(class_folders):
     root = class_folders({"a": 10, "b": 10})
     (root / "a" / "list.csv").write_text("x")
     (root / "b" / "cut.png").write_bytes(b"")
-    splits = data.load(root, skip_bad=True, limit=5)
+    splits = load(root, skip_bad=True, limit=5)
     found = splits.card["inventory"]
     told = {(row["what"], row["reason"]): row["count"] for row in found["entries"]}
     assert told == {
@@ -57,7 +58,7 @@ def test_a_folder_says_what_it_left_out(class_folders):
 
 
 def test_two_data_sets_have_one_inventory(class_folders, tmp_path):
-    first = data.load(class_folders({"a": 10, "b": 10}, tmp_path / "one"))
-    second = data.load(class_folders({"b": 10, "c": 10}, tmp_path / "two"), limit=3)
+    first = load(class_folders({"a": 10, "b": 10}, tmp_path / "one"))
+    second = load(class_folders({"b": 10, "c": 10}, tmp_path / "two"), limit=3)
     found = data.join(first, second).card["inventory"]
     assert found["found"] == 40 and found["used"]["train"] == 14 + 3 and found["entries"][0]["count"] == 11

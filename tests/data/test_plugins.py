@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cnnkit import cli, data
+from cnnkit import cli
 from cnnkit.data import readers
 from cnnkit.errors import DataError
+from cnnkit.inputs.image.loading import load
 
 LEAF = """
 import click
 import numpy as np
-from cnnkit.data.image_readers import FOLDER
+from cnnkit.inputs.image.readers import FOLDER
 from cnnkit.data.reading import Reader
 
 
@@ -66,23 +67,23 @@ def leaves(class_folders):
 
 
 def test_a_package_adds_a_reader_that_is_asked_and_found_by_name(install, leaves, tmp_path):
-    before = data.load(leaves)
+    before = load(leaves)
     install("leaf", LEAF, {"cnnkit.readers": {"leaves": "leaf:READER"}})
     assert "leaves" in readers.names() and readers.find("leaves").about == "leaves"
     assert readers.detect(leaves) == (leaves, "leaves", {"train": {"folder": "."}})
-    assert data.load(leaves).train.fingerprint() == before.train.fingerprint()
+    assert load(leaves).train.fingerprint() == before.train.fingerprint()
     with pytest.raises(DataError, match=r"no data set: it needs to be .*leaves.* or a card"):
-        data.load(__file__)
+        load(__file__)
 
 
 def test_two_readers_that_fit_the_same_data_are_an_error_that_names_both(install, leaves, tmp_path):
     groups = {"cnnkit.readers": {"leaves": "leaf:READER", "foliage": "leaf:READER"}}
     install("leaf", LEAF, groups)
     with pytest.raises(DataError, match="may be read by two readers: foliage and leaves. .* `reader`") as error:
-        data.load(leaves)
+        load(leaves)
     assert "\n" not in str(error.value)
     (tmp_path / "mine.toml").write_text(f"reader = 'foliage'\npath = {str(leaves)!r}")
-    assert len(data.load(tmp_path / "mine.toml").train) == 14, "who says which is meant is believed"
+    assert len(load(tmp_path / "mine.toml").train) == 14, "who says which is meant is believed"
 
 
 def test_two_readers_of_one_name_are_an_error_that_names_both_packages(install, leaves):
@@ -91,19 +92,19 @@ def test_two_readers_of_one_name_are_an_error_that_names_both_packages(install, 
     with pytest.raises(DataError, match="two readers 'leaves', of leaf and tree"):
         readers.find("leaves")
     with pytest.raises(DataError, match="two readers 'leaves', of leaf and tree"):
-        data.load(leaves)
+        load(leaves)
 
 
 def test_arrays_in_two_forms_are_an_error_that_names_both(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros((6, 2, 2), np.uint8), y=np.arange(6) % 2)
     (tmp_path / "train.csv").write_text("0,1,2,3,4\n" * 9)
     with pytest.raises(DataError, match="csv and npz"):
-        data.load(tmp_path)
+        load(tmp_path)
 
 
 def test_a_reader_that_fails_to_load_is_one_warning(install, leaves, capsys):
     install("leaf", "import nothing_of_that_name", {"cnnkit.readers": {"leaves": "leaf:READER"}})
-    assert len(data.load(leaves).train) == 14
+    assert len(load(leaves).train) == 14
     told = capsys.readouterr().err
     assert told.count("Warning") == 1
     assert "The reader 'leaves' of leaf cannot be loaded: ModuleNotFoundError: No module named" in told

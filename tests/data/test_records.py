@@ -12,12 +12,13 @@ import pytest
 
 from cnnkit import data
 from cnnkit.data import splits
-from cnnkit.data.arrays import ArrayImages
-from cnnkit.data.image_records import ImageRecords
 from cnnkit.data.records import Records
 from cnnkit.data.sources import Values
 from cnnkit.device import image
 from cnnkit.errors import DataError
+from cnnkit.inputs.image.arrays import ArrayImages
+from cnnkit.inputs.image.loading import load
+from cnnkit.inputs.image.records import ImageRecords
 from tests import toys
 
 
@@ -100,16 +101,16 @@ def test_a_file_that_shrinks_while_in_use_is_an_error(raw, tmp_path):
 
 def test_an_image_that_vanishes_while_in_use_is_named(class_folders):
     root = class_folders({"a": 4, "b": 4})
-    records = data.load(root, test=0, validation=0).train
+    records = load(root, test=0, validation=0).train
     (root / "b" / "001.png").unlink()
     with pytest.raises(DataError, match=r"b.001\.png cannot be used: there is no such file"):
         records.read(np.arange(8))
 
 
 def test_the_fingerprint_is_of_content_not_of_place(class_folders, tmp_path):
-    first = data.load(class_folders({"a": 4, "b": 4}, tmp_path / "one")).train
-    second = data.load(class_folders({"a": 4, "b": 4}, tmp_path / "two")).train
-    other = data.load(class_folders({"a": 4, "b": 4}, tmp_path / "three", seed=1)).train
+    first = load(class_folders({"a": 4, "b": 4}, tmp_path / "one")).train
+    second = load(class_folders({"a": 4, "b": 4}, tmp_path / "two")).train
+    other = load(class_folders({"a": 4, "b": 4}, tmp_path / "three", seed=1)).train
     assert first.fingerprint() == second.fingerprint() != other.fingerprint()
 
 
@@ -144,8 +145,8 @@ def test_a_batch_is_read_in_well_under_half_a_millisecond(tmp_path):
 READ_ALL = """
 import pathlib, re, resource, sys
 import numpy as np
-from cnnkit import data
-records = data.load(sys.argv[1], test=0, validation=0).train
+from cnnkit.inputs.image.loading import load
+records = load(sys.argv[1], test=0, validation=0).train
 order = np.random.default_rng(0).permutation(len(records))
 for start in range(0, len(order), 128):
     records.read(order[start : start + 128])

@@ -7,7 +7,7 @@ import pytest
 
 from cnnkit.data import seen
 from cnnkit.data.records import join
-from cnnkit.data.text.loading import load
+from cnnkit.inputs.text.loading import load
 from tests import toy_texts, toys
 
 

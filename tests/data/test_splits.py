@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnkit import data
 from cnnkit.data import splits
-from cnnkit.data.image_records import ImageRecords
 from cnnkit.errors import MissingExtra
+from cnnkit.inputs.image.loading import load
+from cnnkit.inputs.image.records import ImageRecords
 
 
 class Nothing:
@@ -95,7 +95,7 @@ def test_without_scikit_learn_the_missing_extra_is_named(monkeypatch, what):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     monkeypatch.setitem(sys.modules, "sklearn.model_selection", None)
     with pytest.raises(MissingExtra, match=r'pip install "cnnkit\[train\]"'):
-        data.load("digits") if what == "digits" else splits.make(records([0, 1] * 20, np.arange(40) // 4))
+        load("digits") if what == "digits" else splits.make(records([0, 1] * 20, np.arange(40) // 4))
 
 
 def test_the_seed_decides_and_nothing_else():

@@ -5,9 +5,10 @@ import os
 import numpy as np
 import pytest
 
-from cnnkit import data
 from cnnkit.data import walks
-from cnnkit.data.boxes.formats import files
+from cnnkit.inputs.image.checks import check
+from cnnkit.inputs.image.loading import load
+from cnnkit.tasks.detection.formats import files
 
 
 def told(splits):
@@ -27,7 +28,7 @@ def test_linked_folders_of_images_are_read(class_folders, tmp_path):
     disk = class_folders({"more": 8, "c": 10}, tmp_path / "disk", seed=1)
     (root / "a" / "more").symlink_to(disk / "more", target_is_directory=True)
     (root / "c").symlink_to(disk / "c", target_is_directory=True)
-    splits = data.load(root)
+    splits = load(root)
     assert total(splits) == 38 and splits.train.label_names == ("a", "b", "c") and told(splits) == {}
 
 
@@ -37,7 +38,7 @@ def test_a_link_inside_a_linked_folder_is_followed_too(class_folders, tmp_path):
     two = class_folders({"y": 2}, tmp_path / "two", seed=2)
     (one / "x" / "further").symlink_to(two / "y", target_is_directory=True)
     (root / "a" / "more").symlink_to(one / "x", target_is_directory=True)
-    assert total(data.load(root)) == 15
+    assert total(load(root)) == 15
 
 
 @pytest.mark.parametrize("place", ["a/loop", "a/deep/loop", "loop"])
@@ -48,9 +49,9 @@ def test_a_circle_of_links_ends_and_is_named(class_folders, place, target):
     link.parent.mkdir(exist_ok=True)
     link.symlink_to((root / target).resolve(), target_is_directory=True)
     if place == "loop" and target == "a":
-        assert total(data.load(root)) == 30, "a second name of a class is no circle"
+        assert total(load(root)) == 30, "a second name of a class is no circle"
         return
-    splits = data.load(root)
+    splits = load(root)
     assert total(splits) == 20 and told(splits) == {"to folders that are walked through already": 1}
     assert str(link) in splits.card["inventory"]["entries"][0]["examples"]
 
@@ -60,7 +61,7 @@ def test_two_links_to_one_folder_give_its_images_once(class_folders, tmp_path):
     disk = class_folders({"x": 4}, tmp_path / "disk", seed=1)
     for name in ("one", "two"):
         (root / "a" / name).symlink_to(disk / "x", target_is_directory=True)
-    splits = data.load(root)
+    splits = load(root)
     assert total(splits) == 14 and told(splits) == {"to folders that are walked through already": 1}
 
 
@@ -68,7 +69,7 @@ def test_links_that_lead_nowhere_are_named(class_folders):
     root = class_folders({"a": 5, "b": 5})
     (root / "a" / "gone").symlink_to("nowhere")
     (root / "c").symlink_to("nowhere")
-    assert told(data.load(root)) == {"that lead nowhere": 2}
+    assert told(load(root)) == {"that lead nowhere": 2}
 
 
 def test_what_systems_leave_is_no_data_and_no_class(class_folders):
@@ -87,10 +88,10 @@ def test_what_systems_leave_is_no_data_and_no_class(class_folders):
     ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(b"\0\5\x16\7")
-    splits = data.load(root)
+    splits = load(root)
     assert total(splits) == 20 and splits.train.label_names == ("a", "b")
     assert told(splits) == {HIDDEN: 10}
-    assert "error" not in {finding.severity for finding in data.check(root)}
+    assert "error" not in {finding.severity for finding in check(root)}
 
 
 def test_what_systems_leave_is_no_split_and_no_table(class_folders, tmp_path):
@@ -99,7 +100,7 @@ def test_what_systems_leave_is_no_split_and_no_table(class_folders, tmp_path):
     (tmp_path / "set" / "__MACOSX" / "train").mkdir(parents=True)
     (tmp_path / "set" / "._train.csv").write_bytes(b"\0\5\x16\7")
     (tmp_path / "set" / "train" / ".DS_Store").write_bytes(b"\0")
-    splits = data.load(tmp_path / "set")
+    splits = load(tmp_path / "set")
     assert len(splits.test) == 10 and total(splits) == 20
 
 
@@ -108,7 +109,7 @@ def test_images_in_no_split_are_counted(class_folders, tmp_path, picture, save):
     class_folders({"a": 3, "b": 3}, tmp_path / "set" / "test", seed=1)
     class_folders({"a": 4}, tmp_path / "set" / "unlabelled", seed=2)
     save(tmp_path / "set" / "icon.png", picture(9))
-    splits = data.load(tmp_path / "set")
+    splits = load(tmp_path / "set")
     assert told(splits) == {"that lie in no split": 5}
     assert splits.card["inventory"]["entries"][0]["examples"] == ["icon.png", "unlabelled" + os.sep]
 

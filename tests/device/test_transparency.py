@@ -166,7 +166,7 @@ def test_what_is_cut_short_is_refused_in_a_line(name):
 
 
 def test_training_folders_read_the_same_as_predict(tmp_path):
-    from cnnkit.data import load
+    from cnnkit.inputs.image.loading import load
 
     for label in ("a", "b"):
         (tmp_path / label).mkdir()

@@ -17,7 +17,7 @@ from tests.contracts import AppContract
 
 
 def held_out(count):
-    from cnnkit.data import load
+    from cnnkit.inputs.image.loading import load
 
     return load("digits").test.read(np.arange(count))
 

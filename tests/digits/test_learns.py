@@ -3,9 +3,9 @@
 import pytest
 
 from cnnkit import training
-from cnnkit.data import load
 from cnnkit.evaluation.artifacts import KerasArtifact
 from cnnkit.evaluation.scoring import score
+from cnnkit.inputs.image.loading import load
 from cnnkit.models.images import MODELS
 from cnnkit.run import Run
 from cnnkit_digits.cli import recipe

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from cnnkit.data.image_records import ImageRecords
-from cnnkit.data.prepared import PreparedImages
 from cnnkit.device.preparation import ready
+from cnnkit.inputs.image.prepared import PreparedImages
+from cnnkit.inputs.image.records import ImageRecords
 from cnnkit_digits.single import DIGIT, describe
 from tests.toys import MemoryImages
 
@@ -29,7 +29,7 @@ def tight(image):
 @pytest.fixture(scope="module")
 def digits():
     """Held-out digits, laid out as MNIST's."""
-    from cnnkit.data import load
+    from cnnkit.inputs.image.loading import load
 
     images, _ = load("digits").test.read(np.arange(60))
     return images
@@ -110,7 +110,7 @@ def test_prepared_records_are_read_as_predict_prepares_pictures(digits):
 
 
 def test_more_images_than_are_kept_are_read_the_same(digits, monkeypatch):
-    from cnnkit.data import prepared
+    from cnnkit.inputs.image import prepared
 
     pictures = MemoryImages(np.stack([255 - np.roll(digit, 3, 0) for digit in digits]))
     kept = PreparedImages(pictures, DIGIT).read(np.arange(20), SHAPE)
@@ -119,8 +119,8 @@ def test_more_images_than_are_kept_are_read_the_same(digits, monkeypatch):
 
 
 def test_mnist_like_arrays_are_read_in_one_piece_and_unchanged(digits, tmp_path, monkeypatch):
-    from cnnkit.data import load
-    from cnnkit.data.arrays import ArrayImages
+    from cnnkit.inputs.image.arrays import ArrayImages
+    from cnnkit.inputs.image.loading import load
 
     labels = np.arange(60) % 3
     np.savez(tmp_path / "own.npz", x=np.concatenate([digits] * 2)[..., 0], y=np.concatenate([labels] * 2))
@@ -132,7 +132,7 @@ def test_mnist_like_arrays_are_read_in_one_piece_and_unchanged(digits, tmp_path,
 
 
 def test_a_card_that_says_so_is_not_prepared():
-    from cnnkit.data import load
+    from cnnkit.inputs.image.loading import load
 
     assert not load("digits", preparation=DIGIT).train.prepared
     assert load("digits", preparation=DIGIT, prepare=True).train.prepared

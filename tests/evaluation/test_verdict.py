@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from cnnkit import metrics
-from cnnkit.evaluation.classification import Classification
-from cnnkit.evaluation.texts import TextTagging
 from cnnkit.evaluation.verdict import judge
 from cnnkit.score import Score, Scores
+from cnnkit.tasks.classification.scoring import Classification
+from cnnkit.tasks.classification.texts import TextTagging
 
 
 def scored(counts, rights):

@@ -11,10 +11,10 @@ import pytest
 from cnnkit.device.detection import cells, decode
 from cnnkit.device.model import METADATA
 from cnnkit.evaluation.artifacts import outputs
-from cnnkit.evaluation.detection_loss import DetectionLoss
 from cnnkit.keras_files import refuse_code
 from cnnkit.models import weights
 from cnnkit.models.detector import FIRST_SCORE, FIRST_SIZE, Cells, detector
+from cnnkit.tasks.detection.loss import DetectionLoss
 from tests.contracts import images, told
 
 

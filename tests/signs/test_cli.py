@@ -15,7 +15,7 @@ FEW = ("--model", "micro", "--image-size", "32")
 
 def write_signs(path, classes, each, split="train", frames=1):
     """Write so many pictures of a split of the drawn signs of each class, CLASS/TRACK_FRAME.png; return the folder."""
-    from cnnkit.data import load
+    from cnnkit.inputs.image.loading import load
 
     records = getattr(load("drawn-signs"), split)
     for code, name in enumerate(classes):
@@ -42,7 +42,7 @@ class TestSigns(AppContract):
         return folder
 
     def inputs(self, folder):
-        from cnnkit.data import load
+        from cnnkit.inputs.image.loading import load
 
         images, _ = load("drawn-signs").test.read(np.arange(3))
         for number, image in enumerate(images):

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from cnnkit.data.boxes import loading
-from cnnkit.data.boxes.boxes import Annotations, Box, Picture
-from cnnkit.data.boxes.formats import annotations
 from cnnkit.device.model import read_metadata
+from cnnkit.tasks.detection import loading
+from cnnkit.tasks.detection.boxes import Annotations, Box, Picture
+from cnnkit.tasks.detection.formats import annotations
 from cnnkit_signs.cli import main
 from tests import toy_boxes
 from tests.contracts import AppContract

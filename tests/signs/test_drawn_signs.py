@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from cnnkit import data
 from cnnkit.errors import DataError
+from cnnkit.inputs.image.loading import load
 from cnnkit_signs.drawn_signs import LABELS, DrawnSigns, sign, view
 
 SHAPE = (64, 64, 3)
@@ -83,10 +83,10 @@ def test_pictures_repeat_in_any_order_and_from_any_thread():
 
 
 def test_the_card_loads():
-    splits = data.load("drawn-signs")
+    splits = load("drawn-signs")
     assert splits.train.label_names == LABELS and splits.train.input_shape == SHAPE and splits.warnings == []
     assert splits.test.counts().tolist() == [30] * 20 and len(splits.train) + len(splits.validation) == 2400
-    assert splits.train.fingerprint() == data.load("drawn-signs").train.fingerprint() != splits.test.fingerprint()
+    assert splits.train.fingerprint() == load("drawn-signs").train.fingerprint() != splits.test.fingerprint()
     images, labels = splits.test.read(np.array([3, 1]))
     assert images.shape == (2, *SHAPE) and labels.tolist() == splits.test.labels[[3, 1]].tolist()
     assert splits.test.with_shape((32, 32, 1)).read(np.array([0]))[0].shape == (1, 32, 32, 1)
@@ -96,7 +96,7 @@ def test_the_card_loads():
 def test_a_card_chooses_views_seed_and_side(tmp_path):
     card = tmp_path / "mine.toml"
     card.write_text('reader = "drawn-signs"\n[options]\nviews = 5\nseed = 3\nside = 40')
-    splits = data.load(card, test=0, validation=0)
+    splits = load(card, test=0, validation=0)
     assert len(splits.train) == 100 and splits.train.input_shape == (40, 40, 3)
     assert np.array_equal(splits.train.native(7), DrawnSigns(1, 3, 40).native(7))
     assert splits.train.label_names == LABELS
@@ -107,7 +107,7 @@ def test_an_option_out_of_range_is_named(tmp_path, option):
     card = tmp_path / "mine.toml"
     card.write_text(f'reader = "drawn-signs"\n[options]\n{option}')
     with pytest.raises(DataError, match=f"option `{option.split()[0]}` is a whole number from"):
-        data.load(card)
+        load(card)
 
 
 def test_pictures_can_be_learned_but_not_by_a_glance():

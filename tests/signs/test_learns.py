@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from cnnkit import training
-from cnnkit.data import load
 from cnnkit.evaluation.artifacts import KerasArtifact
 from cnnkit.evaluation.scoring import score
+from cnnkit.inputs.image.loading import load
 from cnnkit.run import Run
 from cnnkit_signs.cli import recognition
 

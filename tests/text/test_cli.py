@@ -213,7 +213,7 @@ main(sys.argv[1:])
         assert trained["predictions"][0]["score"] == pytest.approx(device["predictions"][0]["score"], abs=1e-4)
 
     def test_blocks_that_are_scored_side_by_side_come_back_in_order(self, home, monkeypatch):
-        from cnnkit.ondevice import texts
+        from cnnkit.inputs.text import predict as texts
 
         rows = [f"{number} {(FOOD, MUSIC)[number % 3 % 2]}" for number in range(100)]
         content = "".join(f"{row}\n" for row in rows).encode()

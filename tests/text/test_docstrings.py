@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from cnnkit.data.text.loading import load
 from cnnkit.errors import MissingExtra
+from cnnkit.inputs.text.loading import load
 from cnnkit_text import docstrings
 
 TRAP = "raise SystemExit('it was run')\n"

@@ -6,10 +6,10 @@ data. `number` and `series` are kinds that no app has, and `apps` brings both th
 
 import numpy as np
 
-from cnnkit.data.image_records import ImageRecords
 from cnnkit.data.records import Splits
 from cnnkit.evaluation.settings import Classes
-from cnnkit.inputs.image_settings import IMAGES
+from cnnkit.inputs.image.records import ImageRecords
+from cnnkit.inputs.image.settings import IMAGES
 from cnnkit.settings import joined
 from cnnkit.training import settings as of_training
 
@@ -85,9 +85,9 @@ def tiny_cnn(image_shape, classes, *, width=8, dropout=0.1):
 
 def recipe(data=None, **changes):
     """A recipe around the toy data."""
-    from cnnkit.evaluation.classification import Classification
-    from cnnkit.inputs.images import Images
+    from cnnkit.inputs.image.images import Images
     from cnnkit.recipe import Recipe
+    from cnnkit.tasks.classification.scoring import Classification
 
     def augmentation(seed):
         from cnnkit import augment

@@ -8,7 +8,7 @@ import numpy as np
 
 from cnnkit import cli
 from cnnkit.evaluation.settings import Classes
-from cnnkit.inputs import image_settings
+from cnnkit.inputs.image import settings as image_settings
 
 REGISTERED = """[cnnkit.tasks]
 number = tests.toys.number
@@ -146,8 +146,8 @@ def series_with_number():
 def series_with_classes():
     import functools
 
-    from cnnkit.evaluation.classification import Classification
     from cnnkit.recipe import Recipe
+    from cnnkit.tasks.classification.scoring import Classification
     from tests.toys.series import training as series
 
     return Recipe(
@@ -164,13 +164,13 @@ def series_with_classes():
 
 def pictures_with_number():
     from cnnkit import augment
-    from cnnkit.inputs.images import Images
+    from cnnkit.inputs.image.images import Images
     from cnnkit.recipe import Recipe
     from tests.toys.number import training as number
 
     def load(source, *, validation=None, split_seed=0, limit=None, whole=False, **_):
-        from cnnkit.data import folders
-        from cnnkit.data.image_records import ImageRecords
+        from cnnkit.inputs.image import folders
+        from cnnkit.inputs.image.records import ImageRecords
         from tests.toys.series.training import divided, listed
 
         paths, texts = listed(source)

@@ -18,7 +18,7 @@ class Image(InputKind):
         return "range" in metadata["input"]
 
     def found(self, folder: Path) -> list[Path]:
-        from cnnkit.ondevice.pictures import image_files
+        from cnnkit.inputs.image.named import image_files
 
         return list(image_files([folder]))
 

@@ -21,7 +21,7 @@ class Classification(TaskTraining):
         return {"scores": layers.Softmax(name="scores", dtype="float32")(logits)}
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
-        from cnnkit.report import classification
+        from cnnkit.tasks.classification import report as classification
 
         return classification.made(scores, labels)
 

@@ -13,7 +13,7 @@ class Detection(Scores):
     entry = "detection"
 
     def predicts(self) -> Callable[..., None]:
-        from cnnkit.ondevice.detection import find  # with OpenCV, videos and all
+        from cnnkit.tasks.detection.predict import find  # with OpenCV, videos and all
 
         return find
 

@@ -17,7 +17,7 @@ class Detection(TaskTraining):
         return {"boxes": plain(boxes, "raw_boxes"), "scores": scores}
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
-        from cnnkit.report import detection
+        from cnnkit.tasks.detection import report as detection
 
         return detection.made(scores, labels)
 

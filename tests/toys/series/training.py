@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from cnnkit.data import splits
-from cnnkit.data.checks import Finding
 from cnnkit.data.records import Records
 from cnnkit.data.sources import FileInputs
 from cnnkit.errors import DataError
 from cnnkit.inputs.contract import Input
 from cnnkit.inputs.graph import InputGraph
+from cnnkit.inputs.image.checks import Finding
 from tests.toys.series import device
 
 KIND = InputGraph()

@@ -1,0 +1,349 @@
+"""Images in class folders: FOLDER/CLASS/*.png, or FOLDER/train/CLASS/*.png with test/ and validation/ beside it.
+
+Design choices:
+- The paths are kept in one block of bytes with offsets, sizes in small integers: a million images cost about 60 MB, not
+  the 300 MB of a million Python strings.
+- At load every header is read (20 microseconds an image): empty, foreign and oversized files and files that end too
+  early are known before training starts, all at once. Only files that look cut off are decoded then.
+- Files without the suffix of an image are not part of the data, nor is what `walks` says a system left there; a class
+  folder may have subfolders, and links to folders are followed.
+- What belongs together, as the frames of a track, is found out by `groups`, from names and pictures.
+"""
+
+import array
+import os
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit.data import inventory, naming, walks
+from cnnkit.data.inventory import Entry
+from cnnkit.data.records import Progress, Shape
+from cnnkit.device import image
+from cnnkit.errors import DataError
+from cnnkit.files import printable
+from cnnkit.inputs.image import groups
+from cnnkit.inputs.image.arrays import LARGEST_SIDE
+
+_END = 32 * 1024  # bytes of either end of a large file that enter the fingerprint
+
+
+class FolderImages:
+    """Image files below a folder, decoded as they are read. Make one with `scan`."""
+
+    def __init__(self, root: Path, paths: bytes, ends: np.ndarray, shape: Shape):
+        self._root = os.fspath(root)
+        self._paths, self._ends = paths, ends
+        self._shape = shape
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @property
+    def shape(self) -> Shape:
+        return self._shape
+
+    def read(self, indices: np.ndarray, shape: Shape) -> np.ndarray:
+        images = np.empty((len(indices), *shape), np.uint8)
+        for k, index in enumerate(indices.tolist()):
+            images[k] = image.fit_image(self.native(index), shape)
+        return images
+
+    def native(self, index: int) -> np.ndarray:
+        return image.read_image(self.path(index))
+
+    def name(self, index: int) -> str:
+        return printable(self.path(index))
+
+    def path(self, index: int) -> str:
+        return os.path.join(self._root, self.below_root(index))  # noqa: PTH118
+
+    def below_root(self, index: int) -> str:
+        """Return the path of an image below the folder."""
+        start = int(self._ends[index - 1]) if index else 0
+        return os.fsdecode(self._paths[start : int(self._ends[index])])
+
+    def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
+        for index in indices.tolist():
+            path = self.path(index)
+            try:
+                with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path costs as much as the reading
+                    size = os.fstat(file.fileno()).st_size
+                    add(size.to_bytes(8, "little"))
+                    if size <= 2 * _END:
+                        add(file.read())
+                    else:
+                        add(file.read(_END))
+                        file.seek(-_END, os.SEEK_END)
+                        add(file.read(_END))
+            except OSError as error:
+                raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+class Names(Sequence[str]):
+    """The paths of images below their folder, made when they are asked for."""
+
+    def __init__(self, images: FolderImages):
+        self._images = images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[k] for k in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._images.below_root(index)
+
+
+def files(root: Path, names: list[str]) -> FolderImages:
+    """Return the images of a list of paths below `root`, written with /."""
+    paths = [os.fsencode(name.replace("/", os.sep)) for name in names]
+    return FolderImages(root, b"".join(paths), np.cumsum([len(path) for path in paths]), (1, 1, 3))
+
+
+@dataclass
+class Scan:
+    """What a walk through class folders found.
+
+    Attributes:
+        images: the good ones, sorted by class, then by path.
+        codes: int32 (n,), which of `names` each belongs to.
+        names: the class folders, those without a good image too.
+        grouping: which images belong together.
+        bad: (path, reason) of every file that cannot be used.
+        ignored: files that are not images by their suffix.
+        entries: what else was left out.
+    """
+
+    images: FolderImages
+    codes: np.ndarray
+    names: tuple[str, ...]
+    grouping: groups.Grouping
+    bad: list[tuple[str, str]] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+
+
+def beside(root: Path, used: Collection[str]) -> list[Entry]:
+    """Return the inventory's entries of what lies beside the folders that are used: class folders of no split, loose images."""
+    places: list[str] = []
+    for path in sorted(root.iterdir()):
+        if path.name in used or walks.is_system(path.name):
+            continue
+        if path.is_dir():
+            left = walks.Left()
+            names = [name for name, _ in walks.files(str(root), path.name, left)]
+            count = sum(os.path.splitext(name)[1].lower() in image.SUFFIXES for name in names)  # noqa: PTH122
+            places += [printable(f"{path.name}{os.sep}")] * count
+        elif path.suffix.lower() in image.SUFFIXES:
+            places.append(printable(path.name))
+    if not places:
+        return []
+    return [inventory.entry("left out", "images", "that lie in no split", list(dict.fromkeys(places)), len(places))]
+
+
+def scan(root: Path, *, verify: bool = False, pattern: str | None = None, progress: Progress | None = None) -> Scan:
+    """Walk the class folders of `root` and read the header of every image.
+
+    Args:
+        root: the folder that holds one folder a class.
+        verify: decode every image once, in threads, instead of those that look cut off.
+        pattern: which images belong together, as `groups.find` takes it.
+        progress: called while it goes.
+
+    Raises:
+        DataError: no class folders, or no image in them.
+    """
+    found = _Found()
+    classes = _class_folders(root, found.left, found.ignored)
+    counts = []
+    for name in classes:
+        before = len(found.ends)
+        for path, child in walks.files(str(root), name, found.left):
+            if os.path.splitext(path)[1].lower() not in image.SUFFIXES:  # noqa: PTH122
+                found.ignored.append(printable(path))
+                continue
+            found.add(path, child)
+            if progress and len(found.ends) % 1000 == 0:
+                progress(f"Looking at images: {len(found.ends):,}", len(found.ends), None)
+        counts.append(len(found.ends) - before)
+    codes = np.repeat(np.arange(len(classes), dtype=np.int32), counts)
+    return _looked_through(root, found, codes, tuple(classes), verify, pattern, progress)
+
+
+def scan_files(
+    root: Path,
+    files: Sequence[str],
+    codes: np.ndarray,
+    names: tuple[str, ...],
+    bad: list[tuple[str, str]],
+    *,
+    verify: bool = False,
+    pattern: str | None = None,
+    progress: Progress | None = None,
+) -> Scan:
+    """Read the header of every image of a list; as `scan`.
+
+    Args:
+        root: the folder that the files lie in.
+        files: paths below it, with /.
+        codes: int32 (n,), which of `names` each file has.
+        names: the labels.
+        bad: (name, reason) of what is known to be unusable.
+        verify, pattern, progress: as `scan`.
+    """
+    found = _Found()
+    found.bad += bad
+    added = np.zeros(len(files), bool)
+    for k, name in enumerate(files):
+        before = len(found.ends)
+        child = name.replace("/", os.sep)
+        found.add(f"{root}{os.sep}{child}", child)
+        added[k] = len(found.ends) > before
+        if progress and k % 1000 == 999:
+            progress(f"Looking at images: {k + 1:,}", k + 1, len(files))
+    return _looked_through(root, found, codes[added], names, verify, pattern, progress)
+
+
+def _looked_through(
+    root: Path,
+    found: "_Found",
+    codes: np.ndarray,
+    classes: tuple[str, ...],
+    verify: bool,
+    pattern: str | None,
+    progress: Progress | None,
+) -> Scan:
+    """Make of what was gathered the good images and what belongs together."""
+    ends = np.frombuffer(found.ends, np.int64)
+    images = FolderImages(root, bytes(found.paths), ends, (1, 1, 1))
+    _decode_suspects(images, found, range(len(ends)) if verify else found.suspects, progress)
+    good = np.setdiff1d(np.arange(len(ends)), np.array(sorted(found.broken), np.int64))
+    if not len(good):
+        if found.bad:
+            path, reason = found.bad[0]
+            raise DataError(f"No image in {root} can be used: {path} ({reason}) and {len(found.bad) - 1} more.")
+        raise DataError(f"The class folders of {root} ({', '.join(classes[:5])}) hold no image ({image.FORMATS}).")
+    images = _kept(images, good)
+    images._shape = _suitable_shape(images, found, good)
+    grouping = groups.find(Names(images), codes[good], images.native, pattern)
+    return Scan(images, codes[good], classes, grouping, found.bad, found.ignored, found.left.entries())
+
+
+class _Found:
+    """What a walk gathers, compactly."""
+
+    def __init__(self) -> None:
+        self.paths = bytearray()
+        self.ends = array.array("q")
+        self.sizes = array.array("I")  # width, height, width, height, ...
+        self.grey = bytearray()
+        self.suspects: list[int] = []
+        self.broken: set[int] = set()
+        self.bad: list[tuple[str, str]] = []
+        self.ignored: list[str] = []
+        self.left = walks.Left()
+
+    def add(self, path: str, child: str) -> None:
+        try:
+            head = image.read_header(path)
+        except image.ImageError as error:
+            self.bad.append((printable(path), error.reason))
+            return
+        if not head.complete:
+            self.suspects.append(len(self.ends))
+        self.paths += os.fsencode(child)
+        self.ends.append(len(self.paths))
+        self.sizes.extend(head.shown)
+        self.grey.append(head.channels == 1)
+
+
+def _class_folders(root: Path, left: walks.Left, ignored: list[str]) -> list[str]:
+    if not root.is_dir():
+        raise DataError(f"There is no folder {root}.")
+    try:
+        entries = sorted(os.scandir(root), key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"The folder {root} cannot be read: {error.strerror}.") from None
+    classes = []
+    for entry in entries:
+        if walks.is_system(entry.name):
+            left.add_system(entry.path, entry.is_dir(follow_symlinks=False))
+        elif entry.is_dir() and walks.is_circle(str(root), entry.path):
+            left.circles.append(printable(entry.path))
+        elif entry.is_dir():
+            classes.append(entry.name)
+        elif entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110
+            left.dead.append(printable(entry.path))
+        else:
+            ignored.append(printable(entry.path))
+    if not classes:
+        loose = any(Path(entry.name).suffix.lower() in image.SUFFIXES for entry in entries)
+        what = "images, but no class folders" if loose else "no class folders with images"
+        raise DataError(
+            f"{root} holds {what}. Put the images of each class in a folder of its own: {root}/CLASS/1.png. "
+            "(A detector needs boxes beside the images: VOC, COCO, YOLO or GTSDB.)"
+        )
+    return sorted(classes, key=naming.class_order(classes))
+
+
+def _decode_suspects(images: FolderImages, found: _Found, suspects, progress: Progress | None) -> None:
+    """Decode some images once, in threads (OpenCV frees the interpreter), and move the broken ones to `found.bad`."""
+
+    def problem(index: int) -> str | None:
+        try:
+            images.native(index)
+        except image.ImageError as error:
+            return error.reason
+        return None
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for start in range(0, len(suspects), 1024):  # `map` would queue a million at once
+            part = suspects[start : start + 1024]
+            for index, reason in zip(part, pool.map(problem, part), strict=True):
+                if reason:
+                    found.broken.add(index)
+                    found.bad.append((images.name(index), reason))
+            if progress and len(suspects) > 1024:
+                progress("Decoding images", start + len(part), len(suspects))
+
+
+def _kept(images: FolderImages, good: np.ndarray) -> FolderImages:
+    if len(good) == len(images):
+        return images
+    starts = np.concatenate([[0], images._ends[:-1]])[good]
+    ends = images._ends[good]
+    paths = b"".join(images._paths[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True))
+    return FolderImages(Path(images._root), paths, np.cumsum(ends - starts), images._shape)
+
+
+def _suitable_shape(images: FolderImages, found: _Found, good: np.ndarray) -> Shape:
+    """Choose the shape to read at.
+
+    One size for all: that size. Otherwise a square, its side the median of all sides rounded up to a multiple of 8.
+    Neither above 224 px. Grey where all headers say so, or where a sample of colour images holds only greys.
+    """
+    sizes = np.frombuffer(found.sizes, np.uint32).reshape(-1, 2)[good]
+    if (sizes == sizes[0]).all():
+        width, height = (int(side) for side in sizes[0])
+        scale = min(1, LARGEST_SIDE / max(width, height))
+        height, width = max(1, round(height * scale)), max(1, round(width * scale))
+    else:
+        height = width = min(LARGEST_SIDE, int(-(-np.median(sizes) // 8) * 8))
+    coloured = np.flatnonzero(np.frombuffer(found.grey, np.uint8)[good] == 0)
+    sample = coloured[np.linspace(0, len(coloured) - 1, min(16, len(coloured))).astype(int)]
+    return height, width, 1 if all(_is_grey(images, int(index)) for index in sample) else 3
+
+
+def _is_grey(images: FolderImages, index: int) -> bool:
+    try:
+        pixels = images.native(index)
+    except image.ImageError:  # found when it is read
+        return True
+    return pixels.ndim == 2 or bool((pixels[..., :3] == pixels[..., :1]).all())

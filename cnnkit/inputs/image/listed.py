@@ -1,0 +1,139 @@
+"""Images named in a table: a line each with the path of a file and its label, as Kaggle and many others publish.
+
+Design choices:
+- The columns are known by their names (ClassId and Path, label and filename, ...); a table without both is another kind.
+- Paths are looked for below the table's folder, as written, then with the suffixes that images have; none may lead out of it.
+- A line whose image is missing or damaged is named with the others of the data set, as bad files are.
+"""
+
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit.data import naming
+from cnnkit.data.cards import inside
+from cnnkit.data.records import Progress
+from cnnkit.device import image
+from cnnkit.errors import DataError
+from cnnkit.files import printable
+from cnnkit.inputs.image import folders, table_columns
+
+_PATHS = (
+    "path",
+    "file",
+    "filename",
+    "file_name",
+    "filepath",
+    "file_path",
+    "image",
+    "image_path",
+    "img",
+    "image_id",
+    "id",
+)
+_LABELS = ("classid", "class_id", "label", "labels", "class", "target", "category", "classname", "class_name", "y")
+_HEAD = 2**16  # characters of a line
+
+
+def columns(path: Path, label: Any = None) -> tuple[int, int, str] | None:
+    """Find which columns of a table name images and labels.
+
+    Args:
+        path: a .csv or .tsv file.
+        label: the name of the column of labels, or its number; None: by its name.
+
+    Returns:
+        places of the path and of the label, and the separator; None where it is no such table.
+    """
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        return None
+    try:
+        with path.open(encoding="utf-8-sig", errors="strict", newline="") as file:
+            head, first = file.readline(_HEAD).strip(), file.readline(_HEAD).strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    separator = max(",;\t", key=head.count)
+    names = [name.strip().strip('"').lower() for name in head.split(separator)]
+    where = next((names.index(name) for name in _PATHS if name in names), None)
+    if label is not None:
+        told = str(label).lower()
+        number = int(told) if told.lstrip("-").isdigit() and told not in names else None
+        what = names.index(told) if told in names else None if number is None else number % len(names)
+    else:
+        what = next((names.index(name) for name in _LABELS if name in names), None)
+    pixels = sum(bool(table_columns.PIXEL.fullmatch(name)) for name in names)
+    if where is None or what is None or where == what or pixels > len(names) / 2:
+        return None
+    cells = next(csv.reader([first], delimiter=separator), [])
+    name = cells[where].strip() if where < len(cells) else ""
+    images = os.path.splitext(name)[1].lower() in image.SUFFIXES or (name and _there(path.parent, name))  # noqa: PTH122
+    return (where, what, separator) if images else None  # a table of pixels may have an id and a label too
+
+
+def read(
+    path: Path, *, label: Any = None, verify: bool = False, pattern: str | None = None, progress: Progress | None = None
+) -> folders.Scan:
+    """Read the images that a table names; as `folders.scan`.
+
+    Raises:
+        DataError: it is no such table, or no image of it can be used; a line is named.
+    """
+    found = columns(path, label)
+    if found is None:
+        raise DataError(
+            f"{path} needs a column of paths ({', '.join(_PATHS[:4])} ...) and one of labels ({', '.join(_LABELS[:3])} ...)."
+        )
+    rows, bad = [], []
+    for line, name, value in _rows(path, *found):
+        file = _there(path.parent, name)
+        if file is None:
+            bad.append((f"{path}, line {line}", f"there is no image {printable(name)} below {path.parent}"))
+        elif not value:
+            bad.append((f"{path}, line {line}", "it has no label"))
+        else:
+            rows.append((file, value))
+    names = sorted({value for _, value in rows}, key=naming.class_order(sorted({value for _, value in rows})))
+    place = {name: code for code, name in enumerate(names)}
+    codes = np.array([place[value] for _, value in rows], np.int32)
+    return folders.scan_files(
+        path.parent,
+        [file for file, _ in rows],
+        codes,
+        tuple(names),
+        bad,
+        verify=verify,
+        pattern=pattern,
+        progress=progress,
+    )
+
+
+def _rows(path: Path, where: int, what: int, separator: str) -> Iterator[tuple[int, str, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter=separator)
+            next(reader, None)
+            for cells in reader:
+                if not any(cells):
+                    continue
+                if len(cells) <= max(where, what):
+                    raise DataError(
+                        f"{path}, line {reader.line_num}: has {len(cells)} columns, too few for path and label."
+                    )
+                yield reader.line_num, cells[where].strip(), cells[what].strip()
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is no table of text ({error}).") from None
+
+
+def _there(root: Path, name: str) -> str | None:
+    """Return the path of an image below the folder, with /, as it is or with a suffix added; None where there is none."""
+    name = name.replace("\\", "/").removeprefix("./")
+    if not inside(name):
+        return None
+    for file in (name, *(name + suffix for suffix in sorted(image.SUFFIXES))):
+        if os.path.isfile(root / file):  # noqa: PTH113
+            return file
+    return None

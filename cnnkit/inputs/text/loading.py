@@ -1,0 +1,361 @@
+"""From the name of a data set of texts to its splits, with one tokenizer, and the reasons in plain lines.
+
+Design choices:
+- As in `loading`, what cannot be trained on is refused before anything is built: no text, no label, one class only, a class
+  that is there once, texts that cannot be used. Those can be left out (`skip_bad`), and are then named.
+- The vocabulary is learnt from the training split alone; validation and test meet unknown words as a device does.
+- A source's own splits stay as they are. What is held out is stratified, and copies of a text stay on one side.
+- What was found out and not told (columns, encoding, vocabulary, length) is said in `card["plan"]`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit.data import cards, inventory, loading, readers, splits
+from cnnkit.data.cards import Card
+from cnnkit.data.reading import Part
+from cnnkit.data.records import Progress, Splits
+from cnnkit.errors import ConfigError, DataError
+from cnnkit.inputs.text import division
+from cnnkit.inputs.text.index import Found
+from cnnkit.inputs.text.records import Tags, TextRecords
+
+_ORDER = ("train", "validation", "test")
+
+
+def load(
+    source: Path | str,
+    *,
+    seed: int = 0,
+    validation: float | None = None,
+    test: float | None = None,
+    limit: int | None = None,
+    skip_bad: bool = False,
+    split_seed: int = 0,
+    progress: Progress | None = None,
+    text: str | int | None = None,
+    label: str | int | None = None,
+    separator: str | None = None,
+    encoding: str | None = None,
+    words: int = 20_000,
+    least: int = 1,
+    length: int | None = None,
+    kind: str = "words",
+    cased: bool = True,
+    buckets: int = 0,
+    ngram: int = 4,
+    tokenizer: Any = None,
+    fold: tuple[int, int] | None = None,
+    whole: bool = False,
+) -> Splits:
+    """Load a data set of texts, divided, with a tokenizer.
+
+    Args:
+        source: name of a card, or path of a card, a folder or a file.
+        seed, validation, test, limit, split_seed, whole, progress: as `cnnkit.inputs.image.loading.load`.
+        skip_bad: leave out texts that cannot be used, instead of an error.
+        text, label: which columns of a table, or fields of JSON lines; names, or numbers from 0. None: found out.
+        separator: between several labels in one cell, such as "|".
+        encoding: "utf-8", "cp1252" or "latin-1"; None: found out.
+        words, least, length, kind, cased, buckets, ngram: as `cnnkit.device.text.learn`.
+        tokenizer: one that is there already; then the seven above are not used.
+        fold: (k, n): test is fold k of n, k from 1 to n, validation a tenth of the rest.
+
+    Returns:
+        `Splits` of `TextRecords`; `card["plan"]` says in lines what was found out, `card["warnings"]` what was left out.
+
+    Raises:
+        DataError: no such data, or data that cannot be trained on.
+        ConfigError: parts to hold out that leave nothing, a fold that is not there.
+    """
+    loading.check_held_out(validation, test)
+    if whole:
+        validation = test = 0
+    if fold is not None and not (fold[1] >= 2 and 1 <= fold[0] <= fold[1]):
+        raise ConfigError(f"A fold is (k, n) with k from 1 to n, and n at least 2. Got {fold[0]} of {fold[1]}.")
+    given = {"text": text, "label": label, "separator": separator, "encoding": encoding}
+    card, parts, held_out = loading.read_parts(with_options(source, given), task="text", progress=progress)
+    warnings = _left_out(parts, skip_bad)
+    records = as_records(card, parts)
+    if not whole:
+        check_classes(card, records["train"])
+    if fold is not None and "test" in parts:
+        raise ConfigError(f"{card.title} has a test split of its own, so there is nothing to fold.")
+    asked = {split: part for split, part in (("test", test), ("validation", validation)) if part is not None}
+    found = {split: part.more.found for split, part in parts.items()}
+    groups = division.groups_of(parts["train"].groups, found["train"].hashes)
+    warnings += _seen_twice(found)
+    for here in found.values():
+        here.hashes = np.zeros(0, np.int64)  # 8 bytes a text that nobody needs any more
+    divided, together = divide(records, groups, {**held_out, **asked}, seed=split_seed, fold=fold)
+    del groups
+    warnings += _missing_classes(divided)
+    train = loading.limited(divided["train"], limit, seed)
+    over_limit = len(divided["train"]) - len(train)
+    if not len(train):
+        raise DataError(f"Nothing of {card.title} is left to train on. Ask for less validation and test.")
+    plan = [*_beside(card), *_format_lines(parts, found, records["train"])]
+    records.clear()  # the undivided ones
+    if together:
+        plan.append(together)
+    if tokenizer is None:
+        from cnnkit.device.text import learn
+
+        learnt = learn(
+            _told(train, progress),
+            words=words,
+            least=least,
+            length=length,
+            kind=kind,
+            cased=cased,
+            buckets=buckets,
+            ngram=ngram,
+        )
+        tokenizer = learnt.tokenizer
+        plan += _tokenizer_lines(learnt, asked_length=length)
+    else:
+        plan.append(f"The tokenizer of the model that is continued: {tokenizer.size:,} ids, {tokenizer.length} a text.")
+    train = train.with_tokenizer(tokenizer)
+    rest = {split: divided[split].with_tokenizer(tokenizer).sharing(train) for split in ("validation", "test")}
+    if rest["test"].source is rest["validation"].source is not train.source:
+        rest["test"] = rest["test"].sharing(rest["validation"])
+    about: dict[str, Any] = {
+        **card.describe(),
+        "labels": list(train.label_names),
+        "input_shape": list(train.input_shape),
+        "images": {"train": len(train), **{split: len(part) for split, part in rest.items()}},
+        "multi_label": train.multi_label,
+        "plan": plan,
+        "splits": {split: _origin(split, parts, split_seed, fold) for split in ("validation", "test")},
+        "warnings": warnings,
+        "inventory": inventory.describe(
+            "texts",
+            {"train": len(train), **{split: len(part) for split, part in rest.items()}},
+            _fates(parts, over_limit),
+        ),
+    }
+    return Splits(train, rest["validation"], rest["test"], card=about)
+
+
+def with_options(source: Path | str, options: Mapping[str, Any]) -> Card:
+    """Find a data set of texts, with some options of its reader set."""
+    card = cards.load(source, task="text")
+    given = {key: value for key, value in options.items() if value is not None}
+    if not given or card.task != "text":
+        return card
+    forms = []
+    for form in card.forms:
+        unknown = sorted(set(given) - readers.find(form.reader).options)
+        if unknown:
+            raise ConfigError(
+                f"{card.title} has no columns or encoding to choose: `{unknown[0]}` does not fit {form.reader}."
+            )
+        forms.append(replace(form, options={**form.options, **given}))
+    return replace(card, forms=tuple(forms))
+
+
+def as_records(card: Card, parts: dict[str, Part]) -> dict[str, TextRecords]:
+    """Make records of the parts of a source, their labels settled.
+
+    Raises:
+        DataError: there is no labelled text, or a split has labels that training does not have.
+    """
+    found = {split: part.more.found for split, part in parts.items()}
+    for split, here in found.items():
+        if not len(here.texts):
+            raise DataError(f"The {split} split of {card.title} holds no text with a label.")
+    names, codes = loading.settle_labels(card, parts)
+    several = any(here.ends is not None for here in found.values())
+    records = {}
+    for split, here in found.items():
+        tags = None
+        labels = codes[split]
+        if several:
+            ends = np.arange(1, len(here.texts) + 1) if here.ends is None else here.ends
+            tags = Tags(labels, ends)
+            labels = tags.strata(len(names))
+        records[split] = TextRecords(here.texts, labels, names, tags=tags)
+    return records
+
+
+def divide(
+    records: dict[str, TextRecords],
+    groups: np.ndarray | None,
+    held_out: dict[str, float],
+    *,
+    seed: int,
+    fold: tuple[int, int] | None = None,
+) -> tuple[dict[str, TextRecords], str]:
+    """Divide what a source has; its own splits stay.
+
+    Returns:
+        the splits, and a line about texts that were kept together, empty where there are none.
+    """
+    every = records["train"]
+    labels = every.labels
+    rest = splits.places(len(every))
+    found = {split: part for split, part in records.items() if split != "train"}
+    for split, usual in (("test", loading.HELD_OUT), ("validation", loading.VALIDATION)):
+        if split in found:
+            continue
+        here, known = labels[rest], None if groups is None else groups[rest]
+        if split == "test" and fold is not None:
+            chosen = division.fold(here, known, *fold, seed=seed)
+        else:
+            part = held_out.get(split, usual)
+            whole = len(rest) if fold is not None else len(every)
+            chosen = division.hold_out(here, known, part * whole / max(1, len(rest)), seed=seed)
+        found[split] = every.take(rest[chosen])
+        rest = rest[~chosen]
+    found["train"] = every.take(rest) if len(rest) < len(every) else every
+    together = ""
+    if groups is not None and len(rest) < len(every):
+        extra = len(groups) - 1 - int(groups.max())
+        together = f"{extra:,} texts are copies or neighbours of others; those stay on one side of the division."
+    return {split: found[split] for split in _ORDER}, together
+
+
+def check_classes(card: Card, records: TextRecords) -> None:
+    """Refuse classes that cannot be learnt.
+
+    Raises:
+        DataError: a class without a text, one class only, a class with one text.
+    """
+    counts = records.counts()
+    names = records.label_names
+    if np.count_nonzero(counts) < 2 and not (records.multi_label and len(names) > 1):
+        raise DataError(
+            f"{card.title} has one class only, {names[int(counts.argmax())]}; there is nothing to tell apart."
+        )
+    for most, what in ((0, "no training text"), (1, "one training text only")):
+        few = [name for name, count in zip(names, counts) if count == most]
+        if few:
+            raise DataError(
+                f"{card.title} has {what} of {loading.some(few)}. Add some, or remove the class"
+                f"{' from the labels of the card' if card.labels and not most else ''}."
+            )
+
+
+def _fates(parts: dict[str, Part], over_limit: int) -> list[inventory.Entry]:
+    """Return what became of texts that are in no split; as the readers and a limit left them."""
+    found: list[inventory.Entry] = []
+    for part in parts.values():
+        found += inventory.unusable(part.bad, "texts", part.more.found.bad_count)
+        found += part.entries
+    if over_limit:
+        found.append(inventory.Entry("left out", over_limit, "texts", "of training, by the limit asked for"))
+    return found
+
+
+def _left_out(parts: dict[str, Part], skip_bad: bool) -> list[str]:
+    """Return a line for what is left out; refuse where that was not asked for."""
+    bad = [row for part in parts.values() for row in part.bad]
+    count = sum(part.more.found.bad_count for part in parts.values())
+    if not count:
+        return []
+    total = sum(len(part.images) for part in parts.values()) + count
+    rows = [f"{place} ({reason})" for place, reason in bad[:5]]
+    named = ", ".join(rows) + (f" and {count - len(rows):,} more" if count > len(rows) else "")
+    if not skip_bad:
+        raise DataError(
+            f"{count:,} of {total:,} texts cannot be used: {named}. Repair or delete them, or go on without them with `skip_bad`."
+        )
+    return [f"Left out {count:,} texts: {named}."]
+
+
+def _seen_twice(found: dict[str, Found]) -> list[str]:
+    """Say how many texts of a source's own held-out splits are in its training split too."""
+    notes = []
+    ranked = np.sort(found["train"].hashes) if len(found) > 1 else np.zeros(0, np.int64)
+    for split in ("validation", "test"):
+        if split in found:
+            places = np.searchsorted(ranked, found[split].hashes)
+            same = int((ranked[np.minimum(places, len(ranked) - 1)] == found[split].hashes).sum())
+            if same:
+                notes.append(
+                    f"{same:,} of {len(found[split].hashes):,} texts of the {split} split are in training too."
+                )
+    return notes
+
+
+def _missing_classes(divided: dict[str, TextRecords]) -> list[str]:
+    notes = []
+    for split in ("validation", "test"):
+        held = divided[split]
+        missing = [name for name, count in zip(held.label_names, held.counts()) if count == 0]
+        if len(held) and missing:
+            notes.append(f"The {split} split has no text of {loading.some(missing)}: too few to hold any out.")
+    return notes
+
+
+def _beside(card: Card) -> list[str]:
+    """Say which files a file brought with it: `reviews.test.csv` beside `reviews.train.csv` is its test."""
+    if card.root is None or Path(card.source).is_dir():
+        return []
+    names = {split: table["file"] for split, table in card.forms[0].splits.items() if isinstance(table, dict)}
+    told = ", ".join(f"{name} as {split}" for split, name in names.items() if split != "train")
+    return [f"Beside {names['train']} there is {told}."] if told else []
+
+
+def _format_lines(parts: dict[str, Part], found: dict[str, Found], train: TextRecords) -> list[str]:
+    lines = list(parts["train"].more.notes)
+    kinds = {split: here.encoding for split, here in found.items()}
+    beyond = [f"{kind} ({split})" for split, kind in kinds.items() if kind not in ("ASCII", kinds["train"])]
+    lines.append(f"Read as {', '.join([kinds['train'], *beyond])}.")
+    counts = train.counts()
+    few, many = int(counts.min()), int(counts.max())
+    spans = f"{few:,} texts each" if few == many else f"{few:,} to {many:,} texts"
+    what = "labels, several a text" if train.multi_label else "classes"
+    lines.append(f"{len(counts)} {what}: {loading.some(train.label_names, 12)}; {spans} before dividing.")
+    return lines
+
+
+def _tokenizer_lines(learnt: Any, *, asked_length: int | None) -> list[str]:
+    made = learnt.tokenizer
+    if made.kind == "characters":
+        lines = [f"Characters: {learnt.kept} known of {learnt.distinct} seen, {learnt.known:.1%} of all in training."]
+        if learnt.known < 0.5:
+            lines.append(
+                "Its characters are those of English: these texts say little to it. A model of words reads any script."
+            )
+    else:
+        lines = [
+            f"Vocabulary of the training texts: {learnt.kept:,} of {learnt.distinct:,} words, which are {learnt.known:.1%} of "
+            f"all {learnt.tokens:,} there"
+            + (f"; others in {made.buckets:,} buckets of {made.ngram}-grams." if made.buckets else ".")
+            + (
+                f" {learnt.spellings:,} other spellings are taken for them, by their endings."
+                if learnt.spellings
+                else ""
+            )
+        ]
+    if made.apart:
+        lines.append(
+            "These texts have no spaces between words, so each character is read as one. MediaPipe's own tokenizer does not "
+            "divide them: there, put a space around each before."
+        )
+    why = "as asked" if asked_length else f"the longest has {max(learnt.lengths):,}"
+    lines.append(
+        f"{made.length} {made.kind} of a text are read ({why}); {learnt.cut:.1%} of the training texts are longer."
+    )
+    return lines
+
+
+def _origin(split: str, parts: dict[str, Part], seed: int, fold: tuple[int, int] | None) -> str:
+    if split in parts:
+        return "the source's own"
+    if split == "test" and fold is not None:
+        return f"fold {fold[0]} of {fold[1]}, seed {seed}"
+    return f"held out, seed {seed}"
+
+
+def _told(records: TextRecords, progress: Progress | None) -> Any:
+    """Yield the texts, telling how far it is."""
+    for done, text in enumerate(records.every_text()):
+        if progress and done % 65536 == 65535:
+            progress("Counting words", done + 1, len(records))
+        yield text

@@ -1,0 +1,188 @@
+"""The task of finding objects: its loss, its scores, its baseline. The same methods as `Classification`.
+
+Design choices:
+- An artifact is scored on native images, through the tiles and the merging that a device runs (`device/detection.py`).
+- Detections down to a score of 1 % enter average precision; what a user sees begins at a threshold that is chosen on
+  validation data, by the best F1, and travels inside the artifact.
+- Training keeps its last weights, which are averages under a rate that has come to rest: the loss of a detector, whose
+  targets follow its own answers, says little about which epoch finds most.
+- The baseline is a detector without a network (`regions`): boxes put where training has theirs score near 0, and are no bar.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnkit.data import splits
+from cnnkit.device.detection import Detections, Plan, find_each
+from cnnkit.evaluation.task import Task
+from cnnkit.score import Score, Scores
+from cnnkit.tasks.detection import coco, regions
+from cnnkit.tasks.detection.coco import Truth
+from cnnkit.tasks.detection.records import BoxRecords
+
+LOWEST = 0.01  # score of a detection that enters average precision
+
+
+class Detection(Task):
+    """Boxes around objects."""
+
+    name = "detection"
+    headline = "ap50"
+    tolerance = (1.0, 3.0)
+    keeps_best = False
+    counted = "boxes"
+    explains = True
+
+    def loss(self, settings: Any) -> Any:
+        """Return the loss of `cnnkit.tasks.detection.loss`."""
+        from cnnkit.tasks.detection.loss import DetectionLoss
+
+        return DetectionLoss()
+
+    def as_read_by(self, artifact: Any, records: BoxRecords) -> BoxRecords:
+        """Return records whose images are read as an artifact takes them."""
+        return records.with_shape(artifact.input_shape)
+
+    def outputs(
+        self, artifact: Any, records: BoxRecords, progress: Callable[[int], None] = lambda done: None
+    ) -> tuple[list[Detections], list[Truth]]:
+        """Find in every native image, as a device does; return what was found and what is there.
+
+        What is found of a class that an image was not asked for is left out: nobody can say whether it is right.
+        """
+        plan = plan_of(artifact, records)
+        images = (records.native(index) for index in range(len(records)))
+        found: list[Detections] = []
+        for entry in find_each(artifact, images, plan, threshold=LOWEST):
+            found.append(_asked(records, len(found), entry))
+            progress(len(found))
+        return found, [Truth(*records.boxes(index)) for index in range(len(records))]
+
+    def settle(self, artifact: Any, records: BoxRecords) -> dict[str, Any]:
+        """Choose the threshold on validation data; return what the artifact is to say of it."""
+        if not len(records):
+            return {}
+        found, truth = self.outputs(artifact, records)
+        if not any(len(there.codes) for there in truth):
+            return {}
+        threshold = coco.best_threshold(found, truth, artifact.labels)
+        return {"detection": {"threshold": round(float(threshold), 4)}}
+
+    def score(
+        self,
+        found: list[Detections],
+        truth: list[Truth],
+        labels: Sequence[str],
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Scores:
+        """Score detections, at the artifact's threshold where it has one; as `coco.score`, AP50 first."""
+        threshold = ((metadata or {}).get("detection") or {}).get("threshold")
+        scores = coco.score(found, truth, labels, threshold=threshold)
+        value, (low, high) = scores.pop("ap50"), scores.pop("ap50_interval")
+        there = {label: entry["ap50"] for label, entry in scores["per_class"].items() if entry["support"]}
+        return Scores(
+            Score("ap50", value, interval=(low, high), per_class=there),
+            **scores,
+            examples=scores["boxes"],
+            constant={"name": "finding nothing", "value": 0.0, "sure": True},
+        )
+
+    def changes(
+        self,
+        before: list[Detections],
+        after: list[Detections],
+        truth: list[Truth],
+        labels: Sequence[str],
+        metadata: Mapping[str, Any] | None = None,
+    ) -> dict[str, tuple[int, int]]:
+        """Compare what two models found in the same images, at the artifact's threshold.
+
+        Returns:
+            for each label the number of errors, boxes missed and false alarms, that only the second makes, and that only the
+            first makes.
+        """
+        threshold = ((metadata or {}).get("detection") or {}).get("threshold", Plan().threshold)
+        first, second = (_errors(found, truth, len(labels), threshold) for found in (before, after))
+        lost, won = (np.maximum(one, 0).sum(0) for one in (second - first, first - second))
+        return {label: (int(lost[k]), int(won[k])) for k, label in enumerate(labels)}
+
+    def worst(
+        self,
+        found: list[Detections],
+        truth: list[Truth],
+        records: BoxRecords,
+        labels: Sequence[str],
+        count: int = 24,
+        threshold: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the most confident false alarms and the largest misses, as `coco.worst`, with name and native image."""
+        if threshold is None:
+            threshold = coco.best_threshold(found, truth, labels)
+        entries = coco.worst(found, truth, labels, threshold, count)
+        return [
+            {**entry, "name": records.name(entry["image"]), "picture": records.native(entry["image"])}
+            for entry in entries
+        ]
+
+    def baseline(
+        self, train: BoxRecords, test: BoxRecords, validation: Any = None, found: Any = None, whole: Any = None
+    ) -> dict[str, Any]:
+        """Score a detector without a network: regions that stand out, told apart by a linear model."""
+        train = train if whole is None else whole
+        chosen = np.sort(splits.spread(train.labels)[: regions.TRAINED])
+        plain = regions.Regions((train.native(index), train.boxes(index)) for index in chosen.tolist())
+        told = [_asked(test, index, plain.find(test.native(index))) for index in range(len(test))]
+        truth = [Truth(*test.boxes(index)) for index in range(len(test))]
+        scores = coco.score(told, truth, train.label_names)
+        name = f"regions of one colour or brightness, told apart by a linear model of {len(chosen):,} images"
+        return {"name": name, **{key: scores[key] for key in ("ap50", "ap50_interval", "ap")}}
+
+    def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
+        """Return what a table shows beside the headline score."""
+
+        def points(key: str) -> str:
+            return "" if scores.get(key) is None else f"{100 * scores[key]:.2f}"
+
+        names = {"ap": "AP %", "ap50_small": "AP50 small", "ap50_medium": "medium", "ap50_large": "large"}
+        names |= {"precision": "precision %", "recall": "recall %"}
+        return {title: points(key) for key, title in names.items()} | {"images": f"{scores['count']:,}"}
+
+    def explained(self, model: Any) -> tuple[Any, list[str]]:
+        """Return a model that names the image's best box, and the names of classes it adds: for Grad-CAM."""
+        import keras
+        from keras import ops
+
+        best = ops.max(model.get_layer("every_logit").output, axis=1)
+        return keras.Model(model.input, ops.pad(best, ((0, 0), (0, 1))), name=model.name), ["nothing"]
+
+
+def _errors(found: list[Detections], truth: list[Truth], classes: int, threshold: float) -> np.ndarray:
+    """Count errors: int (k, classes), a row for each box that is to be found, then one for the false alarms of each image."""
+    shown = [entry.take(entry.scores >= threshold) for entry in found]
+    boxes, alarms = [np.zeros((0, classes), int)], [np.zeros((0, classes), int)]
+    for entry, there, match in zip(shown, truth, coco.matches(shown, truth), strict=True):
+        missed = np.ones(len(there.codes), bool)
+        missed[match.boxes[match.boxes >= 0]] = False
+        rows = np.zeros((len(there.codes), classes), int)
+        kept = ~there.ignored
+        rows[kept, there.codes[kept]] = missed[kept]
+        false = entry.codes[(match.boxes < 0) & ~match.ignored]
+        boxes.append(rows)
+        alarms.append(np.bincount(false, minlength=classes)[None])
+    return np.concatenate([*boxes, *alarms])
+
+
+def _asked(records: BoxRecords, index: int, found: Detections) -> Detections:
+    """Return what was found of the classes that an image was asked for."""
+    asked = records.asked(np.array([index]))
+    return found if asked is None else found.take(asked[0][found.codes])
+
+
+def plan_of(artifact: Any, records: BoxRecords | None = None) -> Plan:
+    """Return how images meet an artifact: as its file says, else as the records do."""
+    written = artifact.metadata.get("detection")
+    if written is None:
+        return records.plan if records is not None else Plan()
+    return Plan.from_dict(written)

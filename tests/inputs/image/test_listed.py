@@ -1,0 +1,83 @@
+"""Images that a table names are read with its labels; what is in no table is named."""
+
+import numpy as np
+import pytest
+
+from cnnkit.errors import DataError
+from cnnkit.inputs.image.loading import load
+
+
+def told(splits):
+    return {row["reason"]: row["count"] for row in splits.card["inventory"]["entries"]}
+
+
+@pytest.fixture
+def kaggle(tmp_path, picture, save):
+    """Train/CLASS/*.png with Train.csv, Test/*.png with Test.csv, and Meta/; returns the root."""
+    root = tmp_path / "signs"
+    rows = {"Train": [], "Test": []}
+    for split, count in (("Train", 12), ("Test", 4)):
+        for c in range(3):
+            for k in range(count):
+                name = f"Train/{c}/{c:05}_{k:05}.png" if split == "Train" else f"Test/{4 * c + k:05}.png"
+                save(root / name, picture((c, k, split == "Test")))
+                rows[split].append(f"24,24,{c},{name}")
+    for c in range(3):
+        save(root / "Meta" / f"{c}.png", picture((c, 99)))
+    for split, lines in rows.items():
+        (root / f"{split}.csv").write_text("\n".join(["Width,Height,ClassId,Path", *lines]) + "\n")
+    return root
+
+
+def test_tables_of_paths_beside_folders_are_the_splits(kaggle):
+    splits = load(kaggle, validation=0)
+    assert len(splits.train) == 36 and len(splits.test) == 12 and splits.train.label_names == ("0", "1", "2")
+    for part in (splits.train, splits.test):
+        assert part.counts().tolist() == [len(part) // 3] * 3
+    numbers = [int(splits.test.name(k)[-9:-4]) // 4 for k in range(12)]
+    assert numbers == splits.test.labels.tolist()
+
+
+def test_without_tables_the_test_folder_without_classes_is_left_out_and_named(kaggle):
+    for path in kaggle.glob("*.csv"):
+        path.unlink()
+    splits = load(kaggle, validation=0)
+    assert splits.train.label_names == ("0", "1", "2") and len(splits.train) + len(splits.test) == 36
+    assert told(splits) == {"that lie in no split": 15}
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("suffix", ["", ".png"])
+def test_one_table_names_images_and_labels(tmp_path, picture, save, separator, suffix):
+    for k in range(20):
+        save(tmp_path / "set" / "photos" / f"{k}.png", picture(k))
+    lines = [f"photos/{k}{suffix}{separator}{'cat' if k % 2 else 'dog'}" for k in range(20)]
+    path = tmp_path / "set" / "labels.csv"
+    path.write_text("\n".join([f"Filename{separator}Label", *lines]))
+    for source in (path, path.parent):
+        train = load(source, test=0, validation=0).train
+        assert train.label_names == ("cat", "dog") and train.labels.tolist() == [1, 0] * 10
+        assert np.array_equal(train.native(3), picture(3))
+
+
+def test_lines_without_an_image_are_named(kaggle):
+    (kaggle / "Train" / "0" / "00000_00003.png").unlink()
+    with pytest.raises(DataError, match=r"1 of 48 images cannot be used: .*Train.csv, line 5 \(there is no image"):
+        load(kaggle)
+    assert len(load(kaggle, skip_bad=True, validation=0).train) == 35
+
+
+def test_a_path_never_leads_out_of_the_folder(tmp_path, picture, save):
+    save(tmp_path / "secret.png", picture(0))
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.csv").write_text("path,label\n../secret.png,a\n../secret.png,b\n")
+    with pytest.raises(DataError, match="line 2"):
+        load(tmp_path / "set" / "a.csv")
+
+
+def test_a_table_of_pixels_with_an_id_is_none_of_paths(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [f"{k},{k % 2}," + ",".join(map(str, rng.integers(0, 256, 16))) for k in range(40)]
+    header = "id,label," + ",".join(f"pixel{k}" for k in range(16))
+    (tmp_path / "a.csv").write_text("\n".join([header, *rows]))
+    assert load(tmp_path / "a.csv", test=0).train.label_names == ("0", "1")
