@@ -11,12 +11,12 @@ Design choices:
 import dataclasses
 import functools
 import importlib
-import importlib.metadata
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cnnkit import plugins
 from cnnkit.errors import ArtifactError, reason
 
 DEVICE, TRAINING = "device", "training"
@@ -53,16 +53,14 @@ class Registry:
         """
         if name in (known := self.ours()):
             return importlib.import_module(f"{self.group}.{name}.{which}").KIND
-        others = sorted(
-            importlib.metadata.entry_points(group=self.group), key=lambda entry: (entry.name, _owner(entry))
-        )
+        others = plugins.installed(self.group)
         found = [entry for entry in others if entry.name == name]
         if not found:
             listed = ", ".join([*known, *dict.fromkeys(entry.name for entry in others)])
             raise ArtifactError(
                 f"{where}: its {self.what} {name!r} is not known here, only {listed}. Install the app that made it."
             )
-        owner, *more = map(_owner, found)
+        owner, *more = map(plugins.package, found)
         if more:
             raise ArtifactError(
                 f"{where}: its {self.what} {name!r} is of both {owner} and {more[0]}. Remove one of them."
@@ -73,11 +71,6 @@ class Registry:
             raise ArtifactError(
                 f"{where}: its {self.what} {name!r} of {owner} cannot be loaded ({reason(error)})."
             ) from error
-
-
-def _owner(entry: importlib.metadata.EntryPoint) -> str:
-    """Return the name of the package that registers an entry point."""
-    return entry.dist.name if entry.dist else entry.value.partition(".")[0]
 
 
 TASKS = Registry("task", "cnnkit.tasks")
