@@ -3,7 +3,7 @@
     python benchmarks/continue_run.py --weights mobilenet_v2_0.35_224_no_top.weights.h5   # half an hour on one core
 
 Data: gtsrb-small. For each seed ten of the 43 classes are drawn as new. A network is fine-tuned on the other 33 and scored on
-their test images. Then `cnnkit signs train --weights RUN --data NEW --keep` continues it on a folder that holds the new
+their test images. Then `cnnkit signs train --weights RUN --data NEW --replay` continues it on a folder that holds the new
 classes alone, and it is scored on the same test images, now among 43 classes, and on those of the new classes.
 """
 
@@ -60,7 +60,7 @@ def main() -> None:
         new_data = classes(root, arguments.runs / f"new-classes-{seed}", new)
         words = ("--data", str(old_data), "--weights", arguments.weights, *common)
         before = results.trained("signs", first, *words, threads=arguments.threads)
-        words = ("--data", str(new_data), "--weights", str(first), "--keep", *common)
+        words = ("--data", str(new_data), "--weights", str(first), "--replay", *common)
         after = results.trained("signs", second, *words, threads=arguments.threads)
         row = {
             "seed": seed,

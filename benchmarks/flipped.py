@@ -46,7 +46,7 @@ def exported(folder: Path) -> dict[str, tuple[str, Path]]:
     rng = np.random.default_rng(0)
     letters = ["ba", "den", "fir", "gol", "hus", "nim", "ka", "lo", "mi", "tu", "re", "so"]
     texts = [" ".join("".join(rng.choice(letters, 3)) for _ in range(rng.integers(3, 40))) for _ in range(400)]
-    tokenizer = learn(texts, length=64).tokenizer
+    tokenizer = learn(texts, max_length=64).tokenizer
     words = {"text": tokenizer.to_dict() | {"margin": 1}, "input": {"shape": [64], "ids": tokenizer.size}}
 
     def pictures(side: int, channels: int) -> dict[str, Any]:

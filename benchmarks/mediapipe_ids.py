@@ -171,7 +171,7 @@ def main() -> None:
         "x_1",
     ]
     texts = [random_text(draw, words) for _ in range(arguments.texts)]
-    tokenizer = learn(texts[::2], length=LENGTH, words=2000).tokenizer
+    tokenizer = learn(texts[::2], max_length=LENGTH, max_words=2000).tokenizer
     phone = MediaPipe(DELIMITER, tokenizer.vocabulary)
     different = [text for text, row in zip(texts, tokenizer.batch(texts).tolist()) if phone.ids(text) != row]
     counts = tokenizer.batch(texts)

@@ -5,7 +5,7 @@
 Texts are made of random words; each of the labels a, b, c has words of its own, and a third of the texts each label. The first
 run has 3,000 texts, a third of them about c too, which nobody asked for; the second 500 with all three labels. Boxes are drawn on
 noise: squares, discs and triangles. The first run has 400 images in which triangles are there without a box; the second 100 with
-boxes of all. Compared are, on 1,000 texts and 200 images with everything said: the first run, `train --weights FIRST --keep` on
+boxes of all. Compared are, on 1,000 texts and 200 images with everything said: the first run, `train --weights FIRST --replay` on
 the second data, and a training on the second data alone, as long in steps.
 """
 
@@ -122,7 +122,7 @@ def main() -> None:
                     make(folder, "test", sizes[2], 10 * seed + 2, labels)
             common = (*columns, *words, "--seed", str(seed))
             before = results.trained(app, root / "first", "--data", str(first), *common, threads=2)
-            kept = ("--data", str(second), "--weights", str(root / "first"), "--keep", *common)
+            kept = ("--data", str(second), "--weights", str(root / "first"), "--replay", *common)
             results.trained(app, root / "kept", *kept, threads=2)
             results.trained(app, root / "alone", "--data", str(second), *common, "--epochs", longer, threads=2)
             scores = {

@@ -41,7 +41,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("cnnkit", "apps", "datasets")  # of a tree, what a command needs
 BASE = "5441143a3dadc0abb9aaff74052cb7d9714961d7"  # before kinds became rooms; the tag before-rooms, where tags are at hand
-BEFORE: dict[str, str] = {}  # words of the command line that were others at the base: now -> then
+BEFORE = {
+    "--replay": "--keep",
+    "--max-length": "--length",
+    "--min-count": "--least",
+}  # words of the command line that were others at the base: now -> then
 PLAIN = "--config {data}/plain.toml"  # leaves out what was deleted since, so that what stayed can be compared: n-grams
 AT_BASE = {
     "text-default": PLAIN,
@@ -105,7 +109,7 @@ CASES: dict[str, Case] = {
     ),
     "digits-refit": digits("--model micro --epochs 2 --refit --seed 3 --split-seed 5 --no-augment"),
     "digits-continued": digits(
-        "--epochs 2 --weights {runs}/digits-micro --keep --freeze 0.5",
+        "--epochs 2 --weights {runs}/digits-micro --replay --freeze 0.5",
         data="more",
         after="digits-micro",
         inputs="{data}/more/test",
@@ -123,20 +127,22 @@ CASES: dict[str, Case] = {
         "--model backbone --backbone mobilenet --alpha 0.25 --epochs 1 --width 16 --image-size 64"
     ),
     "detect-continued": scenes(
-        "--epochs 1 --weights {runs}/detect-default --keep --tiles --mirror --progressive 1",
+        "--epochs 1 --weights {runs}/detect-default --replay --tiles --mirror --progressive 1",
         data="others",
         after="detect-default",
     ),
     "text-default": texts(SMALL, precisions=BOTH),
     "text-two": texts(SMALL, data="two.csv"),
     "text-several": texts(f"{SMALL} --separator |", data="several.csv", precisions="float32"),
-    "text-kim-rand": texts(f"--model kim-rand {SMALL} --uncased --least 2", precisions="float32"),
+    "text-kim-rand": texts(f"--model kim-rand {SMALL} --uncased --min-count 2", precisions="float32"),
     "text-kim-static": texts("--model kim-static --epochs 1 --maps 8 --vectors {data}/vectors.txt --no-refit"),
     "text-kim-non-static": texts("--model kim-non-static --epochs 1 --maps 8 --vectors {data}/vectors.txt --no-refit"),
     "text-kim-multichannel": texts("--model kim-multichannel --epochs 1 --maps 8 --vectors {data}/vectors.txt"),
-    "text-char-cnn": texts("--model char-cnn --epochs 1 --maps 8 --length 128"),
+    "text-char-cnn": texts("--model char-cnn --epochs 1 --maps 8 --max-length 128"),
     "text-dpcnn": texts("--model dpcnn --epochs 1 --maps 8 --width 12 --buckets 7"),
-    "text-continued": texts("--epochs 1 --weights {runs}/text-default --keep", data="fourth.csv", after="text-default"),
+    "text-continued": texts(
+        "--epochs 1 --weights {runs}/text-default --replay", data="fourth.csv", after="text-default"
+    ),
     "text-embedded": Case("text", "--width 12 --maps 8 --epochs 1 --limit 400", inputs="{data}/lines.txt"),
 }
 

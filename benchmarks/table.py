@@ -124,7 +124,7 @@ def signs() -> str:
         f"{', '.join(format(entry['difference'], '+.2f') for entry in int8)} points beside the trained models, "
         f"{max(entry['bytes'] for entry in int8) / 1000:.0f} kB; the gate at 1 point let {passed} "
         f"of {len(int8)} pass (a refused one lost too much in one class). "
-        f"Continued with `--keep` on ten new classes: the 33 old ones have {100 * mean['old_before']:.1f} % before and "
+        f"Continued with `--replay` on ten new classes: the 33 old ones have {100 * mean['old_before']:.1f} % before and "
         f"{100 * mean['old_after']:.1f} % after (largest loss of a seed: {max(0, -again['lowest_change_points']):.2f} points), "
         f"the new ones {100 * mean['new_after']:.1f} %. Scripts: `finetune.py`, `continue_run.py`.",
     ]

@@ -171,7 +171,7 @@ def inner(arguments: argparse.Namespace) -> None:
                     own = train.tokenizer
                     size = own.size - FIRST  # which leaves no room for other spellings
                     cased = loading.get("cased", True)
-                    bare = learn(train.every_text(), words=size, length=own.length, cased=cased).tokenizer
+                    bare = learn(train.every_text(), max_words=size, max_length=own.length, cased=cased).tokenizer
                     ids, bare_ids = (t.batch(list(splits.test.every_text())) for t in (own, bare))
                     answers = np.argmax(artifact.predict(bare_ids)["scores"], axis=1)
                     row = {"number": number, "accuracy": scores["accuracy"], "seconds": scores["seconds"]}

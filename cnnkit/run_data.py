@@ -35,7 +35,7 @@ def load(
 ) -> Any:
     """Load the splits that settings name; `tell` hears of progress, and if `warn` of warnings. `whole`: nothing is held out.
 
-    With `keep` the data of the run in `weights` comes first, and what that run kept before it: all of it is rehearsed,
+    With `replay` the data of the run in `weights` comes first, and what that run kept before it: all of it is rehearsed,
     as a class that is not seen again is forgotten. (Distillation without data was not tried.)
     """
     chosen = {
@@ -48,8 +48,8 @@ def load(
         chosen |= {"whole": True}
     with reported(tell, "Loading data") as update:
         splits = recipe.load(settings.get("data") or recipe.data, **chosen, progress=update)
-    if settings.get("keep"):
-        splits = _with_kept(recipe, splits, Path(settings.get("weights") or "none"), tell)
+    if settings.get("replay"):
+        splits = _with_replayed(recipe, splits, Path(settings.get("weights") or "none"), tell)
     splits = recipe.inputs.shaped(splits, settings)
     for line in splits.card.get("warnings", ()) if warn else ():
         tell.warning(line)
@@ -85,12 +85,12 @@ def undivided(recipe: Any, settings: Settings, splits: Any, source: Any, tell: R
     return None if len(whole.validation) else whole
 
 
-def _with_kept(recipe: Any, splits: Any, path: Path, tell: Reporter) -> Any:
+def _with_replayed(recipe: Any, splits: Any, path: Path, tell: Reporter) -> Any:
     from cnnkit import data
 
     if not path.is_dir():
         raise ConfigError(
-            f"`keep` trains on the data of an earlier run as well: name its folder with `weights`. Got `weights={path}`."
+            f"`replay` trains on the data of an earlier run as well: name its folder with `weights`. Got `weights={path}`."
         )
     earlier = Run.open(path, recipe.app)
     try:
@@ -100,7 +100,7 @@ def _with_kept(recipe: Any, splits: Any, path: Path, tell: Reporter) -> Any:
             chosen |= {"validation": 0.0, "limit": chosen.get("limit") and again["records"]}
             return data.join(load(recipe, chosen, tell=tell, warn=False), splits)
     except DataError as error:
-        raise DataError(f"The data of {path}, which `keep` needs, cannot be loaded: {error}") from error
+        raise DataError(f"The data of {path}, which `replay` needs, cannot be loaded: {error}") from error
     return data.join(known.splits, splits)
 
 

@@ -33,6 +33,7 @@ def setting(
     words: tuple[str, ...] = (),
     option: bool = True,
     reading: str = "",
+    early: str = "",
 ) -> Any:
     """Return the field of a room.
 
@@ -46,6 +47,7 @@ def setting(
         option: whether it is an option of the command line.
         reading: whether it says how "data" is read, so that every command that reads data has the option; or how an "input" is
             made ready, so that `predict` and `explain` have it as well.
+        early: the name that it had in early runs.
     """
     about = {
         "help": help,
@@ -55,6 +57,7 @@ def setting(
         "words": words,
         "option": option,
         "reading": reading,
+        "early": early,
     }
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=about)
@@ -182,9 +185,14 @@ def of_run(kind: type[Room], document: Mapping[str, Any], where: str) -> dict[st
 
     A run of another kind, or one that an earlier version made, has settings that mean nothing here.
     """
-    asked = document.get("asked") or {}
-    given = document.get("settings", {}).items()
-    return checked(kind, {name: value for name, value in given if name in asked or name in value_types(kind)}, where)
+    now = {field.metadata.get("early"): field.name for field in dataclasses.fields(kind)}
+    asked, given = (
+        {now.get(name, name): value for name, value in (document.get(entry) or {}).items()}
+        for entry in ("asked", "settings")
+    )
+    return checked(
+        kind, {name: value for name, value in given.items() if name in asked or name in value_types(kind)}, where
+    )
 
 
 def read(path: Path | str, kind: type[Room] | None = None) -> dict[str, Any]:

@@ -52,13 +52,13 @@ def test_switches_change_what_they_name_and_put_it_back(ablation):
     texts = [f"{stem}{end}" for stem in ("actor", "novel", "tutor", "motor", "rotor", "labor") for end in ("", "s")]
     ids = np.array([2, 3, 2, 3, 4, 2])
     found = naive_bayes.priors(ids, np.array([3, 6]), np.eye(2, dtype=np.float32), 5)
-    plain = text.learn([*texts, "mentor"], length=8)
+    plain = text.learn([*texts, "mentor"], max_length=8)
     with ablation.VARIANTS["no-endings"].switched():
-        assert text.learn([*texts, "mentor"], length=8).spellings == 0 < plain.spellings
+        assert text.learn([*texts, "mentor"], max_length=8).spellings == 0 < plain.spellings
     with ablation.VARIANTS["one-hash"].switched():
         assert naive_bayes.tables(found, 16, (3, 5))[1].all()
     assert not naive_bayes.tables(found, 16, (3, 5))[1].all()
-    assert text.learn([*texts, "mentor"], length=8).spellings == plain.spellings
+    assert text.learn([*texts, "mentor"], max_length=8).spellings == plain.spellings
 
 
 def test_the_table_compares_the_numbers_that_both_have(ablation):

@@ -129,14 +129,14 @@ class TestPlaces:
         assert self.scored(home / "run", "--data", "data")["seen_in_training"] == 0
 
     def test_keep_finds_the_data_of_the_earlier_run(self, home):
-        words = ("train", "--weights", home / "run", "--keep", "--data", "data", "--epochs", "1", "--batch-size", "8")
+        words = ("train", "--weights", home / "run", "--replay", "--data", "data", "--epochs", "1", "--batch-size", "8")
         sizes = json.loads(self.run(*words, "--out", "both", "--json").stdout)["run"]
         kept = json.loads(Path(sizes, "run.json").read_text())["data"]["sizes"]
         assert kept["train"] == pytest.approx(0.72 * 100, abs=4)
         assert self.scored("both")["own_data"]
         (home / "data/left/00.png").unlink()
         line = self.fails(*words, "--out", "other")
-        assert "--keep" in line and "1 file gone (left/00.png)" in line
+        assert "--replay" in line and "1 file gone (left/00.png)" in line
 
     def test_resume_takes_the_same_data_from_another_place_and_no_other(self, home, tmp_path):
         (home / "data").rename(tmp_path / "there")

@@ -28,9 +28,9 @@ def test_settings_of_another_kind_that_nobody_asked_for_are_left_out_of_an_earli
     document = {"app": "digits", "settings": of_all, "asked": {"epochs": 7}}
     (tmp_path / "run.json").write_text(json.dumps(document))
     assert settings.read(tmp_path, Settings) == {"epochs": 7, "mirror": False}
-    assert settings.read(tmp_path, OfTexts) == {"epochs": 7, "words": 20_000}
+    assert settings.read(tmp_path, OfTexts) == {"epochs": 7, "max_words": 20_000}
     (tmp_path / "run.json").write_text(json.dumps(document | {"asked": {"mirror": False}}))
-    with pytest.raises(ConfigError, match="no setting `mirror`.*vocabulary|no setting `mirror`.*words"):
+    with pytest.raises(ConfigError, match="no setting `mirror`.*max_words"):
         settings.read(tmp_path, OfTexts)
 
 

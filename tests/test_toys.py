@@ -154,7 +154,7 @@ def test_the_report_speaks_of_it(trained):
 def test_a_second_data_set_is_learnt_beside_the_first(trained, tmp_path):
     name, _data, path = trained
     other = write(name, tmp_path / "other", 60, seed=9)
-    words = "--data", other, "--weights", path, "--keep", "--epochs", "2", "--out", tmp_path / "run"
+    words = "--data", other, "--weights", path, "--replay", "--epochs", "2", "--out", tmp_path / "run"
     run(name, "train", *words)
     first, both = Run.open(path).document, Run.open(tmp_path / "run").document
     assert both["data"]["sizes"]["train"] > first["data"]["sizes"]["train"] + 30

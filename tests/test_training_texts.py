@@ -170,5 +170,5 @@ def test_a_network_of_one_length_trains_on_whole_texts(data, tmp_path):
 
 def test_a_text_too_short_for_a_network_names_the_option(data):
     settings = dataclasses.replace(SETTINGS, model="char-cnn", options={"size": 71})
-    with pytest.raises(ConfigError, match=r"at least 123 characters.*larger `length`"):
+    with pytest.raises(ConfigError, match=r"at least 123 characters.*larger `max_length`"):
         training.build(toy_texts.recipe(data), settings, data.train)

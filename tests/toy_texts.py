@@ -69,7 +69,7 @@ def records(found, tokenizer=None, labels=LABELS):
         codes = np.array([labels.index(name) for names, _ in found for name in names])
         tags = Tags(codes, np.cumsum([len(names) for names, _ in found]))
         made = TextRecords(ListTexts(texts), tags.strata(len(labels)), labels, tags=tags)
-    return made.with_tokenizer(tokenizer or learn(texts, length=LENGTH).tokenizer)
+    return made.with_tokenizer(tokenizer or learn(texts, max_length=LENGTH).tokenizer)
 
 
 def splits(train=240, validation=60, test=120, make=rows):

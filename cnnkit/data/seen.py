@@ -23,7 +23,7 @@ def keep(path: Path, splits: Splits) -> None:
 
 
 def count(path: Path, records: Records) -> int | None:
-    """Return how many records are among those of a file that `keep` wrote; None where that is not known."""
+    """Return how many records are among those of a file that `keep` below wrote; None where that is not known."""
     try:
         known = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):

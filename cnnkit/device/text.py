@@ -357,9 +357,9 @@ class Learnt:
 def learn(
     texts: Iterable[str],
     *,
-    words: int = 20_000,
-    least: int = 1,
-    length: int | None = None,
+    max_words: int = 20_000,
+    min_count: int = 1,
+    max_length: int | None = None,
     kind: str = "words",
     cased: bool = True,
     buckets: int = 0,
@@ -370,16 +370,16 @@ def learn(
     Every form is a word of its own, and forms that the texts lack are read as the most frequent one that they have. Without
     `cased` words are counted by their lower-case form; beside it a kept word has every form seen. Either way a word that is there
     twice also has the variant with its first letter upper-case, three times with all letters. Where two words share a variant,
-    the more frequent one has it. Where there is room among `words`, spellings that the texts lack of words that they have
+    the more frequent one has it. Where there is room among `max_words`, spellings that the texts lack of words that they have
     (`word_endings`) get these words' ids, so that fewer words are unknown later; not where `buckets` are for those.
 
     Where much of the texts is in a script without spaces, each character of it is a word of its own (`Tokenizer.apart`).
 
     Args:
         texts: the texts of the training split.
-        words: most words kept, the most frequent; equally frequent ones by the alphabet.
-        least: times a word has to be there.
-        length: ids of an input; default: so many that 99 % of the texts are whole (counted in words, also where
+        max_words: most words kept, the most frequent; equally frequent ones by the alphabet.
+        min_count: times a word has to be there.
+        max_length: ids of an input; default: so many that 99 % of the texts are whole (counted in words, also where
             `buckets` make more of some), a multiple of 4 from 8 to 400, for characters a multiple of 2 from 124 to 1014.
         kind: "words", or "characters", for which only the length is learnt.
         cased: whether "Turkey" and "turkey" are two words.
@@ -389,8 +389,10 @@ def learn(
     Raises:
         DataError: no text has a word.
     """
-    if words < 1 or least < 1:
-        raise ValueError(f"`words` and `least` are at least 1. Received: words={words}, least={least}.")
+    if max_words < 1 or min_count < 1:
+        raise ValueError(
+            f"`max_words` and `min_count` are at least 1. Received: max_words={max_words}, min_count={min_count}."
+        )
     if kind not in KINDS:
         raise ValueError(f"`kind` is one of {KINDS}. Received: {kind!r}.")
     forms: Counter[str] = Counter()
@@ -420,15 +422,15 @@ def learn(
     count = sum(n * times for n, times in lengths.items())
     if count == 0:
         raise DataError(f"None of the {sum(lengths.values())} texts has a word. Check which column holds the texts.")
-    length = _length(lengths, kind) if length is None else length
+    length = _length(lengths, kind) if max_length is None else max_length
     if kind == "characters":
         made, spellings = characters(length), 0
         table = made.table
         kept, distinct = len(ALPHABET), len({form.lower() for form in forms})
     else:
-        table, distinct = _table(forms, words, least, cased)
+        table, distinct = _table(forms, max_words, min_count, cased)
         kept = len(set(table.values()))
-        more, spellings = ({}, 0) if buckets else _spellings(table, kept, words - kept)
+        more, spellings = ({}, 0) if buckets else _spellings(table, kept, max_words - kept)
         made = Tokenizer(kind, length, table | more, FIRST + kept + buckets, buckets, ngram, apart)
     known = sum(times for form, times in forms.items() if form in table) / count
     by_length = dict(sorted(lengths.items()))

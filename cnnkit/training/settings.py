@@ -26,7 +26,9 @@ class FineTuning(Room):
 
     title = "Fine-tuning"
 
-    keep: bool = setting(False, "Train on the data of the RUN in --weights as well.")  # so that its classes stay known
+    replay: bool = setting(
+        False, "Train on the data of the RUN in --weights as well.", early="keep"
+    )  # so that its classes stay known
     freeze: float = setting(0.0, "Share of the epochs in which only new layers learn.", least=0, most=1)
     unfreeze: int = setting(
         1, "Steps in which loaded layers are set free then, from the top.", least=1, most=100

@@ -115,7 +115,7 @@ def test_words_are_those_of_regex_and_of_mediapipe(text):
 @given(TEXTS, st.lists(TEXTS, max_size=3))
 @settings(max_examples=300)
 def test_ids_are_those_of_mediapipe_for_any_text_and_vocabulary(text, others):
-    tokenizer = learn([*others, "a été İ ß 日本語"], length=12, cased=len(others) > 1).tokenizer
+    tokenizer = learn([*others, "a été İ ß 日本語"], max_length=12, cased=len(others) > 1).tokenizer
     for each in (text, text.upper(), text.lower(), text.title()):
         expected = mediapipe_ids(apart(each) if tokenizer.apart else each, tokenizer.vocabulary, 12)
         assert tokenizer.batch([each]).tolist() == [expected]
@@ -171,10 +171,10 @@ def test_words_of_other_scripts_stay_whole_among_characters():
 
 
 def test_a_text_is_known_where_a_fifth_of_its_words_is():
-    made = learn(["soup bread goal"], length=12).tokenizer
+    made = learn(["soup bread goal"], max_length=12).tokenizer
     texts = ["soup", "", "x y z", "soup a b c", "soup a b c d e f", "goal"]
     assert made.known(made.batch(texts)).tolist() == [True, False, False, True, False, True]
-    hashed = learn(["soup bread goal"], length=12, buckets=8).tokenizer
+    hashed = learn(["soup bread goal"], max_length=12, buckets=8).tokenizer
     assert hashed.known(hashed.batch(["soup", "xyzzy"])).tolist() == [True, False]
 
 
@@ -212,10 +212,10 @@ def test_a_vocabulary_by_frequency_then_alphabet():
 
 
 def test_only_the_most_frequent_words_are_kept():
-    learnt = learn(SENTENCES, words=3, cased=False)
+    learnt = learn(SENTENCES, max_words=3, cased=False)
     assert learnt.tokenizer.words()[FIRST:] == ["film", "good", "the"]
     assert learnt.known == pytest.approx(8 / 12)
-    assert learn(SENTENCES, least=2, cased=False).tokenizer.words()[FIRST:] == ["film", "good", "the"]
+    assert learn(SENTENCES, min_count=2, cased=False).tokenizer.words()[FIRST:] == ["film", "good", "the"]
 
 
 def test_forms_that_were_seen_are_known_and_others_are_not():
@@ -264,7 +264,7 @@ def test_a_shared_variant_belongs_to_the_more_frequent_word():
 @given(st.lists(TEXTS, min_size=1, max_size=5), st.integers(0, 9), st.integers(1, 20))
 @settings(max_examples=200)
 def test_what_was_written_is_read_again(texts, buckets, words):
-    tokenizer = learn([*texts, "a"], buckets=buckets, words=words, cased=words % 2 == 0).tokenizer
+    tokenizer = learn([*texts, "a"], buckets=buckets, max_words=words, cased=words % 2 == 0).tokenizer
     again = Tokenizer.from_dict(json.loads(json.dumps(tokenizer.to_dict())))
     assert again == tokenizer and again.words() == tokenizer.words()
     assert all(FIRST <= key < tokenizer.size - buckets for key in tokenizer.table.values())
@@ -334,7 +334,7 @@ def test_the_length_leaves_99_of_100_texts_whole():
     assert learn(texts[:98]).tokenizer.length == 12
     assert learn(["w"]).tokenizer.length == 8
     assert learn(["w " * 5000]).tokenizer.length == 400
-    assert learn(texts, length=3).tokenizer.length == 3 and learn(texts, length=3).cut == 1
+    assert learn(texts, max_length=3).tokenizer.length == 3 and learn(texts, max_length=3).cut == 1
 
 
 def test_texts_without_words_are_refused():
@@ -347,7 +347,7 @@ def test_texts_without_words_are_refused():
 def test_memory_stays_flat_where_words_never_end(monkeypatch):
     monkeypatch.setattr(under_test, "MOST_COUNTED", 100)
     often = ["one two three"] * 5
-    learnt = learn([*often, *(f"rare{number}" for number in range(1000)), *often], words=3)
+    learnt = learn([*often, *(f"rare{number}" for number in range(1000)), *often], max_words=3)
     assert learnt.pruned and learnt.distinct <= 100
     assert learnt.tokenizer.words()[FIRST:] == ["one", "three", "two"]
     assert not learn(often).pruned
@@ -366,7 +366,7 @@ def test_hashes_are_fnv1a(text, value):
 
 
 def test_unknown_words_become_their_ngrams():
-    tokenizer = learn(SENTENCES, buckets=1000, ngram=4, length=8, cased=False).tokenizer
+    tokenizer = learn(SENTENCES, buckets=1000, ngram=4, max_length=8, cased=False).tokenizer
     assert tokenizer.size == 9 + 1000
     expected = [9 + fnv1a(gram) % 1000 for gram in ("<fil", "film", "ilms", "lms>")]
     assert tokenizer.ids("good Films") == [3, *expected]
@@ -391,7 +391,9 @@ def test_only_the_length_of_characters_is_learnt():
     assert learnt.tokens == 33 and learnt.known == pytest.approx(8 / 11)
 
 
-@pytest.mark.parametrize("change", [{"kind": "bytes"}, {"length": 0}, {"buckets": -1}, {"words": 0}, {"least": 0}])
+@pytest.mark.parametrize(
+    "change", [{"kind": "bytes"}, {"max_length": 0}, {"buckets": -1}, {"max_words": 0}, {"min_count": 0}]
+)
 def test_settings_that_cannot_be_are_refused(change):
     with pytest.raises(ValueError, match="Received"):
         learn(SENTENCES, **change)

@@ -228,7 +228,7 @@ class TestWideCnn(TextModelContract):
         from cnnkit.models import weights
 
         before, after = self.build(0), self.build(1)
-        words = learn([" ".join(WORDS[2:])], length=24).tokenizer
+        words = learn([" ".join(WORDS[2:])], max_length=24).tokenizer
         assert words.size == self.size
         about = {"labels": ["a", "b", "c"], "input": {"kind": "text"}, "text": words.to_dict()}
         training.save(before, tmp_path / "model.keras", about)

@@ -297,7 +297,7 @@ def reader(words, *, kind="kim", classes=("bad", "good")):
     from cnnkit.device.text import learn
     from cnnkit.models import text
 
-    made = learn([" ".join(words)], length=8).tokenizer
+    made = learn([" ".join(words)], max_length=8).tokenizer
     keras.utils.set_random_seed(len(words))
     if kind == "kim":
         return text.kim((8,), len(classes), size=made.size, width=4, regions=[2], maps=3), made

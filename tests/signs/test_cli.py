@@ -85,7 +85,7 @@ class TestRecognition:
 
     def test_a_continued_run_takes_over_model_and_size_and_keeps_its_classes(self, first):
         self.folder(Path("new"), ["stop", "priority road"])
-        words = ("--data", "new", "--weights", first, "--keep", "--epochs", "1")
+        words = ("--data", "new", "--weights", first, "--replay", "--epochs", "1")
         document = json.loads(self.run("train", *words, "--json").stdout)
         run = json.loads((Path(document["run"]) / "run.json").read_text())
         assert run["settings"]["model"] == "micro" and run["settings"]["image_size"] == 32
@@ -106,14 +106,14 @@ class TestRecognition:
 
     def test_keep_without_a_run_and_lost_data_are_one_line(self, first):
         self.folder(Path("new"), ["stop", "give way"])
-        assert "name its folder with --weights" in self.fails("train", "--data", "new", "--keep")
+        assert "name its folder with --weights" in self.fails("train", "--data", "new", "--replay")
         old = first.parent / "old"
         old.rename(first.parent / "gone")
         try:
-            line = self.fails("train", "--data", "new", "--weights", first, "--keep", "--out", "second")
+            line = self.fails("train", "--data", "new", "--weights", first, "--replay", "--out", "second")
         finally:
             (first.parent / "gone").rename(old)
-        assert "The data of" in line and "--keep" in line and str(old) in line
+        assert "The data of" in line and "--replay" in line and str(old) in line
         assert not Path("second").exists()
 
     def test_a_start_that_fails_leaves_no_run_behind(self):

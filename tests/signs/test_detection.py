@@ -241,7 +241,7 @@ main(sys.argv[1:])
     def test_a_continued_detector_copies_its_classes_and_keeps_its_data(self, home, data, tmp_path):
         new = write_shapes(tmp_path / "new", "voc", names=("cone", "disc"), train=24, test=8)
         words = ("--epochs", "1", "--learning-rate", "0.00001", "--out", tmp_path / "run")
-        document = self.document("train", "--data", new, "--weights", Path("runs/signs/latest"), "--keep", *words)
+        document = self.document("train", "--data", new, "--weights", Path("runs/signs/latest"), "--replay", *words)
         run = json.loads((tmp_path / "run/run.json").read_text())
         assert run["data"]["labels"] == ["square", "disc", "cone"] and run["settings"]["image_size"] is None
         assert run["data"]["sizes"]["train"] > 128 and run["data"]["sizes"]["test"] == 24 + 8

@@ -250,7 +250,7 @@ main(sys.argv[1:])
         rows += [("art", f"painting {text}") for _, text in toy_texts.rows(40, 9, ("sport",))]
         (tmp_path / "new.csv").write_text(toy_texts.table(rows))
         words = ("--data", tmp_path / "new.csv", "--weights", "runs/text/latest", "--epochs", "1", "--out")
-        output = self.run("train", *words, tmp_path / "kept", "--keep").output
+        output = self.run("train", *words, tmp_path / "kept", "--replay").output
         assert "The tokenizer of the model that is continued" in output and "loaded from" in output
         run = json.loads((tmp_path / "kept/run.json").read_text())
         before = read_metadata(Path("runs/text/latest/model.keras"))
@@ -421,7 +421,7 @@ class TestTraining(Commands):
         output = self.run("train", *words, *vectors, "--out", "run").output
         assert "Vectors of 6 of" in output and "GloVe text, 12 numbers each" in output
         assert read_metadata(Path("run/model.keras"))["model"] == "kim-multichannel"
-        more = ("--data", folder / "toy.csv", "--weights", "run", "--words", "20", "--epochs", "1", "--out", "more")
+        more = ("--data", folder / "toy.csv", "--weights", "run", "--max-words", "20", "--epochs", "1", "--out", "more")
         assert "The tokenizer of the model that is continued" in self.run("train", *more).output
 
     def test_vectors_that_do_not_fit_are_one_line_and_leave_no_run(self, folder):
@@ -444,7 +444,7 @@ class TestTraining(Commands):
             (("--fold", "3"), "--fold is K/N"),
             (("--fold", "11/10"), "11 of 10"),
             (("--model", "char-cnn", "--buckets", "100"), "--buckets is for words"),
-            (("--model", "char-cnn", "--length", "100"), "larger --length"),
+            (("--model", "char-cnn", "--max-length", "100"), "larger --max-length"),
             (("--model", "dpcnn", "--regions", "3"), "no option --regions"),
             (("--regions", "3,9"), "sizes of 1 to 8 words"),
             (("--weights", "none.h5"), "none.h5 does not exist"),

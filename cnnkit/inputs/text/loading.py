@@ -41,9 +41,9 @@ def load(
     label: str | int | None = None,
     separator: str | None = None,
     encoding: str | None = None,
-    words: int = 20_000,
-    least: int = 1,
-    length: int | None = None,
+    max_words: int = 20_000,
+    min_count: int = 1,
+    max_length: int | None = None,
     kind: str = "words",
     cased: bool = True,
     buckets: int = 0,
@@ -61,7 +61,7 @@ def load(
         text, label: which columns of a table, or fields of JSON lines; names, or numbers from 0. None: found out.
         separator: between several labels in one cell, such as "|".
         encoding: "utf-8", "cp1252" or "latin-1"; None: found out.
-        words, least, length, kind, cased, buckets, ngram: as `cnnkit.device.text.learn`.
+        max_words, min_count, max_length, kind, cased, buckets, ngram: as `cnnkit.device.text.learn`.
         tokenizer: one that is there already; then the seven above are not used.
         fold: (k, n): test is fold k of n, k from 1 to n, validation a tenth of the rest.
 
@@ -107,16 +107,16 @@ def load(
 
         learnt = learn(
             _told(train, progress),
-            words=words,
-            least=least,
-            length=length,
+            max_words=max_words,
+            min_count=min_count,
+            max_length=max_length,
             kind=kind,
             cased=cased,
             buckets=buckets,
             ngram=ngram,
         )
         tokenizer = learnt.tokenizer
-        plan += _tokenizer_lines(learnt, asked_length=length)
+        plan += _tokenizer_lines(learnt, asked_length=max_length)
     else:
         plan.append(f"The tokenizer of the model that is continued: {tokenizer.size:,} ids, {tokenizer.length} a text.")
     train = train.with_tokenizer(tokenizer)

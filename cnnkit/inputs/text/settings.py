@@ -37,9 +37,11 @@ class Vocabulary(Room):
     title = "Vocabulary"
     of_data = True
 
-    words: int = setting(20_000, "Most words of the vocabulary.  [default: 20,000]", least=1)
-    least: int = setting(1, "Times a word must occur to be in it.  [default: 1]", least=1)
-    length: int | None = setting(None, "Words of a text that are read.  [default: enough for 99 %]", least=1)
+    max_words: int = setting(20_000, "Most words of the vocabulary.  [default: 20,000]", least=1, early="words")
+    min_count: int = setting(1, "Times a word must occur to be in it.  [default: 1]", least=1, early="least")
+    max_length: int | None = setting(
+        None, "Words of a text that are read.  [default: enough for 99 %]", least=1, early="length"
+    )
     # "US" is not "us": on docstrings, two seeds each, 69.6 instead of 69.2 % and a log loss of 1.00 instead of 1.04 on validation
     # texts; F1 of spam 96.0 instead of 95.8 on seven of its ten validation folds. On four inner folds of TREC `kim-rand` had 86.5
     # instead of 85.8 (`benchmarks/text.py inner`); the default, while its words were sums of n-gram vectors in training, 86.5

@@ -30,7 +30,7 @@ class Texts(Input):
     kind = "text"
     noun = "texts"
     columns = ("text", "label", "separator")
-    size_setting = "length"
+    size_setting = "max_length"
     record = Record(
         "text",
         unit="ids",
@@ -69,7 +69,7 @@ class Texts(Input):
     def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:
         if settings.get("min_precision") is not None and not splits.train.multi_label:
             raise ConfigError("`min_precision` is for texts with several labels each; these have one.")
-        tokenizer = self.asked(settings).get("tokenizer") if settings.get("keep") else None
+        tokenizer = self.asked(settings).get("tokenizer") if settings.get("replay") else None
         if tokenizer is None or tokenizer == splits.train.tokenizer:
             return splits
         names = ("train", "validation", "test")  # what is kept may have been loaded with a vocabulary of its own

@@ -25,7 +25,7 @@ class Model(Counting):
     """A label's logit is how many of its words are in a text."""
 
     def __init__(self, sigmoid=False, **metadata):
-        made = learn(WORDS, length=8).tokenizer
+        made = learn(WORDS, max_length=8).tokenizer
         self.labels, self.path, self.factor, self.sigmoid = LABELS, "model", 3.0, sigmoid
         self.metadata = {"text": made.to_dict(), **metadata}
         self.made = made

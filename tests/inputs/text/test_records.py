@@ -23,7 +23,7 @@ SENTENCES = ["one two three", "two", "three four five six seven eight nine ten e
 
 @pytest.fixture
 def records():
-    tokenizer = learn(SENTENCES, length=20).tokenizer
+    tokenizer = learn(SENTENCES, max_length=20).tokenizer
     return TextRecords(ListTexts(SENTENCES), np.array([0, 1, 1, 0]), ("a", "b")).with_tokenizer(tokenizer)
 
 
@@ -122,7 +122,7 @@ def test_several_labels_are_zeros_and_ones_and_the_stratum_is_the_rarest():
 def test_a_record_costs_few_bytes_and_no_object(tmp_path):
     count = 50_000
     path = rows(tmp_path / "a.tsv", count)
-    splits = load(path, words=100)
+    splits = load(path, max_words=100)
     parts = (splits.train, splits.validation, splits.test)
     arrays = {id(a): a for p in parts for a in (p.labels, p._index, p.source._starts, p.source._ends) if a is not None}
     assert sum(array.nbytes for array in arrays.values()) <= 10 * count
