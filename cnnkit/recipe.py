@@ -18,7 +18,7 @@ class Recipe:
         task: what is learnt and how it is scored, such as `cnnkit.tasks.classification.scoring.Classification()`.
         inputs: what kind its inputs are, such as `cnnkit.inputs.image.images.Images()`.
         load: (source, *, seed, limit, ...) -> `Splits`; as `cnnkit.inputs.image.loading.load`.
-        builders: model builders by name, each f(shape, classes, **options) -> `keras.Model`.
+        builders: model builders by name, each f(shape, units of its last layer, **options) -> `keras.Model`.
         augmentation: seed -> augmentation as `cnnkit.augment` makes them; None: none.
         views: (training records, settings) -> (indices, step) -> (images, targets): what training sees of records, where that
             is more than `augmentation` of them; None: the records.

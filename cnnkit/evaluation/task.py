@@ -57,6 +57,10 @@ class Task:
         """Return what `fitted` found out, as plain values that artifacts carry: nothing."""
         return {}
 
+    def units(self, labels: Sequence[str]) -> int:
+        """Return how many numbers the last layer of a builder has: one a label, or one."""
+        return max(1, len(labels))
+
     def encoder(self, classes: int) -> Callable[[Any], Any]:
         """Return what turns targets as records have them into what the loss takes, inside tf.data: they stay as they are."""
         return lambda targets: targets

@@ -28,7 +28,7 @@ def build(recipe: Any, settings: Settings, records: Records) -> keras.Model:
             f"The model `{settings.model}` has no option `{unknown[0]}`. It has {', '.join(known) or 'none'}."
         )
     try:
-        return builder(records.input_shape, len(records.label_names), **settings.options)
+        return builder(records.input_shape, recipe.task.units(records.label_names), **settings.options)
     except (ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
         size = recipe.inputs.size_setting

@@ -81,8 +81,8 @@ def speeds(height, period):
 # Apps -----------------------------------------------------------------------------------------------------------------
 
 
-def series_cnn(input_shape, classes, *, width=16):
-    """Build a CNN over steps, whose last layer has a number where there are no classes."""
+def series_cnn(input_shape, units, *, width=16):
+    """Build a CNN over steps."""
     import keras
     from keras import layers
 
@@ -95,11 +95,11 @@ def series_cnn(input_shape, classes, *, width=16):
     x = layers.Concatenate(name="gather")(
         [layers.GlobalMaxPooling1D(name="most")(x), layers.GlobalAveragePooling1D(name="mean")(x)]
     )
-    return keras.Model(given, layers.Dense(max(1, classes), name="logits")(x), name="series_cnn")
+    return keras.Model(given, layers.Dense(units, name="logits")(x), name="series_cnn")
 
 
-def picture_cnn(input_shape, classes, *, width=12):
-    """Build a small CNN, whose last layer has a number where there are no classes."""
+def picture_cnn(input_shape, units, *, width=12):
+    """Build a small CNN."""
     import keras
     from keras import layers
 
@@ -111,7 +111,7 @@ def picture_cnn(input_shape, classes, *, width=12):
         x = layers.ReLU(name=f"relu{level}")(x)
         x = layers.MaxPooling2D(name=f"pool{level}")(x)
     x = layers.GlobalAveragePooling2D(name="gather")(x)
-    return keras.Model(given, layers.Dense(max(1, classes), name="logits")(x), name="picture_cnn")
+    return keras.Model(given, layers.Dense(units, name="logits")(x), name="picture_cnn")
 
 
 def preset(model, count, loaded):
