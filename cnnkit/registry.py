@@ -72,6 +72,10 @@ class Registry:
                 f"{where}: its {self.what} {name!r} of {owner} cannot be loaded ({reason(error)})."
             ) from error
 
+    def unsaid(self) -> str:
+        """Return the name of our kind that a file means where it names none."""
+        return next(name for name in self.ours() if self.half(name, DEVICE, name).unsaid)
+
 
 TASKS = Registry("task", "cnnkit.tasks")
 INPUTS = Registry("kind of input", "cnnkit.inputs")

@@ -19,6 +19,9 @@ class Reporter(Protocol):
     def note(self, text: str) -> None:
         """Tell what was found out without being asked for."""
 
+    def once(self, text: str) -> None:
+        """Tell what was found out, unless that was told already."""
+
     def warning(self, text: str) -> None:
         """Tell of what may be wrong."""
 
@@ -34,6 +37,8 @@ class Silent:
     def message(self, text: str = "") -> None: ...
 
     def note(self, text: str) -> None: ...
+
+    def once(self, text: str) -> None: ...
 
     def warning(self, text: str) -> None: ...
 

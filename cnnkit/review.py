@@ -58,7 +58,7 @@ def evaluate(
 
     `columns` say where other data has texts and labels.
     """
-    path = artifact or latest(recipe.app)
+    path = artifact or latest(recipe.app, console)
     from cnnkit.evaluation import verdict
     from cnnkit.evaluation.artifacts import open_artifact
 
@@ -194,7 +194,7 @@ def _print_classes(scores: Scores, counted: str) -> None:
 
 def report(recipe: Any, artifact: Path | None, *, out: Path | None, data: str | None = None) -> None:
     """Write the report of a run anew; `data` is where the run's data is now, if that is not known."""
-    run = Run.open(artifact or latest(recipe.app), recipe.app)
+    run = Run.open(artifact or latest(recipe.app, console), recipe.app)
     own_files.check([out] if out else [])
     model = keras_of(run.file(MODEL), recipe.app)
     splits = own_data(recipe, run, tell=console, source=data).splits

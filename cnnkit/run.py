@@ -23,10 +23,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cnnkit import __version__, console
+from cnnkit import __version__
 from cnnkit.errors import ArtifactError, CnnkitError
 from cnnkit.files import atomic, locked, read_json, system_errors, write_json
 from cnnkit.registry import today
+from cnnkit.reporter import Reporter
 from cnnkit.score import headline
 from cnnkit.settings import Room, of_run
 
@@ -339,7 +340,7 @@ def _marked(name: str, app: str) -> Path | None:
     return link if link.exists() else None
 
 
-def latest(app: str) -> Path:
+def latest(app: str, tell: Reporter) -> Path:
     """Return the run of an app that is meant where none is named, and say so once.
 
     Raises:
@@ -355,16 +356,16 @@ def latest(app: str) -> Path:
         gone = f"{root(app) / LATEST} leads to {path}, which is gone" if path else f"There is no {root(app) / LATEST}"
         other = f"the newest is {max(there)}" if there else f"there is none besides; make one with `cnnkit {app} train`"
         raise ArtifactError(f"{gone}. Name a run: {other}.")
-    console.once(f"The run is {path}, the latest.")
+    tell.once(f"The run is {path}, the latest.")
     return path
 
 
-def to_resume(app: str) -> Path:
+def to_resume(app: str, tell: Reporter) -> Path:
     """Return the run that `train --resume` goes on with: the one that began last, if it is not finished, else the latest."""
     path = _marked(STARTED, app)
     if path is not None and (path / DOCUMENT).is_file():
         with contextlib.suppress(CnnkitError):
             if not Run.open(path, app).document.get("scores"):
-                console.once(f"The run is {path}, the one that began last.")
+                tell.once(f"The run is {path}, the one that began last.")
                 return path
-    return latest(app)
+    return latest(app, tell)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnkit import console, ondevice, time_budget
+from cnnkit import console, opening, time_budget
 from cnnkit.device.model import read_metadata
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError
 from cnnkit.quiet import quiet
@@ -43,14 +43,14 @@ def task_for(
 ) -> str | None:
     """Return what an app with several tasks should train: what a resumed run did, what the data is for, what weights know."""
     if resume:
-        path = out or to_resume(app)
+        path = out or to_resume(app, console)
         if (path / "run.json").is_file():
             return Run.open(path, app).document.get("task")
     source = given.get("data") or (settings_in(config_file).get("data") if config_file else None)
     if source:
         return task_of_data(source)
     weights = Path(given.get("weights", "none"))
-    return ondevice.task_of(app, weights) if weights.is_dir() else None
+    return opening.task_of(app, weights) if weights.is_dir() else None
 
 
 # Training -------------------------------------------------------------------------------------------------------------
@@ -332,7 +332,7 @@ def _with_found_rate(training: Any, recipe: Any, settings: Any, splits: Any) -> 
 
 
 def _resumable(recipe: Any, out: Path | None, asked: dict[str, Any]) -> Run | None:
-    path = out or to_resume(recipe.app)
+    path = out or to_resume(recipe.app, console)
     if not (path / "run.json").exists():
         if out is None:
             raise ArtifactError(

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from cnnkit import console
+from cnnkit.cli import printing
 from cnnkit.errors import ArtifactError
 from cnnkit.export.convert import convert
-from cnnkit.ondevice import benchmark
+from cnnkit.verbs import bench
 from tests import toys
 
 
@@ -29,29 +29,27 @@ def run(tmp_path_factory):
     return folder
 
 
-def document(path, capsys):
-    console.use_json(True)
-    try:
-        benchmark.bench("toy", path, runs=3, threads=1)
-    finally:
-        console.use_json(False)
-    return {row["file"]: row for row in json.loads(capsys.readouterr().out)["models"]}
+def measured(path):
+    found = bench.bench("toy", path, runs=3, threads=1)
+    assert found.runs == 3
+    return {row["file"]: row for row in found.models}
 
 
-def test_the_memory_of_a_file_is_its_own(run, capsys):
+def test_the_memory_of_a_file_is_its_own(run, capfd):
     held = np.ones(40_000_000)  # 320 MB of this process
-    rows = document(run, capsys)
+    rows = measured(run)
     large, small = rows["a-large.tflite"], rows["b-small.tflite"]
     assert held.nbytes and large["bytes"] > 8e6
     assert small["peak_memory_mb"] < 8 < large["peak_memory_mb"] < 60
     assert max(row["runtime_memory_mb"] for row in rows.values()) < 200
-    alone = document(run / "export" / "b-small.tflite", capsys)["b-small.tflite"]
+    alone = measured(run / "export" / "b-small.tflite")["b-small.tflite"]
     assert abs(alone["peak_memory_mb"] - small["peak_memory_mb"]) < 3
     assert all(row["load_ms"] > 0 and 0 < row["median_ms"] <= row["p95_ms"] for row in rows.values())
+    assert capfd.readouterr() == ("", ""), "as a function it prints nothing"
 
 
 def test_a_table_says_what_is_measured(run, capsys):
-    benchmark.bench("toy", run / "export" / "b-small.tflite", runs=1, threads=1)
+    printing.measured(bench.bench("toy", run / "export" / "b-small.tflite", runs=1, threads=1))
     assert "Memory: what a file adds at its peak to a process of its own" in capsys.readouterr().out
 
 
@@ -59,9 +57,9 @@ def test_what_cannot_be_measured_is_one_line(run, tmp_path, monkeypatch):
     content = (run / "export" / "b-small.tflite").read_bytes()
     (tmp_path / "x.tflite").write_bytes(content[:-9] + b"000000000")
     with pytest.raises(ArtifactError, match="is damaged"):
-        benchmark.bench("toy", tmp_path / "x.tflite", runs=1, threads=1)
+        bench.bench("toy", tmp_path / "x.tflite", runs=1, threads=1)
     (tmp_path / "x.tflite").write_bytes(content)
-    monkeypatch.setattr(benchmark.trials, "python", lambda *_: (["/bin/sh", "-c", "kill -ABRT $$"], {}))
+    monkeypatch.setattr(bench.trials, "python", lambda *_: (["/bin/sh", "-c", "kill -ABRT $$"], {}))
     with pytest.raises(ArtifactError, match="ends the process that measures it") as caught:
-        benchmark.bench("toy", tmp_path / "x.tflite", runs=1, threads=1)
+        bench.bench("toy", tmp_path / "x.tflite", runs=1, threads=1)
     assert "\n" not in str(caught.value)

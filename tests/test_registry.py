@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from cnnkit import opening
 from cnnkit.errors import ArtifactError
 from cnnkit.registry import DEVICE, INPUTS, TASKS, TRAINING, input_of, task_of
 
@@ -34,6 +35,13 @@ def test_each_of_our_kinds_has_both_halves_and_its_own_name():
         for name in registry.ours():
             assert registry.half(name, DEVICE, "x").name == name
             assert registry.half(name, TRAINING, "x") is not None
+
+
+def test_a_file_that_names_no_kind_is_one_of_those_that_say_so(tmp_path):
+    assert (TASKS.unsaid(), INPUTS.unsaid()) == ("classification", "image")
+    task, kind = opening.kinds_of("toy", tmp_path / "none.tflite")
+    assert (task.name, kind.name) == ("classification", "image")
+    assert opening.kinds_of("toy", tmp_path / "none.tflite", unsaid="text")[1].name == "text"
 
 
 def test_a_kind_of_another_package_is_found(installed):

@@ -45,14 +45,14 @@ class TestLatest:
     def test_the_newest_is_meant_and_that_is_said_once(self, capsys):
         made("1", score=0.9)
         made("2", score=0.8)
-        assert run.latest("toy") == run.latest("toy") == Path("runs/toy/2")
+        assert run.latest("toy", console) == run.latest("toy", console) == Path("runs/toy/2")
         assert capsys.readouterr().err == "The run is runs/toy/2, the latest.\n"
 
     def test_a_run_that_failed_does_not_take_the_place_of_an_exported_one(self):
         made("1", score=0.9, exported=True)
         made("2")
-        assert run.latest("toy") == Path("runs/toy/1")
-        assert run.to_resume("toy") == Path("runs/toy/2")
+        assert run.latest("toy", console) == Path("runs/toy/1")
+        assert run.to_resume("toy", console) == Path("runs/toy/2")
 
     @pytest.mark.parametrize(
         ("changes", "word"),
@@ -61,14 +61,14 @@ class TestLatest:
     def test_nor_does_a_worse_one_and_that_is_said(self, changes, word):
         made("1", score=0.9, exported=True)
         line = run.finish(made("2", **changes))
-        assert run.latest("toy") == Path("runs/toy/1")
+        assert run.latest("toy", console) == Path("runs/toy/1")
         assert "stays runs/toy/1" in line and word in line and "Name runs/toy/2" in line
 
     @pytest.mark.parametrize("changes", [{"score": 0.95}, {"score": 0.8, "test": "other"}])
     def test_one_that_is_better_or_not_to_be_compared_does_and_that_is_said(self, changes):
         made("1", score=0.9, exported=True)
         line = run.finish(made("2", **changes))
-        assert run.latest("toy") == Path("runs/toy/2")
+        assert run.latest("toy", console) == Path("runs/toy/2")
         assert "is this run now" in line and "runs/toy/1, which is exported" in line
 
     def test_of_an_error_the_smaller_one_is_better(self):
@@ -79,22 +79,22 @@ class TestLatest:
             line = run.finish(found)
             if name == "2":
                 assert "it has mean_absolute_error 2 years, this run 2.5 years on the same test data" in line
-        assert run.latest("toy") == Path("runs/toy/3")
+        assert run.latest("toy", console) == Path("runs/toy/3")
 
     def test_without_an_exported_one_the_newest_needs_no_word(self):
         made("1", score=0.9)
-        assert run.finish(made("2", score=0.1)) == "" and run.latest("toy") == Path("runs/toy/2")
+        assert run.finish(made("2", score=0.1)) == "" and run.latest("toy", console) == Path("runs/toy/2")
         assert run.finish(Run.open(Path("runs/toy/2"))) == ""
 
     def test_a_run_that_is_finished_is_not_the_one_to_resume(self):
         made("1", score=0.9)
-        assert run.to_resume("toy") == Path("runs/toy/1")
+        assert run.to_resume("toy", console) == Path("runs/toy/1")
         made("2")
-        assert run.to_resume("toy") == Path("runs/toy/2")
+        assert run.to_resume("toy", console) == Path("runs/toy/2")
         Run.open(Path("runs/toy/2")).discard()
         with pytest.raises(ArtifactError, match=r"runs/toy/1"):
             Path("runs/toy/2").rmdir()
-            run.to_resume("toy")
+            run.to_resume("toy", console)
 
     def test_a_latest_that_was_deleted_is_said_with_what_there_is(self):
         for name in "12":
@@ -103,10 +103,10 @@ class TestLatest:
         gone.made = True
         gone.discard()
         with pytest.raises(ArtifactError, match=r"latest leads to runs/toy/2, which is gone.*newest is runs/toy/1"):
-            run.latest("toy")
+            run.latest("toy", console)
         Path("runs/toy/latest").unlink()
         with pytest.raises(ArtifactError, match=r"There is no runs/toy/latest.*newest is runs/toy/1"):
-            run.latest("toy")
+            run.latest("toy", console)
 
     def test_a_file_system_without_links_has_a_text_file(self, monkeypatch):
         def refuse(self, *_, **__):
@@ -115,7 +115,7 @@ class TestLatest:
         monkeypatch.setattr(Path, "symlink_to", refuse)
         made("1")
         assert Path("runs/toy/latest").is_file() and not Path("runs/toy/latest").is_symlink()
-        assert run.latest("toy") == Path("runs/toy/1")
+        assert run.latest("toy", console) == Path("runs/toy/1")
 
 
 class TestAFolder:

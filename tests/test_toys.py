@@ -10,7 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from cnnkit import training
+from cnnkit.errors import DataError
 from cnnkit.run import Run
+from cnnkit.verbs.bench import bench
+from cnnkit.verbs.predict import BATCH, ForeignOption, predict
 from tests.toys import apps
 from tests.toys.apps import APPS
 
@@ -98,6 +101,43 @@ def test_predict_answers_alike_from_a_run_and_from_its_files(trained):
     ]
     assert found[1] == pytest.approx(found[0], rel=1e-3) and found[2] == pytest.approx(found[0], rel=0.2)
     assert first.name in run(name, "predict", path, first)
+
+
+def test_predict_and_bench_are_functions_that_print_nothing(trained, capfd):
+    name, data, path = trained
+    files = sorted(file for file in data.iterdir() if file.name != "targets.csv")[:3]
+    expected = document(name, "predict", path, *files)["predictions"]
+    capfd.readouterr()
+    found = predict(name, [path, *files])
+    first = next(found)
+    assert [first, *found] == expected and not found.streams
+    measured = bench(name, path, runs=3)
+    assert len(measured.models) == 3 and all(row["median_ms"] > 0 for row in measured.models)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_answers_come_before_all_inputs_are_read(trained, tmp_path):
+    name, data, path = trained
+    file = sorted(file for file in data.iterdir() if file.name != "targets.csv")[0]
+    found = predict(name, [path, *[file] * BATCH, tmp_path / "none"])
+    answers = [next(found) for _ in range(BATCH)]
+    assert all(answer == answers[0] for answer in answers)
+    with pytest.raises(DataError, match="none"):
+        next(found)
+
+
+def test_what_predict_cannot_do_is_said_in_the_words_of_the_kind(trained):
+    name, data, path = trained
+    what = "image files, folders, or - for an image on standard input" if name == "radii" else "files or folders"
+    assert f"There is nothing to predict. Give {what}." in run(name, "predict", path, code=1)
+    with pytest.raises(ForeignOption, match="`camera` is nothing that this model takes"):
+        predict(name, [path, data], camera=0)
+
+
+@pytest.mark.parametrize("name", sorted(APPS))
+def test_only_inputs_that_are_drawn_have_a_picture_to_write(name):
+    assert ("--out" in run(name, "data", "show", "--help")) == (name == "radii")
+    assert ("contact sheet" in run(name, "data", "--help")) == (name == "radii")
 
 
 def test_predict_needs_neither_tensorflow_nor_keras(trained, registered):

@@ -7,6 +7,7 @@ import click
 
 from cnnkit import cli
 from cnnkit.evaluation.settings import Classes
+from cnnkit.inputs.image import commands
 from cnnkit.inputs.image.settings import IMAGES, Preparation
 
 
@@ -48,13 +49,14 @@ main = cli.app(
     recipe,
     name="digits",
     rooms=(*IMAGES, Preparation, Classes),
+    commands=commands.IMAGES,
     preparation=preparation,
     build_options=[
         click.option(
             "--width", type=click.IntRange(1, 512), help="Filters in the first block, where the model has the option."
         ),
         click.option("--depth", type=click.IntRange(1, 16), help="Blocks, where the model has the option."),
-        *cli.BACKBONE_OPTIONS,
+        *commands.BACKBONE_OPTIONS,
     ],
 )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit import console, ondevice, own_files, training
+from cnnkit import console, opening, own_files, training
 from cnnkit.device.image import read_image
 from cnnkit.device.preparation import ready, wanted
 from cnnkit.errors import DataError
@@ -36,7 +36,7 @@ def learning_curve(
     Raises:
         DataError: the image cannot be read, or is a folder.
     """
-    if image.is_dir() or ondevice.is_artifact(image):
+    if image.is_dir() or opening.is_artifact(image):
         raise DataError(f"{image} is not an image. Give one picture of a digit.")
     own_files.check([out])
     picture = read_image(image)

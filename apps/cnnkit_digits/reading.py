@@ -7,11 +7,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cnnkit import console, ondevice, own_files
+from cnnkit import console, opening, own_files
 from cnnkit.errors import ArtifactError, DataError
 from cnnkit.files import write_bytes
-from cnnkit.inputs.image.named import readable_images
+from cnnkit.inputs.image import device as images_of
 from cnnkit.run import Run
+from cnnkit.verbs.predict import readable
 from cnnkit_digits import pages as page_maker
 from cnnkit_digits.annotate import annotate
 from cnnkit_digits.reader import read_page
@@ -39,8 +40,8 @@ def read(
         DataError: no page, or one that cannot be read.
         ArtifactError: the model does not read digits of 28x28.
     """
-    artifact, images = ondevice.split("digits", paths)
-    model = ondevice.open_model(artifact, "digits", threads)
+    artifact, images = opening.split("digits", paths, console)
+    model = opening.open_model(artifact, "digits", threads, console)
     if model.input_shape != (28, 28, 1) or len(model.labels) != 10:
         raise ArtifactError(
             f"{model.path} takes {model.input_shape} and knows {len(model.labels)} classes; pages need a model of 28x28 grey "
@@ -57,7 +58,7 @@ def read(
         own_files.check(out / f"{path.stem}-read.png" for path in images)
     results: list[dict[str, Any]] = []
     skipped: list[str] = []
-    for path, image in readable_images(images, skipped if skip_bad else None):
+    for path, image in readable(images_of.KIND, images, skipped if skip_bad else None, console):
         page = read_page(image, lambda digits: model.predict(digits)["scores"])
         result = {"page": str(path), **page.to_dict()}
         if out is not None:

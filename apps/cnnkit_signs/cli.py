@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import click
-
 from cnnkit import cli
 from cnnkit.evaluation.settings import Classes
+from cnnkit.inputs.image.commands import BACKBONE_OPTIONS
 from cnnkit.inputs.image.settings import IMAGES
+from cnnkit.tasks.detection.commands import DETECTOR_OPTIONS, finding
 from cnnkit.tasks.detection.settings import BOXES
 
 
@@ -67,28 +67,8 @@ main = cli.app(
     {"detect": detection, "recognise": recognition},
     name="signs",
     rooms={"detect": BOXES, "recognise": (*IMAGES, Classes)},
-    build_options=[*cli.BACKBONE_OPTIONS, *cli.DETECTOR_OPTIONS],
-    predict_options=[
-        click.option("--out", type=cli.FILE, help="Folder for copies with the signs drawn in."),
-        click.option("--results", type=cli.FILE, help="File of what was found: .json, .csv or .coco.json."),
-        click.option(
-            "--threshold", type=click.FloatRange(0, 1), help="Score from which a sign is shown.  [default: the model's]"
-        ),
-        click.option(
-            "--iou", type=click.FloatRange(0, 1), help="Overlap above which two boxes are one sign.  [default: 0.6]"
-        ),
-        click.option(
-            "--recogniser",
-            type=cli.FILE,
-            metavar="RUN",
-            help="A run or .tflite of --task recognise, to name each sign.",
-        ),
-        click.option("--track/--no-track", default=None, help="Follow signs through videos.  [default: on]"),
-        click.option("--camera", metavar="NUMBER|ADDRESS", help="Read a camera or a stream."),
-        click.option(
-            "--limit-frames", type=click.IntRange(min=1), help="Stop after so many frames of each video or camera."
-        ),
-    ],
+    commands=finding("sign", "signs", recogniser="A run or .tflite of --task recognise"),
+    build_options=[*BACKBONE_OPTIONS, *DETECTOR_OPTIONS],
 )
 
 

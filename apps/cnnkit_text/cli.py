@@ -8,6 +8,7 @@ import click
 
 from cnnkit import cli
 from cnnkit.evaluation.settings import Classes, Tags
+from cnnkit.inputs.text import commands
 from cnnkit.inputs.text.settings import TEXTS
 
 
@@ -60,7 +61,8 @@ main = cli.app(
     {"classify": classification, "tag": tagging},
     name="text",
     rooms=(*TEXTS, Classes, Tags),
-    texts=True,
+    commands=commands.TEXTS,
+    by_data=True,
     build_options=[
         click.option("--vectors", metavar="FILE", help="Word vectors to start from: word2vec, GloVe or fastText."),
         click.option("--width", type=click.IntRange(1), help="Numbers of a word's vector."),

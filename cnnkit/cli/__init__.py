@@ -21,6 +21,7 @@ import click
 
 from cnnkit import __version__
 from cnnkit.cli.options import Sectioned, of_rooms, of_setting, parameters, spelled
+from cnnkit.commands import FILES, Commands
 from cnnkit.data.settings import Data
 from cnnkit.errors import CnnkitError, ConfigError, GateRefused, MissingExtra, reason
 from cnnkit.settings import Room, fields
@@ -194,20 +195,6 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str | Non
         raise click.BadParameter(f"{value!r} is not whole numbers with commas between them, such as 3,4,5.") from None
 
 
-# Of the builder `cnnkit.models.classifier`; for the `build_options` of apps that have it.
-BACKBONE_OPTIONS = [
-    click.option("--backbone", metavar="NAME", help="Network of keras.applications.  [default: mobilenet_v2]"),
-    click.option("--alpha", type=click.FloatRange(0, min_open=True), help="Width of a MobileNet: 0.35, 0.5, 1 ..."),
-    click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Share of the features dropped."),
-]
-
-
-# Of the builder `cnnkit.models.detector`, beside those of a backbone.
-DETECTOR_OPTIONS = [
-    click.option("--width", type=_POSITIVE, help="Detection: channels of the feature pyramid.  [default: 64]"),
-]
-
-
 def _with(options: Sequence[Callable[..., Any]]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return lambda command: functools.reduce(lambda inner, option: option(inner), reversed(options), command)
 
@@ -221,36 +208,44 @@ def app(
     *,
     name: str,
     rooms: Sequence[type[Room]] | Mapping[str, Sequence[type[Room]]],
+    commands: Commands = FILES,
     build_options: Sequence[Callable[..., Any]] = (),
-    predict_options: Sequence[Callable[..., Any]] = (),
     preparation: Callable[[], Any] | None = None,
-    texts: bool = False,
+    by_data: bool = False,
 ) -> click.Group:
     """Make an app's command line.
 
     Args:
         help: one line on what it does.
         recipe: returns the app's `Recipe`; called only when a command needs it, so it may import what is slow. Of an app with
-            several tasks one each, by the word that `train --task` takes; the first is the default. Of texts the data decide.
+            several tasks one each, by the word that `train --task` takes; the first is the default.
         name: of the app, as in `cnnkit NAME`.
         rooms: the settings of its input and its task, as `inputs.rooms` and `task.rooms` of the recipe have them; of an app with
             several tasks by the word of each.
+        commands: what they say of its inputs and of what is found in them, as the rooms of these kinds have it.
         build_options: Click options of `train` that go to the model's builder, None where not given.
-        predict_options: Click options of `predict` that go to `cnnkit.tasks.detection.predict.find`, for detectors.
-        preparation: returns what the app does to a picture beyond fitting it into the model's shape, a
+        preparation: returns what the app does to an input beyond fitting it into the model's shape, a
             `cnnkit.device.preparation.Preparation`, as `Recipe.inputs` has it. It must not load TensorFlow.
+        by_data: whether the data decide which of several tasks it is (`Recipe.fitting`), and no `train --task`.
 
     Returns:
         The group with data, train, evaluate, predict, explain, export, bench and report.
     """
 
     recipes = recipe if isinstance(recipe, Mapping) else {"": recipe}
-    tasks = [] if len(recipes) < 2 or texts else [_task_option(recipes)]
+    tasks = [] if len(recipes) < 2 or by_data else [_task_option(recipes)]
 
     def for_artifact(path: Path | None) -> Any:
-        from cnnkit import ondevice
+        from cnnkit import console, opening
 
-        return _recipe(recipes, ondevice.task_of(name, path) if len(recipes) > 1 else None)
+        return _recipe(recipes, opening.task_of(name, path, console) if len(recipes) > 1 else None)
+
+    def for_data(source: str | None) -> Any:
+        if not tasks or source is None:
+            return _recipe(recipes, None)
+        from cnnkit import workflow
+
+        return _recipe(recipes, workflow.task_of_data(source))
 
     @click.group(name=name, cls=Group, help=help, context_settings=CONTEXT)
     @click.version_option(__version__, prog_name=f"cnnkit {name}")
@@ -288,7 +283,7 @@ def app(
     reading = of_rooms(every, lambda field: field.metadata["reading"] == "data", note)
     prepared = of_rooms(every, lambda field: field.metadata["reading"] == "input", note)
     more = [*reading, *prepared]
-    group.add_command(_data(recipes, fitting, boxes=bool(predict_options), texts=texts, looking=reading, showing=more))
+    group.add_command(_data(for_data, fitting, commands, looking=reading, showing=more))
     names = {parameter.name for option in build_options for parameter in parameters(option)}
 
     @group.command(cls=Sectioned, made=lambda: of_rooms([Settings, *every], note=note))
@@ -343,12 +338,37 @@ def app(
             columns=columns,
         )
 
-    group.add_command(_predict_texts(name) if texts else _predict_images(name, predict_options, preparation, prepared))
+    @group.command(help=commands.predict)
+    @click.argument(
+        "inputs",
+        metavar=f"[ARTIFACT] {commands.predicted}",
+        type=commands.given,
+        nargs=-1,
+        required=commands.needed,
+    )
+    @click.option("--top", type=_POSITIVE, default=1, show_default=True, help=commands.top)
+    @_with(prepared)
+    @_with(commands.options)
+    @_with([force_option] if commands.writes else [])
+    @_with([skip_bad] if commands.skips else [])
+    @threads
+    @json_option
+    def predict(inputs: tuple[Any, ...], **options: Any) -> None:
+        from cnnkit import console
+        from cnnkit.cli import printing
+        from cnnkit.verbs.predict import ForeignOption, predict
+
+        if preparation is not None:
+            options["preparation"] = preparation()
+        options = {key: value for key, value in options.items() if value is not None}
+        try:
+            found = predict(name, inputs, unsaid=commands.kind, tell=console, **options)
+        except ForeignOption as error:
+            raise ConfigError(f"`{error.name}` {commands.foreign}") from error
+        printing.predicted(found)
 
     @group.command()
-    @click.argument(
-        "inputs", metavar=f"[ARTIFACT] {'TEXT' if texts else 'IMAGE'}...", type=str if texts else FILE, nargs=-1
-    )
+    @click.argument("inputs", metavar=f"[ARTIFACT] {commands.explained}", type=commands.given, nargs=-1)
     @click.option("--layer", help="Show the feature maps of this layer.  [default: the first and last that have some]")
     @moved_option
     @click.option("--out", type=FILE, help="Folder of the pictures.  [default: <run>/explain]")
@@ -359,11 +379,11 @@ def app(
         inputs: tuple[Any, ...], layer: str | None, data: str | None, out: Path | None, prepare: bool | None = None
     ) -> None:
         """Show what the model looks at: layer table, filters, feature maps, Grad-CAM, classic filters."""
-        from cnnkit import console, ondevice
+        from cnnkit import console, opening
         from cnnkit.cli import printing
         from cnnkit.verbs.explain import explain
 
-        chosen = for_artifact(ondevice.split(name, inputs)[0])
+        chosen = for_artifact(opening.split(name, inputs, console)[0])
         printing.shown(explain(chosen, inputs, layer=layer, out=out, prepare=prepare, data=data, tell=console))
 
     @group.command()
@@ -413,9 +433,11 @@ def app(
     @json_option
     def bench(artifact: Path | None, runs: int, threads: int | None) -> None:
         """Measure latency, size and memory of exported models on this machine."""
-        from cnnkit import ondevice
+        from cnnkit import console
+        from cnnkit.cli import printing
+        from cnnkit.verbs.bench import bench
 
-        ondevice.bench(name, artifact, runs=runs, threads=threads)
+        printing.measured(bench(name, artifact, runs=runs, threads=threads, tell=console))
 
     @group.command()
     @artifact
@@ -430,99 +452,6 @@ def app(
         review.report(for_artifact(artifact), artifact, out=out, data=data)
 
     return group
-
-
-def _predict_images(
-    name: str,
-    predict_options: Sequence[Callable[..., Any]],
-    preparation: Callable[[], Any] | None,
-    prepared: Sequence[Callable[..., Any]],
-) -> click.Command:
-    @click.command()
-    @click.argument(
-        "inputs",
-        metavar="[ARTIFACT] INPUT...",
-        type=click.Path(path_type=Path, allow_dash=True),
-        nargs=-1,
-        required=not predict_options,
-    )
-    @click.option(
-        "--top", type=_POSITIVE, default=1, show_default=True, help="How many classes to show for each input."
-    )
-    @_with(prepared)
-    @_with([*predict_options, force_option] if predict_options else [])
-    @skip_bad
-    @threads
-    @json_option
-    def predict(inputs: tuple[Path, ...], top: int, skip_bad: bool | None, threads: int | None, **options: Any) -> None:
-        """Name what is in pictures: files, folders, or - for standard input."""
-        from cnnkit import ondevice
-
-        prepare = options.pop("prepare", None)
-        options = {key: value for key, value in options.items() if value is not None}
-        find = ondevice.answering(name, ondevice.split(name, inputs)[0])
-        if find is not None:
-            find(name, inputs, top=top, skip_bad=bool(skip_bad), threads=threads, **options)
-            return
-        if options:
-            raise ConfigError(
-                f"--{next(iter(options)).replace('_', '-')} is for detectors; this model names one picture."
-            )
-        made = preparation() if preparation else None
-        ondevice.predict(
-            name, inputs, preparation=made, prepare=prepare, top=top, skip_bad=bool(skip_bad), threads=threads
-        )
-
-    if predict_options:
-        predict.help = (
-            "Find and name what is in pictures and videos: files, folders, a camera, or - for standard input."
-        )
-    return predict
-
-
-def _predict_texts(name: str) -> click.Command:
-    @click.command()
-    @click.argument("inputs", metavar="[ARTIFACT] TEXT|FILE|-...", nargs=-1, required=True)
-    @click.option("--top", type=_POSITIVE, default=1, show_default=True, help="How many labels to show for each text.")
-    @click.option(
-        "--sure",
-        type=click.FloatRange(0, 1),
-        help="Say `not sure` where the answer is less probable.  [default: the model's]",
-    )
-    @click.option(
-        "--threshold",
-        "thresholds",
-        metavar="[LABEL=]NUMBER",
-        multiple=True,
-        help="Of several labels: give a label from this probability on.  [default: the model's]",
-    )
-    @click.option(
-        "--text", metavar="COLUMN", help="Column or field of the texts of a table.  [default: found out, and said]"
-    )
-    @click.option("--encoding", help="Of files, such as gb18030 or cp1251.  [default: UTF-8]")
-    @threads
-    @json_option
-    def predict(
-        inputs: tuple[str, ...],
-        top: int,
-        sure: float | None,
-        thresholds: tuple[str, ...],
-        text: str | None,
-        encoding: str | None,
-        threads: int | None,
-    ) -> None:
-        """Name what texts are: as arguments, in files of a text a line, in tables, or - for lines on standard input.
-
-        A few texts make a table. Files and standard input make a line each: label, probability, sure or not sure, text, with
-        tabs between them.
-        """
-        from cnnkit.inputs.text.predict import predict_texts
-
-        predict_texts(
-            name, inputs, top=top, sure=sure, threads=threads, thresholds=thresholds, column=text, encoding=encoding
-        )
-
-    return predict
 
 
 def _task_option(recipes: Mapping[str, Any]) -> Callable[..., Any]:
@@ -542,21 +471,13 @@ def _recipe(recipes: Mapping[str, Callable[[], Any]], task: str | None) -> Any:
 
 
 def _data(
-    recipes: Mapping[str, Callable[[], Any]],
+    for_data: Callable[[str | None], Any],
     fitting: Callable[[Any, Mapping[str, Any]], Any],
+    commands: Commands,
     *,
-    boxes: bool,
-    texts: bool,
     looking: Sequence[Any],
     showing: Sequence[Any],
 ) -> click.Group:
-    def for_data(source: str | None) -> Any:
-        if len(recipes) < 2 or source is None or texts:
-            return _recipe(recipes, None)
-        from cnnkit import workflow
-
-        return _recipe(recipes, workflow.task_of_data(source))
-
     @click.group("data", cls=Group)
     def group() -> None:
         """List, fetch, check and show data sets."""
@@ -581,14 +502,13 @@ def _data(
 
         printing.fetched(data.fetch(card, tell=console))
 
-    @group.command()
+    @group.command(help=commands.check)
     @click.argument("source", required=False)
     @_with(looking)
     @click.option("--strict", is_flag=True, help="Exit with 1 on warnings too, not only on errors.")
     @json_option
     @click.pass_context
     def check(ctx: click.Context, source: str | None, strict: bool, **columns: str | None) -> None:
-        """Look for what spoils training: bad files, odd sizes, starved classes, duplicates across splits."""
         from cnnkit import console
         from cnnkit.cli import printing
         from cnnkit.verbs import data
@@ -598,19 +518,14 @@ def _data(
         if not found.fit:
             ctx.exit(1)
 
-    if texts:
-        check.help = "Look for what spoils training: copies across splits, empty texts, label typos, contradictions."
-
     picture: list[Callable[..., Any]] = [
         click.option("--out", type=FILE, default="samples.png", show_default=True, help="The picture to write."),
         force_option,
     ]
-    if texts:
-        picture = []
 
-    @group.command()
+    @group.command(help=commands.show)
     @click.argument("source", required=False)
-    @_with(picture)
+    @_with(picture if commands.draws else [])
     @_with(showing)
     @click.option(
         "--seed",
@@ -621,7 +536,6 @@ def _data(
     )
     @json_option
     def show(source: str | None, seed: int, out: Path | None = None, **columns: Any) -> None:
-        """Draw a contact sheet: samples as they are, and as the model sees them after augmentation."""
         from cnnkit import console
         from cnnkit.cli import printing
         from cnnkit.verbs import data
@@ -629,27 +543,18 @@ def _data(
         chosen = fitting(for_data(source), columns)
         printing.shown(data.show(chosen, source, out=out, seed=seed, columns=columns, tell=console))
 
-    if texts:
-        show.help = "Show samples with their labels, and the words that the model knows."
-
-    if boxes:
-
-        @group.command()
-        @click.argument("source")
-        @click.argument("format", type=click.Choice(["voc", "coco", "yolo", "gtsdb"]))
-        @click.argument("folder", type=FILE)
-        @click.option(
-            "--turn-boxes",
-            is_flag=True,
-            help="The boxes were drawn on photos as stored: turn them as EXIF turns these.",
-        )
-        @json_option
-        def convert(source: str, format: str, folder: Path, turn_boxes: bool) -> None:
-            """Write SOURCE, a folder or file with boxes, into FOLDER in another FORMAT; nothing is lost."""
-            from cnnkit import console
-            from cnnkit.cli import printing
-            from cnnkit.verbs import data
-
-            printing.converted(data.convert(source, format, folder, turn_boxes=turn_boxes, tell=console))
-
+    for command in commands.data:
+        group.add_command(_printing(command))
     return group
+
+
+def _printing(command: click.Command) -> click.Command:
+    """Return a command of a kind as one that prints what it returns."""
+
+    def run(**given: Any) -> None:
+        from cnnkit import console
+
+        console.document(command.callback(**given, tell=console))  # type: ignore[misc]
+
+    made = [*command.params, *parameters(json_option)]
+    return click.Command(command.name, callback=run, params=made, help=command.help)

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnnkit import console
-from cnnkit.review import say_verdict
-from cnnkit.shown import Marked, Shown, Table
+from cnnkit.shown import Answers, Marked, Shown, Table
 
 
 def shown(found: Shown) -> None:
@@ -53,15 +52,6 @@ def checked(found: Any) -> None:
     shown(Shown(document, [*found.looked, table if cells else found.sound]))
 
 
-def converted(found: Any) -> None:
-    """Print what was converted, a `cnnkit.verbs.data.Converted`."""
-    console.document({"folder": str(found.folder), "format": found.format, "splits": found.splits})
-    rows = [f"{split}: {images:,} images, {boxes:,} boxes" for split, (images, boxes) in found.splits.items()]
-    for line in found.lines:
-        console.message(line)
-    console.message(f"{'; '.join(rows)} -> {found.folder} ({found.format})")
-
-
 def exported(found: Any) -> None:
     """Print what was exported, a `cnnkit.verbs.export.Exported`."""
     console.document({"folder": str(found.folder), **found.document})
@@ -71,6 +61,8 @@ def exported(found: Any) -> None:
     for line in found.document["notes"]:
         console.warning(line)
     if found.verdict:
+        from cnnkit.review import say_verdict
+
         say_verdict(found.verdict)
 
 
@@ -103,3 +95,36 @@ def gate(document: dict[str, Any]) -> None:
 
 def _measured(check: Mapping[str, Any]) -> tuple[str, str]:
     return "none" if check["measured"] is None else f"{check['measured']:.2g}", f"{check['bar']:.2g}"
+
+
+def predicted(found: Answers) -> None:
+    """Print answers: each as it comes, where there may be many."""
+    if found.streams and not console.is_json():
+        for block in found.lines():
+            console.lines(block)
+        return
+    shown(found.shown())
+
+
+def measured(found: Any) -> None:
+    """Print what exported models need, a `cnnkit.verbs.bench.Measured`."""
+    columns = ["model", "size kB", "load ms", "median ms", "95 % ms", "a second", "memory MB"]
+    rows = [
+        [
+            row["file"],
+            f"{row['bytes'] / 1000:.1f}",
+            f"{row['load_ms']:.1f}",
+            f"{row['median_ms']:.3f}",
+            f"{row['p95_ms']:.3f}",
+            f"{1000 / row['median_ms']:.0f}",
+            "" if row["peak_memory_mb"] is None else f"{row['peak_memory_mb']:.1f}",
+        ]
+        for row in found.models
+    ]
+    parts: list[str | Table] = [Table(columns, rows)]
+    if (runtime := found.models[0]["runtime_memory_mb"]) is not None:
+        parts.append(
+            "Memory: what a file adds at its peak to a process of its own that has loaded the runtime alone "
+            f"({runtime:.0f} MB)."
+        )
+    shown(Shown({"models": found.models, "runs": found.runs}, parts))

@@ -25,7 +25,8 @@ from cnnkit.files import cache_folder
 
 _FORM_KEYS = {"reader", "files", "splits", "options"}
 _CARD_KEYS = _FORM_KEYS | {"title", "task", "source", "licence", "citation", "labels"}
-_CARD_KEYS |= {"image_shape", "prepared", "path", "notes", "alternatives"}
+_CARD_KEYS |= {"prepared", "path", "notes", "alternatives"}
+_KINDS_KEYS = {"image_shape"}  # that mean something to one kind of data, which checks them
 _FILE_KEYS = {"name", "url", "sha256", "md5", "bytes", "extract"}
 _SPLITS = ("train", "validation", "test")
 
@@ -72,7 +73,8 @@ class Form:
 class Card:
     """A data set. `labels` is empty where they are found in the data; `root` is set for a user's own data.
 
-    `prepared`: its pictures are as models are to see them, so an app leaves them as they are.
+    `prepared`: its inputs are as models are to see them, so an app leaves them as they are. `more`: what it says to one kind of
+    data alone, as it is written. `file`: the card's own, where it is one.
     """
 
     name: str
@@ -84,9 +86,10 @@ class Card:
     citation: str = ""
     notes: str = ""
     labels: tuple[str, ...] = ()
-    image_shape: tuple[int, int, int] | None = None
     root: Path | None = None
     prepared: bool = False
+    more: Mapping[str, Any] = field(default_factory=dict)
+    file: Path | None = None
 
     def describe(self) -> dict[str, Any]:
         """Return what a report says of the data set, as plain JSON values."""
@@ -99,6 +102,16 @@ class Card:
             "citation": self.citation,
             "notes": self.notes,
         }
+
+    def wrong(self, text: str) -> DataError:
+        """Return the error that the card's file is wrong; `text` says what in it."""
+        return _wrong(self.file, text)
+
+
+def _wrong(path: Path | None, text: str) -> DataError:
+    error = DataError(f"The card {path} is wrong: {text}.")
+    error.of_file = True
+    return error
 
 
 def known() -> list[Card]:
@@ -193,12 +206,10 @@ class _Parser:
         self.path = path
 
     def fail(self, text: str) -> DataError:
-        error = DataError(f"The card {self.path} is wrong: {text}.")
-        error.of_file = True
-        return error
+        return _wrong(self.path, text)
 
     def card(self, table: dict[str, Any], own: bool) -> Card:
-        self.keys(table, _CARD_KEYS, "a card")
+        self.keys(table, _CARD_KEYS | _KINDS_KEYS, "a card")
         stated = {key: self.text(table, key) for key in ("title", "task", "source", "licence", "citation", "notes")}
         forms = []
         if "reader" in table:
@@ -211,11 +222,6 @@ class _Parser:
             if not isinstance(table.get("options", {}), dict):
                 raise self.fail("`options` is a table")
             forms.append(Form("", options=table.get("options", {})))
-        shape = table.get("image_shape")
-        if shape is not None and not (
-            isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and n > 0 for n in shape)
-        ):
-            raise self.fail("`image_shape` is [height, width, channels] in px")
         prepared = table.get("prepared", False)
         if type(prepared) is not bool:
             raise self.fail("`prepared` is true or false")
@@ -231,9 +237,10 @@ class _Parser:
             name,
             forms=tuple(forms),
             labels=labels,
-            image_shape=tuple(shape) if shape else None,
             root=root,
             prepared=prepared,
+            more={key: table[key] for key in _KINDS_KEYS & table.keys()},
+            file=self.path,
             **stated,
         )
 

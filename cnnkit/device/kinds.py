@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from cnnkit.shown import Answers
+
 
 class InputKind:
     """A kind of input, as a device meets it.
@@ -18,10 +20,14 @@ class InputKind:
     Attributes:
         name: as metadata have it.
         files: entries of the metadata that are files of their own inside an artifact: (entry, field) by file name.
+        given: what `predict` is given, for people.
+        unsaid: whether a file that says nothing of its input is taken for one of this kind.
     """
 
     name = ""
     files: Mapping[str, tuple[str, str]] = {}
+    given = "files or folders"
+    unsaid = False
 
     def unnamed(self, metadata: Mapping[str, Any]) -> bool:
         """Whether metadata of an early file, which names no kind of input, are of this one."""
@@ -42,6 +48,10 @@ class InputKind:
 
     def prepares(self, preparation: Any, metadata: Mapping[str, Any], asked: bool | None) -> Any:
         """Return the app's preparation of inputs where the model wants it, or it is asked for; else None."""
+        return None
+
+    def predicts(self) -> Callable[..., Answers] | None:
+        """Return what `predict` runs for these inputs, called as `TaskKind.predicts` says; None: the usual."""
         return None
 
     def windows(self, sample: Any, shape: Sequence[int], preparation: Any = None) -> np.ndarray:
@@ -91,10 +101,12 @@ class TaskKind:
         entry: of the metadata, that holds an object of the task's own; None: there is none.
         nothing: what is answered where there is nothing to see.
         early: names that it had in early files.
+        unsaid: whether a file that names no task is taken for one of this.
     """
 
     name = ""
     early: tuple[str, ...] = ()
+    unsaid = False
     outputs: tuple[str, ...] = ("values",)
     named: str | None = None
     probabilities: tuple[str, ...] = ()
@@ -122,8 +134,8 @@ class TaskKind:
         """Return an answer as cells of a table."""
         return [", ".join(f"{name} {value}" for name, value in answer.items())]
 
-    def predicts(self) -> Callable[..., None] | None:
-        """Return what the command `predict` runs for this task, called with (app, inputs, options); None: the usual."""
+    def predicts(self) -> Callable[..., Answers] | None:
+        """Return what `predict` runs for this task, called with (app, artifact, inputs, *, tell) and options; None: the usual."""
         return None
 
     def labels(self, metadata: Mapping[str, Any], shapes: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:

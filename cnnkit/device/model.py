@@ -54,6 +54,26 @@ def read_metadata(path: Path | str) -> dict[str, Any]:
     return metadata_in(content, path)[0]
 
 
+def glance(path: Path | str) -> dict[str, Any]:
+    """Read `cnnkit.json` alone, to see what a file is for before it is opened, which takes longer and looks at all of it.
+
+    Empty where there is none.
+
+    Raises:
+        ArtifactError: as `read_metadata`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            document = json.loads(_member(archive, METADATA, path, LARGEST))
+        document = completed(document)
+        _refuse_other(document, path)
+    except ArtifactError:
+        raise
+    except Exception:  # whatever is wrong with it, this says it
+        return read_metadata(path)
+    return document
+
+
 def metadata_in(content: bytes, path: Path | str) -> tuple[dict[str, Any], bool]:
     """Read the metadata in the content of a file, as `read_metadata`, and tell whether a checksum vouches for all of it."""
     whole = is_sealed(content, path, AGAIN)

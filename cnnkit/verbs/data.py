@@ -1,4 +1,4 @@
-"""`data list`, `fetch`, `check`, `show` and `convert`."""
+"""`data list`, `fetch`, `check` and `show`."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -92,34 +92,6 @@ def check(
         findings = recipe.inputs.check(source or recipe.data, update, looked, **those_given(columns or {}))
     fit = not {finding.severity for finding in findings} & ({"error", "warning"} if strict else {"error"})
     return Checked(source or recipe.data, looked, findings, fit, recipe.inputs.sound)
-
-
-@dataclasses.dataclass(frozen=True)
-class Converted:
-    """Data in another format.
-
-    Attributes:
-        folder, format: what was written.
-        splits: images and boxes of each.
-        lines: on what became of the files.
-    """
-
-    folder: Path
-    format: str
-    splits: dict[str, tuple[int, int]]
-    lines: list[str]
-
-
-def convert(source: str, form: str, folder: Path, *, turn_boxes: bool = False, tell: Reporter = SILENT) -> Converted:
-    """Write a data set with boxes in another format."""
-    from cnnkit.data import inventory
-    from cnnkit.tasks.detection.formats import annotations
-
-    with reported(tell, "Converting") as update:
-        found = annotations.convert(source, form, folder, turn_boxes=turn_boxes, progress=update)
-    counts = {split: (len(part.pictures), sum(len(p.boxes) for p in part.pictures)) for split, part in found.items()}
-    lines = inventory.fates(row for part in found.values() for row in part.entries)
-    return Converted(folder, form, counts, list(lines))
 
 
 def show(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnnkit import ondevice
+from cnnkit import opening
 from cnnkit.errors import CnnkitError
 from cnnkit.reporter import SILENT, Reporter
 from cnnkit.review import keras_of
@@ -36,7 +36,7 @@ def explain(
     Returns:
         a `cnnkit.shown.Shown`.
     """
-    path, rest = ondevice.split(recipe.app, tuple(inputs))
+    path, rest = opening.split(recipe.app, tuple(inputs), tell)
     artifact = keras_of(Run.open(path, recipe.app).file(MODEL) if path.is_dir() else path, recipe.app)
     run = run_of(path)
     if out is None and run is None:

@@ -59,7 +59,7 @@ def export(
         GateRefused: a file is not the trained model, or loses too much; its `document` says which and why.
         ConfigError: no such precision.
     """
-    path = artifact or latest(recipe.app)
+    path = artifact or latest(recipe.app, tell)
     if path.is_dir():
         path = Run.open(path, recipe.app).file(MODEL)
     with quiet():

@@ -17,13 +17,13 @@ def test_a_known_card_is_complete(card):
     assert card.title and card.source.startswith("http") and card.licence and len(card.citation) > 40
     assert card.task in ("classification", "detection", "text") and len(set(card.labels)) == len(card.labels)
     if card.task == "classification":
-        assert len(card.labels) >= 10 and len(card.image_shape) == 3
+        assert len(card.labels) >= 10 and len(card.more["image_shape"]) == 3
     elif card.task == "text":  # the docstrings' labels depend on what is installed
-        assert card.image_shape is None and (len(card.labels) >= 2 or card.name == "docstrings")
+        assert not card.more and (len(card.labels) >= 2 or card.name == "docstrings")
     else:  # images of every size, and often few kinds of objects
         names_them = {form.reader for form in card.forms} <= {"coco", "voc", "yolo"}
         assert len(card.labels) >= 2 or (names_them and not card.labels)
-        assert card.image_shape is None
+        assert not card.more
     for form in card.forms:
         assert form.reader in readers.names() and "test" in form.splits
         assert readers.find(form.reader).task == card.task
@@ -81,7 +81,10 @@ def test_a_name_wins_over_a_folder_of_that_name(tmp_path, monkeypatch):
         ("title = 'x'", "it needs `reader` and what it reads, or the `path`"),
         ("reader = 'npz'\nlabels = 'a b'", "`labels` is a list of texts"),
         ("reader = 'npz'\nlabels = ['a', 'a']", "a label twice"),
-        ("reader = 'npz'\nimage_shape = [28, 28]", r"`image_shape` is \[height, width, channels\]"),
+        (
+            "reader = 'folder'\nimage_shape = [28, 28]\n[splits]\ntrain = { folder = '.' }",
+            r"mine.toml is wrong: `image_shape` is \[height, width, channels\]",
+        ),
         ("reader = 'npz'\n[splits]\nholdout = 0.1", r"\[splits\] has no key 'holdout'"),
         ("reader = 'npz'\n[splits]\ntest = 2", "`splits.test` is a table"),
         ("reader = 'npz'\n[splits]\ntrain = 0.8", "`splits.train` is a table"),

@@ -212,13 +212,34 @@ main(sys.argv[1:])
         trained, device = json.loads(done.stdout), self.document("predict", self.file, FOOD)
         assert trained["predictions"][0]["score"] == pytest.approx(device["predictions"][0]["score"], abs=1e-4)
 
+    def test_predict_is_a_function_that_prints_nothing(self, home, tmp_path, capfd):
+        from cnnkit.verbs.predict import predict
+
+        texts = [FOOD, MUSIC, "", "xyzzy"] * 3
+        (tmp_path / "lines.txt").write_text("".join(f"{text}\n" for text in texts))
+        expected = self.document("predict", self.file, *[text or " " for text in texts])["predictions"]
+        lines = self.run("predict", self.file, tmp_path / "lines.txt").stdout.splitlines()
+        capfd.readouterr()
+        found = predict("text", [self.file, str(tmp_path / "lines.txt")])
+        first = next(found)
+        assert (
+            found.streams and first["input"] == FOOD and first["label"] == "food" and first["top"] == expected[0]["top"]
+        )
+        rest = list(found)
+        assert [row["label"] for row in (first, *rest)] == [row["label"] for row in expected]
+        again = predict("text", [self.file, str(tmp_path / "lines.txt")])
+        assert [line for block in again.lines() for line in block] == lines
+        few = predict("text", [self.file, FOOD])
+        assert not few.streams and few.shown().document["predictions"] == expected[:1]
+        assert capfd.readouterr() == ("", "")
+
     def test_blocks_that_are_scored_side_by_side_come_back_in_order(self, home, monkeypatch):
-        from cnnkit.inputs.text import predict as texts
+        from cnnkit.inputs.text import predict
 
         rows = [f"{number} {(FOOD, MUSIC)[number % 3 % 2]}" for number in range(100)]
         content = "".join(f"{row}\n" for row in rows).encode()
         whole = self.piped(content, "predict", self.file, "-")
-        monkeypatch.setattr(texts, "BLOCK", 7)
+        monkeypatch.setattr(predict, "BLOCK", 7)
         for threads in (1, 3):
             lines = self.piped(content, "predict", self.file, "-", "--threads", threads)
             assert [line.split("\t")[3] for line in lines] == rows

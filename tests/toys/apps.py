@@ -8,6 +8,7 @@ import numpy as np
 
 from cnnkit import cli
 from cnnkit.evaluation.settings import Classes
+from cnnkit.inputs.image import commands
 from cnnkit.inputs.image import settings as image_settings
 
 REGISTERED = """[cnnkit.tasks]
@@ -193,5 +194,11 @@ def pictures_with_number():
 APPS = {
     "heights": cli.app("Tell the height of waves.", series_with_number, name="heights", rooms=()),
     "speeds": cli.app("Tell slow waves from fast ones.", series_with_classes, name="speeds", rooms=(Classes,)),
-    "radii": cli.app("Tell the radius of discs.", pictures_with_number, name="radii", rooms=image_settings.IMAGES),
+    "radii": cli.app(
+        "Tell the radius of discs.",
+        pictures_with_number,
+        name="radii",
+        rooms=image_settings.IMAGES,
+        commands=commands.IMAGES,
+    ),
 }

@@ -103,6 +103,7 @@ def _open(source: Card, findings: list[Finding], told: list[str], progress: Prog
     Returns:
         the splits, and which of them are the source's own.
     """
+    stated = image_loading.stated_shape(source)
     card, parts, held_out = loading.read_parts(source, task="classification", progress=progress)
     bad = [row for part in parts.values() for row in part.bad]
     if bad:
@@ -117,7 +118,7 @@ def _open(source: Card, findings: list[Finding], told: list[str], progress: Prog
         findings.append(_finding("note", "ignored", f"{len(ignored)} files are no images by their names.", ignored))
     names, codes = _labels(card, parts, findings)
     records = {
-        split: ImageRecords(part.images, codes[split], names, groups=part.groups, input_shape=card.image_shape)
+        split: ImageRecords(part.images, codes[split], names, groups=part.groups, input_shape=stated)
         for split, part in parts.items()
     }
     divided = replace(loading.divide(records, held_out), card={"title": card.title})

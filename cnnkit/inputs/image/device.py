@@ -7,19 +7,20 @@ from typing import Any
 import numpy as np
 
 from cnnkit.device.kinds import InputKind
+from cnnkit.inputs.image.named import image_files
 
 
 class Image(InputKind):
     """Arrays (h, w, c) in [0, 255]."""
 
     name = "image"
+    given = "image files, folders, or - for an image on standard input"
+    unsaid = True
 
     def unnamed(self, metadata: Mapping[str, Any]) -> bool:
         return "range" in metadata["input"]
 
     def found(self, folder: Path) -> list[Path]:
-        from cnnkit.inputs.image.named import image_files
-
         return list(image_files([folder]))
 
     def read(self, path: Path) -> np.ndarray:

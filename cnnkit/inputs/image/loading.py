@@ -66,6 +66,7 @@ def load(
     if whole:
         validation = test = 0
     card = with_options(source, {"label": label, "groups": groups}, lenient=whole)
+    stated = stated_shape(card)
     card, parts, held_out = loading.read_parts(
         card, task="classification", verify=verify or skip_bad, progress=progress
     )
@@ -77,7 +78,7 @@ def load(
         shape = shape or preparation.shape
     else:
         preparation = None
-    shape = shape or card.image_shape or parts["train"].images.shape
+    shape = shape or stated or parts["train"].images.shape
     records = {
         split: ImageRecords(part.images, codes[split], names, groups=part.groups, input_shape=shape)
         for split, part in parts.items()
@@ -110,6 +111,21 @@ def load(
         ),
     }
     return replace(divided, train=train, card=about)
+
+
+def stated_shape(card: Card) -> Shape | None:
+    """Return the (height, width, channels) at which a card wants its images read, px; None where it does not say.
+
+    Raises:
+        DataError: it is no such shape.
+    """
+    shape = card.more.get("image_shape")
+    if shape is None:
+        return None
+    if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and n > 0 for n in shape)):
+        raise card.wrong("`image_shape` is [height, width, channels] in px")
+    height, width, channels = shape
+    return height, width, channels
 
 
 def with_options(source: Path | str | Card, options: Mapping[str, Any], *, lenient: bool = False) -> Card:

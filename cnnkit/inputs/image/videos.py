@@ -33,11 +33,11 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read when the first vid
 import cv2
 import numpy as np
 
-from cnnkit import console
 from cnnkit.device.image import ImageError, fit_image
 from cnnkit.errors import CnnkitError, DataError
 from cnnkit.files import printable, system_errors
 from cnnkit.quiet import quiet
+from cnnkit.reporter import SILENT, Reporter
 
 VIDEOS = frozenset(
     [".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mjpeg", ".mjpg", ".mpg", ".mpeg"]
@@ -102,8 +102,8 @@ class Video:
         return cls(str(path), capture, live=False)
 
     @classmethod
-    def camera(cls, which: int | str) -> "Video":
-        """Open a camera by its number, or by the address of its stream.
+    def camera(cls, which: int | str, tell: Reporter = SILENT) -> "Video":
+        """Open a camera by its number, or by the address of its stream; `tell` hears that one waits for that.
 
         Raises:
             DataError: it cannot be opened.
@@ -111,7 +111,7 @@ class Video:
         which = int(which) if str(which).isdecimal() else which
         options: list[int] = []
         if isinstance(which, str) and "://" in which:
-            console.message(f"Waiting for {which}, {PATIENCE:g} s at most.")
+            tell.message(f"Waiting for {which}, {PATIENCE:g} s at most.")
             limit = int(1000 * PATIENCE)
             options = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
         began = time.monotonic()

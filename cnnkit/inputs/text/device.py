@@ -1,12 +1,13 @@
 """Texts, on a device: rows of ids, which run together where padding means nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from cnnkit.device.kinds import InputKind
 from cnnkit.device.text import lengths, widths
+from cnnkit.shown import Answers
 
 VOCABULARY = "vocabulary.txt"  # as MediaPipe's RegexTokenizer reads it
 TOGETHER = 64  # texts
@@ -20,6 +21,11 @@ class Text(InputKind):
 
     def unnamed(self, metadata: Mapping[str, Any]) -> bool:
         return "ids" in metadata["input"]
+
+    def predicts(self) -> Callable[..., Answers]:
+        from cnnkit.inputs.text.predict import Texts
+
+        return Texts
 
     def dtype(self, precision: str) -> str:
         return "int32"

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from cnnkit import console
 from cnnkit.errors import DataError
+from cnnkit.reporter import SILENT, Reporter
 
 MOST_BYTES = 1 << 20  # of a line; what is longer is not a text
 _NEAR = 0.75  # as alike a name has to be to be meant
@@ -59,13 +59,16 @@ def check(entry: str) -> None:
         )
 
 
-def every(inputs: Sequence[str], column: str | None = None, encoding: str | None = None) -> Iterator[str]:
+def every(
+    inputs: Sequence[str], column: str | None = None, encoding: str | None = None, tell: Reporter = SILENT
+) -> Iterator[str]:
     """Yield the texts that inputs name, in order.
 
     Args:
-        inputs: as `predict_texts` has them.
+        inputs: as `cnnkit.inputs.text.predict.Texts` has them.
         column: of the texts, in tables; None: found out, and said.
         encoding: of files; None: UTF-8.
+        tell: hears of the column.
     """
     for entry in inputs:
         if entry == "-":
@@ -77,7 +80,7 @@ def every(inputs: Sequence[str], column: str | None = None, encoding: str | None
             plain = containers.plain(path, encoding)
             if rows.has_columns(path):
                 texts, note = rows.texts(path, column, encoding)
-                console.note(note)
+                tell.note(note)
                 yield from texts
                 continue
             with plain.path.open("rb") as file:

@@ -1,7 +1,7 @@
 """`predict` for texts: from an exported model, without TensorFlow, one text or a hundred thousand lines.
 
 Design choices:
-- Lines are read, turned into ids, scored and printed a block at a time, so memory does not grow with them. Blocks are scored
+- Lines are read, turned into ids, scored and handed on a block at a time, so memory does not grow with them. Blocks are scored
   side by side, each by an interpreter of its own with one thread, which needs no Python; meanwhile the next are turned into
   ids. Threads inside one interpreter would wait for each other at every operator, and those of texts are small.
 - An answer below the artifact's own confidence is "not sure": a wrong answer costs a person more than none. A text without a word
@@ -12,74 +12,88 @@ Design choices:
 import collections
 import itertools
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cnnkit import console, ondevice
+from cnnkit import opening
 from cnnkit.device.model import DeviceModel, processors
 from cnnkit.device.several import confidence
 from cnnkit.device.text import Tokenizer
 from cnnkit.errors import ArtifactError, ConfigError, DataError
-from cnnkit.inputs.text import named as text_inputs
+from cnnkit.inputs.text import named
+from cnnkit.reporter import SILENT, Reporter
+from cnnkit.shown import Answers, Shown, Table
 
 BLOCK = 2048  # texts
 _PLAIN = str.maketrans("\t\r\n", "   ")  # an answer is a line
 SHOWN = 80  # characters of a text in a table
 
 
-def predict_texts(
-    app: str,
-    inputs: Sequence[str],
-    *,
-    top: int,
-    sure: float | None,
-    threads: int | None,
-    thresholds: Sequence[str] = (),
-    column: str | None = None,
-    encoding: str | None = None,
-) -> None:
-    """Name what texts are, as a table, as lines with tabs, or as JSON.
+class Texts(Answers):
+    """What texts are, one after the other: `input`, `label`, `score`, `sure`, `known` and `top`, as `_Answers.rows` has them.
 
     Args:
         app: whose models.
-        inputs: perhaps an artifact; then texts, files of a text a line, tables or JSON lines with a column of texts, or - for
-            standard input.
-        top: labels to show.
+        artifact: the model.
+        inputs: texts, files of a text a line, tables or JSON lines with a column of texts, or - for standard input.
+        top: labels to name.
         sure: confidence below which an answer is not sure; None: the artifact's.
         threads: of the interpreter.
         thresholds: of several labels, in place of the artifact's: "LABEL=0.6", or "0.6" for all.
         column: of the texts, in tables and JSON lines; a name, or a number from 0. None: found out, and said.
         encoding: of files; None: UTF-8.
+        tell: hears of what was found out of files.
 
     Raises:
-        DataError: nothing to predict, a file that is not there, or a line that is not UTF-8 or longer than 1 MB.
+        DataError: nothing to predict, a file that is not there, or, while texts are read, a line that is not UTF-8 or longer than
+            1 MB.
         ArtifactError: not a model of texts.
         ConfigError: thresholds of labels that the model does not have.
     """
-    artifact, texts = ondevice.split(app, inputs)
-    for entry in texts:
-        text_inputs.check(entry)
-    if not texts:
-        raise DataError(
-            "There is nothing to predict. Give texts, files with a text a line, or - for lines on standard input."
-        )
-    model = ondevice.open_model(artifact, app, threads)
-    if "text" not in model.metadata:
-        raise ArtifactError(f"{model.path} is not a model of texts. Give one that `cnnkit {app} export` wrote.")
-    answers = _Answers(model, top, sure, threads or min(4, processors()), thresholds)
-    lines = any(entry == "-" or text_inputs.is_file(entry) for entry in texts)
-    every = text_inputs.every(texts, column, encoding)
-    if lines and not console.is_json():
-        for block, scores, known in answers.blocks(every):
-            console.lines(answers.lines(block, scores, known))
-        return
-    rows = [row for block, scores, known in answers.blocks(every) for row in answers.rows(block, scores, known)]
-    console.document({"artifact": str(model.path), "predictions": rows})
-    if len(rows) == 1 and not console.is_json():
-        console.message(_told(rows[0]))  # a table takes longer to draw than the answer to find
-    elif not console.is_json():
-        console.table(["text", "prediction"], [[_short(row["input"]), _told(row)] for row in rows])
+
+    def __init__(
+        self,
+        app: str,
+        artifact: Path,
+        inputs: Sequence[Any],
+        *,
+        top: int = 1,
+        sure: float | None = None,
+        threads: int | None = None,
+        thresholds: Sequence[str] = (),
+        column: str | None = None,
+        encoding: str | None = None,
+        tell: Reporter = SILENT,
+    ):
+        texts = [str(entry) for entry in inputs]
+        for entry in texts:
+            named.check(entry)
+        if not texts:
+            raise DataError(
+                "There is nothing to predict. Give texts, files with a text a line, or - for lines on standard input."
+            )
+        self.model = opening.open_model(artifact, app, threads, tell)
+        if "text" not in self.model.metadata:
+            raise ArtifactError(
+                f"{self.model.path} is not a model of texts. Give one that `cnnkit {app} export` wrote."
+            )
+        self.streams = any(entry == "-" or named.is_file(entry) for entry in texts)
+        self._made = _Answers(self.model, top, sure, threads or min(4, processors()), thresholds)
+        self._blocks = self._made.blocks(named.every(texts, column, encoding, tell))
+        super().__init__(row for block in self._blocks for row in self._made.rows(*block))
+
+    def lines(self) -> Iterator[Sequence[str]]:
+        """Answer what is left, a block at a time: label, probability, `sure` or `not sure`, text, with tabs between."""
+        return (list(self._made.lines(*block)) for block in self._blocks)
+
+    def shown(self) -> Shown:
+        rows = list(self)
+        document = {"artifact": str(self.model.path), "predictions": rows}
+        if len(rows) == 1:
+            return Shown(document, [_told(rows[0])])  # a table takes longer to draw than the answer to find
+        return Shown(document, [Table(["text", "prediction"], [[_short(row["input"]), _told(row)] for row in rows])])
 
 
 class _Answers:
@@ -88,9 +102,9 @@ class _Answers:
     Args:
         model: an artifact.
         top: labels to show.
-        sure: as in `predict_texts`.
+        sure: as `Texts` has it.
         threads: blocks that are scored side by side.
-        thresholds: as in `predict_texts`.
+        thresholds: as `Texts` has them.
     """
 
     def __init__(self, model: Any, top: int, sure: float | None, threads: int = 1, thresholds: Sequence[str] = ()):

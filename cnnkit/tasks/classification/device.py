@@ -7,6 +7,7 @@ class Classification(Scores):
     """Scores (n, classes), each row summing to 1."""
 
     name = "classification"
+    unsaid = True
 
 
 KIND = Classification()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from cnnkit.device.kinds import Scores
+from cnnkit.shown import Answers
 
 
 class Detection(Scores):
@@ -12,7 +13,7 @@ class Detection(Scores):
     outputs = ("boxes", "scores")
     entry = "detection"
 
-    def predicts(self) -> Callable[..., None]:
+    def predicts(self) -> Callable[..., Answers]:
         from cnnkit.tasks.detection.predict import find  # with OpenCV, videos and all
 
         return find

@@ -7,15 +7,15 @@ Design choices:
   of half the threshold may keep a track alive and are not shown.
 - With a recogniser the detector only says where: each box, a little enlarged, is cut from the full-resolution image and
   classified. In videos the name is a vote over all frames, weighted by the detector's score.
-- What is wrong with options and inputs is said before any work. A video that ends early is a warning; what stops the command
-  halfway leaves the results up to there.
+- What is wrong with options and inputs is said before any work. A video that ends early is a warning; what stops the work
+  halfway leaves the results up to there. Whoever asks a camera for no more answers has ended it, as Ctrl-C does.
 """
 
 import contextlib
 import functools
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cnnkit import console, files, ondevice, own_files
+from cnnkit import files, opening, own_files
 from cnnkit.device import drawing
 from cnnkit.device.detection import Detections, Plan
 from cnnkit.device.detection import find as find_objects
@@ -33,6 +33,8 @@ from cnnkit.errors import ArtifactError, CnnkitError, DataError
 from cnnkit.files import printable
 from cnnkit.inputs.image.named import IMAGES
 from cnnkit.inputs.image.videos import VIDEOS, Video, VideoWriter
+from cnnkit.reporter import SILENT, Reporter
+from cnnkit.shown import Answers, Shown, Table
 from cnnkit.tasks.detection.results import writer
 
 MARGIN = 0.15  # of a box's sides, added on each side before it is recognised: data sets of cut-out objects have some
@@ -57,6 +59,7 @@ class _Job:
     top: int
     track: bool
     limit_frames: int | None
+    tell: Reporter
     entries: list[dict[str, Any]] = field(default_factory=list)
     tracks: list[dict[str, Any]] = field(default_factory=list)
     videos: list[dict[str, Any]] = field(default_factory=list)
@@ -85,8 +88,31 @@ class _Job:
         }
 
 
+class Found(Answers):
+    """What is found, image by image and frame by frame: `input`, `width`, `height`, `boxes`, and of a frame `frame` and `time`.
+
+    A box of a video says which `track` it is of; that is taken out of it again where the track turns out to be too short to
+    count.
+    """
+
+    def __init__(
+        self, answers: Generator[dict[str, Any], None, None], job: _Job, out: Path | None, results: Path | None
+    ):
+        super().__init__(answers)
+        self._job, self._out, self._results = job, out, results
+
+    def document(self) -> dict[str, Any]:
+        """Return what was found in all images and videos that are through, as `--json` prints it at the end."""
+        return self._job.document()
+
+    def shown(self) -> Shown:
+        deque(self._answers, maxlen=0)  # with nothing of ours in between, Ctrl-C reaches what has to end well
+        return Shown(self.document(), _told(self._job, self._out, self._results))
+
+
 def find(
     app: str,
+    artifact: Path,
     inputs: Sequence[Path],
     *,
     out: Path | None = None,
@@ -100,14 +126,16 @@ def find(
     skip_bad: bool = False,
     threads: int | None = None,
     limit_frames: int | None = None,
-) -> None:
-    """Find what is in images and videos, as a table or as JSON.
+    tell: Reporter = SILENT,
+) -> Found:
+    """Find what is in images and videos, as it is asked for.
 
     Args:
         app: whose models.
-        inputs: `[ARTIFACT] INPUT...`: images, videos, folders of both, - for an image on standard input.
+        artifact: the detector.
+        inputs: images, videos, folders of both, - for an image on standard input.
         out: folder of copies with the boxes drawn in.
-        results: file of what was found: .json, .csv or .coco.json.
+        results: file of what was found, written at the end: .json, .csv or .coco.json.
         threshold: score from which a box is shown, in [0, 1]; None: the model's own, chosen on validation data.
         iou: intersection over union above which two boxes are one object.
         recogniser: a classifier that names what each box holds.
@@ -117,16 +145,17 @@ def find(
         skip_bad: go on without inputs that cannot be read.
         threads: of the interpreters.
         limit_frames: most frames to read of each video or camera.
+        tell: hears of progress, of what a camera sees, and of warnings.
 
     Raises:
-        DataError: there is no input, one cannot be read, or `results` has an unknown suffix.
+        DataError: there is no input, `results` has an unknown suffix, or later, an input cannot be read.
         ArtifactError: the artifact is no detector, or the recogniser no classifier.
         CnnkitError: something cannot be written.
     """
     write = writer(results) if results else None
     if out is not None and out.exists() and not out.is_dir():
         raise DataError(f"`out={out}` is a file; a folder is needed for the copies. Choose another.")
-    artifact, paths = ondevice.split(app, inputs)
+    paths = [Path(entry) for entry in inputs]
     if not paths and camera is None:
         raise DataError(
             "There is nothing to predict. Give images, videos, folders, - for an image on standard input, or `camera=0`."
@@ -144,59 +173,21 @@ def find(
         if folder is not None:  # hours of work would be lost if it turned out at their end
             with files.system_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
-    model = ondevice.open_model(artifact, app, threads)
+    model = opening.open_model(artifact, app, threads, tell)
     plan = _plan(model, app)
     job = _Job(
         model=model,
         plan=plan,
-        recogniser=_recogniser(recogniser, app, threads) if recogniser is not None else None,
+        recogniser=_recogniser(recogniser, app, threads, tell) if recogniser is not None else None,
         threshold=plan.threshold if threshold is None else threshold,
         iou=iou,
         top=top,
         track=track is not False,
         limit_frames=limit_frames,
+        tell=tell,
     )
-    try:
-        videos = any(_is_video(path) for path, _ in sources)
-        show = console.progress("Finding", len(sources)) if len(sources) > 1 or videos else _no_progress()
-        with show as update:
-            for number, ((path, _), target) in enumerate(zip(sources, targets, strict=True)):
-                update(number, _short(path))
-                try:
-                    if _is_video(path):
-                        with Video.open(path) as video:
-                            _video(job, video, target, lambda part, n=number, p=path: update(n + part, _short(p)))
-                    else:
-                        _image(job, path, target)
-                    if target is not None:
-                        own_files.note(_files_of(target))
-                except DataError as error:
-                    if not skip_bad:
-                        raise
-                    job.skipped.append(str(error))
-                    console.warning(f"skipped: {error}")
-        if camera is not None:
-            with Video.camera(camera) as video:
-                target = out / video.name.replace(" ", "-") if out else None
-                if target is not None:
-                    own_files.check(_files_of(target, video=True))
-                console.message(f"Looking through {video.name}. Stop with Ctrl-C.")
-                _video(job, video, target, lambda part: None)
-                if target is not None:
-                    own_files.note(_files_of(target, video=True))
-    except (CnnkitError, OSError, KeyboardInterrupt):
-        if results and write and job.entries:
-            write(job.document(), job.labels)
-            own_files.note([results])
-            console.warning(f"{results} holds what was found up to here.")
-        raise
-    document = job.document()
-    if results and write:
-        write(document, job.labels)
-        own_files.note([results])
-    console.document(document)
-    if not console.is_json():
-        _tell(job, out, results)
+    work = _every(job, sources, targets, camera, out, skip_bad)
+    return Found(work if results is None or write is None else _written(job, work, results, write), job, out, results)
 
 
 # Before the work ------------------------------------------------------------------------------------------------------
@@ -216,8 +207,8 @@ def _plan(model: Any, app: str) -> Plan:
         ) from error
 
 
-def _recogniser(path: Path, app: str, threads: int | None) -> Any:
-    model = ondevice.open_model(path, app, threads)
+def _recogniser(path: Path, app: str, threads: int | None, tell: Reporter) -> Any:
+    model = opening.open_model(path, app, threads, tell)
     if model.metadata.get("task", "classification") != "classification":
         raise ArtifactError(
             f"`recogniser={path}` is a detector. Give a model that names what a picture shows; the detector is the first "
@@ -306,8 +297,61 @@ def _no_progress() -> Iterator[Any]:
 
 # The work -------------------------------------------------------------------------------------------------------------
 
+Entries = Generator[dict[str, Any], None, None]
 
-def _image(job: _Job, path: Path, target: Path | None) -> None:
+
+def _written(
+    job: _Job, work: Entries, results: Path, write: Callable[[Mapping[str, Any], Sequence[str]], None]
+) -> Entries:
+    """Do the work, and write its results; what it found up to there where it is stopped."""
+    try:
+        yield from work
+    except (CnnkitError, OSError, KeyboardInterrupt, GeneratorExit):
+        if job.entries:
+            write(job.document(), job.labels)
+            own_files.note([results])
+            job.tell.warning(f"{results} holds what was found up to here.")
+        raise
+    write(job.document(), job.labels)
+    own_files.note([results])
+
+
+def _every(
+    job: _Job,
+    sources: Sequence[tuple[Path, Path]],
+    targets: Sequence[Path | None],
+    camera: int | str | None,
+    out: Path | None,
+    skip_bad: bool,
+) -> Entries:
+    videos = any(_is_video(path) for path, _ in sources)
+    show = job.tell.progress("Finding", len(sources)) if len(sources) > 1 or videos else _no_progress()
+    with show as update:
+        for number, ((path, _), target) in enumerate(zip(sources, targets, strict=True)):
+            update(number, _short(path))
+            try:
+                if _is_video(path):
+                    with Video.open(path) as video:
+                        yield from _video(
+                            job, video, target, lambda part, n=number, p=path: update(n + part, _short(p))
+                        )
+                else:
+                    yield _image(job, path, target)
+            except DataError as error:
+                if not skip_bad:
+                    raise
+                job.skipped.append(str(error))
+                job.tell.warning(f"skipped: {error}")
+    if camera is not None:
+        with Video.camera(camera, job.tell) as video:
+            target = out / video.name.replace(" ", "-") if out else None
+            if target is not None:
+                own_files.check(_files_of(target, video=True))
+            job.tell.message(f"Looking through {video.name}. Stop with Ctrl-C.")
+            yield from _video(job, video, target, lambda part: None)
+
+
+def _image(job: _Job, path: Path, target: Path | None) -> dict[str, Any]:
     image = read_image(path)
     found = find_objects(job.model, image, job.plan, threshold=job.threshold, iou=job.iou)
     recognised = _recognised(job, image, found)
@@ -316,10 +360,12 @@ def _image(job: _Job, path: Path, target: Path | None) -> None:
         drawn = cv2.cvtColor(drawing.annotate(image, found.boxes, names, colours), cv2.COLOR_RGB2BGR)
         options = _JPEG if target.suffix.lower() in (".jpg", ".jpeg") else []
         files.write_bytes(target, cv2.imencode(target.suffix.lower(), drawn, options)[1].tobytes())
+        own_files.note([target])
     job.entries.append(_entry(job, _text(path), image, found, recognised))
+    return job.entries[-1]
 
 
-def _video(job: _Job, video: Video, stem: Path | None, update: Any) -> None:
+def _video(job: _Job, video: Video, stem: Path | None, update: Any) -> Entries:
     tracker = Tracker(
         patience=max(3, round(LOST * video.fps)), hits=HITS if video.fps >= FEW else HITS - 1, start=job.threshold
     )
@@ -375,28 +421,33 @@ def _video(job: _Job, video: Video, stem: Path | None, update: Any) -> None:
                             copy.add(draw, times)
                         shown += times
                     frames = index + 1
-                    if not video.live or len(found.scores):
+                    seen = not video.live or len(found.scores) > 0
+                    if seen:
                         numbers = ids if job.track else None
                         moment = time.perf_counter() - began if video.live else video.moments[index]
                         entries.append(_entry(job, video.name, image, found, recognised, (index, moment), ids=numbers))
                     if video.live:
-                        for number, seen in tracker.current().items():
+                        for number, followed in tracker.current().items():
                             if number not in announced:
                                 announced.add(number)
-                                console.message(f"{time.perf_counter() - began:8.1f} s  {_name(job, seen)}")
+                                job.tell.message(f"{time.perf_counter() - began:8.1f} s  {_name(job, followed)}")
                     update(min(1.0, frames / total) if total else 0.0)
+                    if seen:
+                        yield entries[-1]
                     if job.limit_frames is not None and frames >= job.limit_frames:
                         break
-            except KeyboardInterrupt:  # how one stops looking through a camera
+            except (KeyboardInterrupt, GeneratorExit):  # how one stops looking through a camera
                 if not video.live:
                     raise
+        if copy is not None and copy.path is not None:
+            own_files.note([copy.path])
     finally:
         if frames:
             finish()
     complaint = video.complaint()
     if complaint:
         job.warnings.append(complaint)
-        console.warning(complaint)
+        job.tell.warning(complaint)
 
 
 def _recognised(job: _Job, image: np.ndarray, found: Detections, chosen: np.ndarray | None = None) -> np.ndarray | None:
@@ -509,8 +560,8 @@ def _captions(
     return names, colours
 
 
-def _tell(job: _Job, out: Path | None, results: Path | None) -> None:
-    """Print what was found: a line for each box, in videos that were tracked for each object."""
+def _told(job: _Job, out: Path | None, results: Path | None) -> list[str | Table]:
+    """Return what was found, for a person: a line for each box, in videos that were tracked for each object."""
     followed = {video["input"] for video in job.videos} if job.track else set()
     frames = any("frame" in entry for entry in job.entries)
     rows: list[list[str]] = []
@@ -545,17 +596,19 @@ def _tell(job: _Job, out: Path | None, results: Path | None) -> None:
         for box in entry["boxes"] or ([None] if "frame" not in entry else []):
             add(name, str(entry.get("frame", "")), box)
     head = ["input", *(["frames"] if frames else []), "label"]
-    console.table([*head, "score", *(["found"] if job.recogniser is not None else []), "box"], rows)
+    columns = [*head, "score", *(["found"] if job.recogniser is not None else []), "box"]
+    shown: list[str | Table] = [Table(columns, rows)]
     for video in job.videos:
         inference, wall = _rate(video["frames"], video["busy"]), _rate(video["frames"], video["wall"])
-        console.message(
+        shown.append(
             f"{printable(video['input'])}: {video['frames']:,} frames, {inference} a second found, {wall} with reading"
             + (" and writing." if out else ".")
         )
     images = Counter(bool(entry["boxes"]) for entry in job.entries if "frame" not in entry)
     if images.total() > 1:
-        console.message(f"{images[True]:,} of {images.total():,} images with something found.")
+        shown.append(f"{images[True]:,} of {images.total():,} images with something found.")
     if out is not None:
-        console.message(f"Copies with boxes: {out}")
+        shown.append(f"Copies with boxes: {out}")
     if results is not None:
-        console.message(f"Results: {results}")
+        shown.append(f"Results: {results}")
+    return shown

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cnnkit import ondevice
+from cnnkit import opening
 from cnnkit.device.several import confidence, given
 from cnnkit.device.text import learn
 from cnnkit.errors import ConfigError, DataError
-from cnnkit.inputs.text import named as text_inputs
-from cnnkit.inputs.text import predict as texts
+from cnnkit.inputs.text import predict
+from cnnkit.inputs.text.named import check, every
 from cnnkit_text.cli import main
 from tests.tasks.classification.test_texts import Counting
 
@@ -41,7 +41,7 @@ class Model(Counting):
 
 
 def answers(given_texts, model=None, **options):
-    made = texts._Answers(model or Model(sure=0.0), 1, options.pop("sure", None), **options)
+    made = predict._Answers(model or Model(sure=0.0), 1, options.pop("sure", None), **options)
     return [row for part in made.blocks(iter(given_texts)) for row in made.rows(*part)]
 
 
@@ -49,8 +49,8 @@ def answers(given_texts, model=None, **options):
 def asked(monkeypatch, tmp_path):
     """Run `predict` with a model in memory; return (exit code, output)."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(ondevice, "open_model", lambda *_: Model(sure=0.5))
-    monkeypatch.setattr(ondevice, "split", lambda app, inputs: (tmp_path, tuple(inputs)))
+    monkeypatch.setattr(opening, "open_model", lambda *_: Model(sure=0.5))
+    monkeypatch.setattr(opening, "split", lambda app, inputs, tell: (tmp_path / "none.tflite", tuple(inputs)))
 
     def run(*words):
         result = CliRunner().invoke(main, ["predict", *map(str, words)])
@@ -65,8 +65,8 @@ def asked(monkeypatch, tmp_path):
 @pytest.mark.parametrize("sure", [None, 0.0])
 def test_a_text_without_known_words_is_never_sure(text, sure):
     (row,) = answers([text], sure=sure)
-    assert not row["sure"] and not row["known"] and "hardly a word is known" in texts._told(row)
-    made = texts._Answers(Model(sure=0.0), 1, sure)
+    assert not row["sure"] and not row["known"] and "hardly a word is known" in predict._told(row)
+    made = predict._Answers(Model(sure=0.0), 1, sure)
     (part,) = made.blocks(iter([text]))
     assert next(made.lines(*part)).split("\t")[2] == "not sure"
 
@@ -85,10 +85,10 @@ class TestSeveral:
         model.made.table["the"] = model.made.size - 1
         rows = answers(["team soup", "goal"], model)
         assert [[entry["label"] for entry in row["top"]] for row in rows] == [["sport", "food"], ["sport"]]
-        made = texts._Answers(model, 1, None)
+        made = predict._Answers(model, 1, None)
         scores = np.array([[0.01, 0.02, 0.01], [0.45, 0.02, 0.01]], np.float32)
         none, near = made.rows(["a", "b"], scores, np.array([True, True]))
-        assert none["label"] is None and none["sure"] and texts._told(none) == "none of the labels"
+        assert none["label"] is None and none["sure"] and predict._told(none) == "none of the labels"
         assert near["label"] is None and not near["sure"]
         assert list(made.lines(["a"], scores[:1], np.array([True]))) == ["none\t\tsure\ta"]
 
@@ -97,13 +97,13 @@ class TestSeveral:
         model.metadata["thresholds"] = [0.01] * 3  # which any text reaches
         none, known = answers(["xyzzy", "goal"], model)
         assert none["label"] is None and not none["sure"] and not none["known"] and len(known["top"]) == 3
-        assert texts._told(none) == "not sure, hardly a word is known: none of the labels"
+        assert predict._told(none) == "not sure, hardly a word is known: none of the labels"
 
     def test_an_answer_near_a_threshold_or_with_a_rare_label_is_not_sure(self):
         low = np.array([[0.08, 0.09, 0.1]], np.float32)
         model = self.model()
         model.metadata["thresholds"] = [0.07] * 3
-        (row,) = texts._Answers(model, 1, None).rows(["ok"], low, np.array([True]))
+        (row,) = predict._Answers(model, 1, None).rows(["ok"], low, np.array([True]))
         assert len(row["top"]) == 3 and not row["sure"]
         rare = self.model(rare={"food": 2})
         rows = answers(["team", "soup"], rare)
@@ -113,7 +113,7 @@ class TestSeveral:
         scores, known = np.array([[0.5, 0.7, 0.2]], np.float32), np.array([True])
 
         def labels(*asked):
-            (row,) = texts._Answers(self.model(), 1, None, thresholds=asked).rows(["a"], scores, known)
+            (row,) = predict._Answers(self.model(), 1, None, thresholds=asked).rows(["a"], scores, known)
             return {entry["label"] for entry in row["top"]}
 
         assert labels() == {"sport", "food"} and labels("sport=0.6") == {"food"}
@@ -122,7 +122,7 @@ class TestSeveral:
             with pytest.raises(ConfigError, match=message):
                 labels(wrong)
         with pytest.raises(ConfigError, match="for models of several labels"):
-            texts._Answers(Model(), 1, None, thresholds=["0.5"])
+            predict._Answers(Model(), 1, None, thresholds=["0.5"])
 
     def test_confidence_by_hand(self):
         scores = np.array([[0.5, 0.9], [0.1, 0.8]])
@@ -151,7 +151,7 @@ class TestInputs:
     def test_a_text_is_no_path(self, text, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         if text != "~":
-            text_inputs.check(text)
+            check(text)
 
     @pytest.mark.parametrize(
         "entry",
@@ -171,13 +171,13 @@ class TestInputs:
         for name in ("reviews.csv", "my reviews.csv"):
             (tmp_path / name).write_text("x")
         with pytest.raises(DataError, match=f"There is no file {entry}") as error:
-            text_inputs.check(entry)
+            check(entry)
         if "re" in entry:
             assert "reviews.csv meant?" in str(error.value)
 
     def test_a_folder_is_no_text(self, tmp_path, monkeypatch):
         with pytest.raises(DataError, match="is a folder"):
-            text_inputs.check(f"{tmp_path}")
+            check(f"{tmp_path}")
 
     def test_of_a_table_the_column_of_texts_is_read(self, asked, tmp_path):
         body = 'id,text,label\n1,"goal, team",sport\n2,"soup\nbread",food\n3,,food\nid,text,label\n4,drum,music\n'
@@ -205,7 +205,7 @@ class TestInputs:
     )
     def test_tables_of_any_form_give_their_texts(self, asked, tmp_path, name, content):
         (tmp_path / name).write_bytes(content.encode())
-        assert list(text_inputs.every([str(tmp_path / name)])) == ["goal", "soup"]
+        assert list(every([str(tmp_path / name)])) == ["goal", "soup"]
 
     def test_what_holds_no_texts_is_one_line(self, asked, tmp_path):
         (tmp_path / "a.csv").write_bytes("text,label\nschön,a\n".encode("latin-1"))
@@ -219,6 +219,6 @@ class TestInputs:
         for name, content in (("a.txt", "привет goal\nsoup\n"), ("a.csv", "text,n\nпривет goal,1\nsoup,2\n")):
             (tmp_path / name).write_bytes(content.encode("cp1251"))
             assert "is not UTF-8" in asked(name)[1]
-            assert list(text_inputs.every([name], None, "cp1251")) == ["привет goal", "soup"]
+            assert list(every([name], None, "cp1251")) == ["привет goal", "soup"]
             code, output = asked(name, "--encoding", "cp1251")
             assert code == 0, output

@@ -16,12 +16,13 @@ import cv2
 import numpy as np
 import pytest
 
-from cnnkit import console, ondevice
+from cnnkit import console, opening
+from cnnkit.cli import printing
 from cnnkit.device.detection import Plan
 from cnnkit.device.image import read_image
 from cnnkit.errors import ArtifactError, CnnkitError, DataError
 from cnnkit.inputs.image import videos
-from cnnkit.tasks.detection import predict as detection
+from cnnkit.tasks.detection import predict
 from tests.device.red import STRIDES, RedFinder, scene, write_tflite
 
 ARTIFACT = Path("red.tflite")
@@ -49,11 +50,11 @@ def models(monkeypatch):
     """The models there are, by path; `open_model` opens them."""
     there = {"red.tflite": RedFinder((128, 128, 3)), "tone.tflite": Brightness()}
 
-    def open_model(path, app, threads=None):
+    def open_model(path, app, threads=None, tell=None):
         assert app == "signs"
         return there[str(path)]
 
-    monkeypatch.setattr(ondevice, "open_model", open_model)
+    monkeypatch.setattr(opening, "open_model", open_model)
     return there
 
 
@@ -65,12 +66,18 @@ def run(models, capfd, monkeypatch, tmp_path):
     def find(*inputs, code=None, **options):
         console.use_json(True)
         try:
-            detection.find("signs", (ARTIFACT, *(Path(path) for path in inputs)), **options)
+            printed(ARTIFACT, *inputs, **options)
         finally:
             console.use_json(False)
         return json.loads(capfd.readouterr().out)
 
     return find
+
+
+def printed(artifact, *inputs, **options):
+    """Find things and print them, as the command does."""
+    paths = [Path(path) for path in inputs]
+    printing.predicted(predict.find("signs", artifact, paths, tell=console, **options))
 
 
 def write_image(path, image):
@@ -154,10 +161,39 @@ def test_the_threshold_is_the_plans_unless_given(run, models):
 def test_a_table_for_people(run, capfd):
     write_image("a.png", scene(64, 64, (8, 8, 40, 40)))
     write_image("b.png", scene(64, 64))
-    detection.find("signs", (ARTIFACT, Path("a.png"), Path("b.png")))
+    printed(ARTIFACT, Path("a.png"), Path("b.png"))
     text = capfd.readouterr().out
     assert "red" in text and "90.0%" in text and "8, 8, 40, 40" in text
     assert "nothing found" in text and "1 of 2 images" in text
+
+
+def test_it_is_a_function_that_answers_image_by_image_and_frame_by_frame_and_prints_nothing(run, models, capfd):
+    write_image("a.png", scene(64, 64, (8, 8, 40, 40)))
+    write_video("v.avi", drive(6))
+    expected = run("a.png", "v.avi")
+    models["red.tflite"].calls = 0
+    found = predict.find("signs", ARTIFACT, ["a.png", "v.avi"])
+    assert models["red.tflite"].calls == 0, "inputs are read when their answers are asked for"
+    first = next(found)
+    assert first == expected["predictions"][0] and models["red.tflite"].calls == 1
+    second = next(found)
+    assert (second["input"], second["frame"], models["red.tflite"].calls) == ("v.avi", 0, 2)
+    assert [first, second, *found] == expected["predictions"]
+    document = found.document()
+    assert document["tracks"] == expected["tracks"] and document["predictions"] == expected["predictions"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_who_asks_for_no_more_has_what_was_found_up_to_there(run):
+    write_image("a.png", scene(64, 64, (8, 8, 40, 40)))
+    write_video("v.avi", drive(20))
+    found = predict.find("signs", ARTIFACT, ["a.png", "v.avi"], out=Path("out"), results=Path("x.json"))
+    for _ in range(5):
+        next(found)
+    found.close()
+    assert len(json.loads(Path("x.json").read_text())["predictions"]) == 5
+    assert [path.name for path in Path("out").iterdir()] == ["a.png"], "a video that is not through has no copy"
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("frames", "copy"))]
 
 
 # Copies ---------------------------------------------------------------------------------------------------------------
@@ -280,28 +316,28 @@ def test_a_recogniser_names_each_box_from_the_full_image(run, models):
 
 def test_a_cut_has_a_margin_and_stays_inside():
     image = np.arange(100 * 100 * 3, dtype=np.uint32).astype(np.uint8).reshape(100, 100, 3)
-    cut = detection._cut(image, np.array([40, 40, 60, 80], np.float32))
+    cut = predict._cut(image, np.array([40, 40, 60, 80], np.float32))
     assert np.array_equal(cut, image[34:86, 37:63])  # 15 % of 40 and of 20 px on each side
-    assert detection._cut(image, np.array([0, 0, 99.5, 100], np.float32)).shape == (100, 100, 3)
-    assert detection._cut(image, np.array([99.9, 99.9, 100, 100], np.float32)).size > 0
-    assert detection._cut(image[..., 0], np.array([10, 10, 20, 20], np.float32)).shape == (14, 14)
+    assert predict._cut(image, np.array([0, 0, 99.5, 100], np.float32)).shape == (100, 100, 3)
+    assert predict._cut(image, np.array([99.9, 99.9, 100, 100], np.float32)).size > 0
+    assert predict._cut(image[..., 0], np.array([10, 10, 20, 20], np.float32)).shape == (14, 14)
 
 
 def test_the_wrong_kind_of_artifact_is_one_line(models, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_image("a.png", scene(64, 64))
     with pytest.raises(ArtifactError, match="tone.tflite does not find things.*`recogniser`"):
-        detection.find("signs", (Path("tone.tflite"), Path("a.png")))
+        printed(Path("tone.tflite"), Path("a.png"))
     with pytest.raises(ArtifactError, match="`recogniser=red.tflite` is a detector"):
-        detection.find("signs", (ARTIFACT, Path("a.png")), recogniser=ARTIFACT)
+        printed(ARTIFACT, Path("a.png"), recogniser=ARTIFACT)
     models["red.tflite"].metadata.pop("detection")
     with pytest.raises(ArtifactError, match="does not say how images meet it.*Export it again"):
-        detection.find("signs", (ARTIFACT, Path("a.png")))
+        printed(ARTIFACT, Path("a.png"))
 
 
 def test_two_stages_in_a_table(run, capfd):
     write_image("a.png", scene(64, 64, (8, 8, 40, 40)))
-    detection.find("signs", (ARTIFACT, Path("a.png")), recogniser=Path("tone.tflite"), top=2)
+    printed(ARTIFACT, Path("a.png"), recogniser=Path("tone.tflite"), top=2)
     text = capfd.readouterr().out
     assert "light, dark 1" in text and "found" in text
 
@@ -587,7 +623,7 @@ def test_without_an_encoder_it_is_one_line(run, monkeypatch):
 
 def test_a_video_as_a_table_has_a_line_for_each_sign(run, capfd):
     write_video("v.avi", drive())
-    detection.find("signs", (ARTIFACT, Path("v.avi")))
+    printed(ARTIFACT, Path("v.avi"))
     text = capfd.readouterr().out
     assert "0 to 19" in text and text.count("red ") <= 2 and "blue" not in text
     assert "20 frames" in text and "a second" in text
@@ -686,6 +722,16 @@ def test_a_camera_is_read_until_ctrl_c(run, monkeypatch):
     assert len(Path("x.csv").read_text().splitlines()) == 1 + 7
 
 
+def test_a_camera_ends_where_nobody_asks_for_more(run, monkeypatch):
+    monkeypatch.setattr(videos, "_capture", lambda source, real=videos._capture: Lens(drive(20))
+        if source == 0 else real(source))  # fmt: skip
+    found = predict.find("signs", ARTIFACT, [], camera=0, out=Path("out"), results=Path("x.json"))
+    assert [next(found)["frame"] for _ in range(4)] == [0, 1, 2, 3]
+    found.close()
+    assert len(json.loads(Path("x.json").read_text())["predictions"]) == 4
+    assert [path.name for path in Path("out").iterdir()] == ["camera-0.mp4"]
+
+
 def test_a_camera_alone_with_a_limit(run, monkeypatch):
     monkeypatch.setattr(videos, "_capture", lambda source: Lens(drive(20)))
     assert len(run(camera="0", limit_frames=5)["predictions"]) == 5
@@ -722,12 +768,11 @@ def test_a_real_file_runs_without_tensorflow(tmp_path):
     write_image(tmp_path / "a.png", scene(128, 128, (32, 64, 64, 96)))  # twice the input: a cell is 32 px
     write_video(tmp_path / "v.avi", [scene(64, 64, (16, 16, 32, 32))] * 5)
     code = """
-import sys
+import json, sys
 from pathlib import Path
-from cnnkit import console
-from cnnkit.tasks.detection import predict as detection
-console.use_json(True)
-detection.find("signs", [Path(name) for name in ("red.tflite", "a.png", "v.avi")], out=Path("out"), results=Path("x.csv"))
+from cnnkit.tasks.detection import predict
+found = predict.find("signs", Path("red.tflite"), ["a.png", "v.avi"], out=Path("out"), results=Path("x.csv"))
+print(json.dumps(found.shown().document))
 print([m for m in ("tensorflow", "keras", "sklearn", "matplotlib", "scipy") if m in sys.modules], file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
@@ -752,17 +797,17 @@ def test_a_run_folder_is_opened_by_its_exported_float32_file(run, tmp_path, monk
     write_image("a.png", scene(64, 64, (16, 16, 32, 32)))
     console.use_json(True)
     try:
-        detection.find("signs", (folder, Path("a.png")), results=Path("x.json"))
+        printed(folder, Path("a.png"), results=Path("x.json"))
     finally:
         console.use_json(False)
     document = json.loads(Path("x.json").read_text())
     assert document["artifact"].endswith("model-float32.tflite") and len(document["predictions"][0]["boxes"]) == 1
     with pytest.raises(ArtifactError, match="of `cnnkit other`"):
-        detection.find("signs", (write_tflite(tmp_path / "other.tflite", app="other"), Path("a.png")))
+        printed(write_tflite(tmp_path / "other.tflite", app="other"), Path("a.png"))
     foreign = tmp_path / "foreign.tflite"
     shutil.copy(Path(__file__).parents[2] / "device" / "red.tflite", foreign)
     with pytest.raises(ArtifactError, match="not a detector"):
-        detection.find("signs", (foreign, Path("a.png")))
+        printed(foreign, Path("a.png"))
 
 
 def test_places_that_cannot_be_written_are_said_before_any_work(run, models):
@@ -776,26 +821,26 @@ def test_places_that_cannot_be_written_are_said_before_any_work(run, models):
 def test_the_task_of_an_artifact_is_read_without_opening_it(tmp_path, monkeypatch):
     path = tmp_path / "x.tflite"
     path.write_bytes(b"")
-    assert ondevice.task_of("signs", path) == "classification"
+    assert opening.task_of("signs", path) == "classification"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("cnnkit.json", json.dumps({"task": "detection"}))
-    assert ondevice.task_of("signs", path) == "detection"
-    assert ondevice.task_of("signs", tmp_path / "none.tflite") == "classification"
+    assert opening.task_of("signs", path) == "detection"
+    assert opening.task_of("signs", tmp_path / "none.tflite") == "classification"
     run = tmp_path / "signs" / "run"
     (run / "export").mkdir(parents=True)
     (run / "run.json").write_text(json.dumps({"app": "signs"}))
     (run / "export" / "model-int8.tflite").write_bytes(b"")
     (run / "export" / "model-float32.tflite").write_bytes(path.read_bytes())
-    assert ondevice.task_of("signs", run) == "detection"
+    assert opening.task_of("signs", run) == "detection"
     (run / "run.json").write_text(json.dumps({"app": "signs", "task": "of the run"}))
-    assert ondevice.task_of("signs", run) == "of the run"
+    assert opening.task_of("signs", run) == "of the run"
     with pytest.raises(ArtifactError, match="a run of `cnnkit signs`"):
-        ondevice.task_of("digits", run)
+        opening.task_of("digits", run)
     monkeypatch.setenv("CNNKIT_RUNS", str(tmp_path))
     with pytest.raises(ArtifactError, match="There is no .*latest"):
-        ondevice.task_of("signs")
+        opening.task_of("signs")
     (tmp_path / "signs" / "latest").symlink_to("run")
-    assert ondevice.task_of("signs") == "of the run"
+    assert opening.task_of("signs") == "of the run"
 
 
 # Files of a user ------------------------------------------------------------------------------------------------------

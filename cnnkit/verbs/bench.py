@@ -8,6 +8,7 @@ Design choices:
 """
 
 import contextlib
+import dataclasses
 import json
 import subprocess
 import sys
@@ -17,54 +18,60 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit import console, ondevice, trials
+from cnnkit import opening, trials
 from cnnkit.device.model import DeviceModel
 from cnnkit.errors import ArtifactError
+from cnnkit.reporter import SILENT, Reporter
 from cnnkit.run import EXPORT, Run, latest
 
 
-def bench(app: str, artifact: Path | None, *, runs: int, threads: int | None) -> None:
-    """Measure one exported model, or all of a run: latency of one input, size, memory."""
-    path = artifact or latest(app)
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What exported models need on this machine.
+
+    Attributes:
+        models: of each file `file`, `bytes`, `load_ms`, `median_ms` and `p95_ms` of an input, and in MB `peak_memory_mb`, what it
+            adds at its peak to `runtime_memory_mb`; both None where the system does not say.
+        runs: timed inferences of each.
+    """
+
+    models: list[dict[str, Any]]
+    runs: int
+
+
+def bench(
+    app: str, artifact: Path | None = None, *, runs: int = 200, threads: int | None = None, tell: Reporter = SILENT
+) -> Measured:
+    """Measure one exported model, or all of a run: latency of one input, size, memory.
+
+    Args:
+        app: whose it must be.
+        artifact: a `.tflite`, or a run; None: the latest.
+        runs: timed inferences of each file.
+        threads: of the interpreter; None: up to 4.
+        tell: hears of what may be wrong with a file.
+
+    Raises:
+        ArtifactError: there is no exported model, or one that cannot be used.
+    """
+    path = artifact or latest(app, tell)
     files = [path]
     if path.is_dir():
         run = Run.open(path, app)
         files = sorted((run.path / EXPORT).glob("*.tflite"))
         if not files:
             raise ArtifactError(f"{run.path} has no exported model yet. Make one with `cnnkit {app} export`.")
-    rows = [_apart(file, app, runs, threads) for file in files]
-    console.document({"models": rows, "runs": runs})
-    if not console.is_json():
-        console.table(
-            ["model", "size kB", "load ms", "median ms", "95 % ms", "a second", "memory MB"],
-            [
-                [
-                    row["file"],
-                    f"{row['bytes'] / 1000:.1f}",
-                    f"{row['load_ms']:.1f}",
-                    f"{row['median_ms']:.3f}",
-                    f"{row['p95_ms']:.3f}",
-                    f"{1000 / row['median_ms']:.0f}",
-                    "" if row["peak_memory_mb"] is None else f"{row['peak_memory_mb']:.1f}",
-                ]
-                for row in rows
-            ],
-        )
-        if rows[0]["runtime_memory_mb"] is not None:
-            console.message(
-                "Memory: what a file adds at its peak to a process of its own that has loaded the runtime alone "
-                f"({rows[0]['runtime_memory_mb']:.0f} MB)."
-            )
+    return Measured([_apart(file, app, runs, threads, tell) for file in files], runs)
 
 
-def _apart(path: Path, app: str, runs: int, threads: int | None) -> dict[str, Any]:
+def _apart(path: Path, app: str, runs: int, threads: int | None, tell: Reporter) -> dict[str, Any]:
     """Measure a file in a process of its own."""
-    model = ondevice.open_model(path, app, threads)  # what is wrong with it is said here
+    model = opening.open_model(path, app, threads, tell)  # what is wrong with it is said here
     if not isinstance(model, DeviceModel):
         raise ArtifactError(
             f"{path} is not an exported model. Export it with `cnnkit {app} export`, then bench the .tflite."
         )
-    code = "from cnnkit.ondevice.benchmark import main; main()"
+    code = "from cnnkit.verbs.bench import main; main()"
     line, environment = trials.python(code, str(path.absolute()), str(runs), str(threads or 0))
     done = subprocess.run(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     try:

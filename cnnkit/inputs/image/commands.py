@@ -1,0 +1,21 @@
+"""What the command line says of pictures."""
+
+import click
+
+from cnnkit.commands import Commands
+
+IMAGES = Commands(
+    kind="image",
+    explained="IMAGE...",
+    predict="Name what is in pictures: files, folders, or - for standard input.",
+    check="Look for what spoils training: bad files, odd sizes, starved classes, duplicates across splits.",
+    show="Draw a contact sheet: samples as they are, and as the model sees them after augmentation.",
+    draws=True,
+)
+
+# Of the builder `cnnkit.models.classifier`; for the `build_options` of apps that have it.
+BACKBONE_OPTIONS = [
+    click.option("--backbone", metavar="NAME", help="Network of keras.applications.  [default: mobilenet_v2]"),
+    click.option("--alpha", type=click.FloatRange(0, min_open=True), help="Width of a MobileNet: 0.35, 0.5, 1 ..."),
+    click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Share of the features dropped."),
+]
