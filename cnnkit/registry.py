@@ -11,7 +11,6 @@ Design choices:
 import dataclasses
 import functools
 import importlib
-import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,8 @@ class Registry:
     @functools.cache  # noqa: B019 - there are two, and they live as long as the process
     def ours(self) -> list[str]:
         """Return the names of our own kinds."""
+        import pkgutil  # a command that asks for no kind starts sooner without
+
         package = importlib.import_module(self.group)
         return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if module.ispkg)
 

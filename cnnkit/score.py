@@ -8,9 +8,10 @@ Design choices:
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:  # a command that scores nothing starts sooner without
+    import numpy as np
 
 SHARE = "%"  # the unit of a number in [0, 1] that people read in percent
 MORE, LESS = "more", "less"
@@ -37,7 +38,7 @@ class Score:
     better: str = MORE
     interval: tuple[float, float] | None = None
     per_class: Mapping[str, float] | None = None
-    per_record: np.ndarray | None = None
+    per_record: "np.ndarray | None" = None
 
     def __post_init__(self) -> None:
         if self.better not in (MORE, LESS):

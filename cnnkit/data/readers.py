@@ -1,12 +1,14 @@
 """The readers that are installed: found by name, or by asking each whether it fits a user's folder or file."""
 
-from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnkit import plugins
 from cnnkit.data.reading import Reader
 from cnnkit.errors import DataError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "cnnkit.readers"
 
@@ -82,7 +84,7 @@ def _asked(task: str) -> dict[str, Reader]:
     return {name: reader for name, reader in every.items() if (reader.task == task if waiting else not reader.waits)}
 
 
-def _entries() -> dict[str, EntryPoint]:
+def _entries() -> "dict[str, EntryPoint]":
     """Return what is installed, by name.
 
     Raises:

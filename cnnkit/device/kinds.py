@@ -77,7 +77,7 @@ class InputKind:
         """
         return model.one_by_one(inputs)
 
-    def noise(self, metadata: Mapping[str, Any], shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    def noise(self, metadata: Mapping[str, Any], shape: Sequence[int], rng: "np.random.Generator") -> np.ndarray:
         """Return inputs of this shape that mean nothing, but that a model can take: to try it, and to measure its speed.
 
         Zeros and ones are numbers, bytes and ids alike.

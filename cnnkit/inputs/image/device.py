@@ -42,7 +42,7 @@ class Image(InputKind):
     def dtype(self, precision: str) -> str:
         return "uint8" if precision == "int8" else "float32"
 
-    def noise(self, metadata: Mapping[str, Any], shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    def noise(self, metadata: Mapping[str, Any], shape: Sequence[int], rng: "np.random.Generator") -> np.ndarray:
         return rng.integers(0, 256, shape)
 
 

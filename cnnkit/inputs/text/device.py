@@ -50,7 +50,7 @@ class Text(InputKind):
         model.apart()
         return found
 
-    def noise(self, metadata: Mapping[str, Any], shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    def noise(self, metadata: Mapping[str, Any], shape: Sequence[int], rng: "np.random.Generator") -> np.ndarray:
         most = metadata.get("input", {}).get("ids") or metadata.get("text", {}).get("size") or 256
         return rng.integers(0, max(2, most), shape)
 
