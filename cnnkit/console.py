@@ -25,7 +25,7 @@ def begin() -> None:
 
 
 def use_spelling(spelled: Callable[[str], str]) -> None:
-    """Let a function put options of the command line in place of the settings that notes and warnings name in backticks."""
+    """Let a function put options of the command line in place of the settings that messages name in backticks."""
     _state["spelled"] = spelled
 
 
@@ -57,7 +57,12 @@ def _rich() -> Any:
 
 
 def message(text: str = "") -> None:
-    """Print a line for people."""
+    """Print a line for people, as their command line spells settings."""
+    line(spelled(text))
+
+
+def line(text: str) -> None:
+    """Print a line of results as it is: words from data may look like settings."""
     print(text, file=_stream(), flush=True)
 
 
@@ -152,8 +157,8 @@ def coloured(text: str, marked: Sequence[tuple[int, int, float]], *, most: int =
     strongest = max((abs(value) for *_, value in marked), default=0.0)
     console = _rich()
     if console.color_system is None or console.no_color:
-        message("".join(piece for piece, _ in pieces) or "(an empty text)")
-        message("  " + _influences(text, marked))
+        line("".join(piece for piece, _ in pieces) or "(an empty text)")
+        line("  " + _influences(text, marked))
         return
     drawn = Text()
     for piece, value in pieces:
@@ -233,10 +238,10 @@ def progress(
         return
     last = time.monotonic()
 
-    def line(completed: float, text: str = "") -> None:
+    def now_and_then(completed: float, text: str = "") -> None:
         nonlocal last
         if time.monotonic() - last >= 10:
             last = time.monotonic()
-            message(f"{description}: {100 * completed / max(total, 1e-9):.0f} % {text}".rstrip())
+            line(f"{description}: {100 * completed / max(total, 1e-9):.0f} % {text}".rstrip())
 
-    yield line
+    yield now_and_then

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit import console
+from cnnkit.reporter import Reporter
 from cnnkit.training.settings import Settings
 
 REPORT = 0.5  # seconds of writing a report for each of starting the command: both are imports and files
@@ -45,8 +45,8 @@ def scoring_seconds(recipe: Any, artifact: Any, records: Any, most: float) -> tu
     return SPARE * first, SPARE * each
 
 
-def foretell(budget: Any, settings: Settings) -> None:
-    """Say when training and the whole command will be done, and where the time is too little."""
+def foretell(budget: Any, settings: Settings, tell: Reporter) -> None:
+    """Tell when training and the whole command will be done, and where the time is too little."""
     left, now = budget.left(), datetime.datetime.now()
 
     def clock(seconds: float) -> str:
@@ -55,13 +55,13 @@ def foretell(budget: Any, settings: Settings) -> None:
     if left < LEAST * budget.seconds:
         other = budget.seconds - left
         enough = -(-other // 3) / 10  # twice as much, in minutes
-        console.warning(
+        tell.warning(
             f"`minutes={settings.minutes:g}` is too little here: all but training takes about {other:.0f} s, so training has "
             f"{max(0.0, left):.0f} s and takes only the fewest steps. Give `minutes={enough:g}` or more."
         )
         return
     what = "both trainings" if budget.again else "training"
-    console.message(
+    tell.message(
         f"{settings.minutes:g} minutes in all: {budget.used():.0f} s until here, {what} "
         f"until about {clock(left)}, scored and reported by about {clock(left + budget.after)}"
     )

@@ -15,9 +15,9 @@ from cnnkit.errors import ArtifactError
 from cnnkit.evaluation.artifacts import open_artifact
 from cnnkit.files import read_json
 from cnnkit.models import weights
-from cnnkit.review import read_history
 from cnnkit.run import Run
 from cnnkit.training import checkpoint
+from cnnkit.verbs.report import read_history
 from tests import toys
 from tests.test_damaged import one_line
 

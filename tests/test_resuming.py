@@ -4,7 +4,7 @@ import pytest
 
 from cnnkit.errors import ConfigError
 from cnnkit.run import Run
-from cnnkit.workflow import _resumable
+from cnnkit.verbs.asked import resumable
 from tests import toys
 
 
@@ -44,9 +44,9 @@ WORDS = [
 def test_the_same_words_go_on_whatever_followed_from_the_data(recipe, start, words):
     options = {**words.get("options", {}), "strides": [8], "size": 321}
     path = start(words, options=options, learning_rate=0.0123, image_size=48)
-    assert _resumable(recipe, path, words).path == path
-    assert _resumable(recipe, path, {}).path == path, "none at all"
-    assert _resumable(recipe, path, Run.open(path).settings(recipe.Settings).to_dict()).path == path, (
+    assert resumable(recipe, path, words).path == path
+    assert resumable(recipe, path, {}).path == path, "none at all"
+    assert resumable(recipe, path, Run.open(path).settings(recipe.Settings).to_dict()).path == path, (
         "all that it came to have"
     )
 
@@ -54,10 +54,10 @@ def test_the_same_words_go_on_whatever_followed_from_the_data(recipe, start, wor
 def test_defaults_may_be_spelled_out_and_a_file_named_from_elsewhere(recipe, start, tmp_path, monkeypatch):
     path = start({"weights": "start.h5"}, options={"strides": [8]})
     spelled = {"batch_size": 64, "model": "default", "options": {"width": 8}, "weights": str(tmp_path / "start.h5")}
-    assert _resumable(recipe, path, spelled).path == path
+    assert resumable(recipe, path, spelled).path == path
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
-    assert _resumable(recipe, path, {"weights": "../start.h5"}).path == path
+    assert resumable(recipe, path, {"weights": "../start.h5"}).path == path
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_other_words_are_refused_in_a_line(recipe, start, words, message):
     asked = {"epochs": 7, "options": {"width": 12}, "learning_rate": "auto", "weights": "start.h5"}
     path = start(asked, options={"width": 12, "strides": [8]}, learning_rate=0.0123)
     with pytest.raises(ConfigError, match=message):
-        _resumable(recipe, path, words)
+        resumable(recipe, path, words)
 
 
 def test_a_run_of_before_words_were_kept_is_compared_with_what_it_has(recipe, start):
@@ -84,6 +84,6 @@ def test_a_run_of_before_words_were_kept_is_compared_with_what_it_has(recipe, st
     run = Run.open(path)
     del run.document["asked"], run.document["asked_in"]
     run.save()
-    assert _resumable(recipe, path, {"options": {"width": 12}}).path == path
+    assert resumable(recipe, path, {"options": {"width": 12}}).path == path
     with pytest.raises(ConfigError, match="options.width=12, not 9"):
-        _resumable(recipe, path, {"options": {"width": 9}})
+        resumable(recipe, path, {"options": {"width": 9}})

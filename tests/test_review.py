@@ -45,7 +45,7 @@ class TestABadModel:
         assert "No better than chance" in self.trained or "can tell no better than chance" in self.trained
         assert "Next: cnnkit digits export" not in self.trained
         (line,) = [line for line in self.trained.splitlines() if line.startswith("Next: ")]
-        assert "train longer" in line and "data check" in line
+        assert "train longer, its last epoch was its best (--epochs 3)" in line and "data check" in line
 
     def test_evaluate_says_so_too_also_in_json(self):
         assert "than chance" in self.run("evaluate", "run").output

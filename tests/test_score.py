@@ -1,12 +1,12 @@
 """A score is said with its unit, and told better from worse; one of which less is better goes through tables and the gate."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from cnnkit import console, review
+from cnnkit import console
+from cnnkit.cli import printing
 from cnnkit.evaluation.verdict import judge
 from cnnkit.export import gate
 from cnnkit.score import Score, Scores, headline, unit
@@ -106,9 +106,7 @@ def test_its_table_says_the_unit_and_has_no_classes(answers, monkeypatch):
     monkeypatch.setattr(console, "is_json", lambda: False)  # which commands of other tests may have asked for
     monkeypatch.setattr(console, "table", lambda columns, rows: tables.append((columns, rows)))
     scores = Ages().score(outputs, targets)
-    review.print_scores(
-        SimpleNamespace(task=Ages()), {"model.keras": scores}, {"name": "ridge", **scores}, per_class=True
-    )
+    printing.scores(Ages(), "model.keras", scores, {"name": "ridge", **scores}, per_class=True)
     ((columns, (own, other)),) = tables
     assert columns == ["", "mean_absolute_error years", "95 % interval", "largest error years", "records"]
     assert own[0] == "model.keras" and own[1] == f"{scores.headline.value:.4g}" and own[4] == "200"

@@ -3,8 +3,8 @@
 Design choices:
 - `app(...)` returns a Click group with the standard verbs; an app adds its own commands beside them.
 - This module imports Click and the standard library only, so that `--help` answers at once. Work is done in
-  `cnnkit.workflow` and `cnnkit.review`, imported when a command runs; `predict`, `bench` and whatever reads a `.tflite`
-  never load TensorFlow.
+  `cnnkit.verbs`, imported when a command runs, and printed by `cnnkit.cli.printing`; `predict`, `bench` and whatever reads a
+  `.tflite` never load TensorFlow.
 - A user error is one line and exit code 1; a refused export 3; wrong usage 2, as Click has it.
 """
 
@@ -243,9 +243,9 @@ def app(
     def for_data(source: str | None) -> Any:
         if not tasks or source is None:
             return _recipe(recipes, None)
-        from cnnkit import workflow
+        from cnnkit.cli.tasks import task_of_data
 
-        return _recipe(recipes, workflow.task_of_data(source))
+        return _recipe(recipes, task_of_data(source))
 
     @click.group(name=name, cls=Group, help=help, context_settings=CONTEXT)
     @click.version_option(__version__, prog_name=f"cnnkit {name}")
@@ -298,19 +298,22 @@ def app(
     def train(out: Path | None, config: Path | None, resume: bool, **given: Any) -> None:
         """Train a model, score it on held-out data beside a baseline, and write a report."""
         began = time.monotonic()  # before anything slow is imported
-        from cnnkit import workflow
+        from cnnkit import console
+        from cnnkit.cli import printing
+        from cnnkit.cli.tasks import task_to_train
+        from cnnkit.verbs.train import train
 
         options = {key: given.pop(key) for key in list(given) if key in names}
         options = {key: value for key, value in options.items() if value is not None}
         settings = {key: value for key, value in given.items() if value is not None}
         word = settings.pop("task", None)
         if word is None and tasks:
-            task = workflow.task_for(name, settings, config_file=config, out=out, resume=resume)
-            chosen = _recipe(recipes, task)
+            chosen = _recipe(recipes, task_to_train(name, settings, config=config, out=out, resume=resume))
         else:
             chosen = recipes[word or next(iter(recipes))]()
         fitting(chosen, settings)
-        workflow.train(chosen, settings, options, out=out, config_file=config, resume=resume, began=began)
+        found = train(chosen, settings, options, out=out, config=config, resume=resume, began=began, tell=console)
+        printing.trained(found)
 
     @group.command()
     @artifact
@@ -327,16 +330,20 @@ def app(
         artifact: Path | None, data: str | None, split: str | None, skip_bad: bool | None, **columns: Any
     ) -> None:
         """Score a run, a .keras or a .tflite on a split, with confidence intervals, beside a baseline."""
-        from cnnkit import review
+        from cnnkit import console
+        from cnnkit.cli import printing
+        from cnnkit.verbs.evaluate import evaluate
 
-        review.evaluate(
+        found = evaluate(
             fitting(for_artifact(artifact), columns),
             artifact,
             data=data,
             split=split,
             skip_bad=bool(skip_bad),
             columns=columns,
+            tell=console,
         )
+        printing.evaluated(found)
 
     @group.command(help=commands.predict)
     @click.argument(
@@ -447,9 +454,11 @@ def app(
     @json_option
     def report(artifact: Path | None, data: str | None, out: Path | None) -> None:
         """Write one self-contained HTML page about a run."""
-        from cnnkit import review
+        from cnnkit import console
+        from cnnkit.cli import printing
+        from cnnkit.verbs.report import report
 
-        review.report(for_artifact(artifact), artifact, out=out, data=data)
+        printing.reported(report(for_artifact(artifact), artifact, data=data, out=out, tell=console))
 
     return group
 

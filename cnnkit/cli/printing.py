@@ -1,10 +1,12 @@
 """What verbs return, printed: tables and lines for a person, one JSON document with `--json`."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from cnnkit import console
+from cnnkit.score import Score, Scores, unit
 from cnnkit.shown import Answers, Marked, Shown, Table
 
 
@@ -19,7 +21,7 @@ def shown(found: Shown) -> None:
         elif isinstance(part, Marked):
             console.coloured(part.text, part.marked)
         else:
-            console.message(part)
+            console.line(part)
 
 
 def known(found: dict[str, Any]) -> None:
@@ -52,6 +54,91 @@ def checked(found: Any) -> None:
     shown(Shown(document, [*found.looked, table if cells else found.sound]))
 
 
+def trained(found: Any) -> None:
+    """Print what came of a training, a `cnnkit.verbs.train.Trained`."""
+    document = found.run.document
+    sections = {name: document[name] for name in ("model", "training", "scores")}
+    console.document({"run": str(found.run.path), **sections, "report": str(found.report)})
+    scores(found.task, document["settings"]["model"], found.scores, found.baseline)
+    console.message(f"Run: {found.run.path}\nReport: {found.report}")
+    verdict(found.verdict)
+    if found.taken:
+        console.message(found.taken)
+    console.message(f"Next: {found.next}")
+
+
+def evaluated(found: Any) -> None:
+    """Print what an artifact scores, a `cnnkit.verbs.evaluate.Evaluated`."""
+    console.document(
+        {
+            "artifact": str(found.artifact),
+            "split": found.split,
+            "data": found.data,
+            "own_data": found.own_data,
+            "seen_in_training": found.seen_in_training,
+            **found.scores,
+            "baseline": found.baseline,
+            "verdict": found.verdict,
+        }
+    )
+    scores(found.task, found.artifact.name, found.scores, found.baseline, per_class=True)
+    verdict(found.verdict)
+    if found.next:
+        console.message(f"Next: {found.next}")
+
+
+def scores(task: Any, name: str, found: Scores, baseline: Mapping[str, Any] | None, *, per_class: bool = False) -> None:
+    """Print a table of scores, those of an artifact of this name and a baseline's; and perhaps one of its classes."""
+    if console.is_json():
+        return
+    score, columns = found.headline, task.columns(found)
+
+    def row(name: str, shown: Score, others: Iterable[str]) -> list[str]:
+        return [name, shown.number(shown.value), shown.range(shown.interval), *others]
+
+    rows = [row(name, score, columns.values())]
+    if baseline is not None:
+        rows.append(row(f"baseline: {baseline['name']}", score.of(baseline), [""] * len(columns)))
+    console.table(["", score.title, "95 % interval", *columns], rows)
+    if baseline is not None and (line := task.compared(baseline)):
+        console.message(line)
+    if per_class:
+        _classes(found, task.counted)
+
+
+def _classes(found: Scores, counted: str) -> None:
+    """Print a table of the classes' scores, where there are classes; `counted` is what a class has some of."""
+    classes = found.get("per_class")
+    if not classes:
+        return
+    names = {"f1": "F1", "ap": "AP", "ap50": "AP50"}
+    shown = [Score(name, 0.0, unit(found, name)) for name in next(iter(classes.values())) if name != "support"]
+    titles = [dataclasses.replace(score, name=names.get(score.name, score.name)).title for score in shown]
+    lines = [
+        [label, *("" if v[s.name] is None else s.number(v[s.name]) for s in shown), v["support"]]
+        for label, v in classes.items()
+    ]
+    console.table(["class", *titles, counted], lines)
+
+
+def verdict(judged: Mapping[str, Any]) -> None:
+    """Print what is to be said of a bad model, in red, and of one that is not above its baseline."""
+    from cnnkit.evaluation.verdict import behind  # it needs NumPy, and many commands do not
+
+    if judged["bad"]:
+        console.alarm(judged["text"])
+    elif behind(judged):
+        console.warning(judged["text"])
+    elif judged["kind"] == "level":
+        console.message(judged["text"])
+
+
+def reported(page: Path) -> None:
+    """Print where a report is."""
+    console.document({"report": str(page)})
+    console.message(f"Report: {page}")
+
+
 def exported(found: Any) -> None:
     """Print what was exported, a `cnnkit.verbs.export.Exported`."""
     console.document({"folder": str(found.folder), **found.document})
@@ -61,9 +148,7 @@ def exported(found: Any) -> None:
     for line in found.document["notes"]:
         console.warning(line)
     if found.verdict:
-        from cnnkit.review import say_verdict
-
-        say_verdict(found.verdict)
+        verdict(found.verdict)
 
 
 def gate(document: dict[str, Any]) -> None:
@@ -80,8 +165,8 @@ def gate(document: dict[str, Any]) -> None:
             continue
         change, in_class = (score.change(v[key] / score.scale) for key in ("difference", "worst_class_difference"))
         worst = f"{v['worst_class']}: {in_class}" if v["worst_class"] else ""
-        verdict = "passed" if v["passed"] else "REFUSED"
-        rows.append([name, f"{v['bytes'] / 1000:.1f}", score.number(v["score"]), change, worst, verdict])
+        passed = "passed" if v["passed"] else "REFUSED"
+        rows.append([name, f"{v['bytes'] / 1000:.1f}", score.number(v["score"]), change, worst, passed])
     console.table(["", "size kB", score.title, score.step, "worst class", "gate"], rows)
     listed = [
         [name, check["name"], check["where"], *_measured(check), "" if check["passed"] else "REFUSED"]

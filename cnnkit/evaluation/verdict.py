@@ -51,6 +51,11 @@ def judge(scores: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> dict
     return {"kind": kind, "bad": kind in ("below", "chance"), "text": text, **known}
 
 
+def behind(judged: Mapping[str, Any]) -> bool:
+    """Whether a score that was judged is on the wrong side of its baseline's, be it by chance."""
+    return judged["kind"] == "level" and judged["difference"] < 0
+
+
 def _against(score: Score, other: Score, paired: Mapping[str, Any] | None) -> tuple[dict[str, Any], bool]:
     """Return what is known of the difference to a baseline, and whether it is hardly by chance."""
     known: dict[str, Any] = {"difference": score.gain(other.value, score.value)}

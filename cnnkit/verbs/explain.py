@@ -7,9 +7,9 @@ from typing import Any
 from cnnkit import opening
 from cnnkit.errors import CnnkitError
 from cnnkit.reporter import SILENT, Reporter
-from cnnkit.review import keras_of
 from cnnkit.run import MODEL, Run
 from cnnkit.run_data import data_for, run_of
+from cnnkit.verbs.scoring import keras_of
 
 
 def explain(

@@ -10,9 +10,10 @@ from cnnkit import own_files
 from cnnkit.errors import ConfigError, GateRefused
 from cnnkit.quiet import quiet
 from cnnkit.reporter import SILENT, Reporter
-from cnnkit.review import keras_of, score, write_report
 from cnnkit.run import EXPORT, MODEL, Run, latest
 from cnnkit.run_data import data_for, named_as, say_drawn, those_given
+from cnnkit.verbs.report import write_report
+from cnnkit.verbs.scoring import keras_of, score
 
 
 @dataclasses.dataclass(frozen=True)

@@ -396,7 +396,8 @@ class TestTraining(Commands):
         assert run["training"]["stopped"] == "time budget of 1 minutes used" and run["training"]["rate_at_end"] < 0.05
         assert run["refit"]["epochs"] <= run["training"]["best_epoch"] + 0.5
         assert "1 minutes in all" in output and "both trainings until about" in output
-        assert "Trained anew on all" in output and " of 0 epochs" not in output
+        assert "Trained anew on all" in output and "(--no-refit leaves this out)" in output
+        assert " of 0 epochs" not in output
 
     def test_a_budget_too_small_is_told_and_the_second_training_left_out(self, folder):
         words = ("--data", folder / "toy.csv", "--config", folder / "small.toml", "--minutes", "0.002", "--out", "run")

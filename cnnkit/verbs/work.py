@@ -1,0 +1,156 @@
+"""A training whose run is there: of a new run, its data is loaded, what follows from that decided, and the folder made."""
+
+import contextlib
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cnnkit import training
+from cnnkit.device.model import read_metadata
+from cnnkit.errors import CnnkitError, ConfigError
+from cnnkit.reporter import Reporter
+from cnnkit.run import DATA_RECORDS, MODEL, Run, new_path
+from cnnkit.run_data import describe_data, load, own_data, remember_place, undivided
+from cnnkit.settings import checked, fields, rooms
+from cnnkit.verbs.asked import FOUND, Asked
+
+BACKBONE = "backbone"  # the builder, in every app that has it, of a classifier on a network of keras.applications
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """A training whose run is there.
+
+    Attributes:
+        recipe: as it fits the data.
+        run: that is trained.
+        settings: of it.
+        splits: the data.
+        whole: the same with nothing held out, on which it is trained anew; None: it is not.
+        tell: hears what goes on.
+    """
+
+    recipe: Any
+    run: Run
+    settings: Any
+    splits: Any
+    whole: Any
+    tell: Reporter
+
+
+def begun(recipe: Any, asked: Asked, held: contextlib.ExitStack, tell: Reporter) -> Work:
+    """Load the data, decide what follows from it, make the run."""
+    model = asked.settings.get("model") or _model_for(recipe, asked.settings)
+    if model not in recipe.builders:
+        raise ConfigError(f"There is no model `{model}`. Models: {', '.join(recipe.builders)}.")
+    side = recipe.side(model)
+    given = {**({"image_size": side} if side else {}), **asked.settings, "model": model}
+    splits = _checked(load(recipe, given, tell=tell))
+    recipe = fitted(recipe, splits, _known_to_weights(given))
+    _warn_of_seen_validation(given, splits, tell)
+    settings = _decided(recipe, given, splits)
+    if asked.words.get("learning_rate") == FOUND:
+        settings = _with_found_rate(recipe, settings, splits, tell)
+    run = _created(recipe, asked, settings, splits, held)
+    return _work(recipe, run, splits, None, tell)
+
+
+def gone_on(recipe: Any, asked: Asked, run: Run, tell: Reporter) -> Work:
+    """Find the data of a run, wherever it lies by now."""
+    if not run.document.get("scores") and (otherwise := run.computed_otherwise()):
+        tell.warning(
+            f"{run.path} was started with {', '.join(otherwise)}; it goes on, but not to the very same weights."
+        )
+    known = own_data(recipe, run, tell=tell, source=asked.settings.get("data"))
+    recipe = fitted(recipe, _checked(known.splits), run.document.get("fitted", {}))
+    return _work(recipe, run, known.splits, known.source, tell)
+
+
+def _work(recipe: Any, run: Run, splits: Any, source: Any, tell: Reporter) -> Work:
+    settings = run.settings(recipe.Settings)
+    return Work(recipe, run, settings, splits, undivided(recipe, settings, splits, source, tell), tell)
+
+
+def _checked(splits: Any) -> Any:
+    from cnnkit.data.loading import check_divided
+
+    check_divided(splits)
+    return splits
+
+
+def _model_for(recipe: Any, given: Mapping[str, Any]) -> str:
+    """Return the model that is meant where none is named: weights that Keras publishes belong to a backbone.
+
+    The app's `default` has no layer that they fit.
+    """
+    weights = given.get("weights", "none")
+    published = weights == "imagenet" or weights.endswith(".h5")
+    meant = BACKBONE in recipe.builders and (published or "backbone" in given.get("options", {}))
+    return BACKBONE if meant else recipe.Settings.model
+
+
+def fitted(recipe: Any, splits: Any, earlier: Mapping[str, Any]) -> Any:
+    """Return the recipe that fits data; its task keeps what `earlier` says, metadata of an artifact or a run's."""
+    found = recipe.fitting(recipe, splits)
+    return dataclasses.replace(found, task=found.task.fitted(splits, earlier))
+
+
+def _known_to_weights(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of the weights that training begins with; empty where they say nothing of themselves."""
+    path = Path(given.get("weights", "none"))
+    path = path / MODEL if path.is_dir() else path
+    return read_metadata(path) if path.suffix == ".keras" and path.is_file() else {}
+
+
+def _warn_of_seen_validation(given: Mapping[str, Any], splits: Any, tell: Reporter) -> None:
+    path = Path(given.get("weights", "none"))
+    earlier = Run.open(path).document if path.is_dir() else {}
+    if earlier.get("refit") and len(splits.validation) and earlier["data"]["fingerprint"] == splits.train.fingerprint():
+        tell.warning(
+            f"{path} was trained on these validation records too, so what they decide now is too hopeful. The "
+            "test split is as new to it as before."
+        )
+
+
+def _decided(recipe: Any, given: Mapping[str, Any], splits: Any) -> Any:
+    """Return the settings: as given, the rest as the recipe has them for this model and data."""
+    model = given["model"]
+    preset = recipe.preset(model, len(splits.train), given.get("weights", "none") != "none")
+    preset = checked(recipe.Settings, preset, f"the preset of {model}")
+    if any(field.name in preset for room in rooms(recipe.Settings) if room.of_data for field in fields(room)):
+        raise ValueError(f"a preset cannot change the data, which is loaded before it is known. Received: {preset}.")
+    made = recipe.options(splits.train, model)
+    follow = {name: made[name] for name in recipe.follows if name in made}
+    options = {**made, **given.get("options", {}), **follow}
+    return recipe.Settings(**{**preset, **given, "options": options, "data": given.get("data") or recipe.data})
+
+
+def _with_found_rate(recipe: Any, settings: Any, splits: Any, tell: Reporter) -> Any:
+    with tell.progress("Looking for a learning rate", 1):
+        rate, _ = training.find_learning_rate(recipe, settings, splits.train)
+    tell.message(f"Learning rate found: {rate:.2g} (a tenth of where the loss is lowest)")
+    return dataclasses.replace(settings, learning_rate=float(f"{rate:.2g}"))
+
+
+def _created(recipe: Any, asked: Asked, settings: Any, splits: Any, held: contextlib.ExitStack) -> Run:
+    """Make the run; it knows its data, and is held for this process alone."""
+    from cnnkit.data import seen
+
+    about = {
+        "task": recipe.task.name,
+        "data": describe_data(splits),
+        "asked": asked.words,
+        "asked_in": str(Path.cwd()),
+    }
+    if facts := recipe.task.facts():
+        about["fitted"] = facts  # the same when it goes on, wherever its weights came from
+    path = asked.out or new_path(recipe.app, settings.model)
+    run = Run.create(path, recipe.app, settings, held=held, fresh=asked.out is None, **about)
+    try:
+        remember_place(run, settings.data)
+        seen.keep(run.path / DATA_RECORDS, splits)
+    except CnnkitError:
+        run.discard()
+        raise
+    return run
