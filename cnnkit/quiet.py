@@ -1,4 +1,4 @@
-"""Silence for libraries that write to the standard streams past Python."""
+"""Silence for libraries that write to the standard streams past Python, or to a log."""
 
 import contextlib
 import os
@@ -8,7 +8,13 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Drop everything written to standard output and standard error inside the block, from Python and from C++ alike."""
+    """Drop everything written to standard output and standard error inside the block, from Python and from C++ alike.
+
+    TensorFlow is first imported in such a block. Its log then shows errors alone: its advice on retracing is not for users.
+    """
+    import logging  # `predict` of an exported file starts sooner without
+
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(ValueError, OSError, AttributeError):
             stream.flush()

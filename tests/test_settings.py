@@ -119,7 +119,8 @@ def test_settings_are_joined_from_rooms_and_no_two_rooms_have_the_same_name():
 
 
 def test_options_are_made_from_settings_under_their_headings():
-    @click.command(cls=options.Sectioned, made=lambda: options.of_rooms([Tide], note=lambda name: f"  [{name}]"))
+    @click.command(cls=options.Sectioned)
+    @options.later(lambda: options.of_rooms([Tide], note=lambda name: f"  [{name}]"))
     @click.option("--seed", help="Usual.")
     @click.option("--width", help="Own.")
     def command(**given):

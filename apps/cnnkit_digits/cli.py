@@ -6,9 +6,7 @@ from typing import Any
 import click
 
 from cnnkit import cli
-from cnnkit.evaluation.settings import Classes
 from cnnkit.inputs.image import commands
-from cnnkit.inputs.image.settings import IMAGES, Preparation
 
 
 def recipe() -> Any:
@@ -37,6 +35,13 @@ def recipe() -> Any:
     )
 
 
+def rooms() -> Any:
+    from cnnkit.evaluation.settings import Classes
+    from cnnkit.inputs.image.settings import IMAGES, Preparation
+
+    return (*IMAGES, Preparation, Classes)
+
+
 def preparation() -> Any:
     """Return what lays out a picture of one digit."""
     from cnnkit_digits.single import DIGIT
@@ -48,7 +53,7 @@ main = cli.app(
     "Recognise handwritten digits.",
     recipe,
     name="digits",
-    rooms=(*IMAGES, Preparation, Classes),
+    rooms=rooms,
     commands=commands.IMAGES,
     preparation=preparation,
     build_options=[

@@ -3,11 +3,8 @@
 from typing import Any
 
 from cnnkit import cli
-from cnnkit.evaluation.settings import Classes
 from cnnkit.inputs.image.commands import BACKBONE_OPTIONS
-from cnnkit.inputs.image.settings import IMAGES
 from cnnkit.tasks.detection.commands import DETECTOR_OPTIONS, finding
-from cnnkit.tasks.detection.settings import BOXES
 
 
 def detection() -> Any:
@@ -62,11 +59,19 @@ def recognition() -> Any:
     )
 
 
+def rooms() -> Any:
+    from cnnkit.evaluation.settings import Classes
+    from cnnkit.inputs.image.settings import IMAGES
+    from cnnkit.tasks.detection.settings import BOXES
+
+    return {"detect": BOXES, "recognise": (*IMAGES, Classes)}
+
+
 main = cli.app(
     "Find traffic signs in photos and videos, and name them.",
     {"detect": detection, "recognise": recognition},
     name="signs",
-    rooms={"detect": BOXES, "recognise": (*IMAGES, Classes)},
+    rooms=rooms,
     commands=finding("sign", "signs", recogniser="A run or .tflite of --task recognise"),
     build_options=[*BACKBONE_OPTIONS, *DETECTOR_OPTIONS],
 )

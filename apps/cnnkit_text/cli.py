@@ -7,9 +7,7 @@ from typing import Any
 import click
 
 from cnnkit import cli
-from cnnkit.evaluation.settings import Classes, Tags
 from cnnkit.inputs.text import commands
-from cnnkit.inputs.text.settings import TEXTS
 
 
 def classification() -> Any:
@@ -56,11 +54,18 @@ def _fitting(recipe: Any, splits: Any) -> Any:
     return dataclasses.replace(found, preset=functools.partial(model.preset, found=model.style(splits.train)))
 
 
+def rooms() -> Any:
+    from cnnkit.evaluation.settings import Classes, Tags
+    from cnnkit.inputs.text.settings import TEXTS
+
+    return (*TEXTS, Classes, Tags)
+
+
 main = cli.app(
     "Train, understand and ship small text classifiers.",
     {"classify": classification, "tag": tagging},
     name="text",
-    rooms=(*TEXTS, Classes, Tags),
+    rooms=rooms,
     commands=commands.TEXTS,
     by_data=True,
     build_options=[

@@ -10,22 +10,21 @@ Design choices:
 
 import functools
 import importlib
-import logging
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cnnkit import __version__
-from cnnkit.cli.options import Sectioned, of_rooms, of_setting, parameters, spelled
+from cnnkit.cli.options import Sectioned, WithLater, later, of_rooms, of_setting, parameters, spelled
 from cnnkit.commands import FILES, Commands
-from cnnkit.data.settings import Data
 from cnnkit.errors import CnnkitError, ConfigError, GateRefused, MissingExtra, reason
-from cnnkit.settings import Room, fields
-from cnnkit.training.settings import Settings
+
+if TYPE_CHECKING:
+    from cnnkit.settings import Room
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 FILE = click.Path(path_type=Path)  # existence is checked where the error can say what to do
@@ -38,6 +37,8 @@ _EXTRAS = {
 
 class Group(click.Group):
     """A group whose user errors are one line."""
+
+    command_class = WithLater
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -175,12 +176,18 @@ def _force(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def _of_data(name: str) -> Callable[..., Any]:
+    from cnnkit.data.settings import Data
+
+    return of_setting(Data, name)
+
+
 json_option = _json
 force_option = _force
 artifact = click.argument("artifact", type=FILE, required=False)
-data_option = of_setting(Data, "data")
+data_option = later(lambda: [_of_data("data")])
 moved_option = click.option("--data", metavar="CARD|FOLDER|FILE", help="Where the run's data is now, if it was moved.")
-skip_bad = of_setting(Data, "skip_bad")
+skip_bad = later(lambda: [_of_data("skip_bad")])
 threads = click.option("--threads", type=click.IntRange(1, 64), help="Threads of the interpreter.  [default: up to 4]")
 _POSITIVE = click.IntRange(min=1)
 
@@ -207,7 +214,7 @@ def app(
     recipe: Callable[[], Any] | Mapping[str, Callable[[], Any]],
     *,
     name: str,
-    rooms: Sequence[type[Room]] | Mapping[str, Sequence[type[Room]]],
+    rooms: "Callable[[], Sequence[type[Room]] | Mapping[str, Sequence[type[Room]]]]",
     commands: Commands = FILES,
     build_options: Sequence[Callable[..., Any]] = (),
     preparation: Callable[[], Any] | None = None,
@@ -220,8 +227,8 @@ def app(
         recipe: returns the app's `Recipe`; called only when a command needs it, so it may import what is slow. Of an app with
             several tasks one each, by the word that `train --task` takes; the first is the default.
         name: of the app, as in `cnnkit NAME`.
-        rooms: the settings of its input and its task, as `inputs.rooms` and `task.rooms` of the recipe have them; of an app with
-            several tasks by the word of each.
+        rooms: returns the settings of its input and its task, as `inputs.rooms` and `task.rooms` of the recipe have them; of an
+            app with several tasks by the word of each.
         commands: what they say of its inputs and of what is found in them, as the rooms of these kinds have it.
         build_options: Click options of `train` that go to the model's builder, None where not given.
         preparation: returns what the app does to an input beyond fitting it into the model's shape, a
@@ -251,19 +258,22 @@ def app(
     @click.version_option(__version__, prog_name=f"cnnkit {name}")
     @click.pass_context
     def group(ctx: click.Context) -> None:
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice on retracing is not for users
         from cnnkit import console, own_files
 
         console.begin()
         console.use_spelling(lambda text: spelled(text, _options(ctx)))
         own_files.use_force(False)
 
-    of_task = rooms if isinstance(rooms, Mapping) else {"": rooms}
-    every = [room for kinds in of_task.values() for room in kinds]
-    had = {word: {field.name for room in kinds for field in fields(room)} for word, kinds in of_task.items()}
+    @functools.cache
+    def of_task() -> "Mapping[str, Sequence[type[Room]]]":
+        found = rooms()
+        return found if isinstance(found, Mapping) else {"": found}
 
     def only(setting: str) -> list[str]:
         """Return the tasks that have a setting of some; none where all have it."""
+        from cnnkit.settings import fields
+
+        had = {word: {field.name for room in kinds for field in fields(room)} for word, kinds in of_task().items()}
         having = [word for word, names in had.items() if setting in names]
         return having if 0 < len(having) < len(had) else []
 
@@ -272,6 +282,8 @@ def app(
 
     def fitting(chosen: Any, given: Mapping[str, Any]) -> Any:
         """Return the recipe; refuse settings that only another task of the app has."""
+        from cnnkit.settings import fields
+
         known = {field.name for field in fields(chosen.Settings)}
         foreign = [
             setting for setting in given if given[setting] is not None and only(setting) and setting not in known
@@ -280,13 +292,22 @@ def app(
             raise ConfigError(f"`{foreign[0]}` is for --task {only(foreign[0])[0]}, and this is {chosen.task.name}.")
         return chosen
 
-    reading = of_rooms(every, lambda field: field.metadata["reading"] == "data", note)
-    prepared = of_rooms(every, lambda field: field.metadata["reading"] == "input", note)
-    more = [*reading, *prepared]
-    group.add_command(_data(for_data, fitting, commands, looking=reading, showing=more))
+    def of_all(*before: "type[Room]", reading: Sequence[str] = ()) -> list[Any]:
+        every = [*before, *(room for kinds in of_task().values() for room in kinds)]
+        return of_rooms(every, lambda field: not reading or field.metadata["reading"] in reading, note)
+
+    def of_training() -> list[Any]:
+        from cnnkit.training.settings import Settings
+
+        return of_all(Settings)
+
+    prepared = later(lambda: of_all(reading=["input"]))
+    more = later(lambda: [*of_all(reading=["data"]), *of_all(reading=["input"])])
+    group.add_command(_data(for_data, fitting, commands, looking=later(lambda: of_all(reading=["data"])), showing=more))
     names = {parameter.name for option in build_options for parameter in parameters(option)}
 
-    @group.command(cls=Sectioned, made=lambda: of_rooms([Settings, *every], note=note))
+    @group.command(cls=Sectioned)
+    @later(of_training)
     @_with(tasks)
     @_with(list(build_options))
     @click.option("--out", type=FILE, help="Folder of the run.  [default: runs/<app>/<time>-<model>]")
@@ -323,7 +344,7 @@ def app(
         type=click.Choice(["test", "validation", "train", "all"]),
         help="Which part of the data.  [default: test; all of data that the run was not trained on]",
     )
-    @_with(more)
+    @more
     @skip_bad
     @json_option
     def evaluate(
@@ -354,7 +375,7 @@ def app(
         required=commands.needed,
     )
     @click.option("--top", type=_POSITIVE, default=1, show_default=True, help=commands.top)
-    @_with(prepared)
+    @prepared
     @_with(commands.options)
     @_with([force_option] if commands.writes else [])
     @_with([skip_bad] if commands.skips else [])
@@ -379,7 +400,7 @@ def app(
     @click.option("--layer", help="Show the feature maps of this layer.  [default: the first and last that have some]")
     @moved_option
     @click.option("--out", type=FILE, help="Folder of the pictures.  [default: <run>/explain]")
-    @_with(prepared)
+    @prepared
     @force_option
     @json_option
     def explain(
@@ -402,7 +423,7 @@ def app(
         help="Points of the score that may be lost, overall and in a class.  [default: the task's]",
     )
     @data_option
-    @_with(more)
+    @more
     @click.option("--out", type=FILE, help="Folder of the files.  [default: <run>/export]")
     @force_option
     @json_option
@@ -484,8 +505,8 @@ def _data(
     fitting: Callable[[Any, Mapping[str, Any]], Any],
     commands: Commands,
     *,
-    looking: Sequence[Any],
-    showing: Sequence[Any],
+    looking: Callable[..., Any],
+    showing: Callable[..., Any],
 ) -> click.Group:
     @click.group("data", cls=Group)
     def group() -> None:
@@ -513,7 +534,7 @@ def _data(
 
     @group.command(help=commands.check)
     @click.argument("source", required=False)
-    @_with(looking)
+    @looking
     @click.option("--strict", is_flag=True, help="Exit with 1 on warnings too, not only on errors.")
     @json_option
     @click.pass_context
@@ -535,7 +556,7 @@ def _data(
     @group.command(help=commands.show)
     @click.argument("source", required=False)
     @_with(picture if commands.draws else [])
-    @_with(showing)
+    @showing
     @click.option(
         "--seed",
         type=click.IntRange(0, 2**31 - 1),

@@ -1,13 +1,16 @@
 """Options of the command line made from settings, and help that shows them under headings."""
 
-import dataclasses
+import itertools
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnnkit.settings import Room, fields, rooms, value_types
+if TYPE_CHECKING:  # settings are imported when an option is made of one
+    import dataclasses
+
+    from cnnkit.settings import Room
 
 USUAL = ("data", "out", "task", "model", "epochs", "minutes", "weights", "seed", "resume", "config", "json")
 
@@ -20,24 +23,39 @@ class SettingOption(click.Option):
         self.heading = heading
 
 
-class Sectioned(click.Command):
-    """A command with many options: the usual ones first, the others under headings; those without one under `OWN`.
+class Later(click.Option):
+    """Stands for options that a command of class `WithLater` makes when they are asked for, as that takes a while.
 
     Args:
-        made: returns the first options; called when they are asked for, as it takes a while.
+        made: returns them, as Click decorators.
     """
 
-    OWN = "Model"
+    def __init__(self, *names: Any, made: Callable[[], Sequence[Any]], **more: Any):
+        super().__init__(*names, **more)
+        self.made = made
 
-    def __init__(self, *given: Any, made: Callable[[], Sequence[Any]], **more: Any):
-        super().__init__(*given, **more)
-        self.made: Callable[[], Sequence[Any]] | None = made
+
+def later(made: Callable[[], Sequence[Any]]) -> Callable[..., Any]:
+    """Return a decorator that adds options to a command of class `WithLater`; `made` returns them."""
+    return click.option("--later", cls=Later, made=made)
+
+
+class WithLater(click.Command):
+    """A command that makes some of its options when they are asked for: the help of its group needs none of them."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        if self.made is not None:
-            first = [parameter for option in self.made() for parameter in parameters(option)]
-            self.params, self.made = [*first, *self.params], None
+        made = (
+            [one] if not isinstance(one, Later) else itertools.chain(*map(parameters, one.made()))
+            for one in self.params
+        )
+        self.params = list(itertools.chain(*made))
         return super().get_params(ctx)
+
+
+class Sectioned(WithLater):
+    """A command with many options: the usual ones first, the others under headings; those without one under `OWN`."""
+
+    OWN = "Model"
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
@@ -58,8 +76,8 @@ def parameters(option: Callable[..., Any]) -> list[click.Parameter]:
 
 
 def of_rooms(
-    kinds: Sequence[type[Room]],
-    only: Callable[[dataclasses.Field[Any]], bool] = lambda field: True,
+    kinds: "Sequence[type[Room]]",
+    only: "Callable[[dataclasses.Field[Any]], bool]" = lambda field: True,
     note: Callable[[str], str] = lambda name: "",
 ) -> list[Any]:
     """Return a Click option for each setting of some rooms; its value is None where it is not given.
@@ -69,6 +87,8 @@ def of_rooms(
         only: which settings.
         note: what stands behind the help of a setting, by its name.
     """
+    from cnnkit.settings import fields, rooms
+
     return [
         of_setting(room, field.name, note(field.name))
         for kind in dict.fromkeys(kinds)
@@ -78,8 +98,10 @@ def of_rooms(
     ]
 
 
-def of_setting(room: type[Room], name: str, note: str = "") -> Any:
+def of_setting(room: "type[Room]", name: str, note: str = "") -> Any:
     """Return the Click option of a setting; `note` stands behind its help."""
+    from cnnkit.settings import fields, value_types
+
     field = next(field for field in fields(room) if field.name == name)
     about = field.metadata
     kind = next(entry for entry in value_types(room)[name] if entry is not type(None))

@@ -152,11 +152,13 @@ class TestText(Commands, AppContract):
         assert "food" in self.run("predict", FOOD).output
 
     def test_not_sure_below_the_models_confidence_or_the_one_asked_for(self, home):
-        unsure, sure = (self.document("predict", FOOD, "--sure", least)["predictions"][0] for least in ("1", "0"))
+        unsure, sure = (
+            self.document("predict", FOOD, "--min-confidence", least)["predictions"][0] for least in ("1", "0")
+        )
         assert (unsure["sure"], sure["sure"]) == (False, True) and unsure["label"] == sure["label"]
-        assert "not sure: food" in self.run("predict", FOOD, "--sure", "1").output
-        assert "not sure" in self.piped(FOOD.encode(), "predict", "-", "--sure", "1")[0]
-        assert "not sure" not in self.run("predict", FOOD, "--sure", "0").output
+        assert "not sure: food" in self.run("predict", FOOD, "--min-confidence", "1").output
+        assert "not sure" in self.piped(FOOD.encode(), "predict", "-", "--min-confidence", "1")[0]
+        assert "not sure" not in self.run("predict", FOOD, "--min-confidence", "0").output
 
     def test_top_shows_the_best_labels_in_their_order(self, home):
         (row,) = self.document("predict", FOOD, "--top", "9")["predictions"]

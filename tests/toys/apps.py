@@ -192,13 +192,13 @@ def pictures_with_number():
 
 
 APPS = {
-    "heights": cli.app("Tell the height of waves.", series_with_number, name="heights", rooms=()),
-    "speeds": cli.app("Tell slow waves from fast ones.", series_with_classes, name="speeds", rooms=(Classes,)),
+    "heights": cli.app("Tell the height of waves.", series_with_number, name="heights", rooms=lambda: ()),
+    "speeds": cli.app("Tell slow waves from fast ones.", series_with_classes, name="speeds", rooms=lambda: (Classes,)),
     "radii": cli.app(
         "Tell the radius of discs.",
         pictures_with_number,
         name="radii",
-        rooms=image_settings.IMAGES,
+        rooms=lambda: image_settings.IMAGES,
         commands=commands.IMAGES,
     ),
 }

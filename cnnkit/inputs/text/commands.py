@@ -19,7 +19,7 @@ TEXTS = Commands(
     show="Show samples with their labels, and the words that the model knows.",
     options=[
         click.option(
-            "--sure",
+            "--min-confidence",
             type=click.FloatRange(0, 1),
             help="Say `not sure` where the answer is less probable.  [default: the model's]",
         ),

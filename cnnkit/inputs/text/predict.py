@@ -39,7 +39,7 @@ class Texts(Answers):
         artifact: the model.
         inputs: texts, files of a text a line, tables or JSON lines with a column of texts, or - for standard input.
         top: labels to name.
-        sure: confidence below which an answer is not sure; None: the artifact's.
+        min_confidence: below which an answer is not sure; None: the artifact's.
         threads: of the interpreter.
         thresholds: of several labels, in place of the artifact's: "LABEL=0.6", or "0.6" for all.
         column: of the texts, in tables and JSON lines; a name, or a number from 0. None: found out, and said.
@@ -60,7 +60,7 @@ class Texts(Answers):
         inputs: Sequence[Any],
         *,
         top: int = 1,
-        sure: float | None = None,
+        min_confidence: float | None = None,
         threads: int | None = None,
         thresholds: Sequence[str] = (),
         column: str | None = None,
@@ -80,7 +80,7 @@ class Texts(Answers):
                 f"{self.model.path} is not a model of texts. Give one that `cnnkit {app} export` wrote."
             )
         self.streams = any(entry == "-" or named.is_file(entry) for entry in texts)
-        self._made = _Answers(self.model, top, sure, threads or min(4, processors()), thresholds)
+        self._made = _Answers(self.model, top, min_confidence, threads or min(4, processors()), thresholds)
         self._blocks = self._made.blocks(named.every(texts, column, encoding, tell))
         super().__init__(row for block in self._blocks for row in self._made.rows(*block))
 
@@ -102,16 +102,18 @@ class _Answers:
     Args:
         model: an artifact.
         top: labels to show.
-        sure: as `Texts` has it.
+        min_confidence: as `Texts` has it.
         threads: blocks that are scored side by side.
         thresholds: as `Texts` has them.
     """
 
-    def __init__(self, model: Any, top: int, sure: float | None, threads: int = 1, thresholds: Sequence[str] = ()):
+    def __init__(
+        self, model: Any, top: int, min_confidence: float | None, threads: int = 1, thresholds: Sequence[str] = ()
+    ):
         self.threads = threads
         self.model, self.top = model, min(top, len(model.labels))
         self.tokenizer = Tokenizer.from_dict(model.metadata["text"], where=str(model.path))
-        self.sure = model.metadata.get("sure", 0.0) if sure is None else sure
+        self.min_confidence = model.metadata.get("sure", 0.0) if min_confidence is None else min_confidence
         self.thresholds: np.ndarray | None = None  # of several labels a text
         self.rare: list[int] = []
         if model.metadata.get("task") == "multilabel":
@@ -120,7 +122,7 @@ class _Answers:
             self.rare = [k for k, label in enumerate(model.labels) if label in (model.metadata.get("rare") or {})]
         elif thresholds:
             raise ConfigError(
-                "`threshold` is for models of several labels a text; this one gives one. `sure` says how sure."
+                "`threshold` is for models of several labels a text; this one gives one. `min_confidence` says how sure."
             )
 
     def blocks(self, texts: Iterator[str]) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
@@ -181,7 +183,7 @@ class _Answers:
     def _certain(self, scores: np.ndarray, known: np.ndarray) -> np.ndarray:
         """Return which answers are sure: bool (n,)."""
         values = scores.max(1) if self.thresholds is None else confidence(scores, self.thresholds, self.rare)
-        return known & (values >= self.sure)
+        return known & (values >= self.min_confidence)
 
     def rows(self, texts: Sequence[str], scores: np.ndarray, known: np.ndarray) -> Iterator[dict[str, Any]]:
         """Yield for each text `input`, `label`, `score`, `sure`, `known` and `top`: the best labels, or those it is given."""
