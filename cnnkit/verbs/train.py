@@ -90,7 +90,7 @@ def train(
             asked = like_earlier(recipe, asked)
             _refuse_what_holds_something(out)
         with quiet():
-            from cnnkit.training import fitting  # noqa: F401 - all that is slow to import, which is timed here
+            from cnnkit.training import fitting  # noqa: F401 - whatever is slow to import is timed as starting
         starting = time.monotonic() - began
         finished = run is not None and bool(run.document.get("scores"))
         work = begun(recipe, asked, held, tell) if run is None else gone_on(recipe, asked, run, tell)
