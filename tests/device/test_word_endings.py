@@ -80,7 +80,7 @@ def test_where_case_is_kept_a_name_has_other_spellings_too():
     assert learnt.spellings == 1 and made.ids("Tutors tutor") == [made.table["Tutor"]] * 2
 
 
-@pytest.mark.parametrize("options", [{"words": 11}, {"buckets": 50}])
+@pytest.mark.parametrize("options", [{"max_words": 11}, {"buckets": 50}])
 def test_none_where_the_vocabulary_is_full_or_unknown_words_have_pieces(options):
     learnt = learn([" ".join([*PLURALS, "tutor"])], **options)
     assert learnt.spellings == 0 and "tutors" not in learnt.tokenizer.table
