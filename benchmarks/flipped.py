@@ -47,10 +47,10 @@ def exported(folder: Path) -> dict[str, tuple[str, Path]]:
     letters = ["ba", "den", "fir", "gol", "hus", "nim", "ka", "lo", "mi", "tu", "re", "so"]
     texts = [" ".join("".join(rng.choice(letters, 3)) for _ in range(rng.integers(3, 40))) for _ in range(400)]
     tokenizer = learn(texts, max_length=64).tokenizer
-    words = {"text": tokenizer.to_dict() | {"margin": 1}, "input": {"shape": [64], "ids": tokenizer.size}}
+    words = {"text": tokenizer.to_dict() | {"margin": 1}, "input": {"kind": "text", "shape": [64], "ids": tokenizer.size}}
 
     def pictures(side: int, channels: int) -> dict[str, Any]:
-        return {"input": {"shape": [side, side, channels], "range": [0, 255]}}
+        return {"input": {"kind": "image", "shape": [side, side, channels], "range": [0, 255]}}
 
     def noise(side: int, channels: int) -> np.ndarray:
         return rng.integers(0, 256, (8, side, side, channels)).astype(np.uint8)
