@@ -47,7 +47,10 @@ def exported(folder: Path) -> dict[str, tuple[str, Path]]:
     letters = ["ba", "den", "fir", "gol", "hus", "nim", "ka", "lo", "mi", "tu", "re", "so"]
     texts = [" ".join("".join(rng.choice(letters, 3)) for _ in range(rng.integers(3, 40))) for _ in range(400)]
     tokenizer = learn(texts, max_length=64).tokenizer
-    words = {"text": tokenizer.to_dict() | {"margin": 1}, "input": {"kind": "text", "shape": [64], "ids": tokenizer.size}}
+    words = {
+        "text": tokenizer.to_dict() | {"margin": 1},
+        "input": {"kind": "text", "shape": [64], "ids": tokenizer.size},
+    }
 
     def pictures(side: int, channels: int) -> dict[str, Any]:
         return {"input": {"kind": "image", "shape": [side, side, channels], "range": [0, 255]}}
@@ -119,7 +122,7 @@ def answer(path: Path) -> Any:
     rng = np.random.default_rng(1)
     most = model.metadata["text"]["size"] if "text" in model.metadata else 256
     inputs = rng.integers(0, most, (3, *model.input_shape)).astype(np.int32 if most != 256 else np.uint8)
-    scores = {name: values.tobytes() for name, values in model.predict(inputs).items()}
+    scores = {name: values.tobytes() for name, values in model.run_batch(inputs).items()}
     return model.labels, json.dumps(model.metadata, sort_keys=True), scores
 
 

@@ -84,12 +84,12 @@ def main() -> None:
     for seed in seeds:
         picture, truth = page(seed, images, labels)
         began = time.perf_counter()
-        read = read_page(picture, lambda digits: model.predict(digits)["scores"])
+        read = read_page(picture, lambda digits: model.run_batch(digits)["scores"])
         seconds.append(time.perf_counter() - began)
         for key, value in score(read, truth).items():
             totals[key] = totals.get(key, 0) + value
     blank = [
-        len(read_page(blank_page(seed)[0], lambda digits: model.predict(digits)["scores"]).numbers)
+        len(read_page(blank_page(seed)[0], lambda digits: model.run_batch(digits)["scores"]).numbers)
         for seed in range(arguments.first_seed, arguments.first_seed + arguments.blank)
     ]
     content = {

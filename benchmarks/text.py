@@ -66,8 +66,8 @@ def one(
         training.fit(recipe, settled, splits, run)
         seconds = time.perf_counter() - began
         artifact = open_artifact(run.path / MODEL)
-        decided = recipe.task.settle(artifact, splits.validation)
-        artifact.settle(decided)
+        decided = recipe.task.calibrate(artifact, splits.validation)
+        artifact.finalize(decided)
         whole = recipe.load(data, **{**fold, "validation": 0.0}) if settled.refit and len(splits.validation) else None
         if whole is not None and len(whole.validation):  # the set's own
             whole = None
@@ -173,7 +173,7 @@ def inner(arguments: argparse.Namespace) -> None:
                     cased = loading.get("cased", True)
                     bare = learn(train.every_text(), max_words=size, max_length=own.length, cased=cased).tokenizer
                     ids, bare_ids = (t.batch(list(splits.test.every_text())) for t in (own, bare))
-                    answers = np.argmax(artifact.predict(bare_ids)["scores"], axis=1)
+                    answers = np.argmax(artifact.run_batch(bare_ids)["scores"], axis=1)
                     row = {"number": number, "accuracy": scores["accuracy"], "seconds": scores["seconds"]}
                     row["unknown"], row["unknown_without_spellings"] = (
                         float((part == UNKNOWN).sum() / (part > 0).sum()) for part in (ids, bare_ids)

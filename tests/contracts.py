@@ -236,17 +236,19 @@ class TextModelContract:
         wrong[:, :4] = [2**31 - 1, -(2**31), self.size, -1]
         nearest = np.clip(wrong, 0, self.size - 1)
         assert np.array_equal(device.run(wrong[0])["scores"], device.run(nearest[0])["scores"])
-        assert np.array_equal(device.predict(wrong)["scores"], device.predict(wrong.clip(0, self.size - 1))["scores"])
+        assert np.array_equal(
+            device.run_batch(wrong)["scores"], device.run_batch(wrong.clip(0, self.size - 1))["scores"]
+        )
 
     def test_it_converts_and_scores_alike(self, tmp_path):
         from cnnkit.evaluation.artifacts import KerasArtifact
 
         model, ids = self.build(), self.texts(70)  # more than are run together
         device, metadata = self.exported(tmp_path / "x.tflite", model, ids)
-        trained = KerasArtifact(tmp_path, model, dict(metadata)).predict(ids)["scores"]
+        trained = KerasArtifact(tmp_path, model, dict(metadata)).run_batch(ids)["scores"]
         assert device.input_shape == (self.length,) and device.input_dtype == np.int32
-        np.testing.assert_allclose(device.predict(ids)["scores"], trained, atol=2e-6)
-        np.testing.assert_allclose(device.predict(ids[:1])["scores"], trained[:1], atol=2e-6)  # as a client would
+        np.testing.assert_allclose(device.run_batch(ids)["scores"], trained, atol=2e-6)
+        np.testing.assert_allclose(device.run_batch(ids[:1])["scores"], trained[:1], atol=2e-6)  # as a client would
         np.testing.assert_allclose(device.run(ids[1])["scores"], trained[1:2], atol=2e-6)
         assert np.ptp(trained, axis=0).min() > 1e-3
         self.in_range(device, ids)

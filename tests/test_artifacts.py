@@ -16,7 +16,7 @@ from tests import toys
 def test_a_run_folder_and_its_keras_file_open_alike(toy_run):
     images, _ = toys.splits().test.read(np.arange(5))
     one, other = open_artifact(toy_run, "toy"), open_artifact(toy_run / "model.keras", "toy")
-    assert np.array_equal(one.predict(images)["scores"], other.predict(images)["scores"])
+    assert np.array_equal(one.run_batch(images)["scores"], other.run_batch(images)["scores"])
     assert one.labels == other.labels == ("horizontal", "vertical", "square")
     assert one.input_shape == (12, 12, 1)
 

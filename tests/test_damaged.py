@@ -68,14 +68,14 @@ def test_a_flipped_bit_anywhere_is_refused_or_changes_nothing(files, kind, tmp_p
     monkeypatch.setattr(trials, "_tried", lambda *_: pytest.fail("an exported file needs no trial"))
     path = tmp_path / "x.tflite"
     path.write_bytes(content)
-    expected = DeviceModel.open(path).predict(inputs)["scores"]
+    expected = DeviceModel.open(path).run_batch(inputs)["scores"]
     refused = 0
     for number, place in enumerate(places(content)):
         damaged = bytearray(content)
         damaged[place] ^= 1 << number % 8
         path.write_bytes(damaged)
         try:
-            assert np.array_equal(DeviceModel.open(path).predict(inputs)["scores"], expected), place
+            assert np.array_equal(DeviceModel.open(path).run_batch(inputs)["scores"], expected), place
         except ArtifactError as error:
             refused += 1
             assert "x.tflite" in one_line(error)
@@ -141,7 +141,7 @@ def test_an_older_export_is_tried_once_answers_and_is_doubted(files, tmp_path, m
     monkeypatch.setenv("CNNKIT_CACHE", str(tmp_path / "cache"))
     model = DeviceModel.open(tmp_path / "old.tflite")
     expected = DeviceModel.open(tmp_path / "new.tflite")
-    assert np.array_equal(model.predict(ids)["scores"], expected.predict(ids)["scores"])
+    assert np.array_equal(model.run_batch(ids)["scores"], expected.run_batch(ids)["scores"])
     assert "no checksum" in model.doubt and "Export it again" in model.doubt and expected.doubt is None
     monkeypatch.setattr(trials, "_tried", lambda *_: pytest.fail("it was tried already"))
     (tmp_path / "moved.tflite").write_bytes(unsealed(content))
@@ -195,7 +195,7 @@ def test_files_of_before_kinds_had_names_are_read(files, tmp_path, monkeypatch):
     (tmp_path / "x.tflite").write_bytes(unsealed(files["pictures"][0], input={"shape": [12, 12, 1], "range": [0, 255]}))
     model = DeviceModel.open(tmp_path / "x.tflite")
     assert model.metadata["input"]["kind"] == "image" and model.doubt
-    assert model.predict(np.zeros((1, 12, 12, 1), np.uint8))["scores"].shape == (1, 3)
+    assert model.run_batch(np.zeros((1, 12, 12, 1), np.uint8))["scores"].shape == (1, 3)
     assert completed({"input": {"shape": [24], "ids": 9}, "text": {}})["input"]["kind"] == "text"
     assert completed({"task": "multi-label"})["task"] == "multilabel"
     assert completed({"task": "dreaming", "input": {"shape": [3]}}) == {"task": "dreaming", "input": {"shape": [3]}}
@@ -343,7 +343,7 @@ def test_answers_that_are_no_numbers_are_an_error_that_names_the_file(files, tmp
             return get(index) * np.nan
 
     interpreter, model._interpreter = model._interpreter, Broken()
-    for call in (lambda: model.run(ids[0]), lambda: model.predict(ids)):
+    for call in (lambda: model.run(ids[0]), lambda: model.run_batch(ids)):
         with pytest.raises(ArtifactError, match=r"nan\.tflite answers with values that are not numbers"):
             call()
 
@@ -362,7 +362,7 @@ def test_an_operator_that_refuses_its_input_is_one_line(files, tmp_path):
             raise RuntimeError("gather index out of bounds\nNode number 2 (GATHER) failed to invoke.")
 
     model._interpreter = Refusing()
-    for call in (lambda: model.run(ids[0]), lambda: model.predict(ids)):
+    for call in (lambda: model.run(ids[0]), lambda: model.run_batch(ids)):
         with pytest.raises(ArtifactError, match=r"x\.tflite stops while it runs \(gather index") as caught:
             call()
         one_line(caught)
@@ -380,7 +380,7 @@ def test_bringing_ids_into_range_changes_no_sound_answer(files, tmp_path, monkey
     for _ in range(2):
         metadata = toy_texts.artifact(network, made).metadata
         (tmp_path / "x.tflite").write_bytes(convert(network, "float32", ids, metadata))
-        found.append(DeviceModel.open(tmp_path / "x.tflite").predict(ids)["scores"])
+        found.append(DeviceModel.open(tmp_path / "x.tflite").run_batch(ids)["scores"])
         monkeypatch.setattr(keras.ops, "clip", lambda x, low, high: x)
     assert np.array_equal(*found)
 
@@ -405,4 +405,4 @@ def test_a_margin_that_the_operators_do_not_take_is_one_line():
     about = {"task": "classification", "labels": ["a", "b"], "input": {"kind": "text"}, "text": {"margin": 4}}
     model = DeviceModel(Path("x.tflite"), Stub(), about)
     with pytest.raises(ArtifactError, match=r"x\.tflite does not take inputs of \(\d+,\) \(XNNPack"):
-        model.predict(np.ones((2, 64), np.int32))
+        model.run_batch(np.ones((2, 64), np.int32))

@@ -100,12 +100,12 @@ def test_the_baseline_needs_neither_boxes_nor_much_to_see(count):
 def test_what_it_is_travels_in_its_file(trained):
     assert trained.labels == ("square", "disc") and trained.input_shape == (64, 64, 3)
     assert trained.metadata["task"] == "detection" and trained.metadata["detection"]["strides"] == [8, 16]
-    assert set(trained.predict(np.zeros((2, 64, 64, 3), np.uint8))) == {"boxes", "scores"}
+    assert set(trained.run_batch(np.zeros((2, 64, 64, 3), np.uint8))) == {"boxes", "scores"}
 
 
 def test_its_threshold_is_chosen_on_validation_data(trained, data):
     task = toy_boxes.recipe(data).task
-    written = task.settle(trained, data.validation)["detection"]
+    written = task.calibrate(trained, data.validation)["detection"]
     assert list(written) == ["threshold"] and 0.01 < written["threshold"] < 1
     found, truth = task.outputs(trained, data.test)
     f1 = [
@@ -129,7 +129,7 @@ def test_the_last_weights_are_kept_and_validated(trained):
 def on_device(trained, device, data, count=20):
     """The outputs of a trained and an exported model for the same images."""
     images = data.test.read(np.arange(count))[0]
-    return trained.predict(images), device.predict(images)
+    return trained.run_batch(images), device.run_batch(images)
 
 
 def test_a_float32_file_passes_the_gate_and_says_what_the_trained_model_says(exported, trained, data):
@@ -180,7 +180,7 @@ def test_the_formula_of_mediapipe_gives_the_same_boxes(shape, strides):
 
 
 def test_the_formula_of_mediapipe_reads_an_exported_file(exported, data):
-    raw = DeviceModel.open(exported("float32")[0]).predict(data.test.read(np.arange(4))[0])["boxes"]
+    raw = DeviceModel.open(exported("float32")[0]).run_batch(data.test.read(np.arange(4))[0])["boxes"]
     np.testing.assert_allclose(mediapipe(raw, 64, 64, STRIDES), decode(raw, cells(64, 64, STRIDES)), atol=1e-2)
 
 

@@ -42,7 +42,7 @@ def exported(trained, tmp_path_factory):
 def test_every_precision_gives_the_scores_of_the_trained_model(exported, trained, precision):
     images, _ = toys.splits().test.read(np.arange(60))
     device = DeviceModel.open(exported[0] / f"model-{precision}.tflite")
-    scores, reference = device.predict(images)["scores"], trained.predict(images)["scores"]
+    scores, reference = device.run_batch(images)["scores"], trained.run_batch(images)["scores"]
     assert scores.shape == (60, 3) and scores.dtype == np.float32
     assert scores.sum(1) == pytest.approx(np.ones(60), abs=0.02)
     limit = {"float32": 1e-4, "float16": 0.02, "int8": 0.2}[precision]
@@ -200,7 +200,7 @@ def test_a_tflite_cut_short_is_one_line(exported, tmp_path):
         path = tmp_path / "cut.tflite"
         path.write_bytes(content[: int(share * len(content))])
         try:
-            DeviceModel.open(path).predict(np.zeros((1, 12, 12, 1)))
+            DeviceModel.open(path).run_batch(np.zeros((1, 12, 12, 1)))
         except ArtifactError as error:
             assert "\n" not in str(error)
 
@@ -208,8 +208,8 @@ def test_a_tflite_cut_short_is_one_line(exported, tmp_path):
 def test_a_wrong_shape_is_a_programmer_error(exported):
     device = DeviceModel.open(exported[0] / "model-float32.tflite")
     with pytest.raises(ValueError, match=r"\(12, 12, 1\).*Received: \(2, 9, 9, 1\)"):
-        device.predict(np.zeros((2, 9, 9, 1)))
-    assert device.predict(np.zeros((0, 12, 12, 1)))["scores"].shape == (0, 3)
+        device.run_batch(np.zeros((2, 9, 9, 1)))
+    assert device.run_batch(np.zeros((0, 12, 12, 1)))["scores"].shape == (0, 3)
 
 
 def test_a_zip_of_metadata_that_is_too_large_is_refused(tmp_path):

@@ -23,7 +23,7 @@ def tuned(toy_run, **changes):
 
 
 def names_and_ends(settings, epochs):
-    phases = training.plan(settings, epochs)
+    phases = training.planned(settings, epochs)
     assert [phase.start for phase in phases] == [0, *(phase.end for phase in phases[:-1])]
     return [(phase.name, phase.end) for phase in phases]
 
@@ -49,7 +49,7 @@ def test_without_loaded_weights_there_is_one_phase():
 
 
 def test_progressive_sizes_rise_to_the_whole_across_the_phases(toy_run):
-    phases = training.plan(tuned(toy_run, progressive=3, unfreeze=1), 9)
+    phases = training.planned(tuned(toy_run, progressive=3, unfreeze=1), 9)
     assert [(p.start, p.end, p.free, p.size) for p in phases] == [
         (0, 3, 0.0, 0.6),
         (3, 6, 1.0, 0.8),

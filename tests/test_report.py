@@ -105,7 +105,7 @@ def rendered(run, *, worst=(), samples=None, evidence=(), extra=(), **parts):
     """The page of a classifier of images, its sections made as the task and the inputs make them."""
     scores = run.get("scores", {}).get("test", {})
     labels = run.get("data", {}).get("labels", [])
-    made = [*classification.made(scores, labels), images.worst(worst, labels), *extra, images.evidence(evidence)]
+    made = [*classification.made(scores, labels), images.top_losses(worst, labels), *extra, images.evidence(evidence)]
     return page.render(
         run=run,
         made=[section for section in made if section is not None],

@@ -244,8 +244,8 @@ def test_the_model_written_is_the_model_returned_with_labels_inside(tmp_path):
     model = fit(tmp_path / "run")
     opened = open_artifact(tmp_path / "run", "toy")
     images = toys.splits().test.read(np.arange(9))[0]
-    direct = KerasArtifact(tmp_path, model, toys.ABOUT).predict(images)["scores"]
-    assert np.array_equal(opened.predict(images)["scores"], direct)
+    direct = KerasArtifact(tmp_path, model, toys.ABOUT).run_batch(images)["scores"]
+    assert np.array_equal(opened.run_batch(images)["scores"], direct)
     assert opened.labels == ("horizontal", "vertical", "square")
 
 

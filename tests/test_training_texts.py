@@ -157,7 +157,7 @@ def test_several_labels_a_text_are_learnt(tmp_path):
     assert recipe.task.name == "multilabel"
     model = fit(tmp_path / "run", data, settings_for("kim-rand", data, epochs=6))
     artifact = toy_texts.artifact(model, data.test)
-    artifact.settle(recipe.task.settle(artifact, data.validation))
+    artifact.finalize(recipe.task.calibrate(artifact, data.validation))
     assert len(artifact.metadata["thresholds"]) == 3
     assert score(artifact, data.test, recipe.task)["micro_f1"] > 0.85
 

@@ -51,7 +51,7 @@ def learning_curve(
             trained = _train(recipe, part, model, epochs, seed)
             how = recipe.inputs.preparation if wanted(recipe.inputs.preparation, trained.metadata) else None
             prepared, _ = ready(picture, trained.input_shape, how)
-            confidences = trained.predict(prepared[None])["scores"][0]
+            confidences = trained.run_batch(prepared[None])["scores"][0]
             accuracy = score(trained, splits.test, recipe.task)
             rows.append(
                 {

@@ -59,7 +59,7 @@ def read(
     results: list[dict[str, Any]] = []
     skipped: list[str] = []
     for path, image in readable(images_of.KIND, images, skipped if skip_bad else None, console):
-        page = read_page(image, lambda digits: model.predict(digits)["scores"])
+        page = read_page(image, lambda digits: model.run_batch(digits)["scores"])
         result = {"page": str(path), **page.to_dict()}
         if out is not None:
             picture = out / f"{path.stem}-read.png"

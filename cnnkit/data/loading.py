@@ -106,7 +106,7 @@ def divide(records: Mapping[str, Records], held_out: dict[str, float], *, seed: 
     )
 
 
-def settle_labels(
+def align_labels(
     card: Card, parts: dict[str, Part], held_out: dict[str, float] | None = None
 ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """Agree on the label names of all splits.

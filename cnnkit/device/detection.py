@@ -246,7 +246,7 @@ def find_each(
     answers: deque[tuple[np.ndarray, np.ndarray]] = deque()
 
     def answered() -> None:
-        outputs = model.predict(np.stack(waiting))
+        outputs = model.run_batch(np.stack(waiting))
         answers.extend(zip(outputs["boxes"], outputs["scores"], strict=True))
         waiting.clear()
 

@@ -274,7 +274,7 @@ class DeviceModel:
         except (RuntimeError, ValueError) as error:  # an operator refuses what it is given
             raise ArtifactError(f"{self.path} stops while it runs ({_reason(error)}). {AGAIN}") from error
 
-    def predict(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+    def run_batch(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Answer a batch, as the kind of its inputs has it.
 
         Args:

@@ -33,7 +33,7 @@ def check(path: Path) -> None:
     from cnnkit.device.model import DeviceModel
 
     model = DeviceModel.open(path, known=True)
-    model.predict(model.kind.trials(model))
+    model.run_batch(model.kind.trials(model))
 
 
 def verify(content: bytes) -> None:

@@ -28,7 +28,7 @@ class Artifact(Protocol):
     labels: tuple[str, ...]
     input_shape: tuple[int, ...]
 
-    def predict(self, inputs: np.ndarray) -> dict[str, np.ndarray]: ...
+    def run_batch(self, inputs: np.ndarray) -> dict[str, np.ndarray]: ...
 
 
 def outputs(model: Any, metadata: Mapping[str, Any], where: Path | str = "The model") -> Any:
@@ -58,20 +58,20 @@ class KerasArtifact:
         self.kind = input_of(metadata, TRAINING, path)
         written = metadata.get("input", {}).get("shape") or model.input_shape[1:]  # a model may take any length
         self.input_shape: tuple[int, ...] = tuple(int(n) for n in written)
-        self.settle({})
+        self.finalize({})
         shapes = {name: tuple(tensor.shape) for name, tensor in self._outputs.output.items()}
         try:
             self.labels = task_of(metadata, DEVICE, path).labels(metadata, shapes)
         except ValueError as error:
             raise ArtifactError(f"{path} {error}. Train it again.") from error
 
-    def settle(self, decided: Mapping[str, Any]) -> None:
+    def finalize(self, decided: Mapping[str, Any]) -> None:
         """Add what was decided after training to the metadata; outputs follow it."""
         self.metadata = with_decided(self.metadata, decided)
         self._outputs = outputs(self.model, self.metadata, self.path)
 
-    def predict(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
-        """Answer a batch; as `DeviceModel.predict`."""
+    def run_batch(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Answer a batch; as `DeviceModel.run_batch`."""
         from keras import ops
 
         if inputs.shape[1:] != self.input_shape:

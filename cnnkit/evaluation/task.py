@@ -94,16 +94,16 @@ class Task:
         for start in range(0, len(records), BATCH):
             indices = np.arange(start, min(len(records), start + BATCH))
             inputs, owners = records.windows(indices)
-            found.append(merged(artifact.predict(inputs), owners, len(indices), merge))
+            found.append(merged(artifact.run_batch(inputs), owners, len(indices), merge))
             targets.append(records.targets(indices))
             progress(int(indices[-1]) + 1)
         return {name: np.concatenate([part[name] for part in found]) for name in found[0]}, np.concatenate(targets)
 
     def asked(self, settings: Any) -> dict[str, Any]:
-        """Return what `settle` takes of the settings."""
+        """Return what `calibrate` takes of the settings."""
         return {}
 
-    def settle(self, artifact: Any, records: Any) -> dict[str, Any]:
+    def calibrate(self, artifact: Any, records: Any) -> dict[str, Any]:
         """Return what validation data add to the artifact's metadata: nothing."""
         return {}
 
@@ -127,7 +127,7 @@ class Task:
         """Return what a person calls a target."""
         return labels[int(target)] if labels else f"{target}"
 
-    def worst(
+    def top_losses(
         self,
         outputs: Any,
         targets: Any,

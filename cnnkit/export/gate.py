@@ -149,7 +149,7 @@ class Chain:
 
     def __init__(self, artifact: KerasArtifact, calibration: np.ndarray, inputs: np.ndarray, validation: np.ndarray):
         self.artifact, self.calibration, self.inputs, self.validation = artifact, calibration, inputs, validation
-        self.trained = artifact.predict(inputs)
+        self.trained = artifact.run_batch(inputs)
         self.kind = input_of(artifact.metadata, TRAINING, artifact.path)
         self.shares = task_of(artifact.metadata, DEVICE, artifact.path).probabilities
         self._fitted: Any = None
@@ -176,12 +176,12 @@ class Chain:
         if own not in self._bases:
             metadata = self.artifact.metadata
             content = convert(model, "float32", self.calibration, metadata)
-            trained = self.trained if own else KerasArtifact(self.artifact.path, model, metadata).predict(self.inputs)
+            trained = self.trained if own else KerasArtifact(self.artifact.path, model, metadata).run_batch(self.inputs)
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "reference.tflite"
                 path.write_bytes(content)
                 try:
-                    found = DeviceModel.open(path).predict(self.inputs)
+                    found = DeviceModel.open(path).run_batch(self.inputs)
                     bar = checks.narrow(trained, self.shares)
                     check = checks.answers("reference", trained, found, bar, self.shares)
                 except (CnnkitError, ValueError) as error:
@@ -219,7 +219,7 @@ class Chain:
         try:
             device = DeviceModel.open(path)
             found.append(checks.described(metadata, path, device.metadata))
-            answered = device.predict(self.inputs)
+            answered = device.run_batch(self.inputs)
         except (CnnkitError, ValueError, KeyError, TypeError) as error:
             return [*found, checks.failed("opening", _line(error))]
         found += [checks.probabilities(name, self.trained, answered) for name in task.probabilities]

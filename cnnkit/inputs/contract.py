@@ -111,7 +111,7 @@ class Input:
         from cnnkit import explain
         from cnnkit.report import sections
 
-        worst = sections.errors(recipe.task.worst(found, targets, splits.test, artifact.labels))
+        worst = sections.errors(recipe.task.top_losses(found, targets, splits.test, artifact.labels))
         return {
             "record": self.record,
             "made": [] if worst is None else [worst],

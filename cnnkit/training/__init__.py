@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from cnnkit.training.compiling import averaging, find_learning_rate, steps
     from cnnkit.training.fitting import fit, refit, refit_fits
     from cnnkit.training.pace import Budget
-    from cnnkit.training.phases import Phase, plan
+    from cnnkit.training.phases import Phase, planned
 
 _PARTS = {
     **dict.fromkeys(("build", "describe", "save"), "building"),
@@ -46,7 +46,7 @@ _PARTS = {
     **dict.fromkeys(("averaging", "find_learning_rate", "steps"), "compiling"),
     **dict.fromkeys(("fit", "refit", "refit_fits"), "fitting"),
     "Budget": "pace",
-    **dict.fromkeys(("Phase", "plan"), "phases"),
+    **dict.fromkeys(("Phase", "planned"), "phases"),
 }
 
 __all__ = [
@@ -58,7 +58,7 @@ __all__ = [
     "describe",
     "find_learning_rate",
     "fit",
-    "plan",
+    "planned",
     "refit",
     "refit_fits",
     "save",

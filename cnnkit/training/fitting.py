@@ -24,7 +24,7 @@ from cnnkit.training.checkpoint import State, assign, read_checkpoint
 from cnnkit.training.compiling import compiled, schedule
 from cnnkit.training.loop import SMALL, Chunks, Epochs
 from cnnkit.training.pace import TICKS, Budget, Pace, second_fits
-from cnnkit.training.phases import Phase, plan, set_free
+from cnnkit.training.phases import Phase, planned, set_free
 from cnnkit.training.settings import Settings
 
 RECALIBRATION = 5120  # plain training inputs from which batch norm gets its last statistics; of large ones fewer
@@ -104,7 +104,7 @@ def fit(
             on_model(model)
         held_out = len(splits.validation)
         pace = Pace(budget, state, settings, order, validation=held_out, settling=settling, **paced)
-    phases = plan(settings, TICKS if pace else state.epochs)
+    phases = planned(settings, TICKS if pace else state.epochs)
     now = best = copied(model.variables)
     optimizer: list[np.ndarray] = []
     if checkpoint:

@@ -32,7 +32,7 @@ class Phase:
     sized: int = 0
 
 
-def plan(settings: Settings, epochs: int) -> list[Phase]:
+def planned(settings: Settings, epochs: int) -> list[Phase]:
     """Divide the epochs into phases: the head alone, then more and more of the loaded layers, from the top.
 
     Args:

@@ -121,7 +121,7 @@ class Each(Answers):
         shown = [number for number, windows in enumerate(seen) if len(windows)]
         answers: dict[int, Any] = {}
         if shown:
-            found = model.predict(np.concatenate([seen[number] for number in shown]))
+            found = model.run_batch(np.concatenate([seen[number] for number in shown]))
             owners = np.repeat(np.arange(len(shown)), [len(seen[number]) for number in shown])
             found = merged(found, owners, len(shown), task.merge)
             for place, number in enumerate(shown):

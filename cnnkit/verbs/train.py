@@ -97,7 +97,7 @@ def train(
         _say_what_is_trained(work)
         budget, baseline = _timed(work, began, starting)
         _fit(work, budget)
-        artifact = _settled_and_refit(work, budget)
+        artifact = _calibrated_and_refit(work, budget)
         scores, found, targets = score(work.recipe, artifact, work.splits.test, "Scoring on the test split", tell)
         if baseline is None or getattr(work.recipe.task, "compares", False):  # with what the model found, one by one
             baseline = _baseline(work, _repeated(work), found)
@@ -131,7 +131,7 @@ def _resumed(recipe: Any, asked: Asked, held: contextlib.ExitStack, tell: Report
 
 def _say_what_is_trained(work: Work) -> None:
     splits, noun, tell = work.splits, work.recipe.inputs.noun, work.tell
-    for line in (*inventory.lines(splits.card.get("inventory", {})), *splits.card.get("plan", ())):
+    for line in (*inventory.lines(splits.card.get("inventory", {})), *splits.card.get("notes", ())):
         tell.message(line)
     for line in work.recipe.inputs.looked_at(splits):
         tell.warning(line)
@@ -223,9 +223,9 @@ def _foretell(work: Work, model: Any, budget: Any) -> None:
     time_budget.foretell(budget, work.settings, work.tell)
 
 
-def _settled_and_refit(work: Work, budget: Any) -> Any:
+def _calibrated_and_refit(work: Work, budget: Any) -> Any:
     """Open the trained model, once validation data have decided what they decide, and perhaps were trained on too."""
-    artifact, decided = _settled(work)
+    artifact, decided = _calibrated(work)
     whole = _repeated(work)
     if whole is None:
         return artifact
@@ -237,16 +237,16 @@ def _settled_and_refit(work: Work, budget: Any) -> Any:
     return _refit(work, whole, decided, budget)
 
 
-def _settled(work: Work) -> tuple[Any, dict[str, Any]]:
+def _calibrated(work: Work) -> tuple[Any, dict[str, Any]]:
     """Open the trained model, after what validation data decide was written into it; return that too."""
     task, path = work.recipe.task, work.run.path / MODEL
     artifact = keras_of(path, work.recipe.app)
-    with work.tell.progress("Settling on validation data", 1):
-        decided = task.settle(artifact, work.splits.validation, **task.asked(work.settings))
+    with work.tell.progress("Calibrating on validation data", 1):
+        decided = task.calibrate(artifact, work.splits.validation, **task.asked(work.settings))
     for line in task.cautions(decided):
         work.tell.warning(line)
     before = artifact.metadata
-    artifact.settle(decided)
+    artifact.finalize(decided)
     if artifact.metadata != before:
         training.save(artifact.model, path, artifact.metadata)
     return artifact, decided

@@ -35,7 +35,7 @@ class RedFinder:
             "detection": (plan or detection.Plan(strides=STRIDES)).to_dict(),
         }
 
-    def predict(self, images):
+    def run_batch(self, images):
         grid = detection.cells(*self.input_shape[:2], STRIDES)
         scores = np.zeros((len(images), len(grid), 2), np.float32)
         boxes = np.zeros((len(images), len(grid), 4), np.float32)

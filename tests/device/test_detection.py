@@ -177,7 +177,7 @@ def test_both_scales_of_a_fitted_image_are_the_true_ones():
     class Column:
         input_shape = (100, 100, 3)
 
-        def predict(self, images):
+        def run_batch(self, images):
             grid = detection.cells(100, 100, (8, 16, 32))
             scores = np.zeros((1, len(grid), 1), np.float32)
             scores[0, 0] = 1
@@ -241,7 +241,7 @@ def test_boxes_never_leave_the_image():
     class Huge:
         input_shape = (64, 64, 3)
 
-        def predict(self, images):
+        def run_batch(self, images):
             cells = len(detection.cells(64, 64, (8, 16, 32)))
             return {"scores": np.ones((1, cells, 2), np.float32), "boxes": np.full((1, cells, 4), 3, np.float32)}
 
@@ -263,12 +263,12 @@ def test_a_plan_travels_as_json():
 def test_the_model_is_given_bytes_of_its_shape():
     seen = []
 
-    def predict(images):
+    def run_batch(images):
         assert images.shape[1:] == (64, 64, 3) and images.dtype == np.uint8
         seen.extend(images)
-        return RedFinder((64, 64, 3)).predict(images)
+        return RedFinder((64, 64, 3)).run_batch(images)
 
-    model = SimpleNamespace(input_shape=(64, 64, 3), predict=predict)
+    model = SimpleNamespace(input_shape=(64, 64, 3), run_batch=run_batch)
     image = scene(64, 160, (100, 20, 120, 40))
     result = detection.find(model, image, Plan(scale=1.0, overlap=16))
     np.testing.assert_array_equal(np.stack(seen), [image[:, :64], image[:, 48:112], image[:, 96:]])

@@ -288,7 +288,7 @@ main(sys.argv[1:])
         own = loading.load(data, image_size=64)
         told = loading.load(data, image_size=64, strides=[8, 16])
         assert own.train.plan.strides == (8, 16, 32) and told.train.plan.strides == (8, 16)
-        assert told.card["plan"][-1] == "Maps at strides 8, 16, as the model's settings say."
+        assert told.card["notes"][-1] == "Maps at strides 8, 16, as the model's settings say."
 
 
 class TestData:

@@ -512,7 +512,7 @@ class TestData(Commands):
         rows = "".join(f"{k},{name},{text},x\n" for k, (name, text) in enumerate(toy_texts.rows(60)))
         Path("a.csv").write_text("id,kind,sentence,rest\n" + rows)
         document = self.document("data", "show", "a.csv")
-        plan = " ".join(document["plan"])
+        plan = " ".join(document["notes"])
         assert "'sentence'" in plan and "'kind'" in plan and "ASCII" in plan
         assert len(document["texts"]) == 12 and {row["label"] for row in document["texts"]} <= set(toy_texts.LABELS)
         assert "as the model reads it" in self.run("data", "show", "a.csv").output
@@ -564,7 +564,7 @@ class TestData(Commands):
     def test_bytes_that_are_no_utf8_are_named_or_their_encoding_is_said(self):
         good = toy_texts.table(toy_texts.rows(60)).encode()
         Path("latin.csv").write_bytes(good.replace(b"soup", "br\u00fche".encode("cp1252")))
-        assert "Read as Windows-1252." in self.document("data", "show", "latin.csv")["plan"]
+        assert "Read as Windows-1252." in self.document("data", "show", "latin.csv")["notes"]
         mixed = good.replace(b"soup", "br\u00fche".encode()) + b"food,\xfc broken bread\n"
         Path("mixed.csv").write_bytes(mixed)
         line = self.fails("train", "--data", "mixed.csv")

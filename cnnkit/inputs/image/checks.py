@@ -135,7 +135,7 @@ def _open(source: Card, findings: list[Finding], told: list[str], progress: Prog
 
 def _labels(card, parts, findings: list[Finding]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     try:
-        return loading.settle_labels(card, parts)
+        return loading.align_labels(card, parts)
     except DataError as error:
         findings.append(Finding("error", "labels", str(error)))
     names = tuple(dict.fromkeys(name for part in parts.values() for name in part.names))

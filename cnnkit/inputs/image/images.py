@@ -170,11 +170,11 @@ class Images(Input):
         from cnnkit.inputs.image import report as reporting
         from cnnkit.inputs.image.explain import images as explaining
 
-        worst = recipe.task.worst(found, targets, splits.test, artifact.labels)
+        worst = recipe.task.top_losses(found, targets, splits.test, artifact.labels)
         samples = self.samples(recipe, splits.train, settings)
         explains = recipe.task.explains
         evidence = explaining.examples(artifact.model, artifact.labels, worst, samples) if explains else []
-        made = [reporting.worst(worst, artifact.labels), reporting.evidence(evidence)]
+        made = [reporting.top_losses(worst, artifact.labels), reporting.evidence(evidence)]
         return {
             "record": self.record,
             "made": [section for section in made if section is not None],

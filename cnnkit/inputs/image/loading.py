@@ -71,7 +71,7 @@ def load(
         card, task="classification", verify=verify or skip_bad, progress=progress
     )
     notes = loading.left_out(parts, skip_bad)
-    names, codes = loading.settle_labels(card, parts, held_out)
+    names, codes = loading.align_labels(card, parts, held_out)
     if preparation is not None and (not card.prepared if prepare is None else prepare):
         for part in parts.values():
             part.images = PreparedImages(part.images, preparation)
@@ -99,7 +99,7 @@ def load(
             split: "the source's own" if split in parts else f"held out, seed {split_seed}"
             for split in ("validation", "test")
         },
-        "plan": []
+        "notes": []
         if preparation is None
         else [f"Pictures are {preparation.about}. --no-prepare takes them as they are."],
         "warnings": notes + _tiny_classes(divided),

@@ -12,7 +12,7 @@ from cnnkit.report.blocks import Contact, Picture, Pictures, Section, percent, p
 from cnnkit.report.sections import how_bad, worst_first
 
 
-def worst(entries: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> Section | None:
+def top_losses(entries: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> Section | None:
     """The most confident errors, as pictures."""
     shown = [entry for entry in entries if entry.get("image") is not None]
     if not shown:

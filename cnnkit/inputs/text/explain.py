@@ -146,11 +146,11 @@ def explain(artifact: Any, text: str, *, target: str | int | None = None) -> Exp
     tokenizer = tokenizer_of(artifact)
     found = placed(tokenizer, text, artifact.input_shape[0])
     (ids,) = _padded([found.ids], artifact.input_shape[0])
-    scores = artifact.predict(ids[None])["scores"][0]
+    scores = artifact.run_batch(ids[None])["scores"][0]
     number = int(scores.argmax()) if target is None else _number(artifact.labels, target)
     owners = np.full(len(ids), -1)
     owners[: len(found.owners)] = found.owners
-    occluded = [artifact.predict(batch)["scores"][:, number] for batch in _occluded(ids, owners, len(found.words))]
+    occluded = [artifact.run_batch(batch)["scores"][:, number] for batch in _occluded(ids, owners, len(found.words))]
     without = np.concatenate([np.zeros(0), *occluded])
     model = getattr(artifact, "model", None)
     shares = _integrated(model, ids, owners >= 0, number) if model is not None and found.words else None

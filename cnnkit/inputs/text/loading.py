@@ -5,7 +5,7 @@ Design choices:
   that is there once, texts that cannot be used. Those can be left out (`skip_bad`), and are then named.
 - The vocabulary is learnt from the training split alone; validation and test meet unknown words as a device does.
 - A source's own splits stay as they are. What is held out is stratified, and copies of a text stay on one side.
-- What was found out and not told (columns, encoding, vocabulary, length) is said in `card["plan"]`.
+- What was found out and not told (columns, encoding, vocabulary, length) is said in `card["notes"]`.
 """
 
 from collections.abc import Mapping
@@ -66,7 +66,7 @@ def load(
         fold: (k, n): test is fold k of n, k from 1 to n, validation a tenth of the rest.
 
     Returns:
-        `Splits` of `TextRecords`; `card["plan"]` says in lines what was found out, `card["warnings"]` what was left out.
+        `Splits` of `TextRecords`; `card["notes"]` says in lines what was found out, `card["warnings"]` what was left out.
 
     Raises:
         DataError: no such data, or data that cannot be trained on.
@@ -129,7 +129,7 @@ def load(
         "input_shape": list(train.input_shape),
         "images": {"train": len(train), **{split: len(part) for split, part in rest.items()}},
         "multi_label": train.multi_label,
-        "plan": plan,
+        "notes": plan,
         "splits": {split: _origin(split, parts, split_seed, fold) for split in ("validation", "test")},
         "warnings": warnings,
         "inventory": inventory.describe(
@@ -168,7 +168,7 @@ def as_records(card: Card, parts: dict[str, Part]) -> dict[str, TextRecords]:
     for split, here in found.items():
         if not len(here.texts):
             raise DataError(f"The {split} split of {card.title} holds no text with a label.")
-    names, codes = loading.settle_labels(card, parts)
+    names, codes = loading.align_labels(card, parts)
     several = any(here.ends is not None for here in found.values())
     records = {}
     for split, here in found.items():

@@ -131,7 +131,7 @@ class _Answers:
         if len(first) < BLOCK:  # nothing follows, so there is nothing to do meanwhile
             if first:
                 ids = self.tokenizer.batch(first)
-                yield first, self.model.predict(ids)["scores"], self.tokenizer.known(ids)
+                yield first, self.model.run_batch(ids)["scores"], self.tokenizer.known(ids)
             return
         from concurrent.futures import Future, ThreadPoolExecutor
         from queue import SimpleQueue
@@ -146,7 +146,7 @@ class _Answers:
         def score(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             model = free.get()
             try:
-                return model.predict(ids)["scores"], self.tokenizer.known(ids)
+                return model.run_batch(ids)["scores"], self.tokenizer.known(ids)
             finally:
                 free.put(model)
 

@@ -93,9 +93,9 @@ class Texts(Input):
         for index, text in zip(indices.tolist(), records.texts(indices), strict=True):
             rows.append({"name": records.name(index), "label": _labels(records, index), "text": text})
             rows[-1]["read"] = _read(records.tokenizer, text)
-        plan = splits.card.get("plan", [])
+        plan = splits.card.get("notes", [])
         table = Table(["label", "as the model reads it: [unknown]"], [[row["label"], row["read"]] for row in rows])
-        return Shown({"texts": rows, "plan": plan}, [*plan, table])
+        return Shown({"texts": rows, "notes": plan}, [*plan, table])
 
     def reported(
         self, recipe: Any, settings: Any, splits: Any, artifact: Any, scores: Any, found: Any, targets: Any
@@ -104,7 +104,7 @@ class Texts(Input):
         from cnnkit.inputs.text import explain as explaining
         from cnnkit.inputs.text import report as reporting
 
-        worst = recipe.task.worst(found, targets, splits.test, artifact.labels)
+        worst = recipe.task.top_losses(found, targets, splits.test, artifact.labels)
         explanations = [explaining.explain(artifact, entry["text"]) for entry in worst[:EXPLAINED]]
         few = splits.train.take(np.arange(min(len(splits.train), RECORDS)))
         return {

@@ -122,7 +122,7 @@ class Classification(Task):
         won = np.bincount(targets[second & ~first], minlength=len(labels))
         return {label: (int(lost[k]), int(won[k])) for k, label in enumerate(labels)}
 
-    def worst(
+    def top_losses(
         self,
         outputs: dict[str, np.ndarray],
         targets: np.ndarray,

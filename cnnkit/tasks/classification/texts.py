@@ -73,12 +73,12 @@ class TextClassification(Classification):
         tokenizer = Tokenizer.from_dict(written)
         return records if records.tokenizer == tokenizer else records.with_tokenizer(tokenizer)
 
-    def settle(self, artifact: Any, records: Any) -> dict[str, Any]:
+    def calibrate(self, artifact: Any, records: Any) -> dict[str, Any]:
         """Fit the temperature on validation data, and the confidence below which an answer is "not sure"."""
         if not len(records):
             return {}
         found, targets = self.outputs(artifact, records)
-        # A settled run's scores have a temperature already.
+        # A calibrated run's scores have a temperature already.
         earlier = artifact.metadata.get("temperature", 1.0)
         logits = earlier * np.log(np.maximum(found["scores"].astype(np.float64), 1e-12))
         temperature = best_temperature(logits, targets, PRIOR)
@@ -196,7 +196,7 @@ class TextTagging(TextClassification):
     def asked(self, settings: Any) -> dict[str, Any]:
         return {} if settings.min_precision is None else {"min_precision": settings.min_precision}
 
-    def settle(self, artifact: Any, records: Any, *, min_precision: float | None = None) -> dict[str, Any]:
+    def calibrate(self, artifact: Any, records: Any, *, min_precision: float | None = None) -> dict[str, Any]:
         """Choose a threshold for each label on validation data, and the confidence below which an answer is "not sure".
 
         Args:
@@ -321,7 +321,7 @@ class TextTagging(TextClassification):
         lost, won = (first & ~second).sum(0), (second & ~first).sum(0)
         return {label: (int(lost[k]), int(won[k])) for k, label in enumerate(labels)}
 
-    def worst(
+    def top_losses(
         self,
         outputs: dict[str, np.ndarray],
         targets: np.ndarray,

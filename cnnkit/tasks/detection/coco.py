@@ -232,7 +232,7 @@ def matches(
     return [_match(entry, there, iou, across) for entry, there in zip(found, truth, strict=True)]
 
 
-def worst(
+def top_losses(
     found: Sequence[Detections], truth: Sequence[Truth], labels: Sequence[str], threshold: float, count: int = 24
 ) -> list[dict[str, Any]]:
     """Return the most confident false alarms and wrong names, then the largest missed boxes; up to half of each kind.

@@ -58,7 +58,7 @@ class Boxes(Images):
         from cnnkit.inputs.image import report as images
         from cnnkit.tasks.detection import report as detection
 
-        worst = recipe.task.worst(found, targets, splits.test, artifact.labels, threshold=scores.get("threshold"))
+        worst = recipe.task.top_losses(found, targets, splits.test, artifact.labels, threshold=scores.get("threshold"))
         return {
             "record": self.record,
             "made": detection.sections(scores, worst),

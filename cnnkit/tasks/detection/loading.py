@@ -51,7 +51,7 @@ def load(
         strides: of the detector's maps, where it is there already; None: chosen too.
 
     Returns:
-        `Splits` of `BoxRecords`; `card["plan"]` says in lines why the images are seen as they are.
+        `Splits` of `BoxRecords`; `card["notes"]` says in lines why the images are seen as they are.
 
     Raises:
         DataError: no such data, or data that cannot be trained on.
@@ -66,7 +66,7 @@ def load(
         validation = test = 0
     card, parts, held_out = loading.read_parts(source, task="detection", verify=skip_bad, progress=progress)
     notes = loading.left_out(parts, skip_bad)
-    names, codes = loading.settle_labels(card, parts, held_out)
+    names, codes = loading.align_labels(card, parts, held_out)
     if not names:
         raise DataError(_no_box(card.title))
     records: dict[str, Records] = {}
@@ -101,7 +101,7 @@ def load(
         "input_shape": list(shape),
         "images": {split: len(part) for split, part in seen.items()},
         "boxes": {split: int(part.counts().sum()) for split, part in seen.items()},
-        "plan": list(choice.why),
+        "notes": list(choice.why),
         "splits": {
             split: "the source's own" if split in parts else f"held out, seed {split_seed}"
             for split in ("validation", "test")

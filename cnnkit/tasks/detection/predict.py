@@ -459,7 +459,7 @@ def _recognised(job: _Job, image: np.ndarray, found: Detections, chosen: np.ndar
     which = np.arange(len(found.scores)) if chosen is None else np.flatnonzero(chosen)
     if len(which):
         cuts = np.stack([fit_image(_cut(image, found.boxes[k]), shape) for k in which])
-        scores[which] = job.recogniser.predict(cuts)["scores"]
+        scores[which] = job.recogniser.run_batch(cuts)["scores"]
     return scores
 
 

@@ -60,7 +60,7 @@ class Detection(Task):
             progress(len(found))
         return found, [Truth(*records.boxes(index)) for index in range(len(records))]
 
-    def settle(self, artifact: Any, records: BoxRecords) -> dict[str, Any]:
+    def calibrate(self, artifact: Any, records: BoxRecords) -> dict[str, Any]:
         """Choose the threshold on validation data; return what the artifact is to say of it."""
         if not len(records):
             return {}
@@ -108,7 +108,7 @@ class Detection(Task):
         lost, won = (np.maximum(one, 0).sum(0) for one in (second - first, first - second))
         return {label: (int(lost[k]), int(won[k])) for k, label in enumerate(labels)}
 
-    def worst(
+    def top_losses(
         self,
         found: list[Detections],
         truth: list[Truth],
@@ -120,7 +120,7 @@ class Detection(Task):
         """Return the most confident false alarms and the largest misses, as `coco.worst`, with name and native image."""
         if threshold is None:
             threshold = coco.best_threshold(found, truth, labels)
-        entries = coco.worst(found, truth, labels, threshold, count)
+        entries = coco.top_losses(found, truth, labels, threshold, count)
         return [
             {**entry, "name": records.name(entry["image"]), "picture": records.native(entry["image"])}
             for entry in entries

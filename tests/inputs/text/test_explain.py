@@ -218,7 +218,7 @@ class TestExplain:
 
         class Exported:
             path, metadata, labels, input_shape = whole.path, whole.metadata, whole.labels, whole.input_shape
-            predict = staticmethod(whole.predict)
+            run_batch = staticmethod(whole.run_batch)
 
         found = explaining.explain(Exported(), "good", target="up")
         assert found.words[0].gradient is None and found.words[0].occlusion > 0.2

@@ -123,7 +123,7 @@ def test_line_ends_inside_quotes_belong_to_the_text(tmp_path):
 def test_quotes_inside_the_texts_of_a_tsv_are_part_of_them(tmp_path):
     rows = [(f'"Keep it {k}', y) if k % 3 else (f'he said "no" {k}', y) for k, (_, y) in enumerate(ROWS)]
     splits = load(written(tmp_path / "a.tsv", "label\ttext\n" + "".join(f"{y}\t{t}\n" for t, y in rows)))
-    assert everything(splits) == sorted(rows) and "part of the text" in splits.card["plan"][0]
+    assert everything(splits) == sorted(rows) and "part of the text" in splits.card["notes"][0]
 
 
 def test_class_folders_of_text_files_are_read_and_unlabelled_ones_said(tmp_path):
@@ -135,7 +135,8 @@ def test_class_folders_of_text_files_are_read_and_unlabelled_ones_said(tmp_path)
     splits = load(tmp_path / "imdb")
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (18, 2, 8)
     assert (
-        splits.test.texts(np.array([0])) == ["test neg film number 0"] and "unsup is left out" in splits.card["plan"][1]
+        splits.test.texts(np.array([0])) == ["test neg film number 0"]
+        and "unsup is left out" in splits.card["notes"][1]
     )
     assert splits.test.name(0) == "neg/0_7.txt"
 
@@ -151,7 +152,7 @@ def test_files_of_one_stem_are_the_splits(tmp_path, stem):
         assert (len(splits.train), len(splits.validation), len(splits.test)) == (20, 6, 8)
         assert splits.card["splits"] == {"validation": "the source's own", "test": "the source's own"}
     names = [stem.format(split) for split in ("train", "dev", "test")]
-    assert splits.card["plan"][0] == f"Beside {names[0]} there is {names[1]} as validation, {names[2]} as test."
+    assert splits.card["notes"][0] == f"Beside {names[0]} there is {names[1]} as validation, {names[2]} as test."
     assert any("of the test split are in training too" in line for line in splits.card["warnings"])
 
 
@@ -177,11 +178,11 @@ def test_columns_are_chosen_by_name_content_or_as_told_and_said(tmp_path):
     splits = load(path)
     assert everything(splits) == sorted(ROWS)
     assert (
-        splits.card["plan"][1]
+        splits.card["notes"][1]
         == "Text is the column 'remark' (by its long cells); label is the column 'mood' (by its few values)."
     )
     told = load(path, text="note", label=2)
-    assert sorted(told.test.texts(np.arange(2)))[0].startswith("n") and "'note' (as told)" in told.card["plan"][1]
+    assert sorted(told.test.texts(np.arange(2)))[0].startswith("n") and "'note' (as told)" in told.card["notes"][1]
     refused(
         path, r"has no column 'moood', which the option `label` names. It has nr, note, mood, remark\.", label="moood"
     )
@@ -224,7 +225,7 @@ def test_several_labels_come_from_lists_marks_and_separators(tmp_path):
 def test_an_encoding_is_found_and_said(tmp_path, encoding, said):
     rows = [(f"café crème naïve {k}", y) for k, (_, y) in enumerate(ROWS)]
     splits = load(written(tmp_path / "a.txt", lines(rows), encoding))
-    assert everything(splits) == sorted(rows) and f"Read as {said}." in splits.card["plan"]
+    assert everything(splits) == sorted(rows) and f"Read as {said}." in splits.card["notes"]
 
 
 def test_labels_are_read_in_the_encoding_too(tmp_path):
@@ -349,4 +350,4 @@ def test_the_research_sets_have_what_their_papers_say(research_data, card, count
     if card == "sst2":
         assert [len(part) for part in parts] == [6920, 872, 1821]
     if card in ("mr", "subj"):
-        assert "Read as Windows-1252." in splits.card["plan"]
+        assert "Read as Windows-1252." in splits.card["notes"]

@@ -30,7 +30,7 @@ class Model(Counting):
         self.metadata = {"text": made.to_dict(), **metadata}
         self.made = made
 
-    def predict(self, ids):
+    def run_batch(self, ids):
         ids = np.asarray(ids)
         own = [[self.made.table[word] for word in line.split()] for line in WORDS]
         counts = np.stack([np.isin(ids, keys).sum(1) for keys in own], 1).astype(float)

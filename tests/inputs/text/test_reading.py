@@ -41,7 +41,7 @@ def test_stray_quotes_join_no_texts(tmp_path, late, order):
         name, lines = "a.csv", [line.replace("\t", ",") for line in lines]
     splits = load(written(tmp_path / name, "\n".join(lines) + "\n"))
     assert everything(splits) == sorted(found)
-    assert "part of the text" in " ".join(splits.card["plan"])
+    assert "part of the text" in " ".join(splits.card["notes"])
 
 
 def test_one_stray_quote_among_cells_that_need_theirs_is_named(tmp_path):
@@ -57,7 +57,7 @@ def test_texts_of_several_lines_stay_whole_and_are_said(tmp_path):
     found = [(f"{text}\nsecond, line\nthird", label) for text, label in rows(60)]
     splits = load(written(tmp_path / "a.csv", table(found)))
     assert everything(splits) == sorted(found)
-    assert "60 texts hold line ends, inside quotes; the first: a.csv, line 2." in splits.card["plan"]
+    assert "60 texts hold line ends, inside quotes; the first: a.csv, line 2." in splits.card["notes"]
 
 
 # headers and columns --------------------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def test_a_number_is_a_position_and_never_a_cell(tmp_path):
         assert everything(load(path, **asked)) == sorted(found)
     refused(path, "has no column '7'.*no header, and 3 columns", label="7")
     named = written(tmp_path / "b.csv", "1,0,text\n" + body)  # a header of numbers, as pandas writes one
-    assert "the column '1' (as told)" in " ".join(load(named, label="0", skip_bad=True).card["plan"])
+    assert "the column '1' (as told)" in " ".join(load(named, label="0", skip_bad=True).card["notes"])
 
 
 @pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"'])
@@ -108,7 +108,7 @@ def test_the_whole_file_is_looked_at_where_it_is_sorted(tmp_path):
     assert path.stat().st_size > 300_000
     splits = load(path)
     assert splits.train.label_names == ("neg", "pos")
-    assert "label is the column number 0 (by its few values)" in splits.card["plan"][1]
+    assert "label is the column number 0 (by its few values)" in splits.card["notes"][1]
 
 
 def test_where_no_column_looks_like_labels_they_are_named(tmp_path):
@@ -162,7 +162,7 @@ def test_columns_of_0_and_1_are_several_labels(tmp_path, form):
         t: tuple(n for n in ("rude", "threat", "toxic") if dict(zip(("toxic", "threat", "rude"), m))[n])
         for t, m in found
     }
-    assert several(splits) == wanted and "of 0 and 1 'toxic', 'threat', 'rude'" in " ".join(splits.card["plan"])
+    assert several(splits) == wanted and "of 0 and 1 'toxic', 'threat', 'rude'" in " ".join(splits.card["notes"])
     two = load(path, label="toxic,rude")
     assert two.train.label_names == ("rude", "toxic") and two.train.multi_label
     assert load(path, label="toxic").train.multi_label is False
@@ -230,7 +230,7 @@ def test_labels_that_look_the_same_are_the_same(tmp_path):
 def test_a_label_that_may_mean_missing_is_said(tmp_path):
     splits = load(written(tmp_path / "a.csv", table(rows(60, ("None", "neg", "pos")))))
     assert splits.train.label_names == ("None", "neg", "pos")
-    assert any("'None' is taken for a label" in line for line in splits.card["plan"])
+    assert any("'None' is taken for a label" in line for line in splits.card["notes"])
 
 
 # encodings ------------------------------------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ def test_what_is_no_western_text_is_refused_and_read_when_it_is_named(tmp_path, 
     refused(path, r"a\.csv is not UTF-8, and no Western European text either.*Name its encoding with `encoding`")
     splits = load(path, encoding=encoding)
     assert everything(splits) == sorted(found) and f"Read as {encoding.split('_')[0].upper()}"[:12] in " ".join(
-        splits.card["plan"]
+        splits.card["notes"]
     )
 
 
@@ -290,7 +290,7 @@ def test_the_refusal_shows_how_encodings_would_read_it(tmp_path):
 def test_western_texts_need_no_encoding(tmp_path, language):
     found = [(f"{WESTERN[language]} {k}", ("a", "b")[k % 2]) for k in range(40)]
     splits = load(written(tmp_path / "a.csv", table(found), "cp1252"))
-    assert everything(splits) == sorted(found) and "Read as Windows-1252." in splits.card["plan"]
+    assert everything(splits) == sorted(found) and "Read as Windows-1252." in splits.card["notes"]
 
 
 def test_languages_of_the_west_may_be_mixed():

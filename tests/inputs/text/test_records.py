@@ -174,7 +174,7 @@ def test_copies_stay_on_one_side(tmp_path):
         for part in (splits.train, splits.validation, splits.test)
     ]
     assert all(sides) and not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
-    assert any("copies or neighbours of others" in line for line in splits.card["plan"])
+    assert any("copies or neighbours of others" in line for line in splits.card["notes"])
 
 
 def test_a_fold_is_held_out_and_validation_is_a_tenth_of_the_rest(tmp_path):
@@ -200,8 +200,8 @@ def test_the_vocabulary_is_of_training_alone_and_shared(tmp_path):
     assert splits.test.tokenizer is splits.validation.tokenizer is splits.train.tokenizer
     assert splits.test._ids is splits.train._ids, "one file, one store of ids"
     again = load(path, tokenizer=splits.train.tokenizer, split_seed=3)
-    assert again.train.tokenizer is splits.train.tokenizer and "model that is continued" in again.card["plan"][-1]
-    assert any("Vocabulary of the training texts: 73 of 73 words" in line for line in splits.card["plan"])
+    assert again.train.tokenizer is splits.train.tokenizer and "model that is continued" in again.card["notes"][-1]
+    assert any("Vocabulary of the training texts: 73 of 73 words" in line for line in splits.card["notes"])
 
 
 def test_a_limit_keeps_a_stratified_subset(tmp_path):

@@ -76,7 +76,7 @@ def single(labels=("negative", "positive"), count=120, wrong=9, lost=14):
         "macro_f1": share,
         "against": against(answers == targets, right),
     }
-    return json.loads(json.dumps(scores)), task.worst(found, targets, Records(written), labels)
+    return json.loads(json.dumps(scores)), task.top_losses(found, targets, Records(written), labels)
 
 
 def several(labels=("joy", "anger", "fear"), count=90):
@@ -89,7 +89,7 @@ def several(labels=("joy", "anger", "fear"), count=90):
     scores = task.score({"scores": outputs}, targets, labels, {"thresholds": [0.5, 0.42, 0.61][: len(labels)]})
     scores["baseline"] = {"name": "TF-IDF", "micro_f1": 0.7, "micro_f1_interval": [0.66, 0.75], "macro_f1": 0.69}
     written = [TEXTS[n % len(TEXTS)] for n in range(count)]
-    return json.loads(json.dumps(scores)), task.worst({"scores": outputs}, targets, Records(written), labels)
+    return json.loads(json.dumps(scores)), task.top_losses({"scores": outputs}, targets, Records(written), labels)
 
 
 def rendered(labels, scores, made, **parts):

@@ -49,7 +49,7 @@ def test_rare_classes_weigh_more_and_the_mean_weight_is_one():
 
 def test_the_worst_errors_come_first_with_their_pictures():
     records = toys.bars(4)
-    worst = Classification().worst(SCORES, TARGETS, records, ("a", "b", "c"))
+    worst = Classification().top_losses(SCORES, TARGETS, records, ("a", "b", "c"))
     assert [(w["index"], w["true"], w["predicted"]) for w in worst] == [(2, "b", "a")]
     assert worst[0]["confidence"] == pytest.approx(0.6)
     assert worst[0]["image"].shape == (12, 12, 1)

@@ -48,7 +48,7 @@ class Counting:
                 if word in records.tokenizer.table:
                     self.table[records.tokenizer.table[word], code] = factor
 
-    def predict(self, ids):
+    def run_batch(self, ids):
         logits = self.table[ids].sum(1) / self.metadata.get("temperature", 1.0)
         scores = 1 / (1 + np.exp(1.5 - logits)) if self.sigmoid else softmax(logits)
         return {"scores": scores.astype(np.float32)}
@@ -188,7 +188,7 @@ def test_a_curve_by_hand():
 
 def test_answers_of_several_labels_are_sure_where_each_is_surely_given_or_left_out():
     records = toy_texts.records(toy_texts.tagged(200, 4))
-    decided = SEVERAL.settle(Counting(records), records)
+    decided = SEVERAL.calibrate(Counting(records), records)
     scores = SEVERAL.outputs(Counting(records), records)[0]
     found = SEVERAL.score(scores, records.targets(np.arange(200)), records.label_names, decided)
     assert found["sure"]["answered"] >= 0.5 and found["sure"]["accuracy"] >= found["exact"]
@@ -207,7 +207,7 @@ def test_an_answer_with_a_label_too_rare_to_say_is_never_sure():
     targets = records.targets(np.arange(40))
     few = np.flatnonzero(targets[:, 0] == 0)
     few = records.take(np.sort(np.concatenate([few, np.flatnonzero(targets[:, 0])[:2]])))
-    decided = SEVERAL.settle(Counting(few), few)
+    decided = SEVERAL.calibrate(Counting(few), few)
     label = few.label_names[0]
     assert decided["rare"] == {label: 2}
     assert f"Too rare to say how often they are right: {label} (2);" in SEVERAL.cautions(decided)[0]
@@ -220,7 +220,7 @@ def test_an_answer_with_a_label_too_rare_to_say_is_never_sure():
 def test_settling_finds_the_temperature_once_and_again():
     records = mislabelled(toy_texts.records(toy_texts.rows(300)))
     artifact = Counting(records, factor=10.0)
-    decided = ONE.settle(artifact, records)
+    decided = ONE.calibrate(artifact, records)
     targets = records.targets(np.arange(300))
     logits = artifact.table[records.read(np.arange(300))[0]].sum(1)
     assert decided["temperature"] == pytest.approx(best_temperature(logits, targets, PRIOR), rel=0.01)
@@ -229,7 +229,7 @@ def test_settling_finds_the_temperature_once_and_again():
     artifact.metadata |= decided
     after = ONE.score(*_found(ONE, artifact, records), artifact.metadata)
     assert after["ece"] < 0.7 * before["ece"] and after["accuracy"] == before["accuracy"]
-    again = ONE.settle(artifact, records)
+    again = ONE.calibrate(artifact, records)
     assert again["temperature"] == pytest.approx(decided["temperature"], rel=0.01), "not the product of both"
     assert again["sure"] == pytest.approx(decided["sure"], abs=0.005)
 
@@ -249,7 +249,7 @@ def test_the_confidence_that_was_chosen_is_reached_by_the_answers_it_was_chosen_
     scores[:6, targets[:6]] -= 0.02  # a tenth, and the least sure, are wrong
     monkeypatch.setattr(artifact, "predict", lambda ids: {"scores": scores})
     monkeypatch.setattr("cnnkit.tasks.classification.texts.best_temperature", lambda *_: 1.0)
-    decided = ONE.settle(artifact, records)
+    decided = ONE.calibrate(artifact, records)
     sure = ONE.score({"scores": scores}, targets, records.label_names, decided)["sure"]
     assert sure["answered"] == pytest.approx(0.9) and sure["accuracy"] == 1.0
 
@@ -260,14 +260,14 @@ def test_thresholds_of_rare_labels_are_not_rounded_away(monkeypatch):
     scores = np.where(truth > 0.5, 4e-5, 2e-5).astype(np.float32)
     artifact = Counting(records)
     monkeypatch.setattr(artifact, "predict", lambda ids: {"scores": scores})
-    decided = SEVERAL.settle(artifact, records)
+    decided = SEVERAL.calibrate(artifact, records)
     assert SEVERAL.score({"scores": scores}, truth, records.label_names, decided)["exact"] == 1.0
 
 
 def test_without_validation_nothing_is_decided():
     records = toy_texts.records(toy_texts.rows(6))
     for task in (ONE, SEVERAL):
-        assert task.settle(Counting(records), records.take(np.arange(0))) == {}
+        assert task.calibrate(Counting(records), records.take(np.arange(0))) == {}
 
 
 # scores ---------------------------------------------------------------------------------------------------------------
@@ -308,7 +308,7 @@ def test_micro_and_macro_f1_at_each_labels_threshold_by_hand():
 def test_the_worst_errors_come_with_their_texts_the_most_confident_first():
     records = toy_texts.records([("food", "one soup"), ("music", "two songs"), ("sport", "three goals")])
     scores = np.array([[0.1, 0.7, 0.2], [0.05, 0.9, 0.05], [0.95, 0.05, 0.0]], np.float32)
-    worst = ONE.worst({"scores": scores}, records.targets(np.arange(3)), records, records.label_names)
+    worst = ONE.top_losses({"scores": scores}, records.targets(np.arange(3)), records, records.label_names)
     assert [(row["text"], row["true"], row["predicted"]) for row in worst] == [
         ("three goals", "sport", "food"),
         ("one soup", "food", "music"),
@@ -316,12 +316,12 @@ def test_the_worst_errors_come_with_their_texts_the_most_confident_first():
     several = toy_texts.records([(("food",), "one soup"), ((), "nothing"), (("music",), "two songs")])
     truth = several.targets(np.arange(3))
     scores = np.array([[0.2, 0.1, 0.1], [0.1, 0.1, 0.9], [0.1, 0.8, 0.4]], np.float32)
-    worst = SEVERAL.worst({"scores": scores}, truth, several, several.label_names)
+    worst = SEVERAL.top_losses({"scores": scores}, truth, several, several.label_names)
     assert [(row["text"], row["true"], row["predicted"]) for row in worst] == [
         ("nothing", "not sport", "sport"),
         ("one soup", "food", "not food"),
     ]
-    assert SEVERAL.worst({"scores": truth}, truth, several, several.label_names) == []
+    assert SEVERAL.top_losses({"scores": truth}, truth, several, several.label_names) == []
 
 
 def test_data_of_the_other_kind_is_one_line():

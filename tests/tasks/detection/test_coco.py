@@ -134,7 +134,7 @@ class TestByHand:
         assert coco.areas_under_curves(*self.case(), LABELS, iou=0.65)["a"] < area
 
     def test_the_worst(self):
-        errors = coco.worst(*self.case(), LABELS, 0.35)
+        errors = coco.top_losses(*self.case(), LABELS, 0.35)
         assert [(e["kind"], e["image"], e["label"], e["found"]) for e in errors] == [
             ("false alarm", 1, None, "a"),
             ("false alarm", 0, None, "a"),
@@ -143,8 +143,8 @@ class TestByHand:
         ]
         assert errors[0]["box"] == [300, 300, 340, 340] and errors[0]["score"] == pytest.approx(0.8)
         assert errors[-1]["box"] == [100, 0, 140, 40] and errors[-1]["score"] is None
-        assert [e["kind"] for e in coco.worst(*self.case(), LABELS, 0.35, count=2)] == ["false alarm", "missed"]
-        assert len(coco.worst(*self.case(), LABELS, 0.35, count=3)) == 3
+        assert [e["kind"] for e in coco.top_losses(*self.case(), LABELS, 0.35, count=2)] == ["false alarm", "missed"]
+        assert len(coco.top_losses(*self.case(), LABELS, 0.35, count=3)) == 3
         json.dumps(errors)
 
 
@@ -229,7 +229,7 @@ class TestEdges:
         assert scores["ap50"] == scores["recall"] == scores["precision"] == scores["f1"] == 0
         assert scores["threshold"] == 0.5
         assert scores["ap50_interval"][0] == 0 and 0 < scores["ap50_interval"][1] < 0.3
-        assert coco.worst([nothing()] * len(truth), truth, LABELS, 0.5)[0]["kind"] == "missed"
+        assert coco.top_losses([nothing()] * len(truth), truth, LABELS, 0.5)[0]["kind"] == "missed"
 
     def test_no_boxes_at_all(self):
         found, _ = random_case(0)
@@ -253,7 +253,7 @@ class TestEdges:
         scores = coco.score(found, truth, LABELS, threshold=0.5)
         assert scores["ap50"] == pytest.approx(1)
         assert scores["confusion"][0] == [1, 0, 0, 0] and scores["confusion"][3] == [0, 0, 0, 0]
-        assert coco.worst(found, truth, LABELS, 0.5) == []
+        assert coco.top_losses(found, truth, LABELS, 0.5) == []
         other = [entry._replace(codes=np.array([1, 1, 0], np.int32)) for entry in found]
         assert coco.score(other, truth, LABELS, threshold=0.5)["confusion"][3] == [0, 2, 0, 0]
         anything = [truth[0]._replace(codes=np.array([0, -1], np.int32))]

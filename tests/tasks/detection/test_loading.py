@@ -125,7 +125,7 @@ def test_the_card_says_what_a_report_needs(folder):
     assert card["boxes"] == {name: int(getattr(splits, name).counts().sum()) for name in card["images"]}
     assert sum(card["boxes"].values()) == sum(len(row(n)) for n in range(30)) == 32
     assert card["input_shape"] == [256, 256, 3] == list(splits.test.input_shape)
-    assert len(card["plan"]) == 3 and "px" in card["plan"][0]
+    assert len(card["notes"]) == 3 and "px" in card["notes"][0]
     assert card["splits"] == dict.fromkeys(("validation", "test"), "held out, seed 0")
     assert card["warnings"] == [] and splits.train.plan == splits.test.plan == Plan()
 
@@ -153,7 +153,7 @@ def test_size_and_tiles_can_be_asked_for_and_hold_in_every_split(folder):
 def test_strides_of_a_model_that_is_there_are_kept_and_said(folder):
     splits = load(folder(voc), strides=[4, 8, 16])
     assert all(part.plan.strides == (4, 8, 16) for part in parts(splits))
-    assert "strides 4, 8, 16" in splits.card["plan"][-1] and len(splits.card["plan"]) == 3
+    assert "strides 4, 8, 16" in splits.card["notes"][-1] and len(splits.card["notes"]) == 3
 
 
 def test_a_limit_keeps_a_part_of_training_only(folder):

@@ -39,7 +39,7 @@ class Brightness:
     def __init__(self):
         self.seen = []
 
-    def predict(self, images):
+    def run_batch(self, images):
         self.seen.append(images)
         light = np.clip((images[:, 4:12, 4:12, 0].mean((1, 2)) - 160) / 95, 0, 1)
         return {"scores": np.stack([0.9 - 0.8 * light, 0.1 + 0.8 * light, 0 * light], 1).astype(np.float32)}
@@ -557,7 +557,7 @@ def test_what_was_found_before_an_error_is_kept(run):
 
 def test_an_interrupted_video_leaves_no_half_file(run, models):
     write_video("v.avi", drive(20))
-    predict = models["red.tflite"].predict
+    predict = models["red.tflite"].run_batch
 
     def stop(images):
         if models["red.tflite"].calls == 8:
@@ -565,7 +565,7 @@ def test_an_interrupted_video_leaves_no_half_file(run, models):
             raise KeyboardInterrupt
         return predict(images)
 
-    models["red.tflite"].predict = stop
+    models["red.tflite"].run_batch = stop
     with pytest.raises(KeyboardInterrupt):
         run("v.avi", out=Path("out"), results=Path("x.json"))
     assert list(Path("out").iterdir()) == []

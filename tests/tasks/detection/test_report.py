@@ -43,7 +43,7 @@ def report(labels, **options):
     """The scores and sections of made-up answers."""
     pictures, found, truth = made_up(labels, **options)
     scores = json.loads(json.dumps(coco.score(found, truth, labels, bootstrap=20)))
-    worst = [{**e, "picture": pictures[e["image"]]} for e in coco.worst(found, truth, labels, scores["threshold"])]
+    worst = [{**e, "picture": pictures[e["image"]]} for e in coco.top_losses(found, truth, labels, scores["threshold"])]
     scenes = [{"picture": p, "found": f, "truth": t} for p, f, t in zip(pictures[:3], found, truth)]
     scenes[0]["name"] = labels[0]
     return scores, [*detection.made(scores, labels), *detection.sections(scores, worst, scenes)]

@@ -154,7 +154,7 @@ class TestThreshold:
     def test_it_is_chosen_by_the_best_f1_and_written_beside_the_plan(self):
         plan = Plan(STRIDES, scale=1.0, overlap=16.0, threshold=0.3)
         finder = RedFinder((64, 64, 3), plan=plan)
-        written = with_decided(finder.metadata, TASK.settle(finder, self.data))
+        written = with_decided(finder.metadata, TASK.calibrate(finder, self.data))
         # above 0.8: 3 right of 3, 3 of 4 found, F1 6/7; from 0.8: 4 right of 7, F1 8/11
         assert written["detection"]["threshold"] == pytest.approx(0.85, abs=1e-3)
         again = Plan.from_dict(written["detection"])
@@ -171,8 +171,8 @@ class TestThreshold:
 
     def test_without_boxes_to_choose_by_it_stays(self):
         artifact = RedFinder((64, 64, 3))
-        assert TASK.settle(artifact, self.data.take(np.array([], int))) == {}
-        assert TASK.settle(artifact, records([], [])) == {}
+        assert TASK.calibrate(artifact, self.data.take(np.array([], int))) == {}
+        assert TASK.calibrate(artifact, records([], [])) == {}
 
 
 def test_what_is_found_of_a_class_that_the_data_does_not_name_is_not_scored():
@@ -225,7 +225,7 @@ def test_a_table_has_points_and_leaves_empty_what_was_not_measured():
 def test_the_worst_errors_come_with_picture_and_name():
     data = records([(5, 5, 25, 25, 0)], [(30, 30, 60, 55, 1)], drawn=[[(5, 5, 25, 25, 0)], [(2, 2, 20, 20, 0)]])
     found, truth = scoring.outputs(RedFinder((64, 64, 3)), data, TASK)
-    alarm, miss = TASK.worst(found, truth, data, LABELS, threshold=0.5)
+    alarm, miss = TASK.top_losses(found, truth, data, LABELS, threshold=0.5)
     assert (alarm["kind"], alarm["found"], alarm["box"]) == (
         "false alarm",
         "red",
