@@ -2,7 +2,7 @@
 
     python benchmarks/read_pages.py --model x.tflite [--pages 100] [--blank 20] [--out FILE.json]
 
-Pages are made by `cnnkit_digits.pages`, seeds 0, 1, 2 ...: MNIST's test digits as numbers of 1 to 8 digits, on paper that is
+Pages are made by `digit_pages.py`, seeds 0, 1, 2 ...: MNIST's test digits as numbers of 1 to 8 digits, on paper that is
 shaded, ruled, squared or blank, noisy, turned up to 10 degrees, at several scales, with words and doodles between; and pages
 without any digit. The reader's settings were chosen on pages with seeds from 1000 on, made of training digits.
 
@@ -22,8 +22,8 @@ import numpy as np
 import results
 from cnnkit.device.model import DeviceModel
 from cnnkit.inputs.image.loading import load
-from cnnkit_digits.pages import blank_page, page
 from cnnkit_digits.reader import read_page
+from digit_pages import blank_page, page
 
 Box = tuple[float, float, float, float]
 

@@ -95,8 +95,8 @@ def _sample_page(artifact: Path, recipe: Callable[[], Any], path: Path) -> Path:
     else:
         splits = load("digits", preparation=DIGIT)
     digits, labels = splits.test.read(np.arange(len(splits.test)))
-    image, _ = page_maker.sample_page(digits, labels)
-    _, encoded = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1] if image.ndim == 3 else image))
+    image = page_maker.sample_page(digits, labels)
+    _, encoded = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))
     with own_files.replacing(path):
         write_bytes(path, encoded.tobytes())
     return path

@@ -8,8 +8,8 @@ import pytest
 
 from cnnkit_digits import glyphs, ink
 from cnnkit_digits.annotate import annotate
-from cnnkit_digits.pages import blank_page, page
 from cnnkit_digits.reader import Reading, read_page
+from digit_pages import blank_page, page
 
 EVEN = {
     "paper": "blank", "perspective": 0.0, "shading": 0.2, "noise": 2.0, "blur": 0.4, "jpeg": 0, "dirt": 0,
