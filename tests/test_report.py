@@ -16,6 +16,7 @@ from cnnkit import metrics
 from cnnkit.errors import CnnkitError
 from cnnkit.inputs.image import report as images
 from cnnkit.inputs.image.images import Images
+from cnnkit.registry import TASKS, TRAINING
 from cnnkit.report import blocks, drawing, figures, page, sections
 from cnnkit.report.blocks import Matrix, Section, Table
 from cnnkit.score import Score, Scores
@@ -105,10 +106,10 @@ def rendered(run, *, worst=(), samples=None, evidence=(), extra=(), **parts):
     """The page of a classifier of images, its sections made as the task and the inputs make them."""
     scores = run.get("scores", {}).get("test", {})
     labels = run.get("data", {}).get("labels", [])
-    made = [*classification.made(scores, labels), images.top_losses(worst, labels), *extra, images.evidence(evidence)]
+    own = TASKS.half("classification", TRAINING, "a run").sections(scores, labels)
     return page.render(
         run=run,
-        made=[section for section in made if section is not None],
+        made=[*own, images.worst(worst, labels), *extra, images.evidence(evidence)],
         samples=images.samples(*samples) if samples else None,
         record=Images.record,
         **parts,
@@ -223,7 +224,7 @@ class TestPage:
         layers = [{"name": EVIL, "kind": EVIL, "padding": EVIL, "formula": EVIL, "parameters": 1, "multiply_adds": 1}]
         layers[0] |= dict.fromkeys(["kernel", "stride", "output_size", "receptive_field"])
         evidence = [{"image": np.zeros((8, 8, 3)), "label": EVIL, "predicted": EVIL, "confidence": 1.0}]
-        extra = [Section(EVIL, EVIL, [Table([EVIL], [[EVIL]], caption=EVIL), blocks.Paragraph(EVIL)])]
+        extra = [Section(EVIL, EVIL, [Table([EVIL], [[EVIL]], caption=EVIL), blocks.Facts(EVIL, {EVIL: EVIL})])]
         text = rendered(**parts, layers=layers, evidence=evidence, extra=extra)
         assert "<script" not in text
         read = Page(text)

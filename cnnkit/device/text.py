@@ -318,19 +318,18 @@ def characters(length: int = LENGTHS["characters"][1]) -> Tokenizer:
 
 @dataclasses.dataclass(frozen=True)
 class Learnt:
-    """A tokenizer, and what a report says of the texts that it was learnt from.
+    """A tokenizer, and what is said of the texts that it was learnt from.
 
     Attributes:
         tokenizer: the result.
         texts: texts read.
         tokens: words (or characters) in them.
         spellings: other spellings that have a kept word's id.
-        distinct: different words of at most `LONGEST` characters, by their lower-case form unless case is kept; of those
-            still counted where `pruned`.
+        distinct: different words of at most `LONGEST` characters, by their lower-case form unless case is kept; of more
+            than `MOST_COUNTED` the rarest are forgotten on the way.
         kept: words in the vocabulary.
         known: share of the tokens that are in it.
         lengths: number of texts by their number of tokens.
-        pruned: whether the rarest were forgotten on the way, since there were more than `MOST_COUNTED`.
     """
 
     tokenizer: Tokenizer
@@ -340,18 +339,12 @@ class Learnt:
     kept: int
     known: float
     lengths: Mapping[int, int] = dataclasses.field(repr=False)
-    pruned: bool = False
     spellings: int = 0
 
     @property
     def cut(self) -> float:
         """Share of the texts that have more tokens than an input holds."""
         return sum(count for n, count in self.lengths.items() if n > self.tokenizer.length) / self.texts
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the numbers of the report, plain JSON values."""
-        names = ("texts", "tokens", "distinct", "kept", "known", "cut", "pruned", "spellings")
-        return {name: getattr(self, name) for name in names} | {"length": self.tokenizer.length}
 
 
 def learn(
@@ -400,7 +393,7 @@ def learn(
     parts: Counter[str] = Counter()  # and with each character apart
     lengths: Counter[int] = Counter()
     shorter: Counter[int] = Counter()
-    pruned, single, letters = False, 0, 0
+    single = letters = 0
     for text in texts:
         tokens: Sequence[str] = text if kind == "characters" else split(text)
         count = 0 if kind == "characters" or text.isascii() else sum(map(word_apart.count, tokens))
@@ -413,7 +406,6 @@ def learn(
             parts.update(token for token in tokens if len(token) <= LONGEST)
         lengths[len(tokens)] += 1
         if max(len(forms), len(whole)) > MOST_COUNTED:
-            pruned = True
             forms, whole = (_more_frequent_half(part) if len(part) > MOST_COUNTED else part for part in (forms, whole))
     apart = single > APART * letters
     forms.update(parts if apart else whole)
@@ -434,7 +426,7 @@ def learn(
         made = Tokenizer(kind, length, table | more, FIRST + kept + buckets, buckets, ngram, apart)
     known = sum(times for form, times in forms.items() if form in table) / count
     by_length = dict(sorted(lengths.items()))
-    return Learnt(made, sum(lengths.values()), count, distinct, kept, known, by_length, pruned, spellings)
+    return Learnt(made, sum(lengths.values()), count, distinct, kept, known, by_length, spellings)
 
 
 def _more_frequent_half(forms: Counter[str]) -> Counter[str]:

@@ -111,10 +111,9 @@ class Input:
         from cnnkit import explain
         from cnnkit.report import sections
 
-        worst = sections.errors(recipe.task.top_losses(found, targets, splits.test, artifact.labels))
         return {
             "record": self.record,
-            "made": [] if worst is None else [worst],
+            "made": [sections.errors(recipe.task.worst(found, targets, splits.test, artifact.labels))],
             "layers": explain.layer_table(artifact.model, artifact.input_shape),
         }
 

@@ -27,7 +27,6 @@ from cnnkit.models.blocks import MOMENTUM, conv_block, separable_block
 OWN = "plain"
 FIRST_SCORE = 0.01  # of every class in every cell, before training
 FIRST_SIZE = 3.0  # of every box, in strides
-OUTPUTS = ("boxes", "logits")  # layers that gather what the cells of all maps say
 
 
 @keras.saving.register_keras_serializable("cnnkit")

@@ -55,13 +55,6 @@ class Section:
 
 
 @dataclasses.dataclass(frozen=True)
-class Paragraph(Block):
-    """Plain text."""
-
-    text: str
-
-
-@dataclasses.dataclass(frozen=True)
 class Facts(Block):
     """Names and values, such as those of a model card."""
 

@@ -43,7 +43,7 @@ def render(
     run: Mapping[str, Any],
     history: Sequence[Mapping[str, float]] = (),
     gate: Mapping[str, Any] | None = None,
-    made: Sequence[Section] = (),
+    made: Sequence[Section | None] = (),
     samples: Section | None = None,
     layers: Sequence[Mapping[str, Any]] = (),
     record: Record = sections.ANY,
@@ -57,7 +57,7 @@ def render(
         run: the content of `run.json`.
         history: the rows of `history.csv`, as numbers.
         gate: the content of `gate.json`.
-        made: the sections of the task's scores, then those that show inputs, as these make them.
+        made: the sections of the task's scores, then those that show inputs, as these make them; None: left out.
         samples: a section of training data.
         layers: a layer table.
         record: the words for a record.

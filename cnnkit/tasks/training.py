@@ -26,7 +26,7 @@ class TaskTraining:
         """Import the layers of our own that models of this task have, so that Keras knows them."""
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
-        """Return the sections (`cnnkit.report.blocks.Section`) of a report that say what scores are made of.
+        """Return the sections (`cnnkit.report.blocks.Section`) of a report that say what scores are made of; None: left out.
 
         Args:
             scores: as the task scores, or as `run.json` has them, with `baseline`.
@@ -34,8 +34,7 @@ class TaskTraining:
         """
         from cnnkit.report import sections
 
-        found = sections.per_class(scores)
-        return [] if found is None else [found]
+        return [sections.per_class(scores)]
 
     def silent(self, labels: Sequence[str], record: Any) -> str:
         """Return what a model of this task cannot say, for its card; `record`: `cnnkit.report.record.Record`."""

@@ -174,10 +174,9 @@ class Images(Input):
         samples = self.samples(recipe, splits.train, settings)
         explains = recipe.task.explains
         evidence = explaining.examples(artifact.model, artifact.labels, worst, samples) if explains else []
-        made = [reporting.top_losses(worst, artifact.labels), reporting.evidence(evidence)]
         return {
             "record": self.record,
-            "made": [section for section in made if section is not None],
+            "made": [reporting.worst(worst, artifact.labels), reporting.evidence(evidence)],
             "samples": reporting.samples(*samples),
             "layers": explain.layer_table(artifact.model),
         }

@@ -46,9 +46,8 @@ def sections(
     worst: Sequence[Mapping[str, Any]] = (),
     explanations: Sequence[Any] = (),
     ngrams: Sequence[Any] = (),
-    learnt: Mapping[str, Any] | None = None,
-) -> list[Section]:
-    """Return the sections of texts; each appears where its data is there.
+) -> list[Section | None]:
+    """Return the sections of texts; None where its data is not there.
 
     Args:
         scores: as `TextClassification.score` or `TextTagging.score` return them, with `baseline`.
@@ -56,20 +55,17 @@ def sections(
         explanations: as `explain.texts.explain` returns them; those of texts in `worst` colour their words, the others get a
             section of their own.
         ngrams: as `explain.texts.ngrams` returns them.
-        learnt: as `Learnt.to_dict` returns it.
     """
     known = {entry["text"] for entry in worst}
     others = [entry for entry in explanations if entry.text not in known]
-    made = [
+    return [
         beside(scores),
         sure(scores),
         thresholds(scores),
         errors(worst, explanations),
         decided(others),
         filters(ngrams),
-        vocabulary(learnt),
     ]
-    return [section for section in made if section is not None]
 
 
 def beside(scores: Mapping[str, Any]) -> Section | None:
@@ -271,22 +267,6 @@ def filters(found: Sequence[Any]) -> Section | None:
     text += "and what each fired on most in the data, with the value it then puts out."
     head = ["filter", "reads", *(["speaks for"] if weighed else []), "fires on"]
     return Section("What the filters read", text, [Table(head, rows, numbers=(1,))], wide=True)
-
-
-def vocabulary(learnt: Mapping[str, Any] | None) -> Section | None:
-    """What the texts were read with."""
-    if not learnt:
-        return None
-    facts = {
-        "Texts": f"{learnt['texts']:,}",
-        "Words in them": f"{learnt['tokens']:,}",
-        "Different words": f"{'at least ' if learnt.get('pruned') else ''}{learnt['distinct']:,}",
-        "In the vocabulary": f"{learnt['kept']:,}",
-        "Of all words known": percent(learnt["known"], 1),
-        "Read of a text": f"the first {learnt['length']:,}; {percent(learnt['cut'], 1)} of the texts are longer",
-    }
-    text = "What the model knows of the language: the words of its training texts. Any other word is unknown to it."
-    return Section("Vocabulary", text, [Facts("Learnt from the training texts", facts)])
 
 
 def coloured(text: str, marked: Sequence[tuple[int, int, float]] = (), most: int = LONGEST) -> list[Piece]:

@@ -12,12 +12,6 @@ from cnnkit.report import figures, sections
 from cnnkit.report.blocks import Chart, Section, percent
 
 
-def made(scores: Mapping[str, Any], labels: Sequence[str]) -> list[Section]:
-    """Return the sections of scores, as `Classification.score` returns them."""
-    found = [confusion(scores, labels), sections.per_class(scores), calibration(scores)]
-    return [section for section in found if section is not None]
-
-
 def confusion(scores: Mapping[str, Any], labels: Sequence[str]) -> Section | None:
     """The confusion matrix and the pairs confused most."""
     counts = scores.get("confusion")

@@ -21,9 +21,10 @@ class Classification(TaskTraining):
         return {"scores": layers.Softmax(name="scores", dtype="float32")(logits)}
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
-        from cnnkit.tasks.classification import report as classification
+        from cnnkit.report.sections import per_class
+        from cnnkit.tasks.classification import report
 
-        return classification.made(scores, labels)
+        return [report.confusion(scores, labels), per_class(scores), report.calibration(scores)]
 
     def silent(self, labels: Sequence[str], record: Any) -> str:
         return (

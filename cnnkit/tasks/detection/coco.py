@@ -3,8 +3,7 @@
 Design choices:
 - Every average precision comes from COCO's own reference code, pycocotools. The interval needs hundreds of them, so the
   accumulation is done here once more, for all resamples at a time; tests hold the two to the same numbers.
-- Precision at COCO's 101 recalls is interpolated: at each it is the best precision at that recall or beyond. The area
-  under the curve as it was measured, which GTSDB ranks by, is `areas_under_curves`.
+- Precision at COCO's 101 recalls is interpolated: at each it is the best precision at that recall or beyond.
 - What a user meets is one threshold, not a curve: precision, recall, confusions and errors are those at a threshold, by
   default the one with the best F1. Choose it on validation data; chosen on the scored data it flatters a little.
 - A box is first given to a detection of its own name, as COCO does; what is left over is then matched across names. So a
@@ -182,38 +181,6 @@ def best_threshold(found: Sequence[Detections], truth: Sequence[Truth], labels: 
     _check(found, truth, labels)
     found = [_limited(entry) for entry in found]
     return _best(_ranked(found, truth, matches(found, truth), len(labels)))
-
-
-def areas_under_curves(
-    found: Sequence[Detections], truth: Sequence[Truth], labels: Sequence[str], iou: float = 0.5
-) -> dict[str, float | None]:
-    """Return the area under each class's curve of precision over recall, as it was measured: for GTSDB's three classes.
-
-    GTSDB (Houben et al. 2013) ranks detectors by this area for its classes prohibitory, danger and mandatory, each on its
-    own; `truth` and `found` are given in these classes, objects of no such class left out or ignored. COCO's average
-    precision, in `score`, differs: it reads 101 recalls, and takes at each the best precision there or beyond, which lifts
-    every dip of the curve. So it is mostly a little higher, and coarser where boxes are few.
-
-    Args:
-        found, truth, labels: as in `score`.
-        iou: from which a box is found. Published figures differ in it, so compare only with those of the same.
-
-    Returns:
-        by label the area in [0, 1]: straight lines between the points after each score, level to the left of the first,
-        nothing to the right of the last. None: no box of this class.
-    """
-    _check(found, truth, labels)
-    found = [_limited(entry) for entry in found]
-    result: dict[str, float | None] = {}
-    for label, entry in zip(labels, _ranked(found, truth, matches(found, truth, iou), len(labels)), strict=True):
-        boxes = entry.boxes.sum()
-        ends = np.append(entry.scores[1:] < entry.scores[:-1], np.ones(min(1, len(entry.scores)), bool))
-        right = np.cumsum(entry.hits)
-        precision = (right / np.arange(1, len(right) + 1))[ends]
-        recall = np.append(0.0, right[ends] / max(1, boxes))
-        level = np.append(precision[:1], precision)
-        result[label] = float((np.diff(recall) * (level[1:] + level[:-1]) / 2).sum()) if boxes else None
-    return result
 
 
 def matches(

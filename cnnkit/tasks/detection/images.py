@@ -61,7 +61,7 @@ class Boxes(Images):
         worst = recipe.task.top_losses(found, targets, splits.test, artifact.labels, threshold=scores.get("threshold"))
         return {
             "record": self.record,
-            "made": detection.sections(scores, worst),
+            "made": [detection.errors(worst)],
             "samples": images.samples(*self.samples(recipe, splits.train, settings)),
             "layers": explain.layer_table(artifact.model),
         }

@@ -39,8 +39,7 @@ FEW = 6  # classes: of more, their mean lies behind each chart
 CROP = 192  # px: side of an error's picture
 AROUND = 2.2  # sides of the box that a crop shows
 LEAST = 40  # px of the image that a crop shows, at least
-SCENE = 720  # px: longer side of a scene
-RIGHT, WRONG, MISSED = (0, 158, 115), (213, 94, 0), (240, 228, 66)  # apart from each other for colour-blind eyes too
+WRONG, MISSED = (213, 94, 0), (240, 228, 66)  # apart from each other for colour-blind eyes too
 NONE = "\u2013"
 AXES = "precision \u2191 over recall \u2192"
 KINDS = {
@@ -48,30 +47,6 @@ KINDS = {
     "wrong class": ("Wrong names", "found, under a wrong name"),
     "missed": ("Missed", "not found, under any name"),
 }
-
-
-def sections(
-    scores: Mapping[str, Any],
-    worst_pictures: Sequence[Mapping[str, Any]] = (),
-    scenes: Sequence[Mapping[str, Any]] = (),
-) -> list[Section]:
-    """Return the sections that show images; each appears where its data is there.
-
-    Args:
-        scores: as `coco.score` returns them.
-        worst_pictures: entries as `coco.worst` returns them, each with `picture`: the whole image, uint8 (h, w), (h, w, 1) or
-            (h, w, 3) RGB.
-        scenes: images with what was found in them: `picture`, as above; `found`, its `Detections`; `truth`, its `Truth`; and
-            `name`, which may be left out.
-    """
-    made = [errors(worst_pictures), drawn_scenes(scenes, scores)]
-    return [section for section in made if section is not None]
-
-
-def made(scores: Mapping[str, Any], labels: Sequence[str]) -> list[Section]:
-    """Return the sections of scores, as `coco.score` returns them; each appears where its data is there."""
-    found = [confusion(scores, labels), shared.per_class(scores), curves(scores), sizes(scores)]
-    return [section for section in found if section is not None]
 
 
 def confusion(scores: Mapping[str, Any], labels: Sequence[str]) -> Section | None:
@@ -175,19 +150,6 @@ def errors(entries: Sequence[Mapping[str, Any]]) -> Section | None:
     return Section("Errors", text, blocks)
 
 
-def drawn_scenes(scenes: Sequence[Mapping[str, Any]], scores: Mapping[str, Any]) -> Section | None:
-    """Whole images with boxes; scenes as in `sections`."""
-    if not scenes:
-        return None
-    labels, threshold = list(scores["per_class"]), scores["threshold"]
-    pictures = [_scene(scene, labels, threshold) for scene in scenes]
-    text = (
-        "What the detector finds in whole images. Green: right, with its score. Orange: a false alarm, or found under a "
-        "wrong name. Yellow: missed."
-    )
-    return Section("Scenes", text, [Pictures(pictures, smooth=True, side=460)], wide=True)
-
-
 def crop(image: np.ndarray, box: Sequence[float], colour: tuple[int, int, int] = WRONG) -> np.ndarray:
     """Cut a square around a box out of an image, and draw the box in.
 
@@ -230,36 +192,6 @@ def _error(entry: Mapping[str, Any]) -> Picture:
     colour = MISSED if kind == "missed" else WRONG
     source = picture(crop(entry["picture"], box, colour), largest=CROP)
     return Picture(source, f"{said}, {size}, in image {entry['image']}.", title, note, "bad")
-
-
-def _scene(scene: Mapping[str, Any], labels: Sequence[str], threshold: float) -> Picture:
-    image, found, truth = scene["picture"], scene["found"], scene["truth"]
-    found = found.take(found.scores >= threshold)
-    (match,) = coco.matches([found], [truth], across=True)
-    boxes, texts, colours = [], [], []
-    right = 0
-    for box, score, code, number, ignored in zip(*found, *match):
-        good = bool(ignored) or (number >= 0 and truth.codes[number] == code)
-        right += good and not ignored
-        boxes.append(box)
-        texts.append(f"{labels[int(code)]} {score:.2f}")
-        colours.append(RIGHT if good else WRONG)
-    left = ~truth.ignored
-    left[match.boxes[match.boxes >= 0]] = False
-    for box, code in zip(truth.boxes[left], truth.codes[left]):
-        boxes.append(box)
-        texts.append(f"{labels[int(code)]}, missed")
-        colours.append(MISSED)
-    height, width = image.shape[:2]
-    scale = min(1.0, SCENE / max(height, width))
-    small = fit_image(image, (max(1, round(height * scale)), max(1, round(width * scale)), 3))
-    drawn = annotate(small, np.array(boxes, float).reshape(-1, 4) * scale, texts, colours)
-    total = int((~truth.ignored).sum())
-    note = f"{right} of {total} found" if total else "nothing to find"
-    wrong = sum(colour == WRONG for colour in colours)
-    note += f", {wrong} wrong" if wrong else ""
-    name = str(scene.get("name", ""))
-    return Picture(picture(drawn, largest=SCENE), f"{name or 'A scene'}: {note}.", name, note)
 
 
 def _dot(values: Mapping[str, Any]) -> tuple[float, float] | None:

@@ -17,9 +17,10 @@ class Detection(TaskTraining):
         return {"boxes": plain(boxes, "raw_boxes"), "scores": scores}
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
-        from cnnkit.tasks.detection import report as detection
+        from cnnkit.report.sections import per_class
+        from cnnkit.tasks.detection import report
 
-        return detection.made(scores, labels)
+        return [report.confusion(scores, labels), per_class(scores), report.curves(scores), report.sizes(scores)]
 
     def silent(self, labels: Sequence[str], record: Any) -> str:
         return (

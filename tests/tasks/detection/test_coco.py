@@ -126,13 +126,6 @@ class TestByHand:
         assert coco.best_threshold(*self.case(), LABELS) == pytest.approx(0.45, abs=1e-7)
         assert coco.score(*self.case(), LABELS)["f1"] == 6 / 10
 
-    def test_the_area_as_measured(self):
-        # points (1/4, 1) (1/4, 1/2) (2/4, 2/3) (2/4, 2/4) (3/4, 3/5) (3/4, 3/6); level before the first
-        area = 1 / 4 * 1 + 1 / 4 * (1 / 2 + 2 / 3) / 2 + 1 / 4 * (2 / 4 + 3 / 5) / 2
-        found = coco.areas_under_curves(*self.case(), LABELS)
-        assert found == {"a": pytest.approx(area, abs=1e-9), "b": 0.0, "c": None}
-        assert coco.areas_under_curves(*self.case(), LABELS, iou=0.65)["a"] < area
-
     def test_the_worst(self):
         errors = coco.top_losses(*self.case(), LABELS, 0.35)
         assert [(e["kind"], e["image"], e["label"], e["found"]) for e in errors] == [

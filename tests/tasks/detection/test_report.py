@@ -43,10 +43,9 @@ def report(labels, **options):
     """The scores and sections of made-up answers."""
     pictures, found, truth = made_up(labels, **options)
     scores = json.loads(json.dumps(coco.score(found, truth, labels, bootstrap=20)))
-    worst = [{**e, "picture": pictures[e["image"]]} for e in coco.top_losses(found, truth, labels, scores["threshold"])]
-    scenes = [{"picture": p, "found": f, "truth": t} for p, f, t in zip(pictures[:3], found, truth)]
-    scenes[0]["name"] = labels[0]
-    return scores, [*detection.made(scores, labels), *detection.sections(scores, worst, scenes)]
+    worst = [{**e, "picture": pictures[e["image"]]} for e in coco.worst(found, truth, labels, scores["threshold"])]
+    own = TASKS.half("detection", TRAINING, "a run").sections(scores, labels)
+    return scores, [*own, detection.errors(worst)]
 
 
 def rendered(labels, scores, made):
@@ -64,10 +63,10 @@ class TestPage:
     def test_it_has_every_section_and_every_picture_is_described(self, three):
         read = Page(three)
         names = [attributes["id"] for tag, attributes in read.tags if tag == "section"]
-        expected = ["confusions", "classes", "precision-and-recall", "by-size", "errors", "scenes", "model-card"]
+        expected = ["confusions", "classes", "precision-and-recall", "by-size", "errors", "model-card"]
         assert names == expected
         images = [attributes for tag, attributes in read.tags if tag == "img"]
-        assert len(images) == 24 + 3 and all(attributes["alt"] for attributes in images)
+        assert len(images) == 24 and all(attributes["alt"] for attributes in images)
         charts = [attributes for _, attributes in read.tags if attributes.get("role") == "img"]
         assert len(charts) == 3 and all("AP50" in attributes["aria-label"] for attributes in charts)
 
@@ -110,14 +109,14 @@ class TestSections:
 
     def test_without_boxes_there_is_still_a_page(self):
         scores = coco.score([nothing()], [Truth(np.zeros((0, 4)), np.zeros(0, np.int32), np.zeros(0, bool))], ["a"])
-        text = rendered(["a"], scores, detection.sections(scores))
+        text = rendered(["a"], scores, [detection.errors([])])
         assert "precision-and-recall" not in text and "AP50" in Page(text).words
 
     def test_when_nothing_is_found_the_classes_are_named(self):
         labels = ["a", "b", "c"]
         _, _, truth = made_up(labels)
         scores = coco.score([nothing()] * len(truth), truth, labels)
-        made = detection.made(scores, labels)
+        made = TASKS.half("detection", TRAINING, "a run").sections(scores, labels)
         assert "Never found under their own name: a, b, c." in made[2].text
         assert [block.kind for block in made[2].blocks] == ["facts"]
         assert Page(rendered(labels, scores, made)).words
@@ -188,18 +187,6 @@ class TestPictures:
         assert white[middle, middle] and not white[5, 5]
         assert 0.15 < white.mean() < 0.25  # 1 / 2.2^2
         assert line.any() and not (line & white).any()
-
-    def test_scenes_count_what_is_right_wrong_and_missed(self):
-        truth = Truth(np.array([[10, 10, 40, 40], [60, 10, 90, 40.0]]), np.array([0, 1], np.int32), np.zeros(2, bool))
-        boxes = np.array([[10, 10, 40, 40], [100, 50, 120, 70], [5, 60, 20, 80]], np.float32)
-        found = Detections(boxes, np.array([0.9, 0.8, 0.1], np.float32), np.array([0, 0, 1], np.int32))
-        scene = {"picture": np.zeros((100, 150, 3), np.uint8), "found": found, "truth": truth, "name": "x.png"}
-        section = detection.drawn_scenes([scene], {"per_class": {"a": {}, "b": {}}, "threshold": 0.5})
-        (shown,) = section.blocks[0].pictures
-        assert shown.note == "1 of 2 found, 1 wrong" and shown.title == "x.png"
-        none = {**scene, "found": nothing(), "truth": Truth(boxes[:0], truth.codes[:0], truth.ignored[:0])}
-        section = detection.drawn_scenes([none], {"per_class": {"a": {}}, "threshold": 0.5})
-        assert section.blocks[0].pictures[0].note == "nothing to find"
 
     def test_curves_are_drawn_to_where_they_end(self):
         curve = {"recall": [0.0, 0.5, 1.0], "precision": [1.0, 0.5, 0.0]}
