@@ -16,21 +16,19 @@ import dataclasses
 import gzip
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from cnnkit.data.cards import there
-from cnnkit.data.records import Progress
 from cnnkit.errors import DataError
 
 MOST_DIMENSIONS = 10_000
 LONGEST_WORD = 10_000  # bytes
 _BLOCK = 1 << 18  # bytes read at once
 _HEADER = re.compile(rb"\s*(\d{1,12})[ \t]+(\d{1,9})[ \t]*\r?\n?")
-_EVERY = 20_000  # words between two calls of `progress`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,15 +39,11 @@ class Vectors:
         matrix: float32 (found, dimensions), finite.
         places: int64 (found,), position of each row's word among those asked for, ascending.
         kind: "word2vec binary", "word2vec text" (fastText's .vec is the same) or "GloVe text".
-        words_in_file: entries of the file.
-        cased: rows found under a form of another case only.
     """
 
     matrix: np.ndarray = dataclasses.field(repr=False)
     places: np.ndarray = dataclasses.field(repr=False)
     kind: str
-    words_in_file: int
-    cased: int = 0
 
     @property
     def dimensions(self) -> int:
@@ -57,13 +51,12 @@ class Vectors:
         return self.matrix.shape[1]
 
 
-def read(path: Path | str, words: Sequence[str], *, progress: Progress | None = None) -> Vectors:
+def read(path: Path | str, words: Sequence[str]) -> Vectors:
     """Read the vectors of some words.
 
     Args:
         path: the file.
         words: the words asked for; empty ones are never found.
-        progress: called with a text, the bytes read and the size of the file.
 
     Returns:
         the vectors, in the order of `words`.
@@ -74,39 +67,32 @@ def read(path: Path | str, words: Sequence[str], *, progress: Progress | None = 
     path = Path(path)
     wanted = {word: place for place, word in reversed(list(enumerate(words))) if word}
     found = _Found(wanted)
-    with _opened(path) as (raw, file):
-        size = path.stat().st_size
-
-        def tell() -> None:
-            if progress is not None:
-                progress(f"Reading {path.name}", raw.tell(), size)
-
-        first, count = _begin(path, file, found)
-        kind, entries = _read(path, file, found, tell, first, count)
-    matrix, places, cased = found.result()
-    return Vectors(matrix, places, kind, entries, cased)
+    with _opened(path) as file:
+        kind = _read(path, file, found, *_begin(path, file, found))
+    rows = found.cased | found.exact
+    places = np.array(sorted(rows), np.int64)
+    matrix = np.array([rows[place] for place in places], np.float32).reshape(len(places), found.dimensions)
+    return Vectors(matrix, places, kind)
 
 
 def dimensions(path: Path | str) -> int:
     """Return how many numbers a vector of a file has, from its first line; errors as `read`."""
     found = _Found({})
-    with _opened(Path(path)) as (_, file):
+    with _opened(Path(path)) as file:
         _begin(Path(path), file, found)
     return found.dimensions
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """Open a file, plain or .gz: the file itself, and what it holds."""
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a file, plain or .gz."""
     if not there(path) or not path.is_file():
         raise DataError(f"There is no file {path}. Name a file of word vectors: word2vec, GloVe or fastText .vec.")
     try:
-        with contextlib.ExitStack() as stack:
-            raw = stack.enter_context(path.open("rb"))
+        with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            file: Any = stack.enter_context(gzip.GzipFile(fileobj=raw)) if packed else raw
-            yield raw, file
+        with gzip.open(path) if packed else path.open("rb") as file:
+            yield file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} is a damaged .gz ({error}). Get it again.") from error
     except OSError as error:
@@ -135,12 +121,6 @@ class _Found:
                 found.append((rows, place))
         return found
 
-    def result(self) -> tuple[np.ndarray, np.ndarray, int]:
-        rows = self.cased | self.exact
-        places = np.array(sorted(rows), np.int64)
-        matrix = np.array([rows[place] for place in places], np.float32).reshape(len(places), self.dimensions)
-        return matrix, places, len(rows.keys() - self.exact.keys())
-
 
 def _begin(path: Path, file: IO[bytes], found: _Found) -> tuple[bytes, int | None]:
     """Read the first line, which says how many numbers a vector has; return it, and the entries that a header states."""
@@ -162,16 +142,17 @@ def _begin(path: Path, file: IO[bytes], found: _Found) -> tuple[bytes, int | Non
     return first, count
 
 
-def _read(
-    path: Path, file: IO[bytes], found: _Found, tell: Callable[[], None], first: bytes, count: int | None
-) -> tuple[str, int]:
-    """Read the rest of a file of any kind; return its kind and its number of entries."""
+def _read(path: Path, file: IO[bytes], found: _Found, first: bytes, count: int | None) -> str:
+    """Read the rest of a file of any kind; return its kind."""
     if count is None:
-        return "GloVe text", _text(path, file, found, tell, first, None)
+        _text(path, file, found, first, None)
+        return "GloVe text"
     start = file.read(min(_BLOCK, LONGEST_WORD + 16 * found.dimensions))
     if _looks_binary(start, found.dimensions):
-        return "word2vec binary", _binary(path, file, found, tell, start, count)
-    return "word2vec text", _text(path, file, found, tell, start, count)
+        _binary(path, file, found, start, count)
+        return "word2vec binary"
+    _text(path, file, found, start, count)
+    return "word2vec text"
 
 
 def _is_number(field: bytes) -> bool:
@@ -196,15 +177,13 @@ def _looks_binary(start: bytes, dimensions: int) -> bool:
     return any(byte < 9 or 13 < byte < 32 for byte in start)
 
 
-def _text(path: Path, file: IO[bytes], found: _Found, tell: Callable[[], None], start: bytes, count: int | None) -> int:
+def _text(path: Path, file: IO[bytes], found: _Found, start: bytes, count: int | None) -> None:
     """Read lines `word number number ...`; the first `start` bytes were read already."""
     dimensions, entries = found.dimensions, 0
     longest = LONGEST_WORD + 40 * dimensions
     offset = 1 if count is None else 2  # the number of the first line here
     for line in _lines(file, start, longest):
         number = entries + offset
-        if entries % _EVERY == 0:
-            tell()
         if len(line) > longest:
             raise DataError(
                 f"{path}: line {number} is longer than a word and {dimensions} numbers can be. Is it damaged?"
@@ -225,7 +204,6 @@ def _text(path: Path, file: IO[bytes], found: _Found, tell: Callable[[], None], 
         entries += 1
     if count is not None and entries != count:
         raise DataError(f"{path}: its header says {count} words, it holds {entries}. Is it cut off? Get it again.")
-    return entries
 
 
 def _lines(file: IO[bytes], start: bytes, longest: int) -> Iterator[bytes]:
@@ -254,13 +232,11 @@ def _finite(path: Path, row: np.ndarray, where: str) -> np.ndarray:
     return row
 
 
-def _binary(path: Path, file: IO[bytes], found: _Found, tell: Callable[[], None], start: bytes, count: int) -> int:
+def _binary(path: Path, file: IO[bytes], found: _Found, start: bytes, count: int) -> None:
     """Read entries `word, space, dimensions x float32 (little-endian), perhaps a line end`."""
     width = 4 * found.dimensions
     buffer, at = start, 0
     for entry in range(count):
-        if entry % _EVERY == 0:
-            tell()
         if len(buffer) - at < LONGEST_WORD + width + 1:
             buffer, at = buffer[at:] + file.read(max(_BLOCK, 2 * (LONGEST_WORD + width))), 0
         while buffer[at : at + 1] == b"\n":  # the original tool ends entries with one, Google's file does not
@@ -276,7 +252,6 @@ def _binary(path: Path, file: IO[bytes], found: _Found, tell: Callable[[], None]
         at = begin + width
     if (buffer[at:] + file.read(64)).strip():
         raise DataError(f"{path}: its header says {count} words, more bytes follow them. Get it again.")
-    return count
 
 
 def random_like(vectors: np.ndarray, count: int, *, seed: int) -> np.ndarray:
