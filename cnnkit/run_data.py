@@ -25,7 +25,6 @@ from cnnkit.settings import Room
 from cnnkit.settings import read as read_settings
 from cnnkit.training.settings import Settings
 
-SPLITS = ("train", "validation", "test")
 EARLIER = 3  # places of moved data that a run remembers beside the present one
 OWN = "the source's own"  # as `card["splits"]` of splits says
 
@@ -107,12 +106,12 @@ def _with_replayed(recipe: Any, splits: Any, path: Path, tell: Reporter) -> Any:
 def describe_data(splits: Any) -> dict[str, Any]:
     """Return what `run.json` says of the data."""
     card = splits.card
-    prints = {name: getattr(splits, name).fingerprint() for name in SPLITS}
+    prints = {name: part.fingerprint() for name, part in splits.parts.items()}
     return {
         **{key: card.get(key, "") for key in ("name", "title", "task", "licence", "source", "citation")},
         "fingerprint": prints["train"],
         "fingerprints": prints,
-        "sizes": {name: len(getattr(splits, name)) for name in SPLITS},
+        "sizes": {name: len(part) for name, part in splits.parts.items()},
         "labels": list(splits.train.label_names),
         "shape": list(splits.train.input_shape),
         "inventory": card.get("inventory", {}),
@@ -302,7 +301,7 @@ def is_own(run: Run, splits: Any) -> bool:
     """Whether splits are those that a run was trained on, by size and by fingerprint."""
     about = run.document.get("data", {})
     sizes = about.get("sizes", {})
-    if any(len(getattr(splits, name)) != sizes[name] for name in SPLITS if name in sizes):
+    if any(len(part) != sizes.get(name, len(part)) for name, part in splits.parts.items()):
         return False
     prints = about.get("fingerprints") or ({"train": about["fingerprint"]} if "fingerprint" in about else {})
     return all(getattr(splits, name).fingerprint() == value for name, value in prints.items())
@@ -379,7 +378,7 @@ def say_drawn(splits: Any, split: str, tell: Reporter) -> None:
     """Say where a split that is asked for is none that the data has of its own."""
     part, title = len(getattr(splits, split)), splits.card.get("title")
     origin = str(splits.card.get("splits", {}).get(split, ""))
-    total = sum(len(getattr(splits, name)) for name in SPLITS)
+    total = sum(map(len, splits.parts.values()))
     if split == "train":
         if part < total:
             tell.warning(f"{part:,} of the {total:,} records of {title} are its training split.")
@@ -392,7 +391,7 @@ def say_drawn(splits: Any, split: str, tell: Reporter) -> None:
 def everything(splits: Any) -> Any:
     """Return the records of all splits, one after the other."""
     names = splits.train.label_names
-    parts = [part for part in (getattr(splits, name) for name in SPLITS) if len(part)]
+    parts = [part for part in splits.parts.values() if len(part)]
     return functools.reduce(lambda first, second: first.plus(second, names), parts) if parts else splits.train
 
 
@@ -415,11 +414,11 @@ def named_as(splits: Any, labels: Any, tell: Reporter) -> Any:
         )
     if tuple(labels) == splits.train.label_names:
         return splits
-    parts = {name: getattr(splits, name).named(tuple(labels)) for name in ("train", "validation", "test")}
-    missing = [labels[code] for code in parts["train"].unasked()]
+    splits = splits.each(lambda part: part.named(tuple(labels)))
+    missing = [labels[code] for code in splits.train.unasked()]
     if missing:
         tell.warning(
             f"{splits.card.get('title')} does not name {some(missing)}. The model knows them; what it says of them here is not "
             "scored."
         )
-    return dataclasses.replace(splits, **parts)
+    return splits

@@ -6,14 +6,14 @@ Design choices:
 - Labels are settled once for all splits: by the card's list where it has one, else by what training has.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cnnkit.data import cards, fetch, readers, splits
+from cnnkit.data import cards, fetch, inventory, readers, splits
 from cnnkit.data.cards import Card, Form
 from cnnkit.data.reading import Part, Request
 from cnnkit.data.records import Progress, Records, Splits
@@ -22,6 +22,81 @@ from cnnkit.errors import ConfigError, DataError
 HELD_OUT = 0.2  # of a data set without a test split of its own
 VALIDATION = 0.1
 _NAMED = 5  # files in an error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How a data set of any kind is to be loaded.
+
+    Attributes:
+        seed: chooses the training records that `limit` keeps.
+        validation: part of all but the source's own test split to hold out; None for 0.1. Not used where the source has
+            a validation split.
+        test: part to hold out where the source has no test split; None for what the card says, else 0.2.
+        limit: most training records, stratified; a smaller limit keeps a subset of a larger one.
+        skip_bad: look through every record once and leave out those that cannot be used, instead of an error.
+        split_seed: another seed, another division.
+        whole: hold nothing out, and take classes that could not be trained on: all of it is to be scored.
+        progress: called as progress(what, done, total).
+    """
+
+    seed: int = 0
+    validation: float | None = None
+    test: float | None = None
+    limit: int | None = None
+    skip_bad: bool = False
+    split_seed: int = 0
+    whole: bool = False
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse parts to hold out that leave nothing to train on."""
+        for name, part in (("validation", self.validation), ("test", self.test)):
+            if part is not None and not 0 <= part < 1:
+                raise ConfigError(f"`{name}` is the part to hold out, from 0 up to but not 1. Received: {part}.")
+        if (self.validation or 0) + (self.test or 0) >= 1:
+            raise ConfigError(
+                f"`validation` {self.validation} and `test` {self.test} leave nothing to train on. Hold out less."
+            )
+
+    def read(self, source: Path | str | Card, task: str) -> tuple[Card, dict[str, Part], dict[str, float]]:
+        """Return a data set as `read_parts`; the parts to hold out are those asked for, else the card's."""
+        card, parts, held_out = read_parts(source, task=task, verify=self.skip_bad, progress=self.progress)
+        for split, part in (("test", self.test), ("validation", self.validation)):
+            if self.whole or part is not None:
+                held_out[split] = 0 if self.whole else part or 0
+        return card, parts, held_out
+
+
+def about(
+    asked: Asked,
+    card: Card,
+    parts: Mapping[str, Part],
+    seen: Mapping[str, Records],
+    what: str,
+    entries: Iterable[inventory.Entry],
+    notes: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Return the card of splits: what is known of a data set, as plain JSON values.
+
+    Args:
+        asked: how it was loaded.
+        card, parts: as `Asked.read` returns them.
+        seen: the splits as they are learnt from and scored.
+        what, entries, notes: as `inventory.describe`.
+    """
+    sizes = {split: len(part) for split, part in seen.items()}
+    return {
+        **card.describe(),
+        "labels": list(seen["train"].label_names),
+        "input_shape": list(seen["train"].input_shape),
+        "images": sizes,
+        "splits": {
+            split: "the source's own" if split in parts else f"held out, seed {asked.split_seed}"
+            for split in ("validation", "test")
+        },
+        "inventory": inventory.describe(what, sizes, entries, notes),
+    }
 
 
 def limited(train: Any, limit: int | None, seed: int) -> Any:
@@ -51,15 +126,6 @@ def check_divided(divided: Splits) -> None:
         "torn apart, so there is nothing to test on. Add others, give test data of its own in a folder test beside train, or "
         "say `groups=none` if they are no groups."
     )
-
-
-def check_held_out(validation: float | None, test: float | None) -> None:
-    """Refuse parts to hold out that leave nothing to train on."""
-    for name, part in (("validation", validation), ("test", test)):
-        if part is not None and not 0 <= part < 1:
-            raise ConfigError(f"`{name}` is the part to hold out, from 0 up to but not 1. Received: {part}.")
-    if (validation or 0) + (test or 0) >= 1:
-        raise ConfigError(f"`validation` {validation} and `test` {test} leave nothing to train on. Hold out less.")
 
 
 def read_parts(
@@ -106,9 +172,7 @@ def divide(records: Mapping[str, Records], held_out: dict[str, float], *, seed: 
     )
 
 
-def align_labels(
-    card: Card, parts: dict[str, Part], held_out: dict[str, float] | None = None
-) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+def settle_labels(card: Card, parts: dict[str, Part]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """Agree on the label names of all splits.
 
     A source's label is looked up in the card's list; where the list has no such name, a whole number counts from
@@ -161,6 +225,46 @@ def _check_form(card: Card, form: Form) -> None:
     first = form.options.get("first_label", 0)
     if type(first) is not int:
         raise DataError(f"The card {card.name}: the option `first_label` is a whole number, not {first!r}.")
+
+
+def with_options(
+    card: Card, options: Mapping[str, Any], refusal: Callable[[str, Form], str], *, lenient: bool = False
+) -> Card:
+    """Return a card with some options of its readers set.
+
+    Args:
+        card: what is to be read.
+        options: None where one is not given.
+        refusal: (option, form) -> the error of an option that the reader of this form does not have.
+        lenient: leave out what a reader has no use for, instead of an error.
+
+    Raises:
+        ConfigError: an option that the reader does not have.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    forms = []
+    for form in card.forms:
+        unknown = sorted(given.keys() - readers.find(form.reader).options)
+        if unknown and not lenient:
+            raise ConfigError(refusal(unknown[0], form))
+        forms.append(replace(form, options={**form.options, **{k: v for k, v in given.items() if k not in unknown}}))
+    return replace(card, forms=tuple(forms)) if given else card
+
+
+def over_limit(count: int, what: str) -> list[inventory.Entry]:
+    """Return the entry of the training records that a limit left out."""
+    return [inventory.Entry("left out", count, what, "of training, by the limit asked for")] if count else []
+
+
+def missing_classes(held_out: Mapping[str, Records], what: str) -> list[str]:
+    """Name classes that training has and a held-out split has not; `what` one of its records is."""
+    notes = []
+    for split in ("validation", "test"):
+        held = held_out[split]
+        missing = [name for name, count in zip(held.label_names, held.counts()) if count == 0]
+        if len(held) and missing:
+            notes.append(f"The {split} split has no {what} of {some(missing)}: too few to hold any out.")
+    return notes
 
 
 def left_out(parts: dict[str, Part], skip_bad: bool) -> list[str]:

@@ -330,6 +330,15 @@ class Splits:
     card: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def parts(self) -> dict[str, Records]:
+        """The three of them by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def each(self, change: Callable[[Any], Records]) -> "Splits":
+        """Return the splits with each of them changed."""
+        return Splits(**{name: change(part) for name, part in self.parts.items()}, card=self.card)
+
+    @property
     def warnings(self) -> list[str]:
         """What a person should know of the data: files left out, classes too small to hold any out."""
         return list(self.card.get("warnings", []))
@@ -344,9 +353,7 @@ def join(first: Splits, second: Splits) -> Splits:
     """
     names = first.train.label_names
     names += tuple(name for name in second.train.label_names if name not in names)
-    parts = {
-        split: getattr(first, split).plus(getattr(second, split), names) for split in ("train", "validation", "test")
-    }
+    parts = {split: part.plus(second.parts[split], names) for split, part in first.parts.items()}
     card = {**second.card, "labels": list(names), "warnings": [*first.warnings, *second.warnings]}
     card["inventory"] = inventory.joined(first.card.get("inventory", {}), second.card.get("inventory", {}))
     return Splits(**parts, card=card)

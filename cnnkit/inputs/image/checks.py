@@ -84,7 +84,7 @@ def check(
     else:
         card = image_loading.with_options(source, {"label": label, "groups": groups})
         divided, own = _open(card, findings, told, progress)
-    records = {split: getattr(divided, split) for split in ("train", "validation", "test")}
+    records = divided.parts
     traits = _measure(records, findings, progress)
     findings += _classes(records, own)
     findings += _labels_in_doubt(records, traits, progress)
@@ -122,10 +122,8 @@ def _open(source: Card, findings: list[Finding], told: list[str], progress: Prog
         for split, part in parts.items()
     }
     divided = replace(loading.divide(records, held_out), card={"title": card.title})
-    used = {split: len(getattr(divided, split)) for split in ("train", "validation", "test")}
-    told += inventory.lines(
-        inventory.describe("images", used, image_loading.fates(parts, "images"), image_loading.told(parts))
-    )
+    used = {split: len(part) for split, part in divided.parts.items()}
+    told += inventory.lines(inventory.describe("images", used, image_loading.fates(parts), image_loading.told(parts)))
     try:
         loading.check_divided(divided)
     except DataError as error:
@@ -477,7 +475,7 @@ def near_duplicates(source: Splits) -> dict[tuple[str, str], list[tuple[int, int
     Raises:
         DataError: an image does not decode.
     """
-    records = {split: getattr(source, split) for split in ("train", "validation", "test")}
+    records = source.parts
     findings: list[Finding] = []
     traits = _measure(records, findings, None)
     if findings:

@@ -1,6 +1,5 @@
 """Images with one label each: the kind of inputs that a recipe has unless it says otherwise."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,14 +81,7 @@ class Images(Input):
     def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:
         """Return splits whose images are read at the size that the settings ask for."""
         side = settings.get("image_size")
-        if not side:
-            return splits
-        parts = {
-            name: part.with_shape((side, side, part.input_shape[2]))
-            for name in ("train", "validation", "test")
-            if (part := getattr(splits, name)) is not None
-        }
-        return dataclasses.replace(splits, **parts)
+        return splits.each(lambda part: part.with_shape((side, side, part.input_shape[2]))) if side else splits
 
     def looked_at(self, splits: Any) -> list[str]:
         """Return what is wrong with training pictures once they are prepared, by a look at some of them."""

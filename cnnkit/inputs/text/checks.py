@@ -69,7 +69,7 @@ def check(
     """
     findings: list[Finding] = []
     if isinstance(source, Splits):
-        records = {split: getattr(source, split) for split in ("train", "validation", "test")}
+        records: dict[str, Any] = source.parts
         own = True
     else:
         records, own = _open(source, columns or {}, findings, progress, looked)

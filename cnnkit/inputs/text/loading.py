@@ -9,14 +9,14 @@ Design choices:
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cnnkit.data import cards, inventory, loading, readers, splits
-from cnnkit.data.cards import Card
+from cnnkit.data import cards, inventory, loading, splits
+from cnnkit.data.cards import Card, Form
 from cnnkit.data.reading import Part
 from cnnkit.data.records import Progress, Splits
 from cnnkit.errors import ConfigError, DataError
@@ -30,40 +30,26 @@ _ORDER = ("train", "validation", "test")
 def load(
     source: Path | str,
     *,
-    seed: int = 0,
-    validation: float | None = None,
-    test: float | None = None,
-    limit: int | None = None,
-    skip_bad: bool = False,
-    split_seed: int = 0,
-    progress: Progress | None = None,
     text: str | int | None = None,
     label: str | int | None = None,
     separator: str | None = None,
     encoding: str | None = None,
-    max_words: int = 20_000,
-    min_count: int = 1,
     max_length: int | None = None,
-    kind: str = "words",
-    cased: bool = True,
-    buckets: int = 0,
-    ngram: int = 4,
     tokenizer: Any = None,
     fold: tuple[int, int] | None = None,
-    whole: bool = False,
+    **more: Any,
 ) -> Splits:
     """Load a data set of texts, divided, with a tokenizer.
 
     Args:
         source: name of a card, or path of a card, a folder or a file.
-        seed, validation, test, limit, split_seed, whole, progress: as `cnnkit.inputs.image.loading.load`.
-        skip_bad: leave out texts that cannot be used, instead of an error.
         text, label: which columns of a table, or fields of JSON lines; names, or numbers from 0. None: found out.
         separator: between several labels in one cell, such as "|".
         encoding: "utf-8", "cp1252" or "latin-1"; None: found out.
-        max_words, min_count, max_length, kind, cased, buckets, ngram: as `cnnkit.device.text.learn`.
-        tokenizer: one that is there already; then the seven above are not used.
+        max_length: as `cnnkit.device.text.learn`.
+        tokenizer: one that is there already; then what `learn` takes is not used.
         fold: (k, n): test is fold k of n, k from 1 to n, validation a tenth of the rest.
+        more: how it is loaded, as the attributes of `cnnkit.data.loading.Asked`; and what else `learn` takes.
 
     Returns:
         `Splits` of `TextRecords`; `card["notes"]` says in lines what was found out, `card["warnings"]` what was left out.
@@ -72,30 +58,28 @@ def load(
         DataError: no such data, or data that cannot be trained on.
         ConfigError: parts to hold out that leave nothing, a fold that is not there.
     """
-    loading.check_held_out(validation, test)
-    if whole:
-        validation = test = 0
+    how = {field.name: more.pop(field.name) for field in fields(loading.Asked) if field.name in more}
+    asked = loading.Asked(**how)
     if fold is not None and not (fold[1] >= 2 and 1 <= fold[0] <= fold[1]):
         raise ConfigError(f"A fold is (k, n) with k from 1 to n, and n at least 2. Got {fold[0]} of {fold[1]}.")
     given = {"text": text, "label": label, "separator": separator, "encoding": encoding}
-    card, parts, held_out = loading.read_parts(with_options(source, given), task="text", progress=progress)
-    warnings = _left_out(parts, skip_bad)
+    card, parts, held_out = asked.read(with_options(source, given), "text")
+    warnings = _left_out(parts, asked.skip_bad)
     records = as_records(card, parts)
-    if not whole:
+    if not asked.whole:
         check_classes(card, records["train"])
     if fold is not None and "test" in parts:
         raise ConfigError(f"{card.title} has a test split of its own, so there is nothing to fold.")
-    asked = {split: part for split, part in (("test", test), ("validation", validation)) if part is not None}
     found = {split: part.more.found for split, part in parts.items()}
     groups = division.groups_of(parts["train"].groups, found["train"].hashes)
     warnings += _seen_twice(found)
     for here in found.values():
         here.hashes = np.zeros(0, np.int64)  # 8 bytes a text that nobody needs any more
-    divided, together = divide(records, groups, {**held_out, **asked}, seed=split_seed, fold=fold)
+    divided, together = divide(records, groups, held_out, seed=asked.split_seed, fold=fold)
     del groups
-    warnings += _missing_classes(divided)
-    train = loading.limited(divided["train"], limit, seed)
-    over_limit = len(divided["train"]) - len(train)
+    warnings += loading.missing_classes(divided, "text")
+    train = loading.limited(divided["train"], asked.limit, asked.seed)
+    entries = [*_fates(parts), *loading.over_limit(len(divided["train"]) - len(train), "texts")]
     if not len(train):
         raise DataError(f"Nothing of {card.title} is left to train on. Ask for less validation and test.")
     plan = [*_beside(card), *_format_lines(parts, found, records["train"])]
@@ -105,16 +89,7 @@ def load(
     if tokenizer is None:
         from cnnkit.device.text import learn
 
-        learnt = learn(
-            _told(train, progress),
-            max_words=max_words,
-            min_count=min_count,
-            max_length=max_length,
-            kind=kind,
-            cased=cased,
-            buckets=buckets,
-            ngram=ngram,
-        )
+        learnt = learn(_told(train, asked.progress), max_length=max_length, **more)
         tokenizer = learnt.tokenizer
         plan += _tokenizer_lines(learnt, asked_length=max_length)
     else:
@@ -123,39 +98,26 @@ def load(
     rest = {split: divided[split].with_tokenizer(tokenizer).sharing(train) for split in ("validation", "test")}
     if rest["test"].source is rest["validation"].source is not train.source:
         rest["test"] = rest["test"].sharing(rest["validation"])
-    about: dict[str, Any] = {
-        **card.describe(),
-        "labels": list(train.label_names),
-        "input_shape": list(train.input_shape),
-        "images": {"train": len(train), **{split: len(part) for split, part in rest.items()}},
+    seen = {"train": train, **rest}
+    about = {
+        **loading.about(asked, card, parts, seen, "texts", entries),
         "multi_label": train.multi_label,
-        "notes": plan,
-        "splits": {split: _origin(split, parts, split_seed, fold) for split in ("validation", "test")},
+        "plan": plan,
         "warnings": warnings,
-        "inventory": inventory.describe(
-            "texts",
-            {"train": len(train), **{split: len(part) for split, part in rest.items()}},
-            _fates(parts, over_limit),
-        ),
     }
-    return Splits(train, rest["validation"], rest["test"], card=about)
+    if fold is not None:
+        about["splits"]["test"] = f"fold {fold[0]} of {fold[1]}, seed {asked.split_seed}"
+    return Splits(**seen, card=about)
 
 
 def with_options(source: Path | str, options: Mapping[str, Any]) -> Card:
-    """Find a data set of texts, with some options of its reader set."""
+    """Find a data set of texts, with some options of its reader set; as `loading.with_options`."""
     card = cards.load(source, task="text")
-    given = {key: value for key, value in options.items() if value is not None}
-    if not given or card.task != "text":
-        return card
-    forms = []
-    for form in card.forms:
-        unknown = sorted(set(given) - readers.find(form.reader).options)
-        if unknown:
-            raise ConfigError(
-                f"{card.title} has no columns or encoding to choose: `{unknown[0]}` does not fit {form.reader}."
-            )
-        forms.append(replace(form, options={**form.options, **given}))
-    return replace(card, forms=tuple(forms))
+
+    def refusal(option: str, form: Form) -> str:
+        return f"{card.title} has no columns or encoding to choose: `{option}` does not fit {form.reader}."
+
+    return card if card.task != "text" else loading.with_options(card, options, refusal)
 
 
 def as_records(card: Card, parts: dict[str, Part]) -> dict[str, TextRecords]:
@@ -240,14 +202,12 @@ def check_classes(card: Card, records: TextRecords) -> None:
             )
 
 
-def _fates(parts: dict[str, Part], over_limit: int) -> list[inventory.Entry]:
-    """Return what became of texts that are in no split; as the readers and a limit left them."""
+def _fates(parts: dict[str, Part]) -> list[inventory.Entry]:
+    """Return what became of texts that are in no split, as the readers left them."""
     found: list[inventory.Entry] = []
     for part in parts.values():
         found += inventory.unusable(part.bad, "texts", part.more.found.bad_count)
         found += part.entries
-    if over_limit:
-        found.append(inventory.Entry("left out", over_limit, "texts", "of training, by the limit asked for"))
     return found
 
 
@@ -279,16 +239,6 @@ def _seen_twice(found: dict[str, Found]) -> list[str]:
                 notes.append(
                     f"{same:,} of {len(found[split].hashes):,} texts of the {split} split are in training too."
                 )
-    return notes
-
-
-def _missing_classes(divided: dict[str, TextRecords]) -> list[str]:
-    notes = []
-    for split in ("validation", "test"):
-        held = divided[split]
-        missing = [name for name, count in zip(held.label_names, held.counts()) if count == 0]
-        if len(held) and missing:
-            notes.append(f"The {split} split has no text of {loading.some(missing)}: too few to hold any out.")
     return notes
 
 
@@ -343,14 +293,6 @@ def _tokenizer_lines(learnt: Any, *, asked_length: int | None) -> list[str]:
         f"{made.length} {made.kind} of a text are read ({why}); {learnt.cut:.1%} of the training texts are longer."
     )
     return lines
-
-
-def _origin(split: str, parts: dict[str, Part], seed: int, fold: tuple[int, int] | None) -> str:
-    if split in parts:
-        return "the source's own"
-    if split == "test" and fold is not None:
-        return f"fold {fold[0]} of {fold[1]}, seed {seed}"
-    return f"held out, seed {seed}"
 
 
 def _told(records: TextRecords, progress: Progress | None) -> Any:

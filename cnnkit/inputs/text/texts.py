@@ -1,6 +1,5 @@
 """Texts, with one label or several: what the commands ask of them."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,8 +71,8 @@ class Texts(Input):
         tokenizer = self.asked(settings).get("tokenizer") if settings.get("replay") else None
         if tokenizer is None or tokenizer == splits.train.tokenizer:
             return splits
-        names = ("train", "validation", "test")  # what is kept may have been loaded with a vocabulary of its own
-        return dataclasses.replace(splits, **{name: getattr(splits, name).with_tokenizer(tokenizer) for name in names})
+        # what is kept may have been loaded with a vocabulary of its own
+        return splits.each(lambda part: part.with_tokenizer(tokenizer))
 
     def rows(self, records: Any) -> Any:
         from cnnkit.models.text import WordRows

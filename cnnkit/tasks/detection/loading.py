@@ -15,7 +15,6 @@ import numpy as np
 
 from cnnkit.data import cards, fetch, inventory, loading
 from cnnkit.data.findings import Finding
-from cnnkit.data.reading import Part
 from cnnkit.data.records import Progress, Records, Splits
 from cnnkit.device.detection import Plan, areas
 from cnnkit.errors import ConfigError, DataError
@@ -28,27 +27,21 @@ from cnnkit.tasks.detection.records import BoxRecords
 def load(
     source: Path | str,
     *,
-    seed: int = 0,
-    validation: float | None = None,
-    test: float | None = None,
-    limit: int | None = None,
-    skip_bad: bool = False,
-    split_seed: int = 0,
     image_size: int | None = None,
     tiles: bool | None = None,
     tile_scale: float | None = None,
     strides: Sequence[int] | None = None,
-    whole: bool = False,
-    progress: Progress | None = None,
+    **how: Any,
 ) -> Splits:
     """Load a data set for detection, divided.
 
     Args:
-        source, seed, validation, test, limit, skip_bad, split_seed, whole, progress: as `cnnkit.inputs.image.loading.load`.
+        source: name of a card, or path of a card, a folder or a data file.
         image_size: side of the detector's input, px, a multiple of 32; None: chosen from the training boxes.
         tiles: whether images are cut into tiles; None: chosen too.
         tile_scale: px of a tile for one of the image, with tiles; None: chosen too.
         strides: of the detector's maps, where it is there already; None: chosen too.
+        how: as the attributes of `cnnkit.data.loading.Asked`.
 
     Returns:
         `Splits` of `BoxRecords`; `card["notes"]` says in lines why the images are seen as they are.
@@ -61,12 +54,10 @@ def load(
         raise ConfigError(f"`image_size` of a detector is a multiple of 32 px. Got {image_size}.")
     if tile_scale is not None and tiles is False:
         raise ConfigError("`tile_scale` is the scale of tiles, and `tiles=False` wants none. Leave one of them out.")
-    loading.check_held_out(validation, test)
-    if whole:
-        validation = test = 0
-    card, parts, held_out = loading.read_parts(source, task="detection", verify=skip_bad, progress=progress)
-    notes = loading.left_out(parts, skip_bad)
-    names, codes = loading.align_labels(card, parts, held_out)
+    asked = loading.Asked(**how)
+    card, parts, held_out = asked.read(source, "detection")
+    notes = loading.left_out(parts, asked.skip_bad)
+    names, codes = loading.settle_labels(card, parts)
     if not names:
         raise DataError(_no_box(card.title))
     records: dict[str, Records] = {}
@@ -75,9 +66,8 @@ def load(
         records[split] = BoxRecords(
             part.images, boxes.strata(len(names)), names, groups=part.groups, boxes=boxes, plan=Plan()
         )
-    asked = {split: part for split, part in (("test", test), ("validation", validation)) if part is not None}
-    divided = loading.divide(records, {**held_out, **asked}, seed=split_seed)
-    train: Any = loading.limited(divided.train, limit, seed)
+    divided = loading.divide(records, held_out, seed=asked.split_seed)
+    train: Any = loading.limited(divided.train, asked.limit, asked.seed)
     counts = train.counts() if len(train) else np.zeros(len(names), int)
     if not counts.sum():
         raise DataError(_no_box(card.title, _of_boxes({"train": train})[1].count))
@@ -90,41 +80,20 @@ def load(
         plan = replace(choice.plan, strides=tuple(strides))
         choice = replace(choice, plan=plan, why=(*choice.why[:-1], told))
     shape = (choice.side, choice.side, 3)
-    held: Any = divided
-    seen = {
-        split: part.with_plan(choice.plan, shape)
-        for split, part in (("train", train), ("validation", held.validation), ("test", held.test))
-    }
-    about: dict[str, Any] = {
-        **card.describe(),
-        "labels": list(names),
-        "input_shape": list(shape),
-        "images": {split: len(part) for split, part in seen.items()},
-        "boxes": {split: int(part.counts().sum()) for split, part in seen.items()},
-        "notes": list(choice.why),
-        "splits": {
-            split: "the source's own" if split in parts else f"held out, seed {split_seed}"
-            for split in ("validation", "test")
-        },
+    seen: dict[str, Any] = {**divided.parts, "train": train}
+    seen = {split: part.with_plan(choice.plan, shape) for split, part in seen.items()}
+    boxes = {split: int(part.counts().sum()) for split, part in seen.items()}
+    # what cannot be used are images, annotations or single rows, so they are counted apart
+    entries = [row for part in parts.values() for row in (*inventory.unusable(part.bad, "annotations"), *part.entries)]
+    entries += [*loading.over_limit(len(divided.train) - len(train), "images"), *_of_boxes(seen)]
+    told = f"Boxes to be found: {sum(boxes.values()):,}, of {len(names)} classes."
+    about = {
+        **loading.about(asked, card, parts, seen, "images", entries, [told]),
+        "boxes": boxes,
+        "plan": list(choice.why),
         "warnings": notes,
-        "inventory": inventory.describe(
-            "images",
-            {split: len(part) for split, part in seen.items()},
-            [*_fates(parts, len(divided.train) - len(train)), *_of_boxes(seen)],
-            [
-                f"Boxes to be found: {sum(int(part.counts().sum()) for part in seen.values()):,}, of {len(names)} classes."
-            ],
-        ),
     }
-    return replace(divided, **seen, card=about)
-
-
-def _fates(parts: dict[str, Part], over_limit: int) -> list[inventory.Entry]:
-    """Return what is in no split; what cannot be used are images, annotations or single rows, so they are counted apart."""
-    found = [row for part in parts.values() for row in (*inventory.unusable(part.bad, "annotations"), *part.entries)]
-    if over_limit:
-        found.append(inventory.Entry("left out", over_limit, "images", "of training, by the limit asked for"))
-    return found
+    return Splits(**seen, card=about)
 
 
 def _of_boxes(seen: dict[str, Any]) -> list[inventory.Entry]:

@@ -40,11 +40,6 @@ def test_a_limit_keeps_a_stratified_part_of_training_only(class_folders):
     assert half.train.fingerprint() != other.train.fingerprint(), "the seed chooses which"
 
 
-def test_a_shape_can_be_asked_for(class_folders):
-    splits = load(class_folders({"a": 5, "b": 5}), shape=(12, 14, 1))
-    assert all(part.input_shape == (12, 14, 1) for part in (splits.train, splits.validation, splits.test))
-
-
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
