@@ -42,7 +42,12 @@ def sign_test(lost: int, won: int) -> float:
     if lost < 0 or won < 0:
         raise ValueError(f"`lost` and `won` need to be at least 0. Received: lost={lost}, won={won}.")
     total = lost + won
-    return sum(math.comb(total, k) for k in range(lost, total + 1)) / 2**total
+    ways = math.comb(total, lost)
+    sum_ways = ways
+    for k in range(lost, total):
+        ways = ways * (total - k) // (k + 1)
+        sum_ways += ways
+    return sum_ways / 2**total
 
 
 def sign_flips(losses: np.ndarray, draws: int = 9999) -> float:
@@ -138,8 +143,13 @@ def confusion(targets: np.ndarray, predictions: np.ndarray, classes: int) -> np.
 
 def per_class(matrix: np.ndarray) -> dict[str, np.ndarray]:
     """Return precision, recall, f1 (0 where undefined) and support of each class from a confusion matrix."""
-    hits, support, predicted = np.diag(matrix), matrix.sum(1), matrix.sum(0)
-    precision = hits / np.maximum(predicted, 1)
-    recall = hits / np.maximum(support, 1)
-    f1 = 2 * hits / np.maximum(support + predicted, 1)
-    return {"precision": precision, "recall": recall, "f1": f1, "support": support}
+    return {**rates(np.diag(matrix), matrix.sum(0), matrix.sum(1)), "support": matrix.sum(1)}
+
+
+def rates(right: np.ndarray, said: np.ndarray, there: np.ndarray) -> dict[str, np.ndarray]:
+    """Return precision, recall and f1, 0 where undefined, from counts of what was rightly said, what was said, what is there."""
+    return {
+        "precision": right / np.maximum(said, 1),
+        "recall": right / np.maximum(there, 1),
+        "f1": 2 * right / np.maximum(said + there, 1),
+    }

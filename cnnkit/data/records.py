@@ -11,7 +11,7 @@ Design choices:
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, Self
@@ -156,6 +156,11 @@ class Records:
         inputs = self.read(indices)[0]
         rows = inputs.reshape(len(inputs), -1).astype(np.float32)
         return rows, f"{rows.shape[1]} numbers"
+
+    def blocks(self, size: int) -> Iterator[np.ndarray]:
+        """Yield the indices of all records in order, at most `size` at a time."""
+        for start in range(0, len(self), size):
+            yield np.arange(start, min(len(self), start + size))
 
     def shown(self, indices: np.ndarray) -> list[dict[str, Any]]:
         """Return what can be shown of each of these records in a report: nothing."""

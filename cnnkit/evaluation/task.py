@@ -17,6 +17,8 @@ from cnnkit.score import MORE, Scores
 from cnnkit.settings import Room
 
 BATCH = 256  # records that are read at once
+WORST = 24  # errors that a report shows
+Metadata = Mapping[str, Any] | None  # of an artifact
 
 
 class Task:
@@ -91,8 +93,7 @@ class Task:
         merge = task_of(artifact.metadata, DEVICE, artifact.path).merge
         found: list[dict[str, np.ndarray]] = []
         targets: list[Any] = []
-        for start in range(0, len(records), BATCH):
-            indices = np.arange(start, min(len(records), start + BATCH))
+        for indices in records.blocks(BATCH):
             inputs, owners = records.windows(indices)
             found.append(merged(artifact.run_batch(inputs), owners, len(indices), merge))
             targets.append(records.targets(indices))
@@ -111,15 +112,11 @@ class Task:
         """Return lines of warning about what validation data decided: none."""
         return []
 
-    def score(
-        self, outputs: Any, targets: Any, labels: Sequence[str], metadata: Mapping[str, Any] | None = None
-    ) -> Scores:
+    def score(self, outputs: Any, targets: Any, labels: Sequence[str], metadata: Metadata = None) -> Scores:
         """Score an artifact's outputs for records with these targets."""
         raise NotImplementedError
 
-    def changes(
-        self, before: Any, after: Any, targets: Any, labels: Sequence[str], metadata: Mapping[str, Any] | None = None
-    ) -> Any:
+    def changes(self, before: Any, after: Any, targets: Any, labels: Sequence[str], metadata: Metadata = None) -> Any:
         """Return by label the errors that only the second and only the first of two models makes; None: there are no classes."""
         return None
 
@@ -127,20 +124,12 @@ class Task:
         """Return what a person calls a target."""
         return labels[int(target)] if labels else f"{target}"
 
-    def top_losses(
-        self,
-        outputs: Any,
-        targets: Any,
-        records: Any,
-        labels: Sequence[str],
-        count: int = 24,
-        threshold: float | None = None,
-    ) -> list[dict[str, Any]]:
+    def worst(self, outputs: Any, targets: Any, records: Any, labels: Sequence[str]) -> list[dict[str, Any]]:
         """Return the records that are scored worst: index, name, true and predicted, and a note on how bad it is."""
         score = self.score(outputs, targets, labels).headline
         if score.per_record is None:
             return []
-        order = np.argsort(score.per_record if score.better == MORE else -score.per_record, kind="stable")[:count]
+        order = np.argsort(score.per_record if score.better == MORE else -score.per_record, kind="stable")[:WORST]
         (output,) = outputs.values()
         return [
             {
@@ -151,12 +140,8 @@ class Task:
                 "note": score.said(float(score.per_record[index])),
                 **shown,
             }
-            for index, shown in zip(order, self.shown(records, order), strict=True)
+            for index, shown in zip(order, records.shown(order), strict=True)
         ]
-
-    def shown(self, records: Any, indices: np.ndarray) -> list[dict[str, Any]]:
-        """Return what an error shows of each of these records."""
-        return records.shown(indices)
 
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
         """Return what a table shows beside the headline score."""

@@ -248,8 +248,7 @@ def _blocks(pool: ThreadPoolExecutor, records: Records, chosen: np.ndarray) -> I
                 row[3] = features
         return results
 
-    for start in range(0, len(records), _BLOCK):
-        indices = np.arange(start, min(len(records), start + _BLOCK))
+    for indices in records.blocks(_BLOCK):
         yield indices, list(itertools.chain(*pool.map(some, np.array_split(indices, 16))))
 
 

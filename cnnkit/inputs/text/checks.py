@@ -183,8 +183,7 @@ class _Traits:
             elif len(name) > 2:
                 several.append((code, re.compile(rf"\b{re.escape(name)}\b")))
         several = several[:50]
-        for start in range(0, len(self.records), _BLOCK):
-            indices = np.arange(start, min(len(self.records), start + _BLOCK))
+        for indices in self.records.blocks(_BLOCK):
             targets = self.records.targets(indices)
             for place, text in zip(indices.tolist(), self.records.texts(indices), strict=True):
                 low = text.lower()
@@ -195,7 +194,7 @@ class _Traits:
                 self.lengths[place] = len(words)
                 if place < len(self.sketch):
                     self.sketch[place] = sketch(plain)
-                target = targets[place - start]
+                target = targets[place - indices[0]]
                 codes = [code for word in single.keys() & set(re.findall(r"\w+", low)) for code in single[word]]
                 for code in (*codes, *(code for code, pattern in several if pattern.search(low))):
                     its_own = target == code if targets.ndim == 1 else target[code] > 0

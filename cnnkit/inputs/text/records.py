@@ -222,8 +222,12 @@ class TextRecords(Records):
 
     def every_text(self) -> Iterator[str]:
         """Yield all texts in order, a block at a time in memory."""
-        for start in range(0, len(self), _BLOCK):
-            yield from self.texts(np.arange(start, min(len(self), start + _BLOCK)))
+        for block in self.blocks(_BLOCK):
+            yield from self.texts(block)
+
+    def shown(self, indices: np.ndarray) -> list[dict[str, Any]]:
+        """Return `text` of each of these records."""
+        return [{"text": text} for text in self.texts(indices)]
 
     def read(self, indices: np.ndarray, *, margin: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Read these records, in this order.

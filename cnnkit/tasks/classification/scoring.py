@@ -14,11 +14,12 @@ from cnnkit import metrics
 from cnnkit.data.records import Records
 from cnnkit.data.splits import balanced_weights
 from cnnkit.evaluation.settings import Classes
-from cnnkit.evaluation.task import Task
+from cnnkit.evaluation.task import WORST, Metadata, Task
 from cnnkit.score import LESS, Score, Scores
 from cnnkit.settings import Room
 
 BASELINE_RECORDS = 10_000  # a linear model gains little from more, and takes minutes
+Outputs = dict[str, np.ndarray]
 
 
 class Classification(Task):
@@ -59,13 +60,7 @@ class Classification(Task):
         weights = tf.constant(balanced_weights(records))
         return lambda targets: tf.linalg.matvec(targets, weights)
 
-    def score(
-        self,
-        outputs: dict[str, np.ndarray],
-        targets: np.ndarray,
-        labels: Sequence[str],
-        metadata: Mapping[str, Any] | None = None,
-    ) -> Scores:
+    def score(self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None) -> Scores:
         """Score probabilities.
 
         Args:
@@ -105,12 +100,7 @@ class Classification(Task):
         )
 
     def changes(
-        self,
-        before: dict[str, np.ndarray],
-        after: dict[str, np.ndarray],
-        targets: np.ndarray,
-        labels: Sequence[str],
-        metadata: Mapping[str, Any] | None = None,
+        self, before: Outputs, after: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None
     ) -> dict[str, tuple[int, int]]:
         """Compare two models' outputs on the same records; `metadata` is the artifact's, not needed here.
 
@@ -122,20 +112,14 @@ class Classification(Task):
         won = np.bincount(targets[second & ~first], minlength=len(labels))
         return {label: (int(lost[k]), int(won[k])) for k, label in enumerate(labels)}
 
-    def top_losses(
-        self,
-        outputs: dict[str, np.ndarray],
-        targets: np.ndarray,
-        records: Records,
-        labels: Sequence[str],
-        count: int = 24,
-        threshold: float | None = None,
+    def worst(
+        self, outputs: Outputs, targets: np.ndarray, records: Records, labels: Sequence[str]
     ) -> list[dict[str, Any]]:
-        """Return the most confident errors: index, name, true and predicted label, confidence, and what `shown` adds."""
+        """Return the most confident errors: index, name, true and predicted label, confidence, and what the records show."""
         scores = outputs["scores"]
         predictions = scores.argmax(1)
         wrong = np.flatnonzero(predictions != targets)
-        wrong = wrong[np.argsort(-scores[wrong, predictions[wrong]], kind="stable")][:count]
+        wrong = wrong[np.argsort(-scores[wrong, predictions[wrong]], kind="stable")][:WORST]
         if not len(wrong):
             return []
         return [
@@ -147,7 +131,7 @@ class Classification(Task):
                 "confidence": float(scores[index, predictions[index]]),
                 **shown,
             }
-            for index, shown in zip(wrong, self.shown(records, wrong), strict=True)
+            for index, shown in zip(wrong, records.shown(wrong), strict=True)
         ]
 
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
@@ -189,24 +173,31 @@ class Classification(Task):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # 60 iterations are enough for a bar to clear
             model = LogisticRegression(C=0.05, max_iter=60).fit(numbers, truth)
-        right = []
-        targets = []
         alike = test.with_shape(train.input_shape)  # other data may have a shape of its own
-        for start in range(0, len(test), 2000):
-            indices = np.arange(start, min(len(test), start + 2000))
-            targets.append(test.targets(indices))
-            right.append(model.predict(alike.flat(indices)[0]) == targets[-1])
-        theirs = np.concatenate(right)
-        result = {
-            "name": f"logistic regression on {what}, {len(chosen):,} {train.noun}",
-            "accuracy": float(theirs.mean()),
-            "accuracy_interval": list(metrics.wilson(int(theirs.sum()), len(theirs))),
-        }
-        if found is not None:
-            ours = found["scores"].argmax(1) == np.concatenate(targets)
-            won, lost = int((ours & ~theirs).sum()), int((~ours & theirs).sum())
-            result["against"] = {"only_model": won, "only_baseline": lost, "p": metrics.mcnemar(won, lost)}
-        return result
+        predicted = np.concatenate([model.predict(alike.flat(indices)[0]) for indices in test.blocks(2000)])
+        name = f"logistic regression on {what}, {len(chosen):,} {train.noun}"
+        return bar(name, predicted, test.targets(np.arange(len(test))), found)
+
+
+def bar(name: str, predicted: np.ndarray, targets: np.ndarray, found: Outputs | None) -> dict[str, Any]:
+    """Return what a plain model's answers are worth, int (n,), and what a model `found` beside them; as `baseline`."""
+    theirs = predicted == targets
+    result = {
+        "name": name,
+        "accuracy": float(theirs.mean()),
+        "accuracy_interval": list(metrics.wilson(int(theirs.sum()), len(theirs))),
+    }
+    return result if found is None else {**result, "against": against(found["scores"].argmax(1) == targets, theirs)}
+
+
+def against(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
+    """Compare two models' right answers, bool (n,), to the same records: McNemar's exact test.
+
+    Returns:
+        `only_model`, `only_baseline`: records that one alone had right; `p`, two-sided.
+    """
+    won, lost = int((ours & ~theirs).sum()), int((~ours & theirs).sum())
+    return {"only_model": won, "only_baseline": lost, "p": metrics.mcnemar(won, lost)}
 
 
 def _constant(matrix: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:

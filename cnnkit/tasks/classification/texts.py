@@ -24,10 +24,11 @@ from cnnkit.device.several import confidence, given
 from cnnkit.device.word_apart import CLASS
 from cnnkit.errors import ConfigError
 from cnnkit.evaluation.settings import Classes, Tags
+from cnnkit.evaluation.task import WORST, Metadata
 from cnnkit.inputs.text.records import TextRecords
 from cnnkit.score import Score, Scores
 from cnnkit.tasks.classification import thresholds as choosing
-from cnnkit.tasks.classification.scoring import Classification
+from cnnkit.tasks.classification.scoring import Classification, Outputs, bar
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # of the baseline: C of scikit-learn
 BASELINE_TEXTS = 100_000  # a linear model gains little from more, and their counts are in memory
@@ -87,29 +88,13 @@ class TextClassification(Classification):
         # Rounded down: rounded up, the very answers that it was chosen for might not reach it.
         return {"temperature": round(float(temperature), 4), "sure": float(np.floor(sure * 1e4) / 1e4)}
 
-    def score(
-        self,
-        outputs: dict[str, np.ndarray],
-        targets: np.ndarray,
-        labels: Sequence[str],
-        metadata: Mapping[str, Any] | None = None,
-    ) -> Scores:
+    def score(self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None) -> Scores:
         """Score probabilities; as `Classification.score`, with what the answers are worth that count as sure."""
         scores = super().score(outputs, targets, labels, metadata)
-        sure = (metadata or {}).get("sure")
-        if sure is not None:
-            chosen = outputs["scores"].max(1) >= sure
-            right = outputs["scores"].argmax(1) == targets
-            scores["sure"] = {
-                "confidence": sure,
-                "answered": float(chosen.mean()),
-                "accuracy": float(right[chosen].mean()) if chosen.any() else None,
-            }
+        least = (metadata or {}).get("sure")
+        if least is not None:
+            scores["sure"] = _sure(least, outputs["scores"].max(1), outputs["scores"].argmax(1) == targets)
         return scores
-
-    def shown(self, records: Any, indices: np.ndarray) -> list[dict[str, Any]]:
-        """Return what an error shows of each of these records: `text`."""
-        return [{"text": text} for text in records.texts(indices)]
 
     def baseline(
         self, train: Any, test: Any, validation: Any = None, found: Any = None, whole: Any = None
@@ -124,26 +109,13 @@ class TextClassification(Classification):
         """
         targets = test.targets(np.arange(len(test)))
         predicted, name = linear(train, test, validation, whole)
-        right = predicted == targets
         by_class = metrics.per_class(metrics.confusion(targets, predicted, len(test.label_names)))
-        result = {
-            "name": name,
-            "accuracy": float(right.mean()),
-            "accuracy_interval": list(metrics.wilson(int(right.sum()), len(right))),
-            "macro_f1": float(by_class["f1"][by_class["support"] > 0].mean()),
-        }
-        if found is not None:
-            ours = found["scores"].argmax(1) == targets
-            result["against"] = against(ours, right)
-        return result
+        macro_f1 = float(by_class["f1"][by_class["support"] > 0].mean())
+        return {**bar(name, predicted, targets, found), "macro_f1": macro_f1}
 
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
         """Return what a table shows beside the headline score."""
-        found = super().columns(scores)
-        sure = scores.get("sure")
-        if sure and sure["accuracy"] is not None:
-            found["sure"] = f"{100 * sure['answered']:.0f} %, {100 * sure['accuracy']:.1f} % right"
-        return found
+        return super().columns(scores) | _sure_column(scores, "right")
 
 
 class TextTagging(TextClassification):
@@ -188,8 +160,7 @@ class TextTagging(TextClassification):
         found, targets = super().outputs(artifact, records, progress)
         read = self.as_read_by(artifact, records)
         if getattr(read, "tokenizer", None) is not None:
-            blocks = (np.arange(start, min(len(read), start + 2048)) for start in range(0, len(read), 2048))
-            known = [read.tokenizer.known(read.read(block)[0]) for block in blocks]
+            known = [read.tokenizer.known(read.read(block)[0]) for block in read.blocks(2048)]
             found["scores"] = found["scores"] * np.concatenate([np.zeros(0, bool), *known])[:, None]
         return found, targets
 
@@ -227,13 +198,7 @@ class TextTagging(TextClassification):
         """Say which labels' thresholds say little, and which are not given rightly as often as was asked for."""
         return choosing.cautions(decided.get("rare") or {}, decided.get("unreached") or ())
 
-    def score(
-        self,
-        outputs: dict[str, np.ndarray],
-        targets: np.ndarray,
-        labels: Sequence[str],
-        metadata: Mapping[str, Any] | None = None,
-    ) -> Scores:
+    def score(self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None) -> Scores:
         """Score probabilities, at the artifact's thresholds.
 
         Returns:
@@ -246,14 +211,23 @@ class TextTagging(TextClassification):
         known = np.asarray(targets) >= 0
         predicted = (outputs["scores"] >= thresholds) & known
         truth = np.asarray(targets) > 0.5
+        worth: dict[str, Any] = {}
+        if about.get("sure") is not None:
+            rare = about.get("rare") or {}
+            places = [k for k, label in enumerate(labels) if label in rare]
+            confidences = confidence(outputs["scores"], thresholds, places, known)
+            worth = {
+                "sure": _sure(about["sure"], confidences, ((predicted == truth) | ~known).all(1)),
+                "rare": dict(rare),
+            }
         hit, said, there = (predicted & truth), predicted, truth
-        by_label = _f1(hit.sum(0), said.sum(0), there.sum(0))
+        by_label = metrics.rates(hit.sum(0), said.sum(0), there.sum(0))
         rows = np.stack([hit.sum(1), said.sum(1), there.sum(1)], axis=1)
         rng = np.random.default_rng(0)
         drawn = [rows[rng.integers(0, len(rows), len(rows))].sum(0) for _ in range(400)]
-        several = _f1(*np.array(drawn).T)["f1"]
+        several = metrics.rates(*np.array(drawn).T)["f1"]
         present: Any = truth.any(0)
-        value = float(_f1(*rows.sum(0))["f1"])
+        value = float(metrics.rates(*rows.sum(0))["f1"])
         low, high = (float(np.quantile(several, q)) for q in (0.025, 0.975))
         return Scores(
             Score(
@@ -279,36 +253,11 @@ class TextTagging(TextClassification):
                 if present[k]
             },
             constant=_constant(there.sum(0), len(truth), low),
-            **self._worth(outputs["scores"], known, (predicted == truth) | ~known, thresholds, about, labels),
+            **worth,
         )
 
-    def _worth(
-        self,
-        scores: np.ndarray,
-        known: np.ndarray,
-        right: np.ndarray,
-        thresholds: np.ndarray,
-        about: Mapping[str, Any],
-        labels: Sequence[str],
-    ) -> dict[str, Any]:
-        """Return what the answers are worth that count as sure, and which labels are too rare to say."""
-        if about.get("sure") is None:
-            return {}
-        rare = about.get("rare") or {}
-        places = [k for k, label in enumerate(labels) if label in rare]
-        chosen = confidence(scores, thresholds, places, known) >= about["sure"]
-        every: Any = right.all(1)
-        accuracy = float(every[chosen].mean()) if chosen.any() else None
-        sure = {"confidence": about["sure"], "answered": float(chosen.mean()), "accuracy": accuracy}
-        return {"sure": sure, "rare": dict(rare)}
-
     def changes(
-        self,
-        before: dict[str, np.ndarray],
-        after: dict[str, np.ndarray],
-        targets: np.ndarray,
-        labels: Sequence[str],
-        metadata: Mapping[str, Any] | None = None,
+        self, before: Outputs, after: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None
     ) -> dict[str, tuple[int, int]]:
         """Compare two models' outputs on the same texts, at the artifact's thresholds.
 
@@ -321,21 +270,13 @@ class TextTagging(TextClassification):
         lost, won = (first & ~second).sum(0), (second & ~first).sum(0)
         return {label: (int(lost[k]), int(won[k])) for k, label in enumerate(labels)}
 
-    def top_losses(
-        self,
-        outputs: dict[str, np.ndarray],
-        targets: np.ndarray,
-        records: Any,
-        labels: Sequence[str],
-        count: int = 24,
-        threshold: float | None = None,
-    ) -> list[dict[str, Any]]:
+    def worst(self, outputs: Outputs, targets: np.ndarray, records: Any, labels: Sequence[str]) -> list[dict[str, Any]]:
         """Return the labels that were given or missed most confidently, with their texts."""
         wrongness = np.where(targets >= 0, np.abs(outputs["scores"] - targets), 0)
-        places = np.argsort(-wrongness, axis=None, kind="stable")[:count]
+        places = np.argsort(-wrongness, axis=None, kind="stable")[:WORST]
         rows, kinds = np.unravel_index(places, wrongness.shape)
         chosen = [(int(row), int(kind)) for row, kind in zip(rows, kinds) if wrongness[row, kind] > 0.5]
-        texts = records.texts(np.array([row for row, _ in chosen], np.int64)) if chosen else []
+        shown = records.shown(np.array([row for row, _ in chosen], np.int64))
         return [
             {
                 "index": row,
@@ -343,9 +284,9 @@ class TextTagging(TextClassification):
                 "true": labels[kind] if targets[row, kind] else f"not {labels[kind]}",
                 "predicted": f"not {labels[kind]}" if targets[row, kind] else labels[kind],
                 "confidence": float(wrongness[row, kind]),
-                "text": text,
+                **more,
             }
-            for (row, kind), text in zip(chosen, texts, strict=True)
+            for (row, kind), more in zip(chosen, shown, strict=True)
         ]
 
     def baseline(
@@ -359,15 +300,26 @@ class TextTagging(TextClassification):
 
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
         """Return what a table shows beside the headline score."""
-        found = {
+        return {
             "macro F1 %": f"{100 * scores['macro_f1']:.2f}",
             "all labels right %": f"{100 * scores['exact']:.2f}",
             "records": f"{scores['count']:,}",
+            **_sure_column(scores, "all right"),
         }
-        sure = scores.get("sure")
-        if sure and sure["accuracy"] is not None:
-            found["sure"] = f"{100 * sure['answered']:.0f} %, {100 * sure['accuracy']:.1f} % all right"
-        return found
+
+
+def _sure(least: float, confidences: np.ndarray, right: np.ndarray) -> dict[str, Any]:
+    """Return what the answers are worth that are `least` confident: how many get one, and how many of these are right."""
+    chosen = confidences >= least
+    accuracy = float(right[chosen].mean()) if chosen.any() else None
+    return {"confidence": least, "answered": float(chosen.mean()), "accuracy": accuracy}
+
+
+def _sure_column(scores: Mapping[str, Any], right: str) -> dict[str, str]:
+    sure = scores.get("sure")
+    if not sure or sure["accuracy"] is None:
+        return {}
+    return {"sure": f"{100 * sure['answered']:.0f} %, {100 * sure['accuracy']:.1f} % {right}"}
 
 
 def _constant(there: np.ndarray, count: int, low: float) -> dict[str, Any]:
@@ -409,10 +361,7 @@ def linear(
         words, fitted, count = _linear_of(whole)
         best = None
     best = best or fitted(strength)
-    parts = [
-        best.predict(words.transform(test.texts(np.arange(start, min(len(test), start + 5000)))))
-        for start in range(0, len(test), 5000)
-    ]
+    parts = [best.predict(words.transform(test.texts(block))) for block in test.blocks(5000)]
     kind = "words and pairs" if count <= SMALL else "words and pairs that two texts have"
     return np.concatenate(parts), f"TF-IDF of {kind}, logistic regression (C {strength:g}), {count:,} texts"
 
@@ -517,25 +466,7 @@ def _agreement(predicted: np.ndarray, truth: np.ndarray) -> float:
     if predicted.ndim == 1:
         return float((predicted == truth).mean())
     predicted, truth = (predicted > 0.5) & (truth >= 0), truth > 0.5
-    return float(_f1((predicted & truth).sum(), predicted.sum(), truth.sum())["f1"])
-
-
-def against(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
-    """Compare two models' right answers, bool (n,), to the same texts: McNemar's exact test.
-
-    Returns:
-        `only_model`, `only_baseline`: texts that one alone had right; `p`, two-sided.
-
-    Source: McNemar 1947; exact binomial form.
-    """
-    won, lost = int((ours & ~theirs).sum()), int((~ours & theirs).sum())
-    few = min(won, lost)
-    total = won + lost
-    if not total:
-        return {"only_model": won, "only_baseline": lost, "p": 1.0}
-    from scipy.stats import binomtest
-
-    return {"only_model": won, "only_baseline": lost, "p": float(binomtest(few, total).pvalue)}
+    return float(metrics.rates((predicted & truth).sum(), predicted.sum(), truth.sum())["f1"])
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -576,12 +507,3 @@ def sure_from(confidences: np.ndarray, right: np.ndarray) -> float:
     enough = np.flatnonzero((shares >= SURE) & ends)
     count = max(int(enough[-1]) + 1 if len(enough) else 0, round(LEAST_ANSWERED * len(order)), 1)
     return 0.0 if count >= len(order) else float(confidences[order[count - 1]])
-
-
-def _f1(hit: Any, said: Any, there: Any) -> dict[str, np.ndarray]:
-    hit, said, there = (np.asarray(values, np.float64) for values in (hit, said, there))
-    return {
-        "precision": hit / np.maximum(said, 1),
-        "recall": hit / np.maximum(there, 1),
-        "f1": 2 * hit / np.maximum(said + there, 1),
-    }

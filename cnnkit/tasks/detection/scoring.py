@@ -16,13 +16,14 @@ import numpy as np
 
 from cnnkit.data import splits
 from cnnkit.device.detection import Detections, Plan, find_each
-from cnnkit.evaluation.task import Task
+from cnnkit.evaluation.task import WORST, Metadata, Task
 from cnnkit.score import Score, Scores
 from cnnkit.tasks.detection import coco, regions
 from cnnkit.tasks.detection.coco import Truth
 from cnnkit.tasks.detection.records import BoxRecords
 
 LOWEST = 0.01  # score of a detection that enters average precision
+Found = list[Detections]
 
 
 class Detection(Task):
@@ -70,13 +71,7 @@ class Detection(Task):
         threshold = coco.best_threshold(found, truth, artifact.labels)
         return {"detection": {"threshold": round(float(threshold), 4)}}
 
-    def score(
-        self,
-        found: list[Detections],
-        truth: list[Truth],
-        labels: Sequence[str],
-        metadata: Mapping[str, Any] | None = None,
-    ) -> Scores:
+    def score(self, found: Found, truth: list[Truth], labels: Sequence[str], metadata: Metadata = None) -> Scores:
         """Score detections, at the artifact's threshold where it has one; as `coco.score`, AP50 first."""
         threshold = ((metadata or {}).get("detection") or {}).get("threshold")
         scores = coco.score(found, truth, labels, threshold=threshold)
@@ -90,12 +85,7 @@ class Detection(Task):
         )
 
     def changes(
-        self,
-        before: list[Detections],
-        after: list[Detections],
-        truth: list[Truth],
-        labels: Sequence[str],
-        metadata: Mapping[str, Any] | None = None,
+        self, before: Found, after: Found, truth: list[Truth], labels: Sequence[str], metadata: Metadata = None
     ) -> dict[str, tuple[int, int]]:
         """Compare what two models found in the same images, at the artifact's threshold.
 
@@ -110,17 +100,16 @@ class Detection(Task):
 
     def top_losses(
         self,
-        found: list[Detections],
+        found: Found,
         truth: list[Truth],
         records: BoxRecords,
         labels: Sequence[str],
-        count: int = 24,
         threshold: float | None = None,
     ) -> list[dict[str, Any]]:
         """Return the most confident false alarms and the largest misses, as `coco.worst`, with name and native image."""
         if threshold is None:
             threshold = coco.best_threshold(found, truth, labels)
-        entries = coco.top_losses(found, truth, labels, threshold, count)
+        entries = coco.worst(found, truth, labels, threshold, WORST)
         return [
             {**entry, "name": records.name(entry["image"]), "picture": records.native(entry["image"])}
             for entry in entries

@@ -11,13 +11,13 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.tasks.classification import texts as evaluation
+from cnnkit.tasks.classification.scoring import against
 from cnnkit.tasks.classification.texts import (
     LEAST_ANSWERED,
     PRIOR,
     SURE,
     TextClassification,
     TextTagging,
-    against,
     best_temperature,
     linear,
     softmax,
