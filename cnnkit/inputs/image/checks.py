@@ -30,7 +30,8 @@ import numpy as np
 
 from cnnkit.data import inventory, loading, splits
 from cnnkit.data.cards import Card
-from cnnkit.data.findings import FEW, MOST_FILES, STARVED, Finding
+from cnnkit.data.findings import FEW, STARVED, Finding, listed, ranked
+from cnnkit.data.loading import some
 from cnnkit.data.records import Progress, Records, Splits
 from cnnkit.device import image
 from cnnkit.errors import DataError
@@ -93,8 +94,7 @@ def check(
     findings += _near_duplicates(records, traits, own)
     if looked is not None:
         looked += [*told, *_looked_at(records, traits, own)]
-    order = {"error": 0, "warning": 1, "note": 2}
-    return sorted(findings, key=lambda finding: order[finding.severity])
+    return ranked(findings)
 
 
 def _open(source: Card, findings: list[Finding], told: list[str], progress: Progress | None) -> tuple[Splits, set[str]]:
@@ -106,16 +106,10 @@ def _open(source: Card, findings: list[Finding], told: list[str], progress: Prog
     stated = image_loading.stated_shape(source)
     card, parts, held_out = loading.read_parts(source, task="classification", progress=progress)
     bad = [row for part in parts.values() for row in part.bad]
-    if bad:
-        files = [f"{path} ({reason})" for path, reason in bad]
-        findings.append(
-            _finding(
-                "error", "bad-file", f"{len(bad)} files cannot be used. Repair or delete them, or `skip_bad`.", files
-            )
-        )
+    text = f"{len(bad)} files cannot be used. Repair or delete them, or `skip_bad`."
+    findings += listed("error", "bad-file", text, [f"{path} ({reason})" for path, reason in bad])
     ignored = [path for part in parts.values() for path in part.ignored]
-    if ignored:
-        findings.append(_finding("note", "ignored", f"{len(ignored)} files are no images by their names.", ignored))
+    findings += listed("note", "ignored", f"{len(ignored)} files are no images by their names.", ignored)
     names, codes = _labels(card, parts, findings)
     records = {
         split: ImageRecords(part.images, codes[split], names, groups=part.groups, input_shape=stated)
@@ -172,7 +166,7 @@ def _looked_at(records: dict[str, Records], traits: dict[str, _Traits], own: set
     names = next(iter(records.values())).label_names
     order = np.argsort(counts, kind="stable")
     few, many = (f"{counts[k]:,} ({names[k]})" for k in (order[0], order[-1]))
-    yield f"Classes: {len(names):,}, of {few} to {many} images: {_some(names)}."
+    yield f"Classes: {len(names):,}, of {few} to {many} images: {some(names)}."
     sides = np.concatenate([kept.sides[kept.read] for kept in traits.values()])
     if len(sides):
         areas = sides.prod(1, dtype=np.int64)
@@ -220,8 +214,7 @@ def _measure(records: dict[str, Records], findings: list[Finding], progress: Pro
                 done += len(indices)
                 if progress:
                     progress("Looking at images", done, total)
-    if bad:
-        findings.append(_finding("error", "bad-file", f"{len(bad)} images do not decode. Repair or delete them.", bad))
+    findings += listed("error", "bad-file", f"{len(bad)} images do not decode. Repair or delete them.", bad)
     return traits
 
 
@@ -312,7 +305,7 @@ def _classes(records: dict[str, Records], own: set[str]) -> Iterable[Finding]:
     names = np.array(train.label_names, object)
     empty = names[counts == 0]
     if len(empty):
-        yield Finding("error", "empty-class", f"No training image of {_some(empty)}. Add some or remove the class.")
+        yield Finding("error", "empty-class", f"No training image of {some(empty)}. Add some or remove the class.")
     if np.count_nonzero(counts) == 1:
         yield Finding("error", "one-class", f"Every training image is {names[counts > 0][0]}: nothing to tell apart.")
     present = counts[counts > 0]
@@ -327,7 +320,7 @@ def _classes(records: dict[str, Records], own: set[str]) -> Iterable[Finding]:
         missing = names[(part.counts() == 0) & (counts > 0)]
         if split != "train" and len(part) and len(missing):
             why = "" if split in own else ": training finds too few to hold any out"
-            yield Finding("warning", "missing-class", f"The {split} split has no image of {_some(missing)}{why}.")
+            yield Finding("warning", "missing-class", f"The {split} split has no image of {some(missing)}{why}.")
 
 
 def _few_groups(train: Records, groups: np.ndarray, counts: np.ndarray) -> Iterable[Finding]:
@@ -363,7 +356,7 @@ def _labels_in_doubt(
             f"{records[places[k][0]].name(places[k][1])} is {names[labels[k]]}, looks like {names[other]} ({p:.2f})"
             for k, other, p in zip(found.indices.tolist(), found.looks_like.tolist(), found.probability.tolist())
         ]
-        yield _finding("warning", "wrong-label", _doubt(rows, "label", found), rows)
+        yield Finding("warning", "wrong-label", _doubt(rows, "label", found), rows)
     if all(part.groups is None for part in records.values()):
         return
     groups = _numbered_groups(records, {split: kept.chosen[chosen[split]] for split, kept in traits.items()})
@@ -377,7 +370,7 @@ def _labels_in_doubt(
                 f"{records[split].name(index)} and the {len(members) - 1} others of its group are "
                 f"{names[labels[members[0]]]}, look like {names[other]} ({p:.2f})"
             )
-        yield _finding("warning", "wrong-group", _doubt(rows, "group's label", found), rows)
+        yield Finding("warning", "wrong-group", _doubt(rows, "group's label", found), rows)
 
 
 def _doubt(rows: list[str], what: str, found: label_check.Suspects) -> str:
@@ -415,9 +408,8 @@ def _sizes(records: dict[str, Records], traits: dict[str, _Traits]) -> Iterable[
             for index in np.flatnonzero(odd(side) & kept.read):
                 height, width = kept.sides[index]
                 files.append(f"{records[split].name(int(index))} ({width} x {height})")
-        if files:
-            text = f"{len(files)} images are more than {ODD_SIZE} times {word} than the median of {median:.0f} px."
-            yield _finding("warning", "odd-size", text, files)
+        text = f"{len(files)} images are more than {ODD_SIZE} times {word} than the median of {median:.0f} px."
+        yield from listed("warning", "odd-size", text, files)
 
 
 def _exact_duplicates(records: dict[str, Records], traits: dict[str, _Traits], own: set[str]) -> Iterable[Finding]:
@@ -448,21 +440,17 @@ def _exact_duplicates(records: dict[str, Records], traits: dict[str, _Traits], o
             drawn.append(row)
         else:
             within.append(row)
-    if torn:
-        yield _finding(
-            "error", "two-labels", f"{len(torn)} pictures stand under two labels. Delete the wrong one.", torn
-        )
-    if across:
-        text = f"{len(across)} pictures are in two splits: the score would count what was learnt by heart. Delete one."
-        yield _finding("error", "leak", text, across)
-    if drawn:
-        text = (
-            f"{len(drawn)} pictures are there more than once, and the splits that training draws have them on two sides: "
-            "the score would count what was learnt by heart. Delete the copies."
-        )
-        yield _finding("warning", "leak", text, drawn)
-    if within:
-        yield _finding("note", "duplicate", f"{len(within)} pictures occur more than once in a split.", within)
+    yield from listed(
+        "error", "two-labels", f"{len(torn)} pictures stand under two labels. Delete the wrong one.", torn
+    )
+    text = f"{len(across)} pictures are in two splits: the score would count what was learnt by heart. Delete one."
+    yield from listed("error", "leak", text, across)
+    text = (
+        f"{len(drawn)} pictures are there more than once, and the splits that training draws have them on two sides: "
+        "the score would count what was learnt by heart. Delete the copies."
+    )
+    yield from listed("warning", "leak", text, drawn)
+    yield from listed("note", "duplicate", f"{len(within)} pictures occur more than once in a split.", within)
 
 
 def near_duplicates(source: Splits) -> dict[tuple[str, str], list[tuple[int, int]]]:
@@ -496,7 +484,7 @@ def _near_duplicates(records: dict[str, Records], traits: dict[str, _Traits], ow
                     f"{first} and {second} splits that training draws have one each. Delete copies, or say what belongs "
                     "together: folders CLASS/SCENE, or `groups`."
                 )
-            yield _finding("warning", "near-duplicate", text, files)
+            yield Finding("warning", "near-duplicate", text, files)
 
 
 def _copies(records: dict[str, Records], traits: dict[str, _Traits]) -> dict[tuple[str, str], list[tuple[int, int]]]:
@@ -592,12 +580,3 @@ def _normal(records: Records, index: int) -> np.ndarray:
     grid = _grid(records.native(index)).astype(np.float32)
     grid -= grid.mean()
     return grid / max(float(np.sqrt((grid * grid).sum())), 1e-6)
-
-
-def _finding(severity: str, kind: str, text: str, files: list[str]) -> Finding:
-    return Finding(severity, kind, text, tuple(files[:MOST_FILES]))
-
-
-def _some(names: Iterable[str], most: int = 5) -> str:
-    names = [str(name) for name in names]
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

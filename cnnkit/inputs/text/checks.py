@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.data import loading
-from cnnkit.data.findings import FEW, MOST_FILES, STARVED, Finding
+from cnnkit.data.findings import FEW, MOST_FILES, STARVED, Finding, listed, ranked
 from cnnkit.data.records import Progress, Splits
 from cnnkit.device import word_apart
 from cnnkit.errors import DataError
@@ -88,8 +88,7 @@ def check(
     findings += _starved(records)
     findings += _long(records, traits)
     findings += _named(records, traits)
-    order = {"error": 0, "warning": 1, "note": 2}
-    return sorted(findings, key=lambda finding: order[finding.severity])
+    return ranked(findings)
 
 
 def _open(
@@ -113,27 +112,25 @@ def _open(
             empty = [row for row in found.bad if row[1] == "no text"]
             rest = [row for row in found.bad if row[1] != "no text"]
             for rows, kind, what in ((empty, "empty", "are empty"), (rest, "bad-text", "cannot be used")):
-                if rows:
-                    more = found.bad_count if len(rows) == len(found.bad) else len(rows)
-                    text = f"{more:,} texts of the {split} split {what}. Repair or delete them, or `skip_bad`."
-                    findings.append(_finding("error", kind, text, [f"{place} ({reason})" for place, reason in rows]))
+                more = found.bad_count if len(rows) == len(found.bad) else len(rows)
+                text = f"{more:,} texts of the {split} split {what}. Repair or delete them, or `skip_bad`."
+                findings += listed("error", kind, text, [f"{place} ({reason})" for place, reason in rows])
         if found.joined[0]:
             count, first = found.joined
             text = f"{count:,} texts of the {split} split hold line ends, inside quotes. Look whether each is one text."
-            findings.append(_finding("note", "joined", text, [first]))
-        if found.repeated[0]:
-            text = f"{found.repeated[0]:,} rows of the {split} split are the header once more; they are left out."
-            findings.append(_finding("warning", "header-again", text, found.repeated[1]))
+            findings.append(Finding("note", "joined", text, [first]))
+        text = f"{found.repeated[0]:,} rows of the {split} split are the header once more; they are left out."
+        findings += listed("warning", "header-again", text, found.repeated[1])
         if found.renamed:
             text = f"The same number is written in two ways; it is one label: {', '.join(found.renamed[:5])}."
-            findings.append(_finding("note", "label-numbers", text, []))
+            findings.append(Finding("note", "label-numbers", text))
         if found.encoding in ("Windows-1252", "Latin-1"):
             text = f"The {split} split is {found.encoding}, not UTF-8. It is read as that; convert it to be sure."
-            findings.append(_finding("note", "encoding", text, []))
+            findings.append(Finding("note", "encoding", text))
     kinds = {part.more.found.encoding for part in parts.values()} - {"ASCII"}
     if len(kinds) > 1:
         findings.append(
-            _finding(
+            Finding(
                 "warning",
                 "encoding",
                 f"The splits differ in encoding: {', '.join(sorted(kinds))}. Convert them to UTF-8.",
@@ -241,9 +238,6 @@ class _All:
         split = int(self.owner[place])
         return self.records[self.splits[split]].name(int(place - self.starts[split]))
 
-    def pair(self, first: int, second: int) -> str:
-        return f"{self.name(first)} ~ {self.name(second)}"
-
 
 def _same(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return pairs (first, other) of places with equal keys; the first is the same for all of a key."""
@@ -286,32 +280,25 @@ def _pairs(
 ) -> Iterable[Finding]:
     """Sort pairs of alike texts: two labels, two splits, or mere copies."""
     near = kind != "duplicate"
+    bad = "warning" if near else "error"
     wrong = found.labels[first] != found.labels[other]
-    if wrong.any():
-        rows = [
-            found.pair(a, b) for a, b in zip(first[wrong][:MOST_FILES].tolist(), other[wrong][:MOST_FILES].tolist())
-        ]
-        text = f"{_texts(wrong.sum())} {what}, under another label: one of the two is wrong."
-        yield _finding("warning" if near else "error", conflict, text, rows)
     across = (found.owner[first] != found.owner[other]) & own
-    if across.any():
+    for chosen, severity, named, text in (
+        (wrong, bad, conflict, ", under another label: one of the two is wrong."),
+        (
+            across,
+            bad,
+            "near-leak" if near else "leak",
+            " in another split. Keep them in one: a score on them is learnt by heart.",
+        ),
+        (~across & ~wrong, "note" if near else "warning", kind, ", under the same label."),
+    ):
         rows = [
-            found.pair(a, b) for a, b in zip(first[across][:MOST_FILES].tolist(), other[across][:MOST_FILES].tolist())
+            f"{found.name(a)} ~ {found.name(b)}" for a, b in zip(first[chosen][:MOST_FILES], other[chosen][:MOST_FILES])
         ]
-        text = f"{_texts(across.sum())} {what} in another split. Keep them in one: a score on them is learnt by heart."
-        yield _finding("warning" if near else "error", "near-leak" if near else "leak", text, rows)
-    within = ~across & ~wrong
-    if within.any():
-        rows = [
-            found.pair(a, b) for a, b in zip(first[within][:MOST_FILES].tolist(), other[within][:MOST_FILES].tolist())
-        ]
-        yield _finding(
-            "note" if near else "warning", kind, f"{_texts(within.sum())} {what}, under the same label.", rows
-        )
-
-
-def _texts(count: int) -> str:
-    return "1 text is" if count == 1 else f"{count:,} texts are"
+        count = int(chosen.sum())
+        texts = "1 text is" if count == 1 else f"{count:,} texts are"
+        yield from listed(severity, named, f"{texts} {what}{text}", rows)
 
 
 def _typing_errors(records: dict[str, TextRecords]) -> Iterable[Finding]:
@@ -323,9 +310,8 @@ def _typing_errors(records: dict[str, TextRecords]) -> Iterable[Finding]:
         if counts[rare] <= RARE * counts[common] and _alike(names[rare], names[common]):
             found[rare] = min(common, found.get(rare, common))
     rows = [f"{names[rare]!r} ({counts[rare]:,}) ~ {names[c]!r} ({counts[c]:,})" for rare, c in sorted(found.items())]
-    if rows:
-        text = f"{len(rows)} rare labels are spelt almost as a common one: likely typing errors. Correct them, if they are."
-        yield _finding("error", "label-typo", text, rows)
+    text = f"{len(rows)} rare labels are spelt almost as a common one: likely typing errors. Correct them, if they are."
+    yield from listed("error", "label-typo", text, rows)
 
 
 def _neighbours(names: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -368,9 +354,8 @@ def _starved(records: dict[str, TextRecords]) -> Iterable[Finding]:
         for name, count in zip(train.label_names, counts)
         if count < FEW or count < STARVED * median
     ]
-    if few:
-        text = f"{len(few)} labels have few training texts, below {FEW} or a tenth of the median ({median:,.0f}). Collect more."
-        yield _finding("warning", "starved", text, few)
+    text = f"{len(few)} labels have few training texts, below {FEW} or a tenth of the median ({median:,.0f}). Collect more."
+    yield from listed("warning", "starved", text, few)
 
 
 def _long(records: dict[str, TextRecords], traits: dict[str, _Traits]) -> Iterable[Finding]:
@@ -383,7 +368,7 @@ def _long(records: dict[str, TextRecords], traits: dict[str, _Traits]) -> Iterab
     count = int((lengths > limit).sum())
     if count:
         text = f"{count:,} texts are far longer than the others ({np.median(lengths):,.0f} words); only their start is read."
-        yield _finding("note", "long", text, rows)
+        yield Finding("note", "long", text, rows)
 
 
 def _named(records: dict[str, TextRecords], traits: dict[str, _Traits]) -> Iterable[Finding]:
@@ -398,8 +383,4 @@ def _named(records: dict[str, TextRecords], traits: dict[str, _Traits]) -> Itera
             text = (
                 f"{own:.0%} of the texts of {name!r} name it, {rest:.0%} of the others: is the label part of the text?"
             )
-            yield _finding("warning", "label-in-text", text, [])
-
-
-def _finding(severity: str, kind: str, text: str, files: list[str]) -> Finding:
-    return Finding(severity, kind, text, tuple(files[:MOST_FILES]))
+            yield Finding("warning", "label-in-text", text)

@@ -19,8 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnkit.data.findings import FEW, MOST_FILES, Finding
+from cnnkit.data.findings import FEW, MOST_FILES, Finding, listed, ranked
 from cnnkit.data.inventory import Entry
+from cnnkit.data.loading import some
 from cnnkit.device.detection import ious
 from cnnkit.errors import DataError
 from cnnkit.files import printable
@@ -31,7 +32,6 @@ OUTSIDE = 1.0  # px by which a box may lead out of its image
 SAME = 0.9  # intersection over union above which two boxes are around one object
 ODD_ASPECT = 10.0  # times longer than wide, or wider than long
 _SHORT = 4  # letters of a name in which one letter makes another word
-_BLOCK = 1 << 20
 
 
 def check_boxes(splits: Mapping[str, Annotations]) -> list[Finding]:
@@ -57,15 +57,13 @@ def check_boxes(splits: Mapping[str, Annotations]) -> list[Finding]:
     findings += _labels(splits)
     findings += _without_boxes(splits)
     findings += _same_images(splits)
-    order = {"error": 0, "warning": 1, "note": 2}
-    return sorted(findings, key=lambda finding: order[finding.severity])
+    return ranked(findings)
 
 
 def _bad(splits: Mapping[str, Annotations]) -> Iterator[Finding]:
     files = [f"{where} ({reason})" for part in splits.values() for where, reason in part.bad]
-    if files:
-        text = f"{_count(files, 'file or box', 'files or boxes')} cannot be used and were left out. Repair them."
-        yield _finding("error", "bad-file", text, files)
+    text = f"{_count(files, 'file or box', 'files or boxes')} cannot be used and were left out. Repair them."
+    yield from listed("error", "bad-file", text, files)
 
 
 def _read_otherwise(splits: Mapping[str, Annotations]) -> Iterator[Finding]:
@@ -77,23 +75,22 @@ def _read_otherwise(splits: Mapping[str, Annotations]) -> Iterator[Finding]:
     for (what, reason), entries in together.items():
         files = [name for entry in entries for name in entry.examples]
         text = f"{sum(entry.count for entry in entries):,} {what} {reason}."
-        yield _finding("note", "read-otherwise", text, files)
+        yield Finding("note", "read-otherwise", text, files)
 
 
 def _ignored(splits: Mapping[str, Annotations]) -> Iterator[Finding]:
     """Count boxes that are neither learnt nor scored; a label of which training has no others is never learnt."""
     files = [_place(path, box) for path, picture in _pictures(splits) for box in picture.boxes if box.ignored]
     boxes = sum(len(picture.boxes) for _, picture in _pictures(splits))
-    if files:
-        text = f"{_count(files)} ignored, of {boxes:,}: called difficult, a crowd or a group. They are neither learnt nor scored."
-        yield _finding("note", "ignored", text, files)
+    text = f"{_count(files)} ignored, of {boxes:,}: called difficult, a crowd or a group. They are neither learnt nor scored."
+    yield from listed("note", "ignored", text, files)
     train = splits.get("train")
     if train is not None:
         there = {box.label for picture in train.pictures for box in picture.boxes}
         learnt = {box.label for picture in train.pictures for box in picture.boxes if not box.ignored}
         if there - learnt:
             text = f"All training boxes of {_some(sorted(there - learnt))} are ignored: never learnt. Look whether that is meant."
-            yield _finding("warning", "ignored", text, _with_labels(train, there - learnt))
+            yield Finding("warning", "ignored", text, _with_labels(train, there - learnt))
 
 
 def _pictures(splits: Mapping[str, Annotations]) -> Iterator[tuple[str, Picture]]:
@@ -125,18 +122,14 @@ def _single_boxes(splits: Mapping[str, Annotations]) -> Iterator[Finding]:
                 leading.append(f"{_place(path, box)} (the image has {picture.width} x {picture.height} px)")
             if max(width, height) > ODD_ASPECT * min(width, height):
                 odd.append(f"{_place(path, box)} ({width:g} x {height:g} px)")
-    if small:
-        text = f"{_count(small)} less than {SMALLEST:g} px wide or high: nothing can be seen there. Delete or redraw."
-        yield _finding("error", "box-size", text, small)
-    if outside:
-        text = f"{_count(outside)} wholly outside the image: the annotation is of another image or size. Correct it."
-        yield _finding("error", "box-outside", text, outside)
-    if leading:
-        text = f"{_count(leading)} partly outside the image. What is outside is cut off in training; look whether that is meant."
-        yield _finding("warning", "box-leads-out", text, leading)
-    if odd:
-        text = f"{_count(odd)} more than {ODD_ASPECT:g} times longer than wide, or wider than long. Look at each."
-        yield _finding("warning", "box-aspect", text, odd)
+    text = f"{_count(small)} less than {SMALLEST:g} px wide or high: nothing can be seen there. Delete or redraw."
+    yield from listed("error", "box-size", text, small)
+    text = f"{_count(outside)} wholly outside the image: the annotation is of another image or size. Correct it."
+    yield from listed("error", "box-outside", text, outside)
+    text = f"{_count(leading)} partly outside the image. What is outside is cut off in training; look whether that is meant."
+    yield from listed("warning", "box-leads-out", text, leading)
+    text = f"{_count(odd)} more than {ODD_ASPECT:g} times longer than wide, or wider than long. Look at each."
+    yield from listed("warning", "box-aspect", text, odd)
 
 
 def _pairs(splits: Mapping[str, Annotations]) -> Iterator[Finding]:
@@ -152,12 +145,10 @@ def _pairs(splits: Mapping[str, Annotations]) -> Iterator[Finding]:
                 twice.append(_place(path, two))
             else:
                 torn.append(f"{_place(path, two)}, and {printable(one.label)} there too")
-    if torn:
-        text = f"{_count(torn, 'object has', 'objects have')} two boxes of different labels. Delete the wrong one."
-        yield _finding("error", "two-labels", text, torn)
-    if twice:
-        text = f"{_count(twice, 'object has', 'objects have')} two boxes of the same label. Delete one of each."
-        yield _finding("warning", "box-twice", text, twice)
+    text = f"{_count(torn, 'object has', 'objects have')} two boxes of different labels. Delete the wrong one."
+    yield from listed("error", "two-labels", text, torn)
+    text = f"{_count(twice, 'object has', 'objects have')} two boxes of the same label. Delete one of each."
+    yield from listed("warning", "box-twice", text, twice)
 
 
 def _labels(splits: Mapping[str, Annotations]) -> Iterator[Finding]:
@@ -175,7 +166,7 @@ def _labels(splits: Mapping[str, Annotations]) -> Iterator[Finding]:
     if similar:
         text = f"{_count(similar, 'pair of labels differs', 'pairs of labels differ')} by case, spaces or one letter: "
         text += f"{similar[0]}. Give them one name, if one is meant."
-        yield _finding("warning", "similar-labels", text, similar)
+        yield Finding("warning", "similar-labels", text, similar)
     train = counts.get("train")
     if train is None:
         return
@@ -186,13 +177,13 @@ def _labels(splits: Mapping[str, Annotations]) -> Iterator[Finding]:
                 f"{_some(unknown)} in the {split} split, but on no training image: never learnt. Move images or rename."
             )
             files = _with_labels(splits[split], set(unknown))
-            yield _finding("error", "unknown-label", f"{_count(unknown, 'label is', 'labels are')} {text}", files)
+            yield Finding("error", "unknown-label", f"{_count(unknown, 'label is', 'labels are')} {text}", files)
     few = sorted((count, label) for label, count in train.items() if count < FEW)
     if few:
         listed = _some(f"{label} ({count})" for count, label in few)
         text = f"{_count(few, 'label has', 'labels have')} fewer than {FEW} boxes in training: {listed}. Collect more."
         files = [row for _, label in few for row in _with_labels(splits["train"], {label})[:1]]
-        yield _finding("warning", "few-boxes", text, files)
+        yield Finding("warning", "few-boxes", text, files)
     unused = [label for label in stated if label not in used]
     if unused:
         text = f"{_count(unused, 'label has', 'labels have')} no box in any split: {_some(unused)}."
@@ -253,15 +244,12 @@ def _without_boxes(splits: Mapping[str, Annotations]) -> Iterator[Finding]:
     unannotated = [
         printable(str(part.root / str(file))) for part in splits.values() for file in part.extra.get("unannotated", ())
     ]
-    if unlabelled:
-        text = f"{_count(unlabelled, 'image has', 'images have')} no file of labels and would be learnt as background."
-        yield _finding("warning", "unlabelled", f"{text} Label them, or add empty files.", unlabelled)
-    if unannotated:
-        text = f"{_count(unannotated, 'image has', 'images have')} no annotation and are not used. Annotate or remove them."
-        yield _finding("warning", "unannotated", text, unannotated)
-    if empty:
-        text = f"{_count(empty, 'image has', 'images have')} no box and count as background."
-        yield _finding("note", "empty-image", text, empty)
+    text = f"{_count(unlabelled, 'image has', 'images have')} no file of labels and would be learnt as background."
+    yield from listed("warning", "unlabelled", f"{text} Label them, or add empty files.", unlabelled)
+    text = f"{_count(unannotated, 'image has', 'images have')} no annotation and are not used. Annotate or remove them."
+    yield from listed("warning", "unannotated", text, unannotated)
+    text = f"{_count(empty, 'image has', 'images have')} no box and count as background."
+    yield from listed("note", "empty-image", text, empty)
 
 
 def _same_images(splits: Mapping[str, Annotations]) -> Iterator[Finding]:
@@ -289,35 +277,23 @@ def _same_images(splits: Mapping[str, Annotations]) -> Iterator[Finding]:
                 row = " = ".join(f"{printable(str(path))} ({split})" for split, path in group[:4])
                 row += f" and {len(group) - 4} more" if len(group) > 4 else ""
                 (across if len({split for split, _ in group}) > 1 else within).append(row)
-    if across:
-        text = (
-            f"{_count(across, 'image is', 'images are')} in two splits: the score would count what was learnt by heart."
-        )
-        yield _finding("error", "leak", f"{text} Delete one of each.", across)
-    if within:
-        text = f"{_count(within, 'image occurs', 'images occur')} more than once in a split."
-        yield _finding("note", "duplicate", text, within)
+    text = f"{_count(across, 'image is', 'images are')} in two splits: the score would count what was learnt by heart."
+    yield from listed("error", "leak", f"{text} Delete one of each.", across)
+    text = f"{_count(within, 'image occurs', 'images occur')} more than once in a split."
+    yield from listed("note", "duplicate", text, within)
 
 
 def _digest(path: Path) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
     try:
         with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
+            return hashlib.file_digest(file, "blake2b").digest()
     except OSError as error:
         raise DataError(f"{printable(str(path))} cannot be read: {error.strerror}. Change its permissions.") from None
-    return digest.digest()
 
 
 def _count(items: Sized, one: str = "box is", many: str = "boxes are") -> str:
     return f"{len(items):,} {one if len(items) == 1 else many}"
 
 
-def _finding(severity: str, kind: str, text: str, files: list[str]) -> Finding:
-    return Finding(severity, kind, text, tuple(files[:MOST_FILES]))
-
-
-def _some(names: Iterable[str], most: int = 5) -> str:
-    names = [printable(name) for name in names]
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _some(names: Iterable[str]) -> str:
+    return some(map(printable, names))
