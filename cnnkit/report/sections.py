@@ -14,32 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.report import figures
-from cnnkit.report.blocks import (
-    MINUS,
-    THIN,
-    TIMES,
-    Block,
-    Cell,
-    Chart,
-    Charts,
-    Facts,
-    Interval,
-    Matrix,
-    Picture,
-    Pictures,
-    Section,
-    Table,
-    Tile,
-    duration,
-    matrix_picture,
-    measured,
-    percent,
-    plain,
-    points,
-    scale_start,
-    size,
-)
+from cnnkit.report import blocks, figures
 from cnnkit.report.record import Record
 from cnnkit.score import SHARE, Score, headline, unit
 
@@ -86,46 +61,50 @@ def named(key: str) -> str:
     return NAMES.get(key, key.replace("_", " ").capitalize())
 
 
-def intervals(scores: Mapping[str, Any], model: str) -> list[Interval]:
+def intervals(scores: Mapping[str, Any], model: str) -> list[blocks.Interval]:
     """The headline score beside its baseline."""
     score = headline(scores)
     if score is None:
         return []
     low, high = score.interval or (None, None)
-    entries = [Interval(model, score.value, low, high, main=True)]
+    entries = [blocks.Interval(model, score.value, low, high, main=True)]
     baseline = scores.get("baseline") or {}
     if score.name in baseline:
         other = score.of(baseline)
-        entries.append(Interval(baseline["name"], other.value, *(other.interval or (None, None))))
+        entries.append(blocks.Interval(baseline["name"], other.value, *(other.interval or (None, None))))
     return entries
 
 
-def tiles(run: Mapping[str, Any], scores: Mapping[str, Any], gate: Mapping[str, Any] | None) -> list[Tile]:
+def tiles(run: Mapping[str, Any], scores: Mapping[str, Any], gate: Mapping[str, Any] | None) -> list[blocks.Tile]:
     """The numbers that matter beside the headline."""
-    found: list[Tile] = []
+    found: list[blocks.Tile] = []
     score = headline(scores)
     for key, value in scores.items():
         if isinstance(value, float) and (score is None or key != score.name) and len(found) < 3:
             what = unit(scores, key)
-            found.append(Tile(named(key), measured(value, what) if what else f"{value:.3f}", NOTES.get(key, "")))
+            found.append(
+                blocks.Tile(named(key), blocks.measured(value, what) if what else f"{value:.3f}", NOTES.get(key, ""))
+            )
     parameters = run.get("model", {}).get("parameters")
     if parameters is not None:
-        found.append(Tile("Parameters", f"{parameters:,}", run["model"].get("name", "")))
+        found.append(blocks.Tile("Parameters", f"{parameters:,}", run["model"].get("name", "")))
     passed = {name: entry for name, entry in (gate or {}).get("artifacts", {}).items() if entry["passed"]}
     if passed:
         name, entry = min(passed.items(), key=lambda item: item[1]["bytes"])
-        change = f"{name}, {points(entry['difference'])} {score.step if score else 'points'}"
-        found.append(Tile("On the device", size(entry["bytes"]), change.strip()))
+        change = f"{name}, {blocks.points(entry['difference'])} {score.step if score else 'points'}"
+        found.append(blocks.Tile("On the device", blocks.size(entry["bytes"]), change.strip()))
     training, again = run.get("training", {}), run.get("refit")
     if "seconds" in training:
         epochs = f"{training['epochs']} epochs" if "epochs" in training else ""
         if again:
             epochs += f", then {training['best_epoch']} on validation data too"
-        found.append(Tile("Training", duration(training["seconds"] + (again or {}).get("seconds", 0)), epochs))
+        found.append(
+            blocks.Tile("Training", blocks.duration(training["seconds"] + (again or {}).get("seconds", 0)), epochs)
+        )
     return found
 
 
-def training(run: Mapping[str, Any], history: figures.ROWS, record: Record = ANY) -> Section | None:
+def training(run: Mapping[str, Any], history: figures.ROWS, record: Record = ANY) -> blocks.Section | None:
     """Curves of everything in the history; a column and its `val_` twin share a chart."""
     if not history:
         return None
@@ -133,14 +112,14 @@ def training(run: Mapping[str, Any], history: figures.ROWS, record: Record = ANY
     columns.sort(key=lambda name: "loss" not in name)
     document = run.get("training", {})
     best, phases, again = document.get("best_epoch"), document.get("phases") or (), run.get("refit")
-    charts: list[Chart] = []
+    charts: list[blocks.Chart] = []
     for name in columns if len(history) > 1 else ():
         pair = [name, f"val_{name}"] if any(f"val_{name}" in row for row in history) else [name]
         last = {column: history[-1].get(column) for column in pair}
         ends = ", ".join(f"{column} ends at {value:.4g}" for column, value in last.items() if value is not None)
         legend = (("two", "training"), ("one", "validation")) if len(pair) > 1 else ()
         svg = figures.curve(history, pair, best=best, phases=phases)
-        charts.append(Chart(svg, named(name), f"{named(name)} over {len(history)} epochs; {ends}.", legend))
+        charts.append(blocks.Chart(svg, named(name), f"{named(name)} over {len(history)} epochs; {ends}.", legend))
     text = f"How the model learnt, epoch by epoch. Training is measured {record.harder}, so validation may be better."
     losses = {row["epoch"]: row["val_loss"] for row in history if "val_loss" in row}
     if best and losses:
@@ -157,14 +136,16 @@ def training(run: Mapping[str, Any], history: figures.ROWS, record: Record = ANY
             f" Then the network was trained anew for as many epochs on all {again['records']:,} {record.one}s, those of "
             "validation too; these weights are the model's. What validation had decided beside that stays as it was."
         )
-    blocks: list[Block] = [Charts(charts)]
+    content: list[blocks.Block] = [blocks.Charts(charts)]
     if len(history) == 1:
-        blocks = [
-            Facts("After one epoch", {n: plain(v) for n, v in history[0].items() if n not in ("epoch", "seconds")})
+        content = [
+            blocks.Facts(
+                "After one epoch", {n: blocks.plain(v) for n, v in history[0].items() if n not in ("epoch", "seconds")}
+            )
         ]
     if phases:
         rows = [[str(phase.get("name", "")), f"{phase['start']} to {phase['end']}"] for phase in phases]
-        blocks.append(Table(["phase", "epochs"], rows))
+        content.append(blocks.Table(["phase", "epochs"], rows))
     loaded = run.get("weights") or {}
     if loaded.get("file"):
         found = (
@@ -173,13 +154,13 @@ def training(run: Mapping[str, Any], history: figures.ROWS, record: Record = ANY
         facts = {"Loaded": found, "Left at initial values": ", ".join(loaded["left"]) or "nothing"}
         if loaded.get("notes"):
             facts["On the way"] = " ".join(loaded["notes"])
-        blocks.append(Facts("Weights to start from", facts))
-    return Section("Training", text, blocks, wide=True)
+        content.append(blocks.Facts("Weights to start from", facts))
+    return blocks.Section("Training", text, content, wide=True)
 
 
 def confusion(
     labels: Sequence[str], counts: Sequence[Sequence[int]], text: str, nothing: tuple[str, str] | None = None
-) -> Section:
+) -> blocks.Section:
     """A matrix of what was taken for what, and the pairs confused most.
 
     Args:
@@ -190,13 +171,13 @@ def confusion(
             found; None: they are classes too.
     """
     last = len(labels) - 1 if nothing else -1
-    matrix = Matrix(list(labels), counts)
-    blocks: list[Block] = []
+    matrix = blocks.Matrix(list(labels), counts)
+    content: list[blocks.Block] = []
     if len(labels) <= MATRIX_CLASSES:
-        blocks.append(matrix)
+        content.append(matrix)
     else:
         description = f"Confusion matrix of {len(labels)} classes: a row a true class, a column a predicted one."
-        blocks.append(Pictures([Picture(matrix_picture(matrix), description)], side=560))
+        content.append(blocks.Pictures([blocks.Picture(blocks.matrix_picture(matrix), description)], side=560))
     array = np.array(counts)
     wrong = [(int(array[i, j]), i, j) for i, j in zip(*np.nonzero(array)) if i != j]
     wrong.sort(key=lambda entry: (-entry[0], entry[1], entry[2]))
@@ -206,16 +187,16 @@ def confusion(
                 nothing[0] if nothing and i == last else labels[i],
                 nothing[1] if nothing and j == last else labels[j],
                 str(count),
-                "" if i == last else percent(count / array[i].sum(), 1),
+                "" if i == last else blocks.percent(count / array[i].sum(), 1),
             ]
             for count, i, j in wrong[:8]
         ]
         title = "Confused most often" if len(wrong) > 8 else "Every confusion"
-        blocks.append(Table(["true", "read as", "times", "of its class"], rows, numbers=(2, 3), caption=title))
-    return Section("Confusions", text, blocks)
+        content.append(blocks.Table(["true", "read as", "times", "of its class"], rows, numbers=(2, 3), caption=title))
+    return blocks.Section("Confusions", text, content)
 
 
-def per_class(scores: Mapping[str, Any]) -> Section | None:
+def per_class(scores: Mapping[str, Any]) -> blocks.Section | None:
     """A table of every class's scores, whatever they are called."""
     classes = scores.get("per_class")
     if not classes:
@@ -242,42 +223,42 @@ def per_class(scores: Mapping[str, Any]) -> Section | None:
         text += f" Of {len(classes)} classes the {TABLE_CLASSES} weakest are shown."
     weakest = min(scored, key=lambda label: weakness(classes[label][lead]), default=None)
     lowest = 0.0 if weakest is None else classes[weakest][lead]
-    start = scale_start([lowest])
+    start = blocks.scale_start([lowest])
     if weakest is not None and score.unit == SHARE:
-        text += f" The dots are on a scale from {percent(start, 1)} to 100{THIN}%."
+        text += f" The dots are on a scale from {blocks.percent(start, 1)} to 100{blocks.THIN}%."
     if weakest is not None:
         text += f" The weakest class is marked: {weakest}."
 
-    def cell(key: str, value: Any) -> Cell:
+    def cell(key: str, value: Any) -> blocks.Cell:
         if value is None:
-            return Cell("\u2013", tone="quiet")
+            return blocks.Cell("\u2013", tone="quiet")
         if isinstance(value, int):
-            return Cell(f"{value:,}")
+            return blocks.Cell(f"{value:,}")
         what = unit(scores, key)
         tone = "bad" if key == lead and value == lowest and (what != SHARE or lowest < 1) else ""
         if what != SHARE:
-            return Cell(f"{value:.2f}", None, tone)
-        return Cell(percent(value), (value - start) / (1 - start) if key == lead else None, tone)
+            return blocks.Cell(f"{value:.2f}", None, tone)
+        return blocks.Cell(blocks.percent(value), (value - start) / (1 - start) if key == lead else None, tone)
 
     rows = [[label, *(cell(key, values[key]) for key in keys)] for label, values in shown]
     units = {key: f", {unit(scores, key)}" if unit(scores, key) not in (SHARE, "") else "" for key in keys}
     names = [NAMES.get(key, key.replace("_", " ")) + units[key] for key in keys]
     if "ap50" in keys:
         names = ["objects" if key == "support" else name for key, name in zip(keys, names)]
-    return Section("Classes", text, [Table(["class", *names], rows, numbers=range(1, len(keys) + 1))])
+    return blocks.Section("Classes", text, [blocks.Table(["class", *names], rows, numbers=range(1, len(keys) + 1))])
 
 
-def errors(entries: Sequence[Mapping[str, Any]]) -> Section | None:
+def errors(entries: Sequence[Mapping[str, Any]]) -> blocks.Section | None:
     """The worst errors, as a table; each: `name`, `true`, `predicted`, and what `how_bad` reads."""
     if not entries:
         return None
     rows = [[str(entry["name"]), str(entry["true"]), str(entry["predicted"]), how_bad(entry)] for entry in entries]
-    return Section("Worst errors", worst_first(entries), [Table(["record", "is", "read as", ""], rows)])
+    return blocks.Section("Worst errors", worst_first(entries), [blocks.Table(["record", "is", "read as", ""], rows)])
 
 
 def how_bad(entry: Mapping[str, Any]) -> str:
     """A few words on an error: its `note`, or how sure the model was, `confidence`."""
-    return entry["note"] if "note" in entry else f"{percent(entry['confidence'], 1)} sure"
+    return entry["note"] if "note" in entry else f"{blocks.percent(entry['confidence'], 1)} sure"
 
 
 def worst_first(entries: Sequence[Mapping[str, Any]]) -> str:
@@ -292,43 +273,47 @@ def worst_first(entries: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def export_gate(document: Mapping[str, Any] | None, score: Score | None, record: Record = ANY) -> Section | None:
+def export_gate(document: Mapping[str, Any] | None, score: Score | None, record: Record = ANY) -> blocks.Section | None:
     """What the exported files score beside the trained model; `score` stands first, None: a share without a name."""
     if not document:
         return None
     reference = document["reference"]
     score = score or Score("score", reference["score"])
-    rows: list[list[Cell | str]] = [["trained model", "", measured(reference["score"], score.unit), "", "", ""]]
+    rows: list[list[blocks.Cell | str]] = [
+        ["trained model", "", blocks.measured(reference["score"], score.unit), "", "", ""]
+    ]
     refusals, losses = {}, {}
-    compared: list[list[Cell | str]] = []
+    compared: list[list[blocks.Cell | str]] = []
     for name, entry in document["artifacts"].items():
-        verdict = Cell("passed", tone="good") if entry["passed"] else Cell("refused", tone="bad")
+        verdict = blocks.Cell("passed", tone="good") if entry["passed"] else blocks.Cell("refused", tone="bad")
         if "score" in entry:
             worst = entry["worst_class"]
-            label = f"{worst}: {points(entry['worst_class_difference'])}" if worst else ""
-            scored = [measured(entry["score"], score.unit), points(entry["difference"]), label]
+            label = f"{worst}: {blocks.points(entry['worst_class_difference'])}" if worst else ""
+            scored = [blocks.measured(entry["score"], score.unit), blocks.points(entry["difference"]), label]
         else:
             scored = ["", "", ""]  # it could not be scored at all
-        rows.append([name, size(entry["bytes"]), *scored, verdict])
+        rows.append([name, blocks.size(entry["bytes"]), *scored, verdict])
         if entry.get("refused"):
             refusals[name] = "; ".join(entry["refused"])
         if entry.get("said"):
             losses[name] = "; ".join(entry["said"])
         for check in entry.get("checks", ()):
-            mark = Cell("passed", tone="good") if check["passed"] else Cell("refused", tone="bad")
+            mark = blocks.Cell("passed", tone="good") if check["passed"] else blocks.Cell("refused", tone="bad")
             number = "none" if check["measured"] is None else f"{check['measured']:.2g}"
             what = f"{check['name']}: {check['what']}"
             compared.append([name, what, check["where"], number, f"{check['bar']:.2g}", mark])
     name = named(score.name)
     name = name if name[:2].isupper() else name.lower()  # AP50 stays as it is
     head = ["file", "size", name, score.step, "worst class", "gate"]
-    blocks: list[Block] = [Table(head, rows, numbers=(1, 2, 3))]
+    content: list[blocks.Block] = [blocks.Table(head, rows, numbers=(1, 2, 3))]
     if refusals:
-        blocks.append(Facts("Refused, because", refusals))
+        content.append(blocks.Facts("Refused, because", refusals))
     if losses:
-        blocks.append(Facts("Lost, and may be chance", losses))
+        content.append(blocks.Facts("Lost, and may be chance", losses))
     if compared:
-        blocks.append(Table(["file", "comparison", "where", "measured", "at most", "gate"], compared, numbers=(3, 4)))
+        content.append(
+            blocks.Table(["file", "comparison", "where", "measured", "at most", "gate"], compared, numbers=(3, 4))
+        )
     on = f"{document['records']:,} held-out {record.one}s" if "records" in document else "held-out data"
     most, in_class = document["tolerance"], document.get("class_tolerance", document["tolerance"])
     where = "overall or in a class" if most == in_class else f"overall or {in_class:g} in a class"
@@ -342,29 +327,29 @@ def export_gate(document: Mapping[str, Any] | None, score: Score | None, record:
     if document.get("interpreter"):
         text += f" Scored with {document['interpreter']}, as `predict` runs it."
     text = " ".join([text, *document.get("notes", ())])
-    return Section("Export gate", text, blocks)
+    return blocks.Section("Export gate", text, content)
 
 
-def layers(rows: Sequence[Mapping[str, Any]], record: Record = ANY) -> Section | None:
+def layers(rows: Sequence[Mapping[str, Any]], record: Record = ANY) -> blocks.Section | None:
     """The layer table, as `cnnkit.explain.layer_table` makes it."""
     if not rows:
         return None
 
     def sides(value: Sequence[float | None] | None) -> str:
-        return TIMES.join("n" if side is None else f"{side:g}" for side in value or ())
+        return blocks.TIMES.join("n" if side is None else f"{side:g}" for side in value or ())
 
     def formula(text: str) -> str:
-        return text.replace("*", "\u00b7").replace(" - ", f" {MINUS} ").replace("->", "\u2192")
+        return text.replace("*", "\u00b7").replace(" - ", f" {blocks.MINUS} ").replace("->", "\u2192")
 
-    body: list[list[Cell | str]] = [
+    body: list[list[blocks.Cell | str]] = [
         [
             row["name"],
-            Cell(row["kind"], tone="quiet"),
+            blocks.Cell(row["kind"], tone="quiet"),
             sides(row["kernel"]),
             sides(row["stride"]),
             row["padding"] or "",
             sides(row["output_size"]),
-            Cell(formula(row["formula"]), tone="quiet"),
+            blocks.Cell(formula(row["formula"]), tone="quiet"),
             sides(row["receptive_field"]) or "unknown",
             f"{row['parameters']:,}" if row["parameters"] else "",
             "unknown" if row["multiply_adds"] is None else f"{row['multiply_adds']:,}" if row["multiply_adds"] else "",
@@ -380,7 +365,7 @@ def layers(rows: Sequence[Mapping[str, Any]], record: Record = ANY) -> Section |
         f"sees (its receptive field, {record.unit}); what it remembers (parameters) and computes for one {record.one} "
         "(multiply-adds)."
     )
-    return Section("Layers", text, [Table(head, body, numbers=(8, 9), total=total)], wide=True)
+    return blocks.Section("Layers", text, [blocks.Table(head, body, numbers=(8, 9), total=total)], wide=True)
 
 
 def card(
@@ -390,7 +375,7 @@ def card(
     limits: str,
     record: Record = ANY,
     silent: str = "",
-) -> Section:
+) -> blocks.Section:
     """The model card; `silent`: what the task says that the model cannot say."""
     data, model, scores = run.get("data", {}), run.get("model", {}), run.get("scores", {}).get("test", {})
     labels, sizes = data.get("labels", []), data.get("sizes", {})
@@ -405,14 +390,18 @@ def card(
         + (", of which validation was trained on in the end" if run.get("refit") else ""),
         "Fingerprint": data.get("fingerprint"),
     }
-    files = {name: size(entry["bytes"]) for name, entry in (gate or {}).get("artifacts", {}).items() if entry["passed"]}
+    files = {
+        name: blocks.size(entry["bytes"])
+        for name, entry in (gate or {}).get("artifacts", {}).items()
+        if entry["passed"]
+    }
     shape = data.get("shape")
     what = {
         "Made by": f"cnnkit {run.get('app', '')}".strip(),
         "Kind": model.get("name"),
-        "Input": record.input.format(sides=TIMES.join(map(str, shape))) if shape else None,
+        "Input": record.input.format(sides=blocks.TIMES.join(map(str, shape))) if shape else None,
         "Parameters": f"{model['parameters']:,}" if "parameters" in model else None,
-        "Files": plain(files) if files else None,
+        "Files": blocks.plain(files) if files else None,
         "Made": run.get("created", "").replace("T", " "),
     }
 
@@ -438,17 +427,21 @@ def card(
         found["Measured on"] = f"{scores['count']:,} records of the test split, used for nothing else"
     if silent:
         use["What it cannot say"] = silent
-    blocks = [
-        Facts(title, {name: value for name, value in pairs.items() if value})
+    content = [
+        blocks.Facts(title, {name: value for name, value in pairs.items() if value})
         for title, pairs in [("Model", what), ("Use", use), ("Data", about), ("Scores", found)]
     ]
     text = "What this model is, what it was made from, what it may be used for, and what is known of its limits."
-    return Section("Model card", text, [block for block in blocks if block.pairs])
+    return blocks.Section("Model card", text, [block for block in content if block.pairs])
 
 
-def settings(run: Mapping[str, Any]) -> Section | None:
+def settings(run: Mapping[str, Any]) -> blocks.Section | None:
     """Everything needed to make the run again."""
     parts = {"Settings": "settings", "Versions": "versions", "Machine": "machine"}
-    blocks = [Facts(title, {n: plain(v) for n, v in run[key].items()}) for title, key in parts.items() if run.get(key)]
+    content = [
+        blocks.Facts(title, {n: blocks.plain(v) for n, v in run[key].items()})
+        for title, key in parts.items()
+        if run.get(key)
+    ]
     text = "What to repeat the run with: the same settings, versions and data give the same weights."
-    return Section("To repeat it", text, blocks) if blocks else None
+    return blocks.Section("To repeat it", text, content) if content else None

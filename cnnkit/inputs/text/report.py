@@ -14,22 +14,7 @@ from typing import Any
 
 from cnnkit.excerpts import excerpt, printable
 from cnnkit.metrics import CHANCE
-from cnnkit.report import figures
-from cnnkit.report.blocks import (
-    MINUS,
-    Block,
-    Cell,
-    Chart,
-    Charts,
-    Facts,
-    Passage,
-    Passages,
-    Piece,
-    Section,
-    Table,
-    percent,
-    points,
-)
+from cnnkit.report import blocks, figures
 from cnnkit.report.sections import named
 from cnnkit.score import headline
 
@@ -46,7 +31,7 @@ def sections(
     worst: Sequence[Mapping[str, Any]] = (),
     explanations: Sequence[Any] = (),
     ngrams: Sequence[Any] = (),
-) -> list[Section | None]:
+) -> list[blocks.Section | None]:
     """Return the sections of texts; None where its data is not there.
 
     Args:
@@ -68,18 +53,20 @@ def sections(
     ]
 
 
-def beside(scores: Mapping[str, Any]) -> Section | None:
+def beside(scores: Mapping[str, Any]) -> blocks.Section | None:
     """Network and baseline on the same texts."""
     baseline, score = scores.get("baseline") or {}, headline(scores)
     if score is None or score.name not in baseline:
         return None
     keys = [name for name in scores if isinstance(scores[name], float) and name in baseline]
     rows = [
-        ["network", *(percent(scores[name]) for name in keys)],
-        ["baseline", *(percent(baseline[name]) for name in keys)],
-        ["difference, points", *(points(100 * (scores[name] - baseline[name])) for name in keys)],
+        ["network", *(blocks.percent(scores[name]) for name in keys)],
+        ["baseline", *(blocks.percent(baseline[name]) for name in keys)],
+        ["difference, points", *(blocks.points(100 * (scores[name] - baseline[name])) for name in keys)],
     ]
-    blocks: list[Block] = [Table(["", *(named(name) for name in keys)], rows, numbers=range(1, len(keys) + 1))]
+    content: list[blocks.Block] = [
+        blocks.Table(["", *(named(name) for name in keys)], rows, numbers=range(1, len(keys) + 1))
+    ]
     text = f"The baseline is {baseline['name']}: it counts words and pairs of neighbours, and knows nothing else of their order. "
     against = baseline.get("against")
     if against:
@@ -88,11 +75,11 @@ def beside(scores: Mapping[str, Any]) -> Section | None:
         if "count" in scores:
             facts["Both right, or both wrong"] = f"{scores['count'] - won - lost:,}"
         facts["By chance alone"] = f"{_odds(against['p'])} (McNemar's exact test, p = {_p(against['p'])})"
-        blocks.append(Facts("On the same texts", facts))
+        content.append(blocks.Facts("On the same texts", facts))
         text += verdict(won, lost, against["p"])
     else:
         text += "Where the intervals at the top of this page overlap much, it stays open which of the two is better."
-    return Section("Beside the baseline", text, blocks)
+    return blocks.Section("Beside the baseline", text, content)
 
 
 def verdict(won: int, lost: int, p: float) -> str:
@@ -115,40 +102,42 @@ def verdict(won: int, lost: int, p: float) -> str:
     return seen + f"so it is hardly chance that the {'network' if won > lost else 'baseline'} does better."
 
 
-def sure(scores: Mapping[str, Any]) -> Section | None:
+def sure(scores: Mapping[str, Any]) -> blocks.Section | None:
     """From which confidence on an answer counts as sure, and what such answers are worth."""
     found = scores.get("sure")
     if not found:
         return None
     right = found.get("accuracy")
     facts = {
-        "Sure from": f"{percent(found['confidence'], 1)} confidence on",
-        "Texts with a sure answer": percent(found["answered"], 1),
-        "Of these right": "no answer is that sure" if right is None else percent(right, 1),
+        "Sure from": f"{blocks.percent(found['confidence'], 1)} confidence on",
+        "Texts with a sure answer": blocks.percent(found["answered"], 1),
+        "Of these right": "no answer is that sure" if right is None else blocks.percent(right, 1),
     }
     if right is not None and found["answered"] < 1 and isinstance(scores.get("accuracy"), float):
         rest = (scores["accuracy"] - right * found["answered"]) / (1 - found["answered"])
-        facts["Of the others right"] = percent(min(1.0, max(0.0, rest)), 1)
+        facts["Of the others right"] = blocks.percent(min(1.0, max(0.0, rest)), 1)
     text = (
         "Where the model is less confident than this, it says that it is not sure. The limit was chosen on validation texts, so "
         "that 95 % of the sure answers are right where that can be had; these are its shares of the test texts."
     )
-    return Section("What counts as sure", text, [Facts("Sure answers", facts)])
+    return blocks.Section("What counts as sure", text, [blocks.Facts("Sure answers", facts)])
 
 
-def thresholds(scores: Mapping[str, Any]) -> Section | None:
+def thresholds(scores: Mapping[str, Any]) -> blocks.Section | None:
     """The threshold of each label, where a text may have several, and precision over recall beside it."""
     found = scores.get("thresholds")
     if not isinstance(found, Mapping) or not found:
         return None
     by_label, rare = scores.get("per_class") or {}, scores.get("rare") or {}
     ordered = sorted(found, key=lambda label: -by_label.get(label, {}).get("support", 0))
-    rows: list[list[Cell | str]] = []
+    rows: list[list[blocks.Cell | str]] = []
     for label in ordered[:LABELS]:
         values = by_label.get(label, {})
-        cells = [Cell(percent(values[key], 1) if key in values else NONE) for key in ("precision", "recall")]
+        cells = [
+            blocks.Cell(blocks.percent(values[key], 1) if key in values else NONE) for key in ("precision", "recall")
+        ]
         shown = printable(label) + (", too rare to say" if label in rare else "")
-        rows.append([shown, Cell(f"{found[label]:.3f}", min(1.0, max(0.0, found[label]))), *cells])
+        rows.append([shown, blocks.Cell(f"{found[label]:.3f}", min(1.0, max(0.0, found[label]))), *cells])
     text = (
         "A text gets every label whose probability reaches the label's own threshold; so it may get several, or none. The "
         "thresholds were chosen on validation texts, for the best F1 of each label; those of rare labels are drawn towards the "
@@ -160,20 +149,20 @@ def thresholds(scores: Mapping[str, Any]) -> Section | None:
     if len(ordered) > LABELS:
         text += f" Of {len(ordered)} labels the {LABELS} most frequent are shown."
     head = ["label", "threshold", "right of those given", "found of those due"]
-    blocks: list[Block] = [Table(head, rows, numbers=(1, 2, 3))]
+    content: list[blocks.Block] = [blocks.Table(head, rows, numbers=(1, 2, 3))]
     charts = _curves(scores.get("curves") or {}, by_label, ordered)
     if charts:
-        blocks.append(Charts(charts))
+        content.append(blocks.Charts(charts))
         text += (
             " The curves show how often a label is right (precision, upwards) where more of what is due is found (recall, to the "
             "right), on the test texts; the dot is where its threshold stands."
         )
-    return Section("Thresholds", text, blocks, wide=len(charts) > 2)
+    return blocks.Section("Thresholds", text, content, wide=len(charts) > 2)
 
 
 def _curves(
     curves: Mapping[str, Any], by_label: Mapping[str, Any], ordered: Sequence[str], most: int = CURVES
-) -> list[Chart]:
+) -> list[blocks.Chart]:
     """Draw precision over recall of the labels with the lowest F1."""
     there = [label for label in ordered if label in curves and len(curves[label]["recall"]) > 1]
     weakest = sorted(there, key=lambda label: by_label.get(label, {}).get("f1", 0.0))[:most]
@@ -182,13 +171,13 @@ def _curves(
         values = by_label.get(label, {})
         dot = (values["recall"], values["precision"]) if values.get("recall") else None
         svg = figures.precision_recall([(curves[label], "one", dot)], name=f"label-pr-{number}")
-        title = f"{printable(label)}, F1 {percent(values.get('f1', 0.0), 1)}"
+        title = f"{printable(label)}, F1 {blocks.percent(values.get('f1', 0.0), 1)}"
         described = f"Precision over recall of {printable(label)}"
-        charts.append(Chart(svg, title, described, axes="precision \u2191 over recall \u2192"))
+        charts.append(blocks.Chart(svg, title, described, axes="precision \u2191 over recall \u2192"))
     return charts
 
 
-def errors(entries: Sequence[Mapping[str, Any]], explanations: Sequence[Any] = ()) -> Section | None:
+def errors(entries: Sequence[Mapping[str, Any]], explanations: Sequence[Any] = ()) -> blocks.Section | None:
     """The most confident errors as text, their words coloured where there is an explanation."""
     shown = [entry for entry in entries if "text" in entry]
     if not shown:
@@ -202,7 +191,7 @@ def errors(entries: Sequence[Mapping[str, Any]], explanations: Sequence[Any] = (
         labels = (str(entry["predicted"]).removeprefix("not "), str(entry["predicted"]), str(entry["true"]))
         found = by_text.get(entry["text"], [])
         found = sorted(found, key=lambda one: labels.index(one.label) if one.label in labels else len(labels))
-        note = f"{percent(entry['confidence'], 1)} sure"
+        note = f"{blocks.percent(entry['confidence'], 1)} sure"
         if found and found[0].label != entry["predicted"]:
             note += f"; coloured: what speaks for {printable(found[0].label)}"
         if found and found[0].unread:
@@ -213,14 +202,14 @@ def errors(entries: Sequence[Mapping[str, Any]], explanations: Sequence[Any] = (
             title = f"{true} missed"
         elif true == f"not {predicted}":
             title = f"{predicted} given, and wrong"
-        passages.append(Passage(pieces, title, note, "bad"))
+        passages.append(blocks.Passage(pieces, title, note, "bad"))
     text = (
         "The errors of which the model was most sure, worst first: what the text is, what it was taken for, how sure the model "
         "was. Some show a gap in the data, some a label that people would dispute."
     )
     if by_text:
         text += f" {COLOURS}"
-    return Section("Worst errors", text, [Passages(passages)])
+    return blocks.Section("Worst errors", text, [blocks.Passages(passages)])
 
 
 COLOURS = (
@@ -230,32 +219,34 @@ COLOURS = (
 )
 
 
-def decided(explanations: Sequence[Any]) -> Section | None:
+def decided(explanations: Sequence[Any]) -> blocks.Section | None:
     """Which words decided, in other texts than the errors."""
     if not explanations:
         return None
     passages = []
     for entry in explanations:
-        note = f"{percent(entry.probability, 1)} sure"
+        note = f"{blocks.percent(entry.probability, 1)} sure"
         if entry.unread:
             note += f"; {entry.unread:,} more words were not read"
-        passages.append(Passage(coloured(entry.text, entry.marked), printable(entry.label), note))
-    return Section("Words that decide", f"What the answers to some texts rest on. {COLOURS}", [Passages(passages)])
+        passages.append(blocks.Passage(coloured(entry.text, entry.marked), printable(entry.label), note))
+    return blocks.Section(
+        "Words that decide", f"What the answers to some texts rest on. {COLOURS}", [blocks.Passages(passages)]
+    )
 
 
-def filters(found: Sequence[Any]) -> Section | None:
+def filters(found: Sequence[Any]) -> blocks.Section | None:
     """What the filters fire on."""
     if not found:
         return None
     weighed = any(entry.label is not None for entry in found)
-    rows: list[list[Cell | str]] = []
+    rows: list[list[blocks.Cell | str]] = []
     for entry in found:
         listed = "  \u00b7  ".join(f"{printable(ngram.text)} ({ngram.activation:.2f})" for ngram in entry.ngrams)
-        row: list[Cell | str] = [f"{entry.layer} {entry.number}", str(entry.size)]
+        row: list[blocks.Cell | str] = [f"{entry.layer} {entry.number}", str(entry.size)]
         if weighed:
             side = "" if entry.weight is None or entry.weight > 0 else "not "
             row.append(NONE if entry.label is None else f"{side}{printable(entry.label)}")
-        rows.append([*row, Cell(listed, tone="words")])
+        rows.append([*row, blocks.Cell(listed, tone="words")])
     text = (
         "A filter reads a few neighbours at a time and fires on those it has learnt to look for. These are the filters that "
         "matter most, "
@@ -266,10 +257,10 @@ def filters(found: Sequence[Any]) -> Section | None:
         text += "by how much they vary from text to text; "
     text += "and what each fired on most in the data, with the value it then puts out."
     head = ["filter", "reads", *(["speaks for"] if weighed else []), "fires on"]
-    return Section("What the filters read", text, [Table(head, rows, numbers=(1,))], wide=True)
+    return blocks.Section("What the filters read", text, [blocks.Table(head, rows, numbers=(1,))], wide=True)
 
 
-def coloured(text: str, marked: Sequence[tuple[int, int, float]] = (), most: int = LONGEST) -> list[Piece]:
+def coloured(text: str, marked: Sequence[tuple[int, int, float]] = (), most: int = LONGEST) -> list[blocks.Piece]:
     """Return a text in pieces, its words coloured by their influence.
 
     Args:
@@ -278,14 +269,16 @@ def coloured(text: str, marked: Sequence[tuple[int, int, float]] = (), most: int
         most: characters shown, about; a longer text is shortened around its strongest words.
     """
     strongest = max((abs(value) for *_, value in marked), default=0.0)
-    pieces: list[Piece] = []
+    pieces: list[blocks.Piece] = []
     for part, value in excerpt(text, marked, most):
         if value is None or strongest < LEAST or abs(value) < WEAK * strongest:
-            pieces.append(Piece(part))
+            pieces.append(blocks.Piece(part))
         else:
-            written = points(100 * value) if abs(value) >= 5e-4 else f"{100 * value:+.1g}".replace("-", MINUS)
-            pieces.append(Piece(part, value / strongest, f"{written} points"))
-    return pieces or [Piece("(an empty text)")]
+            written = (
+                blocks.points(100 * value) if abs(value) >= 5e-4 else f"{100 * value:+.1g}".replace("-", blocks.MINUS)
+            )
+            pieces.append(blocks.Piece(part, value / strongest, f"{written} points"))
+    return pieces or [blocks.Piece("(an empty text)")]
 
 
 def _odds(p: float) -> str:

@@ -15,23 +15,8 @@ import numpy as np
 
 from cnnkit.device.drawing import annotate
 from cnnkit.device.image import fit_image
-from cnnkit.report import figures
+from cnnkit.report import blocks, figures
 from cnnkit.report import sections as shared
-from cnnkit.report.blocks import (
-    THIN,
-    TIMES,
-    Block,
-    Cell,
-    Chart,
-    Charts,
-    Facts,
-    Picture,
-    Pictures,
-    Section,
-    Table,
-    percent,
-    picture,
-)
 from cnnkit.tasks.detection import coco
 
 CURVES = 12  # classes with a chart of their own, the weakest first
@@ -49,7 +34,7 @@ KINDS = {
 }
 
 
-def confusion(scores: Mapping[str, Any], labels: Sequence[str]) -> Section | None:
+def confusion(scores: Mapping[str, Any], labels: Sequence[str]) -> blocks.Section | None:
     """The confusion matrix; its last row is false alarms, its last column what was missed."""
     counts = scores.get("confusion")
     if not counts:
@@ -66,7 +51,7 @@ def confusion(scores: Mapping[str, Any], labels: Sequence[str]) -> Section | Non
     return shared.confusion([*labels, coco.BACKGROUND], counts, text, nothing)
 
 
-def curves(scores: Mapping[str, Any]) -> Section | None:
+def curves(scores: Mapping[str, Any]) -> blocks.Section | None:
     """Precision over recall of each class, or of the weakest, with a dot at the threshold."""
     by_class, found = scores["per_class"], scores.get("curves")
     if not found:
@@ -77,14 +62,14 @@ def curves(scores: Mapping[str, Any]) -> Section | None:
         "dot is where the threshold stands. The area below a curve is the class's AP50; a curve that ends early has "
         "objects that no threshold finds. Curves show the best precision from each recall on, so a dot may lie below its own."
     )
-    charts: list[Chart] = []
+    charts: list[blocks.Chart] = []
     if len(names) <= 2:
         colours = ["one", "two"][: len(names)]
         legend = list(zip(colours, names)) if len(names) > 1 else []
         lines = [(found[label], colour, _dot(by_class[label])) for label, colour in zip(names, colours)]
         title = "Precision over recall" if legend else _titled(names[0], by_class)
         described = "; ".join(_described(label, by_class) for label in names)
-        charts.append(Chart(figures.precision_recall(lines, name="pr"), title, described, legend, axes=AXES))
+        charts.append(blocks.Chart(figures.precision_recall(lines, name="pr"), title, described, legend, axes=AXES))
     else:
         never = [label for label in names if not by_class[label]["ap50"]]
         shown = [label for label in names if label not in never][:CURVES]
@@ -94,7 +79,7 @@ def curves(scores: Mapping[str, Any]) -> Section | None:
             svg = figures.precision_recall(
                 [(found[label], "one", _dot(by_class[label]))], behind=behind, name=f"pr-{number}"
             )
-            charts.append(Chart(svg, _titled(label, by_class), _described(label, by_class), axes=AXES))
+            charts.append(blocks.Chart(svg, _titled(label, by_class), _described(label, by_class), axes=AXES))
         text += f" Pale behind each: {'the other classes' if len(names) <= FEW else 'the mean of all classes'}."
         if len(shown) + len(never) < len(names):
             text += f" Of {len(names)} classes the {CURVES} weakest are shown."
@@ -103,25 +88,29 @@ def curves(scores: Mapping[str, Any]) -> Section | None:
             text += f" and {len(never) - CURVES} more." if len(never) > CURVES else "."
     threshold = {
         "Score": f"{scores['threshold']:.3f}",
-        "Precision": f"{percent(scores['precision'], 1)} of what is shown is right",
-        "Recall": f"{percent(scores['recall'], 1)} of {scores['boxes']:,} objects are found",
-        "F1": percent(scores["f1"], 1),
+        "Precision": f"{blocks.percent(scores['precision'], 1)} of what is shown is right",
+        "Recall": f"{blocks.percent(scores['recall'], 1)} of {scores['boxes']:,} objects are found",
+        "F1": blocks.percent(scores["f1"], 1),
     }
-    blocks: list[Block] = [Charts(charts)] if charts else []
-    blocks.append(Facts("At the threshold", threshold))
-    return Section("Precision and recall", text, blocks, wide=len(charts) > 2)
+    content: list[blocks.Block] = [blocks.Charts(charts)] if charts else []
+    content.append(blocks.Facts("At the threshold", threshold))
+    return blocks.Section("Precision and recall", text, content, wide=len(charts) > 2)
 
 
-def sizes(scores: Mapping[str, Any]) -> Section | None:
+def sizes(scores: Mapping[str, Any]) -> blocks.Section | None:
     """What is found of small and of large objects."""
     rows = scores.get("sizes")
     if not rows:
         return None
 
-    def cell(value: float | None, share: bool = False) -> Cell:
-        return Cell(NONE, tone="quiet") if value is None else Cell(percent(value, 1), value if share else None)
+    def cell(value: float | None, share: bool = False) -> blocks.Cell:
+        return (
+            blocks.Cell(NONE, tone="quiet")
+            if value is None
+            else blocks.Cell(blocks.percent(value, 1), value if share else None)
+        )
 
-    table: list[list[Cell | str]] = [
+    table: list[list[blocks.Cell | str]] = [
         [f"{row['side']} px", f"{row['boxes']:,}", cell(row["recall"], share=True), cell(row["ap50"])] for row in rows
     ]
     text = (
@@ -130,24 +119,24 @@ def sizes(scores: Mapping[str, Any]) -> Section | None:
         f"100 %. AP50 leaves out whatever is of another size. {_least(rows)}"
     )
     head = ["side", "objects", "found", "AP50"]
-    return Section("By size", text.strip(), [Table(head, table, numbers=(1, 2, 3))])
+    return blocks.Section("By size", text.strip(), [blocks.Table(head, table, numbers=(1, 2, 3))])
 
 
-def errors(entries: Sequence[Mapping[str, Any]]) -> Section | None:
+def errors(entries: Sequence[Mapping[str, Any]]) -> blocks.Section | None:
     """False alarms, wrong names and misses as crops; entries as in `sections`."""
     shown = [entry for entry in entries if entry.get("picture") is not None]
-    blocks: list[Block] = []
+    content: list[blocks.Block] = []
     for kind, (title, meaning) in KINDS.items():
         pictures = [_error(entry) for entry in shown if entry["kind"] == kind]
         if pictures:
-            blocks.append(Pictures(pictures, f"{title}: {meaning}", smooth=True, side=124))
-    if not blocks:
+            content.append(blocks.Pictures(pictures, f"{title}: {meaning}", smooth=True, side=124))
+    if not content:
         return None
     text = (
         "What went wrong, the surest answers and the largest misses first. Look for what they share: a size, a light, an "
         "object that looks alike. Some are objects that the data's labels forgot."
     )
-    return Section("Errors", text, blocks)
+    return blocks.Section("Errors", text, content)
 
 
 def crop(image: np.ndarray, box: Sequence[float], colour: tuple[int, int, int] = WRONG) -> np.ndarray:
@@ -179,19 +168,19 @@ def crop(image: np.ndarray, box: Sequence[float], colour: tuple[int, int, int] =
     return annotate(part, rims, [""] * 4, [colour] * 3 + [(0, 0, 0)])  # a dark rim: the line stands out from any ground
 
 
-def _error(entry: Mapping[str, Any]) -> Picture:
+def _error(entry: Mapping[str, Any]) -> blocks.Picture:
     kind, true, found, box = entry["kind"], entry["label"], entry["found"], entry["box"]
-    size = f"{round(box[2] - box[0])}{TIMES}{round(box[3] - box[1])}{THIN}px"
+    size = f"{round(box[2] - box[0])}{blocks.TIMES}{round(box[3] - box[1])}{blocks.THIN}px"
     if kind == "missed":
         title, note, said = str(true), size, f"A {true} that was missed"
     else:
-        sure = f"{percent(entry['score'], 0)} sure"
+        sure = f"{blocks.percent(entry['score'], 0)} sure"
         title = f"{true} read as {found}" if kind == "wrong class" else str(found)
         said = f"A {title}" if kind == "wrong class" else f"A false alarm: {found}"
         note, said = f"{sure}, {size}", f"{said}, {sure}"
     colour = MISSED if kind == "missed" else WRONG
-    source = picture(crop(entry["picture"], box, colour), largest=CROP)
-    return Picture(source, f"{said}, {size}, in image {entry['image']}.", title, note, "bad")
+    source = blocks.picture(crop(entry["picture"], box, colour), largest=CROP)
+    return blocks.Picture(source, f"{said}, {size}, in image {entry['image']}.", title, note, "bad")
 
 
 def _dot(values: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -200,13 +189,13 @@ def _dot(values: Mapping[str, Any]) -> tuple[float, float] | None:
 
 
 def _titled(label: str, by_class: Mapping[str, Any]) -> str:
-    return f"{label}: AP50 {percent(by_class[label]['ap50'], 1)}"
+    return f"{label}: AP50 {blocks.percent(by_class[label]['ap50'], 1)}"
 
 
 def _described(label: str, by_class: Mapping[str, Any]) -> str:
     values = by_class[label]
-    at = f"at the threshold recall {percent(values['recall'], 1)}, precision {percent(values['precision'], 1)}"
-    return f"Precision over recall of {label}: AP50 {percent(values['ap50'], 1)}; {at}."
+    at = f"at the threshold recall {blocks.percent(values['recall'], 1)}, precision {blocks.percent(values['precision'], 1)}"
+    return f"Precision over recall of {label}: AP50 {blocks.percent(values['ap50'], 1)}; {at}."
 
 
 def _least(rows: Sequence[Mapping[str, Any]]) -> str:

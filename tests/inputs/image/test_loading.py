@@ -75,13 +75,12 @@ def damaged(path):
     return path
 
 
-def test_damage_behind_the_header_is_found_when_it_is_read_or_verified(class_folders):
+def test_damage_behind_the_header_is_found_when_it_is_read_or_looked_for(class_folders):
     root = class_folders({"a": 10, "b": 10})
     path = damaged(root / "b" / "004.png")
     records = load(root, test=0, validation=0).train
     with pytest.raises(DataError, match=r"004\.png cannot be used: it is damaged"):
         records.read(np.arange(20))
-    refused(root, r"1 of 20 images cannot be used: .*004\.png", verify=True)
     assert str(path) in load(root, skip_bad=True).warnings[0]
 
 

@@ -9,16 +9,9 @@ import numpy as np
 
 from cnnkit.errors import CnnkitError
 from cnnkit.explain.layers import layer_table, totals
+from cnnkit.inputs.image.explain import pictures
 from cnnkit.inputs.image.explain.activations import all_feature_maps, feature_maps, first_filters, grad_cam, overlay
 from cnnkit.inputs.image.explain.classic import classic_filters
-from cnnkit.inputs.image.explain.pictures import (
-    classic_filters_figure,
-    feature_maps_figure,
-    filters_figure,
-    grad_cam_figure,
-    journey_figure,
-    layer_table_figure,
-)
 from cnnkit.report.drawing import save
 
 SAMPLES, ERRORS = 6, 6  # of a report; a row each
@@ -57,22 +50,22 @@ def explain(
     if layer is None:
         shown = [row["name"] for row in rows if row["kernel"]]  # what learns and what pools; the rest repeats them
         maps = {name: values for name, values in all_feature_maps(model, image).items() if name in shown}
-        maps_figure = journey_figure(image, maps)
+        maps_figure = pictures.journey_figure(image, maps)
         cam_layer = None
     else:
         values = feature_maps(model, image, layer)
-        maps_figure = feature_maps_figure(values, layer)
+        maps_figure = pictures.feature_maps_figure(values, layer)
         cam_layer = layer if values.ndim == 3 and min(values.shape[:2]) > 1 else None
     scores = probabilities(model, image)
     heatmap = grad_cam(model, image, class_index, cam_layer, average=False)
     asked = int(scores.argmax()) if class_index is None else class_index
     label = str(asked) if labels is None else labels[asked]
     figures = {
-        "layers": layer_table_figure(rows, f"The layers of {model.name}"),
-        "filters": filters_figure(first_filters(model)),
+        "layers": pictures.layer_table_figure(rows, f"The layers of {model.name}"),
+        "filters": pictures.filters_figure(first_filters(model)),
         "feature_maps": maps_figure,
-        "grad_cam": grad_cam_figure(image, heatmap, label, float(scores[asked])),
-        "classic_filters": classic_filters_figure(classic_filters(image)),
+        "grad_cam": pictures.grad_cam_figure(image, heatmap, label, float(scores[asked])),
+        "classic_filters": pictures.classic_filters_figure(classic_filters(image)),
     }
     paths = {name: out / f"{name.replace('_', '-')}.png" for name in figures}
     for name, figure in figures.items():

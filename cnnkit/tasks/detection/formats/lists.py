@@ -22,20 +22,7 @@ from cnnkit.data.naming import SPLITS
 from cnnkit.data.records import Progress
 from cnnkit.errors import DataError
 from cnnkit.tasks.detection.boxes import Box
-from cnnkit.tasks.detection.formats.files import (
-    IMAGE_FOLDERS,
-    Draft,
-    Fault,
-    Faults,
-    Found,
-    at,
-    images_below,
-    naming,
-    number,
-    small_file,
-    split_of,
-    text_lines,
-)
+from cnnkit.tasks.detection.formats import files as shared
 from cnnkit.tasks.detection.formats.images import ImageNames
 
 SIDE_FILE = "cnnkit-extra.json"  # what a format cannot hold, as `writers` writes it
@@ -97,17 +84,17 @@ def load_json(path: Path) -> Any:
     """Load a JSON file of a limited size; NaN and infinity, which JSON does not have, are refused."""
 
     def refuse(word: str) -> Any:
-        raise Fault(f"it has {word}, which is not a number of JSON")
+        raise shared.Fault(f"it has {word}, which is not a number of JSON")
 
-    with naming(path):
+    with shared.naming(path):
         try:
-            return json.loads(small_file(path, MOST_JSON_BYTES), parse_constant=refuse)
+            return json.loads(shared.small_file(path, MOST_JSON_BYTES), parse_constant=refuse)
         except json.JSONDecodeError as error:
-            raise Fault(f"it is not JSON ({error.msg})", error.lineno) from None
+            raise shared.Fault(f"it is not JSON ({error.msg})", error.lineno) from None
         except UnicodeDecodeError as error:
-            raise Fault(f"it is not UTF-8 text (byte {error.start + 1})") from None
+            raise shared.Fault(f"it is not UTF-8 text (byte {error.start + 1})") from None
         except (ValueError, RecursionError) as error:  # an integer of 5,000 digits, brackets without end
-            raise Fault(f"it is not JSON that can be read ({error})") from None
+            raise shared.Fault(f"it is not JSON that can be read ({error})") from None
 
 
 # COCO -----------------------------------------------------------------------------------------------------------------
@@ -147,7 +134,7 @@ def _json_files(path: Path) -> list[Path]:
     folders = [path] + sorted(
         child
         for child in path.iterdir()
-        if child.is_dir() and (child.name.lower() == "annotations" or split_of(child.name))
+        if child.is_dir() and (child.name.lower() == "annotations" or shared.split_of(child.name))
     )
     return [file for folder in folders for file in sorted(folder.glob("*.json")) if file.name != SIDE_FILE]
 
@@ -185,33 +172,33 @@ def coco_parts(path: Path) -> dict[str, CocoPart]:
 
 def _split_of_file(path: Path) -> str | None:
     words = [*re.split(r"[_.\-\s]+", path.stem), path.parent.name]
-    return next((split for word in words if (split := split_of(word))), None)
+    return next((split for word in words if (split := shared.split_of(word))), None)
 
 
-def read_coco(part: CocoPart, faults: Faults, progress: Progress | None) -> Found:
+def read_coco(part: CocoPart, faults: shared.Faults, progress: Progress | None) -> shared.Found:
     """Read a JSON file of detections."""
     path = part.root / part.file
     if progress:
         progress("Reading annotations", 0, None)
     table = load_json(path)
-    with naming(path):
+    with shared.naming(path):
         if not isinstance(table, dict):
-            raise Fault("it is not COCO: it needs `images`, `annotations` and `categories`")
+            raise shared.Fault("it is not COCO: it needs `images`, `annotations` and `categories`")
         for key in ("images", "annotations", "categories"):
             if not isinstance(table.get(key), list):
-                raise Fault(f"it is not COCO: it needs a list `{key}`")
+                raise shared.Fault(f"it is not COCO: it needs a list `{key}`")
         names = _coco_names(table["categories"])
     lookup = _Lookup(part)
-    drafts: dict[Any, Draft] = {}
+    drafts: dict[Any, shared.Draft] = {}
     left_out: set[Any] = set()
     for k, row in enumerate(table["images"]):
         where = f"{path}, images[{k}]"
         try:
             draft = _coco_image(row, where, lookup)
             if row["id"] in drafts:
-                raise Fault(f"the image id {row['id']!r} stands twice")
+                raise shared.Fault(f"the image id {row['id']!r} stands twice")
             drafts[row["id"]] = draft
-        except Fault as fault:
+        except shared.Fault as fault:
             faults.add(where, fault.reason)
             if isinstance(row, dict) and isinstance(row.get("id"), int | str):
                 left_out.add(row["id"])
@@ -222,28 +209,28 @@ def read_coco(part: CocoPart, faults: Faults, progress: Progress | None) -> Foun
             if image_id in drafts:
                 drafts[image_id].boxes.append((where, box))
             elif image_id not in left_out:
-                raise Fault(f"there is no image with the id {image_id!r}")
-        except Fault as fault:
+                raise shared.Fault(f"there is no image with the id {image_id!r}")
+        except shared.Fault as fault:
             faults.add(where, fault.reason)
     faults.entries += lookup.names.entries()
     extra = {key: value for key, value in table.items() if key not in ("images", "annotations")}
-    return Found(list(drafts.values()), tuple(names.values()), extra)
+    return shared.Found(list(drafts.values()), tuple(names.values()), extra)
 
 
 class _Lookup:
     """Finds the image that a `file_name` means."""
 
     def __init__(self, part: CocoPart):
-        self.names = ImageNames(images_below(part.root))
+        self.names = ImageNames(shared.images_below(part.root))
         self.files = self.names.files
         folder = PurePosixPath(part.file).parent.as_posix().lstrip(".")
         stem = re.sub(r"^instances_", "", PurePosixPath(part.file).stem)
-        words = [stem, re.sub(r"\d{4}$", "", stem), *SPLITS.get(split_of(stem) or "", ())]
+        words = [stem, re.sub(r"\d{4}$", "", stem), *SPLITS.get(shared.split_of(stem) or "", ())]
         places = [
             folder,
             *words,
-            *(f"{images}/{word}" for images in IMAGE_FOLDERS for word in words),
-            *IMAGE_FOLDERS,
+            *(f"{images}/{word}" for images in shared.IMAGE_FOLDERS for word in words),
+            *shared.IMAGE_FOLDERS,
             "",
         ]
         self.places = list(dict.fromkeys(places))
@@ -260,11 +247,11 @@ class _Lookup:
                 self.by_name.setdefault(file.rpartition("/")[2], []).append(file)
         found = [file for file in self.by_name.get(name.rpartition("/")[2], []) if f"/{file}".endswith(f"/{name}")]
         if len(found) > 1:
-            raise Fault(f"{name!r} may be {found[0]} or {found[1]}")
+            raise shared.Fault(f"{name!r} may be {found[0]} or {found[1]}")
         if not found:
             found = [file for file in [self.names.alike(name, self.places)] if file]
         if not found:
-            raise Fault(f"there is no image {name!r}")
+            raise shared.Fault(f"there is no image {name!r}")
         return found[0]
 
 
@@ -272,43 +259,45 @@ def _coco_names(rows: list[Any]) -> dict[int | str, str]:
     names: dict[int | str, str] = {}
     for k, row in enumerate(rows):
         if not isinstance(row, dict) or not isinstance(row.get("name"), str) or type(row.get("id")) not in (int, str):
-            raise Fault(f"categories[{k}] needs an `id` and a `name`")
+            raise shared.Fault(f"categories[{k}] needs an `id` and a `name`")
         if row["id"] in names or row["name"] in names.values() or not row["name"]:
-            raise Fault(f"categories[{k}]: the id {row['id']!r} or the name {row['name']!r} is empty or stands twice")
+            raise shared.Fault(
+                f"categories[{k}]: the id {row['id']!r} or the name {row['name']!r} is empty or stands twice"
+            )
         names[row["id"]] = row["name"]
     return names
 
 
-def _coco_image(row: Any, where: str, lookup: _Lookup) -> Draft:
+def _coco_image(row: Any, where: str, lookup: _Lookup) -> shared.Draft:
     if not isinstance(row, dict) or type(row.get("id")) not in (int, str) or not isinstance(row.get("file_name"), str):
-        raise Fault("an image needs an `id` and a `file_name`")
+        raise shared.Fault("an image needs an `id` and a `file_name`")
     name = row["file_name"].replace("\\", "/").removeprefix("./")
     if ".." in name.split("/") or "\0" in name:
-        raise Fault(f"`file_name` {row['file_name']!r} leads out of the data's folder")
+        raise shared.Fault(f"`file_name` {row['file_name']!r} leads out of the data's folder")
     stated = None
     if row.get("width") is not None or row.get("height") is not None:
         stated = _side(row.get("width")), _side(row.get("height"))
     extra = {key: value for key, value in row.items() if key not in ("file_name", "width", "height")}
-    return Draft(lookup.find(name), where, stated, extra=extra)
+    return shared.Draft(lookup.find(name), where, stated, extra=extra)
 
 
 def _side(value: Any) -> int:
     if type(value) not in (int, float) or not value > 0 or value % 1:
-        raise Fault(f"its width or height is {value!r}, not a number of px")
+        raise shared.Fault(f"its width or height is {value!r}, not a number of px")
     return int(value)
 
 
 def _coco_box(row: Any, names: dict[int | str, str]) -> tuple[int | str, Box]:
     if not isinstance(row, dict) or type(row.get("image_id")) not in (int, str):
-        raise Fault("an annotation needs an `image_id`")
+        raise shared.Fault("an annotation needs an `image_id`")
     code, bbox = row.get("category_id"), row.get("bbox")
     if type(code) not in (int, str) or code not in names:
-        raise Fault(f"`category_id` {code!r} is none of the categories")
+        raise shared.Fault(f"`category_id` {code!r} is none of the categories")
     if not isinstance(bbox, list) or len(bbox) != 4 or not all(type(value) in (int, float) for value in bbox):
-        raise Fault(f"`bbox` is [x, y, width, height] in px, not {str(bbox)[:60]}")
+        raise shared.Fault(f"`bbox` is [x, y, width, height] in px, not {str(bbox)[:60]}")
     x, y, width, height = (float(value) for value in bbox)
     if not all(map(math.isfinite, (x, y, width, height))):
-        raise Fault("`bbox` has a number that is too large")
+        raise shared.Fault("`bbox` has a number that is too large")
     extra = {key: value for key, value in row.items() if key not in ("image_id", "category_id", "bbox")}
     return row["image_id"], Box(names[code], x, y, round(x + width, _PLACES), round(y + height, _PLACES), extra)
 
@@ -340,7 +329,7 @@ def _gt_files(path: Path) -> list[Path]:
     """Return the gt.txt of a folder, or those of the folders in it that are called as splits are."""
     if (path / "gt.txt").is_file():
         return [path / "gt.txt"]
-    folders = [child for child in sorted(path.iterdir()) if split_of(child.name) and child.is_dir()]
+    folders = [child for child in sorted(path.iterdir()) if shared.split_of(child.name) and child.is_dir()]
     return [folder / "gt.txt" for folder in folders if (folder / "gt.txt").is_file()]
 
 
@@ -354,20 +343,20 @@ def gtsdb_parts(path: Path) -> dict[str, GtsdbPart]:
         if len(beside) == _IN_FULL and {int(file[:5]) for file in beside} == set(range(_IN_FULL)):
             return {"train": GtsdbPart(root, name, 0, _TRAINING - 1), "test": GtsdbPart(root, name, _TRAINING)}
         return {"train": GtsdbPart(root, name)}
-    found = {split_of(file.parent.name) or "train": file.relative_to(root).as_posix() for file in files}
+    found = {shared.split_of(file.parent.name) or "train": file.relative_to(root).as_posix() for file in files}
     return {split: GtsdbPart(root, found[split]) for split in SPLITS if split in found}
 
 
-def read_gtsdb(part: GtsdbPart, faults: Faults, progress: Progress | None) -> Found:
+def read_gtsdb(part: GtsdbPart, faults: shared.Faults, progress: Progress | None) -> shared.Found:
     """Read a gt.txt. The images are those of its folder, without subfolders: the benchmark's hold what was cut out."""
     path = part.root / part.file
     folder = PurePosixPath(part.file).parent.as_posix().lstrip(".")
     names = side_names(part.root) or GTSDB_NAMES
     start = len(folder) + 1 if folder else 0
-    below = {file[start:]: file for file in images_below(part.root, folder)}
-    with naming(path):
-        rows = text_lines(path)
-    drafts = {name: Draft(file, str(part.root / file)) for name, file in below.items() if "/" not in name}
+    below = {file[start:]: file for file in shared.images_below(part.root, folder)}
+    with shared.naming(path):
+        rows = shared.text_lines(path)
+    drafts = {name: shared.Draft(file, str(part.root / file)) for name, file in below.items() if "/" not in name}
     alike = ImageNames(drafts)
     for line, row in enumerate(rows, 1):
         try:
@@ -376,14 +365,14 @@ def read_gtsdb(part: GtsdbPart, faults: Faults, progress: Progress | None) -> Fo
                 if name not in below:
                     name = alike.taken.get(name) or alike.alike(name, [""]) or name
                 if name in below:
-                    draft = drafts.setdefault(name, Draft(below[name], at(path, line)))
-                    draft.boxes.append((at(path, line), box))
+                    draft = drafts.setdefault(name, shared.Draft(below[name], shared.at(path, line)))
+                    draft.boxes.append((shared.at(path, line), box))
                 elif _within(part, name):
-                    raise Fault(f"there is no image {name!r}")
-        except Fault as fault:
-            faults.add(at(path, line), fault.reason)
+                    raise shared.Fault(f"there is no image {name!r}")
+        except shared.Fault as fault:
+            faults.add(shared.at(path, line), fault.reason)
     faults.entries += alike.entries()
-    return Found([draft for name, draft in drafts.items() if _within(part, name)], names)
+    return shared.Found([draft for name, draft in drafts.items() if _within(part, name)], names)
 
 
 def _within(part: GtsdbPart, name: str) -> bool:
@@ -396,12 +385,12 @@ def _within(part: GtsdbPart, name: str) -> bool:
 def _gt_box(row: str, names: tuple[str, ...]) -> tuple[str, Box]:
     words = [word.strip() for word in row.split(";")]
     if len(words) != 6:
-        raise Fault(f"{len(words)} values; a line is `image;left;top;right;bottom;class`")
-    left, top, right, bottom, code = (number(word) for word in words[1:])
+        raise shared.Fault(f"{len(words)} values; a line is `image;left;top;right;bottom;class`")
+    left, top, right, bottom, code = (shared.number(word) for word in words[1:])
     if not inside(words[0]):
-        raise Fault(f"{words[0]!r} leads out of the data's folder")
+        raise shared.Fault(f"{words[0]!r} leads out of the data's folder")
     if code % 1 or not 0 <= code < len(names):
-        raise Fault(f"the class {words[5]} is not one of the {len(names)} names (0 to {len(names) - 1})")
+        raise shared.Fault(f"the class {words[5]} is not one of the {len(names)} names (0 to {len(names) - 1})")
     return words[0], Box(names[int(code)], left, top, right, bottom)
 
 

@@ -21,23 +21,7 @@ from cnnkit.data.naming import SPLITS
 from cnnkit.data.records import Progress
 from cnnkit.device import image
 from cnnkit.tasks.detection.boxes import Box
-from cnnkit.tasks.detection.formats.files import (
-    IMAGE_FOLDERS,
-    Draft,
-    Fault,
-    Faults,
-    Found,
-    at,
-    images_below,
-    is_image,
-    naming,
-    number,
-    small_file,
-    split_of,
-    subfolder,
-    text_lines,
-    walk,
-)
+from cnnkit.tasks.detection.formats import files as shared
 from cnnkit.tasks.detection.formats.images import ImageNames
 
 MOST_BYTES = 8 * 2**20
@@ -86,13 +70,13 @@ def parse_xml(data: bytes) -> Element:
     stack, count = [top], 0
 
     def refuse(*_: Any) -> NoReturn:
-        raise Fault("it has a DOCTYPE or an entity, which annotations have no use for", parser.CurrentLineNumber)
+        raise shared.Fault("it has a DOCTYPE or an entity, which annotations have no use for", parser.CurrentLineNumber)
 
     def start(tag: str, _: Any) -> None:
         nonlocal count
         count += 1
         if len(stack) > MOST_DEPTH or count > MOST_ELEMENTS:
-            raise Fault("its elements are too many or too deeply nested", parser.CurrentLineNumber)
+            raise shared.Fault("its elements are too many or too deeply nested", parser.CurrentLineNumber)
         element = Element(tag, parser.CurrentLineNumber)
         stack[-1].children.append(element)
         stack.append(element)
@@ -111,9 +95,9 @@ def parse_xml(data: bytes) -> Element:
     try:
         parser.Parse(data, True)
     except expat.ExpatError as error:
-        raise Fault(f"it is not XML: {expat.ErrorString(error.code)}", error.lineno) from None
+        raise shared.Fault(f"it is not XML: {expat.ErrorString(error.code)}", error.lineno) from None
     except (LookupError, ValueError):
-        raise Fault("it is in an encoding that is not known", 1) from None
+        raise shared.Fault("it is in an encoding that is not known", 1) from None
     return top.children[0]
 
 
@@ -140,8 +124,8 @@ def voc_fits(path: Path) -> bool:
     below = (
         f"{name}/{file}"
         for name in names
-        if (name in FOLDERS or split_of(name)) and (path / name).is_dir()
-        for file in walk(path / name)
+        if (name in FOLDERS or shared.split_of(name)) and (path / name).is_dir()
+        for file in shared.walk(path / name)
         if file.lower().endswith(".xml")
     )
     first = next(beside, None) or next(below, None)
@@ -157,24 +141,24 @@ def voc_parts(path: Path) -> dict[str, VocPart]:
     """Find the XML files: of ImageSets/Main/*.txt, of folders called train, val or test, else all of them."""
     if not path.is_dir():
         return {}
-    folder = subfolder(path, FOLDERS)
-    files = [file for file in walk(path, folder or "") if file.lower().endswith(".xml")]
+    folder = shared.subfolder(path, FOLDERS)
+    files = [file for file in shared.walk(path, folder or "") if file.lower().endswith(".xml")]
     if not files and folder:
-        folder, files = None, [file for file in walk(path) if file.lower().endswith(".xml")]
+        folder, files = None, [file for file in shared.walk(path) if file.lower().endswith(".xml")]
     sets = path / "ImageSets" / "Main"
     parts: dict[str, VocPart] = {}
     if files and sets.is_dir():
         start = len(folder) + 1 if folder else 0
         stems = {file[start:-4]: file for file in files}
         for name in ("train", "val", "test", "trainval"):
-            split = "train" if name == "trainval" else split_of(name)
+            split = "train" if name == "trainval" else shared.split_of(name)
             if split and split not in parts and (sets / f"{name}.txt").is_file():
                 parts[split] = VocPart(path, _voc_set(sets / f"{name}.txt", stems))
         if parts:
             return parts
     by_split: dict[str, list[str]] = {}
     for file in files:
-        words = [split_of(word) for word in file.split("/")[:-1]]
+        words = [shared.split_of(word) for word in file.split("/")[:-1]]
         by_split.setdefault(next((word for word in words if word), ""), []).append(file)
     if "" in by_split or "train" not in by_split:
         return {"train": VocPart(path, tuple(files), whole=True)} if files else {}
@@ -183,24 +167,24 @@ def voc_parts(path: Path) -> dict[str, VocPart]:
 
 def _voc_set(path: Path, stems: dict[str, str]) -> tuple[str, ...]:
     chosen = []
-    with naming(path):
-        for line, text in enumerate(text_lines(path), 1):
+    with shared.naming(path):
+        for line, text in enumerate(shared.text_lines(path), 1):
             name = text.strip()
             if name and name not in stems:
-                raise Fault(f"there is no annotation {name!r} (.xml). Add it or remove the line", line)
+                raise shared.Fault(f"there is no annotation {name!r} (.xml). Add it or remove the line", line)
             if name:
                 chosen.append(stems[name])
     return tuple(dict.fromkeys(chosen))
 
 
-def read_voc(part: VocPart, faults: Faults, progress: Progress | None) -> Found:
+def read_voc(part: VocPart, faults: shared.Faults, progress: Progress | None) -> shared.Found:
     """Read the XML files of a split. Where they are all, images without one are `unannotated` in the extra."""
-    pictures = images_below(part.root)
+    pictures = shared.images_below(part.root)
     names, beside = ImageNames(pictures), {file.rpartition("/")[0] for file in pictures}
     beside |= {folder.partition("/")[0] for folder in beside}
-    folders = [folder for folder in (*IMAGE_FOLDERS, "") if folder in beside]
+    folders = [folder for folder in (*shared.IMAGE_FOLDERS, "") if folder in beside]
     folders += sorted(beside - set(folders))
-    drafts: list[Draft] = []
+    drafts: list[shared.Draft] = []
     guessed: set[str] = set()
     for count, file in enumerate(part.files):
         if progress and count % 500 == 0:
@@ -209,22 +193,22 @@ def read_voc(part: VocPart, faults: Faults, progress: Progress | None) -> Found:
             known = len(names.taken)
             drafts.append(_voc_draft(part.root, file, names, folders, faults))
             guessed |= {drafts[-1].where} if len(names.taken) > known else set()
-        except Fault as fault:
-            faults.add(at(part.root / file, fault.line), fault.reason)
+        except shared.Fault as fault:
+            faults.add(shared.at(part.root / file, fault.line), fault.reason)
     drafts.sort(key=lambda draft: draft.where in guessed)  # who is named rightly has the image
     faults.entries += names.entries()
     used = {draft.file for draft in drafts}
     alone = [name for name in pictures if name not in used] if part.whole and not faults.bad else []
-    return Found(drafts, extra={"unannotated": alone} if alone else {})
+    return shared.Found(drafts, extra={"unannotated": alone} if alone else {})
 
 
-def _voc_draft(root: Path, file: str, names: ImageNames, folders: list[str], faults: Faults) -> Draft:
+def _voc_draft(root: Path, file: str, names: ImageNames, folders: list[str], faults: shared.Faults) -> shared.Draft:
     path = f"{root}/{file}"
-    top = parse_xml(small_file(path, MOST_BYTES))
+    top = parse_xml(shared.small_file(path, MOST_BYTES))
     if top.tag != "annotation":
-        raise Fault(f"its root is <{top.tag}>, not <annotation>: it is not Pascal VOC", top.line)
+        raise shared.Fault(f"its root is <{top.tag}>, not <annotation>: it is not Pascal VOC", top.line)
     name = top.child("filename")
-    draft = Draft(_voc_image(file, name, names, folders), path)
+    draft = shared.Draft(_voc_image(file, name, names, folders), path)
     draft.size = _voc_size(top.child("size"))
     kept = [child for child in top.children if child.tag not in ("filename", "object", "size")]
     kept += [child for child in _children(top.child("size")) if child.tag not in ("width", "height")]
@@ -232,9 +216,9 @@ def _voc_draft(root: Path, file: str, names: ImageNames, folders: list[str], fau
     for element in top.children:
         if element.tag == "object":
             try:
-                draft.boxes.append((at(path, element.line), _voc_box(element)))
-            except Fault as fault:
-                faults.add(at(path, fault.line or element.line), fault.reason)
+                draft.boxes.append((shared.at(path, element.line), _voc_box(element)))
+            except shared.Fault as fault:
+                faults.add(shared.at(path, fault.line or element.line), fault.reason)
     return draft
 
 
@@ -249,10 +233,10 @@ def _voc_image(file: str, name: Element | None, names: ImageNames, folders: list
     line, given = name.line if name else None, text
     if text and not inside(text):
         if ".." in text.split("/"):
-            raise Fault(f"its <filename> {text!r} leads out of the data's folder", line)
+            raise shared.Fault(f"its <filename> {text!r} leads out of the data's folder", line)
         text = text.rpartition("/")[2]  # of a path of another machine
     wanted = text or own.stem
-    suffixes = ("",) if is_image(wanted) else ("", *sorted(image.SUFFIXES))
+    suffixes = ("",) if shared.is_image(wanted) else ("", *sorted(image.SUFFIXES))
     inner = "/".join(own.parts[1:-1])  # annotations/a/1.xml means images/a/1.png before images/1.png
     beside = own.parent.as_posix().lstrip(".")
     places = [f"{folder}/{inner}".strip("/") for folder in folders if inner] + [beside, *folders]
@@ -262,12 +246,12 @@ def _voc_image(file: str, name: Element | None, names: ImageNames, folders: list
             if path in names.files:
                 return path
     try:
-        found = names.alike(wanted, places) if is_image(wanted) else None
+        found = names.alike(wanted, places) if shared.is_image(wanted) else None
         found = found or names.alike(own.stem, places, f"{own.name} ({given})")
-    except Fault as fault:
-        raise Fault(fault.reason, line) from None
+    except shared.Fault as fault:
+        raise shared.Fault(fault.reason, line) from None
     if found is None:
-        raise Fault(f"there is no image {given or wanted!r}", line)
+        raise shared.Fault(f"there is no image {given or wanted!r}", line)
     return found
 
 
@@ -279,13 +263,13 @@ def _voc_size(size: Element | None) -> tuple[int, int] | None:
     for tag in ("width", "height"):
         side = size.child(tag)
         if side is None:
-            raise Fault(f"its <size> has no <{tag}>", size.line)
+            raise shared.Fault(f"its <size> has no <{tag}>", size.line)
         try:
-            value = number(side.text)
-        except Fault as fault:
-            raise Fault(f"<{tag}> {fault.reason}", side.line) from None
+            value = shared.number(side.text)
+        except shared.Fault as fault:
+            raise shared.Fault(f"<{tag}> {fault.reason}", side.line) from None
         if value < 0 or value % 1:
-            raise Fault(f"<{tag}> is {side.text!r}, not a number of px", side.line)
+            raise shared.Fault(f"<{tag}> is {side.text!r}, not a number of px", side.line)
         sides.append(int(value))
     return (sides[0], sides[1]) if any(sides) else None
 
@@ -293,18 +277,18 @@ def _voc_size(size: Element | None) -> tuple[int, int] | None:
 def _voc_box(element: Element) -> Box:
     name, box = element.child("name"), element.child("bndbox")
     if name is None or not name.text:
-        raise Fault("an <object> has no <name>", element.line)
+        raise shared.Fault("an <object> has no <name>", element.line)
     if box is None:
-        raise Fault(f"the <object> {name.text!r} has no <bndbox>", element.line)
+        raise shared.Fault(f"the <object> {name.text!r} has no <bndbox>", element.line)
     corners = []
     for tag in ("xmin", "ymin", "xmax", "ymax"):
         corner = box.child(tag)
         if corner is None:
-            raise Fault(f"the <bndbox> of {name.text!r} has no <{tag}>", element.line)
+            raise shared.Fault(f"the <bndbox> of {name.text!r} has no <{tag}>", element.line)
         try:
-            corners.append(number(corner.text))
-        except Fault as fault:
-            raise Fault(f"<{tag}> of {name.text!r}: {fault.reason}", element.line) from None
+            corners.append(shared.number(corner.text))
+        except shared.Fault as fault:
+            raise shared.Fault(f"<{tag}> of {name.text!r}: {fault.reason}", element.line) from None
     extra = values([child for child in element.children if child.tag not in ("name", "bndbox")])
     left, top, right, bottom = corners
     return Box(name.text, left, top, right, bottom, extra)

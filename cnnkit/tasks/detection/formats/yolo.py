@@ -18,18 +18,7 @@ from cnnkit.data.cards import there
 from cnnkit.data.inventory import Entry
 from cnnkit.data.records import Progress
 from cnnkit.errors import DataError, MissingExtra
-from cnnkit.tasks.detection.formats.files import (
-    Draft,
-    Fault,
-    Faults,
-    Found,
-    Missing,
-    at,
-    images_below,
-    naming,
-    small_file,
-    text_lines,
-)
+from cnnkit.tasks.detection.formats import files as shared
 from cnnkit.tasks.detection.formats.images import ImageNames
 from cnnkit.tasks.detection.formats.yolo_rows import BOX, POLYGON, box_of, layout, parsed
 
@@ -81,20 +70,20 @@ def load_yaml(path: Path) -> Any:
     class Loader(yaml.SafeLoader):
         def compose_node(self, parent, index):
             if self.check_event(yaml.AliasEvent):
-                raise Fault(
+                raise shared.Fault(
                     "it has YAML aliases (*), which a data.yaml has no use for", self.peek_event().start_mark.line + 1
                 )
             return super().compose_node(parent, index)
 
-    with naming(path):
+    with shared.naming(path):
         try:
-            return yaml.load(small_file(path, MOST_BYTES), Loader)
+            return yaml.load(shared.small_file(path, MOST_BYTES), Loader)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             reason = getattr(error, "problem", None) or "its characters"
-            raise Fault(f"it is not YAML ({reason})", mark.line + 1 if mark else None) from None
+            raise shared.Fault(f"it is not YAML ({reason})", mark.line + 1 if mark else None) from None
         except (ValueError, RecursionError) as error:  # a date that is none, brackets without end
-            raise Fault(f"it is not YAML that can be read ({error})") from None
+            raise shared.Fault(f"it is not YAML that can be read ({error})") from None
 
 
 def yolo_parts(path: Path) -> dict[str, YoloPart]:
@@ -179,51 +168,51 @@ def _below(root: Path, entry: str) -> str | None:
     return path.relative_to(base).as_posix() if path.is_relative_to(base) else None
 
 
-def read_yolo(part: YoloPart, faults: Faults, progress: Progress | None) -> Found:
+def read_yolo(part: YoloPart, faults: shared.Faults, progress: Progress | None) -> shared.Found:
     """Read the label files of a split. An image without one has no boxes, and `unlabelled` in its extra."""
     files: dict[str, str] = {}
     for entry in part.entries:
         if (part.root / entry).is_dir():
             below = "" if entry == "." else entry
-            files.update({file: f"{part.root}/{file}" for file in images_below(part.root, below)})
+            files.update({file: f"{part.root}/{file}" for file in shared.images_below(part.root, below)})
         else:
-            with naming(part.root / entry):
+            with shared.naming(part.root / entry):
                 files.update(_yolo_list(part, entry, faults))
-    drafts: list[Draft] = []
-    lines: list[tuple[Draft, str, str, list[float]]] = []  # draft, where, label, numbers
+    drafts: list[shared.Draft] = []
+    lines: list[tuple[shared.Draft, str, str, list[float]]] = []  # draft, where, label, numbers
     for count, (file, where) in enumerate(files.items()):
         if progress and count % 500 == 0:
             progress("Reading annotations", count, len(files))
-        draft = Draft(file, where, fractions=True)
+        draft = shared.Draft(file, where, fractions=True)
         label = f"{part.root}/{label_file(file)}"
         rows: list[str] = []
         try:
-            rows = text_lines(label)
-        except Missing:
+            rows = shared.text_lines(label)
+        except shared.Missing:
             draft.extra["unlabelled"] = True
-        except Fault as fault:
+        except shared.Fault as fault:
             faults.add(label, fault.reason)
             continue
         for line, row in enumerate(rows, 1):
             try:
                 if row.strip():
-                    lines.append((draft, at(label, line), *parsed(row, part.names)))
-            except Fault as fault:
-                faults.add(at(label, line), fault.reason)
+                    lines.append((draft, shared.at(label, line), *parsed(row, part.names)))
+            except shared.Fault as fault:
+                faults.add(shared.at(label, line), fault.reason)
         drafts.append(draft)
     _add_boxes(part, lines, faults)
-    return Found(drafts, part.names)
+    return shared.Found(drafts, part.names)
 
 
-def _add_boxes(part: YoloPart, lines: list[tuple[Draft, str, str, list[float]]], faults: Faults) -> None:
+def _add_boxes(part: YoloPart, lines: list[tuple[shared.Draft, str, str, list[float]]], faults: shared.Faults) -> None:
     """Make boxes of the lines of a split."""
     long = [line for line in lines if len(line[3]) > 4]
-    with naming(long[0][1] if long else part.root):
+    with shared.naming(long[0][1] if long else part.root):
         kind = layout([values for *_, values in long], part.keypoints, part.task)
     for draft, where, label, values in lines:
         try:
             draft.boxes.append((where, box_of(label, values, kind, part.keypoints)))
-        except Fault as fault:
+        except shared.Fault as fault:
             faults.add(where, fault.reason)
     if long and kind not in (BOX, POLYGON):
         what = "keypoints" if kind == "keypoints" else "a score or the number of a track"
@@ -233,11 +222,11 @@ def _add_boxes(part: YoloPart, lines: list[tuple[Draft, str, str, list[float]]],
         )
 
 
-def _yolo_list(part: YoloPart, entry: str, faults: Faults) -> Iterator[tuple[str, str]]:
+def _yolo_list(part: YoloPart, entry: str, faults: shared.Faults) -> Iterator[tuple[str, str]]:
     """Yield (image below the root, where) of a list of images; its lines are relative to the root or to the list."""
     names: ImageNames | None = None
-    for line, row in enumerate(text_lines(part.root / entry), 1):
-        where, text = at(part.root / entry, line), row.strip().replace("\\", "/")
+    for line, row in enumerate(shared.text_lines(part.root / entry), 1):
+        where, text = shared.at(part.root / entry, line), row.strip().replace("\\", "/")
         if not text:
             continue
         beside = (part.root / entry).parent
@@ -247,10 +236,10 @@ def _yolo_list(part: YoloPart, entry: str, faults: Faults) -> Iterator[tuple[str
         if good:
             yield good[0], where
             continue
-        names = names or ImageNames(images_below(part.root))
+        names = names or ImageNames(shared.images_below(part.root))
         try:
             alike = None if ".." in text.split("/") else names.alike(text, [""])
-        except Fault as fault:
+        except shared.Fault as fault:
             faults.add(where, fault.reason)
             continue
         if alike:
