@@ -12,7 +12,7 @@ SPLITS = {  # what the folders of the splits are called, in lower case
     "validation": ("validation", "val", "valid"),
     "test": ("test", "testing"),
 }
-_ALSO = {"validation": ("dev",)}  # said of files, not of folders
+WORDS = {**SPLITS, "validation": ("dev", *SPLITS["validation"])}  # and their files
 
 
 def split_of_name(name: str) -> str | None:
@@ -23,7 +23,7 @@ def split_of_name(name: str) -> str | None:
     """
     parts = re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower())
     words = {re.sub(r"\d+$", "", part) or part for part in parts}
-    found = [split for split, spellings in SPLITS.items() if words & {*spellings, *_ALSO.get(split, ())}]
+    found = [split for split, spellings in WORDS.items() if words & set(spellings)]
     return found[0] if len(found) == 1 else None
 
 

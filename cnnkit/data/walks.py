@@ -7,9 +7,13 @@ Design choices:
   data, and never a class; it is counted.
 """
 
+import array
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from cnnkit.data import inventory
 from cnnkit.errors import DataError
@@ -35,6 +39,34 @@ _SYSTEM = frozenset(
         "temporary items",
     ]
 )
+
+
+class Paths(Sequence[str]):
+    """Paths below a folder, in one block of bytes: a million cost about 60 MB, not the 300 MB of as many strings."""
+
+    def __init__(self, paths: Iterable[str] = ()):
+        self._packed, self._ends = bytearray(), array.array("q")
+        for path in paths:
+            self.add(path)
+
+    def add(self, path: str) -> None:
+        self._packed += os.fsencode(path)
+        self._ends.append(len(self._packed))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[k] for k in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        start = self._ends[index - 1] if index else 0
+        return os.fsdecode(bytes(self._packed[start : self._ends[index]]))
+
+    def take(self, places: np.ndarray) -> "Paths":
+        """Return the paths at these places, int (n,), in this order."""
+        return Paths(self[place] for place in places.tolist())
 
 
 def is_system(name: str) -> bool:

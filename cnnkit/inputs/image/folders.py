@@ -1,8 +1,7 @@
 """Images in class folders: FOLDER/CLASS/*.png, or FOLDER/train/CLASS/*.png with test/ and validation/ beside it.
 
 Design choices:
-- The paths are kept in one block of bytes with offsets, sizes in small integers: a million images cost about 60 MB, not
-  the 300 MB of a million Python strings.
+- The paths are kept in one block of bytes (`walks.Paths`), sizes in small integers.
 - At load every header is read (20 microseconds an image): empty, foreign and oversized files and files that end too
   early are known before training starts, all at once. Only files that look cut off are decoded then.
 - Files without the suffix of an image are not part of the data, nor is what `walks` says a system left there; a class
@@ -35,17 +34,11 @@ _END = 32 * 1024  # bytes of either end of a large file that enter the fingerpri
 class FolderImages:
     """Image files below a folder, decoded as they are read. Make one with `scan`."""
 
-    def __init__(self, root: Path, paths: bytes, ends: np.ndarray, shape: Shape):
-        self._root = os.fspath(root)
-        self._paths, self._ends = paths, ends
-        self._shape = shape
+    def __init__(self, root: Path, paths: walks.Paths, shape: Shape):
+        self._root, self.paths, self.shape = os.fspath(root), paths, shape
 
     def __len__(self) -> int:
-        return len(self._ends)
-
-    @property
-    def shape(self) -> Shape:
-        return self._shape
+        return len(self.paths)
 
     def read(self, indices: np.ndarray, shape: Shape) -> np.ndarray:
         images = np.empty((len(indices), *shape), np.uint8)
@@ -60,12 +53,7 @@ class FolderImages:
         return printable(self.path(index))
 
     def path(self, index: int) -> str:
-        return os.path.join(self._root, self.below_root(index))  # noqa: PTH118
-
-    def below_root(self, index: int) -> str:
-        """Return the path of an image below the folder."""
-        start = int(self._ends[index - 1]) if index else 0
-        return os.fsdecode(self._paths[start : int(self._ends[index])])
+        return os.path.join(self._root, self.paths[index])  # noqa: PTH118
 
     def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
         for index in indices.tolist():
@@ -84,27 +72,9 @@ class FolderImages:
                 raise DataError(f"{path} cannot be read: {error.strerror}.") from None
 
 
-class Names(Sequence[str]):
-    """The paths of images below their folder, made when they are asked for."""
-
-    def __init__(self, images: FolderImages):
-        self._images = images
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[k] for k in range(*index.indices(len(self)))]
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        return self._images.below_root(index)
-
-
 def files(root: Path, names: list[str]) -> FolderImages:
     """Return the images of a list of paths below `root`, written with /."""
-    paths = [os.fsencode(name.replace("/", os.sep)) for name in names]
-    return FolderImages(root, b"".join(paths), np.cumsum([len(path) for path in paths]), (1, 1, 3))
+    return FolderImages(root, walks.Paths(name.replace("/", os.sep) for name in names), (1, 1, 3))
 
 
 @dataclass
@@ -164,15 +134,15 @@ def scan(root: Path, *, verify: bool = False, pattern: str | None = None, progre
     classes = _class_folders(root, found.left, found.ignored)
     counts = []
     for name in classes:
-        before = len(found.ends)
+        before = len(found.paths)
         for path, child in walks.files(str(root), name, found.left):
             if os.path.splitext(path)[1].lower() not in image.SUFFIXES:  # noqa: PTH122
                 found.ignored.append(printable(path))
                 continue
             found.add(path, child)
-            if progress and len(found.ends) % 1000 == 0:
-                progress(f"Looking at images: {len(found.ends):,}", len(found.ends), None)
-        counts.append(len(found.ends) - before)
+            if progress and len(found.paths) % 1000 == 0:
+                progress(f"Looking at images: {len(found.paths):,}", len(found.paths), None)
+        counts.append(len(found.paths) - before)
     codes = np.repeat(np.arange(len(classes), dtype=np.int32), counts)
     return _looked_through(root, found, codes, tuple(classes), verify, pattern, progress)
 
@@ -202,10 +172,10 @@ def scan_files(
     found.bad += bad
     added = np.zeros(len(files), bool)
     for k, name in enumerate(files):
-        before = len(found.ends)
+        before = len(found.paths)
         child = name.replace("/", os.sep)
         found.add(f"{root}{os.sep}{child}", child)
-        added[k] = len(found.ends) > before
+        added[k] = len(found.paths) > before
         if progress and k % 1000 == 999:
             progress(f"Looking at images: {k + 1:,}", k + 1, len(files))
     return _looked_through(root, found, codes[added], names, verify, pattern, progress)
@@ -221,18 +191,18 @@ def _looked_through(
     progress: Progress | None,
 ) -> Scan:
     """Make of what was gathered the good images and what belongs together."""
-    ends = np.frombuffer(found.ends, np.int64)
-    images = FolderImages(root, bytes(found.paths), ends, (1, 1, 1))
-    _decode_suspects(images, found, range(len(ends)) if verify else found.suspects, progress)
-    good = np.setdiff1d(np.arange(len(ends)), np.array(sorted(found.broken), np.int64))
+    images = FolderImages(root, found.paths, (1, 1, 1))
+    _decode_suspects(images, found, range(len(images)) if verify else found.suspects, progress)
+    good = np.setdiff1d(np.arange(len(images)), np.array(sorted(found.broken), np.int64))
     if not len(good):
         if found.bad:
             path, reason = found.bad[0]
             raise DataError(f"No image in {root} can be used: {path} ({reason}) and {len(found.bad) - 1} more.")
         raise DataError(f"The class folders of {root} ({', '.join(classes[:5])}) hold no image ({image.FORMATS}).")
-    images = _kept(images, good)
-    images._shape = _suitable_shape(images, found, good)
-    grouping = groups.find(Names(images), codes[good], images.native, pattern)
+    if len(good) < len(images):
+        images.paths = found.paths.take(good)
+    images.shape = _suitable_shape(images, found, good)
+    grouping = groups.find(images.paths, codes[good], images.native, pattern)
     return Scan(images, codes[good], classes, grouping, found.bad, found.ignored, found.left.entries())
 
 
@@ -240,8 +210,7 @@ class _Found:
     """What a walk gathers, compactly."""
 
     def __init__(self) -> None:
-        self.paths = bytearray()
-        self.ends = array.array("q")
+        self.paths = walks.Paths()
         self.sizes = array.array("I")  # width, height, width, height, ...
         self.grey = bytearray()
         self.suspects: list[int] = []
@@ -257,9 +226,8 @@ class _Found:
             self.bad.append((printable(path), error.reason))
             return
         if not head.complete:
-            self.suspects.append(len(self.ends))
-        self.paths += os.fsencode(child)
-        self.ends.append(len(self.paths))
+            self.suspects.append(len(self.paths))
+        self.paths.add(child)
         self.sizes.extend(head.shown)
         self.grey.append(head.channels == 1)
 
@@ -312,15 +280,6 @@ def _decode_suspects(images: FolderImages, found: _Found, suspects, progress: Pr
                     found.bad.append((images.name(index), reason))
             if progress and len(suspects) > 1024:
                 progress("Decoding images", start + len(part), len(suspects))
-
-
-def _kept(images: FolderImages, good: np.ndarray) -> FolderImages:
-    if len(good) == len(images):
-        return images
-    starts = np.concatenate([[0], images._ends[:-1]])[good]
-    ends = images._ends[good]
-    paths = b"".join(images._paths[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True))
-    return FolderImages(Path(images._root), paths, np.cumsum(ends - starts), images._shape)
 
 
 def _suitable_shape(images: FolderImages, found: _Found, good: np.ndarray) -> Shape:

@@ -82,6 +82,13 @@ def start_of(path: Path, size: int = _START) -> bytes:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
 
 
+def unmarked(path: Path, size: int) -> tuple[bytes, int]:
+    """Return the first bytes of a file behind a byte order mark, and how long that is; errors as `start_of`."""
+    head = start_of(path, size)
+    mark = 3 if head.startswith(b"\xef\xbb\xbf") else 0
+    return head[mark:], mark
+
+
 def refuse_foreign(path: Path, *, encoding: str | None = None) -> bytes:
     """Refuse a file that holds no lines of text; return its first bytes.
 

@@ -101,11 +101,12 @@ def _likely(raw: bytes) -> list[str]:
     found = [match.encoding for match in from_bytes(raw, threshold=0.5)]
     usual = ["gb18030", "cp932", "big5", "cp949", "cp1251", "cp1250", "cp1254", "cp1253"]
     found = [name for name in found if name in usual or name.startswith(("cp125", "iso8859", "koi8", "euc", "big5"))]
-    every = list(dict.fromkeys([*found[:3], *(name for name in usual if _decodes(raw, name))]))
+    every = list(dict.fromkeys([*found[:3], *(name for name in usual if decodes(raw, name))]))
     return every[:4]
 
 
-def _decodes(raw: bytes, name: str) -> bool:
+def decodes(raw: bytes, name: str) -> bool:
+    """Say whether bytes are text in this encoding."""
     try:
         raw.decode(name)
     except UnicodeDecodeError:

@@ -37,11 +37,6 @@ OPTIONS = {
     "label-sentence": frozenset(["encoding"]),
     "text-folder": frozenset(["encoding"]),
 }
-_WORDS = {
-    "train": ("train", "training"),
-    "validation": ("dev", "val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
 _SUFFIXES = {
     ".csv": "text-csv",
     ".tsv": "text-csv",
@@ -122,7 +117,7 @@ def _split_word(name: str) -> tuple[str, str] | None:
     """Return (stem, split) of a name with one of the words in it: stsa.binary.train is (stsa.binary.*, train)."""
     tokens = re.split(r"([\s._()-]+)", name)
     for place, token in enumerate(tokens):
-        for split, words in _WORDS.items():
+        for split, words in naming.WORDS.items():
             if token.lower() in words:
                 return "".join([*tokens[:place], "*", *tokens[place + 1 :]]).lower(), split
     return None
@@ -164,7 +159,9 @@ def _family(path: Path) -> dict[str, str] | None:
     parts = _split_word(path.name)
     if not parts or parts[1] != "train":
         return None
-    same = [other for other in _candidates(path.parent) if _split_word(other.name) in [(parts[0], s) for s in _WORDS]]
+    same = [
+        other for other in _candidates(path.parent) if _split_word(other.name) in [(parts[0], s) for s in naming.WORDS]
+    ]
     return _families(same).get(parts[0])
 
 
@@ -260,11 +257,10 @@ def read(path: Path, reader: str, options: dict[str, Any], *, progress: Progress
 
 
 def _opening(path: Path, plain: containers.Plain) -> tuple[bytes, int]:
-    head = containers.start_of(plain.path, columns.SAMPLE)
-    mark = 3 if head.startswith(b"\xef\xbb\xbf") else 0
-    if not head[mark:].strip():
+    head, mark = containers.unmarked(plain.path, columns.SAMPLE)
+    if not head.strip():
         raise DataError(f"{path} is empty.")
-    return head[mark:], mark
+    return head, mark
 
 
 def _quotes_are_text(path: Path, form: Table) -> bool:

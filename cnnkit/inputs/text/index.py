@@ -26,9 +26,10 @@ import numpy as np
 
 from cnnkit.data.naming import class_order
 from cnnkit.data.records import Progress
+from cnnkit.data.walks import Paths
 from cnnkit.errors import DataError
 from cnnkit.inputs.text import encodings
-from cnnkit.inputs.text.containers import Plain, refuse_foreign, start_of
+from cnnkit.inputs.text.containers import Plain, refuse_foreign, unmarked
 from cnnkit.inputs.text.formats import MOST_BYTES, REPEATED, STRAY, Source
 from cnnkit.inputs.text.records import Tags, narrow
 from cnnkit.inputs.text.sources import FileTexts, FolderTexts, Texts, stamp
@@ -297,7 +298,7 @@ def index_folder(
         classes: label -> folder below it.
         encoding, progress: as `index`.
     """
-    paths, ends, hashes = bytearray(), array.array("q"), array.array("q")
+    paths, hashes = Paths(), array.array("q")
     labels, judge = _Labels(str(root)), _Encoding(encoding)
     bad: list[tuple[str, str]] = []
     bad_count = 0
@@ -322,42 +323,29 @@ def index_folder(
                 refuse(child, "UTF-16; convert it to UTF-8")
             elif not raw.removeprefix(b"\xef\xbb\xbf").strip():
                 refuse(child, "no text")
-            elif encoding and not _decodes(raw, encoding):
+            elif encoding and not encodings.decodes(raw, encoding):
                 refuse(child, f"not {encoding}")
             else:
                 if not raw.isascii():
-                    judge.see([raw], len(ends), len(ends))
-                paths += os.fsencode(child)
-                ends.append(len(paths))
+                    judge.see([raw], len(paths), len(paths))
+                paths.add(child)
                 hashes.append(text_hash(raw))
                 labels.add(label.encode())
-                if progress and not len(ends) % 1000:
-                    progress(f"Looking at texts: {len(ends):,}", len(ends), None)
+                if progress and not len(paths) % 1000:
+                    progress(f"Looking at texts: {len(paths):,}", len(paths), None)
     kind, keep = judge.settle(str(root)), None
-    stops = np.frombuffer(ends, np.int64) if len(ends) else np.zeros(0, np.int64)
     if kind == "utf-8" and len(judge.invalid):
-        keep = np.ones(len(ends), bool)
+        keep = np.ones(len(paths), bool)
         keep[np.frombuffer(judge.invalid, np.int64)] = False
-        every = FolderTexts(root, bytes(paths), stops, kind)
         for place in judge.invalid:
-            refuse(every.name(place), "invalid UTF-8")
-        begins = np.concatenate([[0], stops[:-1]])
-        kept = [bytes(paths[a:b]) for a, b in zip(begins[keep].tolist(), stops[keep].tolist(), strict=True)]
-        paths, stops = bytearray(b"".join(kept)), np.cumsum((stops - begins)[keep])
-    found = np.frombuffer(hashes, np.int64) if len(hashes) else np.zeros(0, np.int64)
+            refuse(paths[place], "invalid UTF-8")
+        paths = paths.take(np.flatnonzero(keep))
+    found = np.array(hashes)
     codes, _, names, _ = _settled(labels, keep, "utf-8")
-    texts = FolderTexts(root, bytes(paths), stops, kind)
+    texts = FolderTexts(root, paths, kind)
     return Found(
         texts, codes, names, None, found if keep is None else found[keep], bad, bad_count, _NAMES.get(kind, kind)
     )
-
-
-def _decodes(raw: bytes, encoding: str) -> bool:
-    try:
-        raw.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def text_files(root: Path, folder: str) -> Iterator[str]:
@@ -394,10 +382,9 @@ def opening(path: Path, size: int) -> tuple[bytes, int]:
         DataError: it is packed, UTF-16, empty, or not text.
     """
     refuse_foreign(path)
-    head = start_of(path, size)
-    mark = 3 if head.startswith(b"\xef\xbb\xbf") else 0
+    head, mark = unmarked(path, size)
     if b"\0" in head:
         raise DataError(f"{path} is not a file of text: it holds bytes of 0.")
-    if not head[mark:].strip():
+    if not head.strip():
         raise DataError(f"{path} is empty.")
-    return head[mark:], mark
+    return head, mark

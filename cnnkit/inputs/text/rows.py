@@ -32,9 +32,7 @@ def texts(path: Path, column: str | int | None = None, encoding: str | None = No
     """
     of_json = path.suffix.lower() in _JSON
     plain = containers.plain(path, encoding, json_lines=of_json)
-    head = containers.start_of(plain.path, columns.SAMPLE)
-    mark = 3 if head.startswith(b"\xef\xbb\xbf") else 0
-    head = head[mark:]
+    head, mark = containers.unmarked(plain.path, columns.SAMPLE)
     if not head.strip():
         return iter(()), f"{path} is empty."
     options = {"text": column}

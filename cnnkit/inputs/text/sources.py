@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from cnnkit.data.walks import Paths
 from cnnkit.errors import DataError
 from cnnkit.inputs.text.containers import Plain
 
@@ -37,19 +38,15 @@ class Texts(Protocol):
         """Return what a person calls the text: "file, line N"."""
 
     def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
-        """Feed these texts to `add`."""
+        """Feed these texts, each with its length, to `add`, a block at a time."""
+        for start in range(0, len(indices), _BLOCK):
+            for text in self.read(indices[start : start + _BLOCK]):
+                raw = text.encode("utf-8", "replace")
+                add(len(raw).to_bytes(4, "little"))
+                add(raw)
 
 
-def digest(texts: Texts, indices: np.ndarray, add: Callable[[Any], None]) -> None:
-    """Feed texts, each with its length, to `add`, a block at a time."""
-    for start in range(0, len(indices), _BLOCK):
-        for text in texts.read(indices[start : start + _BLOCK]):
-            raw = text.encode("utf-8", "replace")
-            add(len(raw).to_bytes(4, "little"))
-            add(raw)
-
-
-class FileTexts:
+class FileTexts(Texts):
     """The texts of one file.
 
     Args:
@@ -153,30 +150,26 @@ class FileTexts:
             bisect.insort(self._marks, (at, number))
         return number
 
-    def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
-        digest(self, indices, add)
-
 
 def stamp(status: os.stat_result) -> tuple[int, int]:
     """Return size and time of change of a file."""
     return status.st_size, status.st_mtime_ns
 
 
-class FolderTexts:
+class FolderTexts(Texts):
     """Files below a folder, one text each.
 
     Args:
         root: the folder.
-        paths: below it, one after the other, as bytes.
-        ends: int (n,), where each path ends.
+        paths: below it.
         encoding: of all files.
     """
 
-    def __init__(self, root: Path, paths: bytes, ends: np.ndarray, encoding: str):
-        self._root, self._paths, self._ends, self.encoding = os.fspath(root), paths, ends, encoding
+    def __init__(self, root: Path, paths: Paths, encoding: str):
+        self._root, self._paths, self.encoding = os.fspath(root), paths, encoding
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self._paths)
 
     def read(self, indices: np.ndarray) -> list[str]:
         return [self._text(index) for index in np.asarray(indices).tolist()]
@@ -190,14 +183,10 @@ class FolderTexts:
             raise DataError(f"{path} cannot be read ({error}).") from None
 
     def name(self, index: int) -> str:
-        start = int(self._ends[index - 1]) if index else 0
-        return os.fsdecode(self._paths[start : int(self._ends[index])])
-
-    def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
-        digest(self, indices, add)
+        return str(self._paths[index])
 
 
-class ListTexts:
+class ListTexts(Texts):
     """Texts that are in memory, with a name each."""
 
     def __init__(self, texts: Sequence[str], names: Sequence[str] | None = None):
@@ -212,11 +201,8 @@ class ListTexts:
     def name(self, index: int) -> str:
         return f"text {index + 1:,}" if self._names is None else self._names[index]
 
-    def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
-        digest(self, indices, add)
 
-
-class JoinedTexts:
+class JoinedTexts(Texts):
     """The texts of two sets of records, one after the other. They have `texts`, `name` and a length."""
 
     def __init__(self, first: Any, second: Any):
@@ -236,6 +222,3 @@ class JoinedTexts:
     def name(self, index: int) -> str:
         count = len(self._parts[0])
         return self._parts[0].name(index) if index < count else self._parts[1].name(index - count)
-
-    def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
-        digest(self, indices, add)
