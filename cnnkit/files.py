@@ -18,6 +18,7 @@ from typing import IO, Any
 from cnnkit.errors import ArtifactError, CnnkitError
 
 MOST_JSON = 64 << 20  # bytes
+_END = 32 * 1024  # bytes of either end of a large file that enter a fingerprint
 
 
 @contextlib.contextmanager
@@ -153,6 +154,16 @@ def sha256(path: Path | str) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def ends_of(file: IO[bytes]) -> tuple[int, bytes]:
+    """Return the size of a file that was just opened and its bytes; of one above 64 KiB the first and the last 32 KiB."""
+    size = os.fstat(file.fileno()).st_size
+    if size <= 2 * _END:
+        return size, file.read()
+    first = file.read(_END)
+    file.seek(-_END, os.SEEK_END)
+    return size, first + file.read(_END)
 
 
 def printable(name: str) -> str:

@@ -213,7 +213,11 @@ def _check_form(card: Card, form: Form) -> None:
     """Refuse keys that the reader does not know: a misspelt one would be silently ignored."""
     reader = readers.find(form.reader)
     for what, given, allowed in (
-        *((f"[splits] {name}", table, reader.keys) for name, table in form.splits.items() if isinstance(table, dict)),
+        *(
+            (f"[splits] {name}", table, reader.keys.union(reader.needs))
+            for name, table in form.splits.items()
+            if isinstance(table, dict)
+        ),
         ("[options]", form.options, reader.options),
     ):
         unknown = sorted(set(given) - allowed)

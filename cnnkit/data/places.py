@@ -18,10 +18,10 @@ from cnnkit.data import cards, fetch, readers
 from cnnkit.data.cards import Card, Form
 from cnnkit.data.loading import some
 from cnnkit.errors import DataError
+from cnnkit.files import ends_of
 
 MOST_FILES = 200_000  # of a listing; with more none is kept
 WHOLE_BELOW = 100  # files, of which each is read whole
-_END = 32 * 1024
 
 Listing = Mapping[str, list[Any]]
 """Path below the data's folder, with / -> [size in bytes, digest]."""
@@ -135,17 +135,11 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _entry(path: Path, whole: bool) -> list[Any]:
-    size = path.stat().st_size
-    sha = hashlib.sha256()
     with path.open("rb") as file:
-        if whole or size <= 2 * _END:
-            while part := file.read(1 << 20):
-                sha.update(part)
-        else:
-            sha.update(file.read(_END))
-            file.seek(-_END, os.SEEK_END)
-            sha.update(file.read(_END))
-    return [size, sha.hexdigest()[:16]]
+        size, ends = ends_of(file)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256") if whole else hashlib.sha256(ends)
+    return [size, digest.hexdigest()[:16]]
 
 
 def differences(before: Listing, now: Listing) -> str:

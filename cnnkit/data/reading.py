@@ -102,7 +102,7 @@ class Reader:
         read: returns what a split holds.
         task: what the data is for.
         needs: entries of a split that are paths.
-        keys: what a split may say.
+        keys: what else a split may say.
         options: what the card may set.
         about: what it reads, as an error lists it: "an .npz".
         fits: says whether a user's folder or file is its kind; `named`: a card asks for this reader, so no other is meant. None

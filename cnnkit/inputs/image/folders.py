@@ -13,7 +13,6 @@ import array
 import os
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,13 @@ import numpy as np
 
 from cnnkit.data import inventory, naming, walks
 from cnnkit.data.inventory import Entry
+from cnnkit.data.reading import Part, Request
 from cnnkit.data.records import Progress, Shape
 from cnnkit.device import image
 from cnnkit.errors import DataError
-from cnnkit.files import printable
+from cnnkit.files import ends_of, printable
 from cnnkit.inputs.image import groups
 from cnnkit.inputs.image.arrays import LARGEST_SIDE
-
-_END = 32 * 1024  # bytes of either end of a large file that enter the fingerprint
 
 
 class FolderImages:
@@ -60,14 +58,9 @@ class FolderImages:
             path = self.path(index)
             try:
                 with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path costs as much as the reading
-                    size = os.fstat(file.fileno()).st_size
+                    size, ends = ends_of(file)
                     add(size.to_bytes(8, "little"))
-                    if size <= 2 * _END:
-                        add(file.read())
-                    else:
-                        add(file.read(_END))
-                        file.seek(-_END, os.SEEK_END)
-                        add(file.read(_END))
+                    add(ends)
             except OSError as error:
                 raise DataError(f"{path} cannot be read: {error.strerror}.") from None
 
@@ -75,29 +68,6 @@ class FolderImages:
 def files(root: Path, names: list[str]) -> FolderImages:
     """Return the images of a list of paths below `root`, written with /."""
     return FolderImages(root, walks.Paths(name.replace("/", os.sep) for name in names), (1, 1, 3))
-
-
-@dataclass
-class Scan:
-    """What a walk through class folders found.
-
-    Attributes:
-        images: the good ones, sorted by class, then by path.
-        codes: int32 (n,), which of `names` each belongs to.
-        names: the class folders, those without a good image too.
-        grouping: which images belong together.
-        bad: (path, reason) of every file that cannot be used.
-        ignored: files that are not images by their suffix.
-        entries: what else was left out.
-    """
-
-    images: FolderImages
-    codes: np.ndarray
-    names: tuple[str, ...]
-    grouping: groups.Grouping
-    bad: list[tuple[str, str]] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)
-    entries: list[Entry] = field(default_factory=list)
 
 
 def beside(root: Path, used: Collection[str]) -> list[Entry]:
@@ -118,14 +88,16 @@ def beside(root: Path, used: Collection[str]) -> list[Entry]:
     return [inventory.entry("left out", "images", "that lie in no split", list(dict.fromkeys(places)), len(places))]
 
 
-def scan(root: Path, *, verify: bool = False, pattern: str | None = None, progress: Progress | None = None) -> Scan:
+def scan(root: Path, request: Request) -> Part:
     """Walk the class folders of `root` and read the header of every image.
 
     Args:
         root: the folder that holds one folder a class.
-        verify: decode every image once, in threads, instead of those that look cut off.
-        pattern: which images belong together, as `groups.find` takes it.
-        progress: called while it goes.
+        request: whether to decode every image once, in threads, instead of those that look cut off; its option `groups` says
+            which belong together, as `groups.find` takes it.
+
+    Returns:
+        the good images, sorted by class, then by path; the class folders are the names, those without a good image too.
 
     Raises:
         DataError: no class folders, or no image in them.
@@ -140,11 +112,11 @@ def scan(root: Path, *, verify: bool = False, pattern: str | None = None, progre
                 found.ignored.append(printable(path))
                 continue
             found.add(path, child)
-            if progress and len(found.paths) % 1000 == 0:
-                progress(f"Looking at images: {len(found.paths):,}", len(found.paths), None)
+            if request.progress and len(found.paths) % 1000 == 0:
+                request.progress(f"Looking at images: {len(found.paths):,}", len(found.paths), None)
         counts.append(len(found.paths) - before)
     codes = np.repeat(np.arange(len(classes), dtype=np.int32), counts)
-    return _looked_through(root, found, codes, tuple(classes), verify, pattern, progress)
+    return _looked_through(root, found, codes, tuple(classes), request)
 
 
 def scan_files(
@@ -153,11 +125,8 @@ def scan_files(
     codes: np.ndarray,
     names: tuple[str, ...],
     bad: list[tuple[str, str]],
-    *,
-    verify: bool = False,
-    pattern: str | None = None,
-    progress: Progress | None = None,
-) -> Scan:
+    request: Request,
+) -> Part:
     """Read the header of every image of a list; as `scan`.
 
     Args:
@@ -166,7 +135,7 @@ def scan_files(
         codes: int32 (n,), which of `names` each file has.
         names: the labels.
         bad: (name, reason) of what is known to be unusable.
-        verify, pattern, progress: as `scan`.
+        request: as `scan`.
     """
     found = _Found()
     found.bad += bad
@@ -176,23 +145,15 @@ def scan_files(
         child = name.replace("/", os.sep)
         found.add(f"{root}{os.sep}{child}", child)
         added[k] = len(found.paths) > before
-        if progress and k % 1000 == 999:
-            progress(f"Looking at images: {k + 1:,}", k + 1, len(files))
-    return _looked_through(root, found, codes[added], names, verify, pattern, progress)
+        if request.progress and k % 1000 == 999:
+            request.progress(f"Looking at images: {k + 1:,}", k + 1, len(files))
+    return _looked_through(root, found, codes[added], names, request)
 
 
-def _looked_through(
-    root: Path,
-    found: "_Found",
-    codes: np.ndarray,
-    classes: tuple[str, ...],
-    verify: bool,
-    pattern: str | None,
-    progress: Progress | None,
-) -> Scan:
+def _looked_through(root: Path, found: "_Found", codes: np.ndarray, classes: tuple[str, ...], request: Request) -> Part:
     """Make of what was gathered the good images and what belongs together."""
     images = FolderImages(root, found.paths, (1, 1, 1))
-    _decode_suspects(images, found, range(len(images)) if verify else found.suspects, progress)
+    _decode_suspects(images, found, range(len(images)) if request.verify else found.suspects, request.progress)
     good = np.setdiff1d(np.arange(len(images)), np.array(sorted(found.broken), np.int64))
     if not len(good):
         if found.bad:
@@ -202,8 +163,11 @@ def _looked_through(
     if len(good) < len(images):
         images.paths = found.paths.take(good)
     images.shape = _suitable_shape(images, found, good)
-    grouping = groups.find(images.paths, codes[good], images.native, pattern)
-    return Scan(images, codes[good], classes, grouping, found.bad, found.ignored, found.left.entries())
+    grouping = groups.find(images.paths, codes[good], images.native, request.options.get("groups"))
+    return Part(
+        *(images, codes[good], classes, grouping.groups, found.bad, found.ignored, found.left.entries()),
+        group_note=grouping.note,
+    )
 
 
 class _Found:

@@ -16,7 +16,7 @@ import numpy as np
 
 from cnnkit.data import naming
 from cnnkit.data.cards import inside
-from cnnkit.data.records import Progress
+from cnnkit.data.reading import Part, Request
 from cnnkit.device import image
 from cnnkit.errors import DataError
 from cnnkit.files import printable
@@ -74,15 +74,13 @@ def columns(path: Path, label: Any = None) -> tuple[int, int, str] | None:
     return (where, what, separator) if images else None  # a table of pixels may have an id and a label too
 
 
-def read(
-    path: Path, *, label: Any = None, verify: bool = False, pattern: str | None = None, progress: Progress | None = None
-) -> folders.Scan:
+def read(path: Path, request: Request) -> Part:
     """Read the images that a table names; as `folders.scan`.
 
     Raises:
         DataError: it is no such table, or no image of it can be used; a line is named.
     """
-    found = columns(path, label)
+    found = columns(path, request.options.get("label"))
     if found is None:
         raise DataError(
             f"{path} needs a column of paths ({', '.join(_PATHS[:4])} ...) and one of labels ({', '.join(_LABELS[:3])} ...)."
@@ -99,16 +97,7 @@ def read(
     names = sorted({value for _, value in rows}, key=naming.class_order(sorted({value for _, value in rows})))
     place = {name: code for code, name in enumerate(names)}
     codes = np.array([place[value] for _, value in rows], np.int32)
-    return folders.scan_files(
-        path.parent,
-        [file for file, _ in rows],
-        codes,
-        tuple(names),
-        bad,
-        verify=verify,
-        pattern=pattern,
-        progress=progress,
-    )
+    return folders.scan_files(path.parent, [file for file, _ in rows], codes, tuple(names), bad, request)
 
 
 def _rows(path: Path, where: int, what: int, separator: str) -> Iterator[tuple[int, str, str]]:

@@ -83,22 +83,12 @@ def read_folder(request: Request) -> Part:
     pattern = request.options.get("groups")
     if pattern is not None and not isinstance(pattern, str):
         raise DataError(f'The option `groups` is a text, "none" or a regular expression, not {pattern!r}.')
-    found = folders.scan(request.path("folder"), verify=request.verify, pattern=pattern, progress=request.progress)
-    return _scanned(found)
+    return folders.scan(request.path("folder"), request)
 
 
 def read_listed(request: Request) -> Part:
     """Image files that a table names, with a label each."""
-    pattern, label = request.options.get("groups"), request.options.get("label")
-    path = request.path("file")
-    return _scanned(listed.read(path, label=label, verify=request.verify, pattern=pattern, progress=request.progress))
-
-
-def _scanned(found: folders.Scan) -> Part:
-    part = Part(found.images, found.codes, found.names, found.grouping.groups, found.bad, found.ignored)
-    part.group_note = found.grouping.note
-    part.entries += found.entries
-    return part
+    return listed.read(request.path("file"), request)
 
 
 def read_table(request: Request) -> Part:
@@ -281,7 +271,7 @@ NPZ = Reader(
     read_npz,
     _TASK,
     ("file",),
-    frozenset(["file", "images", "labels"]),
+    frozenset(["images", "labels"]),
     _VALUES | {"transpose"},
     about="an .npz",
     fits=_is_npz,
@@ -292,8 +282,7 @@ IDX = Reader(
     read_idx,
     _TASK,
     ("images", "labels"),
-    frozenset(["images", "labels"]),
-    _VALUES | {"transpose"},
+    options=_VALUES | {"transpose"},
     about="a pair of idx files",
     fits=_is_idx,
     splits=_idx_splits,
@@ -303,8 +292,7 @@ CSV = Reader(
     read_table,
     _TASK,
     ("file",),
-    frozenset(["file"]),
-    _VALUES | {"label"},
+    options=_VALUES | {"label"},
     about="a .csv of pixels",
     fits=_is_pixels,
     splits=_table_splits,
@@ -314,8 +302,7 @@ LISTED = Reader(
     read_listed,
     _TASK,
     ("file",),
-    frozenset(["file"]),
-    frozenset(["first_label", "groups", "label"]),
+    options=frozenset(["first_label", "groups", "label"]),
     about="a .csv of image files and labels",
     fits=_is_listed,
     splits=_table_splits,
@@ -325,8 +312,7 @@ FOLDER = Reader(
     read_folder,
     _TASK,
     ("folder",),
-    frozenset(["folder"]),
-    frozenset(["first_label", "groups"]),
+    options=frozenset(["first_label", "groups"]),
     about="a folder of class folders",
     fits=_is_folder,
     splits=_folder_splits,

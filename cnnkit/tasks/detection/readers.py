@@ -39,7 +39,7 @@ def _reader(form: str, about: str) -> Reader:
         partial(read_boxes, form=form),
         "detection",
         ("path",),
-        frozenset(["path", "split"]),
+        frozenset(["split"]),
         frozenset(["groups"]),
         about=about,
         fits=lambda path, named: annotations.FORMATS[form].fits(path),
