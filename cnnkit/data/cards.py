@@ -68,6 +68,11 @@ class Form:
     splits: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """What the reader is told of each split that the source has."""
+        return {split: table for split, table in self.splits.items() if isinstance(table, dict)}
+
 
 @dataclass(frozen=True)
 class Card:
@@ -93,15 +98,8 @@ class Card:
 
     def describe(self) -> dict[str, Any]:
         """Return what a report says of the data set, as plain JSON values."""
-        return {
-            "name": self.name,
-            "title": self.title,
-            "task": self.task,
-            "source": self.source,
-            "licence": self.licence,
-            "citation": self.citation,
-            "notes": self.notes,
-        }
+        names = ("name", "title", "task", "source", "licence", "citation", "notes")
+        return {name: getattr(self, name) for name in names}
 
     def wrong(self, text: str) -> DataError:
         """Return the error that the card's file is wrong; `text` says what in it."""

@@ -238,7 +238,7 @@ def _folders(card: Card) -> list[Path]:
 def needed(form: Form) -> list[str]:
     """List the paths that the splits of a form name."""
     keys = readers.find(form.reader).needs
-    splits = [split for split in form.splits.values() if isinstance(split, dict)]
+    splits = list(form.tables.values())
     return [split[key] for split in splits for key in keys if isinstance(split.get(key), str)]
 
 

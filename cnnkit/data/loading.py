@@ -147,7 +147,7 @@ def read_parts(
     root, form = fetch.provide(card, progress=progress)
     _check_form(card, form)
     reader = readers.find(form.reader)
-    own = {split: table for split, table in form.splits.items() if isinstance(table, dict)}
+    own = form.tables
     if not reader.needs:
         own.setdefault("train", {})
     if "train" not in own:
@@ -159,7 +159,7 @@ def read_parts(
     if reader.left is not None and root is not None and card.root == root:
         parts["train"].entries += reader.left(root, list(own.values()))
     card = replace(card, forms=(form,))
-    return card, parts, {split: part for split, part in form.splits.items() if not isinstance(part, dict)}
+    return card, parts, {split: part for split, part in form.splits.items() if split not in form.tables}
 
 
 def divide(records: Mapping[str, Records], held_out: dict[str, float], *, seed: int = 0) -> Splits:
@@ -212,14 +212,9 @@ def _place(name: str, names: tuple[str, ...], first: int | None) -> int | None:
 def _check_form(card: Card, form: Form) -> None:
     """Refuse keys that the reader does not know: a misspelt one would be silently ignored."""
     reader = readers.find(form.reader)
-    for what, given, allowed in (
-        *(
-            (f"[splits] {name}", table, reader.keys.union(reader.needs))
-            for name, table in form.splits.items()
-            if isinstance(table, dict)
-        ),
-        ("[options]", form.options, reader.options),
-    ):
+    keys = reader.keys.union(reader.needs)
+    tables = [(f"[splits] {split}", table, keys) for split, table in form.tables.items()]
+    for what, given, allowed in (*tables, ("[options]", form.options, reader.options)):
         unknown = sorted(set(given) - allowed)
         if unknown:
             may = ", ".join(sorted(allowed)) or "nothing"

@@ -246,7 +246,7 @@ def _beside(card: Card) -> list[str]:
     """Say which files a file brought with it: `reviews.test.csv` beside `reviews.train.csv` is its test."""
     if card.root is None or Path(card.source).is_dir():
         return []
-    names = {split: table["file"] for split, table in card.forms[0].splits.items() if isinstance(table, dict)}
+    names = {split: table["file"] for split, table in card.forms[0].tables.items()}
     told = ", ".join(f"{name} as {split}" for split, name in names.items() if split != "train")
     return [f"Beside {names['train']} there is {told}."] if told else []
 

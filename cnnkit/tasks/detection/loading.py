@@ -129,8 +129,8 @@ def check(source: Path | str, *, looked: list[str] | None = None, progress: Prog
         raise DataError(f"{card.title} is for {card.task}; this looks at boxes.")
     root, form = fetch.provide(card, progress=progress)
     found = {}
-    for split, table in form.splits.items():
-        if form.reader in annotations.FORMATS and isinstance(table, dict) and root is not None:
+    for split, table in form.tables.items():
+        if form.reader in annotations.FORMATS and root is not None:
             path = root / str(table.get("path", "."))
             found[split] = annotations.read(
                 path, form.reader, split=table.get("split"), skip_bad=True, verify=True, progress=progress
