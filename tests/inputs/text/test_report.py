@@ -12,7 +12,8 @@ from cnnkit.inputs.text.texts import Texts
 from cnnkit.registry import TASKS, TRAINING
 from cnnkit.report import figures, page
 from cnnkit.score import headline
-from cnnkit.tasks.classification.texts import TextClassification, TextTagging, against
+from cnnkit.tasks.classification.scoring import against
+from cnnkit.tasks.classification.texts import TextClassification, TextTagging
 from tests.test_report import EVIL, Page
 
 TEXTS = ("a good film", "not a bad film", "so good", "quite bad", EVIL, "")
