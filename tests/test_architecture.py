@@ -72,10 +72,7 @@ ROOMS = {
         "models/backbones.py",
         "models/blocks.py",
         "models/classic.py",
-        "models/classifier.py",
-        "models/densenet.py",
         "models/images.py",
-        "models/resnet.py",
         "models/small.py",
     ),
     "text": (

@@ -103,22 +103,9 @@ def detector(
         body = build_backbone(backbone, image_shape, alpha=alpha, momentum=momentum)
     maps = dict(zip((4, 8, 16, 32), (body.output[f"stride{stride}"] for stride in (4, 8, 16, 32))))
     pyramid = _pyramid([maps[stride] for stride in strides], strides, width)
-    to_boxes = layers.Conv2D(
-        4,
-        1,
-        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-        bias_initializer=_FirstBoxes(),
-        dtype="float32",
-        name="to_boxes",
-    )
-    to_logits = layers.Conv2D(
-        classes,
-        1,
-        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-        bias_initializer=keras.initializers.Constant(-math.log((1 - FIRST_SCORE) / FIRST_SCORE)),
-        dtype="float32",
-        name="logits",
-    )
+    to_boxes = _last(4, _FirstBoxes(), "to_boxes")
+    first = -math.log((1 - FIRST_SCORE) / FIRST_SCORE)
+    to_logits = _last(classes, keras.initializers.Constant(first), "logits")
     boxes, scores = [], []
     for stride, x in zip(strides, pyramid, strict=True):
         x = separable_block(x, width, 3, name=f"head{stride}_shared")
@@ -136,6 +123,12 @@ def detector(
     model = keras.Model(body.input, predictions, name="detector")
     model.pretrained = getattr(body, "pretrained", None)
     return model
+
+
+def _last(filters: int, bias: keras.initializers.Initializer, name: str) -> layers.Layer:
+    """Return a layer that all maps share: what the network says of each cell."""
+    start = keras.initializers.RandomNormal(stddev=0.01)
+    return layers.Conv2D(filters, 1, kernel_initializer=start, bias_initializer=bias, dtype="float32", name=name)
 
 
 @keras.saving.register_keras_serializable("cnnkit")

@@ -65,6 +65,15 @@ def _check_regions(regions: Sequence[int]) -> tuple[int, ...]:
     return regions
 
 
+def _largest(words: Any, regions: Sequence[int], maps: int, mask: Any = None) -> list[Any]:
+    """Return the largest value of each filter over the places of a text, for each region: (b, maps) each."""
+    pooled = []
+    for region in regions:
+        found = layers.Conv1D(maps, region, padding="same", activation="relu", name=f"region{region}")(words)
+        pooled.append(layers.GlobalMaxPooling1D(name=f"pool{region}")(found if mask is None else found * mask))
+    return pooled
+
+
 def _uniform(limit: float) -> Any:
     return keras.initializers.RandomUniform(-limit, limit)
 
@@ -127,10 +136,7 @@ def wide_cnn(
     words = means(WordEmbedding(size, width, embeddings_initializer=start, name=EMBEDDING), WORDS)(ids)
     words *= gain * mask
     words = layers.SpatialDropout1D(spatial_dropout, name="spatial_dropout")(words)
-    pooled = []
-    for region in regions:
-        found = layers.Conv1D(maps, region, padding="same", activation="relu", name=f"region{region}")(words)
-        pooled.append(layers.GlobalMaxPooling1D(name=f"pool{region}")(found * mask))
+    pooled = _largest(words, regions, maps, mask)
     if mean:
         pooled.append(MEAN_SCALE * ops.sum(words, axis=1) / ops.maximum(ops.sum(mask, axis=1), 1.0))
     if first:
@@ -211,10 +217,7 @@ def kim(
         table = WordEmbedding(size, width, embeddings_initializer="zeros", trainable=False, name=STATIC)
         channels.append(means(table, WORDS)(ids))
     words = channels[0] if len(channels) == 1 else layers.Concatenate(name="channels")(channels)
-    pooled = []
-    for region in regions:
-        found = layers.Conv1D(maps, region, padding="same", activation="relu", name=f"region{region}")(words)
-        pooled.append(layers.GlobalMaxPooling1D(name=f"pool{region}")(found))
+    pooled = _largest(words, regions, maps)
     x = pooled[0] if len(pooled) == 1 else layers.Concatenate(name="features")(pooled)
     x = layers.Dropout(dropout, name="dropout")(x)
     limit = keras.constraints.MaxNorm(max_norm, axis=0) if max_norm else None

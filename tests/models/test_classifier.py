@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnkit.models.classifier import classifier
+from cnnkit.models.images import classifier
 from tests.contracts import ModelContract, images
 
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from cnnkit.models.densenet import densenet
-from cnnkit.models.resnet import resnet
+from cnnkit.models.classic import densenet, resnet
 from tests.contracts import ModelContract, images
 
 

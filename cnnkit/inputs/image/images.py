@@ -238,13 +238,9 @@ def layer_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def _layer_row(row: Mapping[str, Any]) -> list[str]:
     def sides(value: Any) -> str:
-        if value is None:
-            return ""
-        return (
-            "x".join(f"{side:g}" if side is not None else "?" for side in value)
-            if isinstance(value, list | tuple)
-            else str(value)
-        )
+        if isinstance(value, list | tuple):
+            return "x".join(f"{side:g}" if side is not None else "?" for side in value)
+        return "" if value is None else str(value)
 
     return [
         row["name"],

@@ -10,7 +10,6 @@ from cnnkit.errors import ConfigError, DataError
 from cnnkit.inputs.contract import Input, chosen
 from cnnkit.inputs.text import settings as text_settings
 from cnnkit.report.record import Record
-from cnnkit.reporter import Reporter
 from cnnkit.settings import fields, joined
 from cnnkit.shown import Marked, Shown, Table
 
@@ -62,9 +61,6 @@ class Texts(Input):
                 found["tokenizer"] = Tokenizer.from_dict(written, where=str(weights))
         return found
 
-    def augmentations(self, own: Any, settings: Any) -> list[Any]:
-        return [] if own is None else [own]
-
     def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:
         if settings.get("min_precision") is not None and not splits.train.multi_label:
             raise ConfigError("`min_precision` is for texts with several labels each; these have one.")
@@ -112,18 +108,7 @@ class Texts(Input):
             "layers": explain.layer_table(artifact.model, artifact.input_shape),
         }
 
-    def explain(
-        self,
-        recipe: Any,
-        artifact: Any,
-        inputs: Sequence[Path],
-        *,
-        layer: str | None,
-        folder: Path,
-        test: Any,
-        prepare: bool | None,
-        tell: Reporter,
-    ) -> Shown:
+    def explain(self, recipe: Any, artifact: Any, inputs: Sequence[Path], *, test: Any, **others: Any) -> Shown:
         """Show which words decided, in colour, for given texts or for five of the test split."""
         from cnnkit import explain as explaining_layers
         from cnnkit.inputs.text import explain as explaining
