@@ -67,6 +67,7 @@ ROOMS = {
         "device/jpeg.py",
         "device/orientation.py",
         "device/preparation.py",
+        "device/tags.py",
         "device/transparency.py",
         "augment.py",
         "models/backbones.py",

@@ -28,6 +28,7 @@ import cv2
 import numpy as np
 
 from cnnkit.device import jpeg, orientation
+from cnnkit.device.tags import Read, chunks, directory, within
 from cnnkit.device.transparency import Unreadable, with_alpha
 from cnnkit.errors import DataError
 from cnnkit.files import printable
@@ -41,8 +42,6 @@ SUFFIXES = frozenset(  # what a folder of images is searched for
 )
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
-Read = Callable[[int, int], bytes]  # (offset, count) -> at most `count` bytes
 
 
 class ImageError(DataError):
@@ -110,7 +109,7 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
 def read_bytes(data: bytes, name: str = "The image", *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode an image held in memory; `name` is what errors call it. Returns and raises as `read_image`."""
-    head = _header(lambda offset, count: data[offset : offset + count], len(data), name)
+    head = _header(within(data), len(data), name)
     _check_size(head, len(data), name, max_pixels)
     return _decode(data, head, name)
 
@@ -297,15 +296,11 @@ def _png(read: Read, size: int) -> Header:
     if start[12:16] != b"IHDR":
         raise ValueError
     width, height, _, colour = struct.unpack(">IIBB", start[16:26])
-    position, alpha = 33, colour in (4, 6)
-    while not alpha and position + 8 <= len(start):  # a tRNS chunk, if any, comes before the first IDAT
-        count, kind = struct.unpack(">I4s", start[position : position + 8])
-        if kind == b"IDAT":
+    alpha = colour in (4, 6)
+    for kind, _, _ in chunks(read):  # a tRNS chunk, if any, comes before the first IDAT
+        if alpha or kind == b"IDAT":
             break
         alpha = kind == b"tRNS"
-        position += count + 12
-        if position + 8 > len(start) and position + 8 < size:
-            start = bytes(position) + read(position, 4096) if position < 2**24 else b""
     channels = 4 if alpha else 1 if colour == 0 else 3
     return Header("PNG", width, height, channels, read(size - 8, 4) == b"IEND", orientation.of_png(read))
 
@@ -361,7 +356,7 @@ def _jpeg(read: Read, size: int) -> Header:
 def _jpeg_scan(data: bytes) -> int:
     """Where the picture itself starts: an end marker before it belongs to the EXIF thumbnail."""
     try:
-        for marker, position in _jpeg_markers(lambda offset, count: data[offset : offset + count], len(data)):
+        for marker, position in _jpeg_markers(within(data), len(data)):
             if marker == 0xDA:
                 return position
     except (ValueError, struct.error):
@@ -385,29 +380,13 @@ def _bmp(read: Read, size: int) -> Header:
 
 
 def _tiff(read: Read, size: int) -> Header:
-    start = read(0, 16)
-    order = "<" if start[:2] == b"II" else ">"
-    big = struct.unpack(order + "H", start[2:4])[0] == 43
-    if big:
-        directory = struct.unpack(order + "Q", start[8:16])[0]
-        count, entry, first = struct.unpack(order + "Q", read(directory, 8))[0], 20, directory + 8
-    else:
-        directory = struct.unpack(order + "I", start[4:8])[0]
-        count, entry, first = struct.unpack(order + "H", read(directory, 2))[0], 12, directory + 2
-    tags = {}
-    table = read(first, min(count, 4096) * entry)
-    for k in range(0, len(table) - entry + 1, entry):
-        tag, kind = struct.unpack_from(order + "HH", table, k)
-        form = {1: "B", 3: "H", 4: "I", 16: "Q"}.get(kind)
-        if tag in (256, 257, 262, 277) and form:
-            tags[tag] = struct.unpack_from(order + form, table, k + (12 if big else 8))[0]
-    if not {256, 257} <= tags.keys():
+    found = directory(read)
+    if found is None or not {256, 257} <= found.tags.keys():
         raise ValueError
-    samples = tags.get(277, 1)
-    rgb = tags.get(262) == 2
-    grey = tags.get(262) in (0, 1)
+    width, height, kind, samples = (found.value(tag, usual) for tag, usual in ((256, 0), (257, 0), (262, -1), (277, 1)))
+    rgb, grey = kind == 2, kind in (0, 1)
     channels = 4 if (rgb and samples >= 4) or (grey and samples == 2) else 1 if grey and samples == 1 else 3
-    return Header("TIFF", tags[256], tags[257], channels, orientation=orientation.of_tiff(read))
+    return Header("TIFF", width, height, channels, orientation=orientation.of_tiff(read))
 
 
 def _webp(read: Read, size: int) -> Header:

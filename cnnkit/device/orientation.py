@@ -10,17 +10,14 @@ Design choices:
 Source: Exif 2.32 (CIPA DC-008), section 4.6.4, tag 0x0112; TIFF 6.0, tag 274.
 """
 
-import struct
-from collections.abc import Callable
-
 import numpy as np
 
-Read = Callable[[int, int], bytes]  # (offset, count) -> at most `count` bytes
+from cnnkit.device.tags import Read, chunks, directory, within
 
 TAG = 274
 SWAPPED = frozenset([5, 6, 7, 8])  # width is shown as height
 _EXIF = b"Exif\0\0"
-_MOST = 4096  # entries of a directory, or chunks of a file, that are looked at
+_MOST = 4096  # chunks of a file that are looked at
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
@@ -59,22 +56,16 @@ def upright_box(
 
 def of_exif(block: bytes) -> int:
     """Return the orientation that a block of EXIF states, with or without `Exif` in front; 1 where it states none."""
-    block = block.removeprefix(_EXIF)
-    found = _entry(lambda offset, count: block[offset : offset + count])
-    return found[0] if found else 1
+    return of_tiff(within(block.removeprefix(_EXIF)))
 
 
 def of_png(read: Read) -> int:
     """Return the orientation of a PNG, whose eXIf may stand before or behind its pixels."""
-    position = 8
-    for _ in range(16 * _MOST):
-        head = read(position, 8)
-        if len(head) < 8 or head[4:] == b"IEND":
+    for kind, place, count in chunks(read):
+        if kind == b"eXIf":
+            return of_exif(read(place, min(count, 2**16)))
+        if kind == b"IEND":
             break
-        count = int.from_bytes(head[:4], "big")
-        if head[4:] == b"eXIf":
-            return of_exif(read(position + 8, min(count, 2**16)))
-        position += 12 + count
     return 1
 
 
@@ -96,40 +87,14 @@ def of_webp(read: Read) -> int:
 
 def without_tag(data: bytes) -> bytes:
     """Return a TIFF whose orientation is 1: its pixels are then decoded as they are stored."""
-    found = _entry(lambda offset, count: data[offset : offset + count])
-    if found is None:
-        return data
-    _, place, value = found
-    return data[:place] + value + data[place + len(value) :]
+    found, plain = directory(within(data)), bytearray(data)
+    if found is not None:
+        found.put(plain, TAG, 1)
+    return bytes(plain)
 
 
 def of_tiff(read: Read) -> int:
-    """Return the orientation of a TIFF's first picture."""
-    found = _entry(read)
-    return found[0] if found else 1
-
-
-def _entry(read: Read) -> tuple[int, int, bytes] | None:
-    """Find the tag in the first directory of a TIFF or EXIF: its value, where that lies, and the bytes of a 1 there."""
-    start = read(0, 16)
-    order = {b"II": "<", b"MM": ">"}.get(start[:2])
-    if order is None or len(start) < 8:
-        return None
-    try:
-        big = struct.unpack_from(order + "H", start, 2)[0] == 43
-        first = struct.unpack_from(order + ("Q" if big else "I"), start, 8 if big else 4)[0]
-        form, length = ("Q", 20) if big else ("H", 12)
-        width = struct.calcsize(order + form)
-        count = struct.unpack(order + form, read(first, width))[0]
-        table = read(first + width, min(count, _MOST) * length)
-        for k in range(0, len(table) - length + 1, length):
-            tag, kind = struct.unpack_from(order + "HH", table, k)
-            code = {1: "B", 3: "H", 4: "I"}.get(kind)
-            if tag == TAG and code:
-                at = k + (12 if big else 8)
-                value = struct.unpack_from(order + code, table, at)[0]
-                place = first + width + at
-                return (value if 1 <= value <= 8 else 1), place, struct.pack(order + code, 1)
-    except struct.error:
-        pass
-    return None
+    """Return the orientation of a TIFF's first picture, or that of EXIF, which is one."""
+    found = directory(read)
+    value = 1 if found is None else found.value(TAG, 1)
+    return value if 1 <= value <= 8 else 1

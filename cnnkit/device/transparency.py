@@ -9,15 +9,15 @@ Design choices:
 """
 
 import struct
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from cnnkit.device.tags import Directory, chunks, directory, within
+
 _BMP_DIRECT, _BMP_MASKS = 0, (3, 6)  # kinds of compression without any
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _SAMPLES, _PLANES, _PREDICTOR, _TILE_WIDTH, _EXTRA = 277, 284, 317, 322, 338
-_FORMS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # of a TIFF's numbers
 
 
 class Unreadable(ValueError):
@@ -76,9 +76,8 @@ def _bmp(data: bytes, height: int, width: int) -> np.ndarray | None:
     values = np.frombuffer(data, "<u4", width * height, start).reshape(height, width)
     shift = (mask & -mask).bit_length() - 1
     alpha = ((values & np.uint32(mask)) >> np.uint32(shift)) * (255.0 / (mask >> shift))
-    alpha = np.rint(alpha).astype(np.uint8)[
-        :: -1 if rows > 0 else 1
-    ]  # rows from the bottom up, unless their number is negative
+    # rows from the bottom up, unless their number is negative
+    alpha = np.rint(alpha).astype(np.uint8)[:: -1 if rows > 0 else 1]
     told = packed in _BMP_MASKS and bool(alpha.any())
     return alpha if told or alpha.min() != alpha.max() else None
 
@@ -86,77 +85,21 @@ def _bmp(data: bytes, height: int, width: int) -> np.ndarray | None:
 def _png(data: bytes, image: np.ndarray) -> np.ndarray | None:
     """Make the alpha of a grey PNG in which one grey is transparent; OpenCV knows that of colours only."""
     depth, colour = data[24], data[25]
-    position = 33
-    while colour == 0 and position + 12 <= len(data):
-        count, kind = struct.unpack_from(">I4s", data, position)
+    for kind, place, count in chunks(within(data)) if colour == 0 else ():
         if kind == b"tRNS" and count >= 2:
-            value = struct.unpack_from(">H", data, position + 8)[0]
+            value = struct.unpack_from(">H", data, place)[0]
             clear = value * 255 // (2**depth - 1) if depth < 8 else value
             return np.where(image == clear, 0, np.iinfo(image.dtype).max).astype(image.dtype)
         if kind == b"IDAT":
             break
-        position += count + 12
     return None
 
 
 # TIFF -----------------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Entry:
-    """A tag: where its entry is in the file, the form of its values, how many, and the first."""
-
-    place: int
-    form: str
-    count: int
-    value: int
-
-
-@dataclass
-class _Directory:
-    """The tags of the first picture of a TIFF."""
-
-    order: str
-    big: bool
-    tags: dict[int, _Entry]
-
-    def value(self, tag: int, otherwise: int) -> int:
-        return self.tags[tag].value if tag in self.tags else otherwise
-
-    def put(self, data: bytearray, tag: int, value: int) -> None:
-        """Make a tag have one value, where it is there."""
-        entry = self.tags.get(tag)
-        if entry is not None:
-            struct.pack_into(self.order + ("Q" if self.big else "I"), data, entry.place + 4, 1)
-            struct.pack_into(self.order + entry.form, data, entry.place + (12 if self.big else 8), value)
-
-
-def _directory(data: bytes) -> _Directory | None:
-    order = "<" if data[:2] == b"II" else ">"
-    try:
-        big = struct.unpack_from(order + "H", data, 2)[0] == 43
-        word, length = ("Q", 20) if big else ("I", 12)
-        start = struct.unpack_from(order + word, data, 8 if big else 4)[0]
-        count = struct.unpack_from(order + ("Q" if big else "H"), data, start)[0]
-        tags = {}
-        for k in range(min(count, 4096)):
-            place = start + (8 if big else 2) + k * length
-            tag, kind = struct.unpack_from(order + "HH", data, place)
-            many = struct.unpack_from(order + word, data, place + 4)[0]
-            form = _FORMS.get(kind)
-            if form is None:
-                continue
-            where = place + (12 if big else 8)
-            if many * struct.calcsize(form) > (8 if big else 4):
-                where = struct.unpack_from(order + word, data, where)[0]
-            tags[tag] = _Entry(place, form, many, struct.unpack_from(order + form, data, where)[0])
-    except (struct.error, OverflowError):
-        return None
-    return _Directory(order, big, tags)
-
-
 def _tiff(data: bytes, image: np.ndarray) -> np.ndarray:
-    found = _directory(data)
+    found = directory(within(data))
     if found is None or _EXTRA not in found.tags:
         return image
     extra, samples = found.value(_EXTRA, 0), found.value(_SAMPLES, 1)
@@ -170,7 +113,7 @@ def _tiff(data: bytes, image: np.ndarray) -> np.ndarray:
     return _divided(image) if multiplied else image
 
 
-def _grey_and_alpha(data: bytes, found: _Directory) -> np.ndarray:
+def _grey_and_alpha(data: bytes, found: Directory) -> np.ndarray:
     """Decode a TIFF of grey and alpha: BGRA."""
     bits, predictor = found.value(_BITS, 1), found.value(_PREDICTOR, 1)
     width, height = found.value(_WIDTH, 0), found.value(_HEIGHT, 0)
@@ -186,7 +129,7 @@ def _grey_and_alpha(data: bytes, found: _Directory) -> np.ndarray:
     found.put(plain, _PHOTOMETRIC, 1)
     if _TILE_WIDTH in found.tags:
         found.put(plain, _TILE_WIDTH, 2 * found.value(_TILE_WIDTH, 0))
-    place = found.tags[_EXTRA].place
+    place, _, _ = found.tags[_EXTRA]
     struct.pack_into(found.order + "H", plain, place, 65000)  # a private tag, which readers pass over
     both = cv2.imdecode(np.frombuffer(bytes(plain), np.uint8), cv2.IMREAD_UNCHANGED)
     if both is None or both.shape != (height, 2 * width):
