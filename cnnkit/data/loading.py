@@ -85,17 +85,13 @@ def about(
         seen: the splits as they are learnt from and scored.
         what, entries, notes: as `inventory.describe`.
     """
-    sizes = {split: len(part) for split, part in seen.items()}
     return {
         **card.describe(),
-        "labels": list(seen["train"].label_names),
-        "input_shape": list(seen["train"].input_shape),
-        "images": sizes,
         "splits": {
             split: "the source's own" if split in parts else f"held out, seed {asked.split_seed}"
             for split in ("validation", "test")
         },
-        "inventory": inventory.describe(what, sizes, entries, notes),
+        "inventory": inventory.describe(what, {split: len(part) for split, part in seen.items()}, entries, notes),
     }
 
 

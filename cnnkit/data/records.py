@@ -327,7 +327,7 @@ class Records:
 
 @dataclass(frozen=True)
 class Splits:
-    """A data set, divided. `card` says of it what a report needs: name, title, licence, labels, splits, warnings."""
+    """A data set, divided. `card` says of it what a report needs: name, title, licence, splits, warnings."""
 
     train: Records
     validation: Records
@@ -359,7 +359,7 @@ def join(first: Splits, second: Splits) -> Splits:
     names = first.train.label_names
     names += tuple(name for name in second.train.label_names if name not in names)
     parts = {split: part.plus(second.parts[split], names) for split, part in first.parts.items()}
-    card = {**second.card, "labels": list(names), "warnings": [*first.warnings, *second.warnings]}
+    card = {**second.card, "warnings": [*first.warnings, *second.warnings]}
     card["inventory"] = inventory.joined(first.card.get("inventory", {}), second.card.get("inventory", {}))
     return Splits(**parts, card=card)
 

@@ -101,7 +101,6 @@ def load(
     seen = {"train": train, **rest}
     about = {
         **loading.about(asked, card, parts, seen, "texts", entries),
-        "multi_label": train.multi_label,
         "plan": plan,
         "warnings": warnings,
     }

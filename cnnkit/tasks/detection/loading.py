@@ -82,14 +82,13 @@ def load(
     shape = (choice.side, choice.side, 3)
     seen: dict[str, Any] = {**divided.parts, "train": train}
     seen = {split: part.with_plan(choice.plan, shape) for split, part in seen.items()}
-    boxes = {split: int(part.counts().sum()) for split, part in seen.items()}
+    boxes = sum(int(part.counts().sum()) for part in seen.values())
     # what cannot be used are images, annotations or single rows, so they are counted apart
     entries = [row for part in parts.values() for row in (*inventory.unusable(part.bad, "annotations"), *part.entries)]
     entries += [*loading.over_limit(len(divided.train) - len(train), "images"), *_of_boxes(seen)]
-    told = f"Boxes to be found: {sum(boxes.values()):,}, of {len(names)} classes."
+    told = f"Boxes to be found: {boxes:,}, of {len(names)} classes."
     about = {
         **loading.about(asked, card, parts, seen, "images", entries, [told]),
-        "boxes": boxes,
         "plan": list(choice.why),
         "warnings": notes,
     }

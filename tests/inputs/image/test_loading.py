@@ -19,8 +19,8 @@ def refused(source, message, **options):
 
 def test_the_card_says_what_a_report_needs(class_folders):
     splits = load(class_folders({"cat": 20, "dog": 20}))
-    assert splits.card["labels"] == ["cat", "dog"] and splits.card["input_shape"] == [24, 24, 3]
-    assert splits.card["images"] == {"train": 28, "validation": 4, "test": 8}
+    assert splits.train.label_names == ("cat", "dog") and splits.train.input_shape == (24, 24, 3)
+    assert splits.card["inventory"]["used"] == {"train": 28, "validation": 4, "test": 8}
     assert splits.card["splits"]["test"] == "held out, seed 0"
     assert splits.card["name"] == "pictures" and splits.warnings == []
 

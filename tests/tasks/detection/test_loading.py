@@ -121,11 +121,10 @@ def test_a_folder_of_any_format_has_its_boxes(folder, write):
 def test_the_card_says_what_a_report_needs(folder):
     splits = load(folder(voc))
     card = splits.card
-    assert card["images"] == {"train": 21, "validation": 3, "test": 6} and card["task"] == "detection"
-    assert card["boxes"] == {name: int(getattr(splits, name).counts().sum()) for name in card["images"]}
-    assert sum(card["boxes"].values()) == sum(len(row(n)) for n in range(30)) == 32
-    assert card["input_shape"] == [256, 256, 3] == list(splits.test.input_shape)
-    assert len(card["notes"]) == 3 and "px" in card["notes"][0]
+    assert card["inventory"]["used"] == {"train": 21, "validation": 3, "test": 6} and card["task"] == "detection"
+    assert sum(part.counts().sum() for part in splits.parts.values()) == sum(len(row(n)) for n in range(30)) == 32
+    assert splits.test.input_shape == (256, 256, 3)
+    assert len(card["plan"]) == 3 and "px" in card["plan"][0]
     assert card["splits"] == dict.fromkeys(("validation", "test"), "held out, seed 0")
     assert card["warnings"] == [] and splits.train.plan == splits.test.plan == Plan()
 
