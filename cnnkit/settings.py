@@ -79,10 +79,11 @@ class Room:
         of_data: whether they decide what the data is; then no preset may change them, which follows from the data.
     """
 
-    title: ClassVar[str] = ""
-    of_data: ClassVar[bool] = False
+    title: ClassVar[str]
+    of_data: ClassVar[bool]
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, title: str = "", of_data: bool = False) -> None:
+        cls.title, cls.of_data = title, of_data
         owners: dict[str, type] = {}
         for room in cls.__mro__:
             for name in inspect.get_annotations(room):

@@ -93,9 +93,7 @@ def test_a_value_out_of_range_is_refused_by_name(wrong):
 
 
 @room
-class Tide(Room):
-    title = "Water"
-
+class Tide(Room, title="Water"):
     level: float | None = setting(None, "Of the water.", above=0, most=9)
     rising: bool = setting(True, "Whether it rises.")
     name: str = setting("none", "Of the harbour.", metavar="HARBOUR")

@@ -53,9 +53,8 @@ def sign_variant(code: int, rng: np.random.Generator, side: int) -> np.ndarray:
         `outline(code)`.
     """
     if rng.random() < 0.25:
-        return sign(
-            _EXACT[code][rng.integers(len(_EXACT[code]))], side + -side % 16
-        )  # few sizes, so that they are kept
+        # few sizes, so that they are kept
+        return sign(_EXACT[code][rng.integers(len(_EXACT[code]))], side + -side % 16)
     plate = Plate(side, 4 if side < 32 else 3 if side < 48 else 2)
     _KINDS[code](plate, rng)
     return plate.finished()
@@ -412,9 +411,8 @@ _LEAVES = (
 
 def _leaves(rng: np.random.Generator, light: tuple[float, float, float]) -> np.ndarray:
     side = 512
-    fine = rng.uniform(0.9, 2) * texture(
-        rng, side, int(rng.integers(180, 420))
-    )  # leaves that shine beside gaps that do not
+    # leaves that shine beside gaps that do not
+    fine = rng.uniform(0.9, 2) * texture(rng, side, int(rng.integers(180, 420)))
     masses = 1.1 * texture(rng, side, 60) + 0.8 * texture(rng, side, 14) + 0.5 * texture(rng, side, 5)
     leaf = 0.45 * np.exp(fine + masses).clip(0, 4)
     hues = np.array(light, np.float32) * (1 + 0.2 * rng.standard_normal((side, side, 3), np.float32))

@@ -4,16 +4,12 @@ from cnnkit.settings import Room, room, setting
 
 
 @room
-class Data(Room):
+class Data(Room, title="Data", of_data=True):
     """Which data, and how much of it."""
 
-    title = "Data"
-    of_data = True
-
     data: str = setting("", "Data: a card's name, a folder, or a file.", metavar="CARD|FOLDER|FILE")
-    validation: float | None = setting(  # None: the data's own, else a share of the training records
-        None, "Share of the training data held out; 0: none.", least=0, below=0.9
-    )
+    # None: the data's own, else a share of the training records
+    validation: float | None = setting(None, "Share of the training data held out; 0: none.", least=0, below=0.9)
     limit: int | None = setting(None, "Train on at most so many records.", least=1)
     skip_bad: bool = setting(False, "Go on without files that cannot be read; name them.", flag="--skip-bad")
     split_seed: int = setting(0, "Of the split of the data.  [default: 0]", least=0, most=2**31 - 1)

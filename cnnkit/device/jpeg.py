@@ -25,9 +25,8 @@ _NOT_DATA = re.compile(rb"\xff[^\x00\xff]")  # a marker: in data an FF is follow
 _HOLE = 64  # zero bytes in a row
 _BEHIND = bytes(8)  # libjpeg reads so many bytes ahead; zeros are always a code
 _RESTARTS = range(0xD0, 0xD8)
-_FRAMES = frozenset(
-    [0xC0, 0xC1, 0xC2]
-)  # sequential and progressive, with Huffman codes; others are left to the decoder
+# Sequential and progressive, with Huffman codes; others are left to the decoder.
+_FRAMES = frozenset([0xC0, 0xC1, 0xC2])
 
 
 @dataclass

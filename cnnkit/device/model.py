@@ -191,9 +191,8 @@ class DeviceModel:
         self.kind: InputKind = input_of(metadata, DEVICE, path) if metadata else InputKind()
         task: TaskKind = task_of(metadata, DEVICE, path) if metadata else _unsaid(outputs)
         (alone,) = task.outputs if len(task.outputs) == 1 else (None,)
-        self._names = {
-            name: alone if alone and len(outputs) == 1 else name for name in outputs
-        }  # others may name it so
+        # others may name it so
+        self._names = {name: alone if alone and len(outputs) == 1 else name for name in outputs}
         shapes = {self._names[name]: output["shape"] for name, output in outputs.items()}
         try:
             self.labels = task.labels(metadata, shapes)

@@ -75,9 +75,8 @@ def split(text: str, apart: bool = False) -> list[str]:
     if "\0" in text:
         text = text[: text.index("\0")]
     text = text.translate(_SEPARATE)
-    return (
-        word_apart.apart(text) if apart else text
-    ).split()  # every white space separates already, so only our spaces are left
+    # every white space separates already, so only our spaces are left
+    return (word_apart.apart(text) if apart else text).split()
 
 
 def spans(text: str, apart: bool = False) -> list[tuple[int, int]]:
@@ -85,9 +84,8 @@ def spans(text: str, apart: bool = False) -> list[tuple[int, int]]:
     if "\0" in text:
         text = text[: text.index("\0")]
     words = f"[{word_apart.CLASS}]|[^ {word_apart.CLASS}]+" if apart else "[^ ]+"
-    return [
-        found.span() for found in re.finditer(words, text.translate(_SEPARATE))
-    ]  # a character for each, places stay
+    # a character for each, places stay
+    return [found.span() for found in re.finditer(words, text.translate(_SEPARATE))]
 
 
 class _Letters(dict[int, int]):

@@ -173,9 +173,8 @@ class Tracker:
         overlap = ious(np.concatenate([expected[:, :2] - half, expected[:, :2] + half], 1), boxes)
         side = (expected[:, None, 2:].mean(-1) + seen[None, :, 2:].mean(-1)) / 2  # logarithm of the mean side
         apart = np.linalg.norm(expected[:, None, :2] - seen[None, :, :2], axis=-1) / np.exp(side)
-        waited = np.array(
-            [np.sqrt(max(1, frame - track.last)) for track in tracks]
-        )  # a prediction gets worse with time
+        # a prediction gets worse with time
+        waited = np.array([np.sqrt(max(1, frame - track.last)) for track in tracks])
         gate = np.where([track.hits == 1 for track in tracks], FIRST_NEAR, NEAR) * waited
         unlike = np.abs(expected[:, None, 2:].mean(-1) - seen[None, :, 2:].mean(-1))
         near = (apart < gate[:, None]) & (unlike < LIKE)

@@ -4,20 +4,16 @@ from cnnkit.settings import Room, room, setting
 
 
 @room
-class Classes(Room):
+class Classes(Room, title="Training"):
     """Of classification."""
-
-    title = "Training"
 
     label_smoothing: float = setting(0.0, "Share of the probability spread over all classes.", least=0, most=0.999)
     class_weights: bool = setting(False, "Weigh rare classes up.")  # each by the inverse of its frequency
 
 
 @room
-class Tags(Room):
+class Tags(Room, title="Training"):
     """Of several labels a record."""
-
-    title = "Training"
 
     min_precision: float | None = setting(  # None: one half of rare ones
         None,

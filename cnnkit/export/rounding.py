@@ -19,9 +19,7 @@ import numpy as np
 
 STEPS = 127  # to either side of 0
 POSITIONS = 256  # of a map, at most about so many, at which a layer's input is looked at
-DAMPING = (
-    0.01  # of the mean squared input, added to the diagonal: keeps directions that no image shows from running away
-)
+DAMPING = 0.01  # of the mean squared input, on the diagonal: keeps directions that no image shows from running away
 _BATCH = 16
 
 

@@ -47,10 +47,8 @@ class Scaling:
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, red, green, blue, of 1
 SIGNED = Scaling((1 / 127.5,) * 3, (-1.0,) * 3)  # [-1, 1]; "tf" in keras.applications
 SIGNED_128 = Scaling((1 / 128,) * 3, (-1.0,) * 3)
-STANDARD = Scaling(  # mean 0, deviation 1; "torch"
-    tuple(1 / (255 * d) for d in DEVIATION),
-    tuple(-m / d for m, d in zip(MEAN, DEVIATION)),
-)
+# mean 0, deviation 1; "torch"
+STANDARD = Scaling(tuple(1 / (255 * d) for d in DEVIATION), tuple(-m / d for m, d in zip(MEAN, DEVIATION)))
 CENTRED = Scaling((1.0,) * 3, (-123.68, -116.779, -103.939), bgr=True)  # mean 0; "caffe"
 
 

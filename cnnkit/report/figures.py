@@ -74,9 +74,8 @@ def _scale(ax: Any, name: str, low: float, high: float, seen: float) -> None:
             ax.yaxis.set_minor_formatter(NullFormatter())
             ax.tick_params(which="minor", length=0)
     else:
-        floor = max(
-            low, min(seen, 1 - 12 * max(1 - high, 0.004))
-        )  # the first epochs would press the rest against the top
+        # the first epochs would press the rest against the top
+        floor = max(low, min(seen, 1 - 12 * max(1 - high, 0.004)))
         span = max(high - floor, 0.01)
         ax.set_ylim(max(0.0, floor - 0.05 * span), min(1.0, high + 0.12 * span) if high < 1 else 1.002)
         ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))

@@ -21,7 +21,6 @@ from cnnkit.score import SHARE, Score, headline, unit
 ANY = Record()
 
 NAMES = {
-    "accuracy": "Accuracy",
     "val_accuracy": "Accuracy",
     "macro_f1": "Macro F1",
     "micro_f1": "Micro F1",
@@ -37,11 +36,7 @@ NAMES = {
     "ap50_small": "AP50 small",
     "ap50_medium": "AP50 medium",
     "ap50_large": "AP50 large",
-    "dice": "Dice",
-    "hd95": "HD95",
-    "nsd": "NSD",
     "support": "records",
-    "learning_rate": "Learning rate",
 }
 NOTES = {
     "macro_f1": "mean over classes",
@@ -202,7 +197,7 @@ def per_class(scores: Mapping[str, Any]) -> blocks.Section | None:
     if not classes:
         return None
     keys = list(next(iter(classes.values())))
-    lead = next((key for key in ("f1", "ap50", "ap", "dice") if key in keys), keys[0])
+    lead = next((key for key in ("f1", "ap50", "ap") if key in keys), keys[0])
     first = headline(scores)
     score = first if first and first.name == lead else Score(lead, 0.0, unit(scores, lead))
     shown = list(classes.items())

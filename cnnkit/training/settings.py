@@ -7,56 +7,42 @@ from cnnkit.settings import Room, room, setting
 
 
 @room
-class Model(Room):
-    """What is trained, and what it starts from."""
-
-    title = "Model"
-    of_data = True  # a model may want its own input; weights bring a vocabulary
+class Model(Room, title="Model", of_data=True):
+    """What is trained, and what it starts from: a model may want its own input, weights bring a vocabulary."""
 
     model: str = setting("default", "Model to build: a name the app knows; a wrong one lists them.")
     options: dict[str, Any] = setting({}, "Options of the model's builder.", option=False)
-    weights: str = setting(
-        "none", "Weights to start from.  [default: none]", metavar="imagenet|none|FILE|RUN"
-    )  # a run or its model.keras too
+    # a run or its model.keras too
+    weights: str = setting("none", "Weights to start from.  [default: none]", metavar="imagenet|none|FILE|RUN")
 
 
 @room
-class FineTuning(Room):
+class FineTuning(Room, title="Fine-tuning"):
     """How loaded layers learn."""
 
-    title = "Fine-tuning"
-
-    replay: bool = setting(
-        False, "Train on the data of the RUN in --weights as well.", early="keep"
-    )  # so that its classes stay known
+    # so that its classes stay known
+    replay: bool = setting(False, "Train on the data of the RUN in --weights as well.", early="keep")
     freeze: float = setting(0.0, "Share of the epochs in which only new layers learn.", least=0, most=1)
-    unfreeze: int = setting(
-        1, "Steps in which loaded layers are set free then, from the top.", least=1, most=100
-    )  # equal ones
+    # equal ones
+    unfreeze: int = setting(1, "Steps in which loaded layers are set free then, from the top.", least=1, most=100)
     backbone_rate: float = setting(
         0.1, "Learning rate of loaded layers relative to that of new ones.", least=0, most=100
     )
-    layer_decay: float = setting(
-        1.0, "The same of the lowest loaded layer relative to the highest.", above=0, most=1
-    )  # even steps between
+    # even steps between
+    layer_decay: float = setting(1.0, "The same of the lowest loaded layer relative to the highest.", above=0, most=1)
 
 
 @room
-class Norms(Room):
+class Norms(Room, title="Fine-tuning"):
     """Of kinds whose networks have batch norm."""
 
-    title = "Fine-tuning"
-
-    freeze_norm: bool = setting(
-        True, "Loaded batch norm keeps its averages.  [default: on]"
-    )  # and scales, in inference mode, throughout
+    # and scales, in inference mode, throughout
+    freeze_norm: bool = setting(True, "Loaded batch norm keeps its averages.  [default: on]")
 
 
 @room
-class Training(Room):
+class Training(Room, title="Training"):
     """How long and how it is trained."""
-
-    title = "Training"
 
     epochs: int = setting(10, "Passes over the training data.", least=1)
     minutes: float | None = setting(
@@ -73,9 +59,8 @@ class Training(Room):
     ema: float = setting(
         0.0, "Momentum of the moving average of the weights, less in short trainings; 0: none.", least=0, most=0.99999
     )
-    patience: int = setting(
-        0, "Stop after so many epochs without a better validation loss.", least=0, most=10**9
-    )  # 0: never
+    # 0: never
+    patience: int = setting(0, "Stop after so many epochs without a better validation loss.", least=0, most=10**9)
     refit: bool = setting(
         False,
         "Train anew on what was held out for validation too, once it has said for how long.  [default: as suits the data]",
@@ -87,10 +72,8 @@ class Training(Room):
 
 
 @room
-class Sizes(Room):
+class Sizes(Room, title="Training"):
     """Of kinds whose samples can be seen at several sizes."""
-
-    title = "Training"
 
     progressive: int = setting(
         1, "Image sizes in training, from about half to the full one.  [default: 1]", least=1, most=100
@@ -98,10 +81,8 @@ class Sizes(Room):
 
 
 @room
-class Augmentation(Room):
+class Augmentation(Room, title="Augmentation"):
     """Of the app's own augmentation; kinds may have more."""
-
-    title = "Augmentation"
 
     augment: bool = setting(True, "The app's augmentation.  [default: on]")
 

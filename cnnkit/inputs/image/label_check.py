@@ -18,7 +18,7 @@ Design choices:
 - A model that would not catch half of the wrong labels, or flags many without such a reason (noise), judges none.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -236,15 +236,15 @@ def _ridge(
     targets = np.zeros((FOLDS, classes, size), np.float32)
     mean = described.mean(0, dtype=np.float64).astype(np.float32)
 
-    def block(indices: np.ndarray) -> np.ndarray:
-        ones = np.ones((len(indices), 1), np.float32)
-        return np.concatenate([described[indices].astype(np.float32) - mean, ones], 1)
-
-    for fold in range(FOLDS):
+    def blocks(fold: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         members = np.flatnonzero(folds == fold)
         for start in range(0, len(members), _BLOCK):
             indices = members[start : start + _BLOCK]
-            rows = block(indices)
+            ones = np.ones((len(indices), 1), np.float32)
+            yield indices, np.concatenate([described[indices].astype(np.float32) - mean, ones], 1)
+
+    for fold in range(FOLDS):
+        for indices, rows in blocks(fold):
             grams[fold] += rows.T @ rows
             np.add.at(targets[fold], labels[indices], rows)
     gram, target = grams.sum(0, dtype=np.float64), targets.sum(0, dtype=np.float64)
@@ -253,10 +253,8 @@ def _ridge(
         others[np.diag_indices(size - 1)] += RIDGE * max(np.trace(others[:-1, :-1]) / (size - 1), 1e-6)
         others[-1, -1] += 1e-3
         weights = np.linalg.solve(others, (target - targets[fold]).T).astype(np.float32)
-        members = np.flatnonzero(folds == fold)
-        for start in range(0, len(members), _BLOCK):
-            indices = members[start : start + _BLOCK]
-            take(indices, block(indices) @ weights)
+        for indices, rows in blocks(fold):
+            take(indices, rows @ weights)
 
 
 def _judge(

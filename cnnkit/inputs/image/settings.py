@@ -5,11 +5,8 @@ from cnnkit.training.settings import Norms, Sizes
 
 
 @room
-class Source(Room):
+class Source(Room, title="Data", of_data=True):
     """Where labels are, and which pictures belong together."""
-
-    title = "Data"
-    of_data = True
 
     label: str | None = setting(
         None,
@@ -27,11 +24,8 @@ class Source(Room):
 
 
 @room
-class Preparation(Room):
+class Preparation(Room, title="Data", of_data=True):
     """Of apps that lay pictures out."""
-
-    title = "Data"
-    of_data = True
 
     prepare: bool | None = setting(  # None: unless the data's card says that they are laid out
         None,
@@ -42,11 +36,8 @@ class Preparation(Room):
 
 
 @room
-class Side(Room):
+class Side(Room, title="Model", of_data=True):
     """What the network sees."""
-
-    title = "Model"
-    of_data = True
 
     image_size: int | None = setting(
         None, "Side of the model's square input, px.  [default: the model's, else the data's]", least=4, most=4096
@@ -54,19 +45,15 @@ class Side(Room):
 
 
 @room
-class Mirroring(Room):
+class Mirroring(Room, title="Augmentation"):
     """Augmentation of anything that is seen."""
-
-    title = "Augmentation"
 
     mirror: bool = setting(False, "Mirror half of the images; only where labels allow.  [default: off]")
 
 
 @room
-class Mixing(Room):
+class Mixing(Room, title="Augmentation"):
     """More augmentation, of pictures with one label each."""
-
-    title = "Augmentation"
 
     rand_augment: bool = setting(False, "RandAugment on top.")
     mixup: float = setting(0.0, "MixUp: alpha of its Beta distribution; 0: off.", least=0, most=100)

@@ -4,11 +4,8 @@ from cnnkit.settings import Room, room, setting
 
 
 @room
-class Columns(Room):
+class Columns(Room, title="Data", of_data=True):
     """Where texts and labels are."""
-
-    title = "Data"
-    of_data = True
 
     text: str | None = setting(
         None, "Column or field of the texts.  [default: found out, and said]", metavar="COLUMN", reading="data"
@@ -25,17 +22,13 @@ class Columns(Room):
     encoding: str | None = setting(
         None, "Of the texts, such as gb18030 or cp1251.  [default: UTF-8 or Western, found out]", reading="data"
     )
-    fold: str | None = setting(  # "3/10": the third of ten parts is the test; None: the data's own split
-        None, "Test on part K of N, for cross-validation.", metavar="K/N"
-    )
+    # "3/10": the third of ten parts is the test; None: the data's own split
+    fold: str | None = setting(None, "Test on part K of N, for cross-validation.", metavar="K/N")
 
 
 @room
-class Vocabulary(Room):
+class Vocabulary(Room, title="Vocabulary", of_data=True):
     """What the network reads of a text."""
-
-    title = "Vocabulary"
-    of_data = True
 
     max_words: int = setting(20_000, "Most words of the vocabulary.  [default: 20,000]", least=1, early="words")
     min_count: int = setting(1, "Times a word must occur to be in it.  [default: 1]", least=1, early="least")
@@ -47,9 +40,8 @@ class Vocabulary(Room):
     # instead of 85.8 (`benchmarks/text.py inner`); the default, while its words were sums of n-gram vectors in training, 86.5
     # instead of 86.8 there, and 86.9 instead of 86.5 in eight other trainings.
     cased: bool = setting(True, "Whether Turkey and turkey are two words.  [default: cased]", flag="--cased/--uncased")
-    buckets: int = setting(
-        0, "Ids for pieces of unknown words; not for MediaPipe.  [default: 0]", least=0, most=10**7
-    )  # 0: all unknown words are one
+    # 0: all unknown words are one
+    buckets: int = setting(0, "Ids for pieces of unknown words; not for MediaPipe.  [default: 0]", least=0, most=10**7)
 
 
 TEXTS = (Columns, Vocabulary)

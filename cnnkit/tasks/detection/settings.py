@@ -6,11 +6,8 @@ from cnnkit.training.settings import Norms, Sizes
 
 
 @room
-class Tiles(Room):
+class Tiles(Room, title="Tiles", of_data=True):
     """How large pictures are looked at."""
-
-    title = "Tiles"
-    of_data = True
 
     tiles: bool | None = setting(None, "Cut images into tiles.  [default: as the boxes ask for]")
     tile_scale: float | None = setting(

@@ -13,6 +13,7 @@ Design choices:
   took 0.22 s, a quarter of a training step.
 """
 
+import dataclasses
 import math
 from typing import Any
 
@@ -28,10 +29,11 @@ WHOLE = 0.15  # of the views show a whole image, where the plan looks at it besi
 SMALLEST = 3.0  # px of the view: a shorter side is ignored
 
 
+@dataclasses.dataclass(eq=False)
 class Views:
     """Views of records: (indices, step) -> (images, boxes), as `BoxRecords.read` returns them.
 
-    Args:
+    Attributes:
         records: images with boxes, as `BoxRecords`; their plan says at which scale they are seen.
         seed: of every random number.
         scale: lowest and highest factor on the plan's scale.
@@ -46,29 +48,25 @@ class Views:
         still: show each record always alike, and nothing of the above.
     """
 
-    def __init__(
-        self,
-        records: Any,
-        seed: int,
-        *,
-        scale: tuple[float, float] = (0.6, 1.6),
-        aspect: float = 1.15,
-        focus: float = 0.8,
-        mosaic: float = 0.5,
-        stops: float = 0.7,
-        contrast: float = 0.4,
-        saturation: float = 0.5,
-        tint: float = 0.06,
-        blur: float = 0.1,
-        mirror: bool = False,
-        still: bool = False,
-    ):
-        self.records, self.seed = records, seed
-        self.scale, self.aspect, self.focus, self.mosaic, self.mirror = scale, aspect, focus, mosaic, mirror
-        self.stops, self.contrast, self.saturation, self.tint, self.blur = stops, contrast, saturation, tint, blur
-        self.still = still
-        self._unasked = records.unasked()
-        self._chances = np.cumsum(rarity(records)) if mosaic and not still and len(records) else np.zeros(0)
+    records: Any
+    seed: int
+    _: dataclasses.KW_ONLY
+    scale: tuple[float, float] = (0.6, 1.6)
+    aspect: float = 1.15
+    focus: float = 0.8
+    mosaic: float = 0.5
+    stops: float = 0.7
+    contrast: float = 0.4
+    saturation: float = 0.5
+    tint: float = 0.06
+    blur: float = 0.1
+    mirror: bool = False
+    still: bool = False
+
+    def __post_init__(self) -> None:
+        self._unasked = self.records.unasked()
+        four = self.mosaic and not self.still and len(self.records)
+        self._chances = np.cumsum(rarity(self.records)) if four else np.zeros(0)
 
     def __call__(self, indices: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Make the views of one step."""
