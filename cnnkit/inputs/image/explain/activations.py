@@ -85,24 +85,19 @@ def all_feature_maps(model: keras.Model, image: np.ndarray, layers: list[str] | 
 
 
 def grad_cam(
-    model: keras.Model,
-    image: np.ndarray,
-    class_index: int | None = None,
-    layer: str | None = None,
-    *,
-    average: bool | None = None,
+    model: keras.Model, image: np.ndarray, class_index: int | None = None, layer: str | None = None
 ) -> np.ndarray:
     """Show which parts of an image speak for a class.
+
+    Every position is weighed by its own gradient (HiResCAM). Before global average pooling that is Grad-CAM as published; before
+    `Flatten`, where a map can speak for a class in one place and against it in another, the published mean over positions lights
+    up plain background (seen on `default` and `simple_cnn`).
 
     Args:
         model: functional or Sequential classifier, (b, h, w, c) in [0, 255] -> logits (b, classes).
         image: (h, w) or (h, w, c) at the model's size, in [0, 255].
         class_index: the class asked about; without it, the one the model answers.
         layer: name of a layer with feature maps; without it, `last_maps`.
-        average: True weighs each map by its mean gradient, as published. False weighs every position by its own
-            gradient (HiResCAM): the same thing before global average pooling, and more faithful before `Flatten`,
-            where a map can speak for a class in one place and against it in another. Without it: as published,
-            unless that leaves nothing.
 
     Returns:
         float32 (h, w) heatmap in [0, 1] at the image's size, 1 where the evidence is strongest; all 0 where no position
@@ -145,9 +140,7 @@ def grad_cam(
     elif not 0 <= class_index < logits.shape[1]:
         raise CnnkitError(f"The model has no class {class_index}. Its classes are 0 to {logits.shape[1] - 1}.")
     gradient = graph.gradient_of(lambda nudge: scores(nudge)[0, class_index], keras.ops.zeros_like(features[0]))
-    heat = np.maximum(maps @ gradient[0].mean(axis=(0, 1)), 0)  # one weight a map
-    if average is False or (average is None and not heat.any()):
-        heat = np.maximum((maps * gradient[0]).sum(axis=-1), 0)
+    heat = np.maximum((maps * gradient[0]).sum(axis=-1), 0)
     heat = cv2.resize(heat, (batch.shape[2], batch.shape[1]), interpolation=cv2.INTER_LINEAR)
     peak = heat.max()
     return (heat / peak if peak > 0 else np.zeros_like(heat)).astype(np.float32)

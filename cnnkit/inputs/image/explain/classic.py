@@ -26,19 +26,18 @@ KERNELS = {
 }
 
 
-def classic_filters(image: np.ndarray, pixel: tuple[int, int] | None = None) -> dict[str, Any]:
+def classic_filters(image: np.ndarray) -> dict[str, Any]:
     """Slide the classic 3x3 filters over an image and work out one pixel by hand.
 
     Args:
         image: (h, w), (h, w, 1) or (h, w, 3) in [0, 255], at least 3x3 px; colours are averaged to grey.
-        pixel: (row, column) of the image to work out, not on its border; without it, a telling one.
 
     Returns:
         `image`: float32 (h, w) in [0, 255]. `pixel`: (row, column). `neighbourhood`: float32 (3, 3) around it.
         `filters`: for each filter its `name`, `meaning`, `kernel` float32 (3, 3), `output` float32 (h - 2, w - 2)
         (edges in [-1020, 1020]), `steps` (nine texts "weight * pixel") and `result`, their sum: the output at `pixel`.
 
-    Errors: `ValueError` for an image below 3x3 px or a pixel on the border.
+    Errors: `ValueError` for an image below 3x3 px.
     """
     grey = np.asarray(image, np.float32)
     if grey.ndim == 3:
@@ -47,13 +46,8 @@ def classic_filters(image: np.ndarray, pixel: tuple[int, int] | None = None) -> 
         raise ValueError(f"`image` needs (h, w) or (h, w, c), at least 3x3 px. Received: image.shape={image.shape}.")
     windows = np.lib.stride_tricks.sliding_window_view(grey, (3, 3))  # (h - 2, w - 2, 3, 3)
     outputs = {name: (windows * kernel).sum(axis=(2, 3)).astype(np.float32) for name, (kernel, _) in KERNELS.items()}
-    if pixel is None:
-        telling = np.abs(outputs["vertical edges"]) + np.abs(outputs["horizontal edges"])
-        row, column = (int(index) + 1 for index in np.unravel_index(telling.argmax(), telling.shape))
-    else:
-        row, column = pixel
-        if not (0 < row < grey.shape[0] - 1 and 0 < column < grey.shape[1] - 1):
-            raise ValueError(f"`pixel` needs a place inside the border of {grey.shape}. Received: pixel={pixel}.")
+    telling = np.abs(outputs["vertical edges"]) + np.abs(outputs["horizontal edges"])
+    row, column = (int(index) + 1 for index in np.unravel_index(telling.argmax(), telling.shape))
     around = grey[row - 1 : row + 2, column - 1 : column + 2]
     return {
         "image": grey,

@@ -23,27 +23,22 @@ def explain(
     out: Path | str,
     *,
     labels: Sequence[str] | None = None,
-    class_index: int | None = None,
     layer: str | None = None,
 ) -> dict[str, Any]:
     """Explain one image and write every picture.
-
-    Grad-CAM weighs every position by its own gradient here. Before global average pooling that is the published method;
-    before `Flatten` the published mean over positions lights up plain background (seen on `default` and `simple_cnn`).
 
     Args:
         model: functional or Sequential classifier, float32 (b, h, w, c) in [0, 255] -> logits (b, classes).
         image: (h, w) or (h, w, c) at the model's size, in [0, 255].
         out: folder for the pictures; made where it does not exist.
         labels: the classes' names; without them, their numbers.
-        class_index: the class that Grad-CAM asks about; without it, the one the model answers.
         layer: a layer for feature maps and Grad-CAM; without it, every layer's maps, and Grad-CAM on the last.
 
     Returns:
-        `label` and `confidence` in [0, 1] of the class asked about, `layers` (the layer table), `totals`, and
+        `label` and `confidence` in [0, 1] of the answer, `layers` (the layer table), `totals`, and
         `pictures`: dict from `layers`, `filters`, `feature_maps`, `grad_cam`, `classic_filters` to the path written.
 
-    Errors: `CnnkitError` for a layer or class the model does not have, and where a picture cannot be written.
+    Errors: `CnnkitError` for a layer that the model does not have, and where a picture cannot be written.
     """
     out = Path(out)
     rows = layer_table(model)
@@ -57,8 +52,8 @@ def explain(
         maps_figure = pictures.feature_maps_figure(values, layer)
         cam_layer = layer if values.ndim == 3 and min(values.shape[:2]) > 1 else None
     scores = probabilities(model, image)
-    heatmap = grad_cam(model, image, class_index, cam_layer, average=False)
-    asked = int(scores.argmax()) if class_index is None else class_index
+    heatmap = grad_cam(model, image, layer=cam_layer)
+    asked = int(scores.argmax())
     label = str(asked) if labels is None else labels[asked]
     figures = {
         "layers": pictures.layer_table_figure(rows, f"The layers of {model.name}"),
@@ -115,7 +110,7 @@ def examples(
             continue
         try:
             scores = probabilities(model, image)
-            heatmap = grad_cam(model, image, average=False)  # as `explain` does
+            heatmap = grad_cam(model, image)
         except CnnkitError:  # no feature maps or another backend: the report is written without this section
             return []
         answer = int(scores.argmax())

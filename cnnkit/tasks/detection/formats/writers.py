@@ -237,6 +237,11 @@ def _copy(plan: Plan, split: str, targets: list[str], progress: Progress | None)
             progress(f"Copying images ({split})", count, len(targets))
 
 
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
 def _text(value: float) -> str:
     """Return a number so that it reads back as the same: 12 for 12.0."""
     return f"{value:.0f}" if value == int(value) and abs(value) < 2**53 else repr(value)
@@ -264,14 +269,14 @@ def _write_yolo(plan: Plan, progress: Progress | None) -> dict[str, list[str]]:
         _copy(plan, split, targets, progress)
         for target, picture in zip(targets, part.pictures, strict=True):
             path = plan.folder / label_file(target)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)  # without it the folder is no YOLO
             if picture.boxes or not picture.extra.get("unlabelled"):
                 lines = [_yolo_line(box, codes[box.label], picture.width, picture.height) for box in picture.boxes]
-                path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+                _write(path, "".join(f"{line}\n" for line in lines))
     text = yaml.safe_dump(
         {**table, "nc": len(plan.labels), "names": list(plan.labels)}, allow_unicode=True, sort_keys=False, width=10_000
     )
-    (plan.folder / "data.yaml").write_text(text, encoding="utf-8")
+    _write(plan.folder / "data.yaml", text)
     return placed
 
 
@@ -299,13 +304,9 @@ def _write_voc(plan: Plan, progress: Progress | None) -> dict[str, list[str]]:
         own = [name.rpartition(".")[0] for name in names]
         own = own if len(set(own)) == len(own) else names  # a.png and a.jpg: a.png.xml and a.jpg.xml
         for stem, name, picture in zip(own, names, part.pictures, strict=True):
-            path = plan.folder / "Annotations" / f"{stem}.xml"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(_voc_xml(name.rpartition("/")[2], picture), encoding="utf-8")
+            _write(plan.folder / "Annotations" / f"{stem}.xml", _voc_xml(name.rpartition("/")[2], picture))
         if len(plan.splits) > 1 or split != "train":
-            path = plan.folder / "ImageSets" / "Main" / f"{_WORDS[split]}.txt"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("".join(f"{stem}\n" for stem in own), encoding="utf-8")
+            _write(plan.folder / "ImageSets" / "Main" / f"{_WORDS[split]}.txt", "".join(f"{stem}\n" for stem in own))
     return placed
 
 
@@ -364,8 +365,7 @@ def _write_coco(plan: Plan, progress: Progress | None) -> dict[str, list[str]]:
                 rows.append({**row, "bbox": [_plain(value) for value in (box.left, box.top, width, height)]})
         document = {**known, "images": images, "annotations": rows, "categories": categories}
         path = plan.folder / "annotations" / f"instances_{_WORDS[split]}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, allow_nan=False, ensure_ascii=False), encoding="utf-8")
+        _write(path, json.dumps(document, allow_nan=False, ensure_ascii=False))
     return placed
 
 
@@ -402,7 +402,7 @@ def _write_gtsdb(plan: Plan, progress: Progress | None) -> dict[str, list[str]]:
             for box in picture.boxes:
                 words = [target.removeprefix(below), *map(_text, _corners(box)[1:]), str(codes[box.label])]
                 rows.append(";".join(words) + "\n")
-        (plan.folder / below / "gt.txt").write_text("".join(rows), encoding="utf-8")
+        _write(plan.folder / below / "gt.txt", "".join(rows))
     return placed
 
 
