@@ -300,7 +300,29 @@ def sign(label: str, side: int = _FLAT) -> np.ndarray:
     return drawn
 
 
-class DrawnSigns:
+class Drawn:
+    """Pictures that are drawn when they are read: what sources of them have in common.
+
+    Args:
+        about: what decides what they are.
+    """
+
+    def __init__(self, *about: Any):
+        self._about = about
+
+    def native(self, index: int) -> np.ndarray:
+        """Draw picture `index`: uint8 (h, w, 3), RGB in [0, 255]."""
+        raise NotImplementedError
+
+    def read(self, indices: np.ndarray, shape: Shape) -> np.ndarray:
+        return image.fit_images(map(self.native, np.asarray(indices).tolist()), len(indices), shape)
+
+    def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
+        add(repr(self._about).encode())
+        add(np.asarray(indices).astype("<i8").tobytes())
+
+
+class DrawnSigns(Drawn):
     """Pictures of every sign in turn: picture k shows `LABELS[k % len(LABELS)]`. A `Source`.
 
     Args:
@@ -310,6 +332,7 @@ class DrawnSigns:
     """
 
     def __init__(self, views: int, seed: int = 0, side: int = SIDE):
+        super().__init__("drawn signs", VERSION, LABELS, seed, side)
         self._views, self._seed, self._side = views, seed, side
 
     def __len__(self) -> int:
@@ -323,19 +346,9 @@ class DrawnSigns:
         """Return which of `LABELS` each picture shows: int32 (n,)."""
         return np.tile(np.arange(len(LABELS), dtype=np.int32), self._views)
 
-    def read(self, indices: np.ndarray, shape: Shape) -> np.ndarray:
-        pictures = np.empty((len(indices), *shape), np.uint8)
-        for place, index in enumerate(np.asarray(indices).tolist()):
-            pictures[place] = image.fit_image(self.native(index), shape)
-        return pictures
-
     def native(self, index: int) -> np.ndarray:
         rng = np.random.default_rng((self._seed, index))
         return view(sign(LABELS[index % len(LABELS)], _FLAT), rng, self._side)
 
     def name(self, index: int) -> str:
         return f"drawn-signs[{index}]"
-
-    def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
-        add(repr(("drawn signs", VERSION, LABELS, self._seed, self._side)).encode())
-        add(np.asarray(indices).astype("<i8").tobytes())

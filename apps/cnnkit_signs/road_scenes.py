@@ -14,7 +14,6 @@ Design choices:
 
 import bisect
 import math
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -22,7 +21,7 @@ import cv2
 import numpy as np
 
 from cnnkit.data.records import Shape
-from cnnkit.device import image
+from cnnkit_signs.drawn_signs import Drawn
 from cnnkit_signs.scene_parts import LABELS, Stock, Thing, outline, sign_variant, stock
 from cnnkit_signs.sign_views import mount, moved, weathered
 
@@ -81,7 +80,7 @@ def scene(seed: int, index: int, size: tuple[int, int] = SIDE) -> tuple[np.ndarr
     return _photograph(light, gain, seed, index), *_targets(layout)
 
 
-class RoadScenes:
+class RoadScenes(Drawn):
     """Road scenes with boxes. A `Source`.
 
     Args:
@@ -92,6 +91,7 @@ class RoadScenes:
 
     def __init__(self, count: int, seed: int = 0, size: tuple[int, int] = SIDE):
         self._count, self._seed, self._size = count, seed, (int(size[0]), int(size[1]))
+        super().__init__("road scenes", VERSION, LABELS, seed, self._size)
 
     def __len__(self) -> int:
         return self._count
@@ -104,21 +104,11 @@ class RoadScenes:
         """Return float32 (k, 4), left, top, right, bottom in px of a scene, and int32 (k,), without rendering it."""
         return _targets(_layout(self._seed, index, self._size))
 
-    def read(self, indices: np.ndarray, shape: Shape) -> np.ndarray:
-        pictures = np.empty((len(indices), *shape), np.uint8)
-        for place, index in enumerate(np.asarray(indices).tolist()):
-            pictures[place] = image.fit_image(self.native(index), shape)
-        return pictures
-
     def native(self, index: int) -> np.ndarray:
         return scene(self._seed, index, self._size)[0]
 
     def name(self, index: int) -> str:
         return f"road-scenes[{index}]"
-
-    def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
-        add(repr(("road scenes", VERSION, LABELS, self._seed, self._size)).encode())
-        add(np.asarray(indices).astype("<i8").tobytes())
 
 
 def _targets(layout: _Layout) -> tuple[np.ndarray, np.ndarray]:

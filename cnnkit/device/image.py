@@ -20,7 +20,7 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,6 +146,14 @@ def fit_image(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if image.shape[:2] != (height, width):
         image = _resize(np.ascontiguousarray(image), height, width)
     return image.reshape(height, width, channels)
+
+
+def fit_images(images: Iterable[np.ndarray], count: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Bring so many images to a model's shape, as `fit_image`: uint8 (count, *shape)."""
+    fitted = np.empty((count, *shape), np.uint8)
+    for place, image in enumerate(images):
+        fitted[place] = fit_image(image, shape)
+    return fitted
 
 
 def over_page(image: np.ndarray) -> np.ndarray:

@@ -30,6 +30,7 @@ from keras import ops
 from cnnkit import h5_files
 from cnnkit.data import fetch
 from cnnkit.data.cards import File
+from cnnkit.data.loading import some
 from cnnkit.device.model import read_metadata
 from cnnkit.errors import ArtifactError, ConfigError
 from cnnkit.keras_files import DAMAGED, refuse_code
@@ -78,14 +79,10 @@ class Loaded:
         by_reason: dict[str, list[str]] = {}
         for name, reason in self.left.items():
             by_reason.setdefault(reason, []).append(name)
-        lines += [f"Left at initial values: {_some(names)} ({reason})." for reason, names in by_reason.items()]
+        lines += [f"Left at initial values: {some(names, 4)} ({reason})." for reason, names in by_reason.items()]
         if self.unused:
-            lines.append(f"In the file, not used: {_some(self.unused)}.")
+            lines.append(f"In the file, not used: {some(self.unused, 4)}.")
         return lines + list(self.notes)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 @dataclasses.dataclass
@@ -504,5 +501,5 @@ def _head(
         values.append(value)
     new = [label for label in wanted if label not in known]
     note = f"{name}: {len(common)} of {len(wanted)} classes copied by name"
-    note += f"; new, at their initial values: {_some(new)}." if new else f"; dropped: {len(known) - len(common)}."
+    note += f"; new, at their initial values: {some(new, 4)}." if new else f"; dropped: {len(known) - len(common)}."
     return values, note

@@ -94,12 +94,7 @@ class ArrayImages:
 
     def read(self, indices: np.ndarray, shape: Shape) -> np.ndarray:
         images = self._raw(indices)
-        if shape == self._native:
-            return images
-        fitted = np.empty((len(images), *shape), np.uint8)
-        for k, one in enumerate(images):
-            fitted[k] = image.fit_image(one, shape)
-        return fitted
+        return images if shape == self._native else image.fit_images(images, len(images), shape)
 
     def native(self, index: int) -> np.ndarray:
         one = self._raw(np.array([index]))[0]

@@ -39,10 +39,7 @@ class FolderImages:
         return len(self.paths)
 
     def read(self, indices: np.ndarray, shape: Shape) -> np.ndarray:
-        images = np.empty((len(indices), *shape), np.uint8)
-        for k, index in enumerate(indices.tolist()):
-            images[k] = image.fit_image(self.native(index), shape)
-        return images
+        return image.fit_images(map(self.native, indices.tolist()), len(indices), shape)
 
     def native(self, index: int) -> np.ndarray:
         return image.read_image(self.path(index))

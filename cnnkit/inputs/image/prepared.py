@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.data.records import Shape, Source
-from cnnkit.device.image import fit_image
+from cnnkit.device.image import fit_images
 from cnnkit.device.preparation import Preparation, ready
 
 KEPT = 1 << 26  # bytes, of one split's images
@@ -36,14 +36,8 @@ class PreparedImages:
         return len(self._images)
 
     def read(self, indices: np.ndarray, shape: Shape) -> np.ndarray:
-        indices = np.asarray(indices, np.int64)
-        made = self._made(indices)
-        if shape == self.shape:
-            return made
-        fitted = np.empty((len(made), *shape), np.uint8)
-        for k, one in enumerate(made):
-            fitted[k] = fit_image(one, shape)
-        return fitted
+        made = self._made(np.asarray(indices, np.int64))
+        return made if shape == self.shape else fit_images(made, len(made), shape)
 
     def native(self, index: int) -> np.ndarray:
         return self._images.native(index)

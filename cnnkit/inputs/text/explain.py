@@ -123,10 +123,6 @@ class Filter:
     weight: float | None
     ngrams: tuple[Ngram, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return dataclasses.asdict(self)
-
 
 def explain(artifact: Any, text: str, *, target: str | int | None = None) -> Explanation:
     """Measure what each word of a text does to an answer.

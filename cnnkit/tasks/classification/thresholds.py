@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cnnkit.data.loading import some
+
 FEW = 5  # validation texts with a label; with fewer its threshold is too rare to say
 DRAWN = 2.0  # texts that the common threshold counts as; measured on texts made up, a label of 10 in 1,000 among them
 LEAST = 0.5  # of the texts that get a label have to have it, as far as validation texts tell
@@ -127,14 +129,13 @@ def cautions(rare: Mapping[str, int], unreached: Sequence[str]) -> list[str]:
     """
     lines = []
     if rare:
-        named = ", ".join(f"{label} ({count})" for label, count in list(rare.items())[:8])
-        more = f" and {len(rare) - 8} more" if len(rare) > 8 else ""
+        named = some([f"{label} ({count})" for label, count in rare.items()], 8)
         lines.append(
-            f"Too rare to say how often they are right: {named}{more}; behind each its texts for validation, fewer than {FEW}. "
+            f"Too rare to say how often they are right: {named}; behind each its texts for validation, fewer than {FEW}. "
             "Their thresholds are drawn towards the common one, and an answer with one of them is never sure. Collect more."
         )
     if unreached:
-        named = ", ".join(unreached[:8]) + (f" and {len(unreached) - 8} more" if len(unreached) > 8 else "")
+        named = some(unreached, 8)
         lines.append(
             f"No threshold gives these rightly often enough on validation texts: {named}. Theirs lie above all that was wrong."
         )
