@@ -85,7 +85,7 @@ def undivided(recipe: Any, settings: Settings, splits: Any, source: Any, tell: R
 
 
 def _with_replayed(recipe: Any, splits: Any, path: Path, tell: Reporter) -> Any:
-    from cnnkit import data
+    from cnnkit.data.records import join
 
     if not path.is_dir():
         raise ConfigError(
@@ -97,10 +97,10 @@ def _with_replayed(recipe: Any, splits: Any, path: Path, tell: Reporter) -> Any:
         chosen = _settings_of(earlier) | {"data": known.source}
         if again := earlier.document.get("refit"):  # it was trained on validation records, which can validate no more
             chosen |= {"validation": 0.0, "limit": chosen.get("limit") and again["records"]}
-            return data.join(load(recipe, chosen, tell=tell, warn=False), splits)
+            return join(load(recipe, chosen, tell=tell, warn=False), splits)
     except DataError as error:
         raise DataError(f"The data of {path}, which `replay` needs, cannot be loaded: {error}") from error
-    return data.join(known.splits, splits)
+    return join(known.splits, splits)
 
 
 def describe_data(splits: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnkit.data import join
+from cnnkit.data.records import join
 from cnnkit.device.text import Tokenizer, learn
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.inputs.text import division, files, index
