@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnkit import data
+from cnnkit.data import records as data
 from cnnkit.data.asked import UNASKED, asked
 from cnnkit.data.records import Splits
 from cnnkit.inputs.text.records import Tags, TextRecords

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cnnkit import data
 from cnnkit.data import inventory
+from cnnkit.data import records as data
 from cnnkit.data.inventory import Entry, entry
 from cnnkit.inputs.image.loading import load
 

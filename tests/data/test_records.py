@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from cnnkit import data
+from cnnkit.data import records as data
 from cnnkit.data import splits
 from cnnkit.data.records import Records
 from cnnkit.data.sources import Values

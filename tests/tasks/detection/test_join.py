@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnkit import data
+from cnnkit.data import records as data
 from cnnkit.data.records import Splits
 from cnnkit.device.detection import Plan
 from cnnkit.tasks.detection.records import Boxes, BoxRecords
