@@ -14,6 +14,7 @@ Design choices:
 
 import ast
 import importlib.util
+import os
 import re
 import sysconfig
 import warnings
@@ -69,6 +70,7 @@ _SKIPPED = {  # tests, and copies of other libraries; tensorflow/python/keras is
         "tf_keras",
         "turtledemo",
     ),
+    *("__pycache__", "lib-dynload"),
 }
 _NAMES = re.compile(
     r"\b(?:numpy|np|npt|scipy|sp|scikits?[- ]?learn|scikit|sklearn|matplotlib|mpl|pyplot|plt|pylab|keras|tensorflow|tf|tfl|tflite"
@@ -88,10 +90,7 @@ def read(most: int = MOST, *, progress: Progress | None = None) -> Read:
     Raises:
         MissingExtra: fewer than three libraries are there.
     """
-    texts: list[str] = []
-    names: list[str] = []
-    codes: list[int] = []
-    groups: list[int] = []
+    gathered: list[tuple[str, str, int, int]] = []  # text, name, code, group
     seen: set[str] = set()
     labels: list[str] = []
     numbers: dict[str, int] = {}
@@ -102,16 +101,15 @@ def read(most: int = MOST, *, progress: Progress | None = None) -> Read:
         rows = list(_rows(root, most, seen)) if root else []
         if len(rows) < min(LEAST, most):
             continue
-        for text, place, group in rows:
-            texts.append(text)
-            names.append(f"{label}: {place}")
-            codes.append(len(labels))
-            groups.append(numbers.setdefault(f"{label}/{group}", len(numbers)))
+        for text, place, file in rows:
+            group = numbers.setdefault(f"{label}/{file}", len(numbers))
+            gathered.append((text, f"{label}: {place}", len(labels), group))
         labels.append(label)
     if len(labels) < 3:
         raise MissingExtra(
             'The embedded texts are docstrings of the libraries that training needs. Run `pip install "cnnkit[train]"`.'
         )
+    texts, names, codes, groups = zip(*gathered, strict=True)
     hashes = np.array([text_hash(text.encode()) for text in texts], np.int64)
     found = Found(ListTexts(texts, names), narrow(np.array(codes)), tuple(labels), None, hashes)
     note = f"First 60 words of docstrings in the sources of {len(labels)} installed libraries, their names cut out."
@@ -150,23 +148,13 @@ def _rows(root: Path, most: int, seen: set[str]) -> Iterator[tuple[str, str, str
 
 def _sources(root: Path) -> list[Path]:
     """List the source files of a library by the hash of their path."""
-    found = []
-    stack = [root]
-    while stack:
-        try:
-            entries = list(stack.pop().iterdir())
-        except OSError:
-            continue
-        for entry in entries:
-            if entry.name in _SKIPPED or entry.is_symlink():
-                continue
-            if entry.suffix == ".py":
-                if not entry.name.startswith(("test_", "conftest")) and not entry.name.endswith("_test.py"):
-                    found.append(entry)
-            elif "." not in entry.name and entry.name not in ("__pycache__", "lib-dynload") and entry.is_dir():
-                stack.append(entry)
+    found: list[Path] = []
+    for parent, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if "." not in name and name not in _SKIPPED]
+        own = [name for name in names if name.endswith(".py") and not name.endswith("_test.py")]
+        found += [Path(parent, name) for name in own if not name.startswith(("test_", "conftest"))]
     old_keras = root / "python" / "keras"
-    kept = [path for path in found if not path.is_relative_to(old_keras)]
+    kept = [path for path in found if not path.is_symlink() and not path.is_relative_to(old_keras)]
     return sorted(kept, key=lambda path: (zlib.crc32(path.relative_to(root).as_posix().encode()), path.name))
 
 
