@@ -101,15 +101,17 @@ def load_json(path: Path) -> Any:
 
 
 @dataclass(frozen=True)
-class CocoPart:
-    """A JSON file, as a path below the root."""
+class FilePart:
+    """A file of annotations, as a path below the root; of a gt.txt also which images of its folder belong: from, and up to."""
 
     root: Path
     file: str
+    first: int = 0
+    last: int | None = None
 
     @property
     def title(self) -> str:
-        return self.file
+        return self.file if self.last is None and not self.first else f"{self.file}, {self.first}-{self.last or 'last'}"
 
 
 def _is_coco(path: Path) -> bool:
@@ -145,18 +147,18 @@ def coco_fits(path: Path) -> bool:
     return any(_is_coco(file) for file in _json_files(path))
 
 
-def coco_parts(path: Path) -> dict[str, CocoPart]:
+def coco_parts(path: Path) -> dict[str, FilePart]:
     """Find the JSON files and which split each is for, by its name or its folder's."""
     if path.is_file():
         root = path.parent.parent if path.parent.name.lower() == "annotations" else path.parent
         found = _json_files(path)
-        return {_split_of_file(path) or "train": CocoPart(root, path.relative_to(root).as_posix())} if found else {}
+        return {_split_of_file(path) or "train": FilePart(root, path.relative_to(root).as_posix())} if found else {}
     found = [file for file in _json_files(path) if _is_coco(file)]
     instances = [file for file in found if file.name.lower().startswith("instances")]
     found = instances or found
     if len(found) == 1:
-        return {_split_of_file(found[0]) or "train": CocoPart(path, found[0].relative_to(path).as_posix())}
-    parts: dict[str, CocoPart] = {}
+        return {_split_of_file(found[0]) or "train": FilePart(path, found[0].relative_to(path).as_posix())}
+    parts: dict[str, FilePart] = {}
     for file in found:
         split = _split_of_file(file)
         if split in parts:
@@ -164,7 +166,7 @@ def coco_parts(path: Path) -> dict[str, CocoPart]:
                 f"{path} has two files for {split}: {parts[split].file} and {file.name}. Name the one you mean."
             )
         if split:
-            parts[split] = CocoPart(path, file.relative_to(path).as_posix())
+            parts[split] = FilePart(path, file.relative_to(path).as_posix())
     if found and not parts:
         raise DataError(f"{path} has {len(found)} JSON files, {found[0].name} ...: name the one you mean.")
     return {split: parts[split] for split in SPLITS if split in parts}
@@ -175,7 +177,7 @@ def _split_of_file(path: Path) -> str | None:
     return next((split for word in words if (split := shared.split_of(word))), None)
 
 
-def read_coco(part: CocoPart, faults: shared.Faults, progress: Progress | None) -> shared.Found:
+def read_coco(part: FilePart, faults: shared.Faults, progress: Progress | None) -> shared.Found:
     """Read a JSON file of detections."""
     path = part.root / part.file
     if progress:
@@ -220,7 +222,7 @@ def read_coco(part: CocoPart, faults: shared.Faults, progress: Progress | None) 
 class _Lookup:
     """Finds the image that a `file_name` means."""
 
-    def __init__(self, part: CocoPart):
+    def __init__(self, part: FilePart):
         self.names = ImageNames(shared.images_below(part.root))
         self.files = self.names.files
         folder = PurePosixPath(part.file).parent.as_posix().lstrip(".")
@@ -305,20 +307,6 @@ def _coco_box(row: Any, names: dict[int | str, str]) -> tuple[int | str, Box]:
 # The German Traffic Sign Detection Benchmark --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class GtsdbPart:
-    """A gt.txt, as a path below the root, and which images of its folder belong to the split: from, and up to."""
-
-    root: Path
-    file: str
-    first: int = 0
-    last: int | None = None
-
-    @property
-    def title(self) -> str:
-        return self.file if self.last is None and not self.first else f"{self.file}, {self.first}-{self.last or 'last'}"
-
-
 def gtsdb_fits(path: Path) -> bool:
     if path.is_file():
         return path.name.lower() == "gt.txt"
@@ -333,7 +321,7 @@ def _gt_files(path: Path) -> list[Path]:
     return [folder / "gt.txt" for folder in folders if (folder / "gt.txt").is_file()]
 
 
-def gtsdb_parts(path: Path) -> dict[str, GtsdbPart]:
+def gtsdb_parts(path: Path) -> dict[str, FilePart]:
     """Find the gt.txt; the complete benchmark has a part for training and one for the test."""
     root = path.parent if path.is_file() else path
     files = [path] if path.is_file() else _gt_files(path) if path.is_dir() else []
@@ -341,13 +329,13 @@ def gtsdb_parts(path: Path) -> dict[str, GtsdbPart]:
         name = files[0].name
         beside = [file.name for file in root.iterdir() if re.fullmatch(r"\d{5}\.(ppm|png|jpe?g)", file.name)]
         if len(beside) == _IN_FULL and {int(file[:5]) for file in beside} == set(range(_IN_FULL)):
-            return {"train": GtsdbPart(root, name, 0, _TRAINING - 1), "test": GtsdbPart(root, name, _TRAINING)}
-        return {"train": GtsdbPart(root, name)}
+            return {"train": FilePart(root, name, 0, _TRAINING - 1), "test": FilePart(root, name, _TRAINING)}
+        return {"train": FilePart(root, name)}
     found = {shared.split_of(file.parent.name) or "train": file.relative_to(root).as_posix() for file in files}
-    return {split: GtsdbPart(root, found[split]) for split in SPLITS if split in found}
+    return {split: FilePart(root, found[split]) for split in SPLITS if split in found}
 
 
-def read_gtsdb(part: GtsdbPart, faults: shared.Faults, progress: Progress | None) -> shared.Found:
+def read_gtsdb(part: FilePart, faults: shared.Faults, progress: Progress | None) -> shared.Found:
     """Read a gt.txt. The images are those of its folder, without subfolders: the benchmark's hold what was cut out."""
     path = part.root / part.file
     folder = PurePosixPath(part.file).parent.as_posix().lstrip(".")
@@ -375,7 +363,7 @@ def read_gtsdb(part: GtsdbPart, faults: shared.Faults, progress: Progress | None
     return shared.Found([draft for name, draft in drafts.items() if _within(part, name)], names)
 
 
-def _within(part: GtsdbPart, name: str) -> bool:
+def _within(part: FilePart, name: str) -> bool:
     if not part.first and part.last is None:
         return True
     match = re.match(r"\d{5}", name)
