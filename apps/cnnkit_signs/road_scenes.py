@@ -25,8 +25,6 @@ from cnnkit_signs.drawn_signs import Drawn
 from cnnkit_signs.scene_parts import LABELS, Stock, Thing, outline, sign_variant, stock
 from cnnkit_signs.sign_views import mount, moved, weathered
 
-__all__ = ["LABELS", "SIDE", "RoadScenes", "scene"]
-
 VERSION = 1
 SIDE = (320, 448)
 """(height, width) px of a scene."""

@@ -145,11 +145,9 @@ class Records:
         """
         indices = self._checked(indices)
         cut = getattr(self._source, "windows", None)
-        return (
-            (self.read(indices)[0], np.arange(len(indices)))
-            if cut is None
-            else cut(self._index[indices], self.input_shape)
-        )
+        if cut is None:
+            return self.read(indices)[0], np.arange(len(indices))
+        return cut(self._index[indices], self.input_shape)
 
     def flat(self, indices: np.ndarray) -> tuple[np.ndarray, str]:
         """Return these inputs as a linear model reads them: float32 (b, numbers); and what the numbers are, in a few words."""

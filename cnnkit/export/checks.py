@@ -158,11 +158,8 @@ def tables(graph: Graph, weights: Sequence[np.ndarray]) -> Check | None:
         found = True
         if apart >= worst:
             worst, where = apart, step.place
-    return (
-        Check("tables", "largest difference of a table's number from the trained one", worst, 1e-6, where)
-        if found
-        else None
-    )
+    what = "largest difference of a table's number from the trained one"
+    return Check("tables", what, worst, 1e-6, where) if found else None
 
 
 def network(base: Graph, other: Graph) -> Check:

@@ -14,9 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 
 from cnnkit.report import drawing
-from cnnkit.report.drawing import VARIABLES, save
-
-__all__ = ["curve", "precision_recall", "reliability", "samples", "save"]
+from cnnkit.report.drawing import VARIABLES
 
 ROWS = Sequence[Mapping[str, float]]
 

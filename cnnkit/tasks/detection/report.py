@@ -104,11 +104,9 @@ def sizes(scores: Mapping[str, Any]) -> blocks.Section | None:
         return None
 
     def cell(value: float | None, share: bool = False) -> blocks.Cell:
-        return (
-            blocks.Cell(NONE, tone="quiet")
-            if value is None
-            else blocks.Cell(blocks.percent(value, 1), value if share else None)
-        )
+        if value is None:
+            return blocks.Cell(NONE, tone="quiet")
+        return blocks.Cell(blocks.percent(value, 1), value if share else None)
 
     table: list[list[blocks.Cell | str]] = [
         [f"{row['side']} px", f"{row['boxes']:,}", cell(row["recall"], share=True), cell(row["ap50"])] for row in rows
