@@ -23,8 +23,8 @@ class Records:
     def __init__(self, written):
         self._texts = list(written)
 
-    def texts(self, indices):
-        return [self._texts[int(index)] for index in indices]
+    def shown(self, indices):
+        return [{"text": self._texts[int(index)]} for index in indices]
 
     def name(self, index):
         return f"reviews.tsv, line {index + 1}"
