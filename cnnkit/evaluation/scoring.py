@@ -1,16 +1,14 @@
 """Runs an artifact over records and lets the task score what comes out."""
 
-from collections.abc import Callable
 from typing import Any
 
 from cnnkit.data.records import Records
 from cnnkit.errors import ArtifactError
 from cnnkit.evaluation.artifacts import Artifact
+from cnnkit.evaluation.task import Done
 
 
-def outputs(
-    artifact: Artifact, records: Records, task: Any, progress: Callable[[int], None] = lambda done: None
-) -> tuple[Any, Any]:
+def outputs(artifact: Artifact, records: Records, task: Any, progress: Done = lambda done: None) -> tuple[Any, Any]:
     """Return an artifact's outputs for all records, and their targets, as the task has them.
 
     Raises:
@@ -24,9 +22,7 @@ def outputs(
     return task.outputs(artifact, records, progress)
 
 
-def score(
-    artifact: Artifact, records: Records, task: Any, progress: Callable[[int], None] = lambda done: None
-) -> dict[str, Any]:
+def score(artifact: Artifact, records: Records, task: Any, progress: Done = lambda done: None) -> dict[str, Any]:
     """Score an artifact on records: the task's scores, each with its interval."""
     found, targets = outputs(artifact, records, task, progress)
     return task.score(found, targets, artifact.labels, artifact.metadata)

@@ -19,6 +19,7 @@ from cnnkit.settings import Room
 BATCH = 256  # records that are read at once
 WORST = 24  # errors that a report shows
 Metadata = Mapping[str, Any] | None  # of an artifact
+Done = Callable[[int], None]  # takes how many records are done
 
 
 class Task:
@@ -85,9 +86,7 @@ class Task:
         """Return records whose inputs are read as an artifact takes them."""
         return records.as_read_by(artifact)
 
-    def outputs(
-        self, artifact: Any, records: Any, progress: Callable[[int], None] = lambda done: None
-    ) -> tuple[Any, Any]:
+    def outputs(self, artifact: Any, records: Any, progress: Done = lambda done: None) -> tuple[Any, Any]:
         """Return an artifact's outputs for all records, by name, and their targets."""
         records = self.as_read_by(artifact, records)
         merge = task_of(artifact.metadata, DEVICE, artifact.path).merge

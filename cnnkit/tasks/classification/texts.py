@@ -24,7 +24,7 @@ from cnnkit.device.several import confidence, given
 from cnnkit.device.word_apart import CLASS
 from cnnkit.errors import ConfigError
 from cnnkit.evaluation.settings import Classes, Tags
-from cnnkit.evaluation.task import WORST, Metadata
+from cnnkit.evaluation.task import WORST, Done, Metadata
 from cnnkit.inputs.text.records import TextRecords
 from cnnkit.score import Score, Scores
 from cnnkit.tasks.classification import thresholds as choosing
@@ -153,9 +153,7 @@ class TextTagging(TextClassification):
         if settings.class_weights:
             raise ConfigError("`class_weights` is for one label a text: here each text may have several.")
 
-    def outputs(
-        self, artifact: Any, records: Any, progress: Callable[[int], None] = lambda done: None
-    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def outputs(self, artifact: Any, records: Any, progress: Done = lambda done: None) -> tuple[Outputs, np.ndarray]:
         """As `Classification.outputs`; a text without known words gets no label, as in `predict`: its probabilities are 0."""
         found, targets = super().outputs(artifact, records, progress)
         read = self.as_read_by(artifact, records)

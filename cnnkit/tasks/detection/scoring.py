@@ -9,14 +9,14 @@ Design choices:
 - The baseline is a detector without a network (`regions`): boxes put where training has theirs score near 0, and are no bar.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from cnnkit.data import splits
 from cnnkit.device.detection import Detections, Plan, find_each
-from cnnkit.evaluation.task import WORST, Metadata, Task
+from cnnkit.evaluation.task import WORST, Done, Metadata, Task
 from cnnkit.score import Score, Scores
 from cnnkit.tasks.detection import coco, regions
 from cnnkit.tasks.detection.coco import Truth
@@ -47,8 +47,8 @@ class Detection(Task):
         return records.with_shape(artifact.input_shape)
 
     def outputs(
-        self, artifact: Any, records: BoxRecords, progress: Callable[[int], None] = lambda done: None
-    ) -> tuple[list[Detections], list[Truth]]:
+        self, artifact: Any, records: BoxRecords, progress: Done = lambda done: None
+    ) -> tuple[Found, list[Truth]]:
         """Find in every native image, as a device does; return what was found and what is there.
 
         What is found of a class that an image was not asked for is left out: nobody can say whether it is right.
