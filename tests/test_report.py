@@ -109,7 +109,7 @@ def rendered(run, *, worst=(), samples=None, evidence=(), extra=(), **parts):
     own = TASKS.half("classification", TRAINING, "a run").sections(scores, labels)
     return page.render(
         run=run,
-        made=[*own, images.worst(worst, labels), *extra, images.evidence(evidence)],
+        made=[*own, images.top_losses(worst, labels), *extra, images.evidence(evidence)],
         samples=images.samples(*samples) if samples else None,
         record=Images.record,
         **parts,

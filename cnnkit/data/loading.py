@@ -168,7 +168,7 @@ def divide(records: Mapping[str, Records], held_out: dict[str, float], *, seed: 
     )
 
 
-def settle_labels(card: Card, parts: dict[str, Part]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+def align_labels(card: Card, parts: dict[str, Part]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """Agree on the label names of all splits.
 
     A source's label is looked up in the card's list; where the list has no such name, a whole number counts from

@@ -123,7 +123,7 @@ class Task:
         """Return what a person calls a target."""
         return labels[int(target)] if labels else f"{target}"
 
-    def worst(self, outputs: Any, targets: Any, records: Any, labels: Sequence[str]) -> list[dict[str, Any]]:
+    def top_losses(self, outputs: Any, targets: Any, records: Any, labels: Sequence[str]) -> list[dict[str, Any]]:
         """Return the records that are scored worst: index, name, true and predicted, and a note on how bad it is."""
         score = self.score(outputs, targets, labels).headline
         if score.per_record is None:

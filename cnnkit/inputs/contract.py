@@ -113,7 +113,7 @@ class Input:
 
         return {
             "record": self.record,
-            "made": [sections.errors(recipe.task.worst(found, targets, splits.test, artifact.labels))],
+            "made": [sections.errors(recipe.task.top_losses(found, targets, splits.test, artifact.labels))],
             "layers": explain.layer_table(artifact.model, artifact.input_shape),
         }
 

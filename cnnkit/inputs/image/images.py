@@ -168,7 +168,7 @@ class Images(Input):
         evidence = explaining.examples(artifact.model, artifact.labels, worst, samples) if explains else []
         return {
             "record": self.record,
-            "made": [reporting.worst(worst, artifact.labels), reporting.evidence(evidence)],
+            "made": [reporting.top_losses(worst, artifact.labels), reporting.evidence(evidence)],
             "samples": reporting.samples(*samples),
             "layers": explain.layer_table(artifact.model),
         }

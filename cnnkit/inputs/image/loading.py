@@ -47,7 +47,7 @@ def load(
     shape: Shape | None = stated_shape(card)
     card, parts, held_out = asked.read(card, "classification")
     notes = loading.left_out(parts, asked.skip_bad)
-    names, codes = loading.settle_labels(card, parts)
+    names, codes = loading.align_labels(card, parts)
     plan = []
     if preparation is not None and (not card.prepared if prepare is None else prepare):
         for part in parts.values():
@@ -69,7 +69,7 @@ def load(
     entries = [*fates(parts), *loading.over_limit(len(divided.train) - len(train), "images")]
     about = {
         **loading.about(asked, card, parts, seen, "images", entries, told(parts, whole=asked.whole)),
-        "plan": plan,
+        "notes": plan,
         "warnings": notes + loading.missing_classes(seen, "image"),
     }
     return Splits(**seen, card=about)

@@ -101,7 +101,7 @@ def load(
     seen = {"train": train, **rest}
     about = {
         **loading.about(asked, card, parts, seen, "texts", entries),
-        "plan": plan,
+        "notes": plan,
         "warnings": warnings,
     }
     if fold is not None:

@@ -112,7 +112,7 @@ class Classification(Task):
         won = np.bincount(targets[second & ~first], minlength=len(labels))
         return {label: (int(lost[k]), int(won[k])) for k, label in enumerate(labels)}
 
-    def worst(
+    def top_losses(
         self, outputs: Outputs, targets: np.ndarray, records: Records, labels: Sequence[str]
     ) -> list[dict[str, Any]]:
         """Return the most confident errors: index, name, true and predicted label, confidence, and what the records show."""

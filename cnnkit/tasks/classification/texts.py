@@ -268,7 +268,9 @@ class TextTagging(TextClassification):
         lost, won = (first & ~second).sum(0), (second & ~first).sum(0)
         return {label: (int(lost[k]), int(won[k])) for k, label in enumerate(labels)}
 
-    def worst(self, outputs: Outputs, targets: np.ndarray, records: Any, labels: Sequence[str]) -> list[dict[str, Any]]:
+    def top_losses(
+        self, outputs: Outputs, targets: np.ndarray, records: Any, labels: Sequence[str]
+    ) -> list[dict[str, Any]]:
         """Return the labels that were given or missed most confidently, with their texts."""
         wrongness = np.where(targets >= 0, np.abs(outputs["scores"] - targets), 0)
         places = np.argsort(-wrongness, axis=None, kind="stable")[:WORST]

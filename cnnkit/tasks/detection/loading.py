@@ -57,7 +57,7 @@ def load(
     asked = loading.Asked(**how)
     card, parts, held_out = asked.read(source, "detection")
     notes = loading.left_out(parts, asked.skip_bad)
-    names, codes = loading.settle_labels(card, parts)
+    names, codes = loading.align_labels(card, parts)
     if not names:
         raise DataError(_no_box(card.title))
     records: dict[str, Records] = {}
@@ -89,7 +89,7 @@ def load(
     told = f"Boxes to be found: {boxes:,}, of {len(names)} classes."
     about = {
         **loading.about(asked, card, parts, seen, "images", entries, [told]),
-        "plan": list(choice.why),
+        "notes": list(choice.why),
         "warnings": notes,
     }
     return Splits(**seen, card=about)

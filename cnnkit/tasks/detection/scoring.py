@@ -109,7 +109,7 @@ class Detection(Task):
         """Return the most confident false alarms and the largest misses, as `coco.worst`, with name and native image."""
         if threshold is None:
             threshold = coco.best_threshold(found, truth, labels)
-        entries = coco.worst(found, truth, labels, threshold, WORST)
+        entries = coco.top_losses(found, truth, labels, threshold, WORST)
         return [
             {**entry, "name": records.name(entry["image"]), "picture": records.native(entry["image"])}
             for entry in entries

@@ -124,7 +124,7 @@ def test_the_card_says_what_a_report_needs(folder):
     assert card["inventory"]["used"] == {"train": 21, "validation": 3, "test": 6} and card["task"] == "detection"
     assert sum(part.counts().sum() for part in splits.parts.values()) == sum(len(row(n)) for n in range(30)) == 32
     assert splits.test.input_shape == (256, 256, 3)
-    assert len(card["plan"]) == 3 and "px" in card["plan"][0]
+    assert len(card["notes"]) == 3 and "px" in card["notes"][0]
     assert card["splits"] == dict.fromkeys(("validation", "test"), "held out, seed 0")
     assert card["warnings"] == [] and splits.train.plan == splits.test.plan == Plan()
 

@@ -43,7 +43,7 @@ def report(labels, **options):
     """The scores and sections of made-up answers."""
     pictures, found, truth = made_up(labels, **options)
     scores = json.loads(json.dumps(coco.score(found, truth, labels, bootstrap=20)))
-    worst = [{**e, "picture": pictures[e["image"]]} for e in coco.worst(found, truth, labels, scores["threshold"])]
+    worst = [{**e, "picture": pictures[e["image"]]} for e in coco.top_losses(found, truth, labels, scores["threshold"])]
     own = TASKS.half("detection", TRAINING, "a run").sections(scores, labels)
     return scores, [*own, detection.errors(worst)]
 
