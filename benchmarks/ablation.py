@@ -1,31 +1,30 @@
 """What each part of the default for texts gains: all on, all off, some off, then one after the other left out.
 
-    python benchmarks/ablation.py                                   # five sets, three folds or seeds each, seven variants
+    python benchmarks/ablation.py                                   # five sets, three folds or seeds each, four variants
     python benchmarks/ablation.py --data trec --variants all-on no-pairs --numbers 0
 
 Folds, seeds and settings are those of `text.py accuracy`; the score is F1 of spam, elsewhere accuracy, on its test folds. Parts
-are kept or go by the mean over five sets, so no row is tuned. Switches are here and not in the product. After every training
-`results/ablation.json` is written, so a run that was stopped goes on where it was; `--table` prints what is there.
+are kept or go by the mean over five sets, so no row is tuned. After every training `results/ablation.json` is written, so a run
+that was stopped goes on where it was; `--table` prints what is there.
 
-All on, all off and `lean` come first, number by number over all sets, so that a stopped run compares like with like. Where a part
-is not in use, as the refit is not where a set has its own validation, nothing is trained: the row is that of all-on. Rows of
-parts that are gone, as n-grams in training are, stay in the results.
+All on and all off come first, number by number over all sets, so that a stopped run compares like with like. Where a part is not
+in use, as the refit is not where a set has its own validation, nothing is trained: the row is that of all-on.
+
+Rows of parts that are gone stay in the results: n-grams in training, words by their endings, a second hash of pairs. All-on had
+the last two there, so did what was trained beside it; `lean` had none of them, as the default now.
 """
 
 import argparse
-import contextlib
 import json
 import statistics
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from unittest import mock
 
 import results
 import text
 
-BOUNDS = ("all-on", "all-off", "lean")  # trained first
+BOUNDS = ("all-on", "all-off")  # trained first
 
 
 @dataclass(frozen=True)
@@ -35,50 +34,20 @@ class Variant:
     Attributes:
         options: of the builder, in place of its own.
         settings: of the training, in place of the preset's.
-        endings: whether spellings that training lacks share ids by their endings.
-        hashes: of a pair of words; with one, a pair that training lacks uses the weights of those on its row.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
-    endings: bool = True
-    hashes: int = 2
 
     def in_use(self, row: dict[str, Any]) -> bool:
         """Whether it trains otherwise than all-on, whose row of this set and number says what that had."""
-        asked = [row["refit"]] if self.settings else []
-        asked += [row["pairs"] > 0] if "pair_buckets" in self.options or self.hashes == 1 else []
-        return not self.endings or any(asked)
-
-    @contextlib.contextmanager
-    def switched(self) -> Iterator[None]:
-        """Patch what has no option."""
-        import numpy as np
-
-        from cnnkit.device import text as device_text
-        from cnnkit_text import naive_bayes
-
-        tables = naive_bayes.tables
-
-        def one_hash(*given: Any) -> tuple[Any, Any]:
-            values, seen = tables(*given)
-            return values, np.ones_like(seen)
-
-        with contextlib.ExitStack() as patches:
-            if not self.endings:
-                patches.enter_context(mock.patch.object(device_text, "other_spellings", lambda *_, **__: {}))
-            if self.hashes == 1:
-                patches.enter_context(mock.patch.object(naive_bayes, "tables", one_hash))
-            yield
+        return bool((self.settings and row["refit"]) or (self.options and row["pairs"]))
 
 
 VARIANTS = {
     "all-on": Variant(),
-    "all-off": Variant({"pair_buckets": 0}, {"refit": False}, endings=False),
-    "lean": Variant(endings=False, hashes=1),  # what takes most lines for what it may gain
-    "no-endings": Variant(endings=False),
+    "all-off": Variant({"pair_buckets": 0}, {"refit": False}),
     "no-refit": Variant(settings={"refit": False}),
-    "one-hash": Variant(hashes=1),
     "no-pairs": Variant({"pair_buckets": 0}),
 }
 
@@ -95,8 +64,7 @@ def trained(variant: str, data: str, number: int) -> dict[str, Any]:
 
     chosen = VARIANTS[variant]
     began = time.process_time()
-    with chosen.switched():
-        splits, whole, _, scores = text.one(data, "default", number, dict(chosen.options), settings=chosen.settings)
+    splits, whole, _, scores = text.one(data, "default", number, dict(chosen.options), settings=chosen.settings)
     own = options(splits.train, "default")
     spam = scores["per_class"].get("spam")
     return {

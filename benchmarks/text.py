@@ -145,10 +145,8 @@ VARIANTS = {  # of `inner`: model, options of its builder, settings, options of 
 
 
 def inner(arguments: argparse.Namespace) -> None:
-    """Train on three folds of a set's training texts and score the fourth, also as if a text's unknown words stayed unknown."""
-    import numpy as np
-
-    from cnnkit.device.text import FIRST, UNKNOWN, learn
+    """Train on three folds of a set's training texts and score the fourth; also say how many of its words are unknown."""
+    from cnnkit.device.text import UNKNOWN
     from cnnkit_text.cli import classification
 
     for data in arguments.data:
@@ -164,21 +162,10 @@ def inner(arguments: argparse.Namespace) -> None:
                 for number in range(INNER):
                     fold = {**loading, "fold": (number + 1, INNER)}
                     settings = {"refit": False, **settings}
-                    splits, whole, artifact, scores = one(
-                        str(path), model, number, options, settings=settings, loading=fold
-                    )
-                    train = (whole or splits).train
-                    own = train.tokenizer
-                    size = own.size - FIRST  # which leaves no room for other spellings
-                    cased = loading.get("cased", True)
-                    bare = learn(train.every_text(), max_words=size, max_length=own.length, cased=cased).tokenizer
-                    ids, bare_ids = (t.batch(list(splits.test.every_text())) for t in (own, bare))
-                    answers = np.argmax(artifact.run_batch(bare_ids)["scores"], axis=1)
+                    splits, whole, _, scores = one(str(path), model, number, options, settings=settings, loading=fold)
+                    ids = (whole or splits).train.tokenizer.batch(list(splits.test.every_text()))
                     row = {"number": number, "accuracy": scores["accuracy"], "seconds": scores["seconds"]}
-                    row["unknown"], row["unknown_without_spellings"] = (
-                        float((part == UNKNOWN).sum() / (part > 0).sum()) for part in (ids, bare_ids)
-                    )
-                    row["accuracy_without_spellings"] = float((answers == splits.test.labels).mean())
+                    row["unknown"] = float((ids == UNKNOWN).sum() / (ids > 0).sum())
                     rows.append(row)
                     print(data, name, row, flush=True)
                 keys = [key for key in rows[0] if key != "number"]

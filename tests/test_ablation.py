@@ -1,10 +1,9 @@
-"""The switches of `benchmarks/ablation.py`, the order of its trainings and its table; the trainings themselves run by hand."""
+"""What `benchmarks/ablation.py` leaves out, the order of its trainings and its table; the trainings themselves run by hand."""
 
 import importlib.util
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
@@ -43,22 +42,7 @@ def test_what_is_not_in_use_is_not_trained_without_it(ablation):
     idle = [name for name, variant in ablation.VARIANTS.items() if not variant.in_use(used)]
     assert idle == ["all-on", "no-refit"]
     assert ablation.VARIANTS["no-refit"].in_use(used | {"refit": True})
-
-
-def test_switches_change_what_they_name_and_put_it_back(ablation):
-    from cnnkit.device import text
-    from cnnkit_text import naive_bayes
-
-    texts = [f"{stem}{end}" for stem in ("actor", "novel", "tutor", "motor", "rotor", "labor") for end in ("", "s")]
-    ids = np.array([2, 3, 2, 3, 4, 2])
-    found = naive_bayes.priors(ids, np.array([3, 6]), np.eye(2, dtype=np.float32), 5)
-    plain = text.learn([*texts, "mentor"], max_length=8)
-    with ablation.VARIANTS["no-endings"].switched():
-        assert text.learn([*texts, "mentor"], max_length=8).spellings == 0 < plain.spellings
-    with ablation.VARIANTS["one-hash"].switched():
-        assert naive_bayes.tables(found, 16, (3, 5))[1].all()
-    assert not naive_bayes.tables(found, 16, (3, 5))[1].all()
-    assert text.learn([*texts, "mentor"], max_length=8).spellings == plain.spellings
+    assert not ablation.VARIANTS["no-pairs"].in_use(used | {"pairs": 0})
 
 
 def test_the_table_compares_the_numbers_that_both_have(ablation):

@@ -179,9 +179,8 @@ def start(model: Any, records: Any, settings: Any) -> list[str]:
         found = naive_bayes.priors(ids, ends, targets, records.tokenizer.size)
         model.get_layer(text.WIDE).set_weights([chosen_style.words / gain * found.words.astype(np.float32)])
         if settings.options.get("pair_buckets"):
-            pairs, seen = naive_bayes.tables(found, settings.options["pair_buckets"], text.PRIMES)
+            pairs = naive_bayes.table(found, settings.options["pair_buckets"], text.PRIME)
             model.get_layer(text.PAIRS).set_weights([chosen_style.pairs / gain * pairs])
-            model.get_layer(text.SEEN).set_weights([seen])
         words, pairs = (found.counts > 0).sum(), len(found.pairs)
         return [f"It starts from naive Bayes of {words:,} words and {pairs:,} pairs of words."]
     vectors = settings.options.get("vectors")

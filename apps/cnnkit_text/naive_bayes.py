@@ -9,7 +9,6 @@ Source: Wang and Manning 2012, "Baselines and Bigrams: Simple, Good Sentiment an
 """
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -102,23 +101,20 @@ def buckets_for(pairs: int, classes: int) -> int:
     return 1 << min(int(np.ceil(np.log2(wanted))), int(np.log2(most)))
 
 
-def tables(found: Priors, buckets: int, primes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a network's tables of pairs hold.
+def table(found: Priors, buckets: int, prime: int) -> np.ndarray:
+    """Return what a network's table of pairs holds.
 
     Args:
         found: the priors.
         buckets: rows.
-        primes: of the two hashes.
+        prime: of the hash.
 
     Returns:
-        float32 (buckets, classes), the ratios, where several fall on a row their mean by texts; float32 (buckets, 1), 1 where the
-        second hash of a pair falls.
+        float32 (buckets, classes), the ratios, where several fall on a row their mean by texts.
     """
     first, second = found.pairs >> _SHIFT, found.pairs & ((1 << _SHIFT) - 1)
-    rows, seen = ((first * prime + second) % buckets for prime in primes)
+    rows = (first * prime + second) % buckets
     values = np.zeros((buckets, found.words.shape[1]))
     np.add.at(values, rows, found.ratios * found.texts[:, None])
     weights = np.bincount(rows, found.texts, buckets)[:, None]
-    known = np.zeros((buckets, 1), np.float32)
-    known[seen] = 1
-    return (values / np.maximum(weights, 1)).astype(np.float32), known
+    return (values / np.maximum(weights, 1)).astype(np.float32)

@@ -27,7 +27,6 @@ import numpy as np
 
 from cnnkit.device import word_apart
 from cnnkit.device.word_characters import ranges
-from cnnkit.device.word_endings import other_spellings
 from cnnkit.errors import ArtifactError, DataError
 
 PAD, UNKNOWN, FIRST = 0, 1, 2
@@ -127,7 +126,7 @@ class Tokenizer:
     Attributes:
         kind: "words" or "characters".
         length: ids of one input, L.
-        table: id by token; spellings of a word share an id. For characters: id by character.
+        table: id by token; several may have one id, as cased variants of a word do. For characters: id by character.
         size: number of ids, which is the rows of the embedding; ids are in [0, size).
         buckets: ids for n-grams of unknown words, the last ones; 0: an unknown word is `UNKNOWN`.
         ngram: characters of an n-gram, the marks < and > included.
@@ -322,7 +321,6 @@ class Learnt:
         tokenizer: the result.
         texts: texts read.
         tokens: words (or characters) in them.
-        spellings: other spellings that have a kept word's id.
         distinct: different words of at most `LONGEST` characters, by their lower-case form unless case is kept; of more
             than `MOST_COUNTED` the rarest are forgotten on the way.
         kept: words in the vocabulary.
@@ -337,7 +335,6 @@ class Learnt:
     kept: int
     known: float
     lengths: Mapping[int, int] = dataclasses.field(repr=False)
-    spellings: int = 0
 
     @property
     def cut(self) -> float:
@@ -361,8 +358,7 @@ def learn(
     Every form is a word of its own, and forms that the texts lack are read as the most frequent one that they have. Without
     `cased` words are counted by their lower-case form; beside it a kept word has every form seen. Either way a word that is there
     twice also has the variant with its first letter upper-case, three times with all letters. Where two words share a variant,
-    the more frequent one has it. Where there is room among `max_words`, spellings that the texts lack of words that they have
-    (`word_endings`) get these words' ids, so that fewer words are unknown later; not where `buckets` are for those.
+    the more frequent one has it.
 
     Where much of the texts is in a script without spaces, each character of it is a word of its own (`Tokenizer.apart`).
 
@@ -414,17 +410,16 @@ def learn(
         raise DataError(f"None of the {sum(lengths.values())} texts has a word. Check which column holds the texts.")
     length = _length(lengths, kind) if max_length is None else max_length
     if kind == "characters":
-        made, spellings = characters(length), 0
+        made = characters(length)
         table = made.table
         kept, distinct = len(ALPHABET), len({form.lower() for form in forms})
     else:
         table, distinct = _table(forms, max_words, min_count, cased)
         kept = len(set(table.values()))
-        more, spellings = ({}, 0) if buckets else _spellings(table, kept, max_words - kept)
-        made = Tokenizer(kind, length, table | more, FIRST + kept + buckets, buckets, ngram, apart)
+        made = Tokenizer(kind, length, table, FIRST + kept + buckets, buckets, ngram, apart)
     known = sum(times for form, times in forms.items() if form in table) / count
     by_length = dict(sorted(lengths.items()))
-    return Learnt(made, sum(lengths.values()), count, distinct, kept, known, by_length, spellings)
+    return Learnt(made, sum(lengths.values()), count, distinct, kept, known, by_length)
 
 
 def _more_frequent_half(forms: Counter[str]) -> Counter[str]:
@@ -463,18 +458,6 @@ def _table(forms: Mapping[str, int], words: int, least: int, cased: bool) -> tup
             if variant not in table and split(variant) == [variant]:
                 table[variant] = FIRST + place
     return table, len(counts)
-
-
-def _spellings(table: Mapping[str, int], kept: int, room: int) -> tuple[dict[str, int], int]:
-    """Return ids by other spellings of the words in a table, also with the first letter upper-case; and how many spellings."""
-    words = list(itertools.islice(table, kept))  # the most frequent first; their variants follow
-    made: dict[str, int] = {}
-    found = other_spellings(words, room, known=table)
-    for variants in (found, {form[:1].upper() + form[1:]: word for form, word in found.items()}):
-        for variant, word in variants.items():
-            if variant not in table and split(variant) == [variant]:
-                made.setdefault(variant, table[word])
-    return made, sum(form in made for form in found)
 
 
 STEP = 8  # a trimmed batch is a multiple of this wide, so that there are few different widths

@@ -25,15 +25,14 @@ from cnnkit.models.vectors import dimensions, random_like, read
 
 MARGIN = 8  # ids of padding that a cut batch keeps, at least: what the widest filter reads
 MASKED_MARGIN = 1  # the same of one that masks its padding, half of a batch of short texts; 0: cut nothing
-WIDE, PAIRS, SEEN = "word_weights", "pair_weights", "pair_seen"  # the linear tables of the default
-PRIMES = (7919, 10007)  # of the two hashes of a pair
-MOST_PAIRED = 200_000  # ids: larger ones times a prime would leave int32
+WIDE, PAIRS = "word_weights", "pair_weights"  # the linear tables of the default
+PRIME = 7919  # of the hash of a pair
+MOST_PAIRED = 200_000  # ids: much larger ones times the prime would leave int32
 MEAN_SCALE = 3.0  # of the mean vector, which is smaller than largest values are
 EMBEDDING = "embedding"  # the layer whose rows are words
 STATIC = "vectors"  # the layer of given vectors that do not learn
 WORDS = Axes("words", "vocabulary")  # what the rows of a table stand for
 WORD_CLASSES = Axes("words", "vocabulary", classes=True)
-HASHES = Axes("words", "vocabulary", hashed=True)
 HASH_CLASSES = Axes("words", "vocabulary", hashed=True, classes=True)
 SPREAD = 0.05  # root mean square of given vectors, whatever it is in their file
 
@@ -119,8 +118,8 @@ def wide_cnn(
 
     The convolutions' largest values, the mean vector and the first words go through one linear layer; each word and each pair
     adds its own weights to the logits. These tables may start from naive Bayes, so that on a few
-    thousand texts the network begins about where a linear model ends. A pair finds its row by a hash of its ids; a second hash,
-    into a table of zeros and ones, tells pairs that training had from those that merely fall on the same row.
+    thousand texts the network begins about where a linear model ends. A pair finds its row by a hash of its ids; what falls on
+    one row shares it, pairs that training lacks too.
 
     Sources: Kim 2014, arXiv:1408.5882 (convolutions, largest values); Iyyer et al. 2015 (the mean); Wang and Manning 2012 (naive
     Bayes as a start); Cheng et al. 2016, arXiv:1606.07792 (wide and deep).
@@ -154,11 +153,9 @@ def wide_cnn(
             raise ValueError(f"`pair_buckets` are for vocabularies up to {MOST_PAIRED:,} ids. Received: size={size}.")
         first, second = ids[:, :-1], ids[:, 1:]
         known = gain * ops.cast(ops.clip(ops.minimum(first, second) - UNKNOWN, 0, 1), "float32")
-        rows = [ops.mod(first * prime + second, pair_buckets) for prime in PRIMES]
-        table = WordEmbedding(pair_buckets, 1, embeddings_initializer="zeros", trainable=False, name=SEEN)
-        there = means(table, HASHES)(rows[1])
+        rows = ops.mod(first * PRIME + second, pair_buckets)
         table = WordEmbedding(pair_buckets, classes, embeddings_initializer="zeros", name=PAIRS)
-        pairs = means(table, HASH_CLASSES)(rows[0]) * there * ops.expand_dims(known, -1)
+        pairs = means(table, HASH_CLASSES)(rows) * ops.expand_dims(known, -1)
         pairs = layers.Dropout(dropout, noise_shape=(None, None, 1), name="pair_dropout")(pairs)
         parts.append(share * ops.sum(pairs, axis=1))
     return keras.Model(ids, layers.Add(name="both")(parts), name="wide_cnn")

@@ -274,6 +274,13 @@ def test_what_was_written_is_read_again(texts, buckets, words):
     assert batch.min() >= 0 and batch.max() < tokenizer.size
 
 
+def test_a_vocabulary_of_before_with_words_by_their_endings_is_read():
+    vocabulary = "<PAD> 0\n<UNKNOWN> 1\nactor 2\ntutor 3\nActor 2\ntutors 3\nTutors 3\n"
+    made = Tokenizer.from_dict({"kind": "words", "length": 8, "size": 4, "buckets": 0, "ngram": 4}, vocabulary)
+    assert made.ids("tutor Tutors tutors TUTORS actor actors") == [3, 3, 3, UNKNOWN, 2, UNKNOWN]
+    assert made.words() == ["<PAD>", "<UNKNOWN>", "actor", "tutor"] and made.vocabulary == vocabulary
+
+
 def test_a_vocabulary_file_is_read_with_what_editors_do_to_it():
     tokenizer = learn(SENTENCES, cased=False).tokenizer
     text = "\ufeff" + tokenizer.vocabulary.replace("\n", "\r\n\r\n").rstrip()

@@ -186,7 +186,7 @@ class TestWideCnn(TextModelContract):
     parameters = (
         40 * 8 + conv(1, 8, 6) + conv(3, 8, 6)
         + (6 + 6 + 8) * 3 + 3  # largest values of two regions and the mean vector
-        + 40 * 3 + 50 * 3 + 50  # words, pairs, which pairs there were
+        + 40 * 3 + 50 * 3  # words, pairs
     )  # fmt: skip
 
     def builder(self, image_shape, classes, *, size):
@@ -199,20 +199,18 @@ class TestWideCnn(TextModelContract):
         for name in (text.WIDE, text.PAIRS):
             layer = model.get_layer(name)
             layer.set_weights([rng.normal(size=layer.get_weights()[0].shape)])
-        model.get_layer(text.SEEN).set_weights([rng.integers(0, 2, (self.buckets, 1))])
         return model
 
     def linear(self, ids):
         """What the tables of words and pairs add to the logits, in NumPy."""
         made = self.build()
-        words, pairs, seen = (made.get_layer(name).get_weights()[0] for name in (text.WIDE, text.PAIRS, text.SEEN))
+        words, pairs = (made.get_layer(name).get_weights()[0] for name in (text.WIDE, text.PAIRS))
         found = np.zeros((len(ids), self.classes))
         for row, entries in enumerate(ids.tolist()):
             found[row] += sum(words[k] for k in entries if k)
             for a, b in itertools.pairwise(entries):
                 if min(a, b) > 1:  # neither padding nor unknown
-                    first, second = ((a * prime + b) % self.buckets for prime in text.PRIMES)
-                    found[row] += pairs[first] * seen[second]
+                    found[row] += pairs[(a * text.PRIME + b) % self.buckets]
         return found
 
     def test_words_and_pairs_add_their_own_weights_to_the_logits(self):
@@ -257,12 +255,25 @@ class TestWideCnn(TextModelContract):
 
     def test_without_buckets_there_are_no_pairs(self):
         made = text.wide_cnn((24,), 3, size=40, width=8, regions=(1, 3), maps=6)
-        assert made.count_params() == self.parameters - 50 * 4
-        assert not {text.PAIRS, text.SEEN} & {layer.name for layer in made.layers}
+        assert made.count_params() == self.parameters - 50 * 3
+        assert text.PAIRS not in {layer.name for layer in made.layers}
         with pytest.raises(
             ValueError, match=r"`pair_buckets` are for vocabularies up to 200,000 ids\. Received: size=200001\."
         ):
             text.wide_cnn((24,), 3, size=200_001, pair_buckets=8)
+
+
+def test_a_model_of_before_that_asks_which_pairs_training_had_is_read(tmp_path):
+    ids = keras.Input((None,), dtype="int32")
+    first, second = ids[:, :-1], ids[:, 1:]
+    weights = text.WordEmbedding(50, 3, name=text.PAIRS)(keras.ops.mod(first * 7919 + second, 50))
+    seen = text.WordEmbedding(50, 1, trainable=False, name="pair_seen")(keras.ops.mod(first * 10007 + second, 50))
+    before = keras.Model(ids, keras.ops.sum(weights * seen, axis=1))
+    before.get_layer("pair_seen").set_weights([np.arange(50).reshape(-1, 1) % 2])
+    before.save(tmp_path / "model.keras")
+    given = np.random.default_rng(0).integers(1, 40, (20, 9)).astype(np.int32)
+    read = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(read.predict(given, verbose=0), before.predict(given, verbose=0))
 
 
 # padding --------------------------------------------------------------------------------------------------------------

@@ -328,7 +328,7 @@ def test_rows_of_words_go_by_the_word_and_not_by_their_place(tmp_path, words):
 
 def test_linear_weights_go_by_word_and_class_and_hashes_of_words_are_left(tmp_path):
     one, first = reader(["film", "bridge", "plot"], kind="wide")
-    for name in ("word_weights", "pair_weights", "pair_seen"):
+    for name in ("word_weights", "pair_weights"):
         layer = one.get_layer(name)
         layer.set_weights([np.arange(v.size, dtype=np.float32).reshape(v.shape) + 1 for v in layer.get_weights()])
     other, second = reader(["bridge", "train", "film"], kind="wide", classes=("good", "new"))
@@ -336,8 +336,8 @@ def test_linear_weights_go_by_word_and_class_and_hashes_of_words_are_left(tmp_pa
     (rows,), (old,) = values(other, "word_weights"), values(one, "word_weights")
     assert rows[second.table["film"]].tolist() == [old[first.table["film"], 1], 0]
     assert rows[second.table["train"]].tolist() == [0, 0]
-    assert {"pair_weights", "pair_seen"} <= set(loaded.left)
-    assert not values(other, "pair_weights")[0].any() and not values(other, "pair_seen")[0].any()
+    assert "pair_weights" in loaded.left
+    assert not values(other, "pair_weights")[0].any()
 
 
 def test_rows_that_nobody_names_are_left(tmp_path):

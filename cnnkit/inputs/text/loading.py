@@ -276,11 +276,6 @@ def _tokenizer_lines(learnt: Any, *, asked_length: int | None) -> list[str]:
             f"Vocabulary of the training texts: {learnt.kept:,} of {learnt.distinct:,} words, which are {learnt.known:.1%} of "
             f"all {learnt.tokens:,} there"
             + (f"; others in {made.buckets:,} buckets of {made.ngram}-grams." if made.buckets else ".")
-            + (
-                f" {learnt.spellings:,} other spellings are taken for them, by their endings."
-                if learnt.spellings
-                else ""
-            )
         ]
     if made.apart:
         lines.append(
