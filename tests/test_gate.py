@@ -363,7 +363,7 @@ def test_the_trained_model_is_not_scored_again_where_its_answers_are_known(image
     assert images.artifact not in calls and len(calls) == 1
     assert any("its baseline 100.00" in line for line in document["notes"])
     assert document["artifacts"]["float32"]["difference"] == 0
-    assert gate.summary(document, "image").startswith("No file lost a point")
+    assert gate.summary(document).startswith("No file lost a point")
 
 
 def scored(value, per_class=None, **about):
@@ -406,8 +406,8 @@ def test_a_loss_that_may_be_chance_is_said_with_its_size_and_one_that_is_more_is
     verdict = gate.compare(before, after, 1.0, {"a": (2, 0)}, 3.0)
     assert verdict["passed"] and verdict["said"] == ["5.00 points lost overall", "10.00 points lost in class a"]
     document = {"reference": gate.written(before), "artifacts": {"int8": verdict}}
-    text = gate.summary(document, "text")
-    assert "5.00 points overall (int8, 40 texts), 10.00 in a class (int8, a, 9 texts)" in text and "chance" in text
+    text = gate.summary(document)
+    assert "5.00 points overall (int8, 40 records), 10.00 in a class (int8, a, 9 records)" in text and "chance" in text
     assert len(gate.compare(before, after, 1.0, {"a": (6, 0)}, 3.0)["refused"]) == 2
 
 

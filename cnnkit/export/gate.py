@@ -366,7 +366,7 @@ def notes(reference: Scores, tolerance: float, baseline: float | None = None) ->
     return found
 
 
-def summary(document: Mapping[str, Any], one: str = "record") -> str:
+def summary(document: Mapping[str, Any]) -> str:
     """Return a sentence that says what the files lost at most, overall and in a class, and of how many examples."""
     files = {name: v for name, v in document["artifacts"].items() if v["passed"]}
     if not files:
@@ -382,16 +382,12 @@ def summary(document: Mapping[str, Any], one: str = "record") -> str:
     if lost <= 0 and lost_in <= 0:
         where = ", overall or in a class," if document["reference"]["per_class"] else ""
         anything = "a point" if score.unit == SHARE else "anything"
-        return f"No file lost {anything} against the trained model{where} on {count:,} {one}s."
-    overall = (
-        f"{score.apart(lost / score.scale, 2)} overall ({worst}, {count:,} {one}s)" if lost > 0 else "nothing overall"
-    )
+        return f"No file lost {anything} against the trained model{where} on {count:,} records."
+    apart = score.apart(lost / score.scale, 2)
+    overall = f"{apart} overall ({worst}, {count:,} records)" if lost > 0 else "nothing overall"
     within = files[lowest]
-    of = f"{within['worst_class_count']:,} {one}{'s' * (within['worst_class_count'] != 1)}"
-    inside = (
-        f", {score.number(lost_in / score.scale)} in a class ({lowest}, {within['worst_class']}, {of})"
-        if lost_in > 0
-        else ""
-    )
+    count_in = within["worst_class_count"]
+    of = f"{within['worst_class']}, {count_in:,} record{'s' * (count_in != 1)}"
+    inside = f", {score.number(lost_in / score.scale)} in a class ({lowest}, {of})" if lost_in > 0 else ""
     chance = " No loss beyond the tolerance is more than chance." if any(v["said"] for v in files.values()) else ""
     return f"Largest loss against the trained model: {overall}{inside}.{chance}"

@@ -13,7 +13,7 @@ IMAGES = Commands(
     draws=True,
 )
 
-# Of the builder `cnnkit.models.classifier`; for the `build_options` of apps that have it.
+# Of the builder `cnnkit.models.images.classifier`; for the `build_options` of apps that have it.
 BACKBONE_OPTIONS = [
     click.option("--backbone", metavar="NAME", help="Network of keras.applications.  [default: mobilenet_v2]"),
     click.option("--alpha", type=click.FloatRange(0, min_open=True), help="Width of a MobileNet: 0.35, 0.5, 1 ..."),

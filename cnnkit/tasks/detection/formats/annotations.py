@@ -143,19 +143,12 @@ def write(
 
 
 def convert(
-    source: Path | str,
-    format: str,
-    folder: Path | str,
-    *,
-    source_format: str | None = None,
-    skip_bad: bool = False,
-    turn_boxes: bool = False,
-    progress: Progress | None = None,
+    source: Path | str, format: str, folder: Path | str, *, turn_boxes: bool = False, progress: Progress | None = None
 ) -> dict[str, Annotations]:
     """Read all splits of a data set and write them in another format.
 
     Args:
-        source, source_format, skip_bad, turn_boxes: as `read`.
+        source, turn_boxes: as `read`.
         format, folder, progress: as `write`.
 
     Returns:
@@ -165,10 +158,7 @@ def convert(
         DataError: as `read` and `write`.
     """
     _format(format)
-    found = {
-        split: read(source, source_format, split=split, skip_bad=skip_bad, turn_boxes=turn_boxes, progress=progress)
-        for split in splits(source, source_format)
-    }
+    found = {split: read(source, split=split, turn_boxes=turn_boxes, progress=progress) for split in splits(source)}
     write(found, folder, format, progress=progress)
     return found
 
