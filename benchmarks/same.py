@@ -53,7 +53,7 @@ AT_BASE = {
     "text-several": PLAIN,
     "text-continued": PLAIN,
 }  # words of `train` that only the base gets
-GONE = "pair_seen"  # the layer of the base whose table does nothing where `leave_out` fills it with ones
+GONE = "pair_seen"  # the layer of the base whose answers `leave_out` makes ones
 MOVED = "pair_weights"  # the layer that has another place among the layers without it; compared last
 KEYS = {"tracks": "signs", "recognised": "sign", "recognised_score": "sign_score"}  # of documents: now -> then
 SCORES = ("accuracy", "macro_f1", "micro_f1", "ece", "log_loss", "loss", "ap", "ap50", "precision", "recall")
@@ -295,14 +295,16 @@ def side(tree: Path, folder: Path, data: Path, names: list[str], earlier: bool) 
 
 def leave_out() -> None:
     """Switch off at the base what has no option: words by their endings, and which pairs of words training had."""
-    reading, bayes = map(importlib.import_module, ("cnnkit.device.text", "cnnkit.models.naive_bayes"))
-    tables = bayes.tables
+    reading, networks = map(importlib.import_module, ("cnnkit.device.text", "cnnkit.models.text"))
+    look_up = networks.WordEmbedding.call
 
-    def one_hash(*given: Any) -> tuple[np.ndarray, np.ndarray]:
-        values, seen = tables(*given)
-        return values, np.ones_like(seen)
+    def call(layer: Any, inputs: Any) -> Any:
+        found = look_up(layer, inputs)
+        return (
+            networks.ops.ones_like(found) if layer.name == GONE else found
+        )  # a constant: a continued run trains the table
 
-    reading.other_spellings, bayes.tables = lambda *_, **__: {}, one_hash
+    reading.other_spellings, networks.WordEmbedding.call = lambda *_, **__: {}, call
 
 
 def one(
