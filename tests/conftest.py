@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 
 import cnnkit  # noqa: F401 - it sets what TensorFlow reads when it is imported, which a test may do first
+from cnnkit import console
 
 hypothesis.settings.register_profile("cnnkit", deadline=None, derandomize=True)  # a run repeats, and slow machines pass
 hypothesis.settings.load_profile("cnnkit")
@@ -67,6 +68,12 @@ def research_data():
 def same_chance():
     """Begin each test with the same chance: layers without a seed of their own draw theirs from here, as Keras does."""
     random.seed(0)
+
+
+@pytest.fixture(autouse=True)
+def quiet_start():
+    """Begin each test as a command begins: nothing was said, and nobody asked for JSON."""
+    console.begin()
 
 
 @pytest.fixture(autouse=True)

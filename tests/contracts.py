@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 
@@ -405,7 +406,9 @@ class AppContract:
         for command in _commands(self.group):
             assert command.help, command.name
             unexplained = [
-                p.name for p in command.params if p.param_type_name == "option" and not getattr(p, "help", None)
+                p.name
+                for p in command.get_params(click.Context(command))
+                if p.param_type_name == "option" and not getattr(p, "help", None)
             ]
             assert not unexplained, f"{command.name}: {unexplained}"
 

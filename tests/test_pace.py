@@ -11,7 +11,7 @@ from cnnkit.data.pipeline import Order
 from cnnkit.run import CHECKPOINT, HISTORY, Run
 from cnnkit.training.checkpoint import State, read_checkpoint
 from cnnkit.training.pace import TICKS, Budget, Pace, second_fits
-from cnnkit.training.phases import plan
+from cnnkit.training.phases import planned
 from tests import toys
 from tests.test_training import fit, same, weights
 
@@ -40,7 +40,7 @@ class Simulated:
         self.order = Order(records, settings.batch_size, 0)
         self.budget = Budget(SECONDS, 0.0, self.clock, **budget)
         self.pace = Pace(self.budget, self.state, settings, self.order, validation=240, settling=10)
-        self.rates, self.phases = [], plan(settings, TICKS)
+        self.rates, self.phases = [], planned(settings, TICKS)
 
     def run(self, better=lambda share: True):
         pace, clock, state = self.pace, self.clock, self.state
@@ -223,7 +223,7 @@ def test_phases_and_sizes_follow_time_and_resume_too(toy_run, tmp_path):
     whole = weights(fit(tmp_path / "whole", settings, budget=Budget(SECONDS, 0.0, Clock(0.3))))
     state = state_of(tmp_path / "whole")
     phases = Run.open(tmp_path / "whole").document["training"]["phases"]
-    assert len(phases) == len(plan(settings, TICKS)) and phases[-1]["end"] == state.epoch
+    assert len(phases) == len(planned(settings, TICKS)) and phases[-1]["end"] == state.epoch
     assert [phase["start"] for phase in phases[1:]] == [phase["end"] for phase in phases[:-1]]
     for round_ in (2, 4):
         with pytest.raises(KeyboardInterrupt):

@@ -247,7 +247,7 @@ def test_the_confidence_that_was_chosen_is_reached_by_the_answers_it_was_chosen_
     scores[np.arange(60), targets] = 0.99998
     scores[:6] = (0.34, 0.33, 0.33)
     scores[:6, targets[:6]] -= 0.02  # a tenth, and the least sure, are wrong
-    monkeypatch.setattr(artifact, "predict", lambda ids: {"scores": scores})
+    monkeypatch.setattr(artifact, "run_batch", lambda ids: {"scores": scores})
     monkeypatch.setattr("cnnkit.tasks.classification.texts.best_temperature", lambda *_: 1.0)
     decided = ONE.calibrate(artifact, records)
     sure = ONE.score({"scores": scores}, targets, records.label_names, decided)["sure"]
@@ -259,7 +259,7 @@ def test_thresholds_of_rare_labels_are_not_rounded_away(monkeypatch):
     truth = records.targets(np.arange(60))
     scores = np.where(truth > 0.5, 4e-5, 2e-5).astype(np.float32)
     artifact = Counting(records)
-    monkeypatch.setattr(artifact, "predict", lambda ids: {"scores": scores})
+    monkeypatch.setattr(artifact, "run_batch", lambda ids: {"scores": scores})
     decided = SEVERAL.calibrate(artifact, records)
     assert SEVERAL.score({"scores": scores}, truth, records.label_names, decided)["exact"] == 1.0
 
