@@ -5,6 +5,7 @@ python benchmarks/table.py
 
 import json
 import re
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -255,11 +256,10 @@ def texts() -> str:
         linear, published = found["default"]["linear"], found["default"]["published"]
         cells.append(f"{100 * linear['mean']:.1f}" + (f" ({100 * linear['sd']:.1f})" if data in folded else ""))
         cells.append("" if published is None else f"{100 * published:.1f}")
-        times = [row["seconds"] for row in found["default"]["rows"]]
-        cells.append(f"{sum(times) / len(times):.0f}")
+        cells.append(f"{statistics.median(row['seconds'] for row in found['default']['rows']):.0f}")
         rows.append(f"| {' | '.join(cells)} |")
     columns = ("accuracy %, mean (sd, how many)", "`default`", "`kim-rand`", "TF-IDF, logistic regression", "Kim 2014")
-    head = f"| {' | '.join(columns)} | seconds a training |"
+    head = f"| {' | '.join(columns)} | seconds a training, median |"
     parts = ["\n".join([head, "|---|---|---|---|---|---|", *rows])] if rows else []
     facts = []
     embedded, export = maybe("text-embedded"), maybe("text-export")
