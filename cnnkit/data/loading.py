@@ -18,6 +18,7 @@ from cnnkit.data.cards import Card, Form
 from cnnkit.data.reading import Part, Request
 from cnnkit.data.records import Progress, Records, Splits
 from cnnkit.errors import ConfigError, DataError
+from cnnkit.registry import INPUTS, TASKS, TRAINING
 
 HELD_OUT = 0.2  # of a data set without a test split of its own
 VALIDATION = 0.1
@@ -66,6 +67,26 @@ class Asked:
             if self.whole or part is not None:
                 held_out[split] = 0 if self.whole else part or 0
         return card, parts, held_out
+
+
+def load(source: Path | str, *, task: str = "", **how: Any) -> Splits:
+    """Load a data set of any kind, divided: what it is for decides which kind reads it.
+
+    Args:
+        source: name of a card, or path of a card, a folder or a file.
+        task: what it is for, where the same folder or file may be of two kinds; as `cnnkit.data.cards.load`.
+        how: as the attributes of `Asked`; and what else the `load` of that kind takes.
+
+    Raises:
+        DataError: no such data, data that cannot be trained on, or that no kind here is for.
+        ConfigError: parts to hold out that leave nothing.
+    """
+    card = cards.load(source, task)
+    kinds = [registry.half(name, TRAINING, name) for registry in (INPUTS, TASKS) for name in registry.ours()]
+    reading = next((kind for kind in kinds if kind.reads == card.task), None)
+    if reading is None:
+        raise DataError(f"{card.title} is for {card.task}, which is not known here. Install the app that it is for.")
+    return reading.load(card, **how)
 
 
 def about(

@@ -15,9 +15,15 @@ class InputGraph:
 
     Attributes:
         rounded: whether int8 weights are rounded by what it does to the layers' outputs (`cnnkit.export.rounding`).
+        reads: what data is for that `load` reads, as cards and readers say it; "": it reads none by itself.
     """
 
     rounded = False
+    reads = ""
+
+    def load(self, source: Any, **how: Any) -> Any:
+        """Load a data set for `reads`, divided; as `cnnkit.data.loading.load`."""
+        raise NotImplementedError
 
     def batch(self, inputs: np.ndarray) -> np.ndarray:
         """Return inputs (n, *shape) as a trained model and the converter take them."""

@@ -8,7 +8,17 @@ from typing import Any
 
 
 class TaskTraining:
-    """What is a task's own of a trained model."""
+    """What is a task's own of a trained model.
+
+    Attributes:
+        reads: what data is for that `load` reads, as cards and readers say it; "": its input reads it.
+    """
+
+    reads = ""
+
+    def load(self, source: Any, **how: Any) -> Any:
+        """Load a data set for `reads`, divided; as `cnnkit.data.loading.load`."""
+        raise NotImplementedError
 
     def finish(self, model: Any, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a device reads, by the names that the device half has: by default the model's output, as float32.

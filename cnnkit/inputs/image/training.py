@@ -11,6 +11,12 @@ class Image(InputGraph):
     """float32 (1, h, w, c), or in int8 files uint8, so that a camera's bytes go in as they are."""
 
     rounded = True
+    reads = "classification"
+
+    def load(self, source: Any, **how: Any) -> Any:
+        from cnnkit.inputs.image import loading
+
+        return loading.load(source, **how)
 
     def calibration(self, inputs: np.ndarray) -> np.ndarray:
         """Give the first image a 0 and a 255 in its corners, so that the input's scale is exactly 1."""

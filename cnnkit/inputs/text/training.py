@@ -15,6 +15,13 @@ class Text(InputGraph):
     ids as the tokenizer gives: clients find the static input they expect, and ours may read short texts in batches.
     """
 
+    reads = "text"
+
+    def load(self, source: Any, **how: Any) -> Any:
+        from cnnkit.inputs.text import loading
+
+        return loading.load(source, **how)
+
     def batch(self, inputs: np.ndarray) -> np.ndarray:
         return np.asarray(inputs, np.int32)
 

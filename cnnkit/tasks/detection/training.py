@@ -9,6 +9,13 @@ from cnnkit.tasks.training import TaskTraining, plain
 class Detection(TaskTraining):
     """Raw boxes, and a sigmoid of every cell's logits: the layers `boxes` and `every_logit` of our detectors."""
 
+    reads = "detection"
+
+    def load(self, source: Any, **how: Any) -> Any:
+        from cnnkit.tasks.detection import loading
+
+        return loading.load(source, **how)
+
     def finish(self, model: Any, metadata: Mapping[str, Any]) -> dict[str, Any]:
         from keras import layers
 
