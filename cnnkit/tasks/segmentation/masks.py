@@ -55,6 +55,12 @@ def alone(count: int) -> Regions:
     return tuple((code,) for code in range(1, count + 1))
 
 
+def overlapping(regions: Sequence[Sequence[int]]) -> bool:
+    """Return whether a code is in more than one region: then each label is asked for on its own."""
+    codes = [code for region in regions for code in set(region)]
+    return len(codes) != len(set(codes))
+
+
 def planes(codes: np.ndarray, regions: Sequence[Sequence[int]]) -> np.ndarray:
     """Return where each label is: bool (labels, *shape of the code map)."""
     return np.stack([np.isin(codes, region) for region in regions]) if regions else np.zeros((0, *codes.shape), bool)
