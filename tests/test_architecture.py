@@ -98,6 +98,7 @@ FLAGS = {"boxed", "boxes", "texts"}
 APPS = {path.name.removeprefix("cnnkit_") for path in (ROOT / "apps").glob("cnnkit_*") if path.is_dir()} - KINDS
 # Strings that are such a word and mean another thing: (file, string).
 MEANT_OTHERWISE = {
+    ("cli/__init__.py", "scans"),  # the extra that is installed
     ("cli/printing.py", "text"),  # the sentence of a verdict
     ("data/cards.py", " hexadecimal digits"),
     ("evaluation/verdict.py", "text"),  # the sentence of a verdict
