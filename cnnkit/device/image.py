@@ -91,27 +91,33 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     Raises:
         DataError: missing, empty, truncated, not an image, or of more than `max_pixels`.
     """
-    if str(path) == "-":
-        limit = _max_bytes(max_pixels)
-        data = sys.stdin.buffer.read(limit + 1)
-        if len(data) > limit:
-            raise ImageError("Standard input", f"it is larger than {limit:,} bytes", "Send one image.")
-        return read_bytes(data, "Standard input", max_pixels=max_pixels)
-    name = str(path)
-    with _opened(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        head = _header(_reader(file), size, name)
-        _check_size(head, size, name, max_pixels)
-        file.seek(0)
-        data = file.read()
-    return _decode(data, head, name)
+    return as_bytes(*read_file(path, max_pixels=max_pixels))
 
 
 def read_bytes(data: bytes, name: str = "The image", *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode an image held in memory; `name` is what errors call it. Returns and raises as `read_image`."""
     head = _header(within(data), len(data), name)
     _check_size(head, len(data), name, max_pixels)
-    return _decode(data, head, name)
+    return as_bytes(data, head, name)
+
+
+def read_file(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> tuple[bytes, Header, str]:
+    """Read an image file without decoding it: its bytes, its header and what errors call it; raises as `read_image`."""
+    if str(path) == "-":
+        limit, name = _max_bytes(max_pixels), "Standard input"
+        data = sys.stdin.buffer.read(limit + 1)
+        if len(data) > limit:
+            raise ImageError(name, f"it is larger than {limit:,} bytes", "Send one image.")
+        head = _header(within(data), len(data), name)
+        _check_size(head, len(data), name, max_pixels)
+        return data, head, name
+    name = str(path)
+    with _opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        head = _header(_reader(file), size, name)
+        _check_size(head, size, name, max_pixels)
+        file.seek(0)
+        return file.read(), head, name
 
 
 def read_header(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Header:
@@ -243,7 +249,25 @@ def _check_size(head: Header, size: int, name: str, max_pixels: int) -> None:
         raise ImageError(name, f"a file of {size:,} bytes is too large for an image", "Scale it down first.")
 
 
-def _decode(data: bytes, head: Header, name: str) -> np.ndarray:
+def as_bytes(data: bytes, head: Header, name: str) -> np.ndarray:
+    """Decode an image file to uint8; as `read_image`."""
+    image = decode(data, head, name)
+    if image.dtype == np.uint16:
+        image = cv2.convertScaleAbs(image, alpha=1 / 257)
+    if image.dtype != np.uint8:
+        raise ImageError(name, f"its samples are {image.dtype}", "Save it with 8 or 16 bits a sample.")
+    return image
+
+
+def decode(data: bytes, head: Header, name: str) -> np.ndarray:
+    """Decode an image file, as shown, its samples as they are stored: uint8 or uint16, of a TIFF floats and others too.
+
+    Args:
+        data, head, name: as `read_file` returns them.
+
+    Returns:
+        (height, width) grey, (height, width, 3) RGB or (height, width, 4) RGBA.
+    """
     if head.format == "PNG":
         _check_png(data, name)
     elif head.format == "JPEG" and not head.complete and data.rfind(b"\xff\xd9", _jpeg_scan(data)) < 0:
@@ -269,12 +293,10 @@ def _decode(data: bytes, head: Header, name: str) -> np.ndarray:
             image = with_alpha(image, data, head.format)
         except Unreadable as error:
             raise ImageError(name, str(error), "Save it as PNG.") from None
-    if image.dtype == np.uint16:
-        image = cv2.convertScaleAbs(image, alpha=1 / 257)
-    if image.dtype != np.uint8:
-        raise ImageError(name, f"its samples are {image.dtype}", "Save it with 8 or 16 bits a sample.")
-    if image.ndim == 3:
+    if image.ndim == 3 and image.dtype in (np.uint8, np.uint16):
         image = cv2.cvtColor(image, {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}[image.shape[2]])
+    elif image.ndim == 3:
+        image = np.ascontiguousarray(image[..., [2, 1, 0, 3][: image.shape[2]]])
     return image if head.orientation == 1 else orientation.upright(image, head.orientation)
 
 
