@@ -88,10 +88,15 @@ ROOMS = {
         "device/tracking.py",
         "models/detector.py",
     ),
+    "segmentation": (
+        "device/contours.py",
+        "device/segmentation.py",
+        "models/unet.py",
+    ),
 }
 # How shared code would know a kind: a string that is one of these, or a flag of this name that is asked for.
 KINDS = {
-    *("box", "boxes", "classification", "detection", "image", "images", "multilabel"),
+    *("box", "boxes", "classification", "detection", "image", "images", "masks", "multilabel", "segmentation"),
     *("picture", "pictures", "text", "texts", "tokenizer", "vocabulary"),
 }
 SHAPE = re.compile(r"len\(.*shape\b.*\)$")  # its length, compared with a number

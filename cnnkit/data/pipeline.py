@@ -24,13 +24,15 @@ class Order:
         count: number of records.
         batch_size: records a step; fewer where there are fewer records.
         seed: of the permutations.
+        passes: times that an epoch reads each record, where a network sees another part of it each time.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int):
+    def __init__(self, count: int, batch_size: int, seed: int, passes: int = 1):
         if count < 1:
             raise ValueError(f"`count` needs at least one record. Received: count={count}.")
-        self.count, self.batch_size, self.seed = count, min(batch_size, count), seed
-        self.steps_per_epoch = count // self.batch_size
+        self.records, self.count = count, count * passes
+        self.batch_size, self.seed = min(batch_size, self.count), seed
+        self.steps_per_epoch = self.count // self.batch_size
         self._lock = threading.Lock()
         self._epochs: dict[int, np.ndarray] = {}
 
@@ -43,7 +45,8 @@ class Order:
                     del self._epochs[old]
                 self._epochs[epoch] = np.random.default_rng([self.seed, epoch]).permutation(places(self.count))
             order = self._epochs[epoch]
-        return order[position * self.batch_size : (position + 1) * self.batch_size].astype(np.int64)
+        chosen = order[position * self.batch_size : (position + 1) * self.batch_size].astype(np.int64)
+        return chosen % self.records
 
 
 def training_batches(

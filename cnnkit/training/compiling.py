@@ -59,7 +59,7 @@ def steps(recipe: Any, settings: Settings, records: Records) -> "tuple[keras.Mod
     keras.backend.clear_session()
     keras.utils.set_random_seed(settings.seed)
     model = build(recipe, settings, records)
-    order = Order(len(records), settings.batch_size, settings.seed)
+    order = Order(len(records), settings.batch_size, settings.seed, records.passes)
     compiled(model, recipe.task, settings, schedule(settings, settings.epochs * order.steps_per_epoch))
     return model, Batches(recipe, settings, records, order), order
 

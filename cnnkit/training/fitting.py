@@ -76,7 +76,7 @@ def fit(
     keras.utils.set_random_seed(settings.seed)
     model = built(recipe, settings, splits.train)
     checkpoint = read_checkpoint(run.path / CHECKPOINT)
-    order = Order(len(splits.train), settings.batch_size, settings.seed)
+    order = Order(len(splits.train), settings.batch_size, settings.seed, splits.train.passes)
     state = checkpoint[0] if checkpoint else State(epochs=settings.epochs)
     if checkpoint is None:
         on_start(recipe.start(model, splits.train, settings))
@@ -225,7 +225,7 @@ def refit(
     if settings.minutes is None:
         plan_of_first: dict[str, Any] = {"minutes": None, "epochs": first["planned_epochs"]}
     else:
-        plan_of_first, paced = {}, _course(run, settings, len(whole.train))
+        plan_of_first, paced = {}, _course(run, settings, whole.train)
     made = recipe.options(whole.train, settings.model)
     follow = {name: made[name] for name in recipe.follows if name in made}  # a vocabulary of more texts is larger
     own = dataclasses.replace(
@@ -256,16 +256,17 @@ def refit_fits(run: Run, budget: Budget) -> bool:
     return checkpoint is not None and second_fits(checkpoint[0], budget)
 
 
-def _course(run: Run, settings: Settings, count: int) -> dict[str, Any]:
-    """Return how so many records repeat the schedule of a run until its best weights; the rest of it is left out."""
+def _course(run: Run, settings: Settings, records: Records) -> dict[str, Any]:
+    """Return how these records repeat the schedule of a run until its best weights; the rest of it is left out."""
     checkpoint = read_checkpoint(run.path / CHECKPOINT)
     if checkpoint is None:
         raise ArtifactError(f"{run.path} has no {CHECKPOINT}, which says when its weights were best. Train it anew.")
     state = checkpoint[0]
     log = state.log[: state.best_chunk]
     steps = np.cumsum([0, *(row[0] for row in log)])
-    before = Order(run.document["data"]["sizes"]["train"], settings.batch_size, settings.seed).steps_per_epoch
-    now = Order(count, settings.batch_size, settings.seed).steps_per_epoch
+    fixed = settings.batch_size, settings.seed, records.passes
+    before = Order(run.document["data"]["sizes"]["train"], *fixed).steps_per_epoch
+    now = Order(len(records), *fixed).steps_per_epoch
     shares = (steps / steps[-1]).tolist(), [0.0, *(row[1] for row in log)]
     return {"course": shares, "steps": max(1, round(int(steps[-1]) * now / before))}
 

@@ -88,6 +88,8 @@ class MaskLoss(keras.losses.Loss):
         known = ops.cast(codes != IGNORE, "float32")[..., None]  # (b, *sides, 1)
         labels = _planes(codes, regions)  # (b, *sides, labels)
         sigmoids = overlapping(regions)
+        if not sigmoids and logits.shape[-1] == len(regions):
+            logits = ops.pad(logits, (*[(0, 0)] * (len(logits.shape) - 1), (1, 0)))  # the background's is 0
         units = len(regions) + (not sigmoids)
         if logits.shape[-1] != units:
             raise ValueError(f"{len(regions)} labels need {units} units. Received: {logits.shape[-1]} units.")

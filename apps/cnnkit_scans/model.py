@@ -1,0 +1,47 @@
+"""What is special about training on scans: the networks, what training sees, and settings that suit each.
+
+Design choices:
+- The default is a U-Net from nothing: what a scan shows is in no photo. Who has photos of the inside of a body, or weights that
+  fit, takes `--model backbone`; it learns from what ImageNet taught it.
+- The rate is that of AdamW with a cosine; a training is as many steps as `STEPS`, whatever an epoch is.
+"""
+
+import math
+from typing import Any
+
+from cnnkit.models.unet import backbone_unet, unet
+from cnnkit.tasks.segmentation.images import FLIPS
+from cnnkit.tasks.segmentation.views import Views
+
+MODELS = {"default": unet, "backbone": backbone_unet}
+COARSEST = 8  # px, least side of the coarsest map
+VIEWS = 12_000  # that a training has, about
+
+
+def views(records: Any, settings: Any) -> Views:
+    """Return what a network sees in training."""
+    focus = records.focus if settings.focus is None else settings.focus
+    return Views(
+        records,
+        settings.seed,
+        rotation=settings.rotation,
+        elastic=settings.elastic,
+        flips=FLIPS[settings.flips],
+        focus=focus,
+    )
+
+
+def options(records: Any, model: str) -> dict[str, Any]:
+    """Return options of a builder that suit the size of the input."""
+    if model != "default":
+        return {}
+    return {"depth": max(2, min(5, int(math.log2(records.input_shape[0] / COARSEST))))}
+
+
+def preset(model: str, count: int, loaded: bool) -> dict[str, Any]:
+    """Return settings that suit a model, a number of training pictures, and whether it starts from loaded weights."""
+    settings = {"batch_size": 8, "warmup": 0.1, "weight_decay": 0.02, "ema": 0.99, "learning_rate": 3e-3}
+    settings["epochs"] = max(3, round(VIEWS / max(count, 320)))
+    if loaded:
+        settings |= {"learning_rate": 2e-3, "freeze": 0.05, "backbone_rate": 0.5, "freeze_norm": True}
+    return settings

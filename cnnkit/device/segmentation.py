@@ -1,0 +1,242 @@
+"""Which pixels belong to what, by a model of any precision: scaling, windows, blending, decoding, in NumPy and OpenCV.
+
+Design choices:
+- One plan, which travels inside the file, says how a picture meets the network: fitted whole into its input, or seen through
+  windows at a fixed scale. Training cuts its views the same way, and Keras and the exported file run this same code.
+- A picture becomes bytes: as it is, or its values from `low` to `high` spread over 0 to 255, of all pictures alike or of each
+  by its own percentiles. So a file of int8 takes what a camera gives, and twelve bits in sixteen are not lost.
+- Beyond its edges a picture is mirrored, in training too.
+- Scores are brought back to the size of the picture before they become codes, slab by slab (`cnnkit.device.windows`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from cnnkit.device.windows import AT_ONCE, OVERLAP, Slab, blended, resized
+
+AS_IS, ALIKE, EACH = "as it is", "alike", "each"
+TAILS = (0.5, 99.5)  # percentiles of a picture that become 0 and 255
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How pictures meet a network, and how its scores become a code map.
+
+    Attributes:
+        scale: px of the network's input for one of the picture; None: the whole picture is fitted in.
+        overlap: share of a window that the next one covers again.
+        values: "as it is" for pictures of bytes; "alike": `low` to `high` of all pictures become 0 to 255; "each": a picture's
+            own percentiles do.
+        low, high: a value a channel, of "alike".
+        mirrors: axes along which a picture is mirrored and looked at again; () for none.
+        regions: codes of each label's pixels where labels overlap; (): each label has its own code and no pixel two labels.
+        order: of regions: which code each writes, over those before it.
+        threshold: with one label, the score from which a pixel has it; of regions, each label's.
+        smallest: px of the picture, by label: smaller pieces are left out.
+        largest: labels of which only the largest piece counts.
+        spacing: of training pictures, mm of a px along each axis; None: not known.
+    """
+
+    scale: float | None = None
+    overlap: float = OVERLAP
+    values: str = AS_IS
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    mirrors: tuple[int, ...] = ()
+    regions: tuple[tuple[int, ...], ...] = ()
+    order: tuple[int, ...] = ()
+    threshold: float = 0.5
+    smallest: Mapping[str, int] | None = None
+    largest: tuple[str, ...] = ()
+    spacing: tuple[float, ...] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `cnnkit.json` holds them."""
+        return {key: _plain(value) for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Plan":
+        """Return the plan that `to_dict` described; unknown keys are left out."""
+        known = {key: value for key, value in values.items() if key in cls.__dataclass_fields__}
+        for key in ("low", "high", "mirrors", "order", "largest", "spacing"):
+            if known.get(key) is not None:
+                known[key] = tuple(known[key])
+        if "regions" in known:
+            known["regions"] = tuple(tuple(int(code) for code in region) for region in known["regions"])
+        return cls(**known)
+
+    def channels(self, labels: int) -> int:
+        """Return how many scores a pixel has: of labels that stand alone or overlap one each, else one of the background too."""
+        return labels if self.regions or labels == 1 else labels + 1
+
+    def codes_of(self, labels: int) -> tuple[tuple[int, ...], ...]:
+        """Return the regions of so many labels, also where each has its own code."""
+        return self.regions or tuple((code,) for code in range(1, labels + 1))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(entry) for entry in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+# Pictures -------------------------------------------------------------------------------------------------------------
+
+
+def stretch(picture: np.ndarray, plan: Plan) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the values of each channel that become 0 and 255, float32 (channels,) each; None: a picture stays as it is.
+
+    Args:
+        picture: uint8, uint16 or float (h, w) or (h, w, c).
+        plan: how it meets the network.
+    """
+    if plan.values == ALIKE:
+        return np.asarray(plan.low, np.float32), np.asarray(plan.high, np.float32)
+    if plan.values == EACH:
+        step = max(1, int(np.sqrt(picture.shape[0] * picture.shape[1] / 250_000)))
+        some = picture[::step, ::step].reshape(-1, 1 if picture.ndim == 2 else picture.shape[2])
+        low, high = np.percentile(some, TAILS, axis=0)
+        return low.astype(np.float32), high.astype(np.float32)
+    return None
+
+
+def as_bytes(picture: np.ndarray, limits: tuple[np.ndarray, np.ndarray] | None, channels: int) -> np.ndarray:
+    """Return a picture, or a part of one, as a network takes it: uint8 (h, w, channels).
+
+    Args:
+        picture: (h, w) or (h, w, c): c is the number of channels, or one of them is 1 and the other 3.
+        limits: as `stretch` returns them.
+        channels: of the network.
+
+    Raises:
+        ValueError: the picture has another number of channels.
+    """
+    picture = picture[..., None] if picture.ndim == 2 else picture
+    if limits is not None:
+        low, high = limits
+        spread = (picture.astype(np.float32) - low) * (255 / np.maximum(high - low, 1e-6))
+        picture = np.clip(np.rint(spread), 0, 255).astype(np.uint8)
+    elif picture.dtype != np.uint8:
+        picture = np.clip(np.rint(picture.astype(np.float32)), 0, 255).astype(np.uint8)
+    if picture.shape[2] == channels:
+        return picture
+    if picture.shape[2] == 1:
+        return np.repeat(picture, channels, axis=2)
+    if picture.shape[2] == 3 and channels == 1:
+        return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]
+    raise ValueError(f"it has {picture.shape[2]} channels, the model takes {channels}")
+
+
+def scale_of(extent: Sequence[int], sides: Sequence[int], plan: Plan) -> float:
+    """Return px of the network's input for one of a picture of this extent."""
+    if plan.scale is not None:
+        return plan.scale
+    return min(side / length for side, length in zip(sides, extent, strict=True))
+
+
+def scaled(picture: np.ndarray, scale: float) -> np.ndarray:
+    """Return a picture at another scale, in its own type: by area where it shrinks, linearly where it grows."""
+    if scale == 1:
+        return picture
+    height, width = (max(1, round(scale * side)) for side in picture.shape[:2])
+    if (height, width) == picture.shape[:2]:
+        return picture
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return cv2.resize(picture, (width, height), interpolation=how)
+
+
+# Answers --------------------------------------------------------------------------------------------------------------
+
+
+def scores(model: Any, picture: np.ndarray, plan: Plan, *, at_once: int = AT_ONCE) -> Iterator[Slab]:
+    """Yield the scores of a picture's pixels, in slabs of rows.
+
+    Args:
+        model: has `input_shape` (h, w, c) and `run_batch(uint8 (n, h, w, c))` -> {"scores": (n, h, w, channels)} in [0, 1].
+        picture: uint8, uint16 or float (h, w) or (h, w, c).
+        plan: how it meets the model.
+        at_once: windows that the model is given together.
+
+    Yields:
+        (first row, float32 (rows, w, channels)).
+    """
+    *sides, channels = model.input_shape
+    limits = stretch(picture, plan)
+    small = scaled(picture, scale_of(picture.shape[:2], sides, plan))
+    extent = small.shape[:2]
+    page = [max(length, side) for length, side in zip(extent, sides, strict=True)]
+    if tuple(page) != extent:
+        below, beside = (length - side for length, side in zip(page, extent, strict=True))
+        small = cv2.copyMakeBorder(small, 0, below, 0, beside, cv2.BORDER_REFLECT)
+
+    def answer(places: list[tuple[int, ...]]) -> np.ndarray:
+        cuts = [small[top : top + sides[0], left : left + sides[1]] for top, left in places]
+        seen = np.stack([as_bytes(cut, limits, channels) for cut in cuts])
+        found = model.run_batch(seen)["scores"]
+        ways = _mirrored(plan.mirrors)
+        for axes in ways:
+            other = model.run_batch(np.ascontiguousarray(np.flip(seen, axes)))["scores"]
+            found = found + np.flip(other, axes)
+        return found / (1 + len(ways))
+
+    slabs = blended(page, sides, answer, overlap=plan.overlap, at_once=at_once)
+    yield from resized(_cut(slabs, extent), extent, picture.shape[:2])
+
+
+def _mirrored(axes: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return all sets of axes of a batch that an input is mirrored along, besides none."""
+    found: list[tuple[int, ...]] = [()]
+    for axis in axes:
+        found += [(*some, axis + 1) for some in found]
+    return found[1:]
+
+
+def _cut(slabs: Iterator[Slab], extent: Sequence[int]) -> Iterator[Slab]:
+    """Leave out what was added beyond the edges of a picture."""
+    for start, slab in slabs:
+        if start < extent[0]:
+            yield start, slab[: extent[0] - start, : extent[1]]
+
+
+def segment(model: Any, picture: np.ndarray, plan: Plan, labels: Sequence[str], **options: Any) -> np.ndarray:
+    """Return which pixels of a picture belong to what: uint8 (h, w), 0 for none, k + 1 for the k-th label.
+
+    Where labels overlap, the codes are those of the plan's `order`. Arguments as `scores`.
+    """
+    codes = np.empty(picture.shape[:2], np.uint8)
+    for start, slab in scores(model, picture, plan, **options):
+        codes[start : start + len(slab)] = decoded(slab, plan)
+    return cleaned(codes, plan, labels)
+
+
+def decoded(slab: np.ndarray, plan: Plan) -> np.ndarray:
+    """Return the codes of scores float (..., channels): uint8 (...)."""
+    if plan.regions:
+        codes = np.zeros(slab.shape[:-1], np.uint8)
+        for number, code in enumerate(plan.order or range(1, len(plan.regions) + 1)):
+            codes[slab[..., number] >= plan.threshold] = code
+        return codes
+    if slab.shape[-1] == 1:
+        return (slab[..., 0] >= plan.threshold).astype(np.uint8)
+    return slab.argmax(-1).astype(np.uint8)
+
+
+def cleaned(codes: np.ndarray, plan: Plan, labels: Sequence[str]) -> np.ndarray:
+    """Leave out pieces that the plan says cannot be: all but the largest, or those that are too small."""
+    smallest = plan.smallest or {}
+    for label, region in zip(labels, plan.codes_of(len(labels)), strict=True):
+        if label not in plan.largest and not smallest.get(label):
+            continue
+        plane = np.isin(codes, region).astype(np.uint8)
+        count, pieces, about, _ = cv2.connectedComponentsWithStats(plane, connectivity=8)
+        areas = about[:, cv2.CC_STAT_AREA].copy()
+        areas[0] = 0
+        keep = areas >= max(1, smallest.get(label, 0))
+        if label in plan.largest and count > 1:
+            keep &= np.arange(count) == areas.argmax()
+        codes = np.where((plane > 0) & ~keep[pieces], 0, codes).astype(np.uint8)
+    return codes

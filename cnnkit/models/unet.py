@@ -1,0 +1,180 @@
+"""U-Nets: a score for each place of an input and each label, on a network of our own or on any backbone.
+
+Design choices:
+- Two labels or more and a background would need one score more than there are labels, but only differences of scores mean
+  something: the background's is 0, and the last layer, `logits`, has a column a label, which a later run may copy by its name.
+- What halves is a convolution of stride 2, what doubles a transposed one; with batch norm and ReLU these are operators that a
+  converter folds into one, and that devices have for pictures. The rank of the input decides the rank of the convolutions.
+- On a backbone, maps of strides 4 to 32 are its own; those of 1 and 2 are of two small convolutions of the input, as its first
+  layer has thrown away where exactly an edge is.
+- Coarser maps may be made to answer too (`supervised`): their logits lie behind the others in one tensor, as large as these, so
+  that a loss needs to know nothing of maps. An exported model has none of it.
+
+Sources: Ronneberger et al. 2015, arXiv:1505.04597 (U-Net); He et al. 2016, arXiv:1512.03385 (residual blocks); Lee et al. 2015,
+arXiv:1409.5185 (deep supervision).
+"""
+
+from collections.abc import Sequence
+
+import keras
+from keras import layers
+
+from cnnkit.models.arguments import check_positive
+from cnnkit.models.backbones import backbone as build_backbone
+from cnnkit.models.blocks import MOMENTUM, separable_block
+
+WIDEST = 256  # channels
+EVERY = "every_logit"  # the layer that training looks at
+
+
+def unet(
+    input_shape: Sequence[int],
+    units: int,
+    *,
+    width: int = 16,
+    depth: int = 4,
+    residual: bool = True,
+    supervised: int = 0,
+    momentum: float = MOMENTUM,
+) -> keras.Model:
+    """Build a U-Net of two or three dimensions.
+
+    Args:
+        input_shape: (height, width, channels) or (depth, height, width, channels); sides are multiples of 2^`depth`.
+        units: number of labels, without the background.
+        width: channels of the finest map; each coarser one has twice as many, at most 256.
+        depth: times that maps are halved.
+        residual: add what enters a pair of convolutions to what leaves it.
+        supervised: coarser maps that answer too, in training.
+        momentum: of the moving averages of batch norm.
+
+    Returns:
+        `keras.Model`: float32 (b, *sides, c) in [0, 255] -> logits float32 (b, *sides, units * (1 + supervised)); its layer
+        `logits` has those of the finest map, (b, *sides, units). 494,993 parameters with one channel, one label and the
+        defaults.
+
+    Raises:
+        ValueError: sides that cannot be halved so often, another rank, numbers below 1.
+    """
+    *sides, _ = input_shape
+    if len(sides) not in (2, 3):
+        raise ValueError(
+            f"`input_shape` needs two or three sides and channels. Received: input_shape={tuple(input_shape)}."
+        )
+    check_positive(units=units, width=width, depth=depth)
+    if any(side % 2**depth or side < 2**depth for side in sides):
+        raise ValueError(
+            f"The sides need to be multiples of {2**depth} px at `depth={depth}`. Received: image_shape={tuple(input_shape)}."
+        )
+    if not 0 <= supervised < depth:
+        raise ValueError(f"`supervised` is at least 0 and below `depth`. Received: supervised={supervised}.")
+    make = _Blocks(len(sides), momentum)
+    given = keras.Input(tuple(input_shape), name="image")
+    x = layers.Rescaling(1 / 127.5, -1.0, name="rescale")(given)
+    widths = [min(WIDEST, width * 2**level) for level in range(depth + 1)]
+    fine = []
+    for level, filters in enumerate(widths):
+        if level:
+            fine.append(x)
+            x = make.conv(x, filters, strides=2, name=f"down{level}_first")
+        else:
+            x = make.conv(x, filters, name="down0_first")
+        x = make.pair(x, filters, residual, name=f"down{level}")
+    maps = {depth: x}
+    for level in reversed(range(depth)):
+        filters = widths[level]
+        x = make.double(x, filters, name=f"up{level}_double")
+        x = layers.Concatenate(name=f"up{level}_join")([fine[level], x])
+        x = make.conv(x, filters, name=f"up{level}_first")
+        x = make.pair(x, filters, residual, name=f"up{level}")
+        maps[level] = x
+    return _answered(given, maps, units, supervised, make, "unet")
+
+
+def backbone_unet(
+    input_shape: Sequence[int],
+    units: int,
+    *,
+    backbone: str = "mobilenet_v2",
+    alpha: float | None = None,
+    width: int = 16,
+    momentum: float = MOMENTUM,
+) -> keras.Model:
+    """Build a U-Net whose coarse maps are those of a network of `keras.applications`.
+
+    Args:
+        input_shape: (height, width, channels), in px; sides are multiples of 32.
+        units: number of labels, without the background.
+        backbone: one of `cnnkit.models.backbones.FAMILIES`.
+        alpha: width of the MobileNets as a share of the published one; None: 0.35 for `mobilenet_v2`, otherwise 1.
+        width: channels of the finest map; coarser ones have 1.5, 2, 3, 4 and 6 times as many.
+        momentum: of the moving averages of batch norm.
+
+    Returns:
+        `keras.Model`: float32 (b, h, w, c) in [0, 255] -> logits float32 (b, h, w, units), of the layer `logits`.
+
+    Raises:
+        ValueError: as `backbone`; sides that are no multiples of 32.
+    """
+    if len(input_shape) != 3 or any(side % 32 or side < 32 for side in input_shape[:2]):
+        raise ValueError(f"The sides need to be multiples of 32 px. Received: image_shape={tuple(input_shape)}.")
+    check_positive(units=units, width=width)
+    if alpha is None and backbone == "mobilenet_v2":
+        alpha = 0.35
+    body = build_backbone(backbone, input_shape, alpha=alpha, momentum=momentum)
+    make = _Blocks(2, momentum)
+    first = layers.Rescaling(1 / 127.5, -1.0, name="fine_rescale")(body.input)
+    fine0 = make.conv(first, width, name="fine0")
+    fine1 = make.conv(fine0, round(1.5 * width), strides=2, name="fine1")
+    taps = body.output
+    x = taps["stride32"]
+    x = make.conv(x, 6 * width, kernel=1, name="bottom")
+    skips = [("up4", taps["stride16"], 6), ("up3", taps["stride8"], 4), ("up2", taps["stride4"], 3)]
+    for name, skip, times in [*skips, ("up1", fine1, 2), ("up0", fine0, 1)]:
+        filters = round(times * width)
+        x = layers.UpSampling2D(name=f"{name}_double")(x)
+        skip = make.conv(skip, filters, kernel=1, name=f"{name}_lateral")
+        x = layers.Concatenate(name=f"{name}_join")([skip, x])
+        x = separable_block(x, filters, 3, name=f"{name}_first")
+        x = separable_block(x, filters, 3, name=f"{name}_second")
+    model = _answered(body.input, {0: x}, units, 0, make, f"unet_{backbone}")
+    model.pretrained = getattr(body, "pretrained", None)
+    return model
+
+
+class _Blocks:
+    """Convolutions of one rank."""
+
+    def __init__(self, rank: int, momentum: float):
+        self.momentum = momentum
+        self.convolution = (layers.Conv2D, layers.Conv3D)[rank - 2]
+        self.transposed = (layers.Conv2DTranspose, layers.Conv3DTranspose)[rank - 2]
+        self.upsampling = (layers.UpSampling2D, layers.UpSampling3D)[rank - 2]
+
+    def conv(self, x, filters: int, *, kernel: int = 3, strides: int = 1, relu: bool = True, name: str):
+        start = {"use_bias": False, "kernel_initializer": "he_normal", "padding": "same"}
+        x = self.convolution(filters, kernel, strides=strides, name=f"{name}_conv", **start)(x)
+        x = layers.BatchNormalization(momentum=self.momentum, name=f"{name}_norm")(x)
+        return layers.ReLU(name=f"{name}_relu")(x) if relu else x
+
+    def pair(self, x, filters: int, residual: bool, *, name: str):
+        """One convolution more; with `residual` around it."""
+        y = self.conv(x, filters, relu=not residual, name=f"{name}_second")
+        return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, y])) if residual else y
+
+    def double(self, x, filters: int, *, name: str):
+        return self.transposed(filters, 2, strides=2, kernel_initializer="he_normal", name=name)(x)
+
+    def last(self, x, units: int, *, name: str):
+        return self.convolution(units, 1, dtype="float32", name=name)(x)
+
+
+def _answered(given, maps, units: int, supervised: int, make: _Blocks, name: str) -> keras.Model:
+    """Return a model of the maps by level that answers with the finest, and in training with some coarser ones."""
+    found = [make.last(maps[0], units, name="logits")]
+    for level in range(1, supervised + 1):
+        coarse = make.last(maps[level], units, name=f"logits{level}")
+        found.append(make.upsampling(2**level, name=f"logits{level}_large")(coarse))
+    if supervised:
+        found = [layers.Concatenate(name=EVERY, dtype="float32")(found)]
+    return keras.Model(given, found[0], name=name)

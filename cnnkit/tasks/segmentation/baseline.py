@@ -1,0 +1,5 @@
+"""stub"""
+
+
+def scored(task, train, test):
+    return None

@@ -1,0 +1,33 @@
+"""Masks, on a device; `cnnkit.device.segmentation` makes them of a model's answers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cnnkit.device.kinds import TaskKind
+from cnnkit.device.segmentation import Plan
+from cnnkit.shown import Answers
+
+
+class Segmentation(TaskKind):
+    """Scores (n, h, w, channels) in [0, 1]: a label each, or, of several that exclude each other, of the background first."""
+
+    name = "segmentation"
+    outputs = ("scores",)
+    probabilities = ("scores",)
+    entry = "segmentation"
+
+    def predicts(self) -> Callable[..., Answers]:
+        from cnnkit.tasks.segmentation.predict import draw
+
+        return draw
+
+    def labels(self, metadata: Mapping[str, Any], shapes: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
+        written = super().labels(metadata, shapes)
+        count = int(shapes["scores"][-1])
+        plan = Plan.from_dict(metadata.get(self.entry) or {})
+        if plan.channels(len(written)) != count:
+            raise ValueError(f"names {len(written)} labels and has {count} scores a pixel")
+        return written
+
+
+KIND = Segmentation()

@@ -1,0 +1,258 @@
+"""What a data set of masks is like, and how a network should see it therefore: whole or in windows, how large, and why.
+
+Design choices:
+- What decides is the thinnest of what is to be found: a vessel that shrinks below two px is gone, a polyp of a hundred px is
+  found in a picture of a quarter of the size, sixteen times sooner. Where a picture at a bearable size keeps what is thin, it is
+  seen whole; else through windows, at the scale that keeps it, and no finer than the picture is.
+- All is measured on training pictures, some spread over them where there are many, on masks and not on pictures, but for values.
+- Each choice can be made by the user instead, and is then said to be theirs.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnkit.device.segmentation import ALIKE, AS_IS, EACH, TAILS, Plan
+from cnnkit.tasks.segmentation.masks import IGNORE, overlapping
+
+LOOKED_AT = 120  # training pictures
+THIN = 2.5  # px of the network's input that what is thin should be wide
+WHOLE = 256  # px, longest side of an input for whole pictures
+WINDOW = 192  # px, side of a window
+STEP = 32  # sides are multiples of it, px
+VIEWS = 320  # that an epoch has at least
+OFTEN = 0.02  # share of the pixels: a label that has fewer is rare
+
+
+@dataclasses.dataclass(frozen=True)
+class Fingerprint:
+    """What a data set is like.
+
+    Attributes:
+        count: pictures looked at.
+        sides: height and width, px: the median of each.
+        channels: of the pictures.
+        kind: type of their values, such as "uint8".
+        low, high: percentiles (`TAILS`) of each channel, the median over pictures.
+        spread: by how much the pictures' own range of values varies: the deviation of its logarithm.
+        share: of the pixels that each label has, over all pictures.
+        pieces: of each label in a picture that has it, the median.
+        thin: px: nine tenths of the pixels of each label lie in parts at least so wide.
+        empty: share of the pictures without any label.
+        spacing: mm, the median; None: not known.
+    """
+
+    count: int
+    sides: tuple[int, int]
+    channels: int
+    kind: str
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    spread: float
+    share: dict[str, float]
+    pieces: dict[str, float]
+    thin: dict[str, float]
+    empty: float
+    spacing: tuple[float, ...] | None
+
+    def lines(self) -> list[str]:
+        """Return what was found, for a person."""
+        height, width = self.sides
+        found = [
+            f"Pictures: {width}x{height} px (median), {self.channels} channel{'s' * (self.channels != 1)}, {self.kind}; "
+            f"{self.empty:.0%} without any label."
+        ]
+        for label, share in self.share.items():
+            if not share:
+                continue
+            found.append(
+                f"{label}: {share:.2%} of the pixels, {self.pieces[label]:.0f} piece{'s' * (self.pieces[label] != 1)} a picture, "
+                f"parts from {self.thin[label]:.1f} px wide."
+            )
+        return found
+
+
+def measure(records: Any, most: int = LOOKED_AT, progress: Callable[[int], None] = lambda done: None) -> Fingerprint:
+    """Look at training pictures and their masks, at most so many, spread over all."""
+    import cv2
+
+    chosen = np.unique(np.linspace(0, len(records) - 1, min(most, len(records))).astype(int))
+    labels, regions = records.label_names, records.regions
+    sides, channels, kinds, lows, highs, spacings = [], [], set(), [], [], []
+    pixels, counted, empty = np.zeros(len(labels)), 0, 0
+    pieces: list[list[int]] = [[] for _ in labels]
+    thin: list[list[float]] = [[] for _ in labels]
+    for done, index in enumerate(chosen.tolist(), 1):
+        picture, mask = records.native(index), records.mask(index)
+        sides.append(mask.shape)
+        channels.append(1 if picture.ndim == 2 else picture.shape[2])
+        kinds.add(str(picture.dtype))
+        low, high = np.percentile(picture[::2, ::2].reshape(-1, channels[-1]), TAILS, axis=0)
+        lows.append(low)
+        highs.append(high)
+        spacings.append(records.spacing(index))
+        counted += int((mask != IGNORE).sum())
+        found = False
+        for place, region in enumerate(regions):
+            plane = np.isin(mask, region).astype(np.uint8)
+            area = int(plane.sum())
+            pixels[place] += area
+            if area:
+                found = True
+                pieces[place].append(cv2.connectedComponents(plane, connectivity=8)[0] - 1)
+                thin[place].append(width_of(plane))
+        empty += not found
+        progress(done)
+    many = max(set(channels), key=channels.count)
+    lows = [low for low, count in zip(lows, channels, strict=True) if count == many]
+    highs = [high for high, count in zip(highs, channels, strict=True) if count == many]
+    ranges = np.log(np.maximum(np.array(highs) - np.array(lows), 1e-3)).mean(1)
+    known = [spacing for spacing in spacings if spacing is not None]
+    height, width = np.median(np.array(sides), axis=0)
+    return Fingerprint(
+        count=len(chosen),
+        sides=(int(height), int(width)),
+        channels=many,
+        kind=", ".join(sorted(kinds)),
+        low=tuple(np.median(lows, axis=0).tolist()),
+        high=tuple(np.median(highs, axis=0).tolist()),
+        spread=float(ranges.std()),
+        share={label: float(part) for label, part in zip(labels, pixels / max(1, counted), strict=True)},
+        pieces={label: float(np.median(found)) if found else 0.0 for label, found in zip(labels, pieces, strict=True)},
+        thin={label: float(np.median(found)) if found else 0.0 for label, found in zip(labels, thin, strict=True)},
+        empty=empty / max(1, len(chosen)),
+        spacing=tuple(np.median(known, axis=0).tolist()) if known else None,
+    )
+
+
+def width_of(plane: np.ndarray) -> float:
+    """Return how wide the thinner parts of a mask are, px: those that a tenth of its pixels lie in or a little more.
+
+    Opening the mask with ever larger squares takes away what is thinner: the width is where a tenth is gone.
+    """
+    import cv2
+
+    plane = np.pad(plane, 1)
+    area = int(plane.sum())
+    before, width = 1.0, 1
+    while True:
+        wider = width + (1 if width < 12 else 4)
+        left = int(cv2.morphologyEx(plane, cv2.MORPH_OPEN, np.ones((wider, wider), np.uint8)).sum()) / area
+        if left < 0.9 or wider > 64:
+            # between the two widths, by how much of the tenth was gone at each
+            part = (before - 0.9) / max(before - left, 1e-6)
+            return float(width + min(1.0, max(0.0, part)) * (wider - width))
+        before, width = left, wider
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """How pictures meet the network.
+
+    Attributes:
+        plan: the same.
+        shape: of the network's input, px and channels.
+        passes: times that an epoch sees each picture.
+        focus: share of the windows around a pixel of a label.
+        why: a line on each choice.
+    """
+
+    plan: Plan
+    shape: tuple[int, int, int]
+    passes: int
+    focus: float
+    why: tuple[str, ...]
+
+
+def choose(
+    facts: Fingerprint,
+    count: int,
+    regions: Sequence[Sequence[int]],
+    order: Sequence[int] = (),
+    *,
+    side: int | None = None,
+    patches: bool | None = None,
+    scale: float | None = None,
+    values: str | None = None,
+) -> Choice:
+    """Choose how pictures meet the network.
+
+    Args:
+        facts: of the training pictures.
+        count: of training pictures.
+        regions: the codes of each label.
+        order: as `Plan.order`.
+        side: of the network's square input, px, where it is given; a multiple of 32.
+        patches: whether windows are cut, where it is given.
+        scale: px of the input for one of the picture, where it is given; windows are then cut.
+        values: how values become bytes, where it is given.
+    """
+    why = []
+    longest = max(facts.sides)
+    widths = {label: width for label, width in facts.thin.items() if width}
+    label = min(widths, key=lambda name: widths[name]) if widths else ""
+    thinnest = widths.get(label, float(longest))
+    keeps = min(1.0, THIN / thinnest)  # the smallest scale at which it is still so wide
+    if patches is None and scale is None:
+        patches = max(keeps * longest, 1) > WHOLE if longest > WHOLE else False
+        if patches:
+            why.append(
+                f"Windows: of the thin parts of {label}, {thinnest:.1f} px wide, an input of {WHOLE} px for whole pictures of "
+                f"{longest} px would leave {thinnest * WHOLE / longest:.1f} px."
+            )
+        else:
+            why.append(
+                f"Whole pictures: {longest} px"
+                + (f" fit into {WHOLE} px" if longest > WHOLE else " are few")
+                + (f", and the thin parts of {label}, {thinnest:.1f} px wide, are kept." if label else ".")
+            )
+    else:
+        patches = scale is not None or bool(patches)
+        why.append(f"{'Windows' if patches else 'Whole pictures'}, as asked.")
+    if patches:
+        if scale is None:
+            scale = min(1.0, max(keeps, WINDOW / longest))
+            scale = 1.0 if scale > 0.8 else round(scale, 2)
+        span = scale * min(facts.sides)
+        fitting = max(STEP, STEP * int(span // STEP))
+        side = side or min(WINDOW, fitting)
+        why.append(f"Scale {scale:g}: {side} px of the input for {side / scale:.0f} px of a picture.")
+    elif side is None:
+        needed = min(WHOLE, longest, max(STEP * 6, keeps * longest))
+        side = STEP * -(-int(np.ceil(needed)) // STEP)
+        why.append(f"Input: {side} px.")
+    else:
+        why.append(f"Input: {side} px, as asked.")
+    plan = Plan(scale=scale if patches else None, spacing=facts.spacing)
+    plan, line = _valued(plan, facts, values)
+    why.append(line)
+    if overlapping(regions):
+        plan = dataclasses.replace(plan, regions=tuple(map(tuple, regions)), order=tuple(order))
+        why.append("Labels overlap: each is asked for on its own.")
+    passes = max(1, -(-VIEWS // max(1, count)))
+    if passes > 1:
+        why.append(f"{count} pictures are few: an epoch sees each {passes} times, each time otherwise.")
+    rare = [name for name, share in facts.share.items() if 0 < share < OFTEN]
+    focus = 0.5 if rare else 0.33
+    if patches:
+        often = f"{', '.join(rare)} {'are' if len(rare) > 1 else 'is'} rare" if rare else "no label is rare"
+        why.append(f"{focus:.0%} of the windows lie around a label: {often}.")
+    shape = (side, side, facts.channels)
+    return Choice(plan, shape, passes, focus, tuple(why))
+
+
+def _valued(plan: Plan, facts: Fingerprint, values: str | None) -> tuple[Plan, str]:
+    """Return a plan that says how values become bytes, and why."""
+    asked = ", as asked" if values else ""
+    if values is None:
+        values = AS_IS if facts.kind == "uint8" else EACH if facts.spread > 0.35 else ALIKE
+    if values == ALIKE:
+        plan = dataclasses.replace(plan, values=ALIKE, low=facts.low, high=facts.high)
+        low, high = (", ".join(f"{value:g}" for value in ends) for ends in (facts.low, facts.high))
+        return plan, f"Values from {low} to {high} become 0 to 255{asked or ': the pictures have about one range'}."
+    if values == EACH:
+        why = asked or ": the pictures' ranges differ"
+        return dataclasses.replace(plan, values=EACH), f"Each picture's own range of values becomes 0 to 255{why}."
+    return plan, f"Values stay as they are{asked or ': they are bytes'}."

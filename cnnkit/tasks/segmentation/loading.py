@@ -1,0 +1,116 @@
+"""From the name of a data set with masks to its splits, and to how a network should see it.
+
+Design choices:
+- As with other data, what cannot be trained on is refused before anything is built; here that is no label at all, masks that
+  do not fit their pictures, values that mean nothing.
+- What the training pictures are like is measured here (`fingerprint`), for the size of the input follows from it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit.data import loading
+from cnnkit.data.records import Splits
+from cnnkit.device.segmentation import ALIKE, AS_IS, EACH, Plan
+from cnnkit.errors import ConfigError, DataError
+from cnnkit.inputs.image.loading import fates, told, with_options
+from cnnkit.tasks.segmentation import fingerprint
+from cnnkit.tasks.segmentation.fingerprint import STEP
+from cnnkit.tasks.segmentation.records import MaskRecords, Renamed
+
+VALUES = (AS_IS, ALIKE, EACH)
+
+
+def load(
+    source: Path | str,
+    *,
+    image_size: int | None = None,
+    patches: bool | None = None,
+    scale: float | None = None,
+    values: str | None = None,
+    groups: str | None = None,
+    **how: Any,
+) -> Splits:
+    """Load a data set for segmentation, divided.
+
+    Args:
+        source: name of a card, or path of a card, a folder or a data file.
+        image_size: side of the network's square input, px, a multiple of 32; None: chosen from the training masks.
+        patches: whether windows are cut; None: chosen too.
+        scale: px of the input for one of the picture, with windows; None: chosen too.
+        values: how values become bytes, one of `VALUES`; None: chosen too.
+        groups: which pictures are of one patient: "none", or a regular expression; None: found out.
+        how: as the attributes of `cnnkit.data.loading.Asked`.
+
+    Returns:
+        `Splits` of `MaskRecords`; `card["notes"]` says in lines why the pictures are seen as they are.
+
+    Raises:
+        DataError: no such data, or data that cannot be trained on.
+        ConfigError: a size that is no multiple of 32, a scale without windows, parts to hold out that leave nothing.
+    """
+    if image_size is not None and image_size % STEP:
+        raise ConfigError(f"`image_size` is a multiple of {STEP} px here. Got {image_size}.")
+    if scale is not None and patches is False:
+        raise ConfigError("`scale` is that of windows, and `patches=False` wants none. Leave one of them out.")
+    if values is not None and values not in VALUES:
+        raise ConfigError(f"`values` needs one of {', '.join(VALUES)}. Got {values!r}.")
+    asked = loading.Asked(**how)
+    card = with_options(source, {"groups": groups}, lenient=True)
+    card, parts, held_out = asked.read(card, "segmentation")
+    notes = loading.left_out(parts, asked.skip_bad)
+    names, _ = loading.align_labels(card, parts)
+    if not names:
+        raise DataError(f"{card.title} has no label to learn: every mask is empty. Draw some, or name other masks.")
+    records = {}
+    for split, part in parts.items():
+        masks = part.more if tuple(part.more.names) == names else Renamed(part.more, names)
+        found = MaskRecords(
+            part.images, None, names, groups=part.groups, masks=masks, plan=Plan(), input_shape=(32, 32, 1)
+        )
+        records[split] = found._changed(labels=strata(found))
+    divided = loading.divide(records, held_out, seed=asked.split_seed)
+    train: Any = loading.limited(divided.train, asked.limit, asked.seed)
+    if not len(train):
+        raise DataError(f"Nothing of {card.title} is left to train on. Ask for less validation and test.")
+    counts = train.counts()
+    if not counts.any():
+        raise DataError(f"No training mask of {card.title} has anything in it. Hold out less, or look at the masks.")
+    empty = [name for name, count in zip(names, counts, strict=True) if not count]
+    if empty:
+        notes.append(f"No training mask has {loading.some(empty)}.")
+    facts = fingerprint.measure(train)
+    choice = fingerprint.choose(
+        facts,
+        len(train),
+        train.regions,
+        getattr(parts["train"].more, "order", ()),
+        side=image_size,
+        patches=patches,
+        scale=scale,
+        values=values,
+    )
+    seen: dict[str, Any] = {**divided.parts, "train": train}
+    seen = {split: part.with_plan(choice.plan, choice.shape) for split, part in seen.items()}
+    seen["train"] = seen["train"].with_plan(choice.plan, choice.shape, passes=choice.passes, focus=choice.focus)
+    entries = [*fates(parts), *loading.over_limit(len(divided.train) - len(train), "pictures")]
+    about = {
+        **loading.about(asked, card, parts, seen, "pictures", entries, told(parts, whole=asked.whole)),
+        "notes": [*facts.lines(), *choice.why],
+        "warnings": notes,
+    }
+    return Splits(**seen, card=about)
+
+
+def strata(records: MaskRecords) -> np.ndarray:
+    """Return the rarest label of each picture, 0 where it has none: int32 (n,)."""
+    codes = [np.unique(records.mask(index)) for index in range(len(records))]
+    has = np.array([[np.isin(found, region).any() for region in records.regions] for found in codes], bool)
+    counts = has.sum(0)
+    order = np.argsort(counts, kind="stable")
+    found = np.zeros(len(records), np.int32)
+    for place in order[::-1]:
+        found[has[:, place]] = place
+    return found

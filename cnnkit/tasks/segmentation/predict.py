@@ -1,0 +1,176 @@
+"""`predict` for masks: what is where in pictures, as files and as numbers.
+
+Design choices:
+- A mask is written for each picture, of its size, with the codes of the labels as values; beside it the picture with outlines.
+  What the codes mean is said in `labels.json` beside them.
+- Areas are in px, and in mm^2 where the distance of the pixels is known; pieces are counted as what hangs together.
+- What is wrong with options and inputs is said before any work.
+"""
+
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from cnnkit import files, opening, own_files
+from cnnkit.device.contours import outlined
+from cnnkit.device.image import read_image
+from cnnkit.device.segmentation import Plan, segment
+from cnnkit.errors import ArtifactError, DataError
+from cnnkit.inputs.image.named import image_files
+from cnnkit.reporter import SILENT, Reporter
+from cnnkit.shown import Answers, Shown, Table
+
+NOTICE = "Research software: not a medical device."
+MIRRORS = (0, 1)
+
+
+def draw(
+    app: str,
+    artifact: Path,
+    inputs: Sequence[Path],
+    *,
+    out: Path | None = None,
+    mirrors: bool = False,
+    skip_bad: bool = False,
+    threads: int | None = None,
+    tell: Reporter = SILENT,
+) -> Answers:
+    """Draw masks of pictures, as they are asked for.
+
+    Args:
+        app: whose models.
+        artifact: the model.
+        inputs: pictures, and folders of them.
+        out: folder that masks and pictures with outlines go to; None: nothing is written.
+        mirrors: look at each picture mirrored too, which takes four times as long.
+        skip_bad: go on without pictures that cannot be read.
+        threads: of the interpreter.
+        tell: hears of progress and warnings.
+
+    Raises:
+        DataError: there is no input, or later, one cannot be read.
+        ArtifactError: the artifact draws no masks.
+    """
+    if not inputs:
+        raise DataError("There is nothing to predict. Give pictures or folders.")
+    model = opening.open_model(artifact, app, threads, tell)
+    if model.metadata.get("task") != "segmentation":
+        raise ArtifactError(f"{model.path} draws no masks. Give a model that `cnnkit {app} train` made for them.")
+    try:
+        plan = Plan.from_dict(model.metadata["segmentation"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{model.path} does not say how pictures meet it ({error}). Export it again.") from error
+    if mirrors:
+        import dataclasses
+
+        plan = dataclasses.replace(plan, mirrors=MIRRORS)
+    paths = list(image_files([Path(entry) for entry in inputs]))
+    targets = _targets(paths, out) if out is not None else {}
+    own_files.check([file for pair in targets.values() for file in pair])
+    if out is not None:
+        with files.system_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
+    return Drawn(model, plan, paths, targets, out, skip_bad, tell)
+
+
+class Drawn(Answers):
+    """Masks, picture by picture: `input`, `width`, `height`, and of each label `area`, `share` and `pieces`."""
+
+    def __init__(
+        self,
+        model: Any,
+        plan: Plan,
+        paths: Sequence[Path],
+        targets: dict[Path, tuple[Path, Path]],
+        out: Path | None,
+        skip_bad: bool,
+        tell: Reporter,
+    ):
+        self.model, self.plan, self.out = model, plan, out
+        self.skipped: list[str] = []
+        super().__init__(self._each(paths, targets, skip_bad, tell))
+
+    def _each(
+        self, paths: Sequence[Path], targets: dict[Path, tuple[Path, Path]], skip_bad: bool, tell: Reporter
+    ) -> Generator[dict[str, Any], None, None]:
+        labels = self.model.labels
+        for path in paths:
+            try:
+                picture = read_image(path)
+                try:
+                    codes = segment(self.model, picture, self.plan, labels)
+                except ValueError as error:
+                    raise DataError(f"{path} cannot be used: {error}.") from error
+            except DataError as error:
+                if not skip_bad:
+                    raise
+                self.skipped.append(str(error))
+                tell.warning(f"skipped: {error}")
+                continue
+            answer = self._answer(path, codes)
+            if path in targets:
+                mask, overlay = targets[path]
+                _write(mask, codes)
+                _write(overlay, cv2.cvtColor(outlined(picture, self._planes(codes)), cv2.COLOR_RGB2BGR))
+                own_files.note([mask, overlay])
+                answer |= {"mask": str(mask), "overlay": str(overlay)}
+            yield answer
+
+    def _planes(self, codes: np.ndarray) -> np.ndarray:
+        regions = self.plan.codes_of(len(self.model.labels))
+        return np.stack([np.isin(codes, region) for region in regions])
+
+    def _answer(self, path: Path, codes: np.ndarray) -> dict[str, Any]:
+        found = {}
+        known = self.plan.spacing
+        for label, plane in zip(self.model.labels, self._planes(codes), strict=True):
+            area = int(plane.sum())
+            pieces = cv2.connectedComponents(plane.astype(np.uint8), connectivity=8)[0] - 1
+            found[label] = {"area": area, "share": round(area / codes.size, 6), "pieces": pieces}
+            if known is not None:
+                found[label]["mm2"] = round(area * float(np.prod(known)), 3)
+        return {"input": str(path), "width": codes.shape[1], "height": codes.shape[0], "labels": found}
+
+    def shown(self) -> Shown:
+        rows = list(self)
+        table = []
+        for row in rows:
+            cells = [
+                f"{about['area']:,} px ({about['share']:.1%}), {about['pieces']} piece{'s' * (about['pieces'] != 1)}"
+                for about in row["labels"].values()
+            ]
+            table.append([row["input"], *cells])
+        document = {"artifact": str(self.model.path), "predictions": rows, "skipped": self.skipped, "notice": NOTICE}
+        parts: list[str | Table] = [Table(["input", *self.model.labels], table)]
+        if self.out is not None and rows:
+            parts.append(f"Masks and pictures with outlines: {self.out}")
+        return Shown(document, [*parts, NOTICE])
+
+
+def _write(path: Path, values: np.ndarray) -> None:
+    files.write_bytes(path, cv2.imencode(path.suffix, values)[1].tobytes())
+
+
+def _targets(paths: Sequence[Path], out: Path) -> dict[Path, tuple[Path, Path]]:
+    """Return where the mask of each picture goes, and the picture with outlines.
+
+    Raises:
+        DataError: one would replace an input.
+    """
+    taken: set[str] = set()
+    inputs = {path.resolve() for path in paths}
+    found = {}
+    for path in paths:
+        stem, number = path.stem, 1
+        while stem.lower() in taken:
+            number += 1
+            stem = f"{path.stem}-{number}"
+        taken.add(stem.lower())
+        pair = out / f"{stem}_mask.png", out / f"{stem}_overlay.png"
+        if inputs & {file.resolve() for file in pair}:
+            raise DataError(f"`out={out}`: the mask of {path} would replace an input. Choose another folder.")
+        found[path] = pair
+    return found
