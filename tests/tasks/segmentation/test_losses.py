@@ -1,5 +1,8 @@
 """The losses of masks: each by hand, and that nothing they meet makes them other than a number."""
 
+import json
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from cnnkit.tasks.segmentation.losses import REACH, MaskLoss, resized, signed_di
 from cnnkit.tasks.segmentation.masks import IGNORE
 
 OVERLAPPING = ((1, 2), (2,))
+ORACLES = json.loads((Path(__file__).parent / "oracles.json").read_text(encoding="utf-8"))["losses"]
 
 
 def value(loss, codes, logits):
@@ -87,6 +91,21 @@ class TestByHand:
     def test_several_codes_are_one_label(self):
         loss = MaskLoss(regions=((1, 3),))
         assert value(loss, [[1, 3, 0, 2]], two(*CHANCES)) == pytest.approx(value(MaskLoss(), CODES, two(*CHANCES)))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("dice", {"dice": 1.0}),
+        ("dice_sample", {"dice": 1.0, "batch_dice": False}),
+        ("tversky", {"dice": 1.0, "tversky": (0.3, 0.7)}),
+        ("cross_entropy", {"cross_entropy": 1.0}),
+        ("focal", {"cross_entropy": 1.0, "focal": 2.0}),
+    ],
+)
+def test_other_libraries_agree(name, options):
+    for case in ORACLES:
+        assert value(only(**options), case["codes"], case["logits"]) == pytest.approx(case[name], rel=1e-5)
 
 
 EVERY = [
