@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 LEAST = 4.5  # mm, of the disc that a plane cuts from a lesion: of less there is nothing to see
-SPAN = (-62.0, 60.0)  # mm, the heights at which a body is cut
+SPAN = (-50.0, 56.0)  # mm, the heights at which a body is cut
 SLAB = 5.0  # mm, the thickness of a slice
 
 Coordinates = tuple[Any, Any, Any]
@@ -29,6 +29,10 @@ Coordinates = tuple[Any, Any, Any]
 class Ellipsoid(NamedTuple):
     centre: tuple[float, float, float]
     radii: tuple[float, float, float]
+
+    @property
+    def reach(self) -> tuple[float, float, float]:
+        return self.radii
 
     def at(self, x: Any, y: Any, z: Any) -> Any:
         """Return about the distance to the surface, mm, negative inside."""
@@ -52,6 +56,11 @@ class Lesion(NamedTuple):
     waves: np.ndarray
     """float (k, 5): direction of a bump on the surface (3), its phase, its height as a part of the radius."""
     stretch: tuple[float, float, float]
+
+    @property
+    def reach(self) -> tuple[float, float, float]:
+        """Along each axis, with the bumps, mm."""
+        return (1.5 * self.radius,) * 3
 
     def disc(self, z: float) -> float:
         """Return the radius, mm, of what the plane at z cuts; 0 where it passes by."""
@@ -142,6 +151,10 @@ class Body:
         far = np.power(x * x * np.sqrt(x) + y * y * np.sqrt(y), 0.4)  # rounder than a box, squarer than an ellipse
         return (1 - far) * (0.5 * (a + b))
 
+    def skin(self, right: Any, down: Any) -> Any:
+        """Return how far the skin is from the middle in a direction, mm."""
+        return (np.abs(right / self.half[0]) ** 2.5 + np.abs(down / self.half[1]) ** 2.5) ** -0.4
+
     def cavity(self, x: Any, y: Any) -> Any:
         """Return about the distance to the wall of the cavity, negative inside."""
         return self.fat + self.wall - self.depth(x, y)
@@ -159,7 +172,7 @@ class Body:
         lobes = joined(parts, 14)
         kept = np.maximum(np.maximum(lobes, self.cavity(x, y) + 4), self.domes(x, y, z) + 3)
         for name in ("gall bladder", "right kidney", "cava", "spine"):
-            kept = np.maximum(kept, 3 - self.shapes[name].at(x, y, z))
+            kept = -joined((-kept, self.shapes[name].at(x, y, z) - 3), 10)  # rounded, so nothing thin is left between
         return kept
 
 
@@ -204,15 +217,16 @@ def _shapes(rng: np.random.Generator, size: float, half: tuple[float, float]) ->
     aorta, cava = rng.uniform(9, 12), rng.uniform(9, 13)
     return {
         "right lobe": near(-72, -2, 6, 68, 74, 100),
-        "left lobe": near(-12, -44, 14, 64, 30, 58, 6),
+        "left lobe": near(-20, -44, 6, 56, 30, 50, 5),
         "tail": near(-84, 16, -30, 36, 42, 60, 5),
-        "spleen": near(92, 26, 8, 32, 42, 50),
-        "stomach": near(58, -26, 14, 40, 36, 48, 6),
+        "spleen": near(90, 24, 14, 34, 46, 58),
+        "stomach": near(62, -20, 20, 40, 36, 52, 5),
         "right kidney": near(-58, 44, -52, 25, 28, 50),
         "left kidney": near(62, 44, -40, 25, 28, 50),
         "gall bladder": near(-34, -22, -40, 14, 22, 24, 5),
         "pancreas": near(20, -8, -22, 46, 10, 15, 5),
-        "heart": near(18, -26, 96, 56, 44, 46),
+        "heart": near(18, -26, 86, 58, 46, 52),
+        "mediastinum": Ellipsoid((4, -8, 0), (22 * size, 66 * depth, 1e6)),
         "spine": spine,
         "canal": Ellipsoid((spine.centre[0], back + 25 * size, 0), (9.5 * size, 8 * size, 1e6)),
         "process": Ellipsoid((spine.centre[0], back + 42 * size, 0), (6 * size, 13 * size, 1e6)),
@@ -234,7 +248,7 @@ def _gut(rng: np.random.Generator, half: tuple[float, float]) -> list[tuple[Elli
 
 def _lesions(rng: np.random.Generator, made: Body) -> list[Lesion]:
     """Place up to three lesions deep in the organ, apart from one another."""
-    many = int(np.searchsorted([0.2, 0.5, 0.8], rng.random()))
+    many = int(np.searchsorted([0.12, 0.4, 0.75], rng.random()))
     found: list[Lesion] = []
     places = rng.uniform((-130, -80, SPAN[0] + 8), (40, 70, SPAN[1] - 8), (400, 3))
     inside = made.organ(*places.T)
@@ -254,10 +268,11 @@ def _lesions(rng: np.random.Generator, made: Body) -> list[Lesion]:
 
 def _vessels(rng: np.random.Generator, made: Body) -> Tubes:
     """Grow trees of vessels from the gate of the organ and from the great vein, a generation at a time."""
-    levels = np.linspace(-58, 64, 10)  # a tree of each fills about a plane
-    starts = np.stack([rng.uniform(-34, -8, 10), rng.uniform(-12, 14, 10), levels + rng.uniform(-4, 4, 10)], 1)
-    turn = rng.uniform(-0.9, 1.5, 10)
-    ways = np.stack([-np.cos(turn), -np.sin(turn), rng.normal(0, 0.12, 10)], 1)
+    levels = np.linspace(-56, 66, 12) + rng.uniform(-4, 4, 12)  # a tree of each fills about a plane
+    right = rng.uniform(-40, -14, 12) + 0.7 * np.minimum(levels + 15, 0)  # below, the organ is further to the side
+    starts = np.stack([right, rng.uniform(-14, 12, 12), levels], 1)
+    turn = rng.uniform(-0.6, 1.0, 12)
+    ways = np.stack([-np.cos(turn), -np.sin(turn), rng.normal(0, 0.1, 12)], 1)
     radius, steps = rng.uniform(3.4, 4.1), 30
     centres, radii = [], []
     for generation in range(5):
