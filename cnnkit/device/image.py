@@ -23,6 +23,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -259,11 +260,11 @@ def as_bytes(data: bytes, head: Header, name: str) -> np.ndarray:
     return image
 
 
-def decode(data: bytes, head: Header, name: str) -> np.ndarray:
+def decode(data: Any, head: Header, name: str) -> np.ndarray:
     """Decode an image file, as shown, its samples as they are stored: uint8 or uint16, of a TIFF floats and others too.
 
     Args:
-        data, head, name: as `read_file` returns them.
+        data, head, name: as `read_file` returns them; the bytes of a TIFF may be any buffer.
 
     Returns:
         (height, width) grey, (height, width, 3) RGB or (height, width, 4) RGBA.
@@ -300,7 +301,7 @@ def decode(data: bytes, head: Header, name: str) -> np.ndarray:
     return image if head.orientation == 1 else orientation.upright(image, head.orientation)
 
 
-def _pixels(data: bytes, flags: int) -> np.ndarray | None:
+def _pixels(data: Any, flags: int) -> np.ndarray | None:
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:

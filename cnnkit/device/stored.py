@@ -22,6 +22,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -38,6 +39,7 @@ _SAMPLES, _PLANES, _COLOURS, _EXTRA, _FORMAT, _SUBFILE = 277, 284, 320, 338, 339
 _REDUCED = 1  # a subfile that repeats another one, smaller
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _UNSIGNED, _FLOAT = 1, 3
+_LARGE = 16 << 20  # bytes of a file that is not read whole for one of its pages
 _MOST_TEXT = 65536  # bytes of a TIFF's description
 
 
@@ -94,7 +96,7 @@ def read_native(path: Path | str, page: int = 0, *, max_pixels: int = MAX_PIXELS
         DataError: missing, damaged or too large, with transparency, or with NaN or infinity in it.
         MissingExtra: it is a TIFF that needs tifffile.
     """
-    data, head, name = read_file(path, max_pixels=max_pixels)
+    data, head, name = _opened(path, max_pixels)
     if head.format == "TIFF":
         return _finite(_tiff(data, page, name, max_pixels)[0], name)
     if page:
@@ -119,7 +121,7 @@ def read_stored(path: Path | str, page: int = 0, *, max_pixels: int = MAX_PIXELS
     Raises:
         DataError, MissingExtra: as `read_native`.
     """
-    data, head, name = read_file(path, max_pixels=max_pixels)
+    data, head, name = _opened(path, max_pixels)
     if head.format == "TIFF":
         values, palette = _tiff(data, page, name, max_pixels, stored=True)
         values = _finite(values, name)
@@ -196,6 +198,15 @@ def write_mask(path: Path | str, mask: np.ndarray) -> Path:
         raise ValueError(f"OpenCV cannot write a mask of shape {mask.shape} as {suffix}.")
     files.write_bytes(path, data.tobytes())
     return path
+
+
+def _opened(path: Path | str, max_pixels: int) -> tuple[Any, Header, str]:
+    """Return the bytes of a file, its header and what errors call it; of a large TIFF only what is asked for is read."""
+    if str(path).lower().endswith((".tif", ".tiff")):
+        head = read_header(path, max_pixels=max_pixels)
+        if Path(path).stat().st_size > _LARGE:
+            return np.memmap(path, np.uint8, "c"), head, str(path)
+    return read_file(path, max_pixels=max_pixels)
 
 
 def _finite(image: np.ndarray, name: str) -> np.ndarray:
@@ -341,10 +352,14 @@ def _in_one(page: Directory, read: Read) -> int:
 
 
 def _tiff(
-    file: bytes, number: int, name: str, max_pixels: int, *, stored: bool = False
+    file: Any, number: int, name: str, max_pixels: int, *, stored: bool = False
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Decode one page of a TIFF: as it is shown, or, `stored`, its numbers and the palette that they are indices of."""
-    read, data = within(file), bytearray(file)
+    data: Any = file if isinstance(file, np.memmap) else bytearray(file)
+
+    def read(offset: int, count: int) -> bytes:
+        return bytes(data[offset : offset + count])
+
     found = _pages(read, name, max_pixels)
     stack = _in_one(found[0][1], read) if len(found) == 1 else 0
     if not 0 <= number < (stack or len(found)):
@@ -367,14 +382,13 @@ def _tiff(
         if kind in (_WHITE_IS_ZERO, _PALETTE):
             page.put(data, _PHOTOMETRIC, _BLACK_IS_ZERO)
             shown_as = _BLACK_IS_ZERO
-        image = decode(
-            bytes(data), Header("TIFF", 1, 1, 1 if shown_as == _BLACK_IS_ZERO else 3, orientation=turned), name
-        )
+        page.put(data, orientation.TAG, 1)
+        image = decode(data, Header("TIFF", 1, 1, 1 if shown_as == _BLACK_IS_ZERO else 3), name)
         if bits == 1:
             image = image // 255
     else:
         image = _by_tifffile(bytes(data), number if stack else 0, name)
-        image = orientation.upright(image, turned) if 1 < turned <= 8 else image
+    image = orientation.upright(image, turned) if 1 < turned <= 8 else image
     if image.dtype.kind == "f":
         image = image.astype(np.float32)
     if stored:

@@ -104,6 +104,6 @@ def directories(read: Read) -> Iterator[tuple[int, Directory]]:
 
 def put_first(data: bytearray, place: int) -> None:
     """Make the directory at a place the first of a TIFF: decoders then read that page."""
-    order = "<" if data[:2] == b"II" else ">"
+    order = "<" if bytes(data[:2]) == b"II" else ">"
     big = struct.unpack_from(order + "H", data, 2)[0] == 43
     struct.pack_into(order + ("Q" if big else "I"), data, 8 if big else 4, place)

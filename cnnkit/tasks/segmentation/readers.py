@@ -1,7 +1,7 @@
 """Readers of pictures with masks."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -9,16 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data.reading import NAMED, Part, Reader, Request
+from cnnkit.data.reading import CERTAIN, NAMED, Part, Reader, Request
 from cnnkit.device import image
 from cnnkit.device.stored import look, read_native
 from cnnkit.errors import DataError
 from cnnkit.files import printable
-from cnnkit.tasks.segmentation.formats import pairs, values
+from cnnkit.tasks.segmentation import groups
+from cnnkit.tasks.segmentation.formats import nnunet, pairs, tables, values
 from cnnkit.tasks.segmentation.formats.cases import CLASSES, OBJECTS, VALUES, Case, Layout
 from cnnkit.tasks.segmentation.formats.values import Coding, Seen
 from cnnkit.tasks.segmentation.masks import IGNORE
-from cnnkit.tasks.segmentation.sources import MaskFiles, Pictures, label_sets, numbered
+from cnnkit.tasks.segmentation.sources import MaskFiles, Pictures, label_sets, numbered, seen_as_bytes
+
+_FOLDERS = {"images": pairs.PICTURE, "masks": pairs.MASK, "ignore": pairs.IGNORED, "second": pairs.SECOND}
 
 Bad = list[tuple[str, str]]
 Looked = list[tuple[Case, tuple[int, int], Seen]]
@@ -28,14 +31,47 @@ Looked = list[tuple[Case, tuple[int, int], Seen]]
 def read_masks(request: Request) -> Part:
     """Pictures with masks in files."""
     path = request.path("path")
-    layout = pairs.find(path, images=request.split.get("images"), masks=request.split.get("masks"))
-    return part_of(layout, request)
+    if path.is_file():
+        return _part(tables.find(path), request)
+    folders = {role: str(request.split[key]) for key, role in _FOLDERS.items() if key in request.split}
+    if folders:
+        folders = {pairs.PICTURE: ".", pairs.MASK: "."} | folders
+    return _part(pairs.find(path, folders=folders, ignore=_flag(request, "ignore") is not False), request)
 
 
-def part_of(layout: Layout, request: Request) -> Part:
-    """Look at the masks of all splits, decide what they mean, and return the split that is asked for."""
+def read_nnunet(request: Request) -> Part:
+    """Pictures in nnU-Net's layout."""
+    dataset = nnunet.Dataset(request.path("path"))
+    layout = nnunet.find(dataset.root, dataset)
+    several = any(len(case.pictures) > 1 for cases in layout.splits.values() for case in cases)
+    return _part(layout, request, dataset.named(), dataset.regions(), dataset.channels if several else ())
+
+
+def _flag(request: Request, name: str) -> bool | None:
+    value = request.options.get(name)
+    if value is not None and type(value) is not bool:
+        raise DataError(f"The option `{name}` is true or false, not {value!r}.")
+    return value
+
+
+def _part(
+    layout: Layout,
+    request: Request,
+    names: values.Named | None = None,
+    coding: Coding | None = None,
+    channels: Sequence[str] = (),
+) -> Part:
+    """Look at the masks of all splits, decide what they mean, and return the split that is asked for.
+
+    Args:
+        layout: what was found.
+        request: which split, and how.
+        names, coding: what values mean, where the layout says it.
+        channels: what they are called, where each has a file.
+    """
     options = request.options
-    names = values.told(layout.root, options)
+    if names is None or "values" in options or "labels" in options:
+        names, coding = values.told(layout.root, options), None
     colours = names is not None and any(isinstance(value, tuple) for rows in names.values() for value in rows)
     split = request.split.get("split", "train")
     if split not in layout.splits:
@@ -46,7 +82,7 @@ def part_of(layout: Layout, request: Request) -> Part:
         looked[each], found = _look(layout, cases, colours, request if each == split else None)
         bad[each] = layout.bad.get(each, []) + found
     every = [(case.masks[0][0], seen) for rows in looked.values() for case, _, seen in rows]
-    coding = _coding(layout, every, names, options)
+    coding = coding or _coding(layout, every, names, _flag(request, "objects"))
     kept: Looked = []
     for case, size, seen in looked[split]:
         reason = coding.wrong(seen)
@@ -59,28 +95,57 @@ def part_of(layout: Layout, request: Request) -> Part:
         raise DataError(f"No picture of {layout.root} can be used: {name} ({reason}) and {len(bad[split]) - 1} more.")
     cases = [case for case, _, _ in kept]
     sizes = np.array([size for _, size, _ in kept], np.int32).reshape(-1, 2)
-    masks = MaskFiles(layout.root, cases, sizes, coding, layout.holds, _counts(kept, coding))
+    pictures = Pictures(layout.root, cases, sizes, channels)
+    masks = MaskFiles(layout.root, cases, sizes, coding, layout.holds, _counts(kept, coding), _spacing(options))
+    masks.folds = nnunet.read_folds(layout.root)
+    grouping = groups.find(
+        cases, lambda index: seen_as_bytes(pictures.native(index)), options, tables.patients(layout.root)
+    )
     entries = layout.entries + list(coding.entries) if split == next(iter(layout.splits)) else []
     where = [(printable(str(layout.root / name)), reason) for name, reason in bad[split]]
     return Part(
-        Pictures(layout.root, cases, sizes),
+        pictures,
         np.arange(len(coding.names), dtype=np.int32),
         coding.names,
+        groups=grouping.groups,
         bad=where,
         entries=entries,
+        group_note=grouping.note,
         more=masks,
     )
 
 
-def _coding(layout: Layout, every: Sequence[tuple[str, Seen]], names: values.Named | None, options: Any) -> Coding:
+def _coding(
+    layout: Layout, every: Sequence[tuple[str, Seen]], names: values.Named | None, objects: bool | None
+) -> Coding:
     if layout.holds == CLASSES:
-        return values.of_sets(every, layout.labels)
+        return values.of_sets(every, _ordered(layout.labels, names))
     if layout.holds == OBJECTS:
         return values.decide(every, names, objects=True)
-    objects = options.get("objects")
-    if objects is not None and type(objects) is not bool:
-        raise DataError(f"The option `objects` is true or false, not {objects!r}.")
     return values.decide(every, names, objects=objects)
+
+
+def _ordered(labels: list[str], names: values.Named | None) -> list[str]:
+    """Return the labels that files hold one each of, in the order of those that are told."""
+    if names is None:
+        return labels
+    told = [label for label in names if label in labels]
+    if len(told) < len(labels):
+        raise DataError(
+            f"Each label has masks of its own here: {', '.join(labels)}. Those named are {', '.join(names)}."
+        )
+    return told
+
+
+def _spacing(options: Mapping[str, Any]) -> tuple[float, ...] | None:
+    """Return the option `spacing`, mm between pixels: one number, or one for each axis."""
+    if "spacing" not in options:
+        return None
+    given = options["spacing"]
+    rows = given if isinstance(given, list) else [given, given]
+    if len(rows) != 2 or not all(type(row) in (int, float) and 0 < row < float("inf") for row in rows):
+        raise DataError(f"The option `spacing` is a number of mm, or [down, across], not {given!r}.")
+    return tuple(map(float, rows))
 
 
 def _counts(kept: Looked, coding: Coding) -> np.ndarray:
@@ -172,22 +237,44 @@ def _seen(layout: Layout, case: Case, size: tuple[int, int], colours: bool) -> S
 
 
 def _fits(path: Path, named: bool) -> bool:
-    return pairs.looks_like(path)
+    if path.is_file() and path.suffix.lower() != ".csv":
+        return False
+    return tables.table_of(path) is not None or pairs.looks_like(path)
 
 
 def _splits(path: Path) -> dict[str, dict[str, Any]]:
-    return {split: {"path": ".", "split": split} for split in pairs.find(path).splits}
+    table = tables.table_of(path)
+    name, layout = (".", pairs.find(path)) if table is None else (table.name, tables.find(table))
+    return {split: {"path": name, "split": split} for split in layout.splits}
 
 
+def _nnunet_splits(path: Path) -> dict[str, dict[str, Any]]:
+    return {split: {"path": ".", "split": split} for split in nnunet.find(path, nnunet.Dataset(path)).splits}
+
+
+_OPTIONS = frozenset(["values", "labels", "objects", "groups", "patients", "spacing"])
 MASKS = Reader(
     read_masks,
     "segmentation",
     ("path",),
-    frozenset(["split", "images", "masks"]),
-    frozenset(["values", "labels", "objects"]),
+    frozenset(["split", *_FOLDERS]),
+    _OPTIONS | {"ignore"},
     about="a folder of pictures and a folder of their masks",
     fits=_fits,
     splits=_splits,
     rank=NAMED,
+    waits=True,
+    beside=True,
+)
+NNUNET = Reader(
+    read_nnunet,
+    "segmentation",
+    ("path",),
+    frozenset(["split"]),
+    _OPTIONS,
+    about="a folder of nnU-Net (dataset.json) with pictures",
+    fits=lambda path, named: nnunet.fits(path),
+    splits=_nnunet_splits,
+    rank=CERTAIN,
     waits=True,
 )

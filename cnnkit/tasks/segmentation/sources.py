@@ -7,7 +7,7 @@ Design choices:
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -109,7 +109,8 @@ class MaskFiles:
         spacing: between pixels along each axis, mm.
 
     Attributes:
-        folds: (names to train on, names to validate on) of each fold that the data set states, as `case_name` has them.
+        keys: what folds call each: names of pictures without suffix, or their paths where names are not unique.
+        folds: (keys to train on, keys to validate on) of each fold that the data set states.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class MaskFiles:
         self._spacing = spacing
         self.names: tuple[str, ...] = coding.names
         self.regions: Regions = coding.regions or alone(len(coding.names))
+        self.keys = keys_of(self.cases)
         self.folds: list[tuple[list[str], list[str]]] = []
 
     def __len__(self) -> int:
@@ -194,6 +196,14 @@ class MaskFiles:
 
     def _numbers(self, case: Case, size: tuple[int, ...]) -> np.ndarray:
         return numbered([values.two_levels(str(self.root / name), case.page, size) for name, _ in case.masks], size)
+
+
+def keys_of(cases: Sequence[Case]) -> tuple[str, ...]:
+    """Return what folds call cases, each another name."""
+    paths = [PurePosixPath(case.pictures[0]).with_suffix("") for case in cases]
+    pages = ["" if case.page is None else f"_{case.page + 1}" for case in cases]
+    names = [(case.key or path.name) + page for case, path, page in zip(cases, paths, pages)]
+    return tuple(names) if len(set(names)) == len(names) else tuple(f"{path}{page}" for path, page in zip(paths, pages))
 
 
 def numbered(masks: Sequence[np.ndarray], size: tuple[int, ...]) -> np.ndarray:

@@ -20,6 +20,7 @@ class Case:
         ignore: of the mask whose zeros are left out of loss and scores, "" where there is none.
         second: of the mask of a second observer.
         patient: who or what the picture is of, "" where that is not known.
+        key: what folds call it, "" for its picture's name without suffix.
     """
 
     pictures: tuple[str, ...]
@@ -28,6 +29,7 @@ class Case:
     ignore: str = ""
     second: str = ""
     patient: str = ""
+    key: str = ""
 
     @property
     def name(self) -> str:

@@ -15,8 +15,8 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cnnkit.data import walks
@@ -52,7 +52,7 @@ _MASK_WORDS = frozenset(
 _IGNORE_WORDS = frozenset(["fov", "fovs", "roi", "rois", "ignore"])
 _SECOND_WORDS = frozenset(["2nd", "second", "observer2", "2ndho", "manual2", "expert2"])
 _FIRST_WORDS = frozenset(["1st", "first", "observer1", "1stho", "manual1", "expert1"])
-_FILLERS = frozenset(["set", "all", "raw", "ground", "data", "png", "jpg", "tif", "class", "binary", "stage"])
+_FILLERS = frozenset(["set", "all", "raw", "ground", "data", "class", "binary", "stage"])
 _SPLIT_WORDS = {spelling: split for split, spellings in SPLITS.items() for spelling in spellings}
 
 
@@ -67,22 +67,22 @@ class File:
     words: tuple[str, ...]
 
 
-def find(path: Path, *, images: str | None = None, masks: str | None = None) -> Layout:
+def find(path: Path, *, folders: Mapping[str, str] | None = None, ignore: bool = True) -> Layout:
     """Find the pictures below a folder and their masks.
 
     Args:
         path: the folder.
-        images, masks: folders below it that hold them, where names do not say so.
+        folders: role -> folder below it, where their names do not say so.
+        ignore: whether fields of view are used, where there are some.
 
     Raises:
         DataError: no pictures with masks.
     """
     left = walks.Left()
-    if images is not None or masks is not None:
-        files = _said(path, {images or ".": PICTURE, masks or ".": MASK}, left)
-    else:
-        files = _roles(path, left)
-    layout = Layout(path, entries=left.entries())
+    files = _said(path, folders, left) if folders else _roles(path, left)
+    if not ignore:
+        files = [file for file in files if file.role != IGNORED]
+    layout = Layout(path, entries=[replace(row, examples=()) for row in left.entries()])
     if not any(file.role == MASK for file in files) or not any(file.role == PICTURE for file in files):
         raise DataError(
             f"{path} holds no pictures with masks: put them into folders images and masks, under the same names, or call "
@@ -122,10 +122,10 @@ def _below(path: Path, below: str, left: walks.Left) -> list[str]:
     ]
 
 
-def _said(path: Path, folders: dict[str, str], left: walks.Left) -> list[File]:
+def _said(path: Path, folders: Mapping[str, str], left: walks.Left) -> list[File]:
     """Return the files of folders whose roles are told."""
     files = []
-    for folder, role in folders.items():
+    for role, folder in folders.items():
         if not (path / folder).is_dir():
             raise DataError(f"There is no folder {path / folder}.")
         below = "" if folder == "." else folder.rstrip("/")
@@ -154,7 +154,8 @@ def _roles(path: Path, left: walks.Left) -> list[File]:
         return files
     if MASK in roles:
         return [File(f.path, f.role or PICTURE, f.split, f.place, f.words) for f in files]
-    return [File(f.path, MASK if _is_mask(f.words) else PICTURE, f.split, f.place, f.words) for f in files]
+    stems = {(file.place, file.words) for file in files}
+    return [File(f.path, MASK if _is_mask(f, stems) else PICTURE, f.split, f.place, f.words) for f in files]
 
 
 def _folder(name: str) -> tuple[str | None, str | None]:
@@ -195,11 +196,14 @@ def words(file: str) -> tuple[str, ...]:
     return tuple(re.findall(r"[^\W\d_]+|\d+", unicodedata.normalize("NFC", stem).casefold()))
 
 
-def _is_mask(name: tuple[str, ...]) -> bool:
-    if not name:
+def _is_mask(file: File, stems: Collection[tuple[tuple[str, ...], tuple[str, ...]]]) -> bool:
+    """Say whether a file is a mask by its name: it ends or begins with such a word, or goes on with one behind a picture's."""
+    name = file.words
+    known = [k for k, word in enumerate(name) if word in _MASK_WORDS]
+    if not known:
         return False
-    last = name[:-1] if name[-1].isdigit() and len(name) > 1 else name
-    return name[-1] in _MASK_WORDS or last[-1] in _MASK_WORDS or name[0] in _MASK_WORDS
+    ends = name[-1] in _MASK_WORDS or name[0] in _MASK_WORDS
+    return ends or any((file.place, name[:k]) in stems for k in known)
 
 
 # Pairs ----------------------------------------------------------------------------------------------------------------
@@ -246,10 +250,12 @@ def _matched(pictures: Sequence[File], masks: Sequence[File]) -> tuple[Found, li
         what was found; masks that are left; (file, reason) of what is unclear.
     """
     places = {file.place for file in pictures}
-    labelled = [(mask, "" if mask.place in places or not mask.place else mask.place[-1]) for mask in masks]
+    labelled = [(mask, "" if mask.place in places or not mask.place else _label(mask.place[-1])) for mask in masks]
     taken: Found = {}
     unclear: list[tuple[str, str]] = []
     for key in _keys(pictures, masks):
+        if not labelled:
+            break
         open_pictures: dict[object, list[File]] = defaultdict(list)
         for picture in pictures:
             open_pictures[picture.place, key(picture)].append(picture)
@@ -270,7 +276,41 @@ def _matched(pictures: Sequence[File], masks: Sequence[File]) -> tuple[Found, li
             taken.setdefault(partners[0], []).append(rows[0])
             done |= {mask.path for mask, _ in rows}
         labelled = [(mask, label) for mask, label in labelled if mask.path not in done]
-    return taken, [mask for mask, _ in labelled], unclear
+    rest = _labels_behind(pictures, taken, [mask for mask, label in labelled if not label])
+    return taken, rest + [mask for mask, label in labelled if label], unclear
+
+
+def _labels_behind(pictures: Sequence[File], taken: Found, masks: list[File]) -> list[File]:
+    """Match masks whose names go on with a label behind their picture's, as `x_vessel` and `x_disc` of `x`: one a label.
+
+    Returns:
+        masks that are left.
+    """
+    every = _PICTURE_WORDS | _MASK_WORDS | _SPLIT_WORDS.keys()
+    starts = {(file.place, _without(file.words, every)): file for file in pictures}
+    found: dict[str, list[tuple[File, File]]] = defaultdict(list)
+    left = []
+    for mask in masks:
+        name = _without(mask.words, every)
+        ends = (k for k in range(len(name) - 1, 0, -1) if (mask.place, name[:k]) in starts)
+        end = next(ends, None)
+        picture = None if end is None else starts[mask.place, name[:end]]
+        if picture is None or picture in taken or any(word.isdigit() for word in name[end:]):
+            left.append(mask)
+        else:
+            found["_".join(name[end:])].append((picture, mask))
+    for label, rows in found.items():
+        if len(rows) < 2 and len(pictures) > 1:  # a name of its own is no label
+            left += [mask for _, mask in rows]
+        else:
+            for picture, mask in rows:
+                taken.setdefault(picture, []).append((mask, label))
+    return left
+
+
+def _label(folder: str) -> str:
+    """Return a label without the number in front of it: "Haemorrhages" of "2. Haemorrhages"."""
+    return re.sub(r"^\d+[.)\s_-]+", "", folder) or folder
 
 
 def _keys(pictures: Sequence[File], masks: Sequence[File]) -> Iterable[Callable[[File], object]]:
@@ -279,14 +319,22 @@ def _keys(pictures: Sequence[File], masks: Sequence[File]) -> Iterable[Callable[
     yield lambda file: file.words if file.role == PICTURE else _without(file.words, _MASK_WORDS)
     every = _PICTURE_WORDS | _MASK_WORDS | _IGNORE_WORDS | _SPLIT_WORDS.keys()
     yield lambda file: _without(file.words, every)
-    ends = {id(side): _shared([file.words for file in side]) for side in (pictures, masks)}
+    sides: dict[object, list[tuple[str, ...]]] = defaultdict(list)
+    for file in (*pictures, *masks):
+        sides[_side(file)].append(file.words)
+    ends = {side: _shared(names) for side, names in sides.items()}
 
     def apart(file: File) -> tuple[str, ...]:
-        first, last = ends[id(pictures if file.role == PICTURE else masks)]
+        first, last = ends[_side(file)]
         return _without(file.words[first : len(file.words) - last], every)
 
     yield apart
     yield lambda file: tuple(str(int(word)) if word.isdecimal() else word for word in apart(file))
+
+
+def _side(file: File) -> tuple[str | None, str]:
+    """Return what names are compared among for what they share: the pictures, or the masks of one folder."""
+    return file.role, "" if file.role == PICTURE or not file.place else file.place[-1]
 
 
 def _without(name: tuple[str, ...], known: Iterable[str]) -> tuple[str, ...]:

@@ -42,8 +42,8 @@ _BROAD = np.ones((5, 5), np.uint8)  # what is between both and holds it is a lev
 _SOFT_FROM = 16  # different values, from which edges may be soft
 _SMALL = 64  # values up to here are numbers of classes, above which 255 is nobody's
 _MOST_BYTES = 2**20  # of a file of names
-_BACKGROUND = frozenset(["background", "bg", "backgr", "backgrnd", "none", "nothing", "other"])
-_VOID = frozenset(["ignore", "ignored", "void", "unlabelled", "unlabeled", "unlabel", "unknown", "dontcare", "border"])
+BACKGROUND = frozenset(["background", "bg", "backgrnd"])
+VOID = frozenset(["ignore", "ignored", "void", "unlabelled", "unlabeled", "dontcare"])
 _FILES = ("labels.txt", "classes.txt", "labels.json", "classes.json", "labelmap.txt", "label_map.txt")
 
 Named = dict[str, list[Any]]
@@ -278,7 +278,7 @@ def _of_csv(text: str) -> Named | None:
 
 
 def _in_order(labels: Sequence[Any]) -> Named:
-    first = 0 if str(labels[0]).strip().lower() in _BACKGROUND else 1
+    first = 0 if str(labels[0]).strip().lower() in BACKGROUND else 1
     return {str(label).strip(): [first + k] for k, label in enumerate(labels)}
 
 
@@ -382,7 +382,7 @@ def decide(looked: Sequence[tuple[str, Seen]], names: Named | None, *, objects: 
     found = sorted({value for _, seen in looked for value in seen.values})
     entries = _read_otherwise(looked)
     if objects or (objects is None and names is None and _are_objects(looked, found)):
-        foreground = tuple(label for label in names or () if label.lower() not in _BACKGROUND)
+        foreground = tuple(label for label in names or () if label.lower() not in BACKGROUND)
         return Coding(foreground[:1] or ("foreground",), {}, objects=True, entries=tuple(entries))
     if names is not None:
         return _as_told(looked, names, found, entries)
@@ -405,8 +405,8 @@ def of_sets(looked: Sequence[tuple[str, Seen]], labels: Sequence[str]) -> Coding
     Raises:
         DataError: too many labels or sets of them.
     """
-    void = sum(1 << k for k, label in enumerate(labels) if _plain(label) in _VOID)
-    named = [k for k, label in enumerate(labels) if _plain(label) not in _VOID | _BACKGROUND]
+    void = sum(1 << k for k, label in enumerate(labels) if _plain(label) in VOID)
+    named = [k for k, label in enumerate(labels) if _plain(label) not in VOID | BACKGROUND]
     codes = {0: 0} | {1 << k: code for code, k in enumerate(named, 1)}
     known = sum(1 << k for k in named)
     found = {value for _, seen in looked for value in seen.values}
@@ -459,7 +459,7 @@ def _as_told(looked: Sequence[tuple[str, Seen]], names: Named, found: list[int],
     labels: list[str] = []
     for label, rows in names.items():
         plain = _plain(label)
-        code = 0 if plain in _BACKGROUND else IGNORE if plain in _VOID else len(labels) + 1
+        code = 0 if plain in BACKGROUND else IGNORE if plain in VOID else len(labels) + 1
         labels += [label] if 0 < code < IGNORE else []
         for row in rows:
             value = (row[0] << 16) | (row[1] << 8) | row[2] if colours else row
