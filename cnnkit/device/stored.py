@@ -39,6 +39,7 @@ _SAMPLES, _PLANES, _COLOURS, _EXTRA, _FORMAT, _SUBFILE = 277, 284, 320, 338, 339
 _REDUCED = 1  # a subfile that repeats another one, smaller
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _UNSIGNED, _FLOAT = 1, 3
+_PLACES = ((273, 279), (324, 325))  # where strips and tiles are, and how long
 _LARGE = 16 << 20  # bytes of a file that is not read whole for one of its pages
 _MOST_TEXT = 65536  # bytes of a TIFF's description
 
@@ -164,7 +165,8 @@ def look(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Look:
         found = _pages(read, str(path), max_pixels)
         stack = _in_one(found[0][1], read) if len(found) == 1 else 0
         sizes = [_shown(page) for _, page in found] * (stack or 1)
-        return Look(head.format, tuple(sizes), any(page.value(_FORMAT, _UNSIGNED) == _FLOAT for _, page in found))
+        size = file.seek(0, 2)
+        return Look(head.format, tuple(sizes), any(_is_doubtful(page, size) for _, page in found))
 
 
 def write_mask(path: Path | str, mask: np.ndarray) -> Path:
@@ -334,6 +336,12 @@ def _pages(read: Read, name: str, max_pixels: int) -> list[tuple[int, Directory]
 def _shown(page: Directory) -> tuple[int, int]:
     sides = page.value(_HEIGHT, 0), page.value(_WIDTH, 0)
     return sides[::-1] if page.value(orientation.TAG, 1) in orientation.SWAPPED else sides
+
+
+def _is_doubtful(page: Directory, size: int) -> bool:
+    """Say whether a page may hold NaN, or ends behind the end of its file."""
+    ends = [page.value(start, 0, -1) + page.value(count, 0, -1) for start, count in _PLACES]
+    return page.value(_FORMAT, _UNSIGNED) == _FLOAT or not 0 < max(ends) <= size
 
 
 def _in_one(page: Directory, read: Read) -> int:

@@ -39,16 +39,17 @@ class Directory:
     tags: dict[int, tuple[int, str, int]]
     texts: dict[int, tuple[int, int]]
 
-    def value(self, tag: int, otherwise: int) -> int:
-        """Return the first number of a tag; another where it is not there, or lies outside the file."""
+    def value(self, tag: int, otherwise: int, which: int = 0) -> int:
+        """Return a number of a tag, the first or `which` (-1: the last); another where it is not there, or not in the file."""
         if tag not in self.tags:
             return otherwise
         place, form, count = self.tags[tag]
         word, place = ("Q", place + 12) if self.big else ("I", place + 8)
+        which = which % max(count, 1) * struct.calcsize(form)
         try:
             if count * struct.calcsize(form) > struct.calcsize(word):
                 (place,) = struct.unpack(self.order + word, self.read(place, struct.calcsize(word)))
-            return int(struct.unpack(self.order + form, self.read(place, struct.calcsize(form)))[0])
+            return int(struct.unpack(self.order + form, self.read(place + which, struct.calcsize(form)))[0])
         except (struct.error, OverflowError):
             return otherwise
 

@@ -82,7 +82,10 @@ def _part(
         looked[each], found = _look(layout, cases, colours, request if each == split else None)
         bad[each] = layout.bad.get(each, []) + found
     every = [(case.masks[0][0], seen) for rows in looked.values() for case, _, seen in rows]
-    coding = coding or _coding(layout, every, names, _flag(request, "objects"))
+    if coding is None:
+        coding = _coding(layout, every, names, _flag(request, "objects"))
+    else:
+        coding = replace(coding, entries=tuple(values.read_otherwise(every)))
     kept: Looked = []
     for case, size, seen in looked[split]:
         reason = coding.wrong(seen)
@@ -149,7 +152,7 @@ def _spacing(options: Mapping[str, Any]) -> tuple[float, ...] | None:
 
 
 def _counts(kept: Looked, coding: Coding) -> np.ndarray:
-    counts = np.zeros((len(kept), 256), np.int64)
+    counts = np.zeros((len(kept), 256), np.int32)
     for row, (case, (height, width), seen) in enumerate(kept):
         for value, number in zip(seen.values, seen.counts):
             code = int(value != 0) if coding.objects else coding.codes.get(value, coding.other or 0)

@@ -105,7 +105,7 @@ class MaskFiles:
         sizes: int32 (n, 2), height and width of the pictures, px.
         coding: what their values mean.
         holds: what a file holds: `VALUES`, `CLASSES` or `OBJECTS`.
-        counts: int64 (n, 256), how many pixels of each have each code.
+        counts: int32 (n, 256), how many pixels of each have each code.
         spacing: between pixels along each axis, mm.
 
     Attributes:

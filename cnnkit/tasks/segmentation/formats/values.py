@@ -380,7 +380,7 @@ def decide(looked: Sequence[tuple[str, Seen]], names: Named | None, *, objects: 
         DataError: colours without names, too many labels.
     """
     found = sorted({value for _, seen in looked for value in seen.values})
-    entries = _read_otherwise(looked)
+    entries = read_otherwise(looked)
     if objects or (objects is None and names is None and _are_objects(looked, found)):
         foreground = tuple(label for label in names or () if label.lower() not in BACKGROUND)
         return Coding(foreground[:1] or ("foreground",), {}, objects=True, entries=tuple(entries))
@@ -428,7 +428,8 @@ def _plain(label: str) -> str:
     return re.sub(r"[^a-z]", "", label.lower())
 
 
-def _read_otherwise(looked: Sequence[tuple[str, Seen]]) -> list[Entry]:
+def read_otherwise(looked: Sequence[tuple[str, Seen]]) -> list[Entry]:
+    """Return the inventory's entries of masks that are read otherwise than written."""
     entries = []
     for how, reason in (
         ("cut", f"whose two levels have soft edges, as JPEG leaves them: cut at {CUT}"),
@@ -509,6 +510,11 @@ def _found_out(looked: Sequence[tuple[str, Seen]], found: list[int], entries: li
         fewer, other, usual = (ones, 1, 255) if len(ones) < len(full) else (full, 255, 1)
         return Coding(
             ("foreground",), {0: 0, 1: 1, 255: 1}, entries=(*entries, _mixed(fewer, "the foreground", other, usual))
+        )
+    if 0 not in found:
+        raise DataError(
+            f"The masks have the values {_some(found)} and no 0, so nothing says what is background. Name them in a card: "
+            "`values = { NAME = 1, background = 2 }`."
         )
     codes = {0: 0}
     palette = any(seen.how == "palette" for _, seen in looked)

@@ -1,0 +1,174 @@
+"""What would spoil the training on masks or flatter its score, found before training.
+
+Design choices:
+- Every picture is decoded and every mask read once, so what stays unnamed here does not stop a training later.
+- Errors should stop a training: files that cannot be used, a picture in two splits, a label that training does not have.
+  Warnings should be looked at: foreground over most of all pixels is often a mask turned round.
+- A picture without foreground is no fault: it teaches and tests that nothing is there. It is counted.
+"""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cnnkit.data import cards, loading
+from cnnkit.data.findings import FEW, Finding, listed, ranked
+from cnnkit.data.inventory import Entry
+from cnnkit.data.reading import Part
+from cnnkit.data.records import Progress
+from cnnkit.errors import DataError
+from cnnkit.tasks.segmentation.masks import IGNORE, planes
+
+TINY = 4  # px, up to which a piece of a label is a slip of the hand
+MOSTLY = 0.5  # of all pixels, above which foreground may be background
+
+
+def check(
+    source: Path | str | cards.Card, *, looked: list[str] | None = None, progress: Progress | None = None
+) -> list[Finding]:
+    """Look for what spoils the training on masks.
+
+    Args:
+        source: as `cnnkit.data.cards.load` takes it.
+        looked: takes lines on what was looked at.
+        progress: called while it goes.
+
+    Returns:
+        findings, errors first; none for a clean data set. Kinds: bad-file, read-otherwise, unknown-label, missing-label,
+        no-foreground, mostly-foreground, tiny, sizes, leak, duplicate, patients, few.
+
+    Raises:
+        DataError: the data cannot be read at all.
+    """
+    card = cards.load(source, "segmentation")
+    card, parts, _ = loading.read_parts(card, task="segmentation", verify=True, progress=progress)
+    if looked is not None:
+        count = sum(len(part.images) for part in parts.values())
+        looked.append(f"{count:,} pictures and their masks, {', '.join(parts['train'].names)}")
+    findings = [*_bad(parts), *_read_otherwise(parts), *_labels(parts), *_foreground(parts), *_tiny(parts, progress)]
+    return ranked([*findings, *_sizes(parts), *_same_pictures(parts), *_few(parts)])
+
+
+def _bad(parts: Mapping[str, Part]) -> Iterator[Finding]:
+    files = [f"{name} ({reason})" for part in parts.values() for name, reason in part.bad]
+    text = f"{len(files)} {'files' if len(files) != 1 else 'file'} cannot be used. Repair or delete them."
+    yield from listed("error", "bad-file", text, files)
+
+
+def _read_otherwise(parts: Mapping[str, Part]) -> Iterator[Finding]:
+    rows: list[Entry] = [
+        row for part in parts.values() for row in part.entries if row.status in ("changed", "left out")
+    ]
+    for row in rows:
+        yield Finding("note", "read-otherwise", f"{row.count:,} {row.what} {row.reason}.", row.examples)
+
+
+def _labels(parts: Mapping[str, Part]) -> Iterator[Finding]:
+    """Find labels that a split has no pixel of."""
+    train = parts["train"]
+    for split, part in parts.items():
+        counts = part.more.counts.sum(axis=0)
+        for label, region in zip(part.names, part.more.regions):
+            if counts[list(region)].sum() or not len(part.images):
+                continue
+            if split == "train":
+                text = f"No training picture has {label}: it is never learnt. Add some, or leave the label out."
+                yield Finding("error", "missing-label", text)
+            else:
+                yield Finding("warning", "missing-label", f"The {split} split has no {label}: it is not scored there.")
+        unknown = [label for label in part.names if label not in train.names]
+        if unknown:
+            text = f"The {split} split has {', '.join(unknown)}, which training has not: never learnt."
+            yield Finding("error", "unknown-label", text)
+
+
+def _foreground(parts: Mapping[str, Part]) -> Iterator[Finding]:
+    empty: list[str] = []
+    full = total = 0
+    for part in parts.values():
+        counts = part.more.counts
+        labelled = counts[:, 1:IGNORE].sum(axis=1)
+        empty += [part.images.name(int(index)) for index in np.flatnonzero(labelled == 0)]
+        full += int(labelled.sum())
+        total += int(counts[:, :IGNORE].sum())
+    text = f"{len(empty)} pictures have no foreground. They teach that nothing is there; their Dice is not defined."
+    yield from listed("note", "no-foreground", text, empty)
+    if total and full > MOSTLY * total:
+        yield Finding(
+            "warning",
+            "mostly-foreground",
+            f"Foreground covers {full / total:.0%} of all pixels. If what is to be found is the rest, name it: "
+            "`values = { NAME = 0 }` in a card.",
+        )
+
+
+def _tiny(parts: Mapping[str, Part], progress: Progress | None) -> Iterator[Finding]:
+    """Find masks with pieces of a label too small to be meant, and read every mask once."""
+    rows = [(part, index) for part in parts.values() for index in range(len(part.images))]
+
+    def pieces(row: tuple[Part, int]) -> str | None:
+        part, index = row
+        name = part.images.name(index)
+        try:
+            codes = part.more.native(index)
+        except DataError:  # named by the reader
+            return None
+        small = 0
+        for plane in planes(codes, part.more.regions):
+            _, _, stats, _ = cv2.connectedComponentsWithStats(plane.astype(np.uint8), connectivity=8)
+            small += int(np.count_nonzero(stats[1:, cv2.CC_STAT_AREA] <= TINY))
+        return f"{name} ({small})" if small else None
+
+    files: list[str] = []
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for start in range(0, len(rows), 256):
+            files += [name for name in pool.map(pieces, rows[start : start + 256]) if name]
+            if progress:
+                progress("Looking at masks", min(start + 256, len(rows)), len(rows))
+    text = f"{len(files)} masks have pieces of at most {TINY} px, as a slip of the hand leaves. Look at some."
+    yield from listed("note", "tiny", text, files)
+
+
+def _sizes(parts: Mapping[str, Part]) -> Iterator[Finding]:
+    sizes = np.concatenate([part.images.sizes for part in parts.values()])  # type: ignore[attr-defined]
+    if len(sizes) and (sizes != sizes[0]).any():
+        (low_h, low_w), (high_h, high_w) = sizes.min(axis=0), sizes.max(axis=0)
+        yield Finding("note", "sizes", f"Pictures are {low_w} to {high_w} px wide and {low_h} to {high_h} px high.")
+
+
+def _same_pictures(parts: Mapping[str, Part]) -> Iterator[Finding]:
+    """Find pictures of equal content, within a split and across two."""
+    places: dict[bytes, list[tuple[str, str]]] = defaultdict(list)
+    for split, part in parts.items():
+        for index in range(len(part.images)):
+            sha = hashlib.sha256()
+            part.images.digest(np.array([index]), sha.update)
+            places[sha.digest()].append((split, part.images.name(index)))
+    across: list[str] = []
+    within: list[str] = []
+    for rows in places.values():
+        if len(rows) > 1:
+            line = " = ".join(f"{name} ({split})" for split, name in rows[:4])
+            (across if len({split for split, _ in rows}) > 1 else within).append(line)
+    text = (
+        f"{len(across)} pictures are in two splits: the score would count what was learnt by heart. Delete one of each."
+    )
+    yield from listed("error", "leak", text, across)
+    text = f"{len(within)} pictures occur more than once in a split. Held out by chance, one would be known from the other."
+    yield from listed("warning", "duplicate", text, within)
+
+
+def _few(parts: Mapping[str, Part]) -> Iterator[Finding]:
+    train = parts["train"]
+    if len(train.images) < FEW:
+        yield Finding(
+            "warning", "few", f"Training has {len(train.images)} pictures: hardly anything can be learnt from them."
+        )
+    if train.groups is None and train.group_note:
+        yield Finding("note", "patients", train.group_note)
