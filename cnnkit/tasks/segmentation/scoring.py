@@ -18,11 +18,10 @@ import numpy as np
 from cnnkit.device.segmentation import Plan, cleaned, segment
 from cnnkit.errors import ConfigError
 from cnnkit.evaluation.task import WORST, Done, Metadata, Task
-from cnnkit.score import Score, Scores
+from cnnkit.score import LESS, Score, Scores, unit
 from cnnkit.tasks.segmentation import measures
 from cnnkit.tasks.segmentation.masks import IGNORE, Regions, alone
 from cnnkit.tasks.segmentation.records import MaskRecords
-from cnnkit.tasks.segmentation.settings import MASKS
 
 LOSSES: dict[str, dict[str, Any]] = {
     "dice": {},
@@ -30,6 +29,10 @@ LOSSES: dict[str, dict[str, Any]] = {
     "focal": {"focal": 2.0},
     "boundary": {"boundary": 0.1},
 }
+SHARES = ("iou", "nsd", "sensitivity", "precision")
+CLASS = ("dice", "iou", "nsd", "sensitivity", "precision", "f1")
+DISTANCES = ("hd95",)
+CASE = ("dice", "true_area", "area")  # of each label, what a report draws of every case
 GAIN = 0.002  # of the mean Dice on validation data, from which cleaning counts
 SMALLEST = (0.0002, 0.001, 0.005)  # of a picture's pixels, sizes of pieces that are tried
 
@@ -128,40 +131,41 @@ class Segmentation(Task):
     ) -> Scores:
         """Score code maps, mean Dice first."""
         plan = Plan.from_dict((metadata or {}).get("segmentation") or {})
-        regions = plan.codes_of(len(labels)) if metadata is not None else self.regions or alone(len(labels))
+        regions = self.regions or plan.codes_of(len(labels))
+        spacing = {case.spacing for case in truth}
         rows = [
             measures.case_measures(codes, case.codes, regions, names=labels, spacing=case.spacing)
             for codes, case in zip(found, truth, strict=True)
         ]
-        patients = [case.patient for case in truth]
-        table = np.array([[row[label]["dice"] for label in labels] for row in rows])  # (cases, labels)
-        value, interval = _mean(table), _interval(table, np.array(patients))
-        per_class = {}
-        for place, label in enumerate(labels):
-            own = {
-                key: np.array([row[label][key] for row in rows]) for key in ("dice", "iou", "sensitivity", "precision")
-            }
-            there = int(sum(row[label]["true_area"] > 0 for row in rows))
-            per_class[label] = {
-                **{key: _or_none(_mean(values)) for key, values in own.items()},
-                "support": there,
-                "left_out": int(np.isnan(table[:, place]).sum()),
-            }
-        known = {label: entry["dice"] for label, entry in per_class.items() if entry["dice"] is not None}
-        iou = np.array([[row[label]["iou"] for label in labels] for row in rows])
+        whole = measures.summary(rows, [case.patient for case in truth])
+        by_label = whole["labels"]
+        table = np.array([[row[label]["dice"] for label in labels] for row in rows])
+        known = {label: by_label[label]["dice"]["mean"] for label in labels}
+        mean = {key: entry["mean"] for key, entry in whole["mean"].items()}
+        interval = whole["mean"]["dice"]["interval"]
+        length = "mm" if None not in spacing else "px"
+        others = [
+            Score(key, mean[key], interval=_pair(whole["mean"][key]["interval"]))
+            for key in SHARES
+            if mean[key] is not None
+        ]
         return Scores(
             Score(
                 "dice",
-                value,
-                interval=interval,
-                per_class=known,
-                per_record=np.nan_to_num(np.nanmean(np.where(np.isnan(table), 1.0, table), axis=1)),
+                float("nan") if mean["dice"] is None else mean["dice"],
+                interval=_pair(interval),
+                per_class={label: value for label, value in known.items() if value is not None},
+                per_record=np.where(np.isnan(table), 1.0, table).mean(1),
             ),
-            Score("iou", _mean(iou), interval=_interval(iou, np.array(patients))),
+            *others,
+            *(Score(key, mean[key], unit=length, better=LESS) for key in DISTANCES if mean[key] is not None),
             count=len(truth),
-            per_class=per_class,
+            patients=whole["groups"],
+            per_class={label: _of_class(by_label[label], rows, label) for label in labels},
+            per_case={label: [[_rounded(row[label][key]) for key in CASE] for row in rows] for label in labels},
+            units=dict.fromkeys(DISTANCES, length),
             examples=len(truth),
-            constant={"name": "drawing nothing", "value": 0.0, "sure": bool(interval[0] > 0)},
+            constant={"name": "drawing nothing", "value": 0.0, "sure": bool(interval and interval[0] > 0)},
         )
 
     def words(self, target: Any, labels: Sequence[str]) -> str:
@@ -194,7 +198,13 @@ class Segmentation(Task):
 
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
         """Return what a table shows beside the headline score."""
-        return {"IoU %": f"{100 * scores['iou']:.2f}", "pictures": f"{scores['count']:,}"}
+        far = scores.get("hd95")
+        return {
+            "IoU %": f"{100 * scores['iou']:.2f}" if "iou" in scores else "",
+            "surface Dice %": f"{100 * scores['nsd']:.2f}" if "nsd" in scores else "",
+            f"HD95 {unit(scores, 'hd95')}": "" if far is None else f"{far:.1f}",
+            "pictures": f"{scores['count']:,}",
+        }
 
     def baseline(
         self, train: MaskRecords, test: MaskRecords, validation: Any = None, found: Any = None, whole: Any = None
@@ -239,36 +249,28 @@ def mean_dice(found: Sequence[np.ndarray], truth: Sequence[Case], plan: Plan, la
             total = int(said.sum()) + int(there.sum())
             if total:
                 table[row, column] = 2 * int((said & there).sum()) / total
-    return _mean(table)
+    said = ~np.isnan(table)
+    means = np.where(said, table, 0).sum(0)[said.any(0)] / said.sum(0)[said.any(0)]
+    return float(means.mean()) if len(means) else 0.0
 
 
-def _mean(values: np.ndarray) -> float:
-    """Return the mean over labels of the mean over cases; of cases alone where there is one axis; nan where all is left out."""
-    with np.errstate(invalid="ignore"):
-        known = ~np.isnan(values)
-        sums = np.where(known, values, 0).sum(0) / np.where(known.sum(0), known.sum(0), np.nan)
-    sums = np.atleast_1d(sums)
-    sums = sums[~np.isnan(sums)]
-    return float(sums.mean()) if len(sums) else float("nan")
+def _of_class(summed: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], label: str) -> dict[str, Any]:
+    """Return what is said of a label."""
+    found = {key: summed[key]["mean"] for key in (*CLASS, *DISTANCES)}
+    counts = {key: summed[key]["sum"] for key in ("found", "missed", "invented")}
+    return {
+        **found,
+        "hd95_median": summed["hd95"]["median"],
+        "dice_interval": summed["dice"]["interval"],
+        **counts,
+        "left_out": summed["dice"]["left_out"],
+        "support": sum(row[label]["true_area"] > 0 for row in rows),
+    }
 
 
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else value
+def _pair(interval: Sequence[float] | None) -> tuple[float, float] | None:
+    return None if interval is None else (float(interval[0]), float(interval[1]))
 
 
-def _interval(table: np.ndarray, patients: np.ndarray, draws: int = 1000) -> tuple[float, float]:
-    """Return the 95 % interval of `_mean`, by drawing patients anew."""
-    names, places = np.unique(patients, return_inverse=True)
-    rng = np.random.default_rng(0)
-    known = ~np.isnan(table)
-    filled = np.where(known, table, 0)
-    sums = np.stack([np.bincount(places, filled[:, k], len(names)) for k in range(table.shape[1])], 1)
-    counts = np.stack([np.bincount(places, known[:, k], len(names)) for k in range(table.shape[1])], 1)
-    times = np.stack([np.bincount(rng.integers(0, len(names), len(names)), minlength=len(names)) for _ in range(draws)])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = np.nanmean(np.where(times @ counts > 0, (times @ sums) / (times @ counts), np.nan), axis=1)
-    low, high = np.nanpercentile(means, [2.5, 97.5])
-    return float(low), float(high)
-
-
-ROOMS = MASKS
+def _rounded(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 5)
