@@ -18,11 +18,13 @@ from cnnkit.device.segmentation import ALIKE, AS_IS, EACH, TAILS, Plan
 from cnnkit.tasks.segmentation.masks import IGNORE, overlapping
 
 LOOKED_AT = 120  # training pictures
-THIN = 2.5  # px of the network's input that what is thin should be wide
+THIN = 2.5  # px of the input that what is thin should be wide in a whole picture
+WIDE = 4.0  # and in windows, which cost no more for being finer
 WHOLE = 256  # px, longest side of an input for whole pictures
 WINDOW = 192  # px, side of a window
 STEP = 32  # sides are multiples of it, px
 VIEWS = 320  # that an epoch has at least
+BETWEEN = "what lies between labels"
 OFTEN = 0.02  # share of the pixels: a label that has fewer is rare
 
 
@@ -40,6 +42,7 @@ class Fingerprint:
         share: of the pixels that each label has, over all pictures.
         pieces: of each label in a picture that has it, the median.
         thin: px: nine tenths of the pixels of each label lie in parts at least so wide.
+        gap: the same of what lies between labels.
         empty: share of the pictures without any label.
         spacing: mm, the median; None: not known.
     """
@@ -54,6 +57,7 @@ class Fingerprint:
     share: dict[str, float]
     pieces: dict[str, float]
     thin: dict[str, float]
+    gap: float
     empty: float
     spacing: tuple[float, ...] | None
 
@@ -84,6 +88,7 @@ def measure(records: Any, most: int = LOOKED_AT, progress: Callable[[int], None]
     pixels, counted, empty = np.zeros(len(labels)), 0, 0
     pieces: list[list[int]] = [[] for _ in labels]
     thin: list[list[float]] = [[] for _ in labels]
+    gaps: list[float] = []
     for done, index in enumerate(chosen.tolist(), 1):
         picture, mask = records.native(index), records.mask(index)
         sides.append(mask.shape)
@@ -104,6 +109,8 @@ def measure(records: Any, most: int = LOOKED_AT, progress: Callable[[int], None]
                 pieces[place].append(cv2.connectedComponents(plane, connectivity=8)[0] - 1)
                 thin[place].append(width_of(plane))
         empty += not found
+        if (mask == 0).any():
+            gaps.append(width_of((mask == 0).astype(np.uint8)))
         progress(done)
     many = max(set(channels), key=channels.count)
     lows = [low for low, count in zip(lows, channels, strict=True) if count == many]
@@ -122,6 +129,7 @@ def measure(records: Any, most: int = LOOKED_AT, progress: Callable[[int], None]
         share={label: float(part) for label, part in zip(labels, pixels / max(1, counted), strict=True)},
         pieces={label: float(np.median(found)) if found else 0.0 for label, found in zip(labels, pieces, strict=True)},
         thin={label: float(np.median(found)) if found else 0.0 for label, found in zip(labels, thin, strict=True)},
+        gap=float(np.median(gaps)) if gaps else 0.0,
         empty=empty / max(1, len(chosen)),
         spacing=tuple(np.median(known, axis=0).tolist()) if known else None,
     )
@@ -191,7 +199,7 @@ def choose(
     """
     why = []
     longest = max(facts.sides)
-    widths = {label: width for label, width in facts.thin.items() if width}
+    widths = {label: width for label, width in (*facts.thin.items(), (BETWEEN, facts.gap)) if width}
     label = min(widths, key=lambda name: widths[name]) if widths else ""
     thinnest = widths.get(label, float(longest))
     keeps = min(1.0, THIN / thinnest)  # the smallest scale at which it is still so wide
@@ -213,7 +221,7 @@ def choose(
         why.append(f"{'Windows' if patches else 'Whole pictures'}, as asked.")
     if patches:
         if scale is None:
-            scale = min(1.0, max(keeps, WINDOW / longest))
+            scale = min(1.0, max(WIDE / thinnest, WINDOW / longest))
             scale = 1.0 if scale > 0.8 else round(scale, 2)
         span = scale * min(facts.sides)
         fitting = max(STEP, STEP * int(span // STEP))

@@ -43,7 +43,9 @@ class Masked(Images):
         return {}  # the new masks ask for a size of their own
 
     def check(self, source: str, progress: Any, looked: list[str], **columns: Any) -> list[Any]:
-        raise NotImplementedError
+        from cnnkit.tasks.segmentation import checks
+
+        return checks.check(source, looked=looked, progress=progress)
 
     def show(self, recipe: Any, splits: Any, settings: Any, out: Path) -> Shown:
         from cnnkit.report import drawing, figures

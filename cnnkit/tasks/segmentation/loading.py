@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.data import loading
+from cnnkit.data import cards, loading
+from cnnkit.data.cards import Card
 from cnnkit.data.records import Splits
 from cnnkit.device.segmentation import ALIKE, AS_IS, EACH, Plan
 from cnnkit.errors import ConfigError, DataError
@@ -58,7 +59,8 @@ def load(
     if values is not None and values not in VALUES:
         raise ConfigError(f"`values` needs one of {', '.join(VALUES)}. Got {values!r}.")
     asked = loading.Asked(**how)
-    card = with_options(source, {"groups": groups}, lenient=True)
+    card = source if isinstance(source, Card) else cards.load(source, "segmentation")
+    card = with_options(card, {"groups": groups}, lenient=asked.whole)
     card, parts, held_out = asked.read(card, "segmentation")
     notes = loading.left_out(parts, asked.skip_bad)
     names, _ = loading.align_labels(card, parts)

@@ -16,8 +16,8 @@ import numpy as np
 
 from cnnkit import files, opening, own_files
 from cnnkit.device.contours import outlined
-from cnnkit.device.image import read_image
 from cnnkit.device.segmentation import Plan, segment
+from cnnkit.device.stored import read_pages, write_mask
 from cnnkit.errors import ArtifactError, DataError
 from cnnkit.inputs.image.named import image_files
 from cnnkit.reporter import SILENT, Reporter
@@ -99,9 +99,9 @@ class Drawn(Answers):
         labels = self.model.labels
         for path in paths:
             try:
-                picture = read_image(path)
+                pages = read_pages(path)
                 try:
-                    codes = segment(self.model, picture, self.plan, labels)
+                    found = [segment(self.model, page, self.plan, labels) for page in pages]
                 except ValueError as error:
                     raise DataError(f"{path} cannot be used: {error}.") from error
             except DataError as error:
@@ -110,20 +110,26 @@ class Drawn(Answers):
                 self.skipped.append(str(error))
                 tell.warning(f"skipped: {error}")
                 continue
-            answer = self._answer(path, codes)
-            if path in targets:
-                mask, overlay = targets[path]
-                _write(mask, codes)
-                _write(overlay, cv2.cvtColor(outlined(picture, self._planes(codes)), cv2.COLOR_RGB2BGR))
-                own_files.note([mask, overlay])
-                answer |= {"mask": str(mask), "overlay": str(overlay)}
-            yield answer
+            written = self._written(pages, found, *targets[path]) if path in targets else {}
+            for number, codes in enumerate(found, 1):
+                page = {"page": number} if len(found) > 1 else {}
+                yield {"input": str(path), **page, **self._answer(codes), **written}
+
+    def _written(
+        self, pages: Sequence[np.ndarray], found: Sequence[np.ndarray], mask: Path, overlay: Path
+    ) -> dict[str, str]:
+        """Write the masks of a file, and its first page with outlines."""
+        write_mask(mask, found[0] if len(found) == 1 else np.stack(found))
+        drawn = outlined(pages[0], self._planes(found[0]))
+        files.write_bytes(overlay, cv2.imencode(".png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))[1].tobytes())
+        own_files.note([mask, overlay])
+        return {"mask": str(mask), "overlay": str(overlay)}
 
     def _planes(self, codes: np.ndarray) -> np.ndarray:
         regions = self.plan.codes_of(len(self.model.labels))
         return np.stack([np.isin(codes, region) for region in regions])
 
-    def _answer(self, path: Path, codes: np.ndarray) -> dict[str, Any]:
+    def _answer(self, codes: np.ndarray) -> dict[str, Any]:
         found = {}
         known = self.plan.spacing
         for label, plane in zip(self.model.labels, self._planes(codes), strict=True):
@@ -132,7 +138,7 @@ class Drawn(Answers):
             found[label] = {"area": area, "share": round(area / codes.size, 6), "pieces": pieces}
             if known is not None:
                 found[label]["mm2"] = round(area * float(np.prod(known)), 3)
-        return {"input": str(path), "width": codes.shape[1], "height": codes.shape[0], "labels": found}
+        return {"width": codes.shape[1], "height": codes.shape[0], "labels": found}
 
     def shown(self) -> Shown:
         rows = list(self)
@@ -142,16 +148,13 @@ class Drawn(Answers):
                 f"{about['area']:,} px ({about['share']:.1%}), {about['pieces']} piece{'s' * (about['pieces'] != 1)}"
                 for about in row["labels"].values()
             ]
-            table.append([row["input"], *cells])
+            page = f", page {row['page']}" if "page" in row else ""
+            table.append([row["input"] + page, *cells])
         document = {"artifact": str(self.model.path), "predictions": rows, "skipped": self.skipped, "notice": NOTICE}
         parts: list[str | Table] = [Table(["input", *self.model.labels], table)]
         if self.out is not None and rows:
             parts.append(f"Masks and pictures with outlines: {self.out}")
         return Shown(document, [*parts, NOTICE])
-
-
-def _write(path: Path, values: np.ndarray) -> None:
-    files.write_bytes(path, cv2.imencode(path.suffix, values)[1].tobytes())
 
 
 def _targets(paths: Sequence[Path], out: Path) -> dict[Path, tuple[Path, Path]]:
@@ -169,7 +172,8 @@ def _targets(paths: Sequence[Path], out: Path) -> dict[Path, tuple[Path, Path]]:
             number += 1
             stem = f"{path.stem}-{number}"
         taken.add(stem.lower())
-        pair = out / f"{stem}_mask.png", out / f"{stem}_overlay.png"
+        suffix = path.suffix if path.suffix.lower() in (".tif", ".tiff") else ".png"  # what loses nothing
+        pair = out / f"{stem}_mask{suffix}", out / f"{stem}_overlay.png"
         if inputs & {file.resolve() for file in pair}:
             raise DataError(f"`out={out}`: the mask of {path} would replace an input. Choose another folder.")
         found[path] = pair
