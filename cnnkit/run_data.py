@@ -39,7 +39,7 @@ def load(
     """
     chosen = {
         key: settings[key]
-        for key in ("seed", "split_seed", "limit", "validation", "skip_bad")
+        for key in ("seed", "split_seed", "limit", "validation", "skip_bad", "folds", "fold")
         if settings.get(key) is not None
     }
     chosen |= recipe.inputs.asked(settings)

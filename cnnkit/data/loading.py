@@ -6,7 +6,7 @@ Design choices:
 - Labels are settled once for all splits: by the card's list where it has one, else by what training has.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ class Asked:
         skip_bad: look through every record once and leave out those that cannot be used, instead of an error.
         split_seed: another seed, another division.
         whole: hold nothing out, and take classes that could not be trained on: all of it is to be scored.
+        folds: what would be trained on is cut into so many parts; None: it is not.
+        fold: which of these parts is the test split, and all others the training split; None: all are the training split.
         progress: called as progress(what, done, total).
     """
 
@@ -48,10 +50,14 @@ class Asked:
     skip_bad: bool = False
     split_seed: int = 0
     whole: bool = False
+    folds: int | None = None
+    fold: int | None = None
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts to hold out that leave nothing to train on."""
+        if self.fold is not None and (self.folds is None or self.fold >= self.folds):
+            raise ConfigError(f"`fold` is one of `folds`, counted from 0. Got fold={self.fold}, folds={self.folds}.")
         for name, part in (("validation", self.validation), ("test", self.test)):
             if part is not None and not 0 <= part < 1:
                 raise ConfigError(f"`{name}` is the part to hold out, from 0 up to but not 1. Received: {part}.")
@@ -129,7 +135,7 @@ def check_divided(divided: Splits) -> None:
     Raises:
         DataError: saying whether groups are why, and what to do.
     """
-    if len(divided.test):
+    if len(divided.test) or "folds" in divided.card:  # of folds each is a test
         return
     title = divided.card.get("title", "The data")
     groups = divided.train.groups
@@ -186,6 +192,56 @@ def divide(records: Mapping[str, Records], held_out: dict[str, float], *, seed: 
         test=records.get("test", held_out.get("test", HELD_OUT)),
         validation=records.get("validation", held_out.get("validation", VALIDATION)),
         seed=seed,
+    )
+
+
+def fold(records: Any, asked: Asked, own: Sequence[Sequence[int]] = ()) -> np.ndarray:
+    """Return in which fold each record is held out: int (n,).
+
+    Args:
+        records: what is to be cut into folds.
+        asked: into how many.
+        own: the records that the source itself holds out in each fold, where it has folds.
+
+    Raises:
+        ConfigError: there are fewer records, or groups, than folds.
+    """
+    assert asked.folds is not None
+    if own:
+        if len(own) != asked.folds:
+            raise ConfigError(
+                f"The data has {len(own)} folds of its own. Set `folds={len(own)}`, or remove its file of folds."
+            )
+        found = np.full(len(records), -1)
+        for number, places in enumerate(own):
+            found[list(places)] = number
+        return found
+    found = splits.folds(records, asked.folds, seed=asked.split_seed)
+    if len(np.unique(found)) < asked.folds:
+        what = "records" if records.groups is None else "groups"
+        raise ConfigError(f"`folds={asked.folds}` leaves a fold empty: there are too few {what}. Ask for fewer folds.")
+    return found
+
+
+def in_folds(records: Mapping[str, Any], asked: Asked, own: Sequence[Sequence[int]] = ()) -> Splits:
+    """Divide for cross-validation: the source's own validation and test splits stay, unless one fold is asked for alone.
+
+    Args:
+        records: of the source's own splits.
+        asked: which fold.
+        own: as `fold`.
+
+    Returns:
+        `Splits`; `card["folds"]` says in which fold each record is held out.
+    """
+    every = records["train"]
+    held = fold(every, asked, own)
+    nothing = every.take(np.zeros(0, int))
+    card = {"folds": held.tolist()}
+    if asked.fold is None:
+        return Splits(every, nothing, records.get("test", nothing), card)
+    return Splits(
+        every.take(np.flatnonzero(held != asked.fold)), nothing, every.take(np.flatnonzero(held == asked.fold)), card
     )
 
 

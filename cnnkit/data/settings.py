@@ -13,3 +13,13 @@ class Data(Room, title="Data", of_data=True):
     limit: int | None = setting(None, "Train on at most so many records.", least=1)
     skip_bad: bool = setting(False, "Go on without files that cannot be read; name them.", flag="--skip-bad")
     split_seed: int = setting(0, "Of the split of the data.  [default: 0]", least=0, most=2**31 - 1)
+
+
+@room
+class Folds(Room, title="Data", of_data=True):
+    """Cross-validation: each record is once held out."""
+
+    folds: int | None = setting(
+        None, "Train so often, each time with another part held out, and put the models together.", least=2, most=50
+    )
+    fold: int | None = setting(None, "Train one of the folds alone, counted from 0.", least=0, most=49)

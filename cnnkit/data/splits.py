@@ -72,6 +72,29 @@ def hold_out(records: Records, part: float, *, seed: int = 0) -> np.ndarray:
     return _mixed_groups(records.labels, members, len(groups), part, seed)
 
 
+def folds(records: Records, count: int, *, seed: int = 0) -> np.ndarray:
+    """Say in which of so many folds each record is held out: stratified, whole groups where there are groups.
+
+    Returns:
+        int (n,), from 0; with fewer groups than folds some have none.
+    """
+    found = np.zeros(len(records), int)
+    if records.groups is None:
+        found[spread(records.labels, seed=seed)] = np.arange(len(records)) % count
+        return found
+    try:
+        from sklearn.model_selection import StratifiedGroupKFold
+    except ImportError:
+        raise MissingExtra('Folds of groups need scikit-learn. Run `pip install "cnnkit[train]"`.') from None
+    members = np.unique(records.groups, return_inverse=True)[1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # classes with fewer records than folds: they end up somewhere
+        splitter = StratifiedGroupKFold(min(count, int(members.max()) + 1), shuffle=True, random_state=seed)
+        for number, (_, held) in enumerate(splitter.split(found, records.labels, members)):
+            found[held] = number
+    return found
+
+
 def hold_out_labels(labels: np.ndarray, part: float, *, seed: int = 0) -> np.ndarray:
     """Choose a stratified part of records that stand alone, by their labels, int (n,); as `hold_out`."""
     chosen = np.zeros(len(labels), bool)

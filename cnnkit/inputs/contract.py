@@ -76,6 +76,9 @@ class Input:
         """Return what artifacts say of their input."""
         return {"kind": self.kind, "shape": list(records.input_shape)}
 
+    def write_folds(self, path: Path, records: Any, folds: Sequence[int]) -> None:
+        """Write into a run's folder in which fold each record was held out, in a form that other tools read: nothing."""
+
     def check(self, source: str, progress: Any, looked: list[str], **columns: Any) -> list[Any]:
         """Look for what would spoil training; `looked` takes lines on what was looked at."""
         raise NotImplementedError

@@ -11,6 +11,7 @@ from cnnkit.registry import TRAINING, task_of
 from cnnkit.reporter import SILENT, Reporter
 from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT, Run, latest
 from cnnkit.run_data import own_data
+from cnnkit.verbs.folds import out_of_fold
 from cnnkit.verbs.scoring import keras_of, score, with_verdict
 
 
@@ -38,6 +39,12 @@ def report(
     own_files.check([out] if out else [])
     model = keras_of(run.file(MODEL), recipe.app)
     splits = own_data(recipe, run, tell=tell, source=data).splits
+    if run.document.get("training", {}).get("folds"):
+        outside = out_of_fold(recipe, run, splits, tell)
+        about = run.document["scores"]["folds"]
+        return write_report(
+            recipe, run, outside.splits, model, outside.found, outside.targets, out, scores=about, tell=tell
+        )
     scores, found, targets = score(recipe, model, splits.test, "Scoring on the test split", tell)
     baseline = run.document.get("scores", {}).get("test", {}).get("baseline") or recipe.task.baseline(
         splits.train, splits.test, splits.validation, found
@@ -55,6 +62,7 @@ def write_report(
     targets: Any,
     out: Path | None = None,
     *,
+    scores: Any = None,
     tell: Reporter,
 ) -> Path:
     """Write the page about a run whose scores are known; return where it is.
@@ -67,13 +75,14 @@ def write_report(
         found: what the model answers to the test split.
         targets: of the test split.
         out: the page; None: `report.html` in the run.
+        scores: what it is about; None: the run's of the test split.
         tell: hears of progress.
     """
     from cnnkit.report import page
 
     path = out or run.path / REPORT
     gate = run.path / EXPORT / "gate.json"
-    scores = run.document["scores"]["test"]
+    scores = scores or run.document["scores"]["test"]
     with tell.progress("Writing the report", 1):
         task = task_of(artifact.metadata, TRAINING, artifact.path)
         parts = recipe.inputs.reported(recipe, run.settings(recipe.Settings), splits, artifact, scores, found, targets)
@@ -81,7 +90,7 @@ def write_report(
         page.write(
             path,
             run=run.document,
-            history=read_history(run.path / HISTORY),
+            history=read_history(run.path / HISTORY) if (run.path / HISTORY).exists() else [],
             gate=read_json(gate, "Export again, or delete it.") if gate.exists() else None,
             made=made,
             **parts,

@@ -23,6 +23,7 @@ from cnnkit.reporter import SILENT, Reporter
 from cnnkit.run import HISTORY, MODEL, Run, begin, finish, holding
 from cnnkit.score import Scores
 from cnnkit.verbs.asked import Asked, asked_for, like_earlier, resumable
+from cnnkit.verbs.folds import baseline_of_folds, fold_path, out_of_fold, put_together, trained_folds
 from cnnkit.verbs.report import write_report
 from cnnkit.verbs.scoring import keras_of, score, with_verdict
 from cnnkit.verbs.work import Work, begun, fitted, gone_on
@@ -62,6 +63,7 @@ def train(
     config: Path | None = None,
     resume: bool = False,
     began: float | None = None,
+    within: bool = False,
     tell: Reporter = SILENT,
 ) -> Trained:
     """Train a run, score it beside a baseline, and write its report.
@@ -74,6 +76,7 @@ def train(
         config: file of more settings, or an earlier run or its `run.json`; `settings` go before it.
         resume: whether the run in `out` goes on, if it has begun.
         began: when the command did, as `time.monotonic` has it; a budget of time counts from there. None: now.
+        within: whether it is a part of another run, which stays the latest.
         tell: hears of progress, of what is trained on what, and of warnings.
 
     Raises:
@@ -94,7 +97,10 @@ def train(
         starting = time.monotonic() - began
         finished = run is not None and bool(run.document.get("scores"))
         work = begun(recipe, asked, held, tell) if run is None else gone_on(recipe, asked, run, tell)
+        work = dataclasses.replace(work, within=within)
         _say_what_is_trained(work)
+        if getattr(work.settings, "folds", None) and work.settings.fold is None:
+            return _in_folds(work, finished)
         budget, baseline = _timed(work, began, starting)
         _fit(work, budget)
         artifact = _calibrated_and_refit(work, budget)
@@ -103,7 +109,7 @@ def train(
             baseline = _baseline(work, _repeated(work), found)
         kept = with_verdict(scores, baseline)
         work.run.save(scores={"test": kept})
-        taken = "" if finished else finish(work.run)
+        taken = "" if finished or within else finish(work.run)
         page = write_report(work.recipe, work.run, work.splits, artifact, found, targets, tell=tell)
     judged = kept["verdict"]
     return Trained(work.run, scores, baseline, judged, page, taken, _next(work, judged), work.recipe.task)
@@ -162,11 +168,12 @@ def _fit(work: Work, budget: Any) -> None:
     run, settings, tell = work.run, work.settings, work.tell
     if run.document.pop("refit", None):  # until the second training is done again, `model.keras` is of the first
         run.save()
-    if run.document.get("weights"):
+    if run.document.get("weights") and not work.within:
         begin(run.path, work.recipe.app)
 
     def on_load(loaded: Any) -> None:
-        begin(run.path, work.recipe.app)
+        if not work.within:
+            begin(run.path, work.recipe.app)
         for line in loaded.lines() if settings.weights != "none" else ():
             tell.message(line)
 
@@ -278,6 +285,47 @@ def _refit(work: Work, whole: Any, decided: dict[str, Any], budget: Any) -> Any:
         f"epoch{'s' * (epochs != 1)} in {done['seconds']:.0f} s (`refit=False` leaves this out)"
     )
     return keras_of(run.path / MODEL, recipe.app)
+
+
+# Cross-validation -----------------------------------------------------------------------------------------------------
+
+
+def _in_folds(work: Work, finished: bool) -> Trained:
+    """Train a run for each fold, put their models together, and score each record by the model that never saw it."""
+    run, tell, count = work.run, work.tell, work.settings.folds
+    begin(run.path, work.recipe.app)
+    work.recipe.inputs.write_folds(run.path, work.splits.train, work.splits.card["folds"])
+    settings = work.settings.to_dict()
+    options = settings.pop("options")
+    if settings["minutes"]:
+        settings["minutes"] /= count
+    for number in range(count):
+        tell.message(f"Fold {number + 1} of {count}")
+        own = {**settings, "fold": number}
+        train(work.recipe, own, options, out=fold_path(run, number), resume=True, within=True, tell=tell)
+    model = put_together(work.recipe, work.settings, work.splits, run)
+    artifact = keras_of(run.path / MODEL, work.recipe.app)
+    outside = out_of_fold(work.recipe, run, work.splits, tell)
+    kept = with_verdict(outside.scores, baseline_of_folds(run, outside.scores.headline.name))
+    scored = {"folds": kept}
+    scores, baseline = outside.scores, kept["baseline"]
+    if len(work.splits.test):
+        scores, _, _ = score(
+            work.recipe, artifact, work.splits.test, "Scoring all folds together on the test split", tell
+        )
+        baseline = _baseline(work, None)
+    scored["test"] = with_verdict(scores, baseline)
+    run.save(
+        scores=scored,
+        model={"name": work.settings.model, "parameters": model.count_params()},
+        training={"folds": count, "seconds": round(sum(entry["seconds"] for entry in trained_folds(run)), 2)},
+    )
+    taken = "" if finished else finish(run)
+    page = write_report(
+        work.recipe, run, outside.splits, artifact, outside.found, outside.targets, scores=kept, tell=tell
+    )
+    judged = scored["test"]["verdict"]
+    return Trained(run, scores, baseline, judged, page, taken, f"cnnkit {work.recipe.app} export", work.recipe.task)
 
 
 # What it is worth -----------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ class Work:
         splits: the data.
         whole: the same with nothing held out, on which it is trained anew; None: it is not.
         tell: hears what goes on.
+        within: whether it is a part of another run, which stays the latest.
     """
 
     recipe: Any
@@ -37,6 +38,7 @@ class Work:
     splits: Any
     whole: Any
     tell: Reporter
+    within: bool = False
 
 
 def begun(recipe: Any, asked: Asked, held: contextlib.ExitStack, tell: Reporter) -> Work:

@@ -42,6 +42,19 @@ class Masked(Images):
     def taken_over(self, shape: Sequence[int]) -> dict[str, Any]:
         return {}  # the new masks ask for a size of their own
 
+    def write_folds(self, path: Path, records: Any, folds: Sequence[int]) -> None:
+        from cnnkit.tasks.segmentation.formats import nnunet
+
+        keys = [records.key(index) for index in range(len(records))]
+        rows = [
+            (
+                [key for key, fold in zip(keys, folds) if fold != number],
+                [key for key, fold in zip(keys, folds) if fold == number],
+            )
+            for number in range(max(folds) + 1)
+        ]
+        nnunet.write_folds(path / nnunet.SPLITS, rows)
+
     def check(self, source: str, progress: Any, looked: list[str], **columns: Any) -> list[Any]:
         from cnnkit.tasks.segmentation import checks
 

@@ -73,7 +73,10 @@ def load(
             part.images, None, names, groups=part.groups, masks=masks, plan=Plan(), input_shape=(32, 32, 1)
         )
         records[split] = found._changed(labels=strata(found))
-    divided = loading.divide(records, held_out, seed=asked.split_seed)
+    if asked.folds is None:
+        divided = loading.divide(records, held_out, seed=asked.split_seed)
+    else:
+        divided = loading.in_folds(records, asked, own_folds(parts["train"]))
     train: Any = loading.limited(divided.train, asked.limit, asked.seed)
     if not len(train):
         raise DataError(f"Nothing of {card.title} is left to train on. Ask for less validation and test.")
@@ -83,10 +86,13 @@ def load(
     empty = [name for name, count in zip(names, counts, strict=True) if not count]
     if empty:
         notes.append(f"No training mask has {loading.some(empty)}.")
-    facts = fingerprint.measure(train)
+    alike: Any = (
+        train if asked.folds is None else records["train"]
+    )  # of all folds, so that their models can be put together
+    facts = fingerprint.measure(alike)
     choice = fingerprint.choose(
         facts,
-        len(train),
+        len(alike),
         train.regions,
         getattr(parts["train"].more, "order", ()),
         side=image_size,
@@ -102,8 +108,27 @@ def load(
         **loading.about(asked, card, parts, seen, "pictures", entries, told(parts, whole=asked.whole)),
         "notes": [*facts.lines(), *choice.why],
         "warnings": notes,
+        **divided.card,
     }
     return Splits(**seen, card=about)
+
+
+def own_folds(part: Any) -> list[list[int]]:
+    """Return which records the source itself holds out in each of its folds; [] where it has none, or they do not fit.
+
+    Raises:
+        DataError: a case is held out in no fold, or a fold has none.
+    """
+    known = getattr(part.more, "folds", None)
+    if not known:
+        return []
+    places = {key: index for index, key in enumerate(part.more.keys)}
+    held = [[places.pop(name) for name in names if name in places] for _, names in known]
+    if places:
+        raise DataError(f"The file of folds holds {next(iter(places))} out in none of them. Mend or remove it.")
+    if not all(held):
+        raise DataError(f"Fold {held.index([])} of the file of folds has no case that there is. Mend or remove it.")
+    return held
 
 
 def strata(records: MaskRecords) -> np.ndarray:

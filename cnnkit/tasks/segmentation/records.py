@@ -99,6 +99,11 @@ class MaskRecords(ImageRecords):
             focus=self.focus,
         )
 
+    @property
+    def places(self) -> np.ndarray:
+        """Where each record is in the data as it was read, int (n,): what tells records without groups apart."""
+        return self._index
+
     # One picture ------------------------------------------------------------------------------------------------------
 
     def mask(self, index: int) -> np.ndarray:
@@ -116,6 +121,11 @@ class MaskRecords(ImageRecords):
     def spacing(self, index: int) -> tuple[float, ...] | None:
         """Return the distance of neighbouring pixels, mm; None where it is not known."""
         return self._masks.spacing(int(self._index[index]))
+
+    def key(self, index: int) -> str:
+        """Return what a file of folds calls a record."""
+        keys = getattr(self._masks, "keys", None)
+        return self.name(index) if keys is None else keys[int(self._index[index])]
 
     def second(self, index: int) -> np.ndarray | None:
         """Return the code map that a second person drew; None where there is none."""

@@ -162,6 +162,15 @@ class Segmentation(Task):
             count=len(truth),
             patients=whole["groups"],
             per_class={label: _of_class(by_label[label], rows, label) for label in labels},
+            labels={
+                label: {
+                    "dice_interval": about["dice"]["interval"],
+                    "hd95_median": about["hd95"]["median"],
+                    "left_out": about["dice"]["left_out"],
+                    **{key: about[key]["sum"] for key in ("found", "missed", "invented")},
+                }
+                for label, about in by_label.items()
+            },
             per_case={label: [[_rounded(row[label][key]) for key in CASE] for row in rows] for label in labels},
             units=dict.fromkeys(DISTANCES, length),
             examples=len(truth),
@@ -225,7 +234,7 @@ def plan_of(artifact: Any, records: MaskRecords | None = None) -> Plan:
 
 def cases(records: MaskRecords) -> list[Case]:
     """Return what is there in each record."""
-    patients = np.arange(len(records)) if records.groups is None else records.groups
+    patients = records.places if records.groups is None else records.groups
     return [
         Case(
             records.mask(index),
@@ -256,14 +265,8 @@ def mean_dice(found: Sequence[np.ndarray], truth: Sequence[Case], plan: Plan, la
 
 def _of_class(summed: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], label: str) -> dict[str, Any]:
     """Return what is said of a label."""
-    found = {key: summed[key]["mean"] for key in (*CLASS, *DISTANCES)}
-    counts = {key: summed[key]["sum"] for key in ("found", "missed", "invented")}
     return {
-        **found,
-        "hd95_median": summed["hd95"]["median"],
-        "dice_interval": summed["dice"]["interval"],
-        **counts,
-        "left_out": summed["dice"]["left_out"],
+        **{key: summed[key]["mean"] for key in (*CLASS, *DISTANCES)},
         "support": sum(row[label]["true_area"] > 0 for row in rows),
     }
 

@@ -1,5 +1,6 @@
 """Settings of pictures with masks."""
 
+from cnnkit.data.settings import Folds
 from cnnkit.inputs.image.settings import Side
 from cnnkit.settings import Room, room, setting
 from cnnkit.training.settings import Norms, Sizes
@@ -63,4 +64,4 @@ class Moving(Room, title="Augmentation"):
     elastic: float = setting(2.0, "Standard deviation of the elastic displacement, px of the input.", least=0, most=50)
 
 
-MASKS = (Source, Side, Windows, Learning, Moving, Norms, Sizes)
+MASKS = (Folds, Source, Side, Windows, Learning, Moving, Norms, Sizes)
