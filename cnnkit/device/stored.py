@@ -39,6 +39,7 @@ _SAMPLES, _PLANES, _COLOURS, _EXTRA, _FORMAT, _SUBFILE = 277, 284, 320, 338, 339
 _REDUCED = 1  # a subfile that repeats another one, smaller
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _UNSIGNED, _FLOAT = 1, 3
+_COMPRESSION, _TILE_WIDTH, _TILE_HEIGHT = 259, 322, 323
 _PLACES = ((273, 279), (324, 325))  # where strips and tiles are, and how long
 _LARGE = 16 << 20  # bytes of a file that is not read whole for one of its pages
 _MOST_TEXT = 65536  # bytes of a TIFF's description
@@ -416,6 +417,9 @@ def _tiff(
 def _by_opencv(page: Directory, kind: int, samples: int, bits: int, form: int) -> bool:
     """Say whether OpenCV reads a page as it is stored."""
     if bits not in (1, 8, 16, 32, 64) or (form == _FLOAT and bits < 32) or (bits == 64 and form != _FLOAT):
+        return False
+    tile = page.value(_TILE_WIDTH, 0) * page.value(_TILE_HEIGHT, 0) * samples * bits // 8
+    if 0 < tile < 1024 and page.value(_COMPRESSION, 1) == 1:  # libtiff takes so small ones in memory for damaged
         return False
     if samples == 1:
         return kind in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _PALETTE) and (bits > 1 or kind != _PALETTE)

@@ -276,12 +276,15 @@ def _matched(pictures: Sequence[File], masks: Sequence[File]) -> tuple[Found, li
             taken.setdefault(partners[0], []).append(rows[0])
             done |= {mask.path for mask, _ in rows}
         labelled = [(mask, label) for mask, label in labelled if mask.path not in done]
-    rest = _labels_behind(pictures, taken, [mask for mask, label in labelled if not label])
-    return taken, rest + [mask for mask, label in labelled if label], unclear
+    return taken, _words_behind(pictures, taken, labelled), unclear
 
 
-def _labels_behind(pictures: Sequence[File], taken: Found, masks: list[File]) -> list[File]:
-    """Match masks whose names go on with a label behind their picture's, as `x_vessel` and `x_disc` of `x`: one a label.
+def _words_behind(pictures: Sequence[File], taken: Found, masks: list[tuple[File, str]]) -> list[File]:
+    """Match masks whose names go on behind their picture's, as `x_vessel` and `x_disc` of `x`: these are the labels.
+
+    Args:
+        pictures, taken: as they are matched so far.
+        masks: with the label that their folder says, or "".
 
     Returns:
         masks that are left.
@@ -290,12 +293,15 @@ def _labels_behind(pictures: Sequence[File], taken: Found, masks: list[File]) ->
     starts = {(file.place, _without(file.words, every)): file for file in pictures}
     found: dict[str, list[tuple[File, File]]] = defaultdict(list)
     left = []
-    for mask in masks:
-        name = _without(mask.words, every)
-        ends = (k for k in range(len(name) - 1, 0, -1) if (mask.place, name[:k]) in starts)
-        end = next(ends, None)
-        picture = None if end is None else starts[mask.place, name[:end]]
-        if picture is None or picture in taken or any(word.isdigit() for word in name[end:]):
+    for mask, label in masks:
+        name, place = _without(mask.words, every), mask.place[:-1] if label else mask.place
+        end = next((k for k in range(len(name) - 1, 0, -1) if (place, name[:k]) in starts), None)
+        picture = None if end is None else starts[place, name[:end]]
+        if picture is None or any(word.isdigit() for word in name[end:]):
+            left.append(mask)
+        elif label and all(label != other for _, other in taken.get(picture, [])):
+            taken.setdefault(picture, []).append((mask, label))
+        elif label or picture in taken:
             left.append(mask)
         else:
             found["_".join(name[end:])].append((picture, mask))

@@ -5,10 +5,10 @@ Design choices:
   with 0 and 1 and one with 0 and 255 hold the same label, and only both together say so.
 - Told names come first: options of the card, or a file beside the masks (`labels.txt`, `classes.json`, a table of colours). A
   value that is not among them is refused, by file.
-- Without names, two levels are one label, "foreground"; more are "1", "2", ... as the files have them. 255 above small numbers is
-  what nobody labelled, as in Pascal VOC: it is left out of loss and scores.
-- A JPEG keeps no values. Two levels, 0 and 255, come back by a cut at 127; more have been mixed and are refused. So is a soft
-  edge of two levels in any other format, which was a JPEG or was resized; a third level is told from an edge by its breadth.
+- Without names, two levels are one label, "foreground"; more are "1", "2", ... as the files have them. 255 beside small
+  numbers is what nobody labelled, as in Pascal VOC: it is left out of loss and scores.
+- A JPEG keeps no values. Two levels, 0 and 255, come back by a cut at 127; more have been mixed and are refused. Two levels with
+  soft edges in another format, which were a JPEG or were resized, are cut too. A third level is told from an edge by its breadth.
 - Colours are compared as colours, by names only: nobody knows what red means.
 - Nearly whole numbers in files of floats are rounded (a scale of 1/255 leaves 0.996); 0.5 is no label.
 """
@@ -38,6 +38,7 @@ CUT = 127  # of a mask of two levels with soft edges: above is foreground
 WHOLE = 0.02  # from a whole number, up to which a float is one
 OBJECTS_FROM = 64  # different values, above which they are numbers of objects
 _DARK, _BRIGHT = 31, 224  # what may be black or white after JPEG
+_WHITE = 192  # that some pixel of a mask with two levels reaches
 _BROAD = np.ones((5, 5), np.uint8)  # what is between both and holds it is a level of its own
 _SOFT_FROM = 16  # different values, from which edges may be soft
 _SMALL = 64  # values up to here are numbers of classes, above which 255 is nobody's
@@ -107,7 +108,7 @@ def read(path: Path | str, page: int | None = None, *, colours: bool = False) ->
             return Values(two, "cut", stored.form)
         if stored.form == "JPEG":
             most = int(array.max())
-            levels = f"its values go up to {most}" if most < _BRIGHT else "it has more levels than 0 and 255"
+            levels = f"its values go up to {most}" if most < _WHITE else "it has more levels than 0 and 255"
             raise ImageError(name, f"it is a JPEG, which has mixed its values, and {levels}", "Save it as PNG.")
     return Values(array, "", stored.form)
 
@@ -116,7 +117,7 @@ def _two_levels(array: np.ndarray) -> np.ndarray | None:
     """Cut a mask of two levels with soft edges: uint8 (h, w) of 0 and 255; None where it has another level."""
     most = int(array.max(initial=0))
     between = ((array > _DARK) & (array < _BRIGHT)).astype(np.uint8)
-    if _DARK < most < _BRIGHT or cv2.erode(between, _BROAD, borderType=cv2.BORDER_CONSTANT, borderValue=0).any():
+    if 0 < most < _WHITE or cv2.erode(between, _BROAD, borderType=cv2.BORDER_CONSTANT, borderValue=0).any():
         return None
     return np.where(array > CUT, np.uint8(255), np.uint8(0))
 
@@ -518,7 +519,14 @@ def _found_out(looked: Sequence[tuple[str, Seen]], found: list[int], entries: li
         )
     codes = {0: 0}
     palette = any(seen.how == "palette" for _, seen in looked)
-    if values[-1] == 255 and (palette or values[-2] <= _SMALL):
+    beside = [file for file, row in rows if 255 in row and len(row) > 1]
+    if beside and (palette or values[-2] <= _SMALL):
+        alone = [file for file, row in rows if row == {255}]
+        if len(alone) > len(beside):
+            raise DataError(
+                f"{printable(alone[0])} and {len(alone) - 1} more masks have 255 alone, {printable(beside[0])} beside other "
+                "labels: it may be a label, or what nobody labelled. Name the values in a card: `values = { NAME = 255 }`."
+            )
         values.remove(255)
         codes[255] = IGNORE
         files = [printable(file) for file, row in rows if 255 in row]
