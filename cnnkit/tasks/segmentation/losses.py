@@ -29,8 +29,9 @@ _SMALL = 1e-7
 class MaskLoss(keras.losses.Loss):
     """Overlap, cross-entropy and distance to the border, added.
 
-    Takes code maps (b, *sides), any number type, and logits (b, *sides, units). Units are background and labels where labels
-    exclude each other, the labels where they overlap (`cnnkit.tasks.segmentation.masks.overlapping`).
+    Takes code maps (b, *sides), any number type, and logits (b, *sides, units). Units are the labels, and before them the
+    background where labels exclude each other (`cnnkit.tasks.segmentation.masks.overlapping`); where `regions` are given and
+    the background's is left out, its logit is 0.
 
     Args:
         regions: the codes of each label; None: one code a label, as many as there are units without the background.

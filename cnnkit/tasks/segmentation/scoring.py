@@ -221,7 +221,7 @@ class Segmentation(Task):
         """Score a classifier of pixels."""
         from cnnkit.tasks.segmentation import baseline
 
-        return baseline.scored(self, train if whole is None else whole, test)
+        return baseline.scored(self, train if whole is None else whole, test, cases(test))
 
 
 def plan_of(artifact: Any, records: MaskRecords | None = None) -> Plan:

@@ -245,3 +245,10 @@ def test_what_cannot_be_is_refused(options, message):
 def test_codes_and_logits_of_other_rank_are_refused():
     with pytest.raises(ValueError, match="one axis more"):
         value(MaskLoss(), np.zeros((1, 4, 1), np.uint8), np.zeros((1, 4, 3)))
+
+
+def test_a_background_that_is_left_out_has_logit_0():
+    logits = np.random.default_rng(0).normal(size=(1, 4, 2)).astype(np.float32)
+    whole = np.concatenate([np.zeros((1, 4, 1), np.float32), logits], -1)
+    codes = [[0, 1, 2, 1]]
+    assert value(MaskLoss(regions=((1,), (2,))), codes, logits) == value(MaskLoss(), codes, whole)
