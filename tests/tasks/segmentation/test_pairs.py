@@ -37,6 +37,10 @@ LAYOUTS = {
     "by patient": ("data/p{}/p{}.tif", "data/p{}/p{}_seg.tif"),
     "folder an image": ("set/{}/images/a{}.png", "set/{}/masks/b.png"),
     "pictures without a folder": ("{}.jpg", "masks/{}.png"),
+    "other words": ("ISIC_Training_Data/ISIC_{}.jpg", "ISIC_Training_GroundTruth/ISIC_{}_segmentation.png"),
+    "another folder of pictures": ("CXR_png/MCU_{}.png", "masks/MCU_{}.png"),
+    "observers in one folder": ("Image_{}L.jpg", "Image_{}L_1stHO.png"),
+    "two words": ("Original/{}.tif", "Ground Truth/{}.tif"),
     "numbered folders": ("1. Original Images/{}.jpg", "2. All Segmentation Groundtruths/{}.tif"),
 }
 
@@ -99,6 +103,24 @@ def test_a_field_of_view_and_a_second_observer_are_no_labels(tmp_path):
     assert (case.pictures[0], case.masks) == ("images/22_test.tif", (("1st_manual/22_manual1.gif", ""),))
     assert (case.ignore, case.second) == ("mask/22_test_mask.gif", "2nd_manual/22_manual2.gif")
     assert pairs.find(tmp_path, ignore=False).splits["train"][1].ignore == ""
+
+
+def test_a_second_observer_may_lie_in_the_same_folder(tmp_path):
+    laid(tmp_path, *(f"Image_0{k}L{end}" for k in (1, 2) for end in (".jpg", "_1stHO.png", "_2ndHO.png")))
+    found = pairs.find(tmp_path)
+    assert [case.second for case in found.splits["train"]] == ["Image_01L_2ndHO.png", "Image_02L_2ndHO.png"]
+    assert found.bad == {"train": []}
+
+
+def test_both_lungs_have_a_folder_of_masks(tmp_path):
+    folders = ("CXR_png", "ManualMask/leftMask", "ManualMask/rightMask")
+    laid(tmp_path, *(f"set/{folder}/M_{k}.png" for k in (1, 2) for folder in folders))
+    assert pairs.find(tmp_path).labels == ["leftMask", "rightMask"] and pairs.find(tmp_path).bad == {"train": []}
+
+
+def test_a_word_in_the_name_of_a_whole_set_is_no_role(tmp_path):
+    laid(tmp_path, *(f"Set_with_GT/benign/b ({k}){end}.png" for k in (1, 2) for end in ("", "_mask")))
+    assert len(paired(tmp_path)) == 2 and pairs.find(tmp_path).bad == {"train": []}
 
 
 def test_a_folder_called_fov_is_a_field_of_view(tmp_path):

@@ -34,7 +34,19 @@ _PICTURE_WORDS = frozenset(
     + ["jpegimages", "original", "originals"]
 )
 _MASK_WORDS = frozenset(
-    ["mask", "masks", "label", "labels", "lbl", "annotation", "annotations", "annot", "segmentation", "segmentations"]
+    [
+        "mask",
+        "masks",
+        "label",
+        "labels",
+        "lbl",
+        "annotation",
+        "annotations",
+        "annot",
+        "anno",
+        "segmentation",
+        "segmentations",
+    ]
     + [
         "seg",
         "segs",
@@ -45,13 +57,14 @@ _MASK_WORDS = frozenset(
         "gt",
         "gts",
         "truth",
+        "truths",
         "target",
     ]
     + ["targets", "manual"]
 )
 _IGNORE_WORDS = frozenset(["fov", "fovs", "roi", "rois", "ignore"])
-_SECOND_WORDS = frozenset(["2nd", "second", "observer2", "2ndho", "manual2", "expert2"])
-_FIRST_WORDS = frozenset(["1st", "first", "observer1", "1stho", "manual1", "expert1"])
+_SECOND_WORDS = frozenset(["2nd", "observer2", "2ndho", "manual2", "expert2"])
+_FIRST_WORDS = frozenset(["1st", "observer1", "1stho", "manual1", "expert1"])
 _FILLERS = frozenset(["set", "all", "raw", "ground", "data", "class", "binary", "stage"])
 _SPLIT_WORDS = {spelling: split for split, spellings in SPLITS.items() for spelling in spellings}
 
@@ -138,29 +151,68 @@ def _said(path: Path, folders: Mapping[str, str], left: walks.Left) -> list[File
 
 def _roles(path: Path, left: walks.Left) -> list[File]:
     """Return all image files below a folder, their roles and splits as their folders' names say, or their own."""
+    names = _below(path, "", left)
+    files = _by_folders(names, _folder)
+    if not any(file.role == MASK for file in files):
+        by_name = _by_names(files)
+        places = {file.place for file in by_name if file.role == PICTURE}
+        if any(file.role == MASK and file.place in places for file in by_name):
+            return by_name
+        files = _by_folders(names, _folder_at_all)
+    files = _field_of_view(files)
+    if any(file.role == MASK for file in files) and not any(file.role == PICTURE for file in files):
+        files = [replace(file, role=file.role or PICTURE) for file in files]
+    return _in_one_place(files)
+
+
+def _by_folders(names: Iterable[str], says: Callable[[str], tuple[str | None, str | None]]) -> list[File]:
     files = []
-    for name in _below(path, "", left):
+    for name in names:
         *folders, file = name.split("/")
         role, split, place = None, None, []
         for folder in folders:
-            said, part = _folder(folder)
+            said, part = says(folder)
             role, split = said or role, part or split
             if not said and not part:
                 place.append(folder)
         files.append(File(name, role, split, tuple(place), words(file)))
-    files = _field_of_view(files)
-    roles = {file.role for file in files}
-    if MASK in roles and PICTURE in roles:
-        return files
-    if MASK in roles:
-        return [File(f.path, f.role or PICTURE, f.split, f.place, f.words) for f in files]
+    return files
+
+
+def _by_names(files: Sequence[File]) -> list[File]:
+    """Give files the roles that their own names say."""
     stems = {(file.place, file.words) for file in files}
-    return [File(f.path, MASK if _is_mask(f, stems) else PICTURE, f.split, f.place, f.words) for f in files]
+    return [replace(file, role=_role(file, stems)) for file in files]
+
+
+def _in_one_place(files: list[File]) -> list[File]:
+    """Forget the folder that all pictures lie in where the masks lie elsewhere, and the other way round."""
+    sides = {role: {file.place for file in files if file.role == role} for role in (PICTURE, MASK)}
+    every = sorted(sides[PICTURE] | sides[MASK]) or [()]
+    around = next((k for k, pair in enumerate(zip(every[0], every[-1])) if len(set(pair)) > 1), min(map(len, every)))
+    for role, other in ((PICTURE, MASK), (MASK, PICTURE)):
+        if len(sides[role]) == 1 and not any(o[: len(p)] == p for o in sides[other] for p in sides[role]):
+            files = [replace(f, place=f.place[:around] if f.role == role else f.place) for f in files]
+    return files
+
+
+def _folder_at_all(name: str) -> tuple[str | None, str | None]:
+    """As `_folder`, of a name in which other words may stand too."""
+    role, split = _folder(name)
+    parts = set(_parts(name))
+    known = ((MASK, _MASK_WORDS), (PICTURE, _PICTURE_WORDS))
+    split = split or next((_SPLIT_WORDS[part] for part in _parts(name) if part in _SPLIT_WORDS), None)
+    return role or next((role for role, those in known if parts & those), None), split
+
+
+def _parts(name: str) -> list[str]:
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+    return [part for part in re.split(r"[^a-z0-9]+", apart) if len(part) > 1 and not part.isdigit()]
 
 
 def _folder(name: str) -> tuple[str | None, str | None]:
     """Return the role and the split that a folder's name says: ("mask", "train") of `train_masks`."""
-    parts = [part for part in re.split(r"[^a-z0-9]+", name.lower()) if len(part) > 1 and not part.isdigit()]
+    parts = _parts(name)
     plain = [re.sub(r"(?<=[a-z])\d+$", "", part) for part in parts]
     split = next((_SPLIT_WORDS[part] for part in plain if part in _SPLIT_WORDS), None)
     rest = [part for part, bare in zip(parts, plain) if bare not in _SPLIT_WORDS and bare not in _FILLERS]
@@ -187,23 +239,25 @@ def _field_of_view(files: list[File]) -> list[File]:
 
     if not any(manual(file) for file in files if file.role == MASK):
         return files
-    return [File(f.path, IGNORED, f.split, f.place, f.words) if f.role == MASK and not manual(f) else f for f in files]
+    return [replace(file, role=IGNORED) if file.role == MASK and not manual(file) else file for file in files]
 
 
 def words(file: str) -> tuple[str, ...]:
     """Return the words and numbers of a file's name, without its suffix, in small letters."""
     stem = file.rpartition(".")[0] or file
-    return tuple(re.findall(r"[^\W\d_]+|\d+", unicodedata.normalize("NFC", stem).casefold()))
+    return tuple(re.findall(r"(?:1st|2nd)[^\W\d_]*|[^\W\d_]+|\d+", unicodedata.normalize("NFC", stem).casefold()))
 
 
-def _is_mask(file: File, stems: Collection[tuple[tuple[str, ...], tuple[str, ...]]]) -> bool:
-    """Say whether a file is a mask by its name: it ends or begins with such a word, or goes on with one behind a picture's."""
+def _role(file: File, stems: Collection[tuple[tuple[str, ...], tuple[str, ...]]]) -> str:
+    """Say what a file is by its name: a mask's ends or begins with such a word, or goes on with one behind a picture's."""
     name = file.words
-    known = [k for k, word in enumerate(name) if word in _MASK_WORDS]
-    if not known:
-        return False
-    ends = name[-1] in _MASK_WORDS or name[0] in _MASK_WORDS
-    return ends or any((file.place, name[:k]) in stems for k in known)
+    if name and name[-1] in _SECOND_WORDS and (file.place, name[:-1]) in stems:
+        return SECOND
+    known = [k for k, word in enumerate(name) if word in _MASK_WORDS or word in _FIRST_WORDS]
+    mask = known and (
+        known[0] == 0 or known[-1] == len(name) - 1 or any((file.place, name[:k]) in stems for k in known)
+    )
+    return MASK if mask else PICTURE
 
 
 # Pairs ----------------------------------------------------------------------------------------------------------------
@@ -322,8 +376,9 @@ def _label(folder: str) -> str:
 def _keys(pictures: Sequence[File], masks: Sequence[File]) -> Iterable[Callable[[File], object]]:
     """Yield what names are compared by, strictest first."""
     yield lambda file: file.path.rpartition("/")[2].rpartition(".")[0].casefold()
-    yield lambda file: file.words if file.role == PICTURE else _without(file.words, _MASK_WORDS)
-    every = _PICTURE_WORDS | _MASK_WORDS | _IGNORE_WORDS | _SPLIT_WORDS.keys()
+    drawn = _MASK_WORDS | _FIRST_WORDS | _SECOND_WORDS
+    yield lambda file: file.words if file.role == PICTURE else _without(file.words, drawn)
+    every = _PICTURE_WORDS | drawn | _IGNORE_WORDS | _SPLIT_WORDS.keys()
     yield lambda file: _without(file.words, every)
     sides: dict[object, list[tuple[str, ...]]] = defaultdict(list)
     for file in (*pictures, *masks):
