@@ -1,0 +1,163 @@
+"""Code maps by a model: scaling, bytes, windows, mirrors, decoding, cleaning."""
+
+import cv2
+import numpy as np
+import pytest
+
+from cnnkit.device.segmentation import ALIKE, EACH, Plan, as_bytes, cleaned, decoded, scores, segment, stretch
+
+
+class ByPixel:
+    """A model whose answer to a pixel depends on that pixel alone, so that windows cannot matter."""
+
+    def __init__(self, sides=(32, 32), channels=3, labels=2, seed=0):
+        self.input_shape = (*sides, channels)
+        self.weights = np.random.default_rng(seed).normal(size=(channels, labels + 1)).astype(np.float32)
+        self.seen = []
+
+    def run_batch(self, images):
+        assert images.dtype == np.uint8
+        self.seen.append(images)
+        logits = images.astype(np.float32) / 64 @ self.weights
+        shares = np.exp(logits - logits.max(-1, keepdims=True))
+        return {"scores": shares / shares.sum(-1, keepdims=True)}
+
+
+@pytest.fixture
+def noise():
+    return np.random.default_rng(0).integers(0, 256, (75, 50, 3), np.uint8)
+
+
+def whole(slabs):
+    return np.concatenate([slab for _, slab in slabs])
+
+
+def test_windows_of_a_picture_say_what_the_whole_says(noise):
+    model = ByPixel()
+    found = whole(scores(model, noise, Plan(scale=1.0)))
+    assert found == pytest.approx(model.run_batch(noise[None])["scores"][0], abs=1e-5)
+    assert len(model.seen) - 1 == 4, "rows of windows, each run together"
+
+
+def test_a_picture_smaller_than_a_window_is_mirrored_beyond_its_edges():
+    picture = np.random.default_rng(1).integers(0, 256, (20, 25, 3), np.uint8)
+    model = ByPixel()
+    found = whole(scores(model, picture, Plan(scale=1.0)))
+    assert found.shape == (20, 25, 3)
+    (seen,) = model.seen
+    assert (seen[0] == cv2.copyMakeBorder(picture, 0, 12, 0, 7, cv2.BORDER_REFLECT)).all()
+
+
+def test_a_whole_picture_keeps_its_aspect():
+    picture = np.zeros((64, 32, 3), np.uint8)
+    model = ByPixel()
+    found = whole(scores(model, picture, Plan()))
+    assert found.shape == (64, 32, 3)
+    assert model.seen[0].shape == (1, 32, 32, 3)
+
+
+def test_scores_come_back_at_the_size_of_the_picture_before_they_become_codes():
+    """An edge halfway between two pixels of the small picture lies where it lay in the large one."""
+
+    class Bright:
+        input_shape = (32, 32, 1)
+
+        def run_batch(self, images):
+            return {"scores": images.astype(np.float32) / 255}
+
+    picture = np.zeros((64, 64), np.uint8)
+    picture[:, 21:] = 255
+    found = segment(Bright(), picture, Plan(), ["bright"])
+    assert (found[:, :21] == 0).all()
+    assert (found[:, 21:] == 1).all()
+
+
+def test_mirrors_are_means_of_what_is_said_turned_back():
+    class Left:
+        """Says the column that a pixel is in, so that it is wrong about mirrored pictures."""
+
+        input_shape = (4, 4, 1)
+        calls = 0
+
+        def run_batch(self, images):
+            self.calls += 1
+            column = np.broadcast_to(np.arange(4, dtype=np.float32) / 4, images.shape[:3])
+            return {"scores": column[..., None]}
+
+    model = Left()
+    found = whole(scores(model, np.zeros((4, 4), np.uint8), Plan(mirrors=(0, 1))))
+    assert model.calls == 4
+    assert found == pytest.approx(np.full((4, 4, 1), 3 / 8))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_values_are_spread_over_bytes(dtype):
+    picture = np.linspace(0, 200, 100).reshape(10, 10).astype(dtype)
+    plan = Plan(values=ALIKE, low=(50.0,), high=(150.0,))
+    found = as_bytes(picture, stretch(picture, plan), 1)[..., 0]
+    expected = np.clip(np.rint((picture.astype(float) - 50) * 2.55), 0, 255)
+    assert found.dtype == np.uint8
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_twelve_bits_in_sixteen_are_not_lost():
+    picture = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    found = as_bytes(picture, stretch(picture, Plan(values=EACH)), 1)
+    assert len(np.unique(found)) == 256
+
+
+@pytest.mark.parametrize(("have", "want"), [(1, 3), (3, 1), (3, 3), (1, 1), (2, 2)])
+def test_channels_are_fitted(have, want):
+    picture = np.random.default_rng(0).integers(0, 256, (5, 4, have), np.uint8)
+    found = as_bytes(picture, None, want)
+    assert found.shape == (5, 4, want)
+    if have == want:
+        assert (found == picture).all()
+
+
+def test_channels_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="it has 2 channels, the model takes 3"):
+        as_bytes(np.zeros((4, 4, 2), np.uint8), None, 3)
+
+
+# Codes ----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_largest_score_is_the_code():
+    said = np.array([[0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.1, 0.2, 0.7]], np.float32)
+    assert decoded(said, Plan()).tolist() == [0, 1, 2]
+
+
+def test_one_label_counts_from_its_threshold():
+    said = np.array([0.2, 0.4, 0.6], np.float32)[:, None]
+    assert decoded(said, Plan()).tolist() == [0, 0, 1]
+    assert decoded(said, Plan(threshold=0.4)).tolist() == [0, 1, 1]
+
+
+def test_regions_are_written_in_their_order():
+    """The whole is codes 1 and 2, its core code 2: where both are said, the core is written over the whole."""
+    plan = Plan(regions=((1, 2), (2,)), order=(1, 2))
+    said = np.array([[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]], np.float32)
+    assert decoded(said, plan).tolist() == [0, 1, 2]
+
+
+def test_small_pieces_go_and_all_but_the_largest():
+    codes = np.zeros((10, 20), np.uint8)
+    codes[1:4, 1:4] = 1  # 9 px
+    codes[6, 6] = 1
+    codes[1:3, 10:12] = 2  # 4 px
+    codes[5:9, 14:18] = 2  # 16 px
+    found = cleaned(codes, Plan(smallest={"a": 2}, largest=("b",)), ["a", "b"])
+    assert (found == 1).sum() == 9
+    assert (found == 2).sum() == 16
+    assert (cleaned(codes, Plan(), ["a", "b"]) == codes).all()
+
+
+def test_a_plan_survives_its_way_through_a_file():
+    import json
+
+    plan = Plan(
+        scale=0.5, values=ALIKE, low=(1.0,), high=(2.0,), mirrors=(1,), regions=((1, 2), (2,)), order=(1, 2),
+        smallest={"a": 3}, largest=("b",), spacing=(0.5, 0.5),
+    )  # fmt: skip
+    assert Plan.from_dict(json.loads(json.dumps({**plan.to_dict(), "later": 1}))) == plan

@@ -1,0 +1,213 @@
+"""From a folder of pictures with masks to splits, and to how a network should see them."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from cnnkit.device.segmentation import ALIKE, AS_IS, EACH, Plan
+from cnnkit.errors import ConfigError, DataError
+from cnnkit.tasks.segmentation.fingerprint import Fingerprint, choose, measure, width_of
+from cnnkit.tasks.segmentation.loading import load
+from tests.tasks.segmentation.small_masks import pairs
+
+
+@pytest.fixture
+def discs(tmp_path):
+    pairs(tmp_path / "discs", count=12)
+    return tmp_path / "discs"
+
+
+def test_splits_have_pictures_and_masks(discs):
+    found = load(discs)
+    assert [len(part) for part in found.parts.values()] == [9, 1, 2]
+    assert found.train.label_names == ("foreground",)
+    pictures, codes = found.train.read(np.arange(3))
+    assert pictures.shape == (3, *found.train.input_shape)
+    assert codes.shape == pictures.shape[:3]
+    assert codes.dtype == np.uint8
+    assert found.train.native(0).shape == found.train.mask(0).shape == (40, 56)
+    notes = " ".join(found.card["notes"])
+    assert "Whole pictures: 56 px" in notes
+    assert "an epoch sees each" in notes
+    assert found.train.passes == 36
+    assert found.test.passes == 1
+
+
+def test_masks_are_in_the_fingerprint(discs):
+    before = load(discs).train.fingerprint()
+    assert load(discs).train.fingerprint() == before
+    path = sorted((discs / "masks").glob("*.png"))
+    for file in path:
+        mask = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+        mask[0, 0] = 255 - mask[0, 0]
+        cv2.imwrite(str(file), mask)
+    assert load(discs).train.fingerprint() != before
+
+
+def test_what_is_asked_for_is_done(discs):
+    found = load(discs, patches=True, image_size=32, values=EACH)
+    assert found.train.input_shape == (32, 32, 1)
+    assert found.train.plan.scale is not None
+    assert found.train.plan.values == EACH
+    found = load(discs, scale=0.5, image_size=32)
+    assert found.train.plan.scale == 0.5
+    assert found.train.in_parts
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"image_size": 50}, "multiple of 32 px here. Got 50"),
+        ({"scale": 0.5, "patches": False}, "`scale` is that of windows"),
+        ({"values": "some"}, "as it is, alike, each. Got 'some'"),
+        ({"folds": 3, "fold": 3}, "counted from 0. Got fold=3, folds=3"),
+        ({"fold": 1}, "folds=None"),
+        ({"folds": 40}, "leaves a fold empty"),
+    ],
+)
+def test_what_means_nothing_is_refused(discs, how, said):
+    with pytest.raises(ConfigError, match=said):
+        load(discs, **how)
+
+
+def test_masks_without_anything_are_refused(discs):
+    for file in (discs / "masks").glob("*.png"):
+        cv2.imwrite(str(file), np.zeros((40, 56), np.uint8))
+    with pytest.raises(DataError, match="has anything in it"):
+        load(discs)
+
+
+# Folds ----------------------------------------------------------------------------------------------------------------
+
+
+def test_every_picture_is_held_out_once(discs):
+    held = [load(discs, folds=3, fold=number) for number in range(3)]
+    names = [sorted(part.test.name(k) for k in range(len(part.test))) for part in held]
+    assert sorted(sum(names, [])) == sorted({name for part in names for name in part})
+    assert [len(part.train) for part in held] == [8, 8, 8]
+    assert not any(len(part.validation) for part in held)
+    every = load(discs, folds=3)
+    assert len(every.train) == 12
+    assert sorted(np.bincount(every.card["folds"])) == [4, 4, 4]
+    assert {part.train.plan for part in held} == {every.train.plan}, "models of all folds see alike"
+
+
+def test_folds_of_nnunet_are_taken_as_they_are(tmp_path):
+    root = tmp_path / "Dataset001_Discs"
+    pairs(root, 6, "imagesTr/c{}_0000.png", "labelsTr/c{}.png", value=1)
+    about = {
+        "channel_names": {"0": "grey"},
+        "labels": {"background": 0, "disc": 1},
+        "numTraining": 6,
+        "file_ending": ".png",
+    }
+    (root / "dataset.json").write_text(json.dumps(about))
+    folds = [["c0", "c5"], ["c1", "c2"], ["c3", "c4"]]
+    every = {name for fold in folds for name in fold}
+    rows = [{"train": sorted(every - set(fold)), "val": fold} for fold in folds]
+    (root / "splits_final.json").write_text(json.dumps(rows))
+    for number, fold in enumerate(folds):
+        found = load(root, folds=3, fold=number)
+        assert sorted(found.test.key(k) for k in range(2)) == fold
+    with pytest.raises(ConfigError, match="has 3 folds of its own"):
+        load(root, folds=5)
+    (root / "splits_final.json").write_text(json.dumps(rows[:2]))
+    with pytest.raises(DataError, match="holds c[34] out in none"):
+        load(root, folds=2)
+
+
+def test_patients_stay_in_one_fold(tmp_path):
+    root = tmp_path / "patients"
+    pairs(root, 12, "images/p{:02}.png", "masks/p{:02}.png")
+    for k in range(12):
+        for folder in ("images", "masks"):
+            (root / folder / f"p{k:02}.png").rename(root / folder / f"p{k // 3}_{k}.png")
+    found = load(root, groups=r"(p\d+)_", folds=2)
+    folds = np.array(found.card["folds"])
+    patients = [found.train.name(k).rsplit("/", 1)[-1].split("_")[0] for k in range(12)]
+    for patient in set(patients):
+        assert len({int(fold) for fold, name in zip(folds, patients, strict=True) if name == patient}) == 1
+
+
+# The fingerprint ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 9, 16])
+def test_the_width_of_lines_is_measured(width):
+    plane = np.zeros((100, 100), np.uint8)
+    plane[20 : 20 + width, 10:90] = 1
+    assert width - 0.6 <= width_of(plane) <= width + 1.1
+
+
+def facts(**changes):
+    given = {
+        "count": 100, "sides": (500, 400), "channels": 3, "kind": "uint8", "low": (0.0,) * 3, "high": (250.0,) * 3, "spread": 0.1,
+        "share": {"a": 0.1}, "pieces": {"a": 1.0}, "thin": {"a": 60.0}, "gap": 80.0, "empty": 0.0, "spacing": None,
+    }  # fmt: skip
+    return Fingerprint(**{**given, **changes})
+
+
+def chosen(found, count=100, **options):
+    return choose(found, count, ((1,),), **options)
+
+
+def test_what_is_wide_is_seen_whole_and_small():
+    choice = chosen(facts())
+    assert choice.plan.scale is None
+    assert choice.shape == (192, 192, 3)
+    assert any("Whole pictures: 500 px fit into" in line for line in choice.why)
+
+
+def test_what_is_thin_is_seen_through_windows_at_full_size():
+    choice = chosen(facts(thin={"a": 3.0}))
+    assert choice.plan.scale == 1.0
+    assert any("Windows: of the thin parts of a, 3.0 px wide" in line for line in choice.why)
+
+
+def test_thin_gaps_between_wide_things_count_too():
+    choice = chosen(facts(gap=4.0))
+    assert choice.plan.scale == 1.0
+    assert any("what lies between labels" in line for line in choice.why)
+
+
+def test_large_pictures_of_wide_things_are_made_smaller():
+    choice = chosen(facts(sides=(4000, 3000), thin={"a": 16.0}, gap=400.0))
+    assert choice.plan.scale == 0.25
+
+
+def test_small_pictures_are_seen_whole_however_thin():
+    assert chosen(facts(sides=(100, 120), thin={"a": 1.0})).shape == (128, 128, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "values"),
+    [({}, AS_IS), ({"kind": "uint16"}, ALIKE), ({"kind": "uint16", "spread": 0.9}, EACH), ({"kind": "float32"}, ALIKE)],
+)
+def test_values_become_bytes_as_the_pictures_ask_for(changes, values):
+    assert chosen(facts(**changes)).plan.values == values
+
+
+def test_few_pictures_are_seen_more_often_and_rare_labels_too():
+    assert chosen(facts(), count=20).passes == 16
+    assert chosen(facts(), count=1000).passes == 1
+    assert chosen(facts(share={"a": 0.001}, thin={"a": 3.0})).focus == 0.5
+
+
+def test_overlapping_labels_are_asked_for_on_their_own():
+    choice = choose(facts(), 100, ((1, 2), (2,)), (1, 2))
+    assert choice.plan.regions == ((1, 2), (2,))
+    assert choice.plan.order == (1, 2)
+    assert choice.plan.channels(2) == 2
+    assert Plan().channels(2) == 3
+    assert Plan().channels(1) == 1
+
+
+def test_it_is_measured_on_pictures(discs):
+    found = measure(load(discs).train)
+    assert found.sides == (40, 56)
+    assert found.kind == "uint8"
+    assert found.pieces == {"foreground": 1.0}
+    assert found.share["foreground"] == pytest.approx(np.pi * 64 / (40 * 56), rel=0.05)
+    assert 7 < found.thin["foreground"] < 15
