@@ -1,6 +1,8 @@
 """From a folder of pictures with masks to splits, and to how a network should see them."""
 
+import functools
 import json
+import operator
 
 import cv2
 import numpy as np
@@ -85,7 +87,7 @@ def test_masks_without_anything_are_refused(discs):
 def test_every_picture_is_held_out_once(discs):
     held = [load(discs, folds=3, fold=number) for number in range(3)]
     names = [sorted(part.test.name(k) for k in range(len(part.test))) for part in held]
-    assert sorted(sum(names, [])) == sorted({name for part in names for name in part})
+    assert sorted(functools.reduce(operator.iadd, names, [])) == sorted({name for part in names for name in part})
     assert [len(part.train) for part in held] == [8, 8, 8]
     assert not any(len(part.validation) for part in held)
     every = load(discs, folds=3)
