@@ -133,11 +133,12 @@ def read_stored(path: Path | str, page: int = 0, *, max_pixels: int = MAX_PIXELS
             values = _opaque(decode(data, head, name), name)
         else:
             values = decode(plain, Header(head.format, 1, 1, 1, orientation=head.orientation), name)
-            values = (values if values.ndim == 2 else values[..., 0]) // (255 // levels)
+            values = np.ascontiguousarray(values if values.ndim == 2 else values[..., 0])
+            values = values if levels == 255 else values // (255 // levels)
     if values.ndim == 3 and (values.shape[2] < 3 or _all_grey(values)):
         values = np.ascontiguousarray(values[..., 0])
     if palette is not None:
-        used = palette[np.minimum(np.flatnonzero(np.bincount(values.ravel())), len(palette) - 1)].astype(int)
+        used = palette[np.minimum(np.flatnonzero(histogram(values)), len(palette) - 1)].astype(int)
         if (np.ptp(used, axis=1) == 0).all() and (np.diff(used[:, 0]) <= 0).any():
             values, palette = palette[np.minimum(values, len(palette) - 1)][..., 0], None
     return Stored(values, palette, head.format)
@@ -146,6 +147,14 @@ def read_stored(path: Path | str, page: int = 0, *, max_pixels: int = MAX_PIXELS
 def read_indices(path: Path | str, page: int = 0) -> np.ndarray:
     """Return the `values` of `read_stored`."""
     return read_stored(path, page).values
+
+
+def histogram(values: np.ndarray) -> np.ndarray:
+    """Return how many of uint8 or uint16 values are 0, 1, ...: int64 (256 or 65536,)."""
+    if values.size >= 2**24:  # OpenCV counts in float32
+        return np.bincount(values.ravel(), minlength=np.iinfo(values.dtype).max + 1)
+    count = int(np.iinfo(values.dtype).max) + 1
+    return cv2.calcHist([values.reshape(1, -1)], [0], None, [count], [0, count]).ravel().astype(np.int64)
 
 
 def look(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Look:

@@ -244,3 +244,13 @@ def test_a_mask_of_pages_is_written_as_a_stack(tmp_path):
     for name, mask in (("a.png", masks), ("a.png", masks[0] - 1.0), ("a.png", masks[0].astype(int) - 1)):
         with pytest.raises(ValueError, match="Received"):
             stored.write_mask(tmp_path / name, mask)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+def test_values_are_counted_exactly(noise, kind):
+    values = (noise * np.iinfo(kind).max).astype(kind)
+    np.testing.assert_array_equal(
+        stored.histogram(values), np.bincount(values.ravel(), minlength=np.iinfo(kind).max + 1)
+    )
+    many = np.ones(2**24 + 3, kind)  # more than float32 counts
+    assert stored.histogram(many)[1] == 2**24 + 3 and stored.histogram(values[:0]).sum() == 0

@@ -29,7 +29,7 @@ import numpy as np
 
 from cnnkit.data.inventory import Entry, entry
 from cnnkit.device.image import ImageError
-from cnnkit.device.stored import read_stored
+from cnnkit.device.stored import histogram, read_stored
 from cnnkit.errors import DataError
 from cnnkit.files import printable
 from cnnkit.tasks.segmentation.masks import IGNORE, MOST
@@ -100,9 +100,7 @@ def read(path: Path | str, page: int | None = None, *, colours: bool = False) ->
         return Values(whole.astype(np.int32), "rounded" if off.any() else "", stored.form)
     if stored.palette is not None:
         return Values(array, "palette", stored.form)
-    if stored.form == "JPEG" or (
-        array.dtype == np.uint8 and np.count_nonzero(np.bincount(array.ravel())) >= _SOFT_FROM
-    ):
+    if stored.form == "JPEG" or (array.dtype == np.uint8 and np.count_nonzero(histogram(array)) >= _SOFT_FROM):
         two = _two_levels(array)
         if two is not None:
             return Values(two, "cut", stored.form)
@@ -119,7 +117,7 @@ def _two_levels(array: np.ndarray) -> np.ndarray | None:
     between = ((array > _DARK) & (array < _BRIGHT)).astype(np.uint8)
     if 0 < most < _WHITE or cv2.erode(between, _BROAD, borderType=cv2.BORDER_CONSTANT, borderValue=0).any():
         return None
-    return np.where(array > CUT, np.uint8(255), np.uint8(0))
+    return cv2.threshold(array, CUT, 255, cv2.THRESH_BINARY)[1]
 
 
 # Looking --------------------------------------------------------------------------------------------------------------
@@ -139,7 +137,7 @@ class Seen:
 def count(array: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the different values of whole numbers, sorted, and how many there are of each."""
     if array.dtype in (np.uint8, np.uint16):
-        counts = np.bincount(array.ravel())
+        counts = histogram(array)
         values = np.flatnonzero(counts)
         return tuple(values.tolist()), tuple(counts[values].tolist())
     values, counts = np.unique(array, return_counts=True)
@@ -365,7 +363,7 @@ class Coding:
         if array.dtype == np.uint8:
             table = np.zeros(256, np.uint8)
             table[list(seen.values)] = codes
-            return table[array]
+            return cv2.LUT(array, table)
         return codes[np.searchsorted(np.array(seen.values), array)]
 
 
