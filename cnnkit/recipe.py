@@ -32,6 +32,7 @@ class Recipe:
         tasks: names of the tasks that `fitting` chooses from; none: the recipe's own.
         start: (new model, training records, settings) -> lines that say what it begins with, where weights come from the data.
         intended_use, limits: a sentence each for the model card.
+        notice: what everyone is to know who sees a report; "": nothing.
     """
 
     app: str
@@ -53,6 +54,7 @@ class Recipe:
     start: Callable[[Any, Any, Any], list[str]] = lambda model, records, settings: []
     intended_use: str = ""
     limits: str = ""
+    notice: str = ""
 
     @property
     def Settings(self) -> Any:

@@ -14,6 +14,7 @@ def segmentation() -> Any:
 
     with quiet():  # TensorFlow greets on standard error
         from cnnkit.recipe import Recipe
+        from cnnkit.tasks.segmentation import NOTICE
         from cnnkit.tasks.segmentation.images import Masked
         from cnnkit.tasks.segmentation.loading import load
         from cnnkit.tasks.segmentation.scoring import Segmentation
@@ -33,6 +34,7 @@ def segmentation() -> Any:
         describe=lambda records, model: {"segmentation": records.plan.to_dict()},
         intended_use=f"Where in pictures its labels are, to measure them. {USE}",
         limits="Pictures of other devices, sites or patients than those of the training data are drawn worse.",
+        notice=NOTICE,
     )
 
 

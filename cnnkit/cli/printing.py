@@ -97,6 +97,8 @@ def scores(task: Any, name: str, found: Scores, baseline: Mapping[str, Any] | No
         return [name, shown.number(shown.value), shown.range(shown.interval), *others]
 
     rows = [row(name, score, columns.values())]
+    for beside in found.get("beside", ()):
+        rows.append(row(beside["name"], score.of(beside), [""] * len(columns)))
     if baseline is not None:
         rows.append(row(f"baseline: {baseline['name']}", score.of(baseline), [""] * len(columns)))
     console.table(["", score.title, "95 % interval", *columns], rows)

@@ -88,7 +88,7 @@ class Table(Block):
 
 @dataclasses.dataclass(frozen=True)
 class Chart(Block):
-    """SVG that this package drew. `legend`: pairs of a colour's name (one, two) and what is drawn in it."""
+    """SVG that this package drew. `legend`: pairs of a colour's name (one, two, ink) and what is drawn in it."""
 
     svg: str
     title: str
@@ -123,6 +123,21 @@ class Pictures(Block):
     title: str = ""
     smooth: bool = False
     side: int = 104
+
+
+@dataclasses.dataclass(frozen=True)
+class Legend(Block):
+    """What colours in pictures stand for: RGB in [0, 255], and a word."""
+
+    colours: Sequence[tuple[tuple[int, int, int], str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Lines(Block):
+    """A list of sentences."""
+
+    lines: Sequence[str]
+    title: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

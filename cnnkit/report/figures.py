@@ -166,6 +166,80 @@ def precision_recall(
     return drawing.inline_svg(figure, name)
 
 
+def spread(values: Sequence[float], *, name: str = "spread") -> str:
+    """Draw shares in [0, 1], a dot each, stacked where they are alike, with a line at the mean and a dashed one at the median.
+
+    Args:
+        values: one or more.
+        name: unique on the page.
+
+    Returns:
+        SVG.
+    """
+    from cnnkit.report.blocks import scale_start
+
+    size = (drawing.CHART[0], 2.1)
+    figure, ax = drawing.chart(size)
+    array = np.sort(np.asarray(values, float))
+    start = min(scale_start([float(array[0])]), 0.9)
+    count = int(np.clip(4 * math.sqrt(len(array)), 16, 60))
+    places = np.minimum(((array - start) / (1 - start) * count).astype(int), count - 1)
+    stacked = np.arange(len(array)) - np.searchsorted(places, places)  # how many lie below in the same place
+    wide, tall = (size[0] - 0.58) * 72 / count, (size[1] - 0.58) * 72  # px
+    room = max(tall / min(wide, 10), float(stacked.max()) + 1.5)
+    ax.plot(
+        start + (places + 0.5) * (1 - start) / count,
+        stacked + 0.6,
+        "o",
+        color=VARIABLES["one"],
+        markersize=min(wide, 10) * 0.82,
+        markeredgewidth=0,
+        alpha=0.6,
+        clip_on=False,
+    )
+    ax.axvline(float(array.mean()), color=VARIABLES["ink"], linewidth=1.4)
+    ax.axvline(float(np.median(array)), color=VARIABLES["two"], linewidth=1.6, dashes=(4, 2.5))
+    ax.grid(visible=False)
+    ax.set_ylim(0, room)
+    ax.set_yticks([])
+    ax.set_xlim(start, 1)
+    ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    return drawing.inline_svg(figure, name)
+
+
+def differences(
+    means: Sequence[float], values: Sequence[float], lines: tuple[float, float, float], *, name: str = "differences"
+) -> str:
+    """Draw how far two measurements of the same things are apart over how large these are (Bland and Altman 1986).
+
+    Args:
+        means: of both measurements.
+        values: their differences.
+        lines: the mean difference, and the lower and the upper limit of agreement.
+        name: unique on the page.
+
+    Returns:
+        SVG.
+    """
+    figure, ax = drawing.chart()
+    middle, low, high = lines
+    ax.axhline(0, color=VARIABLES["quiet"], linewidth=0.8)
+    ax.axhline(middle, color=VARIABLES["ink"], linewidth=1.4)
+    for limit in (low, high):
+        ax.axhline(limit, color=VARIABLES["two"], linewidth=1.4, dashes=(4, 2.5))
+    ax.plot(means, values, "o", color=VARIABLES["one"], markersize=5, markeredgewidth=0, alpha=0.55, clip_on=False)
+    ax.set_xlim(0, 1.04 * (max(means) or 1.0))
+    ends = [*values, low, high, 0.0]
+    span = (max(ends) - min(ends)) or 1.0
+    ax.set_ylim(min(ends) - 0.08 * span, max(ends) + 0.08 * span)
+    short = FuncFormatter(lambda value, _: f"{value / 1000:g}k" if abs(value) >= 10_000 else f"{value:g}")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axis.set_major_formatter(short)
+    return drawing.inline_svg(figure, name)
+
+
 def samples(
     images: np.ndarray,
     names: Sequence[str],

@@ -50,6 +50,7 @@ def render(
     intended_use: str = "",
     limits: str = "",
     silent: str = "",
+    notice: str = "",
 ) -> str:
     """Make the report of a run. A section appears where its data is there.
 
@@ -63,6 +64,7 @@ def render(
         record: the words for a record.
         intended_use, limits: for the model card.
         silent: what the model cannot say, as the task has it; for the card too.
+        notice: what everyone is to know who looks at the page; near its top, and on the card.
 
     Returns:
         HTML.
@@ -76,7 +78,7 @@ def render(
         sections.export_gate(gate, score, record),
         samples,
         sections.layers(layers, record),
-        sections.card(run, gate, intended_use, limits, record, silent),
+        sections.card(run, gate, intended_use, limits, record, silent, notice),
         sections.settings(run),
     ]
     model_name = str(run.get("model", {}).get("name", "model"))
@@ -85,6 +87,7 @@ def render(
         "model": model_name,
         "title": data.get("title") or data.get("name") or "Report",
         "created": run.get("created", ""),
+        "notice": notice,
         "verdict": _verdict(scores, score),
         "summary": _summary(scores, score, record.one),
         "headline": (sections.named(score.name), measured(score.value, score.unit)) if score else None,

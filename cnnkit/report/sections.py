@@ -57,16 +57,16 @@ def named(key: str) -> str:
 
 
 def intervals(scores: Mapping[str, Any], model: str) -> list[blocks.Interval]:
-    """The headline score beside its baseline."""
+    """The headline score beside those of others that answered the same records, and of its baseline."""
     score = headline(scores)
     if score is None:
         return []
     low, high = score.interval or (None, None)
     entries = [blocks.Interval(model, score.value, low, high, main=True)]
-    baseline = scores.get("baseline") or {}
-    if score.name in baseline:
-        other = score.of(baseline)
-        entries.append(blocks.Interval(baseline["name"], other.value, *(other.interval or (None, None))))
+    for beside in (*scores.get("beside", ()), scores.get("baseline") or {}):
+        if score.name in beside:
+            other = score.of(beside)
+            entries.append(blocks.Interval(beside["name"], other.value, *(other.interval or (None, None))))
     return entries
 
 
@@ -370,8 +370,9 @@ def card(
     limits: str,
     record: Record = ANY,
     silent: str = "",
+    notice: str = "",
 ) -> blocks.Section:
-    """The model card; `silent`: what the task says that the model cannot say."""
+    """The model card; `silent`: what the task says that the model cannot say; `notice`: what everyone is to know."""
     data, model, scores = run.get("data", {}), run.get("model", {}), run.get("scores", {}).get("test", {})
     labels, sizes = data.get("labels", []), data.get("sizes", {})
     shown = ", ".join(map(str, labels[:30])) + (f" ... ({len(labels)})" if len(labels) > 30 else "")
@@ -406,7 +407,7 @@ def card(
 
     score = headline(scores)
     found = {named(name): written(name, value) for name, value in scores.items() if isinstance(value, float)}
-    use = {"Intended use": intended_use, "Limits": limits}
+    use = {"Notice": notice, "Intended use": intended_use, "Limits": limits}
     if score is not None:
         baseline = scores.get("baseline") or {}
         if score.name in baseline:

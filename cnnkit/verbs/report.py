@@ -97,6 +97,7 @@ def write_report(
             intended_use=recipe.intended_use,
             limits=recipe.limits,
             silent=task.silent(artifact.labels, parts["record"]),
+            notice=recipe.notice,
         )
     own_files.note([path])
     return path

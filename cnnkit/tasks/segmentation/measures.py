@@ -39,6 +39,7 @@ MEASURES = {
     "count_error": "count error",
 }
 DRAWS = 2000
+TOLERANCE = 2.0  # mm or px, at which borders still agree
 nan = float("nan")
 Case = dict[str, dict[str, float]]
 Objects = tuple[np.ndarray | None, np.ndarray | None]
@@ -51,7 +52,7 @@ def case_measures(
     *,
     names: Sequence[str] | None = None,
     spacing: Sequence[float] | None = None,
-    tolerance: float = 2.0,
+    tolerance: float = TOLERANCE,
     objects: Objects | None = None,
     full: bool = True,
 ) -> Case:

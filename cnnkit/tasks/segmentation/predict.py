@@ -22,8 +22,8 @@ from cnnkit.errors import ArtifactError, DataError
 from cnnkit.inputs.image.named import image_files
 from cnnkit.reporter import SILENT, Reporter
 from cnnkit.shown import Answers, Shown, Table
+from cnnkit.tasks.segmentation import NOTICE
 
-NOTICE = "Research software: not a medical device."
 MIRRORS = (0, 1)
 
 

@@ -47,6 +47,7 @@ class Case:
         spacing: mm, or None.
         patient: a number, equal for pictures of one patient.
         name: of the picture.
+        second: what another person drew, as `codes`; None: nobody did.
     """
 
     codes: np.ndarray
@@ -54,6 +55,7 @@ class Case:
     spacing: tuple[float, ...] | None
     patient: int
     name: str
+    second: np.ndarray | None = None
 
 
 class Segmentation(Task):
@@ -132,9 +134,11 @@ class Segmentation(Task):
         """Score code maps, mean Dice first."""
         plan = Plan.from_dict((metadata or {}).get("segmentation") or {})
         regions = self.regions or plan.codes_of(len(labels))
-        spacing = {case.spacing for case in truth}
+        length = "px" if any(case.spacing is None for case in truth) else "mm"  # of all alike, or means mix both
         rows = [
-            measures.case_measures(codes, case.codes, regions, names=labels, spacing=case.spacing)
+            measures.case_measures(
+                codes, case.codes, regions, names=labels, spacing=case.spacing if length == "mm" else None
+            )
             for codes, case in zip(found, truth, strict=True)
         ]
         whole = measures.summary(rows, [case.patient for case in truth])
@@ -143,7 +147,6 @@ class Segmentation(Task):
         known = {label: by_label[label]["dice"]["mean"] for label in labels}
         mean = {key: entry["mean"] for key, entry in whole["mean"].items()}
         interval = whole["mean"]["dice"]["interval"]
-        length = "mm" if None not in spacing else "px"
         others = [
             Score(key, mean[key], interval=_pair(whole["mean"][key]["interval"]))
             for key in SHARES
@@ -173,6 +176,8 @@ class Segmentation(Task):
             },
             per_case={label: [[_rounded(row[label][key]) for key in CASE] for row in rows] for label in labels},
             units=dict.fromkeys(DISTANCES, length),
+            tolerance=f"{measures.TOLERANCE:g} {length}",
+            beside=seconds(truth, regions, labels),
             examples=len(truth),
             constant={"name": "drawing nothing", "value": 0.0, "sure": bool(interval and interval[0] > 0)},
         )
@@ -242,9 +247,22 @@ def cases(records: MaskRecords) -> list[Case]:
             records.spacing(index),
             int(patients[index]),
             records.name(index),
+            records.second(index),
         )
         for index in range(len(records))
     ]
+
+
+def seconds(truth: Sequence[Case], regions: Regions, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what a second person scores, where one drew some of these cases: `name`, `dice`, its interval, `iou`, `count`."""
+    have = [(case.second, case) for case in truth if case.second is not None]
+    rows = [measures.case_measures(drawn, case.codes, regions, names=labels, full=False) for drawn, case in have]
+    mean = measures.summary(rows, [case.patient for _, case in have])["mean"]
+    if not have or mean["dice"]["mean"] is None:
+        return []
+    some = "" if len(have) == len(truth) else f", of {len(have)} of the {len(truth)} pictures"
+    scored = {"dice": mean["dice"]["mean"], "iou": mean["iou"]["mean"], "count": len(have)}
+    return [{"name": f"a second observer{some}", "dice_interval": mean["dice"]["interval"], **scored}]
 
 
 def mean_dice(found: Sequence[np.ndarray], truth: Sequence[Case], plan: Plan, labels: Sequence[str]) -> float:
