@@ -164,6 +164,13 @@ def test_a_mask_an_object_lies_in_the_folder_of_its_picture(tmp_path):
     assert found.holds == OBJECTS and [len(case.masks) for case in found.splits["train"]] == [3, 3]
 
 
+def test_all_masks_are_objects_of_the_only_picture(tmp_path):
+    laid(tmp_path, "images/a.png", "masks/1.png", "masks/2.png", "masks/3.png")
+    assert [len(case.masks) for case in pairs.find(tmp_path).splits["train"]] == [3]
+    laid(tmp_path, "images/b.png")
+    assert len(pairs.find(tmp_path).bad["train"]) == 5
+
+
 def test_further_masks_of_a_picture_are_its_objects(tmp_path):
     laid(tmp_path, "b (1).png", "b (1)_mask.png", "b (1)_mask_1.png", "b (2).png", "b (2)_mask.png", "b (1)_mask_2.png")
     found = pairs.find(tmp_path)
@@ -174,6 +181,13 @@ def test_a_numbered_mask_without_a_picture_is_no_object_of_another(tmp_path):
     laid(tmp_path, "images/s_1.png", "images/s_2.png", "masks/s_1.png", "masks/s_2.png", "masks/s_1_5.png")
     found = pairs.find(tmp_path)
     assert found.holds == VALUES and found.bad["train"] == [("masks/s_1_5.png", "it has no picture")]
+
+
+def test_a_number_behind_a_name_is_no_label(tmp_path):
+    laid(tmp_path, *(f"images/s_{k}.png" for k in (1, 2, 3)), "masks/s_1_5.png", "masks/s_2_5.png", "masks/s_3.png")
+    found = pairs.find(tmp_path)
+    assert found.holds == VALUES and [case.pictures[0] for case in found.splits["train"]] == ["images/s_3.png"]
+    assert len(found.bad["train"]) == 4
 
 
 def test_two_masks_for_one_picture_are_unclear(tmp_path):

@@ -424,6 +424,17 @@ def test_a_mask_an_object_touching_overlapping_and_empty(tmp_path):
     assert found.more.counts[0, :2].tolist() == [4800 - 796, 796]
 
 
+def test_a_small_object_lies_on_the_large_one_that_holds_it(tmp_path):
+    save(tmp_path / "set/a/images/a.png", picture(disc()))
+    save(tmp_path / "set/b/images/b.png", picture(disc()))
+    for name, radius in (("1", 3), ("2", 9)):
+        for case in "ab":
+            save(tmp_path / f"set/{case}/masks/{name}.png", disc(radius=radius) * np.uint8(255))
+    np.testing.assert_array_equal(
+        train(tmp_path / "set").more.objects(1), np.where(disc(radius=3), 1, disc(radius=9) * 2)
+    )
+
+
 def test_a_picture_turned_by_exif_lies_under_its_plain_mask(tmp_path):
     for orientation in (1, 3, 6, 8):
         mask = disc(radius=9, height=48, width=48)

@@ -269,7 +269,7 @@ def _pair(layout: Layout, split: str, files: Sequence[File]) -> None:
     masks = [file for file in files if file.role == MASK]
     taken, rest, unclear = _matched(pictures, masks)
     layout.bad[split] = unclear
-    _objects_beside(layout, pictures, taken, rest)
+    _objects_beside(pictures, taken, rest)
     beside = {role: _matched(pictures, [f for f in files if f.role == role])[0] for role in (IGNORED, SECOND)}
     cases = []
     for picture in sorted(pictures, key=lambda file: natural(file.path)):
@@ -412,17 +412,18 @@ def _shared(names: Sequence[tuple[str, ...]]) -> tuple[int, int]:
     return first, last
 
 
-def _objects_beside(layout: Layout, pictures: Sequence[File], taken: Found, rest: list[File]) -> None:
+def _objects_beside(pictures: Sequence[File], taken: Found, rest: list[File]) -> None:
     """Give the masks that are left to the only picture of their folder, or to the one whose first mask they continue."""
     by_place: dict[tuple[str, ...], list[File]] = defaultdict(list)
     for file in pictures:
         by_place[file.place].append(file)
     starts = {(file.place, file.words): file for file in pictures}
+    several = len(by_place) > 1 or (len(rest) > 1 and not taken)
     picture: File | None
     for mask in list(rest):
-        alone = by_place.get(mask.place, []) if mask.place else []
+        alone = by_place.get(mask.place, [])
         place = next((k for k, word in enumerate(mask.words) if word in _MASK_WORDS), None)
-        picture = alone[0] if len(alone) == 1 and len(by_place) > 1 else None
+        picture = alone[0] if len(alone) == 1 and several else None
         if picture is None and place is not None and all(word.isdigit() for word in mask.words[place + 1 :]):
             picture = starts.get((mask.place, mask.words[:place]))
         if picture is not None and not any(label for _, label in taken.get(picture, [])):
