@@ -171,6 +171,13 @@ def test_all_masks_are_objects_of_the_only_picture(tmp_path):
     assert len(pairs.find(tmp_path).bad["train"]) == 5
 
 
+def test_a_surplus_mask_is_no_object_of_a_picture_that_has_its_own(tmp_path):
+    laid(tmp_path, *(f"{side}/{name}.png" for side in ("images", "masks") for name in ("a", "p1/b", "p2/c")))
+    laid(tmp_path, "masks/z.png", "masks/p1/y.png")
+    found = pairs.find(tmp_path)
+    assert found.holds == VALUES and [name for name, _ in found.bad["train"]] == ["masks/p1/y.png", "masks/z.png"]
+
+
 def test_further_masks_of_a_picture_are_its_objects(tmp_path):
     laid(tmp_path, "b (1).png", "b (1)_mask.png", "b (1)_mask_1.png", "b (2).png", "b (2)_mask.png", "b (1)_mask_2.png")
     found = pairs.find(tmp_path)
