@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-LEAST = 4.5  # mm, of the disc that a plane cuts from a lesion: of less there is nothing to see
+LEAST = 6.0  # mm, of the disc that a plane cuts from a lesion: of less there is nothing to see
 SPAN = (-50.0, 56.0)  # mm, the heights at which a body is cut
 SLAB = 5.0  # mm, the thickness of a slice
 
@@ -253,7 +253,7 @@ def _lesions(rng: np.random.Generator, made: Body) -> list[Lesion]:
     places = rng.uniform((-130, -80, SPAN[0] + 8), (40, 70, SPAN[1] - 8), (400, 3))
     inside = made.organ(*places.T)
     for _ in range(many):
-        radius = 7.5 + 17.5 * rng.random() ** 1.3
+        radius = 9 + 16 * rng.random() ** 1.3
         waves = np.empty((4, 5))
         waves[:, :3] = rng.normal(0, 1.7, (4, 3))
         waves[:, 3], waves[:, 4] = rng.uniform(0, 2 * math.pi, 4), rng.normal(0, 0.05, 4)

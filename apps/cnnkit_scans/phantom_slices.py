@@ -150,9 +150,9 @@ class Look:
             width, middle = rng.uniform(360, 430), rng.uniform(35, 65)
             self.grey = {name: (hu - middle + width / 2) * (255 / width) for name, hu in self.grey.items()}
         darker = rng.random() < 0.82 if table is not _T2 else False
-        self.lesion = self.grey["organ"] + (-1 if darker else 1) * rng.uniform(17, 32)
+        self.lesion = self.grey["organ"] + (-1 if darker else 1) * rng.uniform(26, 42)
         self.rim = rng.uniform(0, 14) if rng.random() < 0.4 else 0.0
-        self.noise = rng.uniform(7, 11) if self.ct else rng.uniform(5, 9)
+        self.noise = rng.uniform(6, 9) if self.ct else rng.uniform(4, 8)
         self.streaks = rng.uniform(1, 5) if rng.random() < 0.5 else 0.0
         self.bias = rng.normal(0, 0.13, 5)
         self.ghost = rng.uniform(0, 0.07)
@@ -293,7 +293,7 @@ def _table(page: Page, made: Body) -> None:
 
 def _scanned_ct(page: np.ndarray, look: Look, rng: np.random.Generator) -> np.ndarray:
     page = cv2.GaussianBlur(np.clip(page, -60, 900), (0, 0), 0.65)
-    noise = rng.standard_normal((SIDE, SIDE), np.float32)
+    noise: np.ndarray = rng.standard_normal((SIDE, SIDE), np.float32)
     noise = (cv2.GaussianBlur(noise, (0, 0), 0.75) - 0.5 * cv2.GaussianBlur(noise, (0, 0), 2.2)) * 3.2
     if look.streaks:  # between dense bones few rays arrive
         rows = cv2.resize(
