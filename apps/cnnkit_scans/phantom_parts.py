@@ -170,10 +170,11 @@ class Body:
         """Return about the distance to the surface of the organ, negative inside."""
         parts = [self.shapes[name].at(x, y, z) for name in ("right lobe", "left lobe", "tail")]
         lobes = joined(parts, 14)
-        kept = np.maximum(np.maximum(lobes, self.cavity(x, y) + 4), self.domes(x, y, z) + 3)
-        for name in ("gall bladder", "right kidney", "cava", "spine"):
-            kept = -joined((-kept, self.shapes[name].at(x, y, z) - 3), 10)  # rounded, so nothing thin is left between
-        return kept
+        around = [-4 - self.cavity(x, y), -3 - self.domes(x, y, z)]
+        around += [self.shapes[name].at(x, y, z) - 3 for name in ("gall bladder", "right kidney", "cava", "spine")]
+        for other in around:
+            lobes = -joined((-lobes, other), 10)  # rounded, so that nothing thin is left at an edge or between two
+        return lobes
 
 
 @lru_cache(maxsize=512)

@@ -5,8 +5,8 @@ Design choices:
 - Space is bent and distances are asked at every second place, and enlarged: shapes are smooth. Vessels are thin, so they are
   drawn at three times the size and reduced by area. Other parts are asked and painted only in a window around them.
 - CT is in Hounsfield units, seen through the window of an abdomen, with noise of the grain of a reconstruction, and streaks.
-  MR is in arbitrary units with a bias field, Rician noise and a ghost. Each patient has one kind and its own contrasts; a
-  lesion is darker or brighter than the organ, as the patient's contrast has it.
+  MR is in arbitrary units with a bias field, Rician noise and a ghost. Each patient has one kind and its own contrasts.
+- In all of them vessels are brighter than the organ and lesions darker, by less than other tissues differ.
 """
 
 import math
@@ -131,10 +131,10 @@ _T1 = {  # MR after contrast: grey of 255
     "cortex": (190, 15), "medulla": (150, 15), "fluid": (34, 8), "blood": (196, 12), "marrow": (98, 14), "bone": (16, 5),
     "canal": (48, 8), "lung": (9, 4), "wall": (104, 12), "heart": (160, 20),
 }  # fmt: skip
-_T2 = {
-    "air": (2, 1), "fat": (172, 25), "muscle": (46, 6), "organ": (84, 8), "vessel": (26, 8), "spleen": (132, 14),
-    "cortex": (150, 14), "medulla": (176, 14), "fluid": (236, 12), "blood": (20, 8), "marrow": (94, 12), "bone": (14, 5),
-    "canal": (218, 20), "lung": (7, 3), "wall": (92, 10), "heart": (62, 14),
+_BALANCED = {  # MR whose fluids are bright, those that flow as well
+    "air": (2, 1), "fat": (150, 25), "muscle": (56, 6), "organ": (112, 8), "vessel": (196, 14), "spleen": (136, 14),
+    "cortex": (150, 14), "medulla": (176, 14), "fluid": (232, 12), "blood": (208, 12), "marrow": (84, 12), "bone": (14, 5),
+    "canal": (218, 20), "lung": (7, 3), "wall": (88, 10), "heart": (156, 20),
 }  # fmt: skip
 
 
@@ -144,13 +144,12 @@ class Look:
     def __init__(self, seed: int, patient: int):
         rng = np.random.default_rng((seed, patient, 4))
         self.ct = rng.random() < 0.55
-        table = _CT if self.ct else _T1 if rng.random() < 0.5 else _T2
+        table = _CT if self.ct else _T1 if rng.random() < 0.5 else _BALANCED
         self.grey = {name: middle + half * rng.uniform(-1, 1) for name, (middle, half) in table.items()}
         if self.ct:
             width, middle = rng.uniform(360, 430), rng.uniform(35, 65)
             self.grey = {name: (hu - middle + width / 2) * (255 / width) for name, hu in self.grey.items()}
-        darker = rng.random() < 0.82 if table is not _T2 else False
-        self.lesion = self.grey["organ"] + (-1 if darker else 1) * rng.uniform(26, 42)
+        self.lesion = self.grey["organ"] - rng.uniform(28, 44)
         self.rim = rng.uniform(0, 14) if rng.random() < 0.4 else 0.0
         self.noise = rng.uniform(6, 9) if self.ct else rng.uniform(4, 8)
         self.streaks = rng.uniform(1, 5) if rng.random() < 0.5 else 0.0
