@@ -418,13 +418,13 @@ def _objects_beside(pictures: Sequence[File], taken: Found, rest: list[File]) ->
     for file in pictures:
         by_place[file.place].append(file)
     starts = {(file.place, file.words): file for file in pictures}
-    matched = set(taken)
+    own = {picture for picture, rows in taken.items() if any(mask.words == picture.words for mask, _ in rows)}
     several = len(by_place) > 1 or (len(rest) > 1 and not taken)
     picture: File | None
     for mask in list(rest):
         alone = [file for file in by_place.get(mask.place, []) if mask.place or len(by_place) == 1]
         place = next((k for k, word in enumerate(mask.words) if word in _MASK_WORDS), None)
-        picture = alone[0] if len(alone) == 1 and several and alone[0] not in matched else None
+        picture = alone[0] if len(alone) == 1 and several and alone[0] not in own else None
         if picture is None and place is not None and all(word.isdigit() for word in mask.words[place + 1 :]):
             picture = starts.get((mask.place, mask.words[:place]))
         if picture is not None and not any(label for _, label in taken.get(picture, [])):
