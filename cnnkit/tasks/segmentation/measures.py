@@ -170,7 +170,11 @@ def matches(found: np.ndarray, there: np.ndarray, least: float) -> tuple[int, in
 
 def _numbered(objects: np.ndarray) -> np.ndarray:
     """Return the same objects, numbered from 1 without gaps."""
-    values = np.unique(objects)
+    if objects.size and int(objects.max()) <= objects.size:
+        there = np.bincount(np.maximum(objects, 0).ravel()) > 0
+        there[0] = False
+        return np.where(there, np.cumsum(there), 0)[np.maximum(objects, 0)]
+    values = np.unique(objects)  # a sort: five times as long
     values = values[values > 0]
     return np.where(objects > 0, np.searchsorted(values, objects) + 1, 0)
 

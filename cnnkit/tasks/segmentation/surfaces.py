@@ -79,7 +79,7 @@ def mean_distance(distances: Distances) -> float:
     total = distances.first_sizes.sum() + distances.second_sizes.sum()
     if not total:
         return float("nan")
-    every = distances.first @ distances.first_sizes + distances.second @ distances.second_sizes
+    every = (distances.first * distances.first_sizes).sum() + (distances.second * distances.second_sizes).sum()
     return float(every / total)
 
 

@@ -144,6 +144,16 @@ def test_objects_told_apart_need_half():
     assert got["ap50"] == pytest.approx(1 / 3)
 
 
+@pytest.mark.parametrize("number", [700, 2**30])  # small and large for the picture
+def test_numbers_of_objects_mean_nothing(number):
+    truth = square(10, 10, 10) | square(30, 30, 10) | square(60, 60, 10)
+    objects = components(truth > 0)
+    others = np.where(objects == 2, number, objects * 5).astype(np.int32)
+    others[0, 0] = -3  # no object
+    got = measured(truth, truth, objects=(others, objects))
+    assert (got["found"], got["missed"], got["invented"], got["ap50"]) == (3, 0, 0, 1)
+
+
 def test_an_object_is_found_once():
     there = np.zeros((4, 10), np.int32)
     there[:, :6] = 1
