@@ -1,0 +1,257 @@
+"""Masks on medical pictures: the drawn phantoms, vessels, membranes, polyps; what int8 loses, and what a picture takes.
+
+    python benchmarks/scans.py phantoms --seeds 0 1 2     # the standard command
+    python benchmarks/scans.py diagnose --seeds 0 1 2     # `--task diagnose` on drawn slices, a lesion or none
+    python benchmarks/scans.py drive                      # DRIVE, its own division; the second person's drawings beside it
+    python benchmarks/scans.py isbi                       # ISBI 2012, five folds of six neighbouring sections
+    python benchmarks/scans.py kvasir                     # Kvasir-SEG, from nothing, and on MobileNetV2 0.35
+    python benchmarks/scans.py speed                      # `predict` of one DRIVE picture from int8, the whole process
+
+Each writes a file of its own in results/, beside what it has of other seeds. Runs are kept in --runs; one that exists is not
+trained again. The data sets are looked for in $CNNKIT_DATA; ImageNet's weights are the file --weights.
+
+Settings were chosen on training pictures held out; no test picture was looked at. `minutes` are of training alone, `seconds` of a
+whole process.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import membranes
+import results
+
+WEIGHTS = "weights/mobilenet_v2_0.35_224_no_top.weights.h5"  # below $CNNKIT_DATA
+DRIVE = ("--data", "drive", "--validation", "0")
+ISBI = ("--folds", "5")
+KVASIR = ("--data", "kvasir-seg")
+PLAIN = ("--width", "8")
+BACKBONE = ("--model", "backbone", "--image-size", "224", "--epochs", "40")
+KEYS = ("dice", "dice_interval", "iou", "iou_interval", "nsd", "hd95", "sensitivity", "precision", "count", "patients")
+
+
+def phantoms(arguments: argparse.Namespace) -> None:
+    """Train and export on the drawn phantoms."""
+    rows = []
+    for seed in arguments.seeds:
+        run = arguments.runs / f"phantoms-{seed}"
+        rows.append(row(arguments, run, "--seed", str(seed)))
+    write("phantoms", rows)
+
+
+def diagnose(arguments: argparse.Namespace) -> None:
+    """Train and export on drawn slices with a lesion or none."""
+    rows = []
+    for seed in arguments.seeds:
+        run = arguments.runs / f"diagnose-{seed}"
+        document = results.trained("scans", run, "--task", "diagnose", "--seed", str(seed), threads=arguments.threads)
+        exported(arguments, run)
+        test = {
+            key: value for key, value in document["scores"]["test"].items() if isinstance(value, int | float | list)
+        }
+        test = {key: value for key, value in test.items() if key not in ("roc", "reliability", "confusion")}
+        rows.append({**about(run, document), **test, "lost": lost(run)})
+    write("diagnose", rows)
+
+
+def drive(arguments: argparse.Namespace) -> None:
+    """Train on DRIVE's training pictures; score its test pictures, at full resolution, inside the field of view."""
+    rows = []
+    for seed in arguments.seeds:
+        run = arguments.runs / f"drive-{seed}"
+        rows.append(row(arguments, run, *DRIVE, "--seed", str(seed)))
+        print(rows[-1]["dice"], flush=True)
+    write("drive", rows, second_person=second_person())
+
+
+def second_person() -> dict[str, Any]:
+    """Score what a second person drew on DRIVE's test pictures."""
+    from cnnkit.tasks.segmentation.loading import load
+    from cnnkit.tasks.segmentation.scoring import Segmentation, cases
+
+    test = load("drive").test
+    drawn = [test.second(index) for index in range(len(test))]
+    scores = Segmentation(test.regions).score(drawn, cases(test), test.label_names)
+    return {key: scores[key] for key in KEYS if key in scores}
+
+
+def isbi(arguments: argparse.Namespace) -> None:
+    """Train five folds of six neighbouring sections each; score every section by the model that did not see it."""
+    from cnnkit.tasks.segmentation.masks import IGNORE
+    from cnnkit.verbs.folds import out_of_fold
+
+    data = arguments.runs / "isbi-data"
+    blocks(data)
+    rows = []
+    for seed in arguments.seeds:
+        run = arguments.runs / f"isbi-{seed}"
+        document = results.trained(
+            "scans", run, "--data", str(data), *ISBI, "--seed", str(seed), threads=arguments.threads
+        )
+        opened, recipe, splits = again(run)
+        outside = out_of_fold(recipe, opened, splits, quiet())
+        answers = [codes == 1 for codes in outside.found]
+        truth = [case.codes == 1 for case in outside.targets]
+        known = [case.codes != IGNORE for case in outside.targets]
+        wrong = [
+            float((said != there)[inside].mean()) for said, there, inside in zip(answers, truth, known, strict=True)
+        ]
+        rand = [membranes.v_rand(said, there) for said, there in zip(answers, truth, strict=True)]
+        scores = document["scores"]["folds"]
+        exported(arguments, run / "fold-0")
+        rows.append(
+            {
+                **about(run, document),
+                **{key: scores[key] for key in KEYS if key in scores},
+                "pixel_error": float(np.mean(wrong)),
+                "v_rand": float(np.mean(rand)),
+                "baseline": scores.get("baseline"),
+                "lost": lost(run / "fold-0"),
+            }
+        )
+    write("isbi", rows)
+
+
+def blocks(folder: Path) -> None:
+    """Make a folder of links to the sections, with a table that calls each six neighbours a patient."""
+    source = Path(os.environ["CNNKIT_DATA"]) / "isbi2012-em"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["image,patient"]
+    for name in ("image", "label"):
+        (folder / name).mkdir(exist_ok=True)
+        for number in range(30):
+            link = folder / name / f"{number}.png"
+            if not link.exists():
+                link.symlink_to(source / name / f"{number}.png")
+    lines += [f"{number}.png,{number // 6}" for number in range(30)]
+    (folder / "patients.csv").write_text("\n".join(lines) + "\n")
+    (folder / "labels.json").write_text(json.dumps({"membrane": 0}))
+
+
+def kvasir(arguments: argparse.Namespace) -> None:
+    """Train on Kvasir-SEG from nothing and on ImageNet's weights."""
+    weights = arguments.weights or Path(os.environ["CNNKIT_DATA"]) / WEIGHTS
+    rows = []
+    for seed in arguments.seeds:
+        for name, options in (("plain", PLAIN), ("backbone", (*BACKBONE, "--weights", str(weights)))):
+            run = arguments.runs / f"kvasir-{name}-{seed}"
+            rows.append({**row(arguments, run, *KVASIR, *options, "--seed", str(seed)), "network": name})
+            print(name, rows[-1]["dice"], flush=True)
+    write("kvasir", rows)
+
+
+def speed(arguments: argparse.Namespace) -> None:
+    """Time `predict` of one DRIVE picture, the whole process, from int8; TensorFlow must not be loaded."""
+    picture = Path(os.environ["CNNKIT_DATA"]) / "drive" / "test" / "images" / "01_test.tif"
+    picture = (
+        picture if picture.exists() else sorted((Path(os.environ["CNNKIT_DATA"]) / "drive").rglob("01_test.tif"))[0]
+    )
+    file = arguments.runs / "drive-0" / "export" / "scans-int8.tflite"
+    words = [sys.executable, "-X", "importtime", "-m", "cnnkit_scans.cli", "predict", str(file), str(picture)]
+    loaded = subprocess.run(words, capture_output=True, text=True, check=True).stderr
+    assert "| tensorflow" not in loaded, "TensorFlow was loaded"
+    seconds = []
+    for _ in range(7):
+        began = time.perf_counter()
+        subprocess.run([words[0], *words[3:]], capture_output=True, check=True)
+        seconds.append(time.perf_counter() - began)
+    content = {"seconds": statistics.median(seconds), "every": seconds, "bytes": file.stat().st_size}
+    print(content)
+    results.write("scans-speed", content)
+
+
+# A run ----------------------------------------------------------------------------------------------------------------
+
+
+def row(arguments: argparse.Namespace, run: Path, *words: str) -> dict[str, Any]:
+    """Train and export a run, unless that is done; return what it scores and what its export lost."""
+    there, began = (run / "run.json").exists(), time.perf_counter()
+    document = results.trained("scans", run, *words, threads=arguments.threads)
+    whole = None if there else (time.perf_counter() - began) / 60
+    exported(arguments, run)
+    test = document["scores"]["test"]
+    return {
+        **about(run, document),
+        **{key: test[key] for key in KEYS if key in test},
+        "per_class": test["per_class"],
+        "baseline": test["baseline"],
+        "command_minutes": whole,
+        "lost": lost(run),
+    }
+
+
+def about(run: Path, document: dict[str, Any]) -> dict[str, Any]:
+    settings = document["settings"]
+    return {
+        "seed": settings["seed"],
+        "settings": {key: settings[key] for key in ("model", "options", "epochs", "batch_size", "learning_rate")},
+        "shape": document["data"]["shape"],
+        "parameters": document["model"]["parameters"],
+        "minutes": document["training"]["seconds"] / 60,
+    }
+
+
+def exported(arguments: argparse.Namespace, run: Path) -> None:
+    if not (run / "export" / "gate.json").exists():
+        results.cnnkit("scans", "export", str(run), threads=arguments.threads)
+
+
+def lost(run: Path) -> dict[str, Any]:
+    """Return what each file lost against the trained model, points of the score that stands first, and its size."""
+    document = json.loads((run / "export" / "gate.json").read_text(encoding="utf-8"))
+    keys = ("bytes", "difference", "worst_class_difference", "passed", "refused")
+    return {name: {key: entry.get(key) for key in keys} for name, entry in document["artifacts"].items()}
+
+
+def again(run: Path) -> tuple[Any, Any, Any]:
+    """Open a run with its recipe and its data."""
+    from cnnkit.run import Run
+    from cnnkit.run_data import own_data
+    from cnnkit.verbs.work import fitted
+    from cnnkit_scans.cli import segmentation
+
+    opened, recipe = Run.open(run), segmentation()
+    splits = own_data(recipe, opened, tell=quiet()).splits
+    return opened, fitted(recipe, splits, {}), splits
+
+
+def quiet() -> Any:
+    from cnnkit.reporter import SILENT
+
+    return SILENT
+
+
+def write(name: str, rows: list[dict[str, Any]], **more: Any) -> None:
+    """Write rows beside those of other seeds, with means."""
+    path = results.FOLDER / f"scans-{name}.json"
+    before = json.loads(path.read_text(encoding="utf-8")).get("runs", []) if path.exists() else []
+    keys = {(entry["seed"], entry.get("network")) for entry in rows}
+    rows = sorted(
+        [*rows, *(entry for entry in before if (entry["seed"], entry.get("network")) not in keys)],
+        key=lambda entry: (entry.get("network") or "", entry["seed"]),
+    )
+    results.write(f"scans-{name}", {"runs": rows, **more})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    works = {work.__name__: work for work in (phantoms, diagnose, drive, isbi, kvasir, speed)}
+    parser.add_argument("work", choices=works)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"))
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    works[arguments.work](arguments)
+
+
+if __name__ == "__main__":
+    main()
