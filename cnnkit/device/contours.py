@@ -42,7 +42,7 @@ def outlined(
     Returns:
         uint8 (h, w, 3).
     """
-    drawn = as_shown(picture)
+    drawn = np.array(as_shown(picture))
     width = max(1, round(LINE * min(drawn.shape[:2]))) if line is None else line
     for place, plane in enumerate(planes):
         own = colours[place] if colours is not None else colour(place)

@@ -12,6 +12,7 @@ import io
 import math
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,29 @@ def grid(count: int, title: str, note: str, *, tile: float, aspect: float = 1.0)
         left, bottom = 0.2 + column * (tile + gap), height - top - (row + 1) * tall - row * gap
         axes.append(figure.add_axes((left / width, bottom / height, tile / width, tall / height)))
     return figure, axes
+
+
+def legend(figure: Figure, colours: Sequence[tuple[tuple[int, int, int], str]]) -> None:
+    """Say at the top right of a picture what colours stand for: RGB in [0, 255], and a word."""
+    from matplotlib.patches import Patch
+
+    patches = [Patch(facecolor="#{:02x}{:02x}{:02x}".format(*colour), edgecolor=RULE) for colour, _ in colours]
+    box = figure.legend(
+        patches,
+        [str(number) for number in range(len(patches))],
+        loc="upper right",
+        ncols=min(len(patches), 6),
+        frameon=False,
+        fontsize=8.5,
+        handlelength=1.1,
+        handleheight=1.1,
+        columnspacing=1.4,
+        borderaxespad=0.7,
+    )
+    for text, (_, name) in zip(box.get_texts(), colours, strict=True):
+        text.set_parse_math(False)
+        text.set_text(name)
+        text.set_color(INK)
 
 
 def visible(image: np.ndarray) -> np.ndarray:

@@ -36,6 +36,9 @@ NAMES = {
     "ap50_small": "AP50 small",
     "ap50_medium": "AP50 medium",
     "ap50_large": "AP50 large",
+    "iou": "IoU",
+    "nsd": "Surface Dice",
+    "hd95": "HD95",
     "support": "records",
 }
 NOTES = {

@@ -1,5 +1,6 @@
 """Several models of one network as one: what they say is averaged."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,3 +32,13 @@ def ensemble(models: Sequence[Any], last: str = "logits") -> keras.Model:
         copy.set_weights(ends.get_weights())
         found.append(copy.output)
     return keras.Model(given, layers.Average(name=last, dtype="float32")(found), name="ensemble")
+
+
+def members(model: Any, last: str = "logits") -> list[keras.Model]:
+    """Return the models that `ensemble` put together, each with a last layer of the name `last`; [] of any other model."""
+    names = {layer.name for layer in model.layers}
+    found: list[keras.Model] = []
+    for number in itertools.takewhile(lambda number: f"fold{number}_{last}" in names, itertools.count()):
+        ends = layers.Activation("linear", dtype="float32", name=last)(model.get_layer(f"fold{number}_{last}").output)
+        found.append(keras.Model(model.input, ends, name=f"fold{number}"))
+    return found

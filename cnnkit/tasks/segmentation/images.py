@@ -1,16 +1,19 @@
 """Pictures with masks: how they are seen follows from the masks, so the size of the input and the windows are asked of `load`."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnnkit.device.contours import outlined
-from cnnkit.errors import ConfigError
+from cnnkit.device.drawing import colour
+from cnnkit.errors import ConfigError, DataError
 from cnnkit.inputs.contract import chosen
-from cnnkit.inputs.image.images import Images, drawn
-from cnnkit.shown import Shown
+from cnnkit.inputs.image.images import Images, drawn, layer_table
+from cnnkit.reporter import Reporter
+from cnnkit.shown import Shown, Table
 from cnnkit.tasks.segmentation import settings as mask_settings
 from cnnkit.tasks.segmentation.masks import planes
 
@@ -63,7 +66,9 @@ class Masked(Images):
     def show(self, recipe: Any, splits: Any, settings: Any, out: Path) -> Shown:
         from cnnkit.report import drawing, figures
 
-        drawing.save(figures.samples(*self.samples(recipe, splits.train, settings), tile=2.0), out)
+        figure = figures.samples(*self.samples(recipe, splits.train, settings), tile=2.0)
+        drawing.legend(figure, _colours(splits.train.label_names))
+        drawing.save(figure, out)
         return drawn(out)
 
     def samples(self, recipe: Any, records: Any, settings: Any) -> tuple[np.ndarray, list[str], np.ndarray]:
@@ -80,14 +85,96 @@ class Masked(Images):
     ) -> dict[str, Any]:
         from cnnkit import explain
         from cnnkit.inputs.image import report as images
+        from cnnkit.report.blocks import Legend
         from cnnkit.tasks.segmentation import report
+        from cnnkit.training.ensemble import members
 
+        samples = images.samples(*self.samples(recipe, splits.train, settings))
+        if samples is not None:
+            legend = Legend(_colours(splits.train.label_names))
+            samples = dataclasses.replace(samples, blocks=[legend, *samples.blocks])
         return {
             "record": self.record,
             "made": report.made(recipe.task, splits, artifact, scores, found, targets),
-            "samples": images.samples(*self.samples(recipe, splits.train, settings)),
-            "layers": explain.layer_table(artifact.model),
+            "samples": samples,
+            "layers": explain.layer_table((members(artifact.model) or [artifact.model])[0]),
         }
+
+    def explain(
+        self,
+        recipe: Any,
+        artifact: Any,
+        inputs: Sequence[Path],
+        *,
+        layer: str | None,
+        folder: Path,
+        test: Any,
+        prepare: bool | None,
+        tell: Reporter,
+    ) -> Shown:
+        """Draw what speaks for each label in pictures, or in one of the test split, and where the model is unsure.
+
+        Args:
+            recipe: of the app.
+            artifact: the trained model.
+            inputs: picture files and folders; empty for a picture of the test split.
+            layer: whose maps Grad-CAM looks at; None: the coarsest.
+            folder: where the pictures go, a folder a picture.
+            test: returns the test split, where it is needed.
+            prepare: nothing here.
+            tell: hears of progress.
+        """
+        from cnnkit import explain
+        from cnnkit.evaluation.artifacts import KerasArtifact
+        from cnnkit.inputs.image.explain.pictures import layer_table_figure
+        from cnnkit.report.drawing import save
+        from cnnkit.tasks.segmentation import explain as explaining
+        from cnnkit.tasks.segmentation.scoring import plan_of
+        from cnnkit.training.ensemble import members
+
+        plan = plan_of(artifact)
+        folds = [KerasArtifact(artifact.path, model, artifact.metadata) for model in members(artifact.model)]
+        one = folds[0].model if folds else artifact.model  # folds have the same layers
+        rows = explain.layer_table(one)
+        done = {}
+        for name, picture in _given(inputs, test):
+            with tell.progress(f"Explaining {name}", 1):
+                try:
+                    done[name] = explaining.explain(artifact, folds, picture, plan, folder / name, layer=layer)
+                except ValueError as error:
+                    raise DataError(f"{name} cannot be used: {error}.") from error
+        save(layer_table_figure(rows, f"The layers of {one.name}"), folder / "layers.png")
+        about = next(iter(done.values()))
+        head = ["picture", *(f"{label}, least to most" for label in artifact.labels), "views differ"]
+        table = Table(head, [explaining.told(name, found) for name, found in done.items()])
+        shown = {name: {**d, "pictures": {k: str(p) for k, p in d["pictures"].items()}} for name, d in done.items()}
+        lines = [f"Least to most: of {about['views']} {about['of']}. Pictures: {folder}", explaining.NOTICE]
+        document = {"folder": str(folder), "images": shown, "layers": rows, "notice": explaining.NOTICE}
+        return Shown(document, [layer_table(rows), table, *lines])
+
+
+def _given(inputs: Sequence[Path], test: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield pictures with a name each, no two alike: of files, page by page, or the first of the test split."""
+    from cnnkit.device.stored import read_pages
+    from cnnkit.inputs.image.named import image_files
+
+    if not inputs:
+        records = test()
+        if not len(records):
+            raise DataError("The test split is empty. Name a picture to explain.")
+        yield "test-0", records.native(0)
+        return
+    taken: dict[str, int] = {}
+    for path in image_files(inputs):
+        pages = read_pages(path)
+        for number, page in enumerate(pages, 1):
+            name = f"{path.stem}-page{number}" if len(pages) > 1 else path.stem
+            taken[name] = taken.get(name, 0) + 1
+            yield name if taken[name] == 1 else f"{name}-{taken[name]}", page
+
+
+def _colours(labels: Sequence[str]) -> list[tuple[tuple[int, int, int], str]]:
+    return [(colour(place), label) for place, label in enumerate(labels)]
 
 
 def _outlined(records: Any, pictures: np.ndarray, codes: Sequence[np.ndarray]) -> np.ndarray:

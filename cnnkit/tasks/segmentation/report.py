@@ -35,13 +35,14 @@ NONE = "\u2013"
 
 def sections(scores: Mapping[str, Any]) -> list[Any]:
     """Return what scores are made of."""
-    return [labels(scores), cases(scores), areas(scores), conventions(scores)]
+    return [labels(scores), cases(scores), areas(scores)]
 
 
 def made(task: Any, splits: Any, artifact: Any, scores: Any, found: Any, truth: Any) -> list[Any]:
-    """Return the sections that are made of pictures, and why pictures are seen as they are."""
+    """Return the sections that are made of pictures, what numbers mean, and why pictures are seen as they are."""
     regions = task.regions or splits.test.regions
-    return [extremes(scores, splits.test, found, truth, regions, artifact.labels), reasons(splits.card)]
+    shown = extremes(scores, splits.test, found, truth, regions, artifact.labels)
+    return [shown, conventions(scores), reasons(splits.card)]
 
 
 # Numbers --------------------------------------------------------------------------------------------------------------
@@ -156,7 +157,7 @@ def areas(scores: Mapping[str, Any]) -> blocks.Section | None:
                 svg, label, f"Area of {label}, answer less truth, of {len(true):,} cases: {told}.", legend, axes
             )
         )
-        of_truth = blocks.percent(said.sum() / true.sum() - 1, 1) if true.sum() else NONE
+        of_truth = f"{_signed(100 * (said.sum() / true.sum() - 1))}{blocks.THIN}%" if true.sum() else NONE
         table.append([label, f"{len(true):,}", _signed(middle), f"{_signed(low)} to {_signed(high)}", of_truth])
     if not charts:
         return None

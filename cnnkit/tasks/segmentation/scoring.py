@@ -71,7 +71,7 @@ class Segmentation(Task):
     keeps_best = False
     noun = "pictures"
     counted = "pictures"
-    explains = False
+    explains = True
     rooms = ()
 
     def __init__(self, regions: Regions | None = None):

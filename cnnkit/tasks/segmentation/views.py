@@ -200,5 +200,11 @@ def exchanged(labels: Sequence[str]) -> np.ndarray | None:
     return table
 
 
+def mirrors(labels: Sequence[str]) -> tuple[int, ...]:
+    """Return the axes along which a mirrored picture has the same labels: not from side to side where these say left or right."""
+    table = exchanged(labels)
+    return (0, 1) if table is not None and (table == np.arange(256)).all() else (0,)
+
+
 def _words(label: str) -> list[str]:
     return [word for word in re.split(r"[\W_]+", label.lower()) if word]

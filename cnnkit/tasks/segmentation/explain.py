@@ -1,0 +1,354 @@
+"""What a model that draws masks looks at (Grad-CAM), and where it is unsure.
+
+Design choices:
+- A picture is seen as always: fitted whole or through windows, blended (`cnnkit.device.segmentation.scores`). What is looked for
+  stands in the model's place there, so that windows, scales and edges are the same.
+- Grad-CAM asks of each label what speaks for the pixels that were answered with it: the gradient of the sum of their logits by
+  the coarsest maps, each place weighed by its own gradient (`cnnkit.inputs.image.explain.activations`). Finer maps show the
+  answer once more and not what it rests on.
+- A model is unsure where it says otherwise of the same place seen otherwise: mirrored, or, of several folds, by another fold.
+  The number is the standard deviation of a score in [0, 1], of the label whose is largest: 0 where all agree, 0.5 where half of
+  them say yes and the others no. It is no probability of an error: what all overlook alike is not seen by it.
+- Where mirrored labels would be others, left and right, pictures are not mirrored that way.
+
+Source: Vinogradova et al. 2020, arXiv:2002.11434 (Grad-CAM of a region of pixels).
+"""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from cnnkit.device.contours import as_shown, outlined
+from cnnkit.device.drawing import colour
+from cnnkit.device.segmentation import Plan, cleaned, decoded, scores, segment
+from cnnkit.errors import CnnkitError
+from cnnkit.explain import graph
+from cnnkit.inputs.image.explain import activations, pictures
+from cnnkit.report import drawing
+from cnnkit.tasks.segmentation import NOTICE
+from cnnkit.tasks.segmentation.masks import planes
+from cnnkit.tasks.segmentation.views import mirrors
+
+LOGITS = "logits"
+OVERLAP = 0.25  # of the windows of Grad-CAM, each of which takes a pass a label
+COARSEST = 5  # places a side that maps have at least
+SIDE = 900  # px of what is drawn, at most
+MOST = 0.5  # of a standard deviation of scores in [0, 1]
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What the views of a picture say.
+
+    Attributes:
+        map: standard deviation of their scores, float32, every `step`-th pixel along each axis, in [0, 0.5].
+        step: px.
+        mean: of all pixels.
+        areas: of each label the pixels that each view answers with it, int64 (labels, views).
+        differ: share of the pixels that not all views answer alike.
+    """
+
+    map: np.ndarray
+    step: int
+    mean: float
+    areas: np.ndarray
+    differ: float
+
+
+class _Seen:
+    """Stands in a model's place: what `answer` makes of windows are the scores that are blended."""
+
+    def __init__(self, model: Any, answer: Callable[[np.ndarray], np.ndarray]):
+        self.input_shape, self._answer = model.input_shape, answer
+
+    def run_batch(self, seen: np.ndarray) -> dict[str, np.ndarray]:
+        return {"scores": self._answer(seen)}
+
+
+def doubt(models: Sequence[Any], picture: np.ndarray, plan: Plan, labels: Sequence[str]) -> Doubt:
+    """Look at a picture in several ways, and say how far these are apart.
+
+    Args:
+        models: of one network: several folds, each of which is a view; or one, whose views are those of the mirrored picture.
+        picture: uint8, uint16 or float (h, w) or (h, w, c).
+        plan: how pictures meet the models.
+        labels: of the models.
+    """
+    ways = mirrors(labels) if len(models) == 1 else ()
+    flips = [
+        some for count in range(len(ways) + 1) for some in itertools.combinations([axis + 1 for axis in ways], count)
+    ]
+    views = len(models) * len(flips)
+
+    def answer(seen: np.ndarray) -> np.ndarray:
+        found = []
+        for model, axes in itertools.product(models, flips):
+            said = model.run_batch(np.ascontiguousarray(np.flip(seen, axes)))["scores"]
+            found.append(np.flip(said, axes))
+        return np.concatenate(found, axis=-1)
+
+    step = _step(picture)
+    codes = np.empty((views, *picture.shape[:2]), np.uint8)
+    rows, total = [], 0.0
+    for start, slab in scores(_Seen(models[0], answer), picture, replace(plan, mirrors=())):
+        apart = slab.reshape(*slab.shape[:-1], views, -1)
+        far = apart.std(axis=-2).max(-1)
+        total += float(far.sum(dtype=np.float64))
+        for view in range(views):
+            codes[view, start : start + len(slab)] = decoded(apart[..., view, :], plan)
+        rows.append(far[-start % step :: step, ::step])
+    codes = np.stack([cleaned(own, plan, labels) for own in codes])
+    areas = [[np.isin(own, region).sum() for own in codes] for region in plan.codes_of(len(labels))]
+    differ = float((codes != codes[0]).any(0).mean())
+    return Doubt(np.concatenate(rows), step, total / codes[0].size, np.array(areas, np.int64), differ)
+
+
+def evidence(
+    models: Sequence[Any], picture: np.ndarray, plan: Plan, labels: Sequence[str], layer: str | None = None
+) -> np.ndarray:
+    """Say which places of a picture speak for what is answered of it.
+
+    Args:
+        models: Keras artifacts; of several it is the mean.
+        picture, plan, labels: as `doubt`.
+        layer: whose maps are looked at; None: the coarsest.
+
+    Returns:
+        float32 (labels, height, width), every some pixels of the picture, in [0, 1]: 1 where most speaks for a label; all 0 of
+        a label that no pixel is answered with, or for which nothing speaks.
+
+    Raises:
+        CnnkitError: the layer has no maps, or the backend no gradients.
+    """
+    step = _step(picture)
+    own = replace(plan, mirrors=(), overlap=min(plan.overlap, OVERLAP))
+    total: Any = 0.0
+    for model in models:
+        where = layer or deepest(model.model)
+
+        def answer(seen: np.ndarray, model: Any = model, where: str = where) -> np.ndarray:
+            codes = decoded(model.run_batch(seen)["scores"], plan)
+            there = np.moveaxis(planes(codes, plan.codes_of(len(labels))), 0, -1)
+            return _heat(model.model, seen, there, where)
+
+        rows = [slab[-start % step :: step, ::step] for start, slab in scores(_Seen(model, answer), picture, own)]
+        heat = np.moveaxis(np.concatenate(rows), -1, 0)
+        total = total + heat / max(1, len(models))
+    peaks = total.reshape(len(labels), -1).max(1)
+    return (total / np.where(peaks > 0, peaks, 1)[:, None, None]).astype(np.float32)
+
+
+def deepest(model: Any) -> str:
+    """Name the last layer with the coarsest maps, of at least five places a side where there are such.
+
+    Raises:
+        CnnkitError: there is no layer with maps.
+    """
+    found = []
+
+    def note(name: str, node: Any, args: tuple, kwargs: dict) -> list[None]:
+        shape = tuple(node.outputs[0].shape)
+        if len(shape) == 4 and not isinstance(node.operation, activations.NOT_EVIDENCE) and set(shape[1:3]) != {1}:
+            found.append((name, min(shape[1:3])))
+        return [None] * len(node.outputs)
+
+    graph.interpret(model, [None] * len(graph.graph_of(model).inputs), note)
+    if not found:
+        raise CnnkitError(f"Model {model.name} has no layer with feature maps, so there is nothing to explain.")
+    fine = [side for _, side in found if side >= COARSEST]
+    wanted = min(fine) if fine else max(side for _, side in found)
+    return [name for name, side in found if side == wanted][-1]
+
+
+def _heat(model: Any, seen: np.ndarray, there: np.ndarray, layer: str) -> np.ndarray:
+    """Return what speaks for the pixels that have each label, at the size of the windows: float32 (n, h, w, labels), from 0."""
+    from keras import ops
+
+    batch = ops.convert_to_tensor(seen.astype(np.float32))
+    features: list[Any] = []
+    heat = np.zeros(there.shape, np.float32)
+
+    def logits(nudge: Any = None) -> Any:
+        features.clear()
+        ends: list[Any] = []
+
+        def listen(name: str, node: Any, args: tuple, kwargs: dict) -> Any:
+            outputs = graph.run(node, args, kwargs)
+            if name == layer and not features:
+                first, *others = outputs if isinstance(outputs, list | tuple) else [outputs]
+                features.append(first)
+                outputs = [first if nudge is None else first + nudge, *others]
+            if name == LOGITS:
+                ends.append(outputs[0] if isinstance(outputs, list | tuple) else outputs)
+            return outputs
+
+        graph.interpret(model, [batch], listen)
+        return ends[0]
+
+    logits()
+    if not features:
+        raise CnnkitError(f"The model has no layer {layer}. `layers` of its report names those that it has.")
+    if len(features[0].shape) != 4:
+        raise CnnkitError(f"Grad-CAM needs feature maps; layer {layer} puts out a vector. Try {deepest(model)}.")
+    maps = np.asarray(ops.convert_to_numpy(ops.cast(features[0], "float32")))
+    size = seen.shape[2], seen.shape[1]
+    for label in np.flatnonzero(there.any((0, 1, 2))).tolist():
+        wanted = ops.convert_to_tensor(there[..., label].astype(np.float32))
+        gradient = graph.gradient_of(
+            lambda nudge, label=label, wanted=wanted: ops.sum(ops.cast(logits(nudge), "float32")[..., label] * wanted),
+            ops.zeros_like(features[0]),
+        )
+        for place, own in enumerate(np.maximum((maps * gradient).sum(-1), 0)):
+            heat[place, ..., label] = cv2.resize(own, size, interpolation=cv2.INTER_LINEAR)
+    return heat
+
+
+def _step(picture: np.ndarray) -> int:
+    """Return which pixels of a picture are drawn: every so many."""
+    return max(1, -(-max(picture.shape[:2]) // SIDE))
+
+
+# A picture explained --------------------------------------------------------------------------------------------------
+
+
+def explain(
+    artifact: Any,
+    members: Sequence[Any],
+    picture: np.ndarray,
+    plan: Plan,
+    folder: Path,
+    *,
+    layer: str | None = None,
+) -> dict[str, Any]:
+    """Explain one picture and write `grad-cam.png` and `unsure.png`.
+
+    Args:
+        artifact: Keras artifact.
+        members: artifacts of the folds that it is the mean of; () of others.
+        picture: uint8, uint16 or float (h, w) or (h, w, c).
+        plan: how it meets the artifact.
+        folder: of the pictures; made where it does not exist.
+        layer: whose maps Grad-CAM looks at; None: the coarsest.
+
+    Returns:
+        `labels`: of each its `area` in px, and `least` and `most` that a view says; `views`, their number, and `of`, "mirrors" or
+        "folds"; `unsure`, the mean standard deviation; `differ`, the share of the pixels that not all views answer alike;
+        `pictures`, the paths written; `notice`.
+    """
+    labels = artifact.labels
+    codes = segment(artifact, picture, plan, labels)
+    there = planes(codes, plan.codes_of(len(labels)))
+    found = doubt(members or [artifact], picture, plan, labels)
+    heat = evidence([artifact] if layer else members or [artifact], picture, plan, labels, layer)
+    shown, drawn = as_shown(picture)[:: found.step, :: found.step], there[:, :: found.step, :: found.step]
+    views, of = found.areas.shape[1], "folds" if members else "mirrors"
+    paths = {"grad_cam": folder / "grad-cam.png", "unsure": folder / "unsure.png"}
+    drawing.save(grad_cam_figure(shown, drawn, heat, labels), paths["grad_cam"])
+    drawing.save(doubt_figure(shown, drawn, found, labels, of), paths["unsure"])
+    return {
+        "labels": {
+            label: {"area": int(plane.sum()), "least": int(areas.min()), "most": int(areas.max())}
+            for label, plane, areas in zip(labels, there, found.areas, strict=True)
+        },
+        "views": views,
+        "of": of,
+        "unsure": round(found.mean, 6),
+        "differ": round(found.differ, 6),
+        "pictures": paths,
+        "notice": NOTICE,
+    }
+
+
+def told(name: str, about: Mapping[str, Any]) -> list[str]:
+    """Return what is said of an explained picture, as cells: its name, each label's area and what the views say, the rest."""
+    cells = [f"{own['area']:,} px ({own['least']:,} to {own['most']:,})" for own in about["labels"].values()]
+    return [name, *cells, f"{about['differ']:.2%}"]
+
+
+# Drawing --------------------------------------------------------------------------------------------------------------
+
+
+def grad_cam_figure(picture: np.ndarray, there: np.ndarray, heat: np.ndarray, labels: Sequence[str]) -> Any:
+    """Draw what speaks for each label that was answered: picture with outline, evidence, both.
+
+    Args:
+        picture: uint8 (h, w, 3).
+        there: bool (labels, h, w), what was answered.
+        heat: float32 (labels, h, w) in [0, 1].
+        labels: their names.
+    """
+    have = [number for number, plane in enumerate(there) if plane.any()] or [0]
+    left = [label for number, label in enumerate(labels) if number not in have]
+    note = (
+        "Where the picture speaks for what was drawn of a label (Grad-CAM, place by place). Dark areas played no part."
+    )
+    if not there.any():
+        note = "Nothing was drawn in this picture."
+    elif left:
+        note += f" Not drawn: {', '.join(left)}."
+    figure, rows = _panels(len(have), picture.shape[:2], "What speaks for each label", note)
+    for axes, number in zip(rows, have):
+        own = outlined(picture, there[number : number + 1], [colour(number)], tint=0.15)
+        over = activations.overlay(picture, heat[number], side=1)
+        _row(axes, [(labels[number], own), ("evidence", heat[number]), ("together", over)], 1.0)
+    _scale(figure, rows[0][1], ("nothing", "most"))
+    return figure
+
+
+def doubt_figure(picture: np.ndarray, there: np.ndarray, found: Doubt, labels: Sequence[str], of: str) -> Any:
+    """Draw where the views of a picture disagree: picture with what was answered, disagreement, both. Arguments as above."""
+    count = found.areas.shape[1]
+    what = f"{count} folds" if of == "folds" else f"{count} mirrored views"
+    note = f"How far {what} are apart about this picture (standard deviation of a score). What all overlook alike is dark too."
+    figure, rows = _panels(1, picture.shape[:2], "Where it is unsure", note)
+    own = outlined(picture, there, tint=0.15)
+    over = activations.overlay(picture, found.map / MOST, side=1)
+    _row(rows[0], [("answer", own), ("unsure", found.map), ("together", over)], MOST)
+    drawing.legend(figure, [(colour(number), label) for number, label in enumerate(labels)])
+    _scale(figure, rows[0][1], ("0: all agree", "0.5: half say no"))
+    return figure
+
+
+def _panels(rows: int, sides: Sequence[int], title: str, note: str) -> tuple[Any, list[list[Any]]]:
+    """Start a figure of rows of three pictures of this size."""
+    wide = 3.1
+    tall = min(5.0, wide * sides[0] / sides[1])
+    width, height = 0.4 + 3 * (wide + 0.15), 1.35 + rows * (tall + 0.3) + 0.3
+    figure = drawing.paper(width, height, title, note)
+    figure.text(0.2 / width, 1 - 0.84 / height, NOTICE, fontsize=8.5, color=drawing.ORANGE, va="center")
+    found = []
+    for row in range(rows):
+        bottom = height - 1.3 - tall - row * (tall + 0.3)
+        found.append(
+            [
+                figure.add_axes(((0.2 + n * (wide + 0.15)) / width, bottom / height, wide / width, tall / height))
+                for n in range(3)
+            ]
+        )
+    return figure, found
+
+
+def _row(axes: Sequence[Any], parts: Sequence[tuple[str, np.ndarray]], most: float) -> None:
+    for ax, (name, values) in zip(axes, parts, strict=True):
+        if values.ndim == 2:
+            ax.imshow(values, cmap=pictures.AMOUNT, vmin=0, vmax=most, interpolation="nearest")
+            drawing.frame(ax)
+        else:
+            drawing.show(ax, values)
+        ax.set_title(name, fontsize=8.5, color=drawing.QUIET, loc="left", pad=4, parse_math=False)
+
+
+def _scale(figure: Any, above: Any, ends: tuple[str, str]) -> None:
+    """Draw what the colours of amounts mean, at the bottom of the figure below these axes."""
+    place = above.get_position()
+    height = figure.get_figheight()
+    ax = figure.add_axes((place.x0, 0.2 / height, place.width, 0.1 / height))
+    ax.imshow(np.linspace(0, 1, 256)[None], cmap=pictures.AMOUNT, aspect="auto")
+    drawing.frame(ax)
+    for x, text, side in ((-0.02, ends[0], "right"), (1.02, ends[1], "left")):
+        ax.text(x, 0.5, text, transform=ax.transAxes, ha=side, va="center", fontsize=8, color=drawing.QUIET)
