@@ -3,7 +3,7 @@
     python -m venv oracles && oracles/bin/pip install monai==1.6.1 torch numpy opencv-python-headless
     oracles/bin/python benchmarks/windows.py
 
-An environment of its own, as that of `oracles.py`; of cnnkit only `cnnkit/device/windows.py` is loaded, by its path. The predictor
+An environment of its own; of cnnkit only `cnnkit/device/windows.py` is loaded, by its path. The predictor
 is one of NumPy that gives each pixel a score that depends on where in its window it is, so that weights matter. Both take
 windows of 192 px that overlap by half, eight at once. `seconds`: the median of seven, the two in turns, with a predictor that
 does nothing but return scores.
@@ -21,6 +21,7 @@ import numpy as np
 
 ROOT = Path(__file__).parent.parent
 SIDE, AT_ONCE = 192, 8
+NOTHING = np.zeros((AT_ONCE, SIDE, SIDE, 2), np.float32)
 SIZES = ((584, 565), (1024, 1024), (400, 1300), (192, 500))
 
 
@@ -68,12 +69,11 @@ def main() -> None:
             return found[0].numpy().transpose(1, 2, 0)
 
         apart = float(np.abs(blended(answer) - by_monai(answer)).max())
-        fixed = np.zeros((AT_ONCE, SIDE, SIDE, 2), np.float32)
         seconds: dict[str, list[float]] = {"ours": [], "monai": []}
         for _ in range(7):
             for name, work in (("ours", blended), ("monai", by_monai)):
                 began = time.perf_counter()
-                work(lambda cuts: fixed[: len(cuts)])
+                work(lambda cuts: NOTHING[: len(cuts)])
                 seconds[name].append(time.perf_counter() - began)
         medians = {name: statistics.median(values) for name, values in seconds.items()}
         rows.append({"size": [height, width], "largest_difference": apart, "seconds": medians})
