@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 LEAST = 6.0  # mm, of the disc that a plane cuts from a lesion: of less there is nothing to see
-SPAN = (-50.0, 56.0)  # mm, the heights at which a body is cut
+SPAN = (-42.0, 56.0)  # mm, the heights at which a body is cut
 SLAB = 5.0  # mm, the thickness of a slice
 
 Coordinates = tuple[Any, Any, Any]
@@ -197,7 +197,7 @@ def body(seed: int, patient: int) -> Body:
         shapes=_shapes(rng, size, half),
         dome=rng.uniform(78, 96),
     )
-    made.gut = _gut(rng, half)
+    made.gut = _gut(rng, made)
     turn, step = rng.uniform(0, 0.3), rng.uniform(0.40, 0.5)
     made.ribs = np.stack([turn - 0.9 + step * np.arange(6), rng.normal(0.008, 0.0006, 6), rng.uniform(11, 16, 6)], 1)
     made.lesions = _lesions(np.random.default_rng((seed, patient, 1)), made)
@@ -238,12 +238,15 @@ def _shapes(rng: np.random.Generator, size: float, half: tuple[float, float]) ->
     }
 
 
-def _gut(rng: np.random.Generator, half: tuple[float, float]) -> list[tuple[Ellipsoid, float]]:
+def _gut(rng: np.random.Generator, made: Body) -> list[tuple[Ellipsoid, float]]:
+    half = made.half
     loops = []
-    for _ in range(18):
+    for _ in range(24):
         x, y, z = rng.uniform(-0.45, 0.72) * half[0], rng.uniform(-0.62, 0.2) * half[1], rng.uniform(-88, -16)
         u, v, w = rng.uniform(11, 19, 3).tolist()
-        loops.append((Ellipsoid((x, y, z), (u, v, 1.4 * w)), rng.random()))
+        content = rng.random()
+        if made.organ(x, y, z) > 0.8 * max(u, v):
+            loops.append((Ellipsoid((x, y, z), (u, v, 1.4 * w)), content))
     return loops
 
 
@@ -252,16 +255,19 @@ def _lesions(rng: np.random.Generator, made: Body) -> list[Lesion]:
     many = int(np.searchsorted([0.12, 0.4, 0.75], rng.random()))
     found: list[Lesion] = []
     places = rng.uniform((-130, -80, SPAN[0] + 8), (40, 70, SPAN[1] - 8), (400, 3))
-    inside = made.organ(*places.T)
+    x, y, z = places.T
+    middle = made.organ(x, y, z)
     for _ in range(many):
         radius = 9 + 16 * rng.random() ** 1.3
         waves = np.empty((4, 5))
         waves[:, :3] = rng.normal(0, 1.7, (4, 3))
         waves[:, 3], waves[:, 4] = rng.uniform(0, 2 * math.pi, 4), rng.normal(0, 0.05, 4)
         stretch = tuple(rng.uniform(0.85, 1.15, 3).tolist())
-        for place, deep in zip(places.tolist(), inside.tolist(), strict=True):
+        ends = np.maximum(made.organ(x, y, z - 0.8 * radius), made.organ(x, y, z + 0.8 * radius))
+        inside = (middle < -0.75 * radius) & (ends < -0.45 * radius)
+        for place in places[inside].tolist():
             apart = all(math.dist(place, other.centre) > 1.4 * (radius + other.radius) for other in found)
-            if deep < -0.75 * radius and apart:
+            if apart:
                 found.append(Lesion(tuple(place), radius, waves, stretch))
                 break
     return found
@@ -269,7 +275,7 @@ def _lesions(rng: np.random.Generator, made: Body) -> list[Lesion]:
 
 def _vessels(rng: np.random.Generator, made: Body) -> Tubes:
     """Grow trees of vessels from the gate of the organ and from the great vein, a generation at a time."""
-    levels = np.linspace(-56, 66, 12) + rng.uniform(-4, 4, 12)  # a tree of each fills about a plane
+    levels = np.linspace(-50, 64, 12) + rng.uniform(-4, 4, 12)  # a tree of each fills about a plane
     right = rng.uniform(-40, -14, 12) + 0.7 * np.minimum(levels + 15, 0)  # below, the organ is further to the side
     starts = np.stack([right, rng.uniform(-14, 12, 12), levels], 1)
     turn = rng.uniform(-0.6, 1.0, 12)
@@ -277,7 +283,7 @@ def _vessels(rng: np.random.Generator, made: Body) -> Tubes:
     radius, steps = rng.uniform(3.4, 4.1), 30
     centres, radii = [], []
     for generation in range(5):
-        wide = radius * 0.79**generation
+        wide = radius * 0.84**generation
         count = max(8, int(steps * 0.86**generation))
         turns = rng.normal(0, 0.1, (len(starts), count, 3)) * [1, 1, 0.6]
         path = _unit(_unit(ways)[:, None] + turns.cumsum(1))

@@ -23,6 +23,7 @@ ORGAN, VESSEL, LESION = 1, 2, 3  # codes
 
 _FINE = 3  # times the size of a slice, at which vessels are drawn
 _SHIFT = 4  # bits of places behind the point, for OpenCV
+_FEWEST = 24  # px of a lesion that is seen
 _BENT = 8  # px, by which a shape may be larger than its radii, as space is bent
 
 Page = np.ndarray
@@ -55,13 +56,15 @@ class Cut:
         self._places = {shape.centre: place for shape, place in zip(whole, places, strict=True)}
         self.organ = soft(self.everywhere(made.organ(*self._half, np.float32(z))))
         self.vessel = self._tubes() * (self.organ > 0.5)
-        self.lesions = [self.off(lesion) for lesion in made.lesions if lesion.disc(z) >= LEAST]
-        codes = (self.organ > 0.5).astype(np.uint8)
-        codes[self.vessel > 0.5] = VESSEL
-        for window, off in self.lesions:
-            seen = codes[window]
-            seen[(off < 0) & (seen > 0)] = LESION
-        self.codes = codes
+        self.lesions = []
+        self.codes = (self.organ > 0.5).astype(np.uint8)
+        self.codes[self.vessel > 0.5] = VESSEL
+        for window, off in (self.off(lesion) for lesion in made.lesions if lesion.disc(z) >= LEAST):
+            seen = self.codes[window]
+            inside = (off < 0) & (seen > 0)
+            if inside.sum() >= _FEWEST:
+                seen[inside] = LESION
+                self.lesions.append((window, off))
 
     def everywhere(self, half: np.ndarray) -> Page:
         """Enlarge what was asked at every second place."""

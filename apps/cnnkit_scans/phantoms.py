@@ -38,7 +38,7 @@ def heights(seed: int, patient: int, slices: int, aimed: bool) -> list[float]:
     lesions = body(seed, patient).lesions
     found = []
     for _ in range(slices):
-        wanted = rng.random() < 0.63
+        wanted = rng.random() < 0.56
         tries = rng.uniform(low, high, 64).tolist()
         if wanted and lesions:
             lesion = lesions[int(rng.integers(len(lesions)))]
