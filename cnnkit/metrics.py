@@ -57,12 +57,14 @@ def sign_flips(losses: np.ndarray, draws: int = 9999) -> float:
         losses: by how much a second model is worse than a first on each record, float (n,).
         draws: signs are drawn so many times, always the same ones.
 
-    Source: Fisher 1935, the randomisation test of pairs, by Monte Carlo.
+    Source: Fisher 1935, the randomisation test of pairs, by Monte Carlo; exact where all losses are of one size.
     """
     losses = np.asarray(losses, np.float64)
     losses = losses[losses != 0]
     if not len(losses):
         return 1.0
+    if (np.abs(losses) == np.abs(losses[0])).all():
+        return sign_test(int((losses > 0).sum()), int((losses < 0).sum()))
     rng = np.random.default_rng(0)
     least = losses.sum() - 1e-9 * np.abs(losses).sum()
     together = max(1, 2_000_000 // len(losses))  # so that memory does not grow with the records

@@ -38,15 +38,48 @@ def segmentation() -> Any:
     )
 
 
+def diagnosis() -> Any:
+    from cnnkit.quiet import quiet
+
+    with quiet():
+        from cnnkit.inputs.image.images import Images
+        from cnnkit.inputs.image.loading import load
+        from cnnkit.recipe import Recipe
+        from cnnkit.tasks.classification.screening import Screening
+        from cnnkit.tasks.segmentation import NOTICE
+        from cnnkit_scans import diagnosis
+
+    return Recipe(
+        app="scans",
+        data="phantom-lesions",
+        task=Screening(),
+        inputs=Images(),
+        load=load,
+        builders=diagnosis.BUILDERS,
+        augmentation=diagnosis.augmentation,
+        side=lambda model: diagnosis.SIDE,
+        options=diagnosis.options,
+        preset=diagnosis.preset,
+        fitting=diagnosis.fitting,
+        start=diagnosis.start,
+        intended_use=f"Whether a picture shows a finding, one label a picture. {USE}",
+        limits="Pictures of other devices, sites or patients than those of the training data are told apart worse; how often the "
+        "finding is there may differ too, and then its score says too much or too little.",
+        notice=NOTICE,
+    )
+
+
 def rooms() -> Any:
+    from cnnkit.evaluation.settings import Classes
+    from cnnkit.inputs.image.settings import IMAGES
     from cnnkit.tasks.segmentation.settings import MASKS
 
-    return MASKS
+    return {"segment": MASKS, "diagnose": (*IMAGES, Classes)}
 
 
 main = cli.app(
-    "Draw what is in medical pictures: vessels, organs, lesions, cells. Research software, not a medical device.",
-    segmentation,
+    "Draw what is in medical pictures, or say whether they show a finding. Research software, not a medical device.",
+    {"segment": segmentation, "diagnose": diagnosis},
     name="scans",
     rooms=rooms,
     commands=DRAWING,

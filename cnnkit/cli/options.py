@@ -82,6 +82,8 @@ def of_rooms(
 ) -> list[Any]:
     """Return a Click option for each setting of some rooms; its value is None where it is not given.
 
+    Where rooms of two tasks have a setting of the same name, it is one option, and the first says what it is.
+
     Args:
         kinds: the rooms.
         only: which settings.
@@ -89,13 +91,13 @@ def of_rooms(
     """
     from cnnkit.settings import fields, rooms
 
-    return [
-        of_setting(room, field.name, note(field.name))
-        for kind in dict.fromkeys(kinds)
-        for room in rooms(kind)
-        for field in fields(room)
-        if field.metadata["option"] and only(field)
-    ]
+    found: dict[str, Any] = {}
+    for kind in dict.fromkeys(kinds):
+        for room in rooms(kind):
+            for field in fields(room):
+                if field.metadata["option"] and only(field) and field.name not in found:
+                    found[field.name] = of_setting(room, field.name, note(field.name))
+    return list(found.values())
 
 
 def of_setting(room: "type[Room]", name: str, note: str = "") -> Any:

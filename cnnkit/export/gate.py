@@ -66,8 +66,8 @@ def compare(
     Args:
         reference, exported: as a task scores.
         tolerance: what may be lost: points (hundredths) of a share, else in the score's unit.
-        changes: by label the errors that only the second and only the first makes. Without them the scores of records are
-            compared one by one; where there are none either, any loss is taken for more than chance.
+        changes: by label the errors that only the second and only the first makes. Overall the scores of records are compared
+            one by one where there are some; where there is neither, any loss is taken for more than chance.
         class_tolerance: what a class may lose; None: `tolerance`.
 
     Returns:
@@ -105,13 +105,12 @@ def compare(
 
 def _chance(first: Score, second: Score, changes: Mapping[str, tuple[int, int]] | None) -> float:
     """Return how likely a loss as large is where neither model is better; 0 where nothing tells."""
-    if changes is not None:
-        return sign_test(sum(lost for lost, _ in changes.values()), sum(won for _, won in changes.values()))
-    if first.per_record is None or second.per_record is None:
+    if first.per_record is not None and second.per_record is not None:
+        apart = first.per_record - second.per_record
+        return sign_flips(apart if first.better == MORE else -apart)
+    if changes is None:
         return 0.0
-    return sign_flips(
-        first.per_record - second.per_record if first.better == MORE else second.per_record - first.per_record
-    )
+    return sign_test(sum(lost for lost, _ in changes.values()), sum(won for _, won in changes.values()))
 
 
 def _supports(scores: Mapping[str, Any]) -> dict[str, int]:

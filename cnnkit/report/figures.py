@@ -166,6 +166,37 @@ def precision_recall(
     return drawing.inline_svg(figure, name)
 
 
+def roc(
+    curve: Mapping[str, Sequence[float]],
+    point: tuple[tuple[float, float], Sequence[float], Sequence[float]],
+    *,
+    name: str = "roc",
+) -> str:
+    """Draw the share that is found over the share of false alarms.
+
+    Args:
+        curve: `false` and `true`, rising from 0 to 1.
+        point: the threshold in use: (false alarms, found), and the interval of each.
+        name: unique on the page.
+
+    Returns:
+        SVG.
+    """
+    figure, ax = drawing.chart((4.6, 4.6))
+    ax.plot([0, 1], [0, 1], color=VARIABLES["quiet"], linewidth=1, dashes=(3, 3))
+    ax.plot(curve["false"], curve["true"], color=VARIABLES["one"], linewidth=1.8, solid_joinstyle="round")
+    (x, y), across, up = point
+    for places, heights in ((across, [y, y]), ([x, x], up)):
+        ax.plot(places, heights, color=VARIABLES["two"], alpha=0.6, linewidth=3, solid_capstyle="round")
+    ax.plot([x], [y], "o", color=VARIABLES["two"], markersize=7, clip_on=False)
+    percent = FuncFormatter(lambda value, _: f"{100 * value:.0f} %")
+    for axis, limits in ((ax.xaxis, ax.set_xlim), (ax.yaxis, ax.set_ylim)):
+        limits(-0.01, 1.01)
+        axis.set_major_locator(MultipleLocator(0.25))
+        axis.set_major_formatter(percent)
+    return drawing.inline_svg(figure, name)
+
+
 def spread(values: Sequence[float], *, name: str = "spread") -> str:
     """Draw shares in [0, 1], a dot each, stacked where they are alike, with a line at the mean and a dashed one at the median.
 

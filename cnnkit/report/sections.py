@@ -26,6 +26,7 @@ NAMES = {
     "micro_f1": "Micro F1",
     "exact": "All labels right",
     "ece": "Calibration error",
+    "auc": "Area under the ROC curve",
     "f1": "F1",
     "ap": "AP",
     "ap50": "AP50",
@@ -42,6 +43,8 @@ NAMES = {
     "support": "records",
 }
 NOTES = {
+    "sensitivity": "of those with the finding, found",
+    "specificity": "of those without it, let go",
     "macro_f1": "mean over classes",
     "exact": "share of the records",
     "ece": "confidence against truth",

@@ -81,6 +81,7 @@ def describe(recipe: Any, settings: Settings, records: Records) -> dict[str, Any
         "model": settings.model,
         "data": settings.data,
         "labels": list(records.label_names),
+        **({"notice": recipe.notice} if recipe.notice else {}),
         **recipe.task.facts(),
         **described,
         "input": {**recipe.inputs.stated(records), **described.get("input", {})},

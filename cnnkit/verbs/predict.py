@@ -137,7 +137,10 @@ class Each(Answers):
         table = [[row["input"], *told, *[""] * (columns - len(told))] for row, told in zip(rows, cells, strict=True)]
         titles = ["input", "prediction", *(f"{n}." for n in range(2, columns + 1))]
         document = {"artifact": str(self.model.path), "predictions": rows, "skipped": self.skipped}
-        return Shown(document, [Table(titles, table)])
+        notice = self.model.metadata.get("notice")
+        if not notice:
+            return Shown(document, [Table(titles, table)])
+        return Shown({**document, "notice": str(notice)}, [Table(titles, table), str(notice)])
 
 
 def readable(

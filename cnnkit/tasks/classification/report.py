@@ -9,7 +9,38 @@ from typing import Any
 import numpy as np
 
 from cnnkit.report import figures, sections
-from cnnkit.report.blocks import Chart, Section, percent
+from cnnkit.report.blocks import Chart, Charts, Facts, Section, percent
+
+
+def characteristic(scores: Mapping[str, Any]) -> Section | None:
+    """The ROC curve of a finding, with the point that the threshold gives, and what that point means."""
+    curve = scores.get("roc")
+    if not curve:
+        return None
+    what, threshold = scores["finding"], scores["threshold"]
+    pair = [(scores[name], scores[f"{name}_interval"]) for name in ("sensitivity", "specificity")]
+    said = [f"{percent(value, 1)} ({percent(low, 1)} to {percent(high, 1)})" for value, (low, high) in pair]
+    low, high = scores["auc_interval"]
+    area = f"{percent(scores['auc'], 1)} ({percent(low, 1)} to {percent(high, 1)})"
+    (sensitivity, first), (specificity, second) = pair
+    described = f"ROC curve; area {area}; at the threshold sensitivity {said[0]}, specificity {said[1]}."
+    point = ((1 - specificity, sensitivity), (1 - second[1], 1 - second[0]), tuple(first))
+    chart = Chart(figures.roc(curve, point), "Found, over false alarms", described, axes="false alarms")
+    facts = {
+        "Finding": what,
+        "Threshold": f"{threshold:.4f} of the calibrated score, chosen on validation data (Youden's J)",
+        "Sensitivity": f"{said[0]}: so many with it are found",
+        "Specificity": f"{said[1]}: so many without it are let go",
+        "Area under the curve": area,
+        "Patients": f"{scores['patients']:,}, of {scores['count']:,} records",
+    }
+    text = (
+        "Every threshold is a point: how many records with the finding it finds, over how many without it it takes for one. "
+        "The dot is the threshold in use, with 95 % intervals of both; the dashed line is a score by lot. The area is the "
+        "share of pairs, one with the finding and one without, whose scores are in the right order; its interval resamples "
+        "patients."
+    )
+    return Section("Finding it", text, [Charts([chart]), Facts("At the threshold", facts)])
 
 
 def confusion(scores: Mapping[str, Any], labels: Sequence[str]) -> Section | None:
@@ -40,7 +71,14 @@ def calibration(scores: Mapping[str, Any]) -> Section | None:
     )
     if "ece" in scores:
         text += f" The expected calibration error is {scores['ece']:.3f}; on the whole the model is {leaning}."
+    title = "Right, by how sure the model is"
+    if "finding" in scores:
+        text = (
+            f"Is {scores['finding']} there in nine of ten that have a score of 90 %? On the dashed line it is. The pale bars are "
+            f"95 % intervals, the columns count the records. The expected calibration error is {scores['ece']:.3f}."
+        )
+        title = f"{scores['finding']}, by its score"
     described = "; ".join(f"{percent(p['confidence'], 0)} sure, {percent(p['accuracy'], 0)} right" for p in bins)
     described = f"Reliability diagram: {described}."
-    chart = Chart(figures.reliability(bins), "Right, by how sure the model is", described, axes="how sure")
+    chart = Chart(figures.reliability(bins), title, described, axes="how sure")
     return Section("Calibration", text, [chart])

@@ -60,6 +60,10 @@ class Classification(Task):
         weights = tf.constant(balanced_weights(records))
         return lambda targets: tf.linalg.matvec(targets, weights)
 
+    def answers(self, outputs: Outputs, labels: Sequence[str], metadata: Metadata = None) -> np.ndarray:
+        """Return the class that each record is answered with, int (n,): that of the highest score."""
+        return outputs["scores"].argmax(1)
+
     def score(self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None) -> Scores:
         """Score probabilities.
 
@@ -67,14 +71,14 @@ class Classification(Task):
             outputs: `scores`, float32 (n, classes).
             targets: int32 (n,).
             labels: names of the classes.
-            metadata: of the artifact; not needed here.
+            metadata: of the artifact.
 
         Returns:
             `accuracy` with its 95 % interval, of a class its recall; `macro_f1`, `ece`, `count`, `per_class` (precision,
             recall, f1, support by label), `confusion` (a row a true class), `reliability` (points of the diagram).
         """
-        scores = outputs["scores"]
-        predictions, confidences = scores.argmax(1), scores.max(1)
+        predictions = self.answers(outputs, labels, metadata)
+        confidences = outputs["scores"][np.arange(len(predictions)), predictions]
         right = predictions == targets
         matrix = metrics.confusion(targets, predictions, len(labels))
         by_class = metrics.per_class(matrix)
@@ -102,12 +106,12 @@ class Classification(Task):
     def changes(
         self, before: Outputs, after: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None
     ) -> dict[str, tuple[int, int]]:
-        """Compare two models' outputs on the same records; `metadata` is the artifact's, not needed here.
+        """Compare two models' outputs on the same records; `metadata` is the artifact's.
 
         Returns:
             for each label the number of its records that only the first had right, and that only the second had right.
         """
-        first, second = (outputs["scores"].argmax(1) == targets for outputs in (before, after))
+        first, second = (self.answers(outputs, labels, metadata) == targets for outputs in (before, after))
         lost = np.bincount(targets[first & ~second], minlength=len(labels))
         won = np.bincount(targets[second & ~first], minlength=len(labels))
         return {label: (int(lost[k]), int(won[k])) for k, label in enumerate(labels)}
@@ -117,7 +121,7 @@ class Classification(Task):
     ) -> list[dict[str, Any]]:
         """Return the most confident errors: index, name, true and predicted label, confidence, and what the records show."""
         scores = outputs["scores"]
-        predictions = scores.argmax(1)
+        predictions = self.answers(outputs, labels)
         wrong = np.flatnonzero(predictions != targets)
         wrong = wrong[np.argsort(-scores[wrong, predictions[wrong]], kind="stable")][:WORST]
         if not len(wrong):
@@ -163,20 +167,25 @@ class Classification(Task):
             `name`, `accuracy` with its interval; with what a model `found` in the test images also `against`: images that only
             the model and only the baseline had right, and the p of McNemar's exact test.
         """
-        train = train if whole is None else whole
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.linear_model import LogisticRegression
+        name, scores = linear(train if whole is None else whole, test)
+        return bar(name, scores.argmax(1), test.targets(np.arange(len(test))), found)
 
-        chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:BASELINE_RECORDS])
-        numbers, what = train.flat(chosen)
-        truth = train.targets(chosen)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # 60 iterations are enough for a bar to clear
-            model = LogisticRegression(C=0.05, max_iter=60).fit(numbers, truth)
-        alike = test.with_shape(train.input_shape)  # other data may have a shape of its own
-        predicted = np.concatenate([model.predict(alike.flat(indices)[0]) for indices in test.blocks(2000)])
-        name = f"logistic regression on {what}, {len(chosen):,} {train.noun}"
-        return bar(name, predicted, test.targets(np.arange(len(test))), found)
+
+def linear(train: Records, test: Records) -> tuple[str, np.ndarray]:
+    """Fit logistic regression to records as `Records.flat` has them; return its name, and scores (n, classes) of others."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:BASELINE_RECORDS])
+    numbers, what = train.flat(chosen)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 60 iterations are enough for a bar to clear
+        model = LogisticRegression(C=0.05, max_iter=60).fit(numbers, train.targets(chosen))
+    alike = test.with_shape(train.input_shape)  # other data may have a shape of its own
+    found = [model.predict_proba(alike.flat(indices)[0]) for indices in test.blocks(2000)]
+    scores = np.zeros((len(test), len(train.label_names)))
+    scores[:, model.classes_] = np.concatenate(found)  # a class that it never saw has 0
+    return f"logistic regression on {what}, {len(chosen):,} {train.noun}", scores
 
 
 def bar(name: str, predicted: np.ndarray, targets: np.ndarray, found: Outputs | None) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from cnnkit.evaluation.task import WORST, Done, Metadata
 from cnnkit.inputs.text.records import TextRecords
 from cnnkit.score import Score, Scores
 from cnnkit.tasks.classification import thresholds as choosing
+from cnnkit.tasks.classification.calibration import PRIOR, best_temperature, softmax
 from cnnkit.tasks.classification.scoring import Classification, Outputs, bar
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # of the baseline: C of scikit-learn
@@ -39,8 +40,6 @@ WEIGHTS = 1_000_000  # of the baseline of a large set, at most; its solver keeps
 SURE = 0.95  # of the answers at a confidence, or a higher one, have to be right for it to count as sure
 CURVES = 60  # labels with a curve of precision over recall, the most frequent
 LEAST_ANSWERED = 0.5  # of the texts get an answer, however unsure
-TEMPERATURES = np.geomspace(0.1, 10, 401)
-PRIOR = 3.0  # texts, as which a temperature of 1 counts
 
 
 class TextClassification(Classification):
@@ -467,33 +466,6 @@ def _agreement(predicted: np.ndarray, truth: np.ndarray) -> float:
         return float((predicted == truth).mean())
     predicted, truth = (predicted > 0.5) & (truth >= 0), truth > 0.5
     return float(metrics.rates((predicted & truth).sum(), predicted.sum(), truth.sum())["f1"])
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return probabilities, each row summing to 1."""
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
-
-
-def best_temperature(logits: np.ndarray, targets: np.ndarray, prior: float = 0.0) -> float:
-    """Return the temperature, from 0.1 to 10, at which the targets are most likely (Guo et al. 2017, section 4.2).
-
-    Args:
-        logits: float (n, classes), up to a constant a row.
-        targets: int (n,).
-        prior: how strongly it is held at 1, in texts: the square of its logarithm counts so many times. Few texts that are all
-            right would ask for 0.
-    """
-    rows = np.arange(len(targets))
-    losses = []
-    for temperature in TEMPERATURES:
-        scaled = logits / temperature
-        top = scaled.max(1)
-        losses.append(
-            float((top + np.log(np.exp(scaled - top[:, None]).sum(1)) - scaled[rows, targets]).mean())
-            + prior / len(targets) * float(np.log(temperature)) ** 2
-        )
-    return float(TEMPERATURES[int(np.argmin(losses))])
 
 
 def sure_from(confidences: np.ndarray, right: np.ndarray) -> float:

@@ -16,15 +16,21 @@ class Classification(TaskTraining):
         from keras import layers
 
         logits = plain(model.output, "float_logits")
-        if "temperature" in metadata:
-            logits = layers.Rescaling(1 / metadata["temperature"], name="temperature", dtype="float32")(logits)
+        if "temperature" in metadata or "offset" in metadata:
+            scale, offset = 1 / metadata.get("temperature", 1.0), metadata.get("offset", 0.0)
+            logits = layers.Rescaling(scale, offset, name="temperature", dtype="float32")(logits)
         return {"scores": layers.Softmax(name="scores", dtype="float32")(logits)}
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
         from cnnkit.report.sections import per_class
         from cnnkit.tasks.classification import report
 
-        return [report.confusion(scores, labels), per_class(scores), report.calibration(scores)]
+        return [
+            report.characteristic(scores),
+            report.confusion(scores, labels),
+            per_class(scores),
+            report.calibration(scores),
+        ]
 
     def silent(self, labels: Sequence[str], record: Any) -> str:
         return (
