@@ -90,6 +90,7 @@ ROOMS = {
     ),
     "segmentation": (
         "device/contours.py",
+        "device/objects.py",
         "device/segmentation.py",
         "models/unet.py",
     ),

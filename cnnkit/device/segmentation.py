@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from cnnkit.device.objects import apart
 from cnnkit.device.windows import AT_ONCE, OVERLAP, Slab, blended, resized
 
 AS_IS, ALIKE, EACH = "as it is", "alike", "each"
@@ -39,6 +40,9 @@ class Plan:
         smallest: px of the picture, by label: smaller pieces are left out.
         largest: labels of which only the largest piece counts.
         spacing: of training pictures, mm of a px along each axis; None: not known.
+        rim: px of the network's input that the border of an object is wide, where objects of the only label are told apart: the
+            network then scores background, inside and border; 0: they are not.
+        seed: score of the inside from which a pixel speaks for an object of its own.
     """
 
     scale: float | None = None
@@ -53,6 +57,8 @@ class Plan:
     smallest: Mapping[str, int] | None = None
     largest: tuple[str, ...] = ()
     spacing: tuple[float, ...] | None = None
+    rim: int = 0
+    seed: float = 0.5
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as `cnnkit.json` holds them."""
@@ -71,6 +77,8 @@ class Plan:
 
     def channels(self, labels: int) -> int:
         """Return how many scores a pixel has: of labels that stand alone or overlap one each, else one of the background too."""
+        if self.rim:
+            return 3
         return labels if self.regions or labels == 1 else labels + 1
 
     def codes_of(self, labels: int) -> tuple[tuple[int, ...], ...]:
@@ -207,10 +215,33 @@ def segment(model: Any, picture: np.ndarray, plan: Plan, labels: Sequence[str], 
 
     Where labels overlap, the codes are those of the plan's `order`. Arguments as `scores`.
     """
+    if plan.rim:
+        return (separate(model, picture, plan, labels, **options) > 0).astype(np.uint8)
     codes = np.empty(picture.shape[:2], np.uint8)
     for start, slab in scores(model, picture, plan, **options):
         codes[start : start + len(slab)] = decoded(slab, plan)
     return cleaned(codes, plan, labels)
+
+
+def separate(model: Any, picture: np.ndarray, plan: Plan, labels: Sequence[str], **options: Any) -> np.ndarray:
+    """Return which object each pixel of a picture is of: int32 (h, w), from 1 without gaps, 0 for none. Arguments as `scores`."""
+    return parted(*levels(model, picture, plan, **options), plan, labels)
+
+
+def levels(model: Any, picture: np.ndarray, plan: Plan, **options: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return how surely each pixel is inside of an object, and inside or border: uint8 (h, w) each, 255 for 1."""
+    inside, whole = np.empty((2, *picture.shape[:2]), np.uint8)
+    for start, slab in scores(model, picture, plan, **options):
+        rows = slice(start, start + len(slab))
+        inside[rows] = np.rint(255 * np.clip(slab[..., 1], 0, 1))
+        whole[rows] = np.rint(255 * np.clip(slab[..., 1] + slab[..., 2], 0, 1))
+    return inside, whole
+
+
+def parted(inside: np.ndarray, whole: np.ndarray, plan: Plan, labels: Sequence[str]) -> np.ndarray:
+    """Tell objects apart by what `levels` returns, as the plan says: int32 (h, w)."""
+    smallest = (plan.smallest or {}).get(labels[0], 0)
+    return apart(inside, whole, seed=plan.seed, threshold=plan.threshold, smallest=smallest)
 
 
 def decoded(slab: np.ndarray, plan: Plan) -> np.ndarray:
@@ -220,6 +251,8 @@ def decoded(slab: np.ndarray, plan: Plan) -> np.ndarray:
         for number, code in enumerate(plan.order or range(1, len(plan.regions) + 1)):
             codes[slab[..., number] >= plan.threshold] = code
         return codes
+    if plan.rim:
+        return (slab[..., 1] + slab[..., 2] >= plan.threshold).astype(np.uint8)
     if slab.shape[-1] == 1:
         return (slab[..., 0] >= plan.threshold).astype(np.uint8)
     return slab.argmax(-1).astype(np.uint8)

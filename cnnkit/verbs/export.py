@@ -12,6 +12,7 @@ from cnnkit.quiet import quiet
 from cnnkit.reporter import SILENT, Reporter
 from cnnkit.run import EXPORT, MODEL, Run, latest
 from cnnkit.run_data import data_for, named_as, say_drawn, those_given
+from cnnkit.score import headline
 from cnnkit.verbs.report import write_report
 from cnnkit.verbs.scoring import keras_of, score
 
@@ -81,6 +82,7 @@ def export(
         recipe, opened, splits.test, "Scoring the trained model", tell
     )  # for the report as well
     known = run.document.get("scores", {}).get("test", {}) if run is not None and data is None else {}
+    first = headline(known)
     try:
         with tell.progress("Exporting", len(precisions) + 1) as update:
             document = gate.export(
@@ -94,7 +96,7 @@ def export(
                 name=recipe.app,
                 validation=splits.validation,
                 scored=(answered, targets),
-                baseline=(known.get("baseline") or {}).get(recipe.task.headline),
+                baseline=(known.get("baseline") or {}).get(first.name if first else recipe.task.headline),
                 progress=update,
             )
     except GateRefused as error:

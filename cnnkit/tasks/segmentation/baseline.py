@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PICTURES, PIXELS = 40, 40_000  # that are learnt from, at most
 AREA = 2**19  # px of a picture, at most, that are looked at
 SCALES = (1.0, 2.0, 4.0, 8.0)  # px
-SCORES = ("dice", "dice_interval", "iou", "nsd", "hd95")
+SCORES = ("ap50", "ap50_interval", "count_error", "dice", "dice_interval", "iou", "nsd", "hd95")
 _WEIGHTS = np.geomspace(1 / 16, 16, 25)  # of the background that are tried
 
 
@@ -250,7 +250,8 @@ def scored(task: Any, train: "MaskRecords", test: "MaskRecords", truth: Sequence
         ((_bytes(train, index), train.mask(index)) for index in chosen), len(train.label_names), train.regions
     )
     found = [finder.find(_bytes(test, index)) for index in range(len(test))]
-    scores = task.score(found, truth, train.label_names)
+    about = {"segmentation": test.plan.to_dict()}
+    scores = task.score(found, truth, train.label_names, about)
     return {"name": finder.name, **{key: scores[key] for key in SCORES if key in scores}}
 
 

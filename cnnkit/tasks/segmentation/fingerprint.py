@@ -15,11 +15,16 @@ from typing import Any
 import numpy as np
 
 from cnnkit.device.segmentation import ALIKE, AS_IS, EACH, TAILS, Plan
+from cnnkit.tasks.segmentation import objects
 from cnnkit.tasks.segmentation.masks import IGNORE, overlapping
 
 LOOKED_AT = 120  # training pictures
 THIN = 2.5  # px of the input that what is thin should be wide in a whole picture
 WIDE = 4.0  # and in windows, which cost no more for being finer
+SMALL, APART = (
+    12.0,
+    16.0,
+)  # px of the input that small objects which are told apart should have across, whole or in windows
 WHOLE = 256  # px, longest side of an input for whole pictures
 WINDOW = 192  # px, side of a window
 STEP = 32  # sides are multiples of it, px
@@ -45,6 +50,9 @@ class Fingerprint:
         gap: the same of what lies between labels.
         empty: share of the pictures without any label.
         spacing: mm, the median; None: not known.
+        across: diameters of objects, px, where they are told apart: that which a tenth are below, and the median; None: no
+            object was asked for.
+        several: pieces that look like several objects in one, and all pieces, in masks that do not tell objects apart.
     """
 
     count: int
@@ -60,6 +68,8 @@ class Fingerprint:
     gap: float
     empty: float
     spacing: tuple[float, ...] | None
+    across: tuple[float, float] | None = None
+    several: tuple[int, int] = (0, 0)
 
     def lines(self) -> list[str]:
         """Return what was found, for a person."""
@@ -75,11 +85,19 @@ class Fingerprint:
                 f"{label}: {share:.2%} of the pixels, {self.pieces[label]:.0f} piece{'s' * (self.pieces[label] != 1)} a picture, "
                 f"parts from {self.thin[label]:.1f} px wide."
             )
+        if self.across is not None:
+            found.append(f"Objects: {self.across[1]:.0f} px across (median), a tenth below {self.across[0]:.0f} px.")
         return found
 
 
-def measure(records: Any, most: int = LOOKED_AT, progress: Callable[[int], None] = lambda done: None) -> Fingerprint:
-    """Look at training pictures and their masks, at most so many, spread over all."""
+def measure(
+    records: Any,
+    most: int = LOOKED_AT,
+    progress: Callable[[int], None] = lambda done: None,
+    *,
+    apart: bool = False,
+) -> Fingerprint:
+    """Look at training pictures and their masks, at most so many, spread over all; `apart`: and at the objects in them."""
     import cv2
 
     chosen = np.unique(np.linspace(0, len(records) - 1, min(most, len(records))).astype(int))
@@ -89,6 +107,8 @@ def measure(records: Any, most: int = LOOKED_AT, progress: Callable[[int], None]
     pieces: list[list[int]] = [[] for _ in labels]
     thin: list[list[float]] = [[] for _ in labels]
     gaps: list[float] = []
+    across: list[np.ndarray] = []
+    untold: list[np.ndarray] = []
     for done, index in enumerate(chosen.tolist(), 1):
         picture, mask = records.native(index), records.mask(index)
         sides.append(mask.shape)
@@ -111,6 +131,9 @@ def measure(records: Any, most: int = LOOKED_AT, progress: Callable[[int], None]
         empty += not found
         if (mask == 0).any():
             gaps.append(width_of((mask == 0).astype(np.uint8)))
+        if apart:
+            across.append(objects.diameters(records.numbered(index)))
+            untold += [np.isin(mask, regions[0])] if records.objects(index) is None else []
         progress(done)
     many = max(set(channels), key=channels.count)
     lows = [low for low, count in zip(lows, channels, strict=True) if count == many]
@@ -118,6 +141,7 @@ def measure(records: Any, most: int = LOOKED_AT, progress: Callable[[int], None]
     ranges = np.log(np.maximum(np.array(highs) - np.array(lows), 1e-3)).mean(1)
     known = [spacing for spacing in spacings if spacing is not None]
     height, width = np.median(np.array(sides), axis=0)
+    every = np.concatenate(across) if across else np.zeros(0)
     return Fingerprint(
         count=len(chosen),
         sides=(int(height), int(width)),
@@ -132,6 +156,8 @@ def measure(records: Any, most: int = LOOKED_AT, progress: Callable[[int], None]
         gap=float(np.median(gaps)) if gaps else 0.0,
         empty=empty / max(1, len(chosen)),
         spacing=tuple(np.median(known, axis=0).tolist()) if known else None,
+        across=(float(np.percentile(every, 10)), float(np.median(every))) if len(every) else None,
+        several=objects.merged(untold),
     )
 
 
@@ -202,7 +228,10 @@ def choose(
     widths = {label: width for label, width in (*facts.thin.items(), (BETWEEN, facts.gap)) if width}
     label = min(widths, key=lambda name: widths[name]) if widths else ""
     thinnest = widths.get(label, float(longest))
-    keeps = min(1.0, THIN / thinnest)  # the smallest scale at which it is still so wide
+    keeps = THIN / thinnest  # the smallest scale at which it is still so wide
+    if facts.across is not None and facts.across[0] * keeps < SMALL:
+        label, thinnest, keeps = "objects", facts.across[0], SMALL / facts.across[0]
+    keeps = min(1.0, keeps)
     if patches is None and scale is None:
         patches = max(keeps * longest, 1) > WHOLE if longest > WHOLE else False
         if patches:
@@ -221,7 +250,8 @@ def choose(
         why.append(f"{'Windows' if patches else 'Whole pictures'}, as asked.")
     if patches:
         if scale is None:
-            scale = min(1.0, max(WIDE / thinnest, WINDOW / longest))
+            finest = APART / facts.across[0] if facts.across is not None else 0.0
+            scale = min(1.0, max(WIDE / min(widths.values(), default=longest), WINDOW / longest, finest))
             scale = 1.0 if scale > 0.8 else round(scale, 2)
         span = scale * min(facts.sides)
         fitting = max(STEP, STEP * int(span // STEP))
@@ -236,6 +266,9 @@ def choose(
     plan = Plan(scale=scale if patches else None, spacing=facts.spacing)
     plan, line = _valued(plan, facts, values)
     why.append(line)
+    if facts.across is not None:
+        plan = dataclasses.replace(plan, rim=objects.rim_of(facts.across[1] * (plan.scale or min(1, side / longest))))
+        why.append(f"Objects are told apart by a border, {plan.rim} px of the input wide.")
     if overlapping(regions):
         plan = dataclasses.replace(plan, regions=tuple(map(tuple, regions)), order=tuple(order))
         why.append("Labels overlap: each is asked for on its own.")

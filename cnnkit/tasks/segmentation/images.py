@@ -33,7 +33,7 @@ class Masked(Images):
     def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         if settings.get("flips", "none") not in FLIPS:
             raise ConfigError(f"`flips` needs one of {', '.join(FLIPS)}. Got {settings['flips']!r}.")
-        names = ("patches", "scale", "values", "image_size", "groups")
+        names = ("patches", "scale", "values", "image_size", "groups", "objects")
         return {key: settings[key] for key in names if settings.get(key) is not None}
 
     def augmentations(self, own: Any, settings: Any) -> list[Any]:
@@ -178,6 +178,4 @@ def _colours(labels: Sequence[str]) -> list[tuple[tuple[int, int, int], str]]:
 
 
 def _outlined(records: Any, pictures: np.ndarray, codes: Sequence[np.ndarray]) -> np.ndarray:
-    return np.stack(
-        [outlined(picture, planes(mask, records.regions), line=1) for picture, mask in zip(pictures, codes)]
-    )
+    return np.stack([outlined(picture, planes(mask, records.taught), line=1) for picture, mask in zip(pictures, codes)])

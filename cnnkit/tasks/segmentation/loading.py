@@ -6,6 +6,7 @@ Design choices:
 - What the training pictures are like is measured here (`fingerprint`), for the size of the input follows from it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from cnnkit.errors import ConfigError, DataError
 from cnnkit.inputs.image.loading import fates, told, with_options
 from cnnkit.tasks.segmentation import fingerprint
 from cnnkit.tasks.segmentation.fingerprint import STEP
+from cnnkit.tasks.segmentation.masks import Regions, overlapping
+from cnnkit.tasks.segmentation.objects import OFTEN
 from cnnkit.tasks.segmentation.records import MaskRecords, Renamed
 
 VALUES = (AS_IS, ALIKE, EACH)
@@ -32,6 +35,7 @@ def load(
     scale: float | None = None,
     values: str | None = None,
     groups: str | None = None,
+    objects: bool = False,
     **how: Any,
 ) -> Splits:
     """Load a data set for segmentation, divided.
@@ -43,6 +47,7 @@ def load(
         scale: px of the input for one of the picture, with windows; None: chosen too.
         values: how values become bytes, one of `VALUES`; None: chosen too.
         groups: which pictures are of one patient: "none", or a regular expression; None: found out.
+        objects: whether objects of the only label are told apart.
         how: as the attributes of `cnnkit.data.loading.Asked`.
 
     Returns:
@@ -50,7 +55,8 @@ def load(
 
     Raises:
         DataError: no such data, or data that cannot be trained on.
-        ConfigError: a size that is no multiple of 32, a scale without windows, parts to hold out that leave nothing.
+        ConfigError: a size that is no multiple of 32, a scale without windows, parts to hold out that leave nothing, objects
+            of several labels.
     """
     if image_size is not None and image_size % STEP:
         raise ConfigError(f"`image_size` is a multiple of {STEP} px here. Got {image_size}.")
@@ -66,6 +72,8 @@ def load(
     names, _ = loading.align_labels(card, parts)
     if not names:
         raise DataError(f"{card.title} has no label to learn: every mask is empty. Draw some, or name other masks.")
+    if objects:
+        _check_only(card, names, parts["train"].more.regions)
     records = {}
     for split, part in parts.items():
         masks = part.more if tuple(part.more.names) == names else Renamed(part.more, names)
@@ -89,7 +97,12 @@ def load(
     alike: Any = (
         train if asked.folds is None else records["train"]
     )  # of all folds, so that their models can be put together
-    facts = fingerprint.measure(alike)
+    facts = fingerprint.measure(alike, apart=objects)
+    if facts.several[0] > OFTEN * facts.several[1]:
+        notes.append(
+            f"The masks of {card.title} do not tell objects apart, and {facts.several[0]:,} of {facts.several[1]:,} pieces look "
+            "like several objects that touch: each is learnt as one. Give masks with a number for each object."
+        )
     choice = fingerprint.choose(
         facts,
         len(alike),
@@ -111,6 +124,20 @@ def load(
         **divided.card,
     }
     return Splits(**seen, card=about)
+
+
+def _check_only(card: Card, names: Sequence[str], regions: Regions) -> None:
+    """Refuse objects of several labels."""
+    if overlapping(regions):
+        raise ConfigError(
+            f"`objects`: the labels {loading.some(names)} of {card.title} overlap. Leave `objects` out, or one label in."
+        )
+    if len(names) > 1:
+        hint = " If they are numbers of objects, say so in a card: `objects = true`." if names[0].isdigit() else ""
+        raise ConfigError(
+            f"`objects` takes one label, and {card.title} has {len(names)}: {loading.some(names)}. Leave it out, or name one "
+            f"label by `values` in a card.{hint}"
+        )
 
 
 def own_folds(part: Any) -> list[list[int]]:

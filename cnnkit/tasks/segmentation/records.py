@@ -17,7 +17,8 @@ from cnnkit.data.records import Records, Shape, Source
 from cnnkit.device.segmentation import Plan, as_bytes, scale_of, scaled, stretch
 from cnnkit.errors import DataError
 from cnnkit.inputs.image.records import ImageRecords, JoinedImages
-from cnnkit.tasks.segmentation.masks import Masks, Regions
+from cnnkit.tasks.segmentation import objects
+from cnnkit.tasks.segmentation.masks import IGNORE, Masks, Regions
 from cnnkit.tasks.segmentation.views import PLACES, Views
 
 KEPT = 768 * 2**20  # bytes of pictures, masks and places that are kept
@@ -59,6 +60,11 @@ class MaskRecords(ImageRecords):
     def regions(self) -> Regions:
         """The codes of each label's pixels."""
         return self._masks.regions
+
+    @property
+    def taught(self) -> Regions:
+        """The codes of what a network learns, in masks as it sees them: the labels', or those of inside and border."""
+        return objects.TAUGHT if self.plan.rim else self.regions
 
     @property
     def in_parts(self) -> bool:
@@ -118,6 +124,10 @@ class MaskRecords(ImageRecords):
         """Return which object each pixel of a record is of, int32 (h, w); None where its masks do not tell."""
         return self._masks.objects(int(self._index[index]))
 
+    def numbered(self, index: int) -> np.ndarray:
+        """Return the same where masks do not tell, too: then what hangs together is an object."""
+        return objects.numbered(self.mask(index), self.regions[0], self.objects(index))
+
     def spacing(self, index: int) -> tuple[float, ...] | None:
         """Return the distance of neighbouring pixels, mm; None where it is not known."""
         return self._masks.spacing(int(self._index[index]))
@@ -149,7 +159,10 @@ class MaskRecords(ImageRecords):
             raise DataError(
                 f"{self.name(index)} cannot be used: {error}. Leave it out, or make it like the others."
             ) from error
-        return picture, _smaller(mask, picture.shape[:2])
+        if not self.plan.rim:
+            return picture, _smaller(mask, picture.shape[:2])
+        codes = objects.rimmed(_smaller(self.numbered(index), picture.shape[:2]), self.plan.rim)
+        return picture, np.where(_smaller(mask, picture.shape[:2]) == IGNORE, np.uint8(IGNORE), codes)
 
     def point(self, index: int, rng: np.random.Generator) -> tuple[int, int] | None:
         """Return a pixel of a label that is drawn first, at the plan's scale; None where the mask is empty."""
@@ -165,7 +178,7 @@ class MaskRecords(ImageRecords):
         mask = self.seen(index)[1]
         rng = np.random.default_rng(index)
         found = []
-        for region in self.regions:
+        for region in self.taught:
             rows, columns = np.nonzero(np.isin(mask, region))
             if len(rows):
                 some = rng.permutation(len(rows))[:PLACES] if len(rows) > PLACES else slice(None)
@@ -191,6 +204,7 @@ class MaskRecords(ImageRecords):
     def _digest(self, add: Callable[[Any], None]) -> None:
         super()._digest(add)
         add(repr((self.plan.scale, self.plan.values, self.plan.low, self.plan.high, self.regions)).encode())
+        add(f"rim {self.plan.rim}".encode() if self.plan.rim else b"")
         self._masks.digest(self._index, add)
 
 

@@ -5,6 +5,8 @@ Design choices:
 - A score is of a case and a label first; its mean over cases is the label's, and the mean of these stands first. Where a label is
   neither there nor answered, its overlap says nothing and is left out, and counted.
 - What an answer may be cleaned of, small pieces or all but the largest, is decided on validation data, and only where it gains.
+- Where objects are told apart an answer is a map of their numbers, int32, and the average precision of these stands first. From
+  which scores on an object begins, and how small one may be, is decided on validation data too.
 - Training keeps its last weights, which are averages under a rate that has come to rest.
 - Intervals resample patients where these are known, else cases.
 """
@@ -15,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.device.segmentation import Plan, cleaned, segment
+from cnnkit.device.segmentation import Plan, cleaned, levels, parted, segment, separate
 from cnnkit.errors import ConfigError
 from cnnkit.evaluation.task import WORST, Done, Metadata, Task
 from cnnkit.score import LESS, Score, Scores, unit
-from cnnkit.tasks.segmentation import measures
+from cnnkit.tasks.segmentation import measures, objects
 from cnnkit.tasks.segmentation.masks import IGNORE, Regions, alone
 from cnnkit.tasks.segmentation.records import MaskRecords
 
@@ -35,6 +37,14 @@ DISTANCES = ("hd95",)
 CASE = ("dice", "true_area", "area")  # of each label, what a report draws of every case
 GAIN = 0.002  # of the mean Dice on validation data, from which cleaning counts
 SMALLEST = (0.0002, 0.001, 0.005)  # of a picture's pixels, sizes of pieces that are tried
+SEEDS, WHOLES, LEAST = (
+    (0.4, 0.6, 0.7, 0.8),
+    (0.4, 0.6),
+    (0.05, 0.1, 0.2, 0.35),
+)  # of objects: scores; shares of their median area
+TRIED_ON = 2**26  # px of validation pictures, at most, that these are tried on
+OBJECTS = "objects"  # what counts are of
+APART = ("ap50", "count_error", "count_error_share")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,7 +53,7 @@ class Case:
 
     Attributes:
         codes: uint8 (h, w).
-        objects: int32 (h, w), or None.
+        objects: int32 (h, w), or None; where objects are told apart, what hangs together if masks do not tell.
         spacing: mm, or None.
         patient: a number, equal for pictures of one patient.
         name: of the picture.
@@ -63,6 +73,7 @@ class Segmentation(Task):
 
     Args:
         regions: the codes of each label; None: not known yet.
+        apart: whether objects of the only label are told apart.
     """
 
     name = "segmentation"
@@ -74,11 +85,16 @@ class Segmentation(Task):
     explains = True
     rooms = ()
 
-    def __init__(self, regions: Regions | None = None):
-        self.regions = regions
+    def __init__(self, regions: Regions | None = None, apart: bool = False):
+        self.regions, self.apart = regions, apart
+        self.headline = "ap50" if apart else "dice"
 
     def fitted(self, splits: Any, earlier: Mapping[str, Any]) -> "Segmentation":
-        return type(self)(splits.train.regions)
+        return type(self)(splits.train.regions, splits.train.plan.rim > 0)
+
+    def units(self, labels: Sequence[str]) -> int:
+        """Return how many scores a pixel has beside the background's: of labels, or of inside and border."""
+        return len(objects.TAUGHT) if self.apart else super().units(labels)
 
     def loss(self, settings: Any) -> Any:
         """Return the loss of `cnnkit.tasks.segmentation.losses` that the settings name."""
@@ -86,7 +102,7 @@ class Segmentation(Task):
 
         if settings.loss not in LOSSES:
             raise ConfigError(f"`loss` needs one of {', '.join(LOSSES)}. Got {settings.loss!r}.")
-        return MaskLoss(self.regions, **LOSSES[settings.loss])
+        return MaskLoss(objects.TAUGHT if self.apart else self.regions, **LOSSES[settings.loss])
 
     def as_read_by(self, artifact: Any, records: MaskRecords) -> MaskRecords:
         """Return records that are seen as an artifact's plan says."""
@@ -95,11 +111,12 @@ class Segmentation(Task):
     def outputs(
         self, artifact: Any, records: MaskRecords, progress: Done = lambda done: None
     ) -> tuple[list[np.ndarray], list[Case]]:
-        """Draw the masks of every native picture, as a device does; return their code maps and what is there."""
+        """Draw the masks of every native picture, as a device does; return codes, or numbers of objects, and what is there."""
         plan = plan_of(artifact, records)
         found = []
+        draw = separate if plan.rim else segment
         for index in range(len(records)):
-            found.append(segment(artifact, records.native(index), plan, artifact.labels))
+            found.append(draw(artifact, records.native(index), plan, artifact.labels))
             progress(len(found))
         return found, cases(records)
 
@@ -107,6 +124,8 @@ class Segmentation(Task):
         """Decide on validation data what answers are cleaned of; return what the artifact is to say of it."""
         if not len(records):
             return {}
+        if plan_of(artifact, records).rim:
+            return self._calibrate_objects(artifact, records)
         plan = dataclasses.replace(plan_of(artifact, records), smallest=None, largest=())
         found, truth = self._with(artifact, records, plan)
         labels = artifact.labels
@@ -124,6 +143,40 @@ class Segmentation(Task):
                 best, plan = max(scored), tried[int(np.argmax(scored))]
         return {"segmentation": {"smallest": plan.smallest, "largest": list(plan.largest)}}
 
+    def _calibrate_objects(self, artifact: Any, records: MaskRecords) -> dict[str, Any]:
+        """Decide from which scores on an object begins, and how small it may be."""
+        start = Plan()
+        plan = dataclasses.replace(
+            plan_of(artifact, records), seed=start.seed, threshold=start.threshold, smallest=None
+        )
+        labels, truth = artifact.labels, []
+        seen: list[tuple[np.ndarray, np.ndarray]] = []
+        for index in range(len(records)):
+            if not seen or sum(inside.size for inside, _ in seen) < TRIED_ON:
+                seen.append(levels(artifact, records.native(index), plan))
+                truth.append(records.numbered(index))
+        sizes = np.concatenate([np.bincount(numbers.ravel())[1:] for numbers in truth])
+        least = [max(2, round(share * float(np.median(sizes)))) for share in LEAST] if len(sizes) else []
+
+        def scored(plan: Plan) -> float:
+            found = [
+                measures.matches(parted(*maps, plan, labels), there, measures.APART) for maps, there in zip(seen, truth)
+            ]
+            shares = [counts[0] / sum(counts) for counts in found if sum(counts)]
+            return float(np.mean(shares)) if shares else 0.0
+
+        best = scored(plan)
+        for changes in (
+            [{"seed": value} for value in SEEDS],
+            [{"threshold": value} for value in WHOLES],
+            [{"smallest": {labels[0]: size}} for size in least],
+        ):
+            tried = [dataclasses.replace(plan, **change) for change in changes]
+            values = [scored(other) for other in tried]
+            if values and max(values) > best + GAIN:
+                best, plan = max(values), tried[int(np.argmax(values))]
+        return {"segmentation": {"seed": plan.seed, "threshold": plan.threshold, "smallest": plan.smallest}}
+
     def _with(self, artifact: Any, records: MaskRecords, plan: Plan) -> tuple[list[np.ndarray], list[Case]]:
         found = [segment(artifact, records.native(index), plan, artifact.labels) for index in range(len(records))]
         return found, cases(records)
@@ -131,31 +184,40 @@ class Segmentation(Task):
     def score(
         self, found: Sequence[np.ndarray], truth: Sequence[Case], labels: Sequence[str], metadata: Metadata = None
     ) -> Scores:
-        """Score code maps, mean Dice first."""
+        """Score code maps, mean Dice first, or numbers of objects, uint8 code maps too, by their average precision first."""
         plan = Plan.from_dict((metadata or {}).get("segmentation") or {})
         regions = self.regions or plan.codes_of(len(labels))
         length = "px" if any(case.spacing is None for case in truth) else "mm"  # of all alike, or means mix both
+        apart = self.apart or plan.rim > 0 or any(answer.dtype == np.int32 for answer in found)
         rows = [
             measures.case_measures(
-                codes, case.codes, regions, names=labels, spacing=case.spacing if length == "mm" else None
+                codes_of(answer),
+                case.codes,
+                regions,
+                names=labels,
+                spacing=case.spacing if length == "mm" else None,
+                objects=_both(answer, case, regions[0]) if apart else None,
             )
-            for codes, case in zip(found, truth, strict=True)
+            for answer, case in zip(found, truth, strict=True)
         ]
+        for row in rows if apart else ():
+            _add_share(row[labels[0]])
         whole = measures.summary(rows, [case.patient for case in truth])
         by_label = whole["labels"]
-        table = np.array([[row[label]["dice"] for label in labels] for row in rows])
-        known = {label: by_label[label]["dice"]["mean"] for label in labels}
+        first = "ap50" if apart else "dice"
+        table = np.array([[row[label][first] for label in labels] for row in rows])
+        known = {label: by_label[label][first]["mean"] for label in labels}
         mean = {key: entry["mean"] for key, entry in whole["mean"].items()}
-        interval = whole["mean"]["dice"]["interval"]
+        interval = whole["mean"][first]["interval"]
         others = [
-            Score(key, mean[key], interval=_pair(whole["mean"][key]["interval"]))
-            for key in SHARES
+            Score(key, mean[key], **_kind_of(key), interval=_pair(whole["mean"][key]["interval"]))
+            for key in ((*APART[1:], "dice") if apart else ()) + SHARES
             if mean[key] is not None
         ]
         return Scores(
             Score(
-                "dice",
-                float("nan") if mean["dice"] is None else mean["dice"],
+                first,
+                float("nan") if mean[first] is None else mean[first],
                 interval=_pair(interval),
                 per_class={label: value for label, value in known.items() if value is not None},
                 per_record=np.where(np.isnan(table), 1.0, table).mean(1),
@@ -164,7 +226,7 @@ class Segmentation(Task):
             *(Score(key, mean[key], unit=length, better=LESS) for key in DISTANCES if mean[key] is not None),
             count=len(truth),
             patients=whole["groups"],
-            per_class={label: _of_class(by_label[label], rows, label) for label in labels},
+            per_class={label: _of_class(by_label[label], rows, label, apart) for label in labels},
             labels={
                 label: {
                     "dice_interval": about["dice"]["interval"],
@@ -175,7 +237,7 @@ class Segmentation(Task):
                 for label, about in by_label.items()
             },
             per_case={label: [[_rounded(row[label][key]) for key in CASE] for row in rows] for label in labels},
-            units=dict.fromkeys(DISTANCES, length),
+            units={**dict.fromkeys(DISTANCES, length), **({"count_error": OBJECTS} if apart else {})},
             tolerance=f"{measures.TOLERANCE:g} {length}",
             beside=seconds(truth, regions, labels),
             examples=len(truth),
@@ -201,19 +263,24 @@ class Segmentation(Task):
                 "index": int(index),
                 "name": records.name(int(index)),
                 "true": self.words(truth[index].codes, labels),
-                "predicted": self.words(found[index], labels),
+                "predicted": self.words(codes_of(found[index]), labels),
                 "note": score.said(float(score.per_record[index])),
                 "picture": records.native(int(index)),
                 "truth": truth[index].codes,
-                "answer": found[index],
+                "answer": codes_of(found[index]),
             }
             for index in order
         ]
 
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
         """Return what a table shows beside the headline score."""
-        far = scores.get("hd95")
+        far, apart = scores.get("hd95"), "ap50" in scores
         return {
+            **(
+                {"count error": f"{scores.get('count_error', 0):.1f}", "Dice %": f"{100 * scores['dice']:.2f}"}
+                if apart
+                else {}
+            ),
             "IoU %": f"{100 * scores['iou']:.2f}" if "iou" in scores else "",
             "surface Dice %": f"{100 * scores['nsd']:.2f}" if "nsd" in scores else "",
             f"HD95 {unit(scores, 'hd95')}": "" if far is None else f"{far:.1f}",
@@ -243,7 +310,7 @@ def cases(records: MaskRecords) -> list[Case]:
     return [
         Case(
             records.mask(index),
-            records.objects(index),
+            records.numbered(index) if records.plan.rim else records.objects(index),
             records.spacing(index),
             int(patients[index]),
             records.name(index),
@@ -281,10 +348,32 @@ def mean_dice(found: Sequence[np.ndarray], truth: Sequence[Case], plan: Plan, la
     return float(means.mean()) if len(means) else 0.0
 
 
-def _of_class(summed: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], label: str) -> dict[str, Any]:
+def codes_of(answer: np.ndarray) -> np.ndarray:
+    """Return the code map, uint8, of an answer, which may be numbers of objects."""
+    return answer if answer.dtype == np.uint8 else (answer > 0).astype(np.uint8)
+
+
+def _both(answer: np.ndarray, case: Case, region: Sequence[int]) -> measures.Objects:
+    """Return the objects of an answer, of a code map what hangs together, and those of a case."""
+    there = measures.components(np.isin(case.codes, region)) if case.objects is None else case.objects
+    return answer if answer.dtype != np.uint8 else measures.components(answer > 0), there
+
+
+def _add_share(of_label: dict[str, float]) -> None:
+    """Add the count error as a share of the objects there."""
+    there = of_label["found"] + of_label["missed"]
+    of_label["count_error_share"] = of_label["count_error"] / there if there else float("nan")
+
+
+def _kind_of(key: str) -> dict[str, Any]:
+    """Return what kind of score a measure is, where it is no share of which more is better."""
+    return {"count_error": {"unit": OBJECTS, "better": LESS}, "count_error_share": {"better": LESS}}.get(key, {})
+
+
+def _of_class(summed: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], label: str, apart: bool) -> dict[str, Any]:
     """Return what is said of a label."""
     return {
-        **{key: summed[key]["mean"] for key in (*CLASS, *DISTANCES)},
+        **{key: summed[key]["mean"] for key in (*(APART if apart else ()), *CLASS, *DISTANCES)},
         "support": sum(row[label]["true_area"] > 0 for row in rows),
     }
 

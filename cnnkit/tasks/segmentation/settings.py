@@ -41,6 +41,13 @@ class Windows(Room, title="Windows", of_data=True):
 
 
 @room
+class Apart(Room, title="Objects", of_data=True):
+    """Whether objects that touch are told apart."""
+
+    objects: bool = setting(False, "Tell objects of the only label apart, such as cells, also where they touch.")
+
+
+@room
 class Learning(Room, title="Training"):
     """What masks are learnt by."""
 
@@ -64,4 +71,4 @@ class Moving(Room, title="Augmentation"):
     elastic: float = setting(2.0, "Standard deviation of the elastic displacement, px of the input.", least=0, most=50)
 
 
-MASKS = (Folds, Source, Side, Windows, Learning, Moving, Norms, Sizes)
+MASKS = (Folds, Source, Side, Windows, Apart, Learning, Moving, Norms, Sizes)

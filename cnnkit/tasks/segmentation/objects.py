@@ -1,0 +1,108 @@
+"""Objects that are to be told apart: what a network is taught of them, and what is found out of their masks.
+
+Design choices:
+- A network is taught two labels that exclude each other: the inside of objects and their border. The border is the rim of each
+  object, and what lies between two that nearly touch, so that the insides of neighbours are always apart.
+- The rim lies inside of its object: inside and border together are the object, and nothing has to be added or taken away.
+- An object that would be all rim keeps an inside, its middle. Where the picture ends, an object has no border.
+- Masks of two levels tell objects apart only where these do not touch. Pieces with a narrow part between deep ones, as
+  two discs have where they meet, are counted and named: such masks teach to leave together what is to be parted.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from cnnkit.device.objects import renumbered
+
+INSIDE, BORDER = 1, 2
+TAUGHT = ((INSIDE,), (BORDER,))  # the regions that a network learns
+WIDTHS = (1, 3)  # px of the network's input that a rim is wide
+RIM = 1 / 12  # of an object's diameter
+NECK, ALIKE = (
+    0.6,
+    0.7,
+)  # shares of a piece's depth: that its narrow parts have less of, and that each of several objects has
+THICK = 3.0  # px that it is deep at least
+OFTEN = 0.02  # share of the pieces, from which that is worth a warning
+
+
+def numbered(mask: np.ndarray, region: Sequence[int], objects: np.ndarray | None) -> np.ndarray:
+    """Return which object each pixel is of: int32 (h, w), numbered from 1 without gaps, 0 for none.
+
+    Args:
+        mask: code map, uint8 (h, w).
+        region: the codes of the label.
+        objects: the same as a mask tells them apart; None: it does not, and what hangs together is an object.
+    """
+    plane = np.isin(mask, region)
+    if objects is None:
+        return cv2.connectedComponents(plane.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)[1]
+    return renumbered(np.where(plane, objects, 0))
+
+
+def rimmed(numbers: np.ndarray, rim: int) -> np.ndarray:
+    """Return what a network is taught: uint8 (h, w), 0 outside, `INSIDE`, `BORDER`.
+
+    Args:
+        numbers: which object each pixel is of, int32 (h, w), 0 for none.
+        rim: px that the border of an object is wide; between two objects that are no further apart than twice that it is border
+            too.
+    """
+    there = numbers > 0
+    own = numbers.astype(np.float32)  # exact up to 16 million objects
+    codes = np.where(there, np.uint8(BORDER), np.uint8(0))
+    other = np.where(there, own, np.float32(np.inf))  # the background is nobody's
+    between = ~there & (cv2.dilate(own, _disc(rim)) > (low := cv2.erode(other, _disc(rim)))) & np.isfinite(low)
+    codes[between] = BORDER
+    have = np.zeros(int(numbers.max(initial=0)) + 1, bool)
+    for width in range(rim, -1, -1):  # an object all of rim has a thinner one
+        around = _disc(width)
+        inside = there & (cv2.dilate(own, around) == own) & (cv2.erode(own, around) == own) & ~have[numbers]
+        codes[inside] = INSIDE
+        have[numbers[inside]] = True
+    return codes
+
+
+def _disc(radius: int) -> np.ndarray:
+    """Return which pixels are at most so far from the middle: uint8 (2 * radius + 1,) * 2."""
+    steps = np.arange(-radius, radius + 1)
+    return (steps[:, None] ** 2 + steps**2 <= (radius + 0.25) ** 2).astype(np.uint8)
+
+
+def diameters(numbers: np.ndarray) -> np.ndarray:
+    """Return the diameter of each object, that of a disc of its area, px: float (n,)."""
+    areas = np.bincount(numbers.ravel())[1:]
+    return 2 * np.sqrt(areas[areas > 0] / np.pi)
+
+
+def rim_of(diameter: float) -> int:
+    """Return how wide the rims of objects of this diameter should be, both px of the network's input."""
+    low, high = WIDTHS
+    return int(np.clip(round(RIM * diameter), low, high))
+
+
+def merged(planes: Sequence[np.ndarray]) -> tuple[int, int]:
+    """Count pieces of masks, bool (h, w) each, that look like several objects in one; and all pieces."""
+    several = every = 0
+    for plane in planes:
+        mask = plane.astype(np.uint8)
+        count, pieces = cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_32S)
+        depth = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
+        deepest = _deepest(depth, pieces, count)
+        thick = NECK * np.maximum(deepest, THICK)
+        parts, cores = cv2.connectedComponents((depth > thick[pieces]).astype(np.uint8), ltype=cv2.CV_32S)
+        owner = np.zeros(parts, np.int64)  # the piece that each core lies in
+        owner[cores.ravel()] = pieces.ravel()
+        alike = _deepest(depth, cores, parts) >= ALIKE * np.maximum(deepest, THICK)[owner]
+        several += int(np.count_nonzero(np.bincount(owner[1:][alike[1:]], minlength=count)[1:] > 1))
+        every += count - 1
+    return several, every
+
+
+def _deepest(depth: np.ndarray, pieces: np.ndarray, count: int) -> np.ndarray:
+    """Return how deep each piece is at its deepest: float32 (count,), 0 for the background."""
+    found = np.zeros(count, np.float32)
+    np.maximum.at(found, pieces.ravel(), np.where(pieces > 0, depth, 0).ravel())
+    return found
