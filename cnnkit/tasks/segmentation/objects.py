@@ -9,12 +9,15 @@ Design choices:
   two discs have where they meet, are counted and named: such masks teach to leave together what is to be parted.
 """
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 
 from cnnkit.device.objects import renumbered
+from cnnkit.tasks.segmentation.masks import IGNORE
 
 INSIDE, BORDER = 1, 2
 TAUGHT = ((INSIDE,), (BORDER,))  # the regions that a network learns
@@ -106,3 +109,34 @@ def _deepest(depth: np.ndarray, pieces: np.ndarray, count: int) -> np.ndarray:
     found = np.zeros(count, np.float32)
     np.maximum.at(found, pieces.ravel(), np.where(pieces > 0, depth, 0).ravel())
     return found
+
+
+def codes_of(answer: np.ndarray) -> np.ndarray:
+    """Return the code map, uint8, of an answer: such a map, or numbers of objects."""
+    return answer if answer.dtype == np.uint8 else (answer > 0).astype(np.uint8)
+
+
+def outlines_apart(numbers: np.ndarray) -> np.ndarray:
+    """Return a code map of objects, uint8 (h, w), that leaves out a line where two touch, so that each has its outline."""
+    codes = (numbers > 0).astype(np.uint8)
+    for one, other in (
+        ((slice(1, None),), (slice(None, -1),)),
+        ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
+    ):
+        codes[one][(numbers[one] != numbers[other]) & (numbers[other] > 0)] = 0
+    return codes
+
+
+def drawn_apart(found: Sequence[np.ndarray], truth: Sequence[Any]) -> tuple[list[np.ndarray], list[Any]]:
+    """Return answers and cases as code maps in which objects that are told apart have an outline each; others as they are."""
+    pairs = [
+        (answer, case)
+        if answer.dtype == np.uint8 or case.objects is None
+        else (outlines_apart(answer), dataclasses.replace(case, codes=_outlined(case)))
+        for answer, case in zip(found, truth, strict=True)
+    ]
+    return [answer for answer, _ in pairs], [case for _, case in pairs]
+
+
+def _outlined(case: Any) -> np.ndarray:
+    return np.where(case.codes == IGNORE, np.uint8(IGNORE), outlines_apart(case.objects))

@@ -22,6 +22,7 @@ from cnnkit.device.drawing import colour
 from cnnkit.report import blocks, figures
 from cnnkit.score import unit
 from cnnkit.tasks.segmentation.masks import IGNORE, planes
+from cnnkit.tasks.segmentation.objects import drawn_apart
 
 TRUTH, ANSWER = (86, 180, 233), (240, 228, 66)
 WORST, BEST = 6, 3  # cases that are shown
@@ -31,6 +32,14 @@ PANEL, GAP = 260, 8  # px
 AROUND, LEAST = 0.15, 48  # what a cut shows around: a share of its side; px that it has at least
 LONGEST = 40  # letters of a name
 NONE = "\u2013"
+_WHICH = (
+    "Objects are what hangs together, corners too. One is found where an answer overlaps it with an IoU of 0.1",
+    "Objects are those that masks tell apart. One is found where an answer overlaps it with an IoU of 0.5",
+)
+_PRECISION = (
+    "AP at IoU 0.5 is the share of objects found, of all found, missed and invented (Schmidt et al. 2018), the mean over cases. "
+    "The count error is by how many objects a case has too many or too few, also as a share of those there."
+)
 
 
 def sections(scores: Mapping[str, Any]) -> list[Any]:
@@ -41,6 +50,7 @@ def sections(scores: Mapping[str, Any]) -> list[Any]:
 def made(task: Any, splits: Any, artifact: Any, scores: Any, found: Any, truth: Any) -> list[Any]:
     """Return the sections that are made of pictures, what numbers mean, and why pictures are seen as they are."""
     regions = task.regions or splits.test.regions
+    found, truth = drawn_apart(found, truth)
     shown = extremes(scores, splits.test, found, truth, regions, artifact.labels)
     return [shown, conventions(scores), reasons(splits.card)]
 
@@ -58,6 +68,7 @@ def labels(scores: Mapping[str, Any]) -> blocks.Section | None:
     start, length = blocks.scale_start([lowest]), unit(scores, "hd95")
     overlap: list[list[blocks.Cell | str]] = []
     objects: list[list[blocks.Cell | str]] = []
+    apart = "ap50" in scores
     for label, values in classes.items():
         about, dice = others[label], values["dice"]
         weakest = len(known) > 1 and dice == lowest < 1
@@ -76,12 +87,16 @@ def labels(scores: Mapping[str, Any]) -> blocks.Section | None:
         objects.append(
             [label, f"{values['support']:,}", f"{about['left_out']:,}", *counts, _cell(values["f1"], _percent)]
         )
+        if apart:
+            parts = (("ap50", _percent), ("count_error", _length), ("count_error_share", _percent))
+            objects[-1] += [_cell(values[key], write) for key, write in parts]
     tolerance = scores.get("tolerance", "the tolerance")
     text = (
         "Each score is the mean over cases, of each label on its own. Dice and IoU say how far truth and answer cover each "
         "other, surface Dice how much of their borders agree, HD95 how far apart the borders are where they are far apart. "
-        "Sensitivity: how much of what is there was drawn. Precision: how much of what was drawn is there. Objects are what "
-        f"hangs together. The dots are on a scale from {blocks.percent(start, 0)} to 100{blocks.THIN}%."
+        "Sensitivity: how much of what is there was drawn. Precision: how much of what was drawn is there. "
+        f"{'Objects are told apart.' if apart else 'Objects are what hangs together.'} "
+        f"The dots are on a scale from {blocks.percent(start, 0)} to 100{blocks.THIN}%."
     )
     head = [
         "label",
@@ -94,7 +109,11 @@ def labels(scores: Mapping[str, Any]) -> blocks.Section | None:
     ]
     head += [f"HD95 mean, {length}", f"HD95 median, {length}"]
     count = ["label", "cases with it", "left out: in neither", "objects found", "missed", "invented", "F1 of objects"]
-    tables = [blocks.Table(head, overlap, numbers=range(1, 9)), blocks.Table(count, objects, numbers=range(1, 7))]
+    count += ["AP at IoU 0.5", "count error", "of the count"] if apart else []
+    tables = [
+        blocks.Table(head, overlap, numbers=range(1, 9)),
+        blocks.Table(count, objects, numbers=range(1, len(count))),
+    ]
     return blocks.Section("Labels", text, tables, wide=True)
 
 
@@ -208,8 +227,9 @@ def conventions(scores: Mapping[str, Any]) -> blocks.Section | None:
         "Distances are in mm, areas in mm\u00b2, by the distance of pixels that the data states."
         if length == "mm"
         else "Distances and areas are in px: the distance of pixels is not known for every picture.",
-        "Objects are what hangs together, corners too. One is found where an answer overlaps it with an IoU of 0.1 or more, each "
-        "answer for one object; what is left of the truth is missed, what is left of the answer invented.",
+        f"{_WHICH['ap50' in scores]} or more, each answer for one object; what is left of the truth is missed, what is "
+        "left of the answer invented.",
+        *([_PRECISION] if "ap50" in scores else []),
         f"Intervals hold 95 % of 2,000 means over patients drawn again with replacement; {patients:,} "
         f"{'is' if patients == 1 else 'are'} told apart here{'' if patients != scores.get('count') else ', one a picture'}.",
         "Pixels that are marked to be ignored count nowhere.",

@@ -191,7 +191,7 @@ class Segmentation(Task):
         apart = self.apart or plan.rim > 0 or any(answer.dtype == np.int32 for answer in found)
         rows = [
             measures.case_measures(
-                codes_of(answer),
+                objects.codes_of(answer),
                 case.codes,
                 regions,
                 names=labels,
@@ -258,16 +258,17 @@ class Segmentation(Task):
         score = self.score(found, truth, labels).headline
         assert score.per_record is not None
         order = np.argsort(score.per_record, kind="stable")[:WORST]
+        found, truth = objects.drawn_apart(found, truth)
         return [
             {
                 "index": int(index),
                 "name": records.name(int(index)),
                 "true": self.words(truth[index].codes, labels),
-                "predicted": self.words(codes_of(found[index]), labels),
+                "predicted": self.words(found[index], labels),
                 "note": score.said(float(score.per_record[index])),
                 "picture": records.native(int(index)),
                 "truth": truth[index].codes,
-                "answer": codes_of(found[index]),
+                "answer": found[index],
             }
             for index in order
         ]
@@ -346,11 +347,6 @@ def mean_dice(found: Sequence[np.ndarray], truth: Sequence[Case], plan: Plan, la
     said = ~np.isnan(table)
     means = np.where(said, table, 0).sum(0)[said.any(0)] / said.sum(0)[said.any(0)]
     return float(means.mean()) if len(means) else 0.0
-
-
-def codes_of(answer: np.ndarray) -> np.ndarray:
-    """Return the code map, uint8, of an answer, which may be numbers of objects."""
-    return answer if answer.dtype == np.uint8 else (answer > 0).astype(np.uint8)
 
 
 def _both(answer: np.ndarray, case: Case, region: Sequence[int]) -> measures.Objects:
