@@ -123,6 +123,7 @@ def scan_files(
     names: tuple[str, ...],
     bad: list[tuple[str, str]],
     request: Request,
+    together: Sequence[str] | None = None,
 ) -> Part:
     """Read the header of every image of a list; as `scan`.
 
@@ -133,6 +134,7 @@ def scan_files(
         names: the labels.
         bad: (name, reason) of what is known to be unusable.
         request: as `scan`.
+        together: of each file, equal for those that belong together, such as a patient; None: as `scan`.
     """
     found = _Found()
     found.bad += bad
@@ -144,10 +146,18 @@ def scan_files(
         added[k] = len(found.paths) > before
         if request.progress and k % 1000 == 999:
             request.progress(f"Looking at images: {k + 1:,}", k + 1, len(files))
-    return _looked_through(root, found, codes[added], names, request)
+    own = None if together is None else np.array(together)[added]
+    return _looked_through(root, found, codes[added], names, request, own)
 
 
-def _looked_through(root: Path, found: "_Found", codes: np.ndarray, classes: tuple[str, ...], request: Request) -> Part:
+def _looked_through(
+    root: Path,
+    found: "_Found",
+    codes: np.ndarray,
+    classes: tuple[str, ...],
+    request: Request,
+    together: np.ndarray | None = None,
+) -> Part:
     """Make of what was gathered the good images and what belongs together."""
     images = FolderImages(root, found.paths, (1, 1, 1))
     _decode_suspects(images, found, range(len(images)) if request.verify else found.suspects, request.progress)
@@ -160,7 +170,11 @@ def _looked_through(root: Path, found: "_Found", codes: np.ndarray, classes: tup
     if len(good) < len(images):
         images.paths = found.paths.take(good)
     images.shape = _suitable_shape(images, found, good)
-    grouping = groups.find(images.paths, codes[good], images.native, request.options.get("groups"))
+    pattern = request.options.get("groups")
+    if together is not None and pattern is None:
+        grouping = groups.told(together[good])
+    else:
+        grouping = groups.find(images.paths, codes[good], images.native, pattern)
     return Part(
         *(images, codes[good], classes, grouping.groups, found.bad, found.ignored, found.left.entries()),
         group_note=grouping.note,

@@ -81,3 +81,22 @@ def test_a_table_of_pixels_with_an_id_is_none_of_paths(tmp_path):
     header = "id,label," + ",".join(f"pixel{k}" for k in range(16))
     (tmp_path / "a.csv").write_text("\n".join([header, *rows]))
     assert load(tmp_path / "a.csv", test=0).train.label_names == ("0", "1")
+
+
+def test_a_column_of_patients_says_what_belongs_together(tmp_path, picture, save):
+    lines = ["image,patient_id,finding"]
+    for k in range(60):
+        save(tmp_path / "set" / f"{k}.png", picture(k))
+        lines.append(f"{k}.png,p{k % 15},{'none' if k % 2 else 'lesion'}")
+    path = tmp_path / "set" / "table.csv"
+    path.write_text("\n".join(lines))
+    splits = load(path)
+    patients = [
+        {int(part.name(k).split("/")[-1][:-4]) % 15 for k in range(len(part))} for part in splits.parts.values()
+    ]
+    assert all(patients) and sum(map(len, patients)) == 15 and set().union(*patients) == set(range(15))
+    assert any("15 patients" in note for note in splits.card["inventory"]["notes"])
+    assert load(path, groups="none", test=0, validation=0).train.groups is None
+    path.write_text("\n".join(lines).replace("3.png,p3,", "3.png,,", 1))
+    with pytest.raises(DataError, match=r"table.csv, line 5 \(it names no patient, though others do\)"):
+        load(path)
