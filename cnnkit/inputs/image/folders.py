@@ -28,6 +28,9 @@ from cnnkit.files import ends_of, printable
 from cnnkit.inputs.image import groups
 from cnnkit.inputs.image.arrays import LARGEST_SIDE
 
+_WHITE = 65535  # of 16 bits
+_DEEP = (".png", ".tif", ".tiff", ".pgm", ".ppm", ".pnm")  # that may have 16 bits
+
 
 class FolderImages:
     """Image files below a folder, decoded as they are read. Make one with `scan`."""
@@ -178,6 +181,7 @@ def _looked_through(
     return Part(
         *(images, codes[good], classes, grouping.groups, found.bad, found.ignored, found.left.entries()),
         group_note=grouping.note,
+        notes=_dark(images),
     )
 
 
@@ -273,6 +277,28 @@ def _suitable_shape(images: FolderImages, found: _Found, good: np.ndarray) -> Sh
     coloured = np.flatnonzero(np.frombuffer(found.grey, np.uint8)[good] == 0)
     sample = coloured[np.linspace(0, len(coloured) - 1, min(16, len(coloured))).astype(int)]
     return height, width, 1 if all(_is_grey(images, int(index)) for index in sample) else 3
+
+
+def _dark(images: FolderImages) -> list[str]:
+    """Return a line where pictures of 16 bits use little of their range, as those of cameras and scanners with 12 bits."""
+    brightest = 0
+    for index in np.unique(np.linspace(0, len(images) - 1, min(8, len(images))).astype(int)).tolist():
+        path = images.path(index)
+        if not path.lower().endswith(_DEEP):
+            continue
+        try:
+            pixels = image.decode(*image.read_file(path))
+        except image.ImageError:  # found when it is read
+            continue
+        if pixels.dtype == np.uint16:
+            brightest = max(brightest, int(pixels.max()))
+    if not 0 < brightest < _WHITE // 4:
+        return []
+    left = brightest * 256 // (_WHITE + 1) + 1
+    return [
+        f"Pictures of 16 bits are read with {_WHITE:,} as white, and the brightest value of those looked at is {brightest:,}: "
+        f"of 256 greys {left} are left. Stretch their values, all alike, before training and `predict`."
+    ]
 
 
 def _is_grey(images: FolderImages, index: int) -> bool:

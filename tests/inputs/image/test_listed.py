@@ -100,3 +100,12 @@ def test_a_column_of_patients_says_what_belongs_together(tmp_path, picture, save
     path.write_text("\n".join(lines).replace("3.png,p3,", "3.png,,", 1))
     with pytest.raises(DataError, match=r"table.csv, line 5 \(it names no patient, though others do\)"):
         load(path)
+
+
+@pytest.mark.parametrize(("white", "told"), [(4095, True), (60000, False)])
+def test_deep_pictures_that_use_little_of_their_range_are_said(tmp_path, picture, save, white, told):
+    for k in range(12):
+        deep = (picture(k, channels=1)[..., 0].astype(np.uint16) * (white // 255)).astype(np.uint16)
+        save(tmp_path / ("a", "b")[k % 2] / f"{k}.png", deep)
+    notes = " ".join(load(tmp_path, test=0, validation=0).card["inventory"]["notes"])
+    assert ("with 65,535 as white" in notes and "of 256 greys 16 are left" in notes) is told
