@@ -114,7 +114,8 @@ class Scores(dict[str, Any]):
             many things the headline is of, where that is not records but boxes, say; `per_class`, by label scores by name,
             with `support`, how many of these things each class has; `constant`, the best answer that needs no model: its
             `name`, its `value`, and whether the model is `sure` to be better; `beside`, others that answered the same records,
-            such as a person: of each its `name` and its score, with its interval; `units`, of values in `per_class`.
+            such as a person: of each its `name` and its score, with its interval; `notice`, what everyone is to know of them;
+            `units`, of values in `per_class`.
 
     Attributes:
         headline: as given.

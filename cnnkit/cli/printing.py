@@ -106,6 +106,8 @@ def scores(task: Any, name: str, found: Scores, baseline: Mapping[str, Any] | No
         console.message(line)
     if per_class:
         _classes(found, task.counted)
+    if notice := found.get("notice"):
+        console.message(notice)
 
 
 def _classes(found: Scores, counted: str) -> None:

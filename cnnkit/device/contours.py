@@ -1,14 +1,15 @@
-"""Masks drawn over pictures: outlines and a tint, a colour a label."""
+"""Masks drawn over pictures: outlines and a tint, a colour a label, and what the colours mean below."""
 
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from cnnkit.device.drawing import colour
+from cnnkit.device.drawing import LETTER, Colour, colour, line_width, write_line
 
 TINT = 0.3  # of the colour, inside a mask
 LINE = 1 / 300  # of the picture's shorter side
+LETTERS = (11, 32)  # px, of what stands below a picture
 
 
 def as_shown(picture: np.ndarray) -> np.ndarray:
@@ -53,3 +54,35 @@ def outlined(
             found, _ = cv2.findContours(plane.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
             cv2.drawContours(drawn, found, -1, own, width)
     return drawn
+
+
+def captioned(picture: np.ndarray, colours: Sequence[tuple[Colour, str]], line: str) -> np.ndarray:
+    """Write below a picture what its colours mean, and a line.
+
+    Args:
+        picture: uint8 (h, w, 3).
+        colours: RGB, and a name.
+        line: of text.
+
+    Returns:
+        uint8 (taller, w, 3), white beside the text; wider where the text is.
+    """
+    size = int(np.clip(round(min(picture.shape[:2]) * LETTER), *LETTERS))
+    pad, step = size // 2, round(1.6 * size)
+    parts = [(2 * size + line_width(name, size), paint, name) for paint, name in colours]
+    wide = max(picture.shape[1], 2 * pad + max(line_width(line, size), *(width for width, _, _ in parts)))
+    places, left, row = [], pad, 0
+    for width, paint, name in parts:
+        if left > pad and left + width > wide:
+            left, row = pad, row + 1
+        places.append((left, row, paint, name))
+        left += width + size
+    height = picture.shape[0]
+    canvas = np.full((height + pad + (row + 2) * step, wide, 3), 255, np.uint8)
+    canvas[:height, : picture.shape[1]] = picture
+    for left, row, paint, name in places:
+        base = height + pad + row * step + size
+        cv2.rectangle(canvas, (left, base - size), (left + size, base), paint, -1)
+        write_line(canvas, name, (left + size + pad, base), (0, 0, 0), size)
+    write_line(canvas, line, (pad, canvas.shape[0] - pad), (0, 0, 0), size)
+    return canvas

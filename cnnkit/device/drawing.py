@@ -119,7 +119,7 @@ def _label(
     pad = max(1, size // 4)
     text = _shortened(" ".join(text.split()), size, width - 2 * pad)
     ascent, descent = round(size * 0.78), round(size * 0.24)
-    wide = min(width, _width(text, size) + 2 * pad)
+    wide = min(width, line_width(text, size) + 2 * pad)
     tall = min(height, ascent + descent + pad)
     left, top, right, bottom = corner
     places = [
@@ -145,16 +145,16 @@ def _label(
     plate = best[1]
     cv2.rectangle(canvas, plate[:2], plate[2:], paint, -1)
     luminance = 0.2126 * paint[0] + 0.7152 * paint[1] + 0.0722 * paint[2]
-    _write(canvas, text, (plate[0] + pad, plate[1] + pad // 2 + ascent), _DARK if luminance > 110 else _LIGHT, size)
+    write_line(canvas, text, (plate[0] + pad, plate[1] + pad // 2 + ascent), _DARK if luminance > 110 else _LIGHT, size)
     return plate
 
 
 def _shortened(text: str, size: int, room: int) -> str:
-    if _width(text, size) <= room:
+    if line_width(text, size) <= room:
         return text
     for count in range(len(text) - 1, 0, -1):
         short = text[:count].rstrip() + "..."
-        if _width(short, size) <= room:
+        if line_width(short, size) <= room:
             return short
     return ""
 
@@ -174,8 +174,8 @@ def _ascii(text: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _width(text: str, size: int) -> int:
-    """Return the width of a text, px."""
+def line_width(text: str, size: int) -> int:
+    """Return the width of a line of text in letters of this size, px."""
     if not text:
         return 0
     if _font() is not None:
@@ -183,8 +183,8 @@ def _width(text: str, size: int) -> int:
     return int(cv2.getTextSize(_ascii(text), cv2.FONT_HERSHEY_SIMPLEX, *_strokes(size))[0][0])
 
 
-def _write(canvas: np.ndarray, text: str, origin: tuple[int, int], paint: Colour, size: int) -> None:
-    """Write a line; origin: the left end of its base line, px."""
+def write_line(canvas: np.ndarray, text: str, origin: tuple[int, int], paint: Colour, size: int) -> None:
+    """Write a line of text into uint8 (h, w, 3); origin: the left end of its base line, px."""
     if not text:
         return
     if _font() is not None:

@@ -97,10 +97,10 @@ def test_letters_outside_of_ascii_are_drawn(monkeypatch):
     boxes, texts = [(100, 100, 140, 140)], ["Überholverbot 3,5 t"]
     assert (drawing.annotate(page(240, 320), boxes, texts) != GROUND).any()
     monkeypatch.setattr(drawing, "_font", lambda: None)  # as OpenCV 4 has it
-    drawing._width.cache_clear()
+    drawing.line_width.cache_clear()
     old = drawing.annotate(page(240, 320), boxes, texts)
     assert np.array_equal(old, drawing.annotate(page(240, 320), boxes, ["Uberholverbot 3,5 t"]))
-    drawing._width.cache_clear()
+    drawing.line_width.cache_clear()
 
 
 def test_colours_repeat_and_lengths_must_agree():

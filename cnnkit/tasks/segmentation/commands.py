@@ -14,6 +14,7 @@ DRAWING = dataclasses.replace(
     predict="Draw masks of pictures: files and folders.",
     options=[
         click.option("--out", type=FILE, help="Folder for masks, and for pictures with their outlines."),
+        click.option("--results", type=FILE, help="File of areas and counts: .json or .csv."),
         click.option(
             "--mirrors/--no-mirrors",
             default=None,

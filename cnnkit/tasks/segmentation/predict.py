@@ -1,13 +1,18 @@
 """`predict` for masks: what is where in pictures, as files and as numbers.
 
 Design choices:
-- A mask is written for each picture, of its size, with the codes of the labels as values; beside it the picture with outlines.
-  What the codes mean is said in `labels.json` beside them.
-- Areas are in px, and in mm^2 where the distance of the pixels is known; pieces are counted as what hangs together.
-- What is wrong with options and inputs is said before any work.
+- A mask is written for each picture, of its size, with the codes of the labels as values; beside it the picture, or its first
+  page, with outlines. What the codes mean is said in `labels.json` beside them, as nnU-Net says it.
+- Areas are in px. A file of pixels does not say how large these are: areas in mm^2 are those of pixels as the training pictures
+  had them, and it is said that they are. Pieces are counted as what hangs together.
+- What is wrong with options and inputs is said before any work. `results` is written at the end, also of what was found up to
+  an error.
+- All that is written or shown says that it is no medical device.
 """
 
-from collections.abc import Generator, Sequence
+import contextlib
+import dataclasses
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +20,20 @@ import cv2
 import numpy as np
 
 from cnnkit import files, opening, own_files
-from cnnkit.device.contours import outlined
+from cnnkit.device.contours import captioned, outlined
+from cnnkit.device.drawing import colour
 from cnnkit.device.segmentation import Plan, segment
 from cnnkit.device.stored import read_pages, write_mask
-from cnnkit.errors import ArtifactError, DataError
+from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError
 from cnnkit.inputs.image.named import image_files
 from cnnkit.reporter import SILENT, Reporter
 from cnnkit.shown import Answers, Shown, Table
 from cnnkit.tasks.segmentation import NOTICE
+from cnnkit.tasks.segmentation import views as seen
+from cnnkit.tasks.segmentation.results import writer
 
-MIRRORS = (0, 1)
+LABELS = "labels.json"
+STANDARD_INPUT = Path("-")
 
 
 def draw(
@@ -33,7 +42,9 @@ def draw(
     inputs: Sequence[Path],
     *,
     out: Path | None = None,
+    results: Path | None = None,
     mirrors: bool = False,
+    top: int = 1,
     skip_bad: bool = False,
     threads: int | None = None,
     tell: Reporter = SILENT,
@@ -43,19 +54,36 @@ def draw(
     Args:
         app: whose models.
         artifact: the model.
-        inputs: pictures, and folders of them.
+        inputs: pictures, folders of them, - for a picture on standard input.
         out: folder that masks and pictures with outlines go to; None: nothing is written.
-        mirrors: look at each picture mirrored too, which takes four times as long.
+        results: file of areas and counts, written at the end: .json or .csv.
+        mirrors: look at each picture mirrored too, which takes four times as long; not from side to side where labels say left
+            or right.
+        top: 1: a mask has all its labels.
         skip_bad: go on without pictures that cannot be read.
         threads: of the interpreter.
         tell: hears of progress and warnings.
 
     Raises:
-        DataError: there is no input, or later, one cannot be read.
+        DataError: there is no input, `results` has an unknown suffix, or later, an input cannot be read.
+        ConfigError: more than one label is asked for.
         ArtifactError: the artifact draws no masks.
     """
+    if top != 1:
+        raise ConfigError("`top` is for models that name a whole picture; a mask has all its labels. Leave it out.")
+    write = None if results is None else writer(results)
+    if out is not None and out.exists() and not out.is_dir():
+        raise DataError(f"`out={out}` is a file; a folder is needed for the masks. Choose another.")
     if not inputs:
         raise DataError("There is nothing to predict. Give pictures or folders.")
+    paths = list(image_files([Path(entry) for entry in inputs]))
+    missing = [path for path in paths if path != STANDARD_INPUT and not path.exists()]
+    if missing and not skip_bad:
+        raise DataError(f"{missing[0]}: there is no such file. Check the path.")
+    targets = _targets(paths, out) if out is not None else {}
+    written = [file for pair in targets.values() for file in pair]
+    own_files.check([*written, *([out / LABELS] if out is not None else [])])
+    own_files.check([] if results is None else [results], "results")
     model = opening.open_model(artifact, app, threads, tell)
     if model.metadata.get("task") != "segmentation":
         raise ArtifactError(f"{model.path} draws no masks. Give a model that `cnnkit {app} train` made for them.")
@@ -64,63 +92,101 @@ def draw(
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{model.path} does not say how pictures meet it ({error}). Export it again.") from error
     if mirrors:
-        import dataclasses
-
-        plan = dataclasses.replace(plan, mirrors=MIRRORS)
-    paths = list(image_files([Path(entry) for entry in inputs]))
-    targets = _targets(paths, out) if out is not None else {}
-    own_files.check([file for pair in targets.values() for file in pair])
+        plan = dataclasses.replace(plan, mirrors=seen.mirrors(model.labels))
+    for folder in (out, results.parent if results is not None else None):
+        if folder is not None:  # hours of work would be lost if it turned out at their end
+            with files.system_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
     if out is not None:
-        with files.system_errors(out):
-            out.mkdir(parents=True, exist_ok=True)
-    return Drawn(model, plan, paths, targets, out, skip_bad, tell)
+        with own_files.replacing(out / LABELS):
+            files.write_json(out / LABELS, meaning(model, plan))
+    return Drawn(model, plan, paths, targets, skip_bad, tell, out=out, results=results, write=write)
+
+
+def meaning(model: Any, plan: Plan) -> dict[str, Any]:
+    """Return what the values of masks mean: the value of each label, or values where labels overlap."""
+    values = {
+        label: region[0] if len(region) == 1 else list(region)
+        for label, region in zip(model.labels, plan.codes_of(len(model.labels)), strict=True)
+    }
+    return {"labels": {"background": 0, **values}, "model": str(model.path), "notice": NOTICE}
 
 
 class Drawn(Answers):
-    """Masks, picture by picture: `input`, `width`, `height`, and of each label `area`, `share` and `pieces`."""
+    """Masks, picture by picture: `input`, `width`, `height`, and of each label `area`, `share`, `pieces` and perhaps `mm2`."""
 
     def __init__(
         self,
         model: Any,
         plan: Plan,
         paths: Sequence[Path],
-        targets: dict[Path, tuple[Path, Path]],
-        out: Path | None,
+        targets: Mapping[Path, tuple[Path, Path]],
         skip_bad: bool,
         tell: Reporter,
+        *,
+        out: Path | None,
+        results: Path | None,
+        write: Callable[[Mapping[str, Any]], None] | None,
     ):
-        self.model, self.plan, self.out = model, plan, out
+        self.model, self.plan, self.out, self.results = model, plan, out, results
         self.skipped: list[str] = []
-        super().__init__(self._each(paths, targets, skip_bad, tell))
+        self.rows: list[dict[str, Any]] = []
+        work = self._each(paths, targets, skip_bad, tell)
+        super().__init__(work if results is None or write is None else self._kept(work, results, write, tell))
 
     def _each(
-        self, paths: Sequence[Path], targets: dict[Path, tuple[Path, Path]], skip_bad: bool, tell: Reporter
+        self, paths: Sequence[Path], targets: Mapping[Path, tuple[Path, Path]], skip_bad: bool, tell: Reporter
     ) -> Generator[dict[str, Any], None, None]:
         labels = self.model.labels
-        for path in paths:
-            try:
-                pages = read_pages(path)
+        with contextlib.ExitStack() as held:
+            update = held.enter_context(tell.progress("Drawing", len(paths))) if len(paths) > 1 else None
+            for done, path in enumerate(paths, 1):
                 try:
-                    found = [segment(self.model, page, self.plan, labels) for page in pages]
-                except ValueError as error:
-                    raise DataError(f"{path} cannot be used: {error}.") from error
-            except DataError as error:
-                if not skip_bad:
-                    raise
-                self.skipped.append(str(error))
-                tell.warning(f"skipped: {error}")
-                continue
-            written = self._written(pages, found, *targets[path]) if path in targets else {}
-            for number, codes in enumerate(found, 1):
-                page = {"page": number} if len(found) > 1 else {}
-                yield {"input": str(path), **page, **self._answer(codes), **written}
+                    pages = read_pages(path)
+                    try:
+                        found = [segment(self.model, page, self.plan, labels) for page in pages]
+                    except ValueError as error:
+                        raise DataError(f"{path} cannot be used: {error}.") from error
+                except DataError as error:
+                    if not skip_bad:
+                        raise
+                    self.skipped.append(str(error))
+                    tell.warning(f"skipped: {error}")
+                    continue
+                written = self._written(pages, found, *targets[path]) if path in targets else {}
+                if update is not None:
+                    update(done)
+                for number, codes in enumerate(found, 1):
+                    page = {"page": number} if len(found) > 1 else {}
+                    self.rows.append({"input": str(path), **page, **self._answer(codes), **written})
+                    yield self.rows[-1]
+
+    def _kept(
+        self,
+        work: Generator[dict[str, Any], None, None],
+        results: Path,
+        write: Callable[[Mapping[str, Any]], None],
+        tell: Reporter,
+    ) -> Generator[dict[str, Any], None, None]:
+        """Do the work, and write its results; what it found up to there where it is stopped."""
+        try:
+            yield from work
+        except (CnnkitError, OSError, KeyboardInterrupt, GeneratorExit):
+            if self.rows:
+                write(self.document())
+                own_files.note([results])
+                tell.warning(f"{results} holds what was found up to here.")
+            raise
+        write(self.document())
+        own_files.note([results])
 
     def _written(
         self, pages: Sequence[np.ndarray], found: Sequence[np.ndarray], mask: Path, overlay: Path
     ) -> dict[str, str]:
         """Write the masks of a file, and its first page with outlines."""
         write_mask(mask, found[0] if len(found) == 1 else np.stack(found))
-        drawn = outlined(pages[0], self._planes(found[0]))
+        colours = [(colour(place), label) for place, label in enumerate(self.model.labels)]
+        drawn = captioned(outlined(pages[0], self._planes(found[0])), colours, NOTICE)
         files.write_bytes(overlay, cv2.imencode(".png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))[1].tobytes())
         own_files.note([mask, overlay])
         return {"mask": str(mask), "overlay": str(overlay)}
@@ -140,21 +206,36 @@ class Drawn(Answers):
                 found[label]["mm2"] = round(area * float(np.prod(known)), 3)
         return {"width": codes.shape[1], "height": codes.shape[0], "labels": found}
 
+    def document(self) -> dict[str, Any]:
+        """Return what was found up to now, as `--json` prints it at the end."""
+        known = self.plan.spacing
+        spacing = {} if known is None else {"spacing": list(known), "spacing_of": "the training pictures"}
+        about = {"artifact": str(self.model.path), "predictions": self.rows, "skipped": self.skipped}
+        return {**about, **spacing, "notice": NOTICE}
+
     def shown(self) -> Shown:
-        rows = list(self)
+        for _ in self:
+            pass
+        known = self.plan.spacing
         table = []
-        for row in rows:
-            cells = [
-                f"{about['area']:,} px ({about['share']:.1%}), {about['pieces']} piece{'s' * (about['pieces'] != 1)}"
-                for about in row["labels"].values()
-            ]
-            page = f", page {row['page']}" if "page" in row else ""
-            table.append([row["input"] + page, *cells])
-        document = {"artifact": str(self.model.path), "predictions": rows, "skipped": self.skipped, "notice": NOTICE}
-        parts: list[str | Table] = [Table(["input", *self.model.labels], table)]
-        if self.out is not None and rows:
-            parts.append(f"Masks and pictures with outlines: {self.out}")
-        return Shown(document, [*parts, NOTICE])
+        for row in self.rows:
+            name = row["input"] + (f", page {row['page']}" if "page" in row else "")
+            for label, about in row["labels"].items():
+                area = [f"{about['area']:,}", *([f"{about['mm2']:,.1f}"] if known is not None else [])]
+                table.append([name, label, *area, f"{about['share']:.2%}", f"{about['pieces']:,}"])
+                name = ""
+        head = ["input", "label", "px", *(["mm^2"] if known is not None else []), "of the picture", "pieces"]
+        parts: list[str | Table] = [Table(head, table)]
+        if known is not None:
+            sides = " x ".join(f"{side:g}" for side in known)
+            parts.append(
+                f"mm^2 are of pixels of {sides} mm, as the training pictures have them; other pixels have others."
+            )
+        if self.out is not None and self.rows:
+            parts.append(f"Masks, pictures with outlines, and {LABELS}, which says what the values mean: {self.out}")
+        if self.results is not None:
+            parts.append(f"Results: {self.results}")
+        return Shown(self.document(), [*parts, NOTICE])
 
 
 def _targets(paths: Sequence[Path], out: Path) -> dict[Path, tuple[Path, Path]]:
@@ -167,14 +248,15 @@ def _targets(paths: Sequence[Path], out: Path) -> dict[Path, tuple[Path, Path]]:
     inputs = {path.resolve() for path in paths}
     found = {}
     for path in paths:
-        stem, number = path.stem, 1
+        own = "stdin" if path == STANDARD_INPUT else path.stem
+        stem, number = own, 1
         while stem.lower() in taken:
             number += 1
-            stem = f"{path.stem}-{number}"
+            stem = f"{own}-{number}"
         taken.add(stem.lower())
         suffix = path.suffix if path.suffix.lower() in (".tif", ".tiff") else ".png"  # what loses nothing
         pair = out / f"{stem}_mask{suffix}", out / f"{stem}_overlay.png"
-        if inputs & {file.resolve() for file in pair}:
+        if inputs & {file.resolve() for file in (*pair, out / LABELS)}:
             raise DataError(f"`out={out}`: the mask of {path} would replace an input. Choose another folder.")
         found[path] = pair
     return found

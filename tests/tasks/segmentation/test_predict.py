@@ -1,0 +1,236 @@
+"""`predict` of masks: what it says, and every file that it writes."""
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cnnkit import opening
+from cnnkit.device.segmentation import Plan
+from cnnkit.device.stored import read_indices, read_pages
+from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError
+from cnnkit.tasks.segmentation import NOTICE, predict
+from cnnkit.tasks.segmentation.predict import draw
+
+NAMES = ("organ", "lesion")
+
+
+class Levels:
+    """An organ is what is brighter than 100, a lesion what is brighter than 200; a picture is seen whole at 16 px."""
+
+    path = Path("levels.tflite")
+    input_shape = (16, 16, 1)
+
+    def __init__(self, plan=None, labels=NAMES, task="segmentation"):
+        self.labels, self.calls = labels, 0
+        self.metadata = {"app": "scans", "task": task, "segmentation": (plan or Plan()).to_dict()}
+
+    def run_batch(self, seen):
+        self.calls += 1
+        codes = (seen[..., 0] > 100).astype(int) + (seen[..., 0] > 200)
+        return {"scores": np.eye(3, dtype=np.float32)[codes]}
+
+
+def picture():
+    """256 px: an organ of 48 px in two pieces, 8 of them a lesion."""
+    found = np.zeros((16, 16), np.uint8)
+    found[2:6, 2:10] = 150
+    found[10:14, 10:14] = 150
+    found[3:5, 4:8] = 250
+    return found
+
+
+@pytest.fixture
+def there(tmp_path, monkeypatch):
+    """A folder with pictures, and the model that `open_model` opens."""
+    monkeypatch.chdir(tmp_path)
+    model = Levels()
+    monkeypatch.setattr(opening, "open_model", lambda path, app, threads=None, tell=None: model)
+    assert cv2.imwrite("a.png", picture())
+    assert cv2.imwritemulti("pages.tif", [picture(), np.zeros((16, 16), np.uint8)])
+    return model
+
+
+def run(*inputs, **options):
+    options = {key: Path(value) if key in ("out", "results") else value for key, value in options.items()}
+    return draw("scans", Path("levels.tflite"), [Path(name) for name in inputs], **options)
+
+
+ORGAN = {"area": 40, "share": 0.15625, "pieces": 2}
+LESION = {"area": 8, "share": 0.03125, "pieces": 1}
+
+
+class TestAnswers:
+    def test_areas_shares_and_pieces_are_counted(self, there):
+        (row,) = run("a.png")
+        assert row == {"input": "a.png", "width": 16, "height": 16, "labels": {"organ": ORGAN, "lesion": LESION}}
+
+    def test_each_page_is_answered(self, there):
+        rows = list(run("pages.tif"))
+        assert [row["page"] for row in rows] == [1, 2] and rows[1]["labels"]["organ"]["area"] == 0
+
+    def test_areas_in_mm_are_of_the_training_pictures_pixels_and_say_so(self, there):
+        there.metadata["segmentation"] = Plan(spacing=(0.5, 2.0)).to_dict()
+        shown = run("a.png").shown()
+        assert shown.document["predictions"][0]["labels"]["organ"]["mm2"] == 40.0
+        assert shown.document["spacing"] == [0.5, 2.0] and shown.document["spacing_of"] == "the training pictures"
+        assert shown.parts[0].columns == ["input", "label", "px", "mm^2", "of the picture", "pieces"]
+        assert "0.5 x 2 mm, as the training pictures" in shown.parts[1]
+
+    def test_without_a_distance_of_pixels_nothing_is_said_in_mm(self, there):
+        shown = run("a.png", "pages.tif").shown()
+        assert shown.parts[0].rows[:2] == [["a.png", "organ", "40", "15.62%", "2"], ["", "lesion", "8", "3.12%", "1"]]
+        assert shown.parts[0].rows[4][0] == "pages.tif, page 2" and "spacing" not in shown.document
+        assert shown.parts[-1] == shown.document["notice"] == NOTICE
+
+    def test_mirrored_views_are_looked_at_as_labels_permit(self, there):
+        list(run("a.png"))
+        assert there.calls == 1
+        list(run("a.png", mirrors=True))
+        assert there.calls == 1 + 4
+        there.labels = ("left lung", "lesion")
+        list(run("a.png", mirrors=True))
+        assert there.calls == 5 + 2  # mirrored from side to side the lung would be the other
+
+    def test_overlapping_labels_have_their_own_areas(self, there):
+        class Whole(Levels):
+            def run_batch(self, seen):
+                return {"scores": np.stack([seen[..., 0] > 100, seen[..., 0] > 200], -1).astype(np.float32)}
+
+        plan = Plan(regions=((1, 2), (2,)), order=(1, 2))
+        model = Whole(plan)
+        there.run_batch, there.metadata = model.run_batch, model.metadata
+        (row,) = run("a.png", out="out")
+        assert [about["area"] for about in row["labels"].values()] == [48, 8]
+        assert json.loads(Path("out/labels.json").read_text())["labels"] == {
+            "background": 0,
+            "organ": [1, 2],
+            "lesion": 2,
+        }
+
+
+class TestFiles:
+    def test_masks_have_the_codes_and_labels_json_says_what_they_are(self, there):
+        (row,) = run("a.png", out="out")
+        assert row["mask"] == "out/a_mask.png" and np.bincount(read_indices("out/a_mask.png").ravel()).tolist() == [
+            208,
+            40,
+            8,
+        ]
+        document = json.loads(Path("out/labels.json").read_text())
+        assert document["labels"] == {"background": 0, "organ": 1, "lesion": 2} and document["notice"] == NOTICE
+
+    def test_pages_come_back_as_pages(self, there):
+        list(run("pages.tif", out="out"))
+        pages = read_pages("out/pages_mask.tif")
+        assert len(pages) == 2 and pages[0].any() and not pages[1].any()
+
+    def test_the_overlay_has_the_picture_and_below_what_colours_mean(self, there):
+        list(run("a.png", out="out"))
+        drawn = cv2.imread("out/a_overlay.png")[..., ::-1]
+        assert drawn.shape[0] > 16 and (drawn[:16, :16][2, 2] == predict.colour(0)).all()
+        below = drawn[16:]
+        for place in range(2):
+            assert (below == predict.colour(place)).all(-1).any()
+        assert (below == 0).all(-1).sum() > 50  # letters
+
+    def test_files_of_one_name_do_not_replace_each_other(self, there):
+        for name in ("x/a.png", "y/A.PNG"):
+            Path(name).parent.mkdir()
+            assert cv2.imwrite(name, picture())
+        assert [row["mask"] for row in run("a.png", "x", "y/A.PNG", out="out")] == [
+            "out/a_mask.png",
+            "out/a-2_mask.png",
+            "out/A-3_mask.png",
+        ]
+
+    def test_results_are_the_document(self, there):
+        shown = run("a.png", results="deep/x.json").shown()
+        assert json.loads(Path("deep/x.json").read_text()) == shown.document
+        assert "Results: deep/x.json" in shown.parts
+
+    def test_a_table_has_a_line_a_label_and_no_number_where_none_is_known(self, there):
+        list(run("a.png", "pages.tif", results="x.csv", out="out"))
+        with Path("x.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert len(rows) == 6 and rows[1]["label"] == "lesion" and rows[1]["area"] == "8" and rows[1]["mm2"] == ""
+        assert [row["page"] for row in rows] == ["", "", "1", "1", "2", "2"] and rows[0]["mask"] == "out/a_mask.png"
+        assert {row["notice"] for row in rows} == {NOTICE}
+
+
+class TestErrors:
+    def test_what_is_wrong_is_said_before_any_work(self, there):
+        Path("folder.csv").mkdir()
+        for options, message in (
+            ({"results": "x.txt"}, "no format has this suffix. End it in .json or .csv"),
+            ({"results": "folder.csv"}, "is a folder"),
+            ({"out": "a.png"}, "is a file; a folder is needed"),
+        ):
+            with pytest.raises(DataError, match=message):
+                run("a.png", **options)
+        with pytest.raises(DataError, match="nothing to predict"):
+            run()
+        with pytest.raises(DataError, match=r"nothing\.png: there is no such file"):
+            run("a.png", "nothing.png")
+        with pytest.raises(ConfigError, match="a mask has all its labels"):
+            run("a.png", top=2)
+        assert not there.calls and not Path("x.txt").exists()
+
+    def test_what_a_person_made_is_not_replaced(self, there):
+        Path("out").mkdir()
+        Path("out/labels.json").write_text("{}")
+        with pytest.raises(CnnkitError, match=r"labels\.json would be overwritten"):
+            run("a.png", out="out")
+        Path("mine.csv").write_text("a\n1\n")
+        with pytest.raises(CnnkitError, match="another `results`"):
+            run("a.png", results="mine.csv")
+
+    def test_a_repeated_command_replaces_its_own_files(self, there):
+        for _ in range(2):
+            list(run("a.png", out="out", results="x.json"))
+
+    def test_a_mask_never_replaces_an_input(self, there):
+        Path("a.png").rename("a_mask.png")
+        assert cv2.imwrite("a.png", picture())
+        with pytest.raises(DataError, match="would replace an input"):
+            run("a.png", "a_mask.png", out=".")
+
+    def test_a_damaged_picture_is_named_or_left_out_and_what_was_found_is_kept(self, there):
+        Path("bad.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing")
+        with pytest.raises(DataError, match=r"bad\.png"):
+            list(run("a.png", "bad.png", results="x.json"))
+        assert len(json.loads(Path("x.json").read_text())["predictions"]) == 1
+        shown = run("bad.png", "a.png", "nothing.png", skip_bad=True).shown()
+        assert len(shown.document["predictions"]) == 1 and len(shown.document["skipped"]) == 2
+
+    def test_other_channels_are_one_line(self, there):
+        assert cv2.imwritemulti("x.tif", [picture()])
+        np.save("x.npy", picture())
+        there.input_shape = (16, 16, 4)
+        assert cv2.imwrite("colours.png", np.dstack([picture(), picture() // 2, picture() // 3]))
+        with pytest.raises(DataError, match=r"colours\.png cannot be used: it has 3 channels, the model takes 4"):
+            list(run("colours.png"))
+
+    def test_a_model_of_another_task_is_refused(self, there):
+        there.metadata["task"] = "classification"
+        with pytest.raises(ArtifactError, match="draws no masks"):
+            run("a.png")
+        there.metadata = {"task": "segmentation"}
+        with pytest.raises(ArtifactError, match="does not say how pictures meet it"):
+            run("a.png")
+
+
+def test_the_command_takes_its_options(there, monkeypatch):
+    from cnnkit.registry import DEVICE, INPUTS, TASKS
+    from cnnkit_scans.cli import main
+
+    halves = TASKS.half("segmentation", DEVICE, "x"), INPUTS.half("image", DEVICE, "x")
+    monkeypatch.setattr(opening, "kinds_of", lambda app, artifact, unsaid="": halves)
+    monkeypatch.setattr(opening, "split", lambda app, inputs, tell=None: (Path("levels.tflite"), inputs))
+    result = CliRunner().invoke(main, ["predict", "a.png", "--out", "out", "--results", "x.csv", "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["notice"] == NOTICE and Path("x.csv").exists()
