@@ -32,7 +32,7 @@ class Recipe:
         tasks: names of the tasks that `fitting` chooses from; none: the recipe's own.
         start: (new model, training records, settings) -> lines that say what it begins with, where weights come from the data.
         intended_use, limits: a sentence each for the model card.
-        notice: what everyone is to know who sees a report or answers; "": nothing.
+        notice: what everyone is to know who sees scores, answers or a report; "": nothing.
     """
 
     app: str

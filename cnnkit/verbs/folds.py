@@ -16,7 +16,7 @@ import numpy as np
 from cnnkit.reporter import Reporter
 from cnnkit.run import MODEL, Run
 from cnnkit.score import Scores
-from cnnkit.verbs.scoring import keras_of
+from cnnkit.verbs.scoring import keras_of, noted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,4 +97,5 @@ def out_of_fold(recipe: Any, run: Run, splits: Any, tell: Reporter) -> Outside:
             targets += list(there)
     together = dataclasses.replace(splits, test=splits.train.take(order))
     labels = splits.train.label_names
-    return Outside(recipe.task.score(found, targets, labels, artifact.metadata), found, targets, together)
+    scores = noted(recipe, recipe.task.score(found, targets, labels, artifact.metadata))
+    return Outside(scores, found, targets, together)

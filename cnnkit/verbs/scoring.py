@@ -41,7 +41,14 @@ def score(recipe: Any, artifact: Any, records: Any, text: str, tell: Reporter) -
         raise DataError("There is nothing to score: this split is empty. Give data with a test split.")
     with tell.progress(text, len(records)) as update:
         found, targets = scoring.outputs(artifact, records, recipe.task, update)
-    return recipe.task.score(found, targets, artifact.labels, artifact.metadata), found, targets
+    return noted(recipe, recipe.task.score(found, targets, artifact.labels, artifact.metadata)), found, targets
+
+
+def noted(recipe: Any, scores: Scores) -> Scores:
+    """Return scores with what everyone is to know who sees them, where the app says something."""
+    if recipe.notice:
+        scores["notice"] = recipe.notice
+    return scores
 
 
 def with_verdict(scores: Mapping[str, Any], baseline: dict[str, Any] | None) -> dict[str, Any]:
