@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from cnnkit.data import cards, loading
@@ -25,6 +26,7 @@ from cnnkit.tasks.segmentation.objects import OFTEN
 from cnnkit.tasks.segmentation.records import MaskRecords, Renamed
 
 VALUES = (AS_IS, ALIKE, EACH)
+LOOKED_AT = 20  # masks, to find out whether their values are numbers of objects
 
 
 def load(
@@ -68,8 +70,14 @@ def load(
     card = source if isinstance(source, Card) else cards.load(source, "segmentation")
     card = with_options(card, {"groups": groups}, lenient=asked.whole)
     card, parts, held_out = asked.read(card, "segmentation")
-    notes = loading.left_out(parts, asked.skip_bad)
     names, _ = loading.align_labels(card, parts)
+    if objects and len(names) > 1 and all(name.isdecimal() for name in names):  # nobody named these values
+        numbers = loading.with_options(card, {"objects": True}, lambda option, form: "", lenient=True)
+        numbers, others, held = asked.read(numbers, "segmentation")
+        if _are_numbers(others["train"].more):
+            card, parts, held_out = numbers, others, held
+            names, _ = loading.align_labels(card, parts)
+    notes = loading.left_out(parts, asked.skip_bad)
     if not names:
         raise DataError(f"{card.title} has no label to learn: every mask is empty. Draw some, or name other masks.")
     if objects:
@@ -133,11 +141,23 @@ def _check_only(card: Card, names: Sequence[str], regions: Regions) -> None:
             f"`objects`: the labels {loading.some(names)} of {card.title} overlap. Leave `objects` out, or one label in."
         )
     if len(names) > 1:
-        hint = " If they are numbers of objects, say so in a card: `objects = true`." if names[0].isdigit() else ""
         raise ConfigError(
             f"`objects` takes one label, and {card.title} has {len(names)}: {loading.some(names)}. Leave it out, or name one "
-            f"label by `values` in a card.{hint}"
+            "label by `values` in a card."
         )
+
+
+def _are_numbers(masks: Any) -> bool:
+    """Say whether values of some masks are numbers of objects: most hang together, as values of labels do not."""
+    pieces = []
+    for index in np.unique(np.linspace(0, len(masks) - 1, min(LOOKED_AT, len(masks))).astype(int)).tolist():
+        numbers = masks.objects(index)
+        if numbers is None:
+            return False
+        pieces += [
+            cv2.connectedComponents((numbers == value).astype(np.uint8))[0] - 1 for value in np.unique(numbers) if value
+        ]
+    return bool(pieces) and float(np.mean(pieces)) < 1.5
 
 
 def own_folds(part: Any) -> list[list[int]]:

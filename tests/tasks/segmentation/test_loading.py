@@ -12,7 +12,7 @@ from cnnkit.device.segmentation import ALIKE, AS_IS, EACH, Plan
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.tasks.segmentation.fingerprint import Fingerprint, choose, measure, width_of
 from cnnkit.tasks.segmentation.loading import load
-from tests.tasks.segmentation.small_masks import pairs
+from tests.tasks.segmentation.small_masks import card, pairs, picture, save
 
 
 @pytest.fixture
@@ -213,3 +213,89 @@ def test_it_is_measured_on_pictures(discs):
     assert found.pieces == {"foreground": 1.0}
     assert found.share["foreground"] == pytest.approx(np.pi * 64 / (40 * 56), rel=0.05)
     assert 7 < found.thin["foreground"] < 15
+
+
+# Objects --------------------------------------------------------------------------------------------------------------
+
+
+def cells(root, count=12, *, apart=True, square=12):
+    """Write pictures of two squares that touch and one alone, their masks with a number each, or of two levels."""
+    for k in range(count):
+        numbers = np.zeros((48, 64), np.uint16)
+        numbers[10 : 10 + square, 8 : 8 + square] = 1
+        numbers[10 : 10 + square, 8 + square : 8 + 2 * square] = 2
+        numbers[30 : 30 + square, 40 : 40 + square] = 3 + k % 2
+        save(root / "images" / f"{k}.png", picture(numbers > 0, k))
+        save(root / "masks" / f"{k}.png", numbers if apart else (255 * (numbers > 0)).astype(np.uint8))
+
+
+def test_objects_are_seen_with_their_borders(tmp_path):
+    cells(tmp_path / "cells")
+    found = load(tmp_path / "cells", objects=True)
+    train = found.train
+    assert train.label_names == ("foreground",), "values that nobody named are numbers of objects"
+    assert train.plan.rim == 1
+    assert train.regions == ((1,),)
+    assert train.taught == ((1,), (2,))
+    codes = train.seen(0)[1]
+    assert codes[12, 8:34].tolist() == [2] + [1] * 10 + [2, 2] + [1] * 10 + [2, 0, 0]
+    assert set(np.unique(train.mask(0))) == {0, 1}
+    assert sorted(np.unique(train.numbered(0))) == [0, 1, 2, 3]
+    assert any("told apart by a border, 1 px" in line for line in found.card["notes"])
+    assert any("14 px across" in line for line in found.card["notes"])
+    assert not found.card["warnings"]
+    assert train.fingerprint() != load(tmp_path / "cells").train.fingerprint()
+
+
+def test_objects_that_masks_merge_are_warned_of(tmp_path):
+    for k in range(12):
+        rows, columns = np.mgrid[:48, :64]
+        mask = np.minimum(np.hypot(rows - 24, columns - 16), np.hypot(rows - 24, columns - 33)) < 9
+        save(tmp_path / "cells" / "images" / f"{k}.png", picture(mask, k))
+        save(tmp_path / "cells" / "masks" / f"{k}.png", mask.astype(np.uint8) * np.uint8(255))
+    found = load(tmp_path / "cells", objects=True)
+    assert found.train.numbered(0).max() == 1
+    (line,) = (line for line in found.card["warnings"] if "objects" in line)
+    assert "9 of 9 pieces look like several objects" in line
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"values": {"cell": 1, "nucleus": 2, "other": [3, 4]}}, "takes one label, and .* has 3: cell, nucleus"),
+        ({"regions": True}, "the labels cell, nucleus of .* overlap"),
+    ],
+)
+def test_objects_of_several_labels_are_refused(tmp_path, given, said):
+    root = tmp_path / "Dataset001_Cells"
+    if "values" in given:
+        cells(root)
+        source = card(root, **given)
+    else:
+        pairs(root, 6, "imagesTr/c{}_0000.png", "labelsTr/c{}.png", value=1)
+        about = {"labels": {"background": 0, "cell": [1, 2], "nucleus": 2}, "regions_class_order": [1, 2]}
+        about |= {"channel_names": {"0": "grey"}, "numTraining": 6, "file_ending": ".png"}
+        (root / "dataset.json").write_text(json.dumps(about))
+        source = root
+    with pytest.raises(ConfigError, match=said):
+        load(source, objects=True)
+
+
+def test_values_of_labels_are_no_objects(tmp_path):
+    """Each value has several pieces."""
+    for k in range(8):
+        codes = np.zeros((48, 64), np.uint8)
+        for place in range(6):
+            codes[4:12, 2 + 10 * place : 10 + 10 * place] = 1 + place % 2
+        save(tmp_path / "cells" / "images" / f"{k}.png", picture(codes > 0, k))
+        save(tmp_path / "cells" / "masks" / f"{k}.png", codes)
+    with pytest.raises(ConfigError, match="takes one label, and .* has 2: 1, 2"):
+        load(tmp_path / "cells", objects=True)
+
+
+def test_small_objects_ask_for_a_finer_look():
+    large, small = (chosen(facts(across=(across, across))) for across in (60.0, 14.0))
+    assert large.plan.scale is None
+    assert large.plan.rim == 2
+    assert small.plan.scale == 1.0
+    assert any("thin parts of objects, 14.0 px wide" in line for line in small.why)
