@@ -13,7 +13,7 @@ from cnnkit.reporter import SILENT, Reporter
 from cnnkit.run import EXPORT, MODEL, Run, latest
 from cnnkit.run_data import data_for, named_as, say_drawn, those_given
 from cnnkit.score import headline
-from cnnkit.verbs.report import write_report
+from cnnkit.verbs.report import report, write_report
 from cnnkit.verbs.scoring import keras_of, score
 
 
@@ -78,6 +78,10 @@ def export(
     if not found.own:
         say_drawn(splits, "test", tell)
     folder = out or (run.path / EXPORT if run else path.parent / EXPORT)
+    folds = "folds" in splits.card and not len(splits.test)
+    if folds:
+        splits = dataclasses.replace(splits, test=splits.train)
+        tell.note("Every record was trained on in some fold: that the files answer as the model is what their scores say.")
     _, answered, targets = score(
         recipe, opened, splits.test, "Scoring the trained model", tell
     )  # for the report as well
@@ -104,7 +108,9 @@ def export(
         raise
     finally:
         own_files.note(made)
-    if run is not None and run.path / EXPORT == folder and run.document.get("scores"):
+    if run is not None and folds and run.path / EXPORT == folder:
+        report(recipe, run.path, data=data, tell=tell)
+    elif run is not None and run.path / EXPORT == folder and run.document.get("scores"):
         write_report(recipe, run, splits, opened, answered, targets, tell=tell)
     verdict = run.document.get("scores", {}).get("test", {}).get("verdict") if run is not None else None
     return Exported(folder, document, gate.summary(document), verdict)

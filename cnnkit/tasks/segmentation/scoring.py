@@ -217,7 +217,7 @@ class Segmentation(Task):
         return Scores(
             Score(
                 first,
-                float("nan") if mean[first] is None else mean[first],
+                0.0 if mean[first] is None else mean[first],
                 interval=_pair(interval),
                 per_class={label: value for label, value in known.items() if value is not None},
                 per_record=np.where(np.isnan(table), 1.0, table).mean(1),

@@ -1,130 +1,135 @@
-"""Scores of masks, and what validation data decide: where objects are told apart."""
+"""The task of drawing masks: what a score is of, what validation data decide, which cases are worst."""
+
+import dataclasses
+import math
 
 import numpy as np
 import pytest
 
 from cnnkit.device.segmentation import Plan
-from cnnkit.evaluation.verdict import judge
-from cnnkit.score import LESS, headline
-from cnnkit.tasks.segmentation.scoring import Case, Segmentation
+from cnnkit.errors import ConfigError
+from cnnkit.tasks.segmentation.masks import IGNORE
+from cnnkit.tasks.segmentation.scoring import Case, Segmentation, cases, mean_dice
+from tests.tasks.segmentation.test_views import records
 
 
-def case(objects, patient=0):
-    return Case((objects > 0).astype(np.uint8), objects, None, patient, f"case {patient}")
+def case(codes, patient=0, spacing=None):
+    return Case(np.asarray(codes, np.uint8), None, spacing, patient, "a case")
 
 
-def row(*numbers):
-    """Squares of 6 px in a row that touch, with these numbers, 0 for none: int32 (8, 6 * n)."""
-    return np.pad(np.repeat(np.array(numbers, np.int32), 6)[None].repeat(6, 0), ((1, 1), (0, 0)))
+def boxes(*places, size=(20, 20)):
+    """A code map with squares of 4 px: (code, row, column)."""
+    codes = np.zeros(size, np.uint8)
+    for code, row, column in places:
+        codes[row : row + 4, column : column + 4] = code
+    return codes
 
 
-@pytest.fixture
-def task():
-    return Segmentation(((1,),), apart=True)
+TRUTH = [boxes((1, 2, 2), (2, 10, 10)), boxes((1, 2, 2)), boxes()]
+FOUND = [boxes((1, 2, 4), (2, 10, 10)), boxes((1, 2, 2)), boxes()]
 
 
-def test_objects_come_first_in_the_scores(task):
-    """Found 3 of 3; then one found, two merged: IoU 0.5 of the larger... is found with one of both, the other missed."""
-    truth = [case(row(1, 2, 3), 0), case(row(1, 2, 0, 3), 1)]
-    found = [row(4, 9, 7), row(1, 1, 0, 2)]
-    scores = task.score(found, truth, ["cell"])
-    assert headline(scores).name == "ap50"
-    assert scores["ap50"] == pytest.approx((1 + 2 / 3) / 2)
-    assert scores.headline.per_record.tolist() == pytest.approx([1, 2 / 3])
-    assert scores["count_error"] == pytest.approx(0.5)
-    assert scores["count_error_share"] == pytest.approx((0 + 1 / 3) / 2)
+def test_a_score_is_of_cases_and_labels_first():
+    scores = Segmentation().score(FOUND, [case(codes, k) for k, codes in enumerate(TRUTH)], ("a", "b"))
+    assert scores["per_class"]["a"]["dice"] == pytest.approx((0.5 + 1) / 2)
+    assert scores["per_class"]["b"]["dice"] == 1
+    assert scores["dice"] == pytest.approx((0.75 + 1) / 2)
+    assert scores.headline.per_class == {"a": pytest.approx(0.75), "b": 1}
+    assert scores["labels"]["b"]["left_out"] == 2
+    assert scores["per_class"]["b"]["support"] == 1
+    assert scores.headline.per_record.tolist() == pytest.approx([0.75, 1, 1])
+    assert mean_dice(FOUND, [case(codes) for codes in TRUTH], Plan(), ("a", "b")) == pytest.approx(scores["dice"])
+
+
+def test_what_is_ignored_counts_nowhere():
+    truth = boxes((1, 2, 2))
+    truth[:, 10:] = IGNORE
+    scores = Segmentation().score([boxes((1, 2, 2), (1, 2, 14))], [case(truth)], ("a",))
     assert scores["dice"] == 1
-    assert scores["units"]["count_error"] == "objects"
-    assert scores["per_class"]["cell"]["ap50"] == scores["ap50"]
-    assert [scores["labels"]["cell"][key] for key in ("found", "missed", "invented")] == [5, 1, 0]
-    assert task.columns(scores)["count error"] == "0.5"
+    assert scores["per_class"]["a"]["precision"] == 1
 
 
-def test_what_hangs_together_is_the_answer_of_a_code_map(task):
-    truth = [case(row(1, 2, 3))]
-    merged = (row(1, 1, 1) > 0).astype(np.uint8)
-    assert task.score([merged], truth, ["cell"])["ap50"] == 0
-    scores = task.score([row(1, 2, 3)], truth, ["cell"])
-    assert judge(scores, {"name": "Otsu", "ap50": 0.0})["kind"] != "below"
+def test_intervals_resample_patients():
+    """Four cases of one patient say no more of others than one case does."""
+    truth = [boxes((1, 2, 2))] * 8
+    found = [boxes((1, 2, 2))] * 4 + [boxes((1, 2, 4))] * 4
+    of_patients = Segmentation().score(found, [case(codes, k // 4) for k, codes in enumerate(truth)], ("a",))
+    of_cases = Segmentation().score(found, [case(codes, k) for k, codes in enumerate(truth)], ("a",))
+    width = [np.ptp(scores["dice_interval"]) for scores in (of_patients, of_cases)]
+    assert width[0] > 1.3 * width[1]
+    assert (of_patients["patients"], of_cases["patients"]) == (2, 8)
 
 
-def test_numbers_of_objects_are_scored_as_such_by_a_task_that_knows_no_data():
-    found, truth = [row(1, 2, 3)], [case(row(1, 2, 3))]
-    plan = {"segmentation": Plan(rim=1).to_dict()}
-    assert Segmentation().score(found, truth, ["cell"]).headline.name == "ap50"
-    assert Segmentation().score([(found[0] > 0).astype(np.uint8)], truth, ["cell"], plan)["ap50"] == 0
-    assert Segmentation().score([(found[0] > 0).astype(np.uint8)], truth, ["cell"]).headline.name == "dice"
+def test_distances_are_in_mm_where_they_are_known():
+    found, truth = [boxes((1, 2, 4))], boxes((1, 2, 2))
+    plain = Segmentation().score(found, [case(truth)], ("a",))
+    scaled = Segmentation().score(found, [case(truth, spacing=(0.5, 0.5))], ("a",))
+    assert plain["units"]["hd95"] == "px"
+    assert scaled["units"]["hd95"] == "mm"
+    assert scaled["hd95"] == pytest.approx(plain["hd95"] / 2)
 
 
-def test_a_picture_without_objects_that_is_answered_so_is_left_out(task):
-    scores = task.score([row(1, 2), row(0, 0)], [case(row(1, 2), 0), case(row(0, 0), 1)], ["cell"])
-    assert scores["ap50"] == 1
-    assert scores.headline.per_record.tolist() == [1, 1]
-    scores = task.score([row(1, 2), row(0, 1)], [case(row(1, 2), 0), case(row(0, 0), 1)], ["cell"])
-    assert scores["ap50"] == 0.5
+def test_labels_that_contain_one_another_are_scored_as_they_are():
+    truth, found = boxes((1, 2, 2)), boxes((1, 2, 2))
+    truth[3:5, 3:5] = 2
+    scores = Segmentation(((1, 2), (2,))).score([found], [case(truth)], ("whole", "core"))
+    assert scores["per_class"]["whole"]["dice"] == 1
+    assert scores["per_class"]["core"]["dice"] == 0
 
 
-def test_fewer_miscounted_is_better():
-    from cnnkit.tasks.segmentation.scoring import _kind_of
-
-    assert _kind_of("count_error") == {"unit": "objects", "better": LESS}
-    assert _kind_of("dice") == {}
-
-
-def test_the_task_learns_inside_and_border():
-    task = Segmentation(((1,),), apart=True)
-    assert task.units(["cell"]) == 2
-    assert task.headline == "ap50"
-    assert Segmentation(((1,),)).units(["cell"]) == 1
-    assert Plan(rim=2).channels(1) == Plan(rim=2).channels(2) == 3
+def test_nothing_there_and_nothing_answered_is_no_score():
+    scores = Segmentation().score([boxes()], [case(boxes())], ("a",))
+    assert not math.isnan(scores["dice"])
+    assert scores["labels"]["a"]["left_out"] == 1
 
 
-class Records:
-    """Pictures whose grey is what the network says of the inside."""
-
-    plan = Plan(scale=1.0, rim=1)
-
-    def __init__(self, rows):
-        self.rows = rows
-
-    def __len__(self):
-        return len(self.rows)
-
-    def native(self, index):
-        return self.rows[index][0]
-
-    def numbered(self, index):
-        return self.rows[index][1]
+def test_the_worst_cases_come_first():
+    made = records([np.zeros((20, 20), np.uint8)] * 3, TRUTH, ("a", "b"))
+    found = [FOUND[0], boxes(), boxes((2, 1, 1))]
+    worst = Segmentation().top_losses(found, cases(made), made, ("a", "b"))
+    assert [entry["index"] for entry in worst] == [1, 2, 0]
+    assert (worst[1]["true"], worst[1]["predicted"]) == ("nothing", "b")
+    assert (worst[0]["answer"] == 0).all()
 
 
-class Grey:
-    input_shape = (32, 32, 1)
-    labels = ("cell",)
+class Says:
+    """An artifact that answers with masks that it was given, whatever it sees: one window is a picture."""
 
-    def __init__(self):
-        self.metadata = {"segmentation": Records.plan.to_dict()}
+    path = "says"
+
+    def __init__(self, planes, labels):
+        self.planes, self.labels, self.metadata = planes, labels, {}
+        self.input_shape = (*planes[0].shape, 1)
 
     def run_batch(self, images):
-        inside = images[..., 0].astype(np.float32) / 255
-        there = (images[..., 0] > 0).astype(np.float32)
-        return {"scores": np.stack([1 - there, inside, there - inside], -1)}
+        return {"scores": np.stack([self.planes[int(image[0, 0, 0])] for image in images])[..., None].astype(np.float32)}
 
 
-def test_validation_data_decide_where_objects_begin_and_how_small_they_are(task):
-    """Between the cells the inside has 0.62; specks of 0.9 are none."""
-    rows = []
-    for shift in range(3):
-        numbers = np.zeros((32, 32), np.int32)
-        picture = np.zeros((32, 32), np.uint8)
-        for k, left in enumerate((2, 10, 18), 1):
-            numbers[4:12, left : left + 8] = k
-            picture[4:12, left : left + 8] = 230
-            picture[4:12, left + 7] = 158
-        for k in range(4):
-            picture[20 + shift, 4 + 6 * k : 7 + 6 * k] = 230
-        rows.append((picture, numbers))
-    decided = task.calibrate(Grey(), Records(rows))["segmentation"]
-    assert decided["seed"] == 0.7
-    assert 3 < decided["smallest"]["cell"] <= 22
-    assert decided["threshold"] == 0.5
-    assert task.calibrate(Grey(), Records([])) == {}
+def test_validation_data_decide_whether_small_pieces_count():
+    """Each answer has a speck beside its square; without it all is right."""
+    truth = [boxes((1, 2 + k, 2), size=(64, 64)) for k in range(4)]
+    pictures = [np.full((64, 64), k, np.uint8) for k in range(4)]
+    specks = [codes.copy() for codes in truth]
+    for codes in specks:
+        codes[50:52, 50:52] = 1
+    made = records(pictures, truth, ("a",), shape=(64, 64, 1))
+    decided = Segmentation(((1,),)).calibrate(Says(specks, ("a",)), made)
+    assert decided["segmentation"]["smallest"] or decided["segmentation"]["largest"]
+    untouched = Segmentation(((1,),)).calibrate(Says(truth, ("a",)), made)
+    assert not untouched["segmentation"]["smallest"] and not untouched["segmentation"]["largest"]
+
+
+def test_without_validation_data_nothing_is_decided():
+    made = records([], [], ("a",))
+    assert Segmentation().calibrate(Says([np.zeros((4, 4))], ("a",)), made) == {}
+
+
+def test_a_loss_that_there_is_not_is_refused():
+    @dataclasses.dataclass
+    class Settings:
+        loss: str
+
+    with pytest.raises(ConfigError, match="dice, tversky, focal, boundary. Got 'hinge'"):
+        Segmentation().loss(Settings("hinge"))
+    for name in ("dice", "tversky", "focal", "boundary"):
+        assert Segmentation(((1,),)).loss(Settings(name)) is not None
