@@ -33,7 +33,7 @@ WEIGHTS = "weights/mobilenet_v2_0.35_224_no_top.weights.h5"  # below $CNNKIT_DAT
 DRIVE = ("--data", "drive", "--validation", "0")
 ISBI = ("--folds", "5")
 KVASIR = ("--data", "kvasir-seg")
-PLAIN = ("--width", "8")
+PLAIN = ("--epochs", "40")
 BACKBONE = ("--model", "backbone", "--image-size", "224", "--epochs", "40")
 KEYS = ("dice", "dice_interval", "iou", "iou_interval", "nsd", "hd95", "sensitivity", "precision", "count", "patients")
 

@@ -374,7 +374,7 @@ def app(
         nargs=-1,
         required=commands.needed,
     )
-    @click.option("--top", type=_POSITIVE, default=1, show_default=True, help=commands.top)
+    @click.option("--top", type=_POSITIVE, help=f"{commands.top}  [default: 1]")
     @prepared
     @_with(commands.options)
     @_with([force_option] if commands.writes else [])

@@ -31,7 +31,7 @@ def unet(
     input_shape: Sequence[int],
     units: int,
     *,
-    width: int = 16,
+    width: int = 8,
     depth: int = 4,
     residual: bool = True,
     supervised: int = 0,
@@ -50,7 +50,7 @@ def unet(
 
     Returns:
         `keras.Model`: float32 (b, *sides, c) in [0, 255] -> logits float32 (b, *sides, units * (1 + supervised)); its layer
-        `logits` has those of the finest map, (b, *sides, units). 494,993 parameters with one channel, one label and the
+        `logits` has those of the finest map, (b, *sides, units). 487,881 parameters with one channel, one label and the
         defaults.
 
     Raises:

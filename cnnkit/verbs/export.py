@@ -81,7 +81,9 @@ def export(
     folds = "folds" in splits.card and not len(splits.test)
     if folds:
         splits = dataclasses.replace(splits, test=splits.train)
-        tell.note("Every record was trained on in some fold: that the files answer as the model is what their scores say.")
+        tell.note(
+            "Every record was trained on in some fold: that the files answer as the model is what their scores say."
+        )
     _, answered, targets = score(
         recipe, opened, splits.test, "Scoring the trained model", tell
     )  # for the report as well

@@ -29,7 +29,9 @@ def shapes(seed, height=48, width=64):
     """A grey picture with a bright disc and a brighter box in noise, and its mask: 1 the disc, 2 the box."""
     rng = np.random.default_rng(seed)
     mask = np.zeros((height, width), np.uint8)
-    cv2.circle(mask, (int(rng.integers(12, width - 12)), int(rng.integers(12, height - 12))), int(rng.integers(6, 11)), 1, -1)
+    cv2.circle(
+        mask, (int(rng.integers(12, width - 12)), int(rng.integers(12, height - 12))), int(rng.integers(6, 11)), 1, -1
+    )
     left, top = int(rng.integers(2, width - 14)), int(rng.integers(2, height - 14))
     cv2.rectangle(mask, (left, top), (left + 9, top + 9), 2, -1)
     picture = 40 + 70 * mask + rng.normal(0, 8, mask.shape)
@@ -124,7 +126,17 @@ class TestFolds:
         folder = tmp_path_factory.mktemp("folds")
         write(folder / "data", 16)
         (folder / "small.toml").write_text(SMALL)
-        words = ["train", "--config", folder / "small.toml", "--data", folder / "data", "--groups", "none", "--folds", "2"]
+        words = [
+            "train",
+            "--config",
+            folder / "small.toml",
+            "--data",
+            folder / "data",
+            "--groups",
+            "none",
+            "--folds",
+            "2",
+        ]
         self.run(*words, "--epochs", "2", "--out", folder / "run")
         return folder
 
@@ -161,7 +173,9 @@ class TestFolds:
 
     def test_it_is_exported_and_draws(self, home):
         self.run("export", "run", "--precision", "float32", "--data", home / "data", "--tolerance", "100")
-        found = self.run("predict", next((home / "run/export").glob("*.tflite")), home / "data/images/p000.png", "--json")
+        found = self.run(
+            "predict", next((home / "run/export").glob("*.tflite")), home / "data/images/p000.png", "--json"
+        )
         assert json.loads(found.stdout)["predictions"][0]["labels"].keys() == set(LABELS)
 
     def test_a_run_that_was_stopped_goes_on_to_the_same_model(self, home):
@@ -174,7 +188,9 @@ class TestFolds:
             document.pop(key)
         (home / "stopped" / "run.json").write_text(json.dumps(document))
         self.run("train", "--out", "stopped", "--resume")
-        before, after = (json.loads((home / name / "run.json").read_text())["scores"]["folds"] for name in ("run", "stopped"))
+        before, after = (
+            json.loads((home / name / "run.json").read_text())["scores"]["folds"] for name in ("run", "stopped")
+        )
         assert before == after
 
     def test_one_fold_alone_is_the_same_run(self, home):

@@ -27,7 +27,9 @@ DRAWING = dataclasses.replace(
 
 # Of the builders `cnnkit.models.unet`, beside those of a backbone.
 UNET_OPTIONS = [
-    click.option("--width", type=click.IntRange(min=1), help="U-Net: channels of the finest map.  [default: 16]"),
+    click.option(
+        "--width", type=click.IntRange(min=1), help="U-Net: channels of the finest map.  [default: 8, on a backbone 16]"
+    ),
     click.option(
         "--depth", type=click.IntRange(1, 6), help="U-Net: times that maps are halved.  [default: as its side asks for]"
     ),

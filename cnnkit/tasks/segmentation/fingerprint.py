@@ -28,6 +28,9 @@ SMALL, APART = (
 WHOLE = 256  # px, longest side of an input for whole pictures
 WINDOW = 192  # px, side of a window
 STEP = 32  # sides are multiples of it, px
+GRID = 16  # places along an axis, at which it is counted where labels lie
+APART = 0.15  # of correlations, from which labels lie elsewhere in mirrored pictures
+FEWEST = 8  # pictures, below which nobody can tell
 VIEWS = 320  # that an epoch has at least
 BETWEEN = "what lies between labels"
 OFTEN = 0.02  # share of the pixels: a label that has fewer is rare
@@ -48,6 +51,7 @@ class Fingerprint:
         pieces: of each label in a picture that has it, the median.
         thin: px: nine tenths of the pixels of each label lie in parts at least so wide.
         gap: the same of what lies between labels.
+        oriented: for each axis, whether labels lie elsewhere in pictures that are mirrored along it.
         empty: share of the pictures without any label.
         spacing: mm, the median; None: not known.
         across: diameters of objects, px, where they are told apart: that which a tenth are below, and the median; None: no
@@ -66,6 +70,7 @@ class Fingerprint:
     pieces: dict[str, float]
     thin: dict[str, float]
     gap: float
+    oriented: tuple[bool, ...]
     empty: float
     spacing: tuple[float, ...] | None
     across: tuple[float, float] | None = None
@@ -109,6 +114,7 @@ def measure(
     gaps: list[float] = []
     across: list[np.ndarray] = []
     untold: list[np.ndarray] = []
+    where: list[np.ndarray] = []
     for done, index in enumerate(chosen.tolist(), 1):
         picture, mask = records.native(index), records.mask(index)
         sides.append(mask.shape)
@@ -120,6 +126,7 @@ def measure(
         spacings.append(records.spacing(index))
         counted += int((mask != IGNORE).sum())
         found = False
+        where.append(_where(mask, regions))
         for place, region in enumerate(regions):
             plane = np.isin(mask, region).astype(np.uint8)
             area = int(plane.sum())
@@ -154,11 +161,43 @@ def measure(
         pieces={label: float(np.median(found)) if found else 0.0 for label, found in zip(labels, pieces, strict=True)},
         thin={label: float(np.median(found)) if found else 0.0 for label, found in zip(labels, thin, strict=True)},
         gap=float(np.median(gaps)) if gaps else 0.0,
+        oriented=tuple(oriented(np.stack(where), axis) for axis in (0, 1)),
         empty=empty / max(1, len(chosen)),
         spacing=tuple(np.median(known, axis=0).tolist()) if known else None,
         across=(float(np.percentile(every, 10)), float(np.median(every))) if len(every) else None,
         several=objects.merged(untold),
     )
+
+
+def _where(mask: np.ndarray, regions: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return how much of each label lies where, float32 (labels, GRID, GRID)."""
+    import cv2
+
+    planes = [np.isin(mask, region).astype(np.float32) for region in regions]
+    return np.stack([cv2.resize(plane, (GRID, GRID), interpolation=cv2.INTER_AREA) for plane in planes])
+
+
+def oriented(where: np.ndarray, axis: int) -> bool:
+    """Return whether labels lie elsewhere in mirrored pictures.
+
+    The mean of half of the pictures is compared with that of the other half, as it is and mirrored: where the first two are much
+    more alike, a mirrored picture is one that never comes.
+
+    Args:
+        where: float (pictures, labels, *sides), how much of each label lies where.
+        axis: of the sides, along which is mirrored.
+    """
+    if len(where) < FEWEST:
+        return False
+    one, other = where[::2].mean(0), where[1::2].mean(0)
+    alike = [_correlation(one, found) for found in (other, np.flip(other, axis + 1))]
+    return alike[0] - alike[1] > APART
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    one, other = one.ravel() - one.mean(), other.ravel() - other.mean()
+    length = float(np.sqrt((one**2).sum() * (other**2).sum()))
+    return float((one * other).sum() / length) if length else 0.0
 
 
 def width_of(plane: np.ndarray) -> float:
@@ -190,6 +229,7 @@ class Choice:
         shape: of the network's input, px and channels.
         passes: times that an epoch sees each picture.
         focus: share of the windows around a pixel of a label.
+        flips: axes along which views may be mirrored.
         why: a line on each choice.
     """
 
@@ -197,6 +237,7 @@ class Choice:
     shape: tuple[int, int, int]
     passes: int
     focus: float
+    flips: tuple[int, ...]
     why: tuple[str, ...]
 
 
@@ -241,9 +282,9 @@ def choose(
             )
         else:
             why.append(
-                f"Whole pictures: {longest} px"
-                + (f" fit into {WHOLE} px" if longest > WHOLE else " are few")
-                + (f", and the thin parts of {label}, {thinnest:.1f} px wide, are kept." if label else ".")
+                f"Whole pictures: they are small, {longest} px."
+                if longest <= WHOLE
+                else f"Whole pictures, made smaller: the thin parts of {label}, {thinnest:.1f} px wide, are still seen."
             )
     else:
         patches = scale is not None or bool(patches)
@@ -280,8 +321,12 @@ def choose(
     if patches:
         often = f"{', '.join(rare)} {'are' if len(rare) > 1 else 'is'} rare" if rare else "no label is rare"
         why.append(f"{focus:.0%} of the windows lie around a label: {often}.")
+    flips = tuple(axis for axis, turned in enumerate(facts.oriented) if patches or not turned)
+    if len(flips) < len(facts.oriented):
+        axes = " and ".join(name for axis, name in enumerate(("up and down", "left and right")) if axis not in flips)
+        why.append(f"Views are not mirrored {axes}: labels lie elsewhere in pictures that are.")
     shape = (side, side, facts.channels)
-    return Choice(plan, shape, passes, focus, tuple(why))
+    return Choice(plan, shape, passes, focus, flips, tuple(why))
 
 
 def _valued(plan: Plan, facts: Fingerprint, values: str | None) -> tuple[Plan, str]:

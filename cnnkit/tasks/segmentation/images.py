@@ -31,7 +31,7 @@ class Masked(Images):
     rooms = mask_settings.MASKS
 
     def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        if settings.get("flips", "none") not in FLIPS:
+        if settings.get("flips") not in (None, *FLIPS):
             raise ConfigError(f"`flips` needs one of {', '.join(FLIPS)}. Got {settings['flips']!r}.")
         names = ("patches", "scale", "values", "image_size", "groups", "objects")
         return {key: settings[key] for key in names if settings.get(key) is not None}

@@ -123,7 +123,9 @@ def load(
     )
     seen: dict[str, Any] = {**divided.parts, "train": train}
     seen = {split: part.with_plan(choice.plan, choice.shape) for split, part in seen.items()}
-    seen["train"] = seen["train"].with_plan(choice.plan, choice.shape, passes=choice.passes, focus=choice.focus)
+    seen["train"] = seen["train"].with_plan(
+        choice.plan, choice.shape, passes=choice.passes, focus=choice.focus, flips=choice.flips
+    )
     entries = [*fates(parts), *loading.over_limit(len(divided.train) - len(train), "pictures")]
     about = {
         **loading.about(asked, card, parts, seen, "pictures", entries, told(parts, whole=asked.whole)),

@@ -32,6 +32,7 @@ class MaskRecords(ImageRecords):
         plan: how a picture meets the network.
         passes: times that an epoch sees each picture.
         focus: share of the windows around a pixel of a label, unless settings say another.
+        flips: axes along which views may be mirrored, unless settings say others.
         others: as `Records`; `labels` are the strata, `input_shape` is the network's input.
     """
 
@@ -45,15 +46,16 @@ class MaskRecords(ImageRecords):
         plan: Plan,
         passes: int = 1,
         focus: float = 0.33,
+        flips: tuple[int, ...] = (0, 1),
         **others: Any,
     ):
         super().__init__(source, labels, label_names, **others)
         self._masks, self.plan = masks, plan
-        self.passes, self.focus = passes, focus
+        self.passes, self.focus, self.flips = passes, focus, flips
         self._kept = _Kept(KEPT)
 
     def _changed(self, **changes: Any) -> Self:
-        own = {"masks": self._masks, "plan": self.plan, "passes": self.passes, "focus": self.focus}
+        own = {"masks": self._masks, "plan": self.plan, "passes": self.passes, "focus": self.focus, "flips": self.flips}
         return super()._changed(**{**own, **changes})
 
     @property
@@ -72,7 +74,7 @@ class MaskRecords(ImageRecords):
         return self.plan.scale is not None
 
     def with_plan(self, plan: Plan, input_shape: Shape, **learning: Any) -> "MaskRecords":
-        """Return a view whose pictures meet a network otherwise; `passes` and `focus` may change too."""
+        """Return a view whose pictures meet a network otherwise; `passes`, `focus` and `flips` may change too."""
         return self._changed(plan=plan, input_shape=input_shape, **learning)
 
     def with_shape(self, input_shape: Shape) -> Self:
@@ -103,6 +105,7 @@ class MaskRecords(ImageRecords):
             plan=self.plan,
             passes=self.passes,
             focus=self.focus,
+            flips=self.flips,
         )
 
     @property

@@ -61,14 +61,14 @@ class Learning(Room, title="Training"):
 class Moving(Room, title="Augmentation"):
     """How pictures and masks are moved together."""
 
-    flips: str = setting(
-        "both",
+    flips: str | None = setting(
+        None,
         "Mirror half of the views: none, horizontal, vertical, both; never across where labels say left or right and cannot be "
-        "exchanged.",
+        "exchanged.  [default: as the masks ask for]",
         metavar="NAME",
     )
-    rotation: float = setting(20.0, "Largest angle that views are turned by, degrees.", least=0, most=180)
-    elastic: float = setting(2.0, "Standard deviation of the elastic displacement, px of the input.", least=0, most=50)
+    rotation: float = setting(15.0, "Largest angle that views are turned by, degrees.", least=0, most=180)
+    elastic: float = setting(1.0, "Standard deviation of the elastic displacement, px of the input.", least=0, most=50)
 
 
 MASKS = (Folds, Source, Side, Windows, Apart, Learning, Moving, Norms, Sizes)

@@ -50,10 +50,10 @@ class Views:
     records: Any
     seed: int
     _: dataclasses.KW_ONLY
-    rotation: float = 20.0
-    zoom: float = 0.25
+    rotation: float = 15.0
+    zoom: float = 0.2
     shift: float = 0.1
-    elastic: float = 2.0
+    elastic: float = 1.0
     smoothness: float = 24.0
     flips: tuple[int, ...] = (0, 1)
     focus: float = 0.33

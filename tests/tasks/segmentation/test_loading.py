@@ -10,7 +10,7 @@ import pytest
 
 from cnnkit.device.segmentation import ALIKE, AS_IS, EACH, Plan
 from cnnkit.errors import ConfigError, DataError
-from cnnkit.tasks.segmentation.fingerprint import Fingerprint, choose, measure, width_of
+from cnnkit.tasks.segmentation.fingerprint import Fingerprint, choose, measure, oriented, width_of
 from cnnkit.tasks.segmentation.loading import load
 from tests.tasks.segmentation.small_masks import card, pairs, picture, save
 
@@ -31,7 +31,7 @@ def test_splits_have_pictures_and_masks(discs):
     assert codes.dtype == np.uint8
     assert found.train.native(0).shape == found.train.mask(0).shape == (40, 56)
     notes = " ".join(found.card["notes"])
-    assert "Whole pictures: 56 px" in notes
+    assert "Whole pictures: they are small, 56 px" in notes
     assert "an epoch sees each" in notes
     assert found.train.passes == 36
     assert found.test.passes == 1
@@ -146,7 +146,8 @@ def test_the_width_of_lines_is_measured(width):
 def facts(**changes):
     given = {
         "count": 100, "sides": (500, 400), "channels": 3, "kind": "uint8", "low": (0.0,) * 3, "high": (250.0,) * 3, "spread": 0.1,
-        "share": {"a": 0.1}, "pieces": {"a": 1.0}, "thin": {"a": 60.0}, "gap": 80.0, "empty": 0.0, "spacing": None,
+        "oriented": (False, False), "share": {"a": 0.1}, "pieces": {"a": 1.0}, "thin": {"a": 60.0}, "gap": 80.0,
+        "empty": 0.0, "spacing": None,
     }  # fmt: skip
     return Fingerprint(**{**given, **changes})
 
@@ -159,7 +160,7 @@ def test_what_is_wide_is_seen_whole_and_small():
     choice = chosen(facts())
     assert choice.plan.scale is None
     assert choice.shape == (192, 192, 3)
-    assert any("Whole pictures: 500 px fit into" in line for line in choice.why)
+    assert any("Whole pictures, made smaller: the thin parts of a, 60.0 px" in line for line in choice.why)
 
 
 def test_what_is_thin_is_seen_through_windows_at_full_size():
@@ -189,6 +190,25 @@ def test_small_pictures_are_seen_whole_however_thin():
 )
 def test_values_become_bytes_as_the_pictures_ask_for(changes, values):
     assert chosen(facts(**changes)).plan.values == values
+
+
+def test_pictures_are_mirrored_only_where_that_makes_such_as_there_are():
+    assert chosen(facts()).flips == (0, 1)
+    choice = chosen(facts(oriented=(True, False)))
+    assert choice.flips == (1,)
+    assert any("not mirrored up and down: labels lie elsewhere" in line for line in choice.why)
+    assert chosen(facts(oriented=(True, True), thin={"a": 3.0})).flips == (0, 1), "a window has no up and down"
+
+
+def test_whether_labels_lie_elsewhere_in_mirrored_pictures_is_measured():
+    rng = np.random.default_rng(0)
+    where = np.zeros((40, 1, 16, 16), np.float32)
+    for picture in where:
+        row, column = rng.integers(0, 6), rng.integers(0, 12)
+        picture[0, row : row + 4, column : column + 4] = 1
+    assert oriented(where, 0), "always in the upper half"
+    assert not oriented(where, 1), "anywhere from left to right"
+    assert not oriented(where[:4], 0), "four pictures are too few to tell"
 
 
 def test_few_pictures_are_seen_more_often_and_rare_labels_too():

@@ -102,7 +102,9 @@ class Says:
         self.input_shape = (*planes[0].shape, 1)
 
     def run_batch(self, images):
-        return {"scores": np.stack([self.planes[int(image[0, 0, 0])] for image in images])[..., None].astype(np.float32)}
+        return {
+            "scores": np.stack([self.planes[int(image[0, 0, 0])] for image in images])[..., None].astype(np.float32)
+        }
 
 
 def test_validation_data_decide_whether_small_pieces_count():
