@@ -19,6 +19,7 @@ class Commands:
     Attributes:
         kind: of input, that is meant where an artifact names none; "": that of files without one.
         given: what Click makes of each input: a path, or a text.
+        first: what data is taken for where it can be, in an app with several tasks; "": what its reader says.
         predicted, explained: what stands for inputs in the help of `predict` and `explain`.
         predict, top, check, show: the help of `predict`, of its option `--top`, of `data check`, of `data show`.
         options: further Click options of `predict`, handed to what predicts (`InputKind.predicts`, `TaskKind.predicts`).
@@ -33,6 +34,7 @@ class Commands:
 
     kind: str = ""
     given: Any = click.Path(path_type=Path, allow_dash=True)  # noqa: RUF009 - it holds no state
+    first: str = ""
     predicted: str = "INPUT..."
     explained: str = "INPUT..."
     predict: str = "Answer what files hold: files or folders."

@@ -252,7 +252,7 @@ def app(
             return _recipe(recipes, None)
         from cnnkit.cli.tasks import task_of_data
 
-        return _recipe(recipes, task_of_data(source))
+        return _recipe(recipes, task_of_data(source, commands.first))
 
     @click.group(name=name, cls=Group, help=help, context_settings=CONTEXT)
     @click.version_option(__version__, prog_name=f"cnnkit {name}")
@@ -329,7 +329,9 @@ def app(
         settings = {key: value for key, value in given.items() if value is not None}
         word = settings.pop("task", None)
         if word is None and tasks:
-            chosen = _recipe(recipes, task_to_train(name, settings, config=config, out=out, resume=resume))
+            chosen = _recipe(
+                recipes, task_to_train(name, settings, config=config, out=out, resume=resume, first=commands.first)
+            )
         else:
             chosen = recipes[word or next(iter(recipes))]()
         fitting(chosen, settings)

@@ -33,6 +33,12 @@ def find(name: str) -> Reader:
     return reader
 
 
+def fits(path: Path, task: str) -> bool:
+    """Return whether a reader for this task fits a user's folder or file; whether it can read all of it, is another question."""
+    loaded = [plugins.load(entry) for entry in _entries().values()]
+    return any(reader is not None and reader.task == task and _ask(reader, path) for reader in loaded)
+
+
 def detect(path: Path, name: str = "", task: str = "") -> tuple[Path, str, dict[str, dict[str, Any]]]:
     """Find out how a user's folder or file is read, by asking the readers.
 

@@ -11,6 +11,7 @@ FILE = click.Path(path_type=Path)
 
 DRAWING = dataclasses.replace(
     IMAGES,
+    first="segmentation",
     predict="Draw masks of pictures: files and folders.",
     options=[
         click.option("--out", type=FILE, help="Folder for masks, and for pictures with their outlines."),
