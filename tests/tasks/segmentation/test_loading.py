@@ -203,9 +203,9 @@ def test_pictures_are_mirrored_only_where_that_makes_such_as_there_are():
 def test_whether_labels_lie_elsewhere_in_mirrored_pictures_is_measured():
     rng = np.random.default_rng(0)
     where = np.zeros((40, 1, 16, 16), np.float32)
-    for picture in where:
+    for plane in where:
         row, column = rng.integers(0, 6), rng.integers(0, 12)
-        picture[0, row : row + 4, column : column + 4] = 1
+        plane[0, row : row + 4, column : column + 4] = 1
     assert oriented(where, 0), "always in the upper half"
     assert not oriented(where, 1), "anywhere from left to right"
     assert not oriented(where[:4], 0), "four pictures are too few to tell"
