@@ -5,7 +5,8 @@ Design choices:
   stands in the model's place there, so that windows, scales and edges are the same.
 - Grad-CAM asks of each label what speaks for the pixels that were answered with it: the gradient of the sum of their logits by
   the coarsest maps, each place weighed by its own gradient (`cnnkit.inputs.image.explain.activations`). Finer maps show the
-  answer once more and not what it rests on.
+  answer once more and not what it rests on. Where objects are told apart, a pixel speaks by the larger of its logits, of inside
+  or border.
 - A model is unsure where it says otherwise of the same place seen otherwise: mirrored, or, of several folds, by another fold.
   The number is the standard deviation of a score in [0, 1], of the label whose is largest: 0 where all agree, 0.5 where half of
   them say yes and the others no. It is no probability of an error: what all overlook alike is not seen by it.
@@ -199,10 +200,13 @@ def _heat(model: Any, seen: np.ndarray, there: np.ndarray, layer: str) -> np.nda
     size = seen.shape[2], seen.shape[1]
     for label in np.flatnonzero(there.any((0, 1, 2))).tolist():
         wanted = ops.convert_to_tensor(there[..., label].astype(np.float32))
-        gradient = graph.gradient_of(
-            lambda nudge, label=label, wanted=wanted: ops.sum(ops.cast(logits(nudge), "float32")[..., label] * wanted),
-            ops.zeros_like(features[0]),
-        )
+
+        def wanted_of(nudge: Any, label: int = label, wanted: Any = wanted) -> Any:
+            found = ops.cast(logits(nudge), "float32")
+            own = found[..., label] if found.shape[-1] == there.shape[-1] else ops.max(found, axis=-1)
+            return ops.sum(own * wanted)
+
+        gradient = graph.gradient_of(wanted_of, ops.zeros_like(features[0]))
         for place, own in enumerate(np.maximum((maps * gradient).sum(-1), 0)):
             heat[place, ..., label] = cv2.resize(own, size, interpolation=cv2.INTER_LINEAR)
     return heat

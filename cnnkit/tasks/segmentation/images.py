@@ -67,7 +67,7 @@ class Masked(Images):
         from cnnkit.report import drawing, figures
 
         figure = figures.samples(*self.samples(recipe, splits.train, settings), tile=2.0)
-        drawing.legend(figure, _colours(splits.train.label_names))
+        drawing.legend(figure, _colours(splits.train))
         drawing.save(figure, out)
         return drawn(out)
 
@@ -91,7 +91,7 @@ class Masked(Images):
 
         samples = images.samples(*self.samples(recipe, splits.train, settings))
         if samples is not None:
-            legend = Legend(_colours(splits.train.label_names))
+            legend = Legend(_colours(splits.train))
             samples = dataclasses.replace(samples, blocks=[legend, *samples.blocks])
         return {
             "record": self.record,
@@ -173,8 +173,10 @@ def _given(inputs: Sequence[Path], test: Any) -> Iterator[tuple[str, np.ndarray]
             yield name if taken[name] == 1 else f"{name}-{taken[name]}", page
 
 
-def _colours(labels: Sequence[str]) -> list[tuple[tuple[int, int, int], str]]:
-    return [(colour(place), label) for place, label in enumerate(labels)]
+def _colours(records: Any) -> list[tuple[tuple[int, int, int], str]]:
+    """Return what the colours of samples mean: what the network is taught."""
+    taught = ("inside", "border") if records.plan.rim else records.label_names
+    return [(colour(place), name) for place, name in enumerate(taught)]
 
 
 def _outlined(records: Any, pictures: np.ndarray, codes: Sequence[np.ndarray]) -> np.ndarray:

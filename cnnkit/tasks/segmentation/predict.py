@@ -2,7 +2,8 @@
 
 Design choices:
 - A mask is written for each picture, of its size, with the codes of the labels as values; beside it the picture, or its first
-  page, with outlines. What the codes mean is said in `labels.json` beside them, as nnU-Net says it.
+  page, with outlines. What the codes mean is said in `labels.json` beside them, as nnU-Net says it. Where objects are told
+  apart, values are their numbers.
 - Areas are in px. A file of pixels does not say how large these are: areas in mm^2 are those of pixels as the training pictures
   had them, and it is said that they are. Pieces are counted as what hangs together.
 - What is wrong with options and inputs is said before any work. `results` is written at the end, also of what was found up to
@@ -22,18 +23,19 @@ import numpy as np
 from cnnkit import files, opening, own_files
 from cnnkit.device.contours import captioned, outlined
 from cnnkit.device.drawing import colour
-from cnnkit.device.segmentation import Plan, segment
+from cnnkit.device.segmentation import Plan, segment, separate
 from cnnkit.device.stored import read_pages, write_mask
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError
 from cnnkit.inputs.image.named import image_files
 from cnnkit.reporter import SILENT, Reporter
 from cnnkit.shown import Answers, Shown, Table
-from cnnkit.tasks.segmentation import NOTICE
+from cnnkit.tasks.segmentation import NOTICE, objects
 from cnnkit.tasks.segmentation import views as seen
 from cnnkit.tasks.segmentation.results import writer
 
 LABELS = "labels.json"
 STANDARD_INPUT = Path("-")
+MOST = 65_535  # objects that a mask tells apart
 
 
 def draw(
@@ -104,12 +106,20 @@ def draw(
 
 
 def meaning(model: Any, plan: Plan) -> dict[str, Any]:
-    """Return what the values of masks mean: the value of each label, or values where labels overlap."""
+    """Return what the values of masks mean: the value of each label, or values where labels overlap; or that they are numbers."""
+    about = {"model": str(model.path), "notice": NOTICE}
+    if plan.rim:
+        return {
+            "labels": {"background": 0},
+            "objects": model.labels[0],
+            "values": "the number of an object each",
+            **about,
+        }
     values = {
         label: region[0] if len(region) == 1 else list(region)
         for label, region in zip(model.labels, plan.codes_of(len(model.labels)), strict=True)
     }
-    return {"labels": {"background": 0, **values}, "model": str(model.path), "notice": NOTICE}
+    return {"labels": {"background": 0, **values}, **about}
 
 
 class Drawn(Answers):
@@ -138,15 +148,18 @@ class Drawn(Answers):
         self, paths: Sequence[Path], targets: Mapping[Path, tuple[Path, Path]], skip_bad: bool, tell: Reporter
     ) -> Generator[dict[str, Any], None, None]:
         labels = self.model.labels
+        find = separate if self.plan.rim else segment
         with contextlib.ExitStack() as held:
             update = held.enter_context(tell.progress("Drawing", len(paths))) if len(paths) > 1 else None
             for done, path in enumerate(paths, 1):
                 try:
                     pages = read_pages(path)
                     try:
-                        found = [segment(self.model, page, self.plan, labels) for page in pages]
+                        found = [find(self.model, page, self.plan, labels) for page in pages]
                     except ValueError as error:
                         raise DataError(f"{path} cannot be used: {error}.") from error
+                    if path in targets and (most := max(int(answer.max(initial=0)) for answer in found)) > MOST:
+                        raise DataError(f"{path} has {most:,} objects; a mask tells {MOST:,} apart. Leave out `out`.")
                 except DataError as error:
                     if not skip_bad:
                         raise
@@ -156,9 +169,9 @@ class Drawn(Answers):
                 written = self._written(pages, found, *targets[path]) if path in targets else {}
                 if update is not None:
                     update(done)
-                for number, codes in enumerate(found, 1):
+                for number, answer in enumerate(found, 1):
                     page = {"page": number} if len(found) > 1 else {}
-                    self.rows.append({"input": str(path), **page, **self._answer(codes), **written})
+                    self.rows.append({"input": str(path), **page, **self._answer(answer), **written})
                     yield self.rows[-1]
 
     def _kept(
@@ -186,7 +199,8 @@ class Drawn(Answers):
         """Write the masks of a file, and its first page with outlines."""
         write_mask(mask, found[0] if len(found) == 1 else np.stack(found))
         colours = [(colour(place), label) for place, label in enumerate(self.model.labels)]
-        drawn = captioned(outlined(pages[0], self._planes(found[0])), colours, NOTICE)
+        codes = objects.outlines_apart(found[0]) if self.plan.rim else found[0]
+        drawn = captioned(outlined(pages[0], self._planes(codes)), colours, NOTICE)
         files.write_bytes(overlay, cv2.imencode(".png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))[1].tobytes())
         own_files.note([mask, overlay])
         return {"mask": str(mask), "overlay": str(overlay)}
@@ -195,12 +209,13 @@ class Drawn(Answers):
         regions = self.plan.codes_of(len(self.model.labels))
         return np.stack([np.isin(codes, region) for region in regions])
 
-    def _answer(self, codes: np.ndarray) -> dict[str, Any]:
+    def _answer(self, answer: np.ndarray) -> dict[str, Any]:
         found = {}
-        known = self.plan.spacing
+        known, codes = self.plan.spacing, objects.codes_of(answer)
         for label, plane in zip(self.model.labels, self._planes(codes), strict=True):
             area = int(plane.sum())
             pieces = cv2.connectedComponents(plane.astype(np.uint8), connectivity=8)[0] - 1
+            pieces = int(answer.max(initial=0)) if self.plan.rim else pieces
             found[label] = {"area": area, "share": round(area / codes.size, 6), "pieces": pieces}
             if known is not None:
                 found[label]["mm2"] = round(area * float(np.prod(known)), 3)
@@ -224,7 +239,14 @@ class Drawn(Answers):
                 area = [f"{about['area']:,}", *([f"{about['mm2']:,.1f}"] if known is not None else [])]
                 table.append([name, label, *area, f"{about['share']:.2%}", f"{about['pieces']:,}"])
                 name = ""
-        head = ["input", "label", "px", *(["mm^2"] if known is not None else []), "of the picture", "pieces"]
+        head = [
+            "input",
+            "label",
+            "px",
+            *(["mm^2"] if known is not None else []),
+            "of the picture",
+            "objects" if self.plan.rim else "pieces",
+        ]
         parts: list[str | Table] = [Table(head, table)]
         if known is not None:
             sides = " x ".join(f"{side:g}" for side in known)

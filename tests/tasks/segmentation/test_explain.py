@@ -124,6 +124,11 @@ class TestEvidence:
         row, column = np.unravel_index(heat[0].argmax(), heat[0].shape)
         assert 30 <= row < 38 and 18 <= column < 26 and heat[0][:24].max() == 0
 
+    def test_objects_that_are_told_apart_are_explained_by_inside_and_border(self):
+        plan = Plan(rim=1)
+        heat = explain.evidence([artifact(planted(), plan, ("cell",))], corners(), plan, ["cell"])
+        assert heat.shape == (1, 16, 16) and heat[0, 1, 1] == 1 and heat[0, 14, 12] > 0.9 and heat[0, :8, 8:].max() == 0
+
     def test_the_coarsest_maps_that_are_no_pooling_are_looked_at(self):
         image = keras.Input((32, 32, 1))
         x = layers.Conv2D(2, 3, strides=4, padding="same", name="fine")(image)

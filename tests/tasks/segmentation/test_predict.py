@@ -113,6 +113,39 @@ class TestAnswers:
         }
 
 
+class TestObjects:
+    """Objects that are told apart."""
+
+    @pytest.fixture
+    def apart(self, there):
+        """Two cells that touch: inside 250, border 150; the model says what is what by brightness."""
+        there.labels, there.metadata["segmentation"] = ("cell",), Plan(rim=1).to_dict()
+        found = np.zeros((16, 16), np.uint8)
+        found[4:10, 2:7] = found[4:10, 7:12] = 150
+        found[5:9, 3:6] = found[5:9, 8:11] = 250
+        there.run_batch = lambda seen: {
+            "scores": np.eye(3, dtype=np.float32)[np.where(seen[..., 0] > 200, 1, 2 * (seen[..., 0] > 100))]
+        }
+        assert cv2.imwrite("cells.png", found)
+
+    def test_they_are_counted_numbered_and_outlined(self, apart):
+        shown = run("cells.png", out="out").shown()
+        assert shown.document["predictions"][0]["labels"] == {"cell": {"area": 60, "share": 0.234375, "pieces": 2}}
+        assert shown.parts[0].columns[-1] == "objects"
+        mask = read_indices("out/cells_mask.png")
+        assert np.bincount(mask.ravel()).tolist() == [196, 30, 30] and mask[6, 4] != mask[6, 9]
+        about = json.loads(Path("out/labels.json").read_text())
+        assert about["objects"] == "cell" and about["labels"] == {"background": 0}
+        drawn = cv2.imread("out/cells_overlay.png")[:16, :16, ::-1]
+        assert (drawn[6, 6] == predict.colour(0)).all(), "a line between them"
+
+    def test_more_than_a_mask_holds_are_refused(self, apart, monkeypatch):
+        monkeypatch.setattr(predict, "MOST", 1)
+        with pytest.raises(DataError, match=r"cells\.png has 2 objects; a mask tells 1 apart"):
+            list(run("cells.png", out="out"))
+        assert len(list(run("cells.png"))) == 1
+
+
 class TestFiles:
     def test_masks_have_the_codes_and_labels_json_says_what_they_are(self, there):
         (row,) = run("a.png", out="out")
