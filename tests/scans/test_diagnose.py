@@ -82,6 +82,16 @@ class TestDiagnose(AppContract):
         assert "not a medical device" in document["notice"]
         assert "not a medical device" in self.run("predict", *inputs).output
 
+    def test_explain_says_what_predict_says(self, home, tmp_path):
+        inputs = self.inputs(tmp_path)
+        model = Path("runs/scans/latest/model.keras")
+        said = {Path(answer["input"]).stem: answer for answer in predict("scans", [model, *inputs])}
+        found = json.loads(self.run("explain", model, *inputs, "--out", "why", "--json").stdout)["images"]
+        for name, answer in said.items():
+            score = answer["score"] if answer["label"] == "tumour" else 1 - answer["score"]
+            assert found[name]["label"] == answer["label"]
+            assert found[name]["confidence"] == pytest.approx(score, abs=1e-4)
+
     def test_the_report_shows_the_curve_and_the_notice(self, home):
         page = Path("runs/scans/latest/report.html").read_text()
         assert "Finding it" in page and "ROC curve; area" in page and "not a medical device" in page

@@ -164,8 +164,10 @@ class Images(Input):
 
         worst = recipe.task.top_losses(found, targets, splits.test, artifact.labels)
         samples = self.samples(recipe, splits.train, settings)
-        explains = recipe.task.explains
-        evidence = explaining.examples(artifact.model, artifact.labels, worst, samples) if explains else []
+        evidence = []
+        if recipe.task.explains:
+            answer = explaining.as_predicted(artifact)
+            evidence = explaining.examples(artifact.model, artifact.labels, worst, samples, answer)
         return {
             "record": self.record,
             "made": [reporting.top_losses(worst, artifact.labels), reporting.evidence(evidence)],
@@ -210,10 +212,11 @@ class Images(Input):
             pictures = {"test-0": test().read(np.array([0]))[0][0]}
         done = {}
         model, added = recipe.task.explained(artifact.model)
+        answer = explaining.as_predicted(artifact)
         labels = [*artifact.labels, *added]
         for name, image in pictures.items():
             with tell.progress(f"Explaining {name}", 1):
-                done[name] = explaining.explain(model, image, folder / name, labels=labels, layer=layer)
+                done[name] = explaining.explain(model, image, folder / name, labels=labels, layer=layer, answer=answer)
         images = {name: {**d, "pictures": {k: str(p) for k, p in d["pictures"].items()}} for name, d in done.items()}
         lines = [
             f"{name}: {result['label']} ({result['confidence']:.1%}); pictures in {folder / name}"

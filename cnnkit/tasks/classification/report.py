@@ -26,9 +26,11 @@ def characteristic(scores: Mapping[str, Any]) -> Section | None:
     described = f"ROC curve; area {area}; at the threshold sensitivity {said[0]}, specificity {said[1]}."
     point = ((1 - specificity, sensitivity), (1 - second[1], 1 - second[0]), tuple(first))
     chart = Chart(figures.roc(curve, point), "Found, over false alarms", described, axes="false alarms")
+    chosen_on = scores.get("chosen_on")
+    how = f"chosen on {chosen_on:,} validation records (Youden's J)" if chosen_on else "as nothing chose another"
     facts = {
         "Finding": what,
-        "Threshold": f"{threshold:.4f} of the calibrated score, chosen on validation data (Youden's J)",
+        "Threshold": f"{threshold:.4f} of the calibrated score, {how}",
         "Sensitivity": f"{said[0]}: so many with it are found",
         "Specificity": f"{said[1]}: so many without it are let go",
         "Area under the curve": area,

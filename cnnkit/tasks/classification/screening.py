@@ -168,7 +168,8 @@ class Screening(Classification):
         Returns:
             `auc` with its 95 % interval (resampled patients), per class sensitivity and specificity; `sensitivity`,
             `specificity`, `accuracy` with Wilson's intervals; `ece` and `reliability` of the score of the finding; `finding`,
-            `threshold`, `roc`, `patients`, and what `Classification.score` has beside them.
+            `threshold`, `chosen_on` (validation records that chose it), `roc`, `patients`, and what `Classification.score` has
+            beside them.
 
         Raises:
             DataError: no record has one of the labels, so that there is nothing to tell apart.
@@ -206,6 +207,7 @@ class Screening(Classification):
             patients=len(there) if patients is None else len(np.unique(patients)),
             finding=labels[place],
             threshold=_threshold(metadata),
+            chosen_on=_chosen_on(metadata),
             roc=roc.curve(chances, there),
             per_class=plain["per_class"],
             confusion=plain["confusion"],
@@ -262,3 +264,8 @@ class Screening(Classification):
 
 def _threshold(metadata: Metadata) -> float:
     return float(((metadata or {}).get("screening") or {}).get("threshold", MIDDLE))
+
+
+def _chosen_on(metadata: Metadata) -> int:
+    counts = ((metadata or {}).get("screening") or {}).get("chosen_on") or {"": 0}
+    return sum(counts.values()) if min(counts.values()) else 0

@@ -1,19 +1,22 @@
 """Explaining a classifier of images: every picture of one image, and examples for a report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from cnnkit.device.kinds import Scores
 from cnnkit.errors import CnnkitError
 from cnnkit.explain.layers import layer_table, totals
 from cnnkit.inputs.image.explain import pictures
 from cnnkit.inputs.image.explain.activations import all_feature_maps, feature_maps, first_filters, grad_cam, overlay
 from cnnkit.inputs.image.explain.classic import classic_filters
+from cnnkit.registry import DEVICE, task_of
 from cnnkit.report.drawing import save
 
+Answer = Callable[[np.ndarray], tuple[int, float]]  # an image (h, w, c) -> the class it gets, and how sure that is
 SAMPLES, ERRORS = 6, 6  # of a report; a row each
 
 
@@ -24,6 +27,7 @@ def explain(
     *,
     labels: Sequence[str] | None = None,
     layer: str | None = None,
+    answer: Answer | None = None,
 ) -> dict[str, Any]:
     """Explain one image and write every picture.
 
@@ -33,6 +37,7 @@ def explain(
         out: folder for the pictures; made where it does not exist.
         labels: the classes' names; without them, their numbers.
         layer: a layer for feature maps and Grad-CAM; without it, every layer's maps, and Grad-CAM on the last.
+        answer: as `predict` answers; without it the class of the largest logit.
 
     Returns:
         `label` and `confidence` in [0, 1] of the answer, `layers` (the layer table), `totals`, and
@@ -51,15 +56,14 @@ def explain(
         values = feature_maps(model, image, layer)
         maps_figure = pictures.feature_maps_figure(values, layer)
         cam_layer = layer if values.ndim == 3 and min(values.shape[:2]) > 1 else None
-    scores = probabilities(model, image)
-    heatmap = grad_cam(model, image, layer=cam_layer)
-    asked = int(scores.argmax())
+    asked, sure = (answer or largest(model))(image)
+    heatmap = grad_cam(model, image, asked, layer=cam_layer)
     label = str(asked) if labels is None else labels[asked]
     figures = {
         "layers": pictures.layer_table_figure(rows, f"The layers of {model.name}"),
         "filters": pictures.filters_figure(first_filters(model)),
         "feature_maps": maps_figure,
-        "grad_cam": pictures.grad_cam_figure(image, heatmap, label, float(scores[asked])),
+        "grad_cam": pictures.grad_cam_figure(image, heatmap, label, sure),
         "classic_filters": pictures.classic_filters_figure(classic_filters(image)),
     }
     paths = {name: out / f"{name.replace('_', '-')}.png" for name in figures}
@@ -67,18 +71,38 @@ def explain(
         save(figure, paths[name])
     return {
         "label": label,
-        "confidence": float(scores[asked]),
+        "confidence": sure,
         "layers": rows,
         "totals": totals(rows),
         "pictures": paths,
     }
 
 
-def probabilities(model: keras.Model, image: np.ndarray) -> np.ndarray:
-    """Return a classifier's answer to one image, (h, w) or (h, w, c) in [0, 255]: float32 (classes,) in [0, 1]."""
-    array = np.asarray(image, np.float32).reshape(1, *image.shape[:2], -1)
-    logits = keras.ops.cast(model(array, training=False), "float32")
-    return keras.ops.convert_to_numpy(keras.ops.softmax(logits))[0]
+def largest(model: keras.Model) -> Answer:
+    """Return what answers an image, (h, w) or (h, w, c) in [0, 255], by the class of the largest logit, and its softmax."""
+
+    def answer(image: np.ndarray) -> tuple[int, float]:
+        array = np.asarray(image, np.float32).reshape(1, *image.shape[:2], -1)
+        logits = keras.ops.cast(model(array, training=False), "float32")
+        scores = keras.ops.convert_to_numpy(keras.ops.softmax(logits))[0]
+        return int(scores.argmax()), float(scores.max())
+
+    return answer
+
+
+def as_predicted(artifact: Any) -> Answer | None:
+    """Return what answers an image as `predict` does with an artifact; None where that is not one of its labels."""
+    task = task_of(artifact.metadata, DEVICE, artifact.path)
+    if not isinstance(task, Scores):
+        return None
+
+    def answer(image: np.ndarray) -> tuple[int, float]:
+        scores = artifact.run_batch(np.asarray(image).reshape(1, *artifact.input_shape))["scores"][0]
+        label = task.answer({"scores": scores}, artifact.metadata, artifact.labels, 1)["label"]
+        place = artifact.labels.index(label)
+        return place, float(scores[place])
+
+    return answer
 
 
 def examples(
@@ -86,6 +110,7 @@ def examples(
     labels: Sequence[str],
     worst: Sequence[Mapping[str, Any]],
     samples: tuple[np.ndarray, Sequence[str], np.ndarray],
+    answer: Answer | None = None,
 ) -> list[dict[str, Any]]:
     """Explain some samples and the worst errors, where they have the model's size.
 
@@ -94,6 +119,7 @@ def examples(
         labels: the classes' names.
         worst: the worst errors, as `cnnkit.report.page.render` takes them.
         samples: images uint8 (n, h, w, c), their labels, and what a report has beside them.
+        answer: as `explain`.
 
     Returns:
         For each: `image` uint8 (h, w, 3), orange where the evidence is; `label`; `predicted`; `confidence` in [0, 1]. None
@@ -109,17 +135,16 @@ def examples(
         if np.shape(image) != shape:
             continue
         try:
-            scores = probabilities(model, image)
-            heatmap = grad_cam(model, image)
+            asked, sure = (answer or largest(model))(image)
+            heatmap = grad_cam(model, image, asked)
         except CnnkitError:  # no feature maps or another backend: the report is written without this section
             return []
-        answer = int(scores.argmax())
         found.append(
             {
                 "image": overlay(image, heatmap),
                 "label": label,
-                "predicted": labels[answer] if answer < len(labels) else str(answer),
-                "confidence": float(scores[answer]),
+                "predicted": labels[asked] if asked < len(labels) else str(asked),
+                "confidence": sure,
             }
         )
     return found
