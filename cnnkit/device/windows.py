@@ -70,24 +70,39 @@ def blended(
     """
     rows = starts(extent[0], sides[0], overlap)
     across = list(itertools.product(*(starts(length, side, overlap) for length, side in zip(extent[1:], sides[1:]))))
-    weights = gaussian(sides)[..., None]
+    weights = gaussian(sides)
+    line = np.zeros((sides[0], *extent[1:]), np.float32)  # what all windows of a row weigh together, alike for each row
+    for place in across:
+        line[_window(place, sides)] += weights
+    total = np.zeros_like(line)
     sums: np.ndarray | None = None
-    total = np.zeros((sides[0], *extent[1:], 1), np.float32)
     for number, top in enumerate(rows):
+        total += line
         for first in range(0, len(across), at_once):
             part = across[first : first + at_once]
             for place, scores in zip(part, answer([(top, *place) for place in part]), strict=True):
                 if sums is None:
-                    sums = np.zeros((sides[0], *extent[1:], scores.shape[-1]), np.float32)
-                where = (slice(None), *(slice(low, low + side) for low, side in zip(place, sides[1:])))
-                sums[where] += scores * weights
-                total[where] += weights
+                    sums = np.zeros((*line.shape, scores.shape[-1]), np.float32)
+                    # repeated, so that both factors lie in memory alike: three times as fast
+                    weights = np.repeat(weights[..., None], scores.shape[-1], axis=-1)
+                    weighed = np.empty_like(weights)
+                np.multiply(scores, weights, out=weighed)
+                sums[_window(place, sides)] += weighed
         assert sums is not None
         done = (rows[number + 1] if number + 1 < len(rows) else extent[0]) - top
-        yield top, sums[:done] / total[:done]
-        for values in (sums, total):  # what the next row still reaches moves up
-            values[: sides[0] - done] = values[done:].copy()
-            values[sides[0] - done :] = 0
+        slab = np.empty((done, *sums.shape[1:]), np.float32)
+        for channel in range(sums.shape[-1]):
+            np.divide(sums[:done, ..., channel], total[:done], out=slab[..., channel])
+        yield top, slab
+        if number + 1 < len(rows):
+            for values in (sums, total):  # what the next row still reaches moves up
+                values[: sides[0] - done] = values[done:]
+                values[sides[0] - done :] = 0
+
+
+def _window(place: Sequence[int], sides: Sequence[int]) -> tuple[slice, ...]:
+    """Return where a window of a row lies, by the axes but the first."""
+    return (slice(None), *(slice(low, low + side) for low, side in zip(place, sides[1:])))
 
 
 def resized(slabs: Iterable[Slab], extent: Sequence[int], wanted: Sequence[int]) -> Iterator[Slab]:
