@@ -106,6 +106,7 @@ class Body:
         ribs: float (k, 3): angle in radians, how far it turns by mm of height, and length of each pair.
         vessels: of the organ.
         lesions: in the organ.
+        spared: places where a lesion might as well be, and is none.
     """
 
     half: tuple[float, float]
@@ -120,6 +121,7 @@ class Body:
     ribs: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     vessels: Tubes = field(default_factory=lambda: Tubes(np.zeros((0, 3)), np.zeros(0)))
     lesions: list[Lesion] = field(default_factory=list)
+    spared: list[Lesion] = field(default_factory=list)
 
     def turned(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Return where places of the picture would be in a body that lies straight."""
@@ -200,7 +202,7 @@ def body(seed: int, patient: int) -> Body:
     made.gut = _gut(rng, made)
     turn, step = rng.uniform(0, 0.3), rng.uniform(0.40, 0.5)
     made.ribs = np.stack([turn - 0.9 + step * np.arange(6), rng.normal(0.008, 0.0006, 6), rng.uniform(11, 16, 6)], 1)
-    made.lesions = _lesions(np.random.default_rng((seed, patient, 1)), made)
+    made.lesions, made.spared = _lesions(np.random.default_rng((seed, patient, 1)), made)
     made.vessels = _vessels(np.random.default_rng((seed, patient, 2)), made)
     return made
 
@@ -250,15 +252,15 @@ def _gut(rng: np.random.Generator, made: Body) -> list[tuple[Ellipsoid, float]]:
     return loops
 
 
-def _lesions(rng: np.random.Generator, made: Body) -> list[Lesion]:
-    """Place up to three lesions deep in the organ, apart from one another."""
-    many = int(np.searchsorted([0.12, 0.4, 0.75], rng.random()))
+def _lesions(rng: np.random.Generator, made: Body) -> tuple[list[Lesion], list[Lesion]]:
+    """Place up to three lesions deep in the organ, apart from one another, and then those that are none."""
+    many = int(np.searchsorted([0.1, 0.34, 0.68], rng.random()))
     found: list[Lesion] = []
     places = rng.uniform((-130, -80, SPAN[0] + 8), (40, 70, SPAN[1] - 8), (400, 3))
     x, y, z = places.T
     middle = made.organ(x, y, z)
-    for _ in range(many):
-        radius = 9 + 16 * rng.random() ** 1.3
+    for _ in range(many + 4):
+        radius = rng.uniform(9.5, 25)
         waves = np.empty((4, 5))
         waves[:, :3] = rng.normal(0, 1.7, (4, 3))
         waves[:, 3], waves[:, 4] = rng.uniform(0, 2 * math.pi, 4), rng.normal(0, 0.05, 4)
@@ -270,7 +272,7 @@ def _lesions(rng: np.random.Generator, made: Body) -> list[Lesion]:
             if apart:
                 found.append(Lesion(tuple(place), radius, waves, stretch))
                 break
-    return found
+    return found[:many], found[many:]
 
 
 def _vessels(rng: np.random.Generator, made: Body) -> Tubes:
@@ -280,10 +282,10 @@ def _vessels(rng: np.random.Generator, made: Body) -> Tubes:
     starts = np.stack([right, rng.uniform(-14, 12, 12), levels], 1)
     turn = rng.uniform(-0.6, 1.0, 12)
     ways = np.stack([-np.cos(turn), -np.sin(turn), rng.normal(0, 0.1, 12)], 1)
-    radius, steps = rng.uniform(3.4, 4.1), 30
+    radius, steps = rng.uniform(3.5, 4.2), 30
     centres, radii = [], []
     for generation in range(5):
-        wide = radius * 0.84**generation
+        wide = radius * 0.88**generation
         count = max(8, int(steps * 0.86**generation))
         turns = rng.normal(0, 0.1, (len(starts), count, 3)) * [1, 1, 0.6]
         path = _unit(_unit(ways)[:, None] + turns.cumsum(1))

@@ -152,7 +152,7 @@ class Look:
         if self.ct:
             width, middle = rng.uniform(360, 430), rng.uniform(35, 65)
             self.grey = {name: (hu - middle + width / 2) * (255 / width) for name, hu in self.grey.items()}
-        self.lesion = self.grey["organ"] - rng.uniform(28, 44)
+        self.lesion = self.grey["organ"] - rng.uniform(32, 48)
         self.rim = rng.uniform(0, 14) if rng.random() < 0.4 else 0.0
         self.noise = rng.uniform(6, 9) if self.ct else rng.uniform(4, 8)
         self.streaks = rng.uniform(1, 5) if rng.random() < 0.5 else 0.0

@@ -30,22 +30,24 @@ FINDINGS = ("none", "lesion")
 
 @lru_cache(maxsize=512)
 def heights(seed: int, patient: int, slices: int, aimed: bool) -> list[float]:
-    """Return where the slices of a patient lie, mm: through all of the organ, or aimed at lesions and past them."""
+    """Return where the slices of a patient lie, mm: through all of the organ, or aimed.
+
+    They are aimed at lesions and at places where one might as well be, alike, so that a height tells next to nothing; and none
+    cuts just the rim of a lesion.
+    """
     rng = np.random.default_rng((seed, patient, 3))
     low, high = SPAN
     if not aimed:
         return [low + (high - low) * (k + rng.uniform(0.15, 0.85)) / slices for k in range(slices)]
-    lesions = body(seed, patient).lesions
-    found = []
-    for _ in range(slices):
-        wanted = rng.random() < 0.56
-        tries = rng.uniform(low, high, 64).tolist()
-        if wanted and lesions:
-            lesion = lesions[int(rng.integers(len(lesions)))]
-            found.append(lesion.centre[2] + 0.55 * lesion.radius * rng.uniform(-1, 1) * lesion.stretch[2])
-        else:
-            past = [z for z in tries if all(lesion.disc(z) == 0 for lesion in lesions)]
-            found.append((past or tries)[0])
+    made = body(seed, patient)
+    found: list[float] = []
+    while len(found) < slices:
+        aims = (made.lesions if rng.random() < 0.2 else made.spared) or made.lesions or made.spared
+        aim = aims[int(rng.integers(len(aims)))] if aims else None
+        z = aim.centre[2] + 0.5 * aim.radius * rng.uniform(-1, 1) if aim else rng.uniform(low, high)
+        cut = [lesion.disc(z) / lesion.radius for lesion in made.lesions]
+        if max(cut, default=0) == 0 or max(cut) > 0.8:
+            found.append(float(z))
     return found
 
 

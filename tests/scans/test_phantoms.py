@@ -138,6 +138,15 @@ def test_findings_are_what_the_masks_show():
     assert ((of_patients > 0) & (of_patients < 1)).sum() > 10, "a patient with a lesion has slices without one"
 
 
+def test_heights_tell_next_to_nothing_of_findings():
+    slices = Phantoms(100, 4, seed=4, aimed=True)
+    found = slices.findings().astype(bool)
+    z = np.array([slices.place(k)[2] for k in range(400)])
+    above = (z[found][:, None] > z[~found]).mean()  # the area under the curve of a height as a score
+    assert 0.4 < above < 0.65
+    assert 0.7 < z[found].std() / z[~found].std() < 1.1
+
+
 def read(name, split):
     (form,) = read_card(CARDS / f"{name}.toml").forms
     reader = {"phantoms": readers.PHANTOMS, "phantom-lesions": readers.PHANTOM_LESIONS}[form.reader]
