@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from cnnkit.device.drawing import LETTER, Colour, colour, line_width, write_line
+from cnnkit.device.drawing import COLOURS, LETTER, Colour, colour, line_width, write_line
 
 TINT = 0.3  # of the colour, inside a mask
 LINE = 1 / 300  # of the picture's shorter side
@@ -56,6 +56,26 @@ def outlined(
     return drawn
 
 
+def outlined_objects(picture: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Draw objects over a picture, each with a tint and an outline of its own colour; colours repeat.
+
+    Args:
+        picture: as `outlined`.
+        numbers: which object each pixel is of, int32 (h, w), 0 for none.
+
+    Returns:
+        uint8 (h, w, 3).
+    """
+    drawn = np.array(as_shown(picture))
+    own = np.array(COLOURS, np.uint8)[(numbers - 1) % len(COLOURS)]
+    there, flat = numbers > 0, numbers.astype(np.float32)
+    drawn[there] = cv2.addWeighted(drawn, 1 - TINT, own, TINT, 0)[there]
+    around = np.ones((2 * max(1, round(LINE * min(numbers.shape) / 2)) + 1,) * 2, np.uint8)
+    edge = there & (cv2.dilate(flat, around) > cv2.erode(flat, around))
+    drawn[edge] = own[edge]
+    return drawn
+
+
 def captioned(picture: np.ndarray, colours: Sequence[tuple[Colour, str]], line: str) -> np.ndarray:
     """Write below a picture what its colours mean, and a line.
 
@@ -70,7 +90,7 @@ def captioned(picture: np.ndarray, colours: Sequence[tuple[Colour, str]], line: 
     size = int(np.clip(round(min(picture.shape[:2]) * LETTER), *LETTERS))
     pad, step = size // 2, round(1.6 * size)
     parts = [(2 * size + line_width(name, size), paint, name) for paint, name in colours]
-    wide = max(picture.shape[1], 2 * pad + max(line_width(line, size), *(width for width, _, _ in parts)))
+    wide = max(picture.shape[1], 2 * pad + max([line_width(line, size), *(width for width, _, _ in parts)]))
     places, left, row = [], pad, 0
     for width, paint, name in parts:
         if left > pad and left + width > wide:
@@ -78,7 +98,7 @@ def captioned(picture: np.ndarray, colours: Sequence[tuple[Colour, str]], line: 
         places.append((left, row, paint, name))
         left += width + size
     height = picture.shape[0]
-    canvas = np.full((height + pad + (row + 2) * step, wide, 3), 255, np.uint8)
+    canvas = np.full((height + pad + (row + 1 + bool(parts)) * step, wide, 3), 255, np.uint8)
     canvas[:height, : picture.shape[1]] = picture
     for left, row, paint, name in places:
         base = height + pad + row * step + size

@@ -179,12 +179,13 @@ def look(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Look:
         return Look(head.format, tuple(sizes), any(_is_doubtful(page, size) for _, page in found))
 
 
-def write_mask(path: Path | str, mask: np.ndarray) -> Path:
+def write_mask(path: Path | str, mask: np.ndarray, *, deep: bool = False) -> Path:
     """Write a mask atomically, without loss: PNG or TIFF, as the name says, and a PNG for every other name.
 
     Args:
         path: its suffix is replaced by .png where it is that of a format that loses something, or that holds no 16 bits.
         mask: whole numbers from 0 to 65,535, (h, w), or (pages, h, w) for a TIFF; stored with 8 bits where they suffice.
+        deep: store 16 bits also then.
 
     Returns:
         the path that was written.
@@ -198,7 +199,7 @@ def write_mask(path: Path | str, mask: np.ndarray) -> Path:
     path = Path(path)
     if path.suffix.lower() not in (".png", ".tif", ".tiff"):
         path = path.with_suffix(".png")
-    mask = np.ascontiguousarray(mask, np.uint8 if mask.max(initial=0) < 256 else np.uint16)
+    mask = np.ascontiguousarray(mask, np.uint8 if mask.max(initial=0) < 256 and not deep else np.uint16)
     suffix = path.suffix.lower()
     if mask.ndim == 3:
         if suffix == ".png":

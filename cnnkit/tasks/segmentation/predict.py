@@ -3,7 +3,7 @@
 Design choices:
 - A mask is written for each picture, of its size, with the codes of the labels as values; beside it the picture, or its first
   page, with outlines. What the codes mean is said in `labels.json` beside them, as nnU-Net says it. Where objects are told
-  apart, values are their numbers.
+  apart, values are their numbers, in 16 bits, and each has a colour of its own.
 - Areas are in px. A file of pixels does not say how large these are: areas in mm^2 are those of pixels as the training pictures
   had them, and it is said that they are. Pieces are counted as what hangs together.
 - What is wrong with options and inputs is said before any work. `results` is written at the end, also of what was found up to
@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from cnnkit import files, opening, own_files
-from cnnkit.device.contours import captioned, outlined
+from cnnkit.device.contours import captioned, outlined, outlined_objects
 from cnnkit.device.drawing import colour
 from cnnkit.device.segmentation import Plan, segment, separate
 from cnnkit.device.stored import read_pages, write_mask
@@ -123,7 +123,9 @@ def meaning(model: Any, plan: Plan) -> dict[str, Any]:
 
 
 class Drawn(Answers):
-    """Masks, picture by picture: `input`, `width`, `height`, and of each label `area`, `share`, `pieces` and perhaps `mm2`."""
+    """Masks, picture by picture: `input`, `width`, `height`, and of each label `area`, `share`, `pieces` and perhaps `mm2`;
+    where objects are told apart, `pieces` are these, and `median_area` is that of half of them at most.
+    """
 
     def __init__(
         self,
@@ -197,10 +199,12 @@ class Drawn(Answers):
         self, pages: Sequence[np.ndarray], found: Sequence[np.ndarray], mask: Path, overlay: Path
     ) -> dict[str, str]:
         """Write the masks of a file, and its first page with outlines."""
-        write_mask(mask, found[0] if len(found) == 1 else np.stack(found))
+        write_mask(mask, found[0] if len(found) == 1 else np.stack(found), deep=self.plan.rim > 0)
         colours = [(colour(place), label) for place, label in enumerate(self.model.labels)]
-        codes = objects.outlines_apart(found[0]) if self.plan.rim else found[0]
-        drawn = captioned(outlined(pages[0], self._planes(codes)), colours, NOTICE)
+        if self.plan.rim:
+            drawn = captioned(outlined_objects(pages[0], found[0]), [], NOTICE)
+        else:
+            drawn = captioned(outlined(pages[0], self._planes(found[0])), colours, NOTICE)
         files.write_bytes(overlay, cv2.imencode(".png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))[1].tobytes())
         own_files.note([mask, overlay])
         return {"mask": str(mask), "overlay": str(overlay)}
@@ -215,8 +219,13 @@ class Drawn(Answers):
         for label, plane in zip(self.model.labels, self._planes(codes), strict=True):
             area = int(plane.sum())
             pieces = cv2.connectedComponents(plane.astype(np.uint8), connectivity=8)[0] - 1
-            pieces = int(answer.max(initial=0)) if self.plan.rim else pieces
             found[label] = {"area": area, "share": round(area / codes.size, 6), "pieces": pieces}
+            if self.plan.rim:
+                areas = np.bincount(answer.ravel())[1:]
+                median = float(np.median(areas)) if len(areas) else None
+                found[label] |= {"pieces": len(areas), "median_area": median}
+                if known is not None and median is not None:
+                    found[label]["median_mm2"] = round(median * float(np.prod(known)), 3)
             if known is not None:
                 found[label]["mm2"] = round(area * float(np.prod(known)), 3)
         return {"width": codes.shape[1], "height": codes.shape[0], "labels": found}
@@ -238,6 +247,8 @@ class Drawn(Answers):
             for label, about in row["labels"].items():
                 area = [f"{about['area']:,}", *([f"{about['mm2']:,.1f}"] if known is not None else [])]
                 table.append([name, label, *area, f"{about['share']:.2%}", f"{about['pieces']:,}"])
+                if self.plan.rim:
+                    table[-1].append("" if about["median_area"] is None else f"{about['median_area']:,.0f}")
                 name = ""
         head = [
             "input",
@@ -245,7 +256,7 @@ class Drawn(Answers):
             "px",
             *(["mm^2"] if known is not None else []),
             "of the picture",
-            "objects" if self.plan.rim else "pieces",
+            *(["objects", "median px"] if self.plan.rim else ["pieces"]),
         ]
         parts: list[str | Table] = [Table(head, table)]
         if known is not None:

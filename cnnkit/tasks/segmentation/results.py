@@ -14,7 +14,21 @@ from typing import Any
 from cnnkit import files
 from cnnkit.errors import DataError
 
-COLUMNS = ("input", "page", "width", "height", "label", "area", "mm2", "share", "pieces", "mask", "notice")
+COLUMNS = (
+    "input",
+    "page",
+    "width",
+    "height",
+    "label",
+    "area",
+    "mm2",
+    "share",
+    "pieces",
+    "median_area",
+    "median_mm2",
+    "mask",
+    "notice",
+)
 
 
 def writer(path: Path) -> Callable[[Mapping[str, Any]], None]:

@@ -130,14 +130,29 @@ class TestObjects:
 
     def test_they_are_counted_numbered_and_outlined(self, apart):
         shown = run("cells.png", out="out").shown()
-        assert shown.document["predictions"][0]["labels"] == {"cell": {"area": 60, "share": 0.234375, "pieces": 2}}
-        assert shown.parts[0].columns[-1] == "objects"
+        about = {"area": 60, "share": 0.234375, "pieces": 2, "median_area": 30.0}
+        assert shown.document["predictions"][0]["labels"] == {"cell": about}
+        assert shown.parts[0].columns[-2:] == ["objects", "median px"]
+        assert shown.parts[0].rows[0][-2:] == ["2", "30"]
+        assert cv2.imread("out/cells_mask.png", cv2.IMREAD_UNCHANGED).dtype == np.uint16
         mask = read_indices("out/cells_mask.png")
         assert np.bincount(mask.ravel()).tolist() == [196, 30, 30] and mask[6, 4] != mask[6, 9]
         about = json.loads(Path("out/labels.json").read_text())
         assert about["objects"] == "cell" and about["labels"] == {"background": 0}
         drawn = cv2.imread("out/cells_overlay.png")[:16, :16, ::-1]
-        assert (drawn[6, 6] == predict.colour(0)).all(), "a line between them"
+        first, second = sorted((mask[6, 6], mask[6, 7]))
+        assert [drawn[6, side].tolist() for side in (6, 7)] == [list(predict.colour(k - 1)) for k in (first, second)]
+        assert (drawn[12, 12] == 0).all()
+
+    def test_none_have_no_median_and_areas_are_in_mm_too(self, apart):
+        there = Plan(rim=1, spacing=(0.5, 0.5)).to_dict()
+        predict.opening.open_model(None, None).metadata["segmentation"] = there
+        assert cv2.imwrite("dark.png", np.zeros((16, 16), np.uint8))
+        cells, none = (row["labels"]["cell"] for row in run("cells.png", "dark.png", results="cells.csv"))
+        assert (cells["mm2"], cells["median_mm2"]) == (15.0, 7.5)
+        assert (none["pieces"], none["median_area"]) == (0, None) and "median_mm2" not in none
+        rows = list(csv.DictReader(Path("cells.csv").open()))
+        assert [row["median_area"] for row in rows] == ["30.0", ""]
 
     def test_more_than_a_mask_holds_are_refused(self, apart, monkeypatch):
         monkeypatch.setattr(predict, "MOST", 1)
