@@ -39,6 +39,7 @@ class Plan:
         threshold: with one label, the score from which a pixel has it; of regions, each label's.
         smallest: px of the picture, by label: smaller pieces are left out.
         largest: labels of which only the largest piece counts.
+        files: of a picture, one a channel, whose names end in _0000, _0001 and so on; 1: a file has all channels.
         spacing: of training pictures, mm of a px along each axis; None: not known.
         rim: px of the network's input that the border of an object is wide, where objects of the only label are told apart: the
             network then scores background, inside and border; 0: they are not.
@@ -56,6 +57,7 @@ class Plan:
     threshold: float = 0.5
     smallest: Mapping[str, int] | None = None
     largest: tuple[str, ...] = ()
+    files: int = 1
     spacing: tuple[float, ...] | None = None
     rim: int = 0
     seed: float = 0.5

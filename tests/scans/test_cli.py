@@ -83,7 +83,8 @@ class TestScans(AppContract):
             for code, label in enumerate(LABELS, 1):
                 assert row["labels"][label]["area"] == (answer == code).sum()
             overlaps.append(2 * ((answer == truth) & (truth > 0)).sum() / ((answer > 0).sum() + (truth > 0).sum()))
-            assert cv2.imread(row["overlay"]).shape == (*truth.shape, 3)
+            drawn = cv2.imread(row["overlay"])  # with a line on what is seen below the picture
+            assert drawn.shape[0] > truth.shape[0] and drawn.shape[1] >= truth.shape[1]
         assert np.mean(overlaps) > 0.8
         assert "medical device" in found["notice"]
 
@@ -202,3 +203,38 @@ class TestFolds:
     def test_more_folds_than_pictures_are_one_line(self):
         line = self.fails("train", "--data", "data", "--folds", "30", "--groups", "none")
         assert "leaves a fold empty" in line
+
+
+class TestChannels:
+    """nnU-Net's layout with two channels, through the command line."""
+
+    run = AppContract.run
+    fails = AppContract.fails
+    group = main
+
+    def test_channels_are_files_when_it_draws_too(self, tmp_path, monkeypatch):
+        """The disc shows in one channel, the box in the other: without both, or the other way round, it cannot be right."""
+        monkeypatch.chdir(tmp_path)
+        root = tmp_path / "Dataset001_Shapes"
+        for name in ("imagesTr", "labelsTr"):
+            (root / name).mkdir(parents=True)
+        for number in range(24):
+            _, mask = shapes(number)
+            noise = np.random.default_rng(number).normal(0, 8, (2, *mask.shape))
+            for channel in (0, 1):
+                picture = np.clip(60 + 100 * (mask == channel + 1) + noise[channel], 0, 255).astype(np.uint8)
+                cv2.imwrite(str(root / "imagesTr" / f"s{number:03}_{channel:04}.png"), picture)
+            cv2.imwrite(str(root / "labelsTr" / f"s{number:03}.png"), mask)
+        about = {"channel_names": {"0": "a", "1": "b"}, "labels": {"background": 0, "disc": 1, "box": 2}}
+        (root / "dataset.json").write_text(json.dumps({**about, "numTraining": 24, "file_ending": ".png"}))
+        (tmp_path / "small.toml").write_text(SMALL)
+        self.run("train", "--config", "small.toml", "--data", root, "--groups", "none", "--epochs", "6", "--out", "run")
+        assert json.loads(Path("run/run.json").read_text())["scores"]["test"]["dice"] > 0.7
+        found = json.loads(self.run("predict", "run", root / "imagesTr", "--out", "found", "--json").stdout)
+        assert len(found["predictions"]) == 24
+        answer = cv2.imread("found/s000_0000_mask.png", cv2.IMREAD_UNCHANGED)
+        assert (
+            2 * ((answer == shapes(0)[1]) & (answer > 0)).sum() / ((answer > 0).sum() + (shapes(0)[1] > 0).sum()) > 0.7
+        )
+        (root / "imagesTr" / "s005_0001.png").unlink()
+        assert "s005_0001.png is missing" in self.fails("predict", "run", root / "imagesTr")

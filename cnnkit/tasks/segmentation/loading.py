@@ -7,6 +7,7 @@ Design choices:
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,8 @@ def load(
         scale=scale,
         values=values,
     )
+    if len(channels := getattr(parts["train"].images, "channels", ())) > 1:
+        choice = replace(choice, plan=replace(choice.plan, files=len(channels)))
     seen: dict[str, Any] = {**divided.parts, "train": train}
     seen = {split: part.with_plan(choice.plan, choice.shape) for split, part in seen.items()}
     seen["train"] = seen["train"].with_plan(

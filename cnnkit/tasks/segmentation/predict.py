@@ -24,7 +24,7 @@ from cnnkit import files, opening, own_files
 from cnnkit.device.contours import captioned, outlined, outlined_objects
 from cnnkit.device.drawing import colour
 from cnnkit.device.segmentation import Plan, segment, separate
-from cnnkit.device.stored import read_pages, write_mask
+from cnnkit.device.stored import read_native, read_pages, write_mask
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError
 from cnnkit.inputs.image.named import image_files
 from cnnkit.reporter import SILENT, Reporter
@@ -82,10 +82,6 @@ def draw(
     missing = [path for path in paths if path != STANDARD_INPUT and not path.exists()]
     if missing and not skip_bad:
         raise DataError(f"{missing[0]}: there is no such file. Check the path.")
-    targets = _targets(paths, out) if out is not None else {}
-    written = [file for pair in targets.values() for file in pair]
-    own_files.check([*written, *([out / LABELS] if out is not None else [])])
-    own_files.check([] if results is None else [results], "results")
     model = opening.open_model(artifact, app, threads, tell)
     if model.metadata.get("task") != "segmentation":
         raise ArtifactError(f"{model.path} draws no masks. Give a model that `cnnkit {app} train` made for them.")
@@ -93,6 +89,12 @@ def draw(
         plan = Plan.from_dict(model.metadata["segmentation"])
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{model.path} does not say how pictures meet it ({error}). Export it again.") from error
+    channels = _channels(paths, plan.files)
+    paths = list(channels)
+    targets = _targets(paths, out) if out is not None else {}
+    written = [file for pair in targets.values() for file in pair]
+    own_files.check([*written, *([out / LABELS] if out is not None else [])])
+    own_files.check([] if results is None else [results], "results")
     if mirrors:
         plan = dataclasses.replace(plan, mirrors=seen.mirrors(model.labels))
     for folder in (out, results.parent if results is not None else None):
@@ -102,7 +104,7 @@ def draw(
     if out is not None:
         with own_files.replacing(out / LABELS):
             files.write_json(out / LABELS, meaning(model, plan))
-    return Drawn(model, plan, paths, targets, skip_bad, tell, out=out, results=results, write=write)
+    return Drawn(model, plan, channels, targets, skip_bad, tell, out=out, results=results, write=write)
 
 
 def meaning(model: Any, plan: Plan) -> dict[str, Any]:
@@ -131,7 +133,7 @@ class Drawn(Answers):
         self,
         model: Any,
         plan: Plan,
-        paths: Sequence[Path],
+        channels: Mapping[Path, Sequence[Path]],
         targets: Mapping[Path, tuple[Path, Path]],
         skip_bad: bool,
         tell: Reporter,
@@ -143,19 +145,23 @@ class Drawn(Answers):
         self.model, self.plan, self.out, self.results = model, plan, out, results
         self.skipped: list[str] = []
         self.rows: list[dict[str, Any]] = []
-        work = self._each(paths, targets, skip_bad, tell)
+        work = self._each(channels, targets, skip_bad, tell)
         super().__init__(work if results is None or write is None else self._kept(work, results, write, tell))
 
     def _each(
-        self, paths: Sequence[Path], targets: Mapping[Path, tuple[Path, Path]], skip_bad: bool, tell: Reporter
+        self,
+        channels: Mapping[Path, Sequence[Path]],
+        targets: Mapping[Path, tuple[Path, Path]],
+        skip_bad: bool,
+        tell: Reporter,
     ) -> Generator[dict[str, Any], None, None]:
         labels = self.model.labels
         find = separate if self.plan.rim else segment
         with contextlib.ExitStack() as held:
-            update = held.enter_context(tell.progress("Drawing", len(paths))) if len(paths) > 1 else None
-            for done, path in enumerate(paths, 1):
+            update = held.enter_context(tell.progress("Drawing", len(channels))) if len(channels) > 1 else None
+            for done, (path, parts) in enumerate(channels.items(), 1):
                 try:
-                    pages = read_pages(path)
+                    pages = read_pages(path) if len(parts) == 1 else [_joined(parts)]
                     try:
                         found = [find(self.model, page, self.plan, labels) for page in pages]
                     except ValueError as error:
@@ -269,6 +275,40 @@ class Drawn(Answers):
         if self.results is not None:
             parts.append(f"Results: {self.results}")
         return Shown(self.document(), [*parts, NOTICE])
+
+
+def _channels(paths: Sequence[Path], count: int) -> dict[Path, list[Path]]:
+    """Return the files of each picture, by the first of them.
+
+    Raises:
+        DataError: a channel of a picture is missing; it names it.
+    """
+    if count == 1:
+        return {path: [path] for path in paths}
+    found: dict[Path, list[Path]] = {}
+    for path in paths:
+        stem, _, number = path.stem.rpartition("_")
+        if len(number) != 4 or not number.isdigit():
+            raise DataError(
+                f"{path}: this model takes {count} channels, a file each, named like NAME_0000{path.suffix}."
+            )
+        if int(number) == 0:
+            found[path] = [path.with_name(f"{stem}_{channel:04d}{path.suffix}") for channel in range(count)]
+            missing = [part for part in found[path] if not part.exists()]
+            if missing:
+                raise DataError(
+                    f"{missing[0]} is missing: a channel of {path}. This model takes {count} of each picture."
+                )
+    return found
+
+
+def _joined(parts: Sequence[Path]) -> np.ndarray:
+    """Read a picture whose channels are files: (h, w, c)."""
+    pictures = [read_native(part) for part in parts]
+    for part, picture in zip(parts, pictures, strict=True):
+        if picture.ndim > 2 or picture.shape != pictures[0].shape:
+            raise DataError(f"{part} cannot be used: it is not grey, or not of the size of {parts[0]}.")
+    return np.stack(pictures, axis=-1)
 
 
 def _targets(paths: Sequence[Path], out: Path) -> dict[Path, tuple[Path, Path]]:
