@@ -6,6 +6,7 @@
     python benchmarks/scans.py isbi                       # ISBI 2012, five folds of six neighbouring sections
     python benchmarks/scans.py kvasir                     # Kvasir-SEG, from nothing, and on MobileNetV2 0.35
     python benchmarks/scans.py speed                      # `predict` of one DRIVE picture from int8, the whole process
+    python benchmarks/scans.py memory                     # its peak memory, and that of a picture ten times as large
 
 Each writes a file of its own in results/, beside what it has of other seeds. Runs are kept in --runs; one that exists is not
 trained again. The data sets are looked for in $CNNKIT_DATA; ImageNet's weights are the file --weights.
@@ -150,10 +151,7 @@ def kvasir(arguments: argparse.Namespace) -> None:
 
 def speed(arguments: argparse.Namespace) -> None:
     """Time `predict` of one DRIVE picture, the whole process, from int8; TensorFlow must not be loaded."""
-    picture = Path(os.environ["CNNKIT_DATA"]) / "drive" / "test" / "images" / "01_test.tif"
-    picture = (
-        picture if picture.exists() else sorted((Path(os.environ["CNNKIT_DATA"]) / "drive").rglob("01_test.tif"))[0]
-    )
+    picture = drive_picture()
     file = arguments.runs / "drive-0" / "export" / "scans-int8.tflite"
     words = [sys.executable, "-X", "importtime", "-m", "cnnkit_scans.cli", "predict", str(file), str(picture)]
     loaded = subprocess.run(words, capture_output=True, text=True, check=True).stderr
@@ -166,6 +164,40 @@ def speed(arguments: argparse.Namespace) -> None:
     content = {"seconds": statistics.median(seconds), "every": seconds, "bytes": file.stat().st_size}
     print(content)
     results.write("scans-speed", content)
+
+
+def drive_picture() -> Path:
+    """Return the first of DRIVE's test pictures."""
+    return sorted((Path(os.environ["CNNKIT_DATA"]) / "drive").rglob("01_test.tif"))[0]
+
+
+def memory(arguments: argparse.Namespace) -> None:
+    """Measure the peak memory of `predict` from int8, less what the picture and its mask take, for pictures of two sizes."""
+    import cv2
+
+    file = arguments.runs / "drive-0" / "export" / "scans-int8.tflite"
+    picture = cv2.imread(str(drive_picture()))
+    rows = []
+    for times in ((1, 1), (5, 2)):
+        large = np.tile(picture, (*times, 1))
+        path = arguments.runs / f"drive-{times[0]}x{times[1]}.png"
+        cv2.imwrite(str(path), large)
+        words = ["predict", str(file), str(path)]
+        code = (
+            "import resource; from cnnkit_scans.cli import main; "
+            f"main({words!r}, standalone_mode=False); "
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        peaks = []
+        for _ in range(3):
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+            peaks.append(1024 * int(done.stdout.split()[-1]))
+        height, width = large.shape[:2]
+        own = statistics.median(peaks) - height * width * 4  # three bytes a pixel of the picture, one of the mask
+        rows.append({"height": height, "width": width, "peak": statistics.median(peaks), "less_picture_and_mask": own})
+        print(rows[-1], flush=True)
+    growth = rows[1]["less_picture_and_mask"] / rows[0]["less_picture_and_mask"] - 1
+    results.write("scans-memory", {"rows": rows, "growth": growth})
 
 
 # A run ----------------------------------------------------------------------------------------------------------------
@@ -243,7 +275,7 @@ def write(name: str, rows: list[dict[str, Any]], **more: Any) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    works = {work.__name__: work for work in (phantoms, diagnose, drive, isbi, kvasir, speed)}
+    works = {work.__name__: work for work in (phantoms, diagnose, drive, isbi, kvasir, speed, memory)}
     parser.add_argument("work", choices=works)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"))
