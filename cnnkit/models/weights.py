@@ -483,13 +483,13 @@ def _head(
     shapes = [tuple(array.shape) for array in arrays]
     if not known or not wanted:
         return None, "its classes are not named in the file" if not known else "the model's classes are not named"
+    if known == wanted and shapes == unit.shapes:  # also where a class has several columns
+        return [_array(array, path) for array in arrays], ""
     fits = len(shapes) == len(unit.shapes) and all(
         a[:-1] == b[:-1] and a[-1] == len(known) for a, b in zip(shapes, unit.shapes)
     )
     if not fits:
         return None, f"of another shape in the file: {shapes} for {unit.shapes}"
-    if known == wanted:
-        return [_array(array, path) for array in arrays], ""
     common = [label for label in wanted if label in known]
     if not common:
         return None, "no class of the same name in the file"

@@ -141,6 +141,16 @@ def test_the_head_is_kept_where_the_classes_are_the_same(tmp_path):
     assert same(one.get_weights(), other.get_weights())
 
 
+def test_a_head_of_several_columns_a_class_is_kept_whole_or_left(tmp_path):
+    one, other, third = tiny(2), tiny(2), tiny(1)
+    one.set_weights([value + 1 for value in one.get_weights()])
+    path = trained(tmp_path / "a.keras", ["cell"], one)
+    assert not weights.load(other, path, labels=["cell"]).left
+    assert same(values(one, "logits"), values(other, "logits"))
+    assert weights.load(third, path, labels=["cell"]).left["logits"].startswith("of another shape")
+    assert weights.load(other, path, labels=["cell", "more"]).left["logits"].startswith("of another shape")
+
+
 def test_rows_of_classes_of_the_same_name_are_copied(tmp_path):
     one, other = tiny(3), tiny(4)
     one.set_weights([value + 1 for value in one.get_weights()])
