@@ -21,10 +21,7 @@ from cnnkit.tasks.segmentation.masks import IGNORE, overlapping
 LOOKED_AT = 120  # training pictures
 THIN = 2.5  # px of the input that what is thin should be wide in a whole picture
 WIDE = 4.0  # and in windows, which cost no more for being finer
-SMALL, APART = (
-    12.0,
-    16.0,
-)  # px of the input that small objects which are told apart should have across, whole or in windows
+SMALL, SMALL_IN_WINDOWS = 12.0, 16.0  # px of the input that small objects which are told apart should have across
 WHOLE = 256  # px, longest side of an input for whole pictures
 WINDOW = 192  # px, side of a window
 STEP = 32  # sides are multiples of it, px
@@ -291,7 +288,7 @@ def choose(
         why.append(f"{'Windows' if patches else 'Whole pictures'}, as asked.")
     if patches:
         if scale is None:
-            finest = APART / facts.across[0] if facts.across is not None else 0.0
+            finest = SMALL_IN_WINDOWS / facts.across[0] if facts.across is not None else 0.0
             scale = min(1.0, max(WIDE / min(widths.values(), default=longest), WINDOW / longest, finest))
             scale = 1.0 if scale > 0.8 else round(scale, 2)
         span = scale * min(facts.sides)

@@ -1,9 +1,10 @@
 """Objects that are to be told apart: what a network is taught of them, and what is found out of their masks.
 
 Design choices:
-- A network is taught two labels that exclude each other: the inside of objects and their border. The border is the rim of each
-  object, and what lies between two that nearly touch, so that the insides of neighbours are always apart.
-- The rim lies inside of its object: inside and border together are the object, and nothing has to be added or taken away.
+- A network is taught two labels that exclude each other: the inside of objects and their border, a rim that lies inside of each,
+  so that the insides of neighbours are apart wherever they touch. Inside and border together are the object.
+- What lies between two objects stays background. Taught as border too, where it is up to 2 or 4 px wide, it made AP at IoU 0.5 of
+  touching discs of 10 to 20 px 0.93 and 0.92 for 0.94, and Dice 0.983 and 0.966 for 0.984.
 - An object that would be all rim keeps an inside, its middle. Where the picture ends, an object has no border.
 - Masks of two levels tell objects apart only where these do not touch. Pieces with a narrow part between deep ones, as
   two discs have where they meet, are counted and named: such masks teach to leave together what is to be parted.
@@ -22,7 +23,7 @@ from cnnkit.tasks.segmentation.masks import IGNORE
 INSIDE, BORDER = 1, 2
 TAUGHT = ((INSIDE,), (BORDER,))  # the regions that a network learns
 WIDTHS = (1, 3)  # px of the network's input that a rim is wide
-RIM = 1 / 12  # of an object's diameter
+RIM = 1 / 7  # of an object's diameter: discs of 10 to 20 px have AP 0.96 at IoU 0.5 with rims of 2 px, 0.77 with 1 px
 NECK, ALIKE = (
     0.6,
     0.7,
@@ -50,15 +51,11 @@ def rimmed(numbers: np.ndarray, rim: int) -> np.ndarray:
 
     Args:
         numbers: which object each pixel is of, int32 (h, w), 0 for none.
-        rim: px that the border of an object is wide; between two objects that are no further apart than twice that it is border
-            too.
+        rim: px that the border of an object is wide.
     """
     there = numbers > 0
     own = numbers.astype(np.float32)  # exact up to 16 million objects
     codes = np.where(there, np.uint8(BORDER), np.uint8(0))
-    other = np.where(there, own, np.float32(np.inf))  # the background is nobody's
-    between = ~there & (cv2.dilate(own, _disc(rim)) > (low := cv2.erode(other, _disc(rim)))) & np.isfinite(low)
-    codes[between] = BORDER
     have = np.zeros(int(numbers.max(initial=0)) + 1, bool)
     for width in range(rim, -1, -1):  # an object all of rim has a thinner one
         around = _disc(width)

@@ -59,7 +59,7 @@ def discs(seed, side=96, radius=7):
 
 def test_diameters_of_discs():
     assert objects.diameters(discs(0)) == pytest.approx(14, abs=0.5)
-    assert [objects.rim_of(diameter) for diameter in (4, 14, 25, 100)] == [1, 1, 2, 3]
+    assert [objects.rim_of(diameter) for diameter in (4, 10, 14, 20, 100)] == [1, 1, 2, 3, 3]
 
 
 def test_pieces_that_are_several_are_counted():
