@@ -81,3 +81,18 @@ def test_an_exported_file_tells_the_same_objects_apart(trained, exported):
         assert right >= 0.7 * (right + missed + invented)
         merged = measures.components(found[0] > 0).max()
         assert merged < right, "they touch in the answer too"
+
+
+def test_other_pictures_are_read_as_the_run_read_its_own(trained, exported):
+    from cnnkit.verbs.evaluate import evaluate
+    from cnnkit_scans import cli
+
+    other = trained[1] / "other"
+    for k in range(50, 53):
+        picture, numbers = cells(k)
+        save(other / "images" / f"{k}.png", picture)
+        save(other / "masks" / f"{k}.png", numbers.astype(np.uint16))
+    done = evaluate(cli.segmentation(), exported.folder / "scans-float32.tflite", data=str(other))
+    assert done.scores.headline.name == "ap50"
+    assert done.scores["ap50"] > 0.75
+    assert done.baseline["ap50"] < 0.5

@@ -27,7 +27,7 @@ class Masked(Images):
 
     noun = "pictures"
     sound = "Nothing found: every picture has its mask, of its size, with values that mean something."
-    columns = ("groups",)
+    columns = ("groups", "objects")
     rooms = mask_settings.MASKS
 
     def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:

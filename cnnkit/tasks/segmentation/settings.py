@@ -44,7 +44,9 @@ class Windows(Room, title="Windows", of_data=True):
 class Apart(Room, title="Objects", of_data=True):
     """Whether objects that touch are told apart."""
 
-    objects: bool = setting(False, "Tell objects of the only label apart, such as cells, also where they touch.")
+    objects: bool = setting(
+        False, "Tell objects of the only label apart, such as cells, also where they touch.", reading="data"
+    )
 
 
 @room
