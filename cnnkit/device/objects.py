@@ -32,7 +32,7 @@ def apart(inside: np.ndarray, whole: np.ndarray, *, seed: float, threshold: floa
     seeds = (inside >= 255 * seed).astype(np.uint8)
     mask = ((whole >= 255 * threshold) | (seeds > 0)).astype(np.uint8)
     count, numbers = cv2.connectedComponents(seeds, connectivity=4, ltype=cv2.CV_32S)
-    pieces_count, pieces = cv2.connectedComponents(mask, connectivity=4, ltype=cv2.CV_32S)
+    pieces_count, pieces = cv2.connectedComponents(mask, connectivity=8, ltype=cv2.CV_32S)
     owner = np.zeros(count, np.int32)  # the piece that each seed lies in
     there = seeds > 0
     owner[numbers[there]] = pieces[there]

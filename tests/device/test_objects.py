@@ -59,3 +59,18 @@ def test_growth_goes_to_four_and_eight_neighbours_in_turn():
 
 def test_numbers_follow_without_gaps():
     assert renumbered(np.array([[0, 7, 7, 3, 9]])).tolist() == [[0, 2, 2, 1, 3]]
+
+
+def test_seeds_that_touch_at_a_corner_are_two_and_crumbs_at_a_corner_none():
+    inside = np.array([[255, 255, 0, 0], [255, 255, 0, 0], [0, 0, 255, 255], [0, 0, 255, 255]], np.uint8)
+    assert apart(inside, inside, seed=0.5, threshold=0.5).max() == 2
+    whole = inside.copy()
+    whole[2:, 2:] = 0
+    whole[2, 2] = 255
+    inside[2:] = 0
+    assert apart(inside, whole, seed=0.5, threshold=0.5).tolist() == [
+        [1, 1, 0, 0],
+        [1, 1, 0, 0],
+        [0, 0, 1, 0],
+        [0, 0, 0, 0],
+    ]
