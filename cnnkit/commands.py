@@ -22,6 +22,7 @@ class Commands:
         first: what data is taken for where it can be, in an app with several tasks; "": what its reader says.
         predicted, explained: what stands for inputs in the help of `predict` and `explain`.
         predict, top, check, show: the help of `predict`, of its option `--top`, of `data check`, of `data show`.
+        explain, layer: the help of `explain`, of its option `--layer`.
         options: further Click options of `predict`, handed to what predicts (`InputKind.predicts`, `TaskKind.predicts`).
         foreign: what an error says after the name of such an option, where a model has no use for it.
         needed: whether `predict` needs an input; else its options may name some.
@@ -41,6 +42,8 @@ class Commands:
     top: str = "How many classes to show for each input."
     check: str = "Look for what spoils training."
     show: str = "Show samples with their targets."
+    explain: str = "Show what the model looks at: layer table, filters, feature maps, Grad-CAM, classic filters."
+    layer: str = "Show the feature maps of this layer.  [default: the first and last that have some]"
     options: Sequence[Callable[..., Any]] = ()
     foreign: str = "means nothing to this model."
     needed: bool = True

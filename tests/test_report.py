@@ -323,7 +323,7 @@ class TestSections:
         scores = Scores(Score("dice", 0.9, interval=(0.85, 0.94)), count=9, per_class=classes, units={"hd95": "mm"})
         words = Page(rendered(run={"app": "scans", "scores": {"test": scores}})).words.replace("\u202f", " ")
         assert "Dice 90.00 % 95 % interval 85.00 % to 94.00 %" in words
-        assert "anterior 91.00 % 1.30" in words and "class dice hd95, mm" in words
+        assert "anterior 91.00 % 1.30" in words and "class dice HD95, mm" in words
 
     def test_a_number_of_which_less_is_better_is_shown_in_its_unit(self):
         about = {"unit": "years", "better": "less"}

@@ -397,9 +397,9 @@ def app(
             raise ConfigError(f"`{error.name}` {commands.foreign}") from error
         printing.predicted(found)
 
-    @group.command()
+    @group.command(help=commands.explain)
     @click.argument("inputs", metavar=f"[ARTIFACT] {commands.explained}", type=commands.given, nargs=-1)
-    @click.option("--layer", help="Show the feature maps of this layer.  [default: the first and last that have some]")
+    @click.option("--layer", help=commands.layer)
     @moved_option
     @click.option("--out", type=FILE, help="Folder of the pictures.  [default: <run>/explain]")
     @prepared
@@ -408,7 +408,6 @@ def app(
     def explain(
         inputs: tuple[Any, ...], layer: str | None, data: str | None, out: Path | None, prepare: bool | None = None
     ) -> None:
-        """Show what the model looks at: layer table, filters, feature maps, Grad-CAM, classic filters."""
         from cnnkit import console, opening
         from cnnkit.cli import printing
         from cnnkit.verbs.explain import explain

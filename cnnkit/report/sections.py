@@ -43,7 +43,7 @@ NAMES = {
     "support": "records",
 }
 NOTES = {
-    "sensitivity": "of those with the finding, found",
+    "sensitivity": "of what is there, found",
     "specificity": "of those without it, let go",
     "macro_f1": "mean over classes",
     "exact": "share of the records",

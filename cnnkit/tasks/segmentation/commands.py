@@ -12,6 +12,8 @@ FILE = click.Path(path_type=Path)
 DRAWING = dataclasses.replace(
     IMAGES,
     first="segmentation",
+    explain="Show what the model looks at (Grad-CAM of each label), where it is unsure (mirrored views, folds), and its layers.",
+    layer="Take Grad-CAM from the maps of this layer.  [default: the coarsest]",
     predict="Draw masks of pictures: files and folders.",
     options=[
         click.option("--out", type=FILE, help="Folder for masks, and for pictures with their outlines."),

@@ -145,10 +145,11 @@ class Masked(Images):
                     raise DataError(f"{name} cannot be used: {error}.") from error
         save(layer_table_figure(rows, f"The layers of {one.name}"), folder / "layers.png")
         about = next(iter(done.values()))
+        views = "mirrored views" if about["of"] == "mirrors" else about["of"]
         head = ["picture", *(f"{label}, least to most" for label in artifact.labels), "views differ"]
         table = Table(head, [explaining.told(name, found) for name, found in done.items()])
         shown = {name: {**d, "pictures": {k: str(p) for k, p in d["pictures"].items()}} for name, d in done.items()}
-        lines = [f"Least to most: of {about['views']} {about['of']}. Pictures: {folder}", explaining.NOTICE]
+        lines = [f"Least to most: of {about['views']} {views}. Pictures: {folder}", explaining.NOTICE]
         document = {"folder": str(folder), "images": shown, "layers": rows, "notice": explaining.NOTICE}
         return Shown(document, [layer_table(rows), table, *lines])
 

@@ -3,8 +3,8 @@
 Design choices:
 - A case is shown three times: with the truth, with the answer, with both. It is cut to where these are, with a margin: a lesion
   of ten px is nothing in a picture of a thousand.
-- Truth and answer have a colour each, apart from each other for colour-blind eyes too; where there are several labels, each has
-  its own in the first two pictures, and the third says who drew it.
+- Truth and answer have a colour each, apart from each other for colour-blind eyes too, and where both have their outline it is
+  white. Where there are several labels, each has its own colour in the first two pictures.
 - A case of which nothing can be said, as neither truth nor answer have anything, is neither a good nor a bad one.
 - Of many labels the weakest are drawn, of many cases some that are spread evenly over all, the extremes among them.
 - Names of files are shown without their folders, or with the last where that alone tells them apart.
@@ -17,14 +17,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cnnkit.device.contours import as_shown, outlined
+from cnnkit.device.contours import as_shown, outlined, rim
 from cnnkit.device.drawing import colour
 from cnnkit.report import blocks, figures
 from cnnkit.score import unit
 from cnnkit.tasks.segmentation.masks import IGNORE, planes
 from cnnkit.tasks.segmentation.objects import drawn_apart
 
-TRUTH, ANSWER = (86, 180, 233), (240, 228, 66)
+TRUTH, ANSWER, BOTH = (86, 180, 233), (240, 228, 66), (255, 255, 255)
+OUTLINE, TINT = 2, 0.15  # px; share of the colour inside
 WORST, BEST = 6, 3  # cases that are shown
 CHARTS = 12  # labels with a chart of their own
 DOTS = 400  # cases of a chart
@@ -275,10 +276,10 @@ def extremes(
     worst = order[:WORST]
     best = [index for index in order[::-1][:BEST] if index not in worst]
     names = shortened([case.name for case in truth])
-    content: list[blocks.Block] = [blocks.Legend([(TRUTH, "truth"), (ANSWER, "answer")])]
+    content: list[blocks.Block] = [blocks.Legend([(TRUTH, "truth"), (ANSWER, "answer"), (BOTH, "both alike")])]
     if len(labels) > 1:
         own = [(colour(place), label) for place, label in enumerate(labels)]
-        content = [blocks.Legend([*own, (TRUTH, "both: truth"), (ANSWER, "both: answer")])]
+        content = [blocks.Legend([*own, (TRUTH, "truth alone"), (ANSWER, "answer alone"), (BOTH, "both alike")])]
     for title, chosen in (("Worst, the worst first", worst), ("Best, the best first", best)):
         pictures = []
         for index in chosen:
@@ -293,7 +294,8 @@ def extremes(
         if pictures:
             content.append(blocks.Pictures(pictures, f"{title}: truth, answer, both", smooth=True, side=420))
     text = (
-        "Each case three times: with the outline of the truth, of the answer, and of both, cut to where these are. Look for what "
+        "Each case three times: with the outline of the truth, of the answer, and of both, white where they are the same, cut to "
+        "where these are. Look for what "
         "bad cases share: a place, a size, a contrast, a device. Some truths are wrong, too."
     )
     return blocks.Section("Worst and best cases", text, content, wide=True)
@@ -326,12 +328,13 @@ def triptych(
     )
     own = [colour(place) for place in range(len(regions))] if len(regions) > 1 else None
     parts = [
-        outlined(shown, there, own or [TRUTH], tint=0.15, line=1),
-        outlined(shown, said, own or [ANSWER], tint=0.15, line=1),
-        outlined(
-            outlined(shown, there, [TRUTH] * len(there), tint=0, line=1), said, [ANSWER] * len(said), tint=0, line=1
-        ),
+        outlined(shown, there, own or [TRUTH], tint=TINT, line=OUTLINE),
+        outlined(shown, said, own or [ANSWER], tint=TINT, line=OUTLINE),
+        shown.copy(),
     ]
+    lines = [np.any([rim(plane, OUTLINE) for plane in planes], axis=0) for planes in (there, said)]
+    for where, paint in ((lines[0], TRUTH), (lines[1], ANSWER), (lines[0] & lines[1], BOTH)):
+        parts[2][where] = paint
     gap = np.full((size[1], GAP, 3), 128, np.uint8)
     return np.concatenate([parts[0], gap, parts[1], gap, parts[2]], axis=1)
 

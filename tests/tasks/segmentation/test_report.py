@@ -171,7 +171,13 @@ class TestPictures:
     def test_several_labels_are_told_apart_and_each_has_its_dice(self):
         truth = [codes((1, 0, 4, 0, 4), (2, 4, 8, 4, 8))]
         section = made(truth, [Case(truth[0], None, None, 0, "a.png")], ("organ", "lesion"))["Worst and best cases"]
-        assert [name for _, name in section.blocks[0].colours] == ["organ", "lesion", "both: truth", "both: answer"]
+        assert [name for _, name in section.blocks[0].colours] == [
+            "organ",
+            "lesion",
+            "truth alone",
+            "answer alone",
+            "both alike",
+        ]
         assert f"(organ 100{THIN}%, lesion 100{THIN}%)" in section.blocks[1].pictures[0].note
 
     def test_truth_and_answer_have_their_colours_and_the_picture_stays(self):
@@ -181,8 +187,9 @@ class TestPictures:
         assert not picture.any()
         side = report.PANEL
         parts = [drawn[:, k * (side + report.GAP) : k * (side + report.GAP) + side] for k in range(3)]
-        has = [[bool((part == paint).all(2).any()) for paint in (report.TRUTH, report.ANSWER)] for part in parts]
-        assert has == [[True, False], [False, True], [True, True]]
+        paints = (report.TRUTH, report.ANSWER, report.BOTH)
+        has = [[bool((part == paint).all(2).any()) for paint in paints] for part in parts]
+        assert has == [[True, False, False], [False, True, False], [True, True, True]]
 
     def test_ignored_pixels_are_drawn_in_neither(self):
         truth = np.full((60, 60), 255, np.uint8)
