@@ -13,7 +13,7 @@ Design choices:
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +48,19 @@ def joined(parts: Sequence[Any], blend: float) -> Any:
         near = np.maximum(blend - np.abs(one - other), 0)
         return np.minimum(one, other) - np.square(near) / (4 * blend)
     return joined([joined(parts[:2], blend), *parts[2:]], blend)
+
+
+class Disease(NamedTuple):
+    """How many lesions patients have, and how large they are."""
+
+    shares: tuple[float, float, float]
+    """Of patients with none, with at most one, with at most two; there are never more than three."""
+    radius: tuple[float, float]
+    """mm, least and most."""
+
+
+ANY = Disease((0.1, 0.34, 0.68), (9.5, 25))
+PLAIN = Disease((0.25, 0.75, 1), (13, 23))
 
 
 class Lesion(NamedTuple):
@@ -97,6 +110,7 @@ class Body:
     """A patient. Lengths in mm.
 
     Attributes:
+        seed: of what is drawn later.
         half: half of the body's width and depth.
         fat, wall: thickness of the fat below the skin, and of the muscles around the cavity.
         shift, roll: how the patient lies: (x, y), and radians.
@@ -104,11 +118,11 @@ class Body:
         shapes: by name.
         gut: loops of the bowel, and what is in each, from 0 to 1.
         ribs: float (k, 3): angle in radians, how far it turns by mm of height, and length of each pair.
-        vessels: of the organ.
         lesions: in the organ.
         spared: places where a lesion might as well be, and is none.
     """
 
+    seed: tuple[int, ...]
     half: tuple[float, float]
     fat: float
     wall: float
@@ -119,9 +133,13 @@ class Body:
     dome: float
     gut: list[tuple[Ellipsoid, float]] = field(default_factory=list)
     ribs: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
-    vessels: Tubes = field(default_factory=lambda: Tubes(np.zeros((0, 3)), np.zeros(0)))
     lesions: list[Lesion] = field(default_factory=list)
     spared: list[Lesion] = field(default_factory=list)
+
+    @cached_property
+    def vessels(self) -> Tubes:
+        """The vessels of the organ."""
+        return _vessels(np.random.default_rng((*self.seed, 2)), self)
 
     def turned(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Return where places of the picture would be in a body that lies straight."""
@@ -179,8 +197,8 @@ class Body:
         return lobes
 
 
-@lru_cache(maxsize=512)
-def body(seed: int, patient: int) -> Body:
+@lru_cache(maxsize=1024)
+def body(seed: int, patient: int, disease: Disease = ANY) -> Body:
     """Return a patient, always the same for the same numbers."""
     rng = np.random.default_rng((seed, patient, 0))
     size = rng.uniform(0.92, 1.06)
@@ -190,6 +208,7 @@ def body(seed: int, patient: int) -> Body:
     waves[:, 3] = rng.uniform(0, 2 * math.pi, 4)
     waves[:, 4:] = rng.normal(0, 3, (4, 2))
     made = Body(
+        seed=(seed, patient),
         half=half,
         fat=rng.uniform(7, 17),
         wall=rng.uniform(8, 11),
@@ -202,8 +221,7 @@ def body(seed: int, patient: int) -> Body:
     made.gut = _gut(rng, made)
     turn, step = rng.uniform(0, 0.3), rng.uniform(0.40, 0.5)
     made.ribs = np.stack([turn - 0.9 + step * np.arange(6), rng.normal(0.008, 0.0006, 6), rng.uniform(11, 16, 6)], 1)
-    made.lesions, made.spared = _lesions(np.random.default_rng((seed, patient, 1)), made)
-    made.vessels = _vessels(np.random.default_rng((seed, patient, 2)), made)
+    made.lesions, made.spared = _lesions(np.random.default_rng((seed, patient, 1)), made, disease)
     return made
 
 
@@ -252,15 +270,15 @@ def _gut(rng: np.random.Generator, made: Body) -> list[tuple[Ellipsoid, float]]:
     return loops
 
 
-def _lesions(rng: np.random.Generator, made: Body) -> tuple[list[Lesion], list[Lesion]]:
+def _lesions(rng: np.random.Generator, made: Body, disease: Disease) -> tuple[list[Lesion], list[Lesion]]:
     """Place up to three lesions deep in the organ, apart from one another, and then those that are none."""
-    many = int(np.searchsorted([0.1, 0.34, 0.68], rng.random()))
+    many = int(np.searchsorted(disease.shares, rng.random()))
     found: list[Lesion] = []
     places = rng.uniform((-130, -80, SPAN[0] + 8), (40, 70, SPAN[1] - 8), (400, 3))
     x, y, z = places.T
     middle = made.organ(x, y, z)
     for _ in range(many + 4):
-        radius = rng.uniform(9.5, 25)
+        radius = rng.uniform(*disease.radius)
         waves = np.empty((4, 5))
         waves[:, :3] = rng.normal(0, 1.7, (4, 3))
         waves[:, 3], waves[:, 4] = rng.uniform(0, 2 * math.pi, 4), rng.normal(0, 0.05, 4)
@@ -300,7 +318,7 @@ def _vessels(rng: np.random.Generator, made: Body) -> Tubes:
         aside = _unit(np.cross(ways, _unit(rng.normal(0, [0.35, 0.35, 1], ways.shape))))
         ways = ways + aside * rng.uniform(0.45, 0.9, (len(ways), 1)) * np.tile([[1], [-1]], (len(rows), 1))
         ways[:, 2] *= 0.6
-    return Tubes(np.concatenate(centres), np.concatenate(radii))
+    return Tubes(np.concatenate(centres).astype(np.float32), np.concatenate(radii).astype(np.float32))
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ Design choices:
   drawn at three times the size and reduced by area. Other parts are asked and painted only in a window around them.
 - CT is in Hounsfield units, seen through the window of an abdomen, with noise of the grain of a reconstruction, and streaks.
   MR is in arbitrary units with a bias field, Rician noise and a ghost. Each patient has one kind and its own contrasts.
-- In all of them vessels are brighter than the organ and lesions darker, by less than other tissues differ.
+- In all of them vessels are brighter than the organ and lesions darker, as other things in the body are too.
 """
 
 import math
@@ -15,7 +15,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from cnnkit_scans.phantom_parts import LEAST, Body, Ellipsoid, Lesion, body
+from cnnkit_scans.phantom_parts import ANY, LEAST, Body, Disease, Ellipsoid, Lesion, body
 
 SIDE = 192  # px
 SPACING = 1.8  # mm of a pixel
@@ -117,9 +117,9 @@ def _doubled(half: np.ndarray) -> Page:
 
 
 @lru_cache(maxsize=64)
-def cut(seed: int, patient: int, z: float) -> Cut:
+def cut(seed: int, patient: int, z: float, disease: Disease = ANY) -> Cut:
     """Return a plane through a patient; the last are kept, as a picture and its mask are asked for one after another."""
-    return Cut(body(seed, patient), z)
+    return Cut(body(seed, patient, disease), z)
 
 
 # ---- what is seen of it
@@ -152,7 +152,7 @@ class Look:
         if self.ct:
             width, middle = rng.uniform(360, 430), rng.uniform(35, 65)
             self.grey = {name: (hu - middle + width / 2) * (255 / width) for name, hu in self.grey.items()}
-        self.lesion = self.grey["organ"] - rng.uniform(32, 48)
+        self.lesion = self.grey["organ"] - rng.uniform(34, 52)
         self.rim = rng.uniform(0, 14) if rng.random() < 0.4 else 0.0
         self.noise = rng.uniform(6, 9) if self.ct else rng.uniform(4, 8)
         self.streaks = rng.uniform(1, 5) if rng.random() < 0.5 else 0.0
@@ -160,7 +160,7 @@ class Look:
         self.ghost = rng.uniform(0, 0.07)
 
 
-def picture(seed: int, patient: int, number: int, z: float) -> np.ndarray:
+def picture(seed: int, patient: int, number: int, z: float, disease: Disease = ANY) -> np.ndarray:
     """Draw a slice.
 
     Args:
@@ -168,11 +168,12 @@ def picture(seed: int, patient: int, number: int, z: float) -> np.ndarray:
         patient: which of them.
         number: of the slice, for its noise.
         z: its height, mm.
+        disease: how many lesions patients have.
 
     Returns:
         uint8 (SIDE, SIDE), grey in [0, 255].
     """
-    seen, shown = cut(seed, patient, z), look(seed, patient)
+    seen, shown = cut(seed, patient, z, disease), look(seed, patient)
     rng = np.random.default_rng((seed, patient, 5, number))
     page = _Canvas(seen, shown).page
     coarse = rng.standard_normal((SIDE // 8, SIDE // 8), np.float32)  # no tissue is the same everywhere
@@ -180,7 +181,7 @@ def picture(seed: int, patient: int, number: int, z: float) -> np.ndarray:
     return _scanned_ct(page, shown, rng) if shown.ct else _scanned_mr(page, shown, rng)
 
 
-look = lru_cache(maxsize=512)(Look)
+look = lru_cache(maxsize=1024)(Look)
 
 
 class _Canvas:

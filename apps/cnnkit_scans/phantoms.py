@@ -5,7 +5,8 @@ Design choices:
   4 ms.
 - The organ, its vessels and its lesions are the labels. The rest of the body is there to be told from them: other organs, blood
   and bowel of the same greys, ribs, gas, the table. So no threshold finds the organ, and a vessel outside of it is background.
-- For diagnosis, half of the slices show a lesion: they are aimed at one, or past all, so that what is asked is never in doubt.
+- For diagnosis, half of the slices show a lesion. None is small then, and slices are aimed at one or past all, so that what
+  is asked is never in doubt.
 - The fingerprint is of the parameters and `VERSION`, not of the pixels, which another release of OpenCV or NumPy may round
   otherwise. A change that one can see in the pictures needs another `VERSION`.
 """
@@ -20,7 +21,7 @@ import numpy as np
 from cnnkit.data.records import Shape
 from cnnkit.device import image
 from cnnkit.tasks.segmentation.masks import Regions, alone
-from cnnkit_scans.phantom_parts import LEAST, SPAN, body
+from cnnkit_scans.phantom_parts import ANY, LEAST, PLAIN, SPAN, body
 from cnnkit_scans.phantom_slices import SIDE, SPACING, Cut, cut, picture
 
 VERSION = 1
@@ -28,7 +29,7 @@ LABELS = ("organ", "vessel", "lesion")
 FINDINGS = ("none", "lesion")
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=2048)
 def heights(seed: int, patient: int, slices: int, aimed: bool) -> list[float]:
     """Return where the slices of a patient lie, mm: through all of the organ, or aimed.
 
@@ -39,12 +40,12 @@ def heights(seed: int, patient: int, slices: int, aimed: bool) -> list[float]:
     low, high = SPAN
     if not aimed:
         return [low + (high - low) * (k + rng.uniform(0.15, 0.85)) / slices for k in range(slices)]
-    made = body(seed, patient)
+    made = body(seed, patient, PLAIN)
     found: list[float] = []
     while len(found) < slices:
-        aims = (made.lesions if rng.random() < 0.2 else made.spared) or made.lesions or made.spared
+        aims = (made.lesions if rng.random() < 0.55 else made.spared) or made.lesions or made.spared
         aim = aims[int(rng.integers(len(aims)))] if aims else None
-        z = aim.centre[2] + 0.5 * aim.radius * rng.uniform(-1, 1) if aim else rng.uniform(low, high)
+        z = aim.centre[2] + 0.4 * aim.radius * rng.uniform(-1, 1) if aim else rng.uniform(low, high)
         cut = [lesion.disc(z) / lesion.radius for lesion in made.lesions]
         if max(cut, default=0) == 0 or max(cut) > 0.8:
             found.append(float(z))
@@ -63,6 +64,7 @@ class Phantoms:
 
     def __init__(self, patients: int, slices: int = 4, seed: int = 0, aimed: bool = False):
         self._patients, self._slices, self.seed, self._aimed = patients, slices, seed, aimed
+        self._disease = PLAIN if aimed else ANY
 
     def __len__(self) -> int:
         return self._patients * self._slices
@@ -86,16 +88,19 @@ class Phantoms:
     def findings(self) -> np.ndarray:
         """Return which of `FINDINGS` each slice shows: int32 (n,)."""
         places = (self.place(index) for index in range(len(self)))
-        seen = [any(lesion.disc(z) >= LEAST for lesion in body(self.seed, patient).lesions) for patient, _, z in places]
+        seen = [
+            any(lesion.disc(z) >= LEAST for lesion in body(self.seed, patient, self._disease).lesions)
+            for patient, _, z in places
+        ]
         return np.array(seen, np.int32)
 
     def native(self, index: int) -> np.ndarray:
         """Draw slice `index`: uint8 (h, w), grey in [0, 255]."""
-        return picture(self.seed, *self.place(index))
+        return picture(self.seed, *self.place(index), self._disease)
 
     def cut(self, index: int) -> Cut:
         patient, _, z = self.place(index)
-        return cut(self.seed, patient, z)
+        return cut(self.seed, patient, z, self._disease)
 
     def read(self, indices: np.ndarray, shape: Shape) -> np.ndarray:
         return image.fit_images(map(self.native, np.asarray(indices).tolist()), len(indices), shape)
