@@ -7,6 +7,8 @@ Design choices:
   and bowel of the same greys, ribs, gas, the table. So no threshold finds the organ, and a vessel outside of it is background.
 - For diagnosis, half of the slices show a lesion. None is small then, and slices are aimed at one or past all, so that what
   is asked is never in doubt.
+- Pictures that were drawn are kept while all of a split fit into `KEPT` bytes: drawing one again takes longer than a small network
+  needs to learn from it.
 - The fingerprint is of the parameters and `VERSION`, not of the pixels, which another release of OpenCV or NumPy may round
   otherwise. A change that one can see in the pictures needs another `VERSION`.
 """
@@ -27,6 +29,7 @@ from cnnkit_scans.phantom_slices import SIDE, SPACING, Cut, cut, picture
 VERSION = 1
 LABELS = ("organ", "vessel", "lesion")
 FINDINGS = ("none", "lesion")
+KEPT = 1 << 26  # bytes
 
 
 @lru_cache(maxsize=2048)
@@ -65,6 +68,7 @@ class Phantoms:
     def __init__(self, patients: int, slices: int = 4, seed: int = 0, aimed: bool = False):
         self._patients, self._slices, self.seed, self._aimed = patients, slices, seed, aimed
         self._disease = PLAIN if aimed else ANY
+        self._kept: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         return self._patients * self._slices
@@ -95,8 +99,14 @@ class Phantoms:
         return np.array(seen, np.int32)
 
     def native(self, index: int) -> np.ndarray:
-        """Draw slice `index`: uint8 (h, w), grey in [0, 255]."""
-        return picture(self.seed, *self.place(index), self._disease)
+        """Draw slice `index`: uint8 (h, w), grey in [0, 255], not to be written to."""
+        found = self._kept.get(index)
+        if found is None:
+            found = picture(self.seed, *self.place(index), self._disease)
+            found.flags.writeable = False
+            if len(self) * found.nbytes <= KEPT:
+                self._kept[index] = found
+        return found
 
     def cut(self, index: int) -> Cut:
         patient, _, z = self.place(index)
