@@ -7,8 +7,8 @@ Design choices:
   and bowel of the same greys, ribs, gas, the table. So no threshold finds the organ, and a vessel outside of it is background.
 - For diagnosis, half of the slices show a lesion. None is small then, and slices are aimed at one or past all, so that what
   is asked is never in doubt.
-- Pictures that were drawn are kept while all of a split fit into `KEPT` bytes: drawing one again takes longer than a small network
-  needs to learn from it.
+- Pictures that were drawn are kept while all of a split fit into `KEPT` bytes: to draw one again takes longer than a small
+  network needs to learn from it.
 - The fingerprint is of the parameters and `VERSION`, not of the pixels, which another release of OpenCV or NumPy may round
   otherwise. A change that one can see in the pictures needs another `VERSION`.
 """
