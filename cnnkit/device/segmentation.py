@@ -260,6 +260,39 @@ def decoded(slab: np.ndarray, plan: Plan) -> np.ndarray:
     return slab.argmax(-1).astype(np.uint8)
 
 
+def extent_of(codes: np.ndarray, region: Sequence[int], rows: int = 256) -> tuple[int, int]:
+    """Return how many pixels have a code of a region, and how many pieces hang together, corners included.
+
+    Args:
+        codes: uint8 (h, w).
+        region: codes.
+        rows: that are looked at together, so that memory does not grow with the picture.
+    """
+    area, parents = 0, [0]
+    last: np.ndarray | None = None  # the pieces of the row above
+    for top in range(0, len(codes), rows):
+        plane = np.isin(codes[top : top + rows], region).astype(np.uint8)
+        area += int(plane.sum())
+        count, found = cv2.connectedComponents(plane, connectivity=8)
+        first, offset = len(parents), len(parents) - 1
+        parents += range(first, first + count - 1)
+        above, last = last, np.where(found[-1] > 0, found[-1] + offset, 0)
+        if above is not None:
+            below = np.where(found[0] > 0, found[0] + offset, 0)
+            pairs = [(above, below), (above[1:], below[:-1]), (above[:-1], below[1:])]
+            touching = np.concatenate([np.stack(pair, 1)[(pair[0] > 0) & (pair[1] > 0)] for pair in pairs])
+            for one, other in np.unique(touching, axis=0).tolist():
+                parents[_root(parents, one)] = _root(parents, other)
+    return area, sum(parent == piece for piece, parent in enumerate(parents)) - 1
+
+
+def _root(parents: list[int], piece: int) -> int:
+    while parents[piece] != piece:
+        parents[piece] = parents[parents[piece]]
+        piece = parents[piece]
+    return piece
+
+
 def cleaned(codes: np.ndarray, plan: Plan, labels: Sequence[str]) -> np.ndarray:
     """Leave out pieces that the plan says cannot be: all but the largest, or those that are too small."""
     smallest = plan.smallest or {}

@@ -4,7 +4,18 @@ import cv2
 import numpy as np
 import pytest
 
-from cnnkit.device.segmentation import ALIKE, EACH, Plan, as_bytes, cleaned, decoded, scores, segment, stretch
+from cnnkit.device.segmentation import (
+    ALIKE,
+    EACH,
+    Plan,
+    as_bytes,
+    cleaned,
+    decoded,
+    extent_of,
+    scores,
+    segment,
+    stretch,
+)
 
 
 class ByPixel:
@@ -151,6 +162,19 @@ def test_small_pieces_go_and_all_but_the_largest():
     assert (found == 1).sum() == 9
     assert (found == 2).sum() == 16
     assert (cleaned(codes, Plan(), ["a", "b"]) == codes).all()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 64, 1000])
+def test_pieces_are_counted_strip_by_strip(rows):
+    rng = np.random.default_rng(rows)
+    for size in (1, 3, 5):
+        noise = cv2.GaussianBlur(rng.normal(size=(90, 70)), (0, 0), size)
+        codes = np.where(noise > 0.3 * noise.std(), 2, 0).astype(np.uint8)
+        codes[rng.random(codes.shape) < 0.02] = 1
+        for region in ((2,), (1, 2), (3,)):
+            plane = np.isin(codes, region).astype(np.uint8)
+            expected = int(plane.sum()), cv2.connectedComponents(plane, connectivity=8)[0] - 1
+            assert extent_of(codes, region, rows) == expected
 
 
 def test_a_plan_survives_its_way_through_a_file():

@@ -23,7 +23,7 @@ import numpy as np
 from cnnkit import files, opening, own_files
 from cnnkit.device.contours import captioned, outlined, outlined_objects
 from cnnkit.device.drawing import colour
-from cnnkit.device.segmentation import Plan, segment, separate
+from cnnkit.device.segmentation import Plan, extent_of, segment, separate
 from cnnkit.device.stored import read_native, read_pages, write_mask
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError
 from cnnkit.inputs.image.named import image_files
@@ -220,11 +220,10 @@ class Drawn(Answers):
         return np.stack([np.isin(codes, region) for region in regions])
 
     def _answer(self, answer: np.ndarray) -> dict[str, Any]:
-        found = {}
+        found: dict[str, dict[str, Any]] = {}
         known, codes = self.plan.spacing, objects.codes_of(answer)
-        for label, plane in zip(self.model.labels, self._planes(codes), strict=True):
-            area = int(plane.sum())
-            pieces = cv2.connectedComponents(plane.astype(np.uint8), connectivity=8)[0] - 1
+        for label, region in zip(self.model.labels, self.plan.codes_of(len(self.model.labels)), strict=True):
+            area, pieces = extent_of(codes, region)
             found[label] = {"area": area, "share": round(area / codes.size, 6), "pieces": pieces}
             if self.plan.rim:
                 areas = np.bincount(answer.ravel())[1:]
