@@ -103,7 +103,17 @@ def stretch(picture: np.ndarray, plan: Plan) -> tuple[np.ndarray, np.ndarray] | 
     Args:
         picture: uint8, uint16 or float (h, w) or (h, w, c).
         plan: how it meets the network.
+
+    Raises:
+        ValueError: its values are of another range than those that the plan was made for, so that hardly anything would be left.
     """
+    if plan.values == AS_IS and picture.dtype != np.uint8 and picture.size:
+        least, most = float(picture.min()), float(picture.max())
+        shares = picture.dtype.kind == "f" and 0 <= least < most <= 1
+        if least < -1 or most > 256 or shares:
+            raise ValueError(f"its values lie from {least:g} to {most:g}, and the model takes bytes, 0 to 255")
+    if plan.values == ALIKE and picture.dtype == np.uint8 and max(plan.high) - min(plan.low) > 4 * 255:
+        raise ValueError(f"it has bytes, and the model takes values of {min(plan.low):g} to {max(plan.high):g}")
     if plan.values == ALIKE:
         return np.asarray(plan.low, np.float32), np.asarray(plan.high, np.float32)
     if plan.values == EACH:

@@ -131,6 +131,27 @@ def test_channels_that_do_not_fit_are_refused():
         as_bytes(np.zeros((4, 4, 2), np.uint8), None, 3)
 
 
+@pytest.mark.parametrize(
+    ("picture", "plan", "words"),
+    [
+        (np.array([[9, 300]], np.uint16), Plan(), "its values lie from 9 to 300, and the model takes bytes"),
+        (np.array([[0, 0.5]], np.float32), Plan(), "from 0 to 0.5"),
+        (np.array([[-100, 90]], np.float32), Plan(), "from -100 to 90"),
+        (np.array([[0, 255]], np.uint8), Plan(values=ALIKE, low=(0.0,), high=(4095.0,)), "values of 0 to 4095"),
+    ],
+)
+def test_values_of_another_range_are_refused(picture, plan, words):
+    with pytest.raises(ValueError, match=words):
+        stretch(picture, plan)
+
+
+@pytest.mark.parametrize(
+    "picture", [np.array([[0, 255]], np.uint16), np.array([[0, 255.4]], np.float32), np.zeros((2, 2), np.float32)]
+)
+def test_bytes_of_another_type_are_bytes(picture):
+    assert stretch(picture, Plan()) is None
+
+
 # Codes ----------------------------------------------------------------------------------------------------------------
 
 

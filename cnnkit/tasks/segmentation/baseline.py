@@ -23,6 +23,7 @@ import numpy as np
 
 from cnnkit.data import splits
 from cnnkit.device.segmentation import as_bytes, stretch
+from cnnkit.errors import DataError
 from cnnkit.tasks.segmentation.masks import IGNORE, alone, planes
 
 if TYPE_CHECKING:
@@ -258,4 +259,7 @@ def scored(task: Any, train: "MaskRecords", test: "MaskRecords", truth: Sequence
 def _bytes(records: "MaskRecords", index: int) -> np.ndarray:
     """Return the native picture of a record as bytes, uint8 (h, w, c)."""
     picture = records.native(index)
-    return as_bytes(picture, stretch(picture, records.plan), records.input_shape[-1])
+    try:
+        return as_bytes(picture, stretch(picture, records.plan), records.input_shape[-1])
+    except ValueError as error:
+        raise DataError(f"{records.name(index)} cannot be used: {error}.") from error

@@ -12,13 +12,13 @@ Design choices:
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from cnnkit.device.segmentation import Plan, cleaned, levels, parted, segment, separate
-from cnnkit.errors import ConfigError
+from cnnkit.errors import ConfigError, DataError
 from cnnkit.evaluation.task import WORST, Done, Metadata, Task
 from cnnkit.score import LESS, Score, Scores, unit
 from cnnkit.tasks.segmentation import measures, objects
@@ -66,6 +66,18 @@ class Case:
     patient: int
     name: str
     second: np.ndarray | None = None
+
+
+def _of(records: MaskRecords, index: int, answer: Callable[[np.ndarray], Any]) -> Any:
+    """Return what is answered of a native picture.
+
+    Raises:
+        DataError: it does not fit the model.
+    """
+    try:
+        return answer(records.native(index))
+    except ValueError as error:
+        raise DataError(f"{records.name(index)} cannot be used: {error}.") from error
 
 
 class Segmentation(Task):
@@ -116,7 +128,7 @@ class Segmentation(Task):
         found = []
         draw = separate if plan.rim else segment
         for index in range(len(records)):
-            found.append(draw(artifact, records.native(index), plan, artifact.labels))
+            found.append(_of(records, index, lambda picture: draw(artifact, picture, plan, artifact.labels)))
             progress(len(found))
         return found, cases(records)
 
@@ -153,7 +165,7 @@ class Segmentation(Task):
         seen: list[tuple[np.ndarray, np.ndarray]] = []
         for index in range(len(records)):
             if not seen or sum(inside.size for inside, _ in seen) < TRIED_ON:
-                seen.append(levels(artifact, records.native(index), plan))
+                seen.append(_of(records, index, lambda picture: levels(artifact, picture, plan)))
                 truth.append(records.numbered(index))
         sizes = np.concatenate([np.bincount(numbers.ravel())[1:] for numbers in truth])
         least = [max(2, round(share * float(np.median(sizes)))) for share in LEAST] if len(sizes) else []
@@ -178,7 +190,10 @@ class Segmentation(Task):
         return {"segmentation": {"seed": plan.seed, "threshold": plan.threshold, "smallest": plan.smallest}}
 
     def _with(self, artifact: Any, records: MaskRecords, plan: Plan) -> tuple[list[np.ndarray], list[Case]]:
-        found = [segment(artifact, records.native(index), plan, artifact.labels) for index in range(len(records))]
+        found = [
+            _of(records, index, lambda picture: segment(artifact, picture, plan, artifact.labels))
+            for index in range(len(records))
+        ]
         return found, cases(records)
 
     def score(

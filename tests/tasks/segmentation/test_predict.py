@@ -112,6 +112,11 @@ class TestAnswers:
             "lesion": 2,
         }
 
+    def test_a_picture_of_another_range_of_values_is_named(self, there):
+        assert cv2.imwrite("deep.png", picture().astype(np.uint16) * 200)
+        with pytest.raises(DataError, match=r"deep\.png cannot be used: its values lie from 0 to 50000, .* bytes"):
+            list(run("deep.png"))
+
 
 class TestObjects:
     """Objects that are told apart."""
