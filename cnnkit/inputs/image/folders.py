@@ -235,7 +235,7 @@ def _class_folders(root: Path, left: walks.Left, ignored: list[str]) -> list[str
         what = "images, but no class folders" if loose else "no class folders with images"
         raise DataError(
             f"{root} holds {what}. Put the images of each class in a folder of its own: {root}/CLASS/1.png. "
-            "(A detector needs boxes beside the images: VOC, COCO, YOLO or GTSDB.)"
+            "(Masks need folders images and masks, a detector boxes beside the images: VOC, COCO, YOLO or GTSDB.)"
         )
     return sorted(classes, key=naming.class_order(classes))
 

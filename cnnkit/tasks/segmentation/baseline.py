@@ -248,18 +248,18 @@ def scored(task: Any, train: "MaskRecords", test: "MaskRecords", truth: Sequence
     """
     chosen = np.sort(splits.spread(train.labels)[:PICTURES]).tolist()
     finder = baseline(
-        ((_bytes(train, index), train.mask(index)) for index in chosen), len(train.label_names), train.regions
+        ((_bytes(train, index, train), train.mask(index)) for index in chosen), len(train.label_names), train.regions
     )
-    found = [finder.find(_bytes(test, index)) for index in range(len(test))]
+    found = [finder.find(_bytes(test, index, train)) for index in range(len(test))]
     about = {"segmentation": test.plan.to_dict()}
     scores = task.score(found, truth, train.label_names, about)
     return {"name": finder.name, **{key: scores[key] for key in SCORES if key in scores}}
 
 
-def _bytes(records: "MaskRecords", index: int) -> np.ndarray:
-    """Return the native picture of a record as bytes, uint8 (h, w, c)."""
+def _bytes(records: "MaskRecords", index: int, like: "MaskRecords") -> np.ndarray:
+    """Return the native picture of a record as bytes, uint8 (h, w, c), made as those of other records are."""
     picture = records.native(index)
     try:
-        return as_bytes(picture, stretch(picture, records.plan), records.input_shape[-1])
+        return as_bytes(picture, stretch(picture, like.plan), like.input_shape[-1])
     except ValueError as error:
         raise DataError(f"{records.name(index)} cannot be used: {error}.") from error

@@ -31,6 +31,7 @@ from cnnkit.reporter import SILENT, Reporter
 from cnnkit.shown import Answers, Shown, Table
 from cnnkit.tasks.segmentation import NOTICE, objects
 from cnnkit.tasks.segmentation import views as seen
+from cnnkit.tasks.segmentation.formats.pairs import not_pictures
 from cnnkit.tasks.segmentation.results import writer
 
 LABELS = "labels.json"
@@ -78,7 +79,7 @@ def draw(
         raise DataError(f"`out={out}` is a file; a folder is needed for the masks. Choose another.")
     if not inputs:
         raise DataError("There is nothing to predict. Give pictures or folders.")
-    paths = list(image_files([Path(entry) for entry in inputs]))
+    paths = _pictures([Path(entry) for entry in inputs], tell)
     missing = [path for path in paths if path != STANDARD_INPUT and not path.exists()]
     if missing and not skip_bad:
         raise DataError(f"{missing[0]}: there is no such file. Check the path.")
@@ -274,6 +275,34 @@ class Drawn(Answers):
         if self.results is not None:
             parts.append(f"Results: {self.results}")
         return Shown(self.document(), [*parts, NOTICE])
+
+
+def _pictures(inputs: Sequence[Path], tell: Reporter) -> list[Path]:
+    """Return the pictures that inputs name; of folders, without masks that lie there beside pictures, and what `draw` wrote."""
+    found = []
+    for given in inputs:
+        paths = list(image_files([given]))
+        if given.is_dir():
+            masks = {given / name for name in not_pictures(given)}
+            kept = [path for path in paths if path not in masks and not _is_drawn(path)]
+            if kept and len(kept) < len(paths):
+                out = len(paths) - len(kept)
+                tell.warning(
+                    f"{given}: {out:,} of {len(paths):,} files are masks or drawn ones by their names, and left out."
+                )
+                paths = kept
+        found += paths
+    return found
+
+
+def _is_drawn(path: Path) -> bool:
+    """Say whether a file looks like one that `draw` wrote: there is a mask and an overlay of one name, and what values mean."""
+    stem, _, what = path.stem.rpartition("_")
+    if what not in ("mask", "overlay") or not path.with_name(LABELS).exists():
+        return False
+    return path.with_name(f"{stem}_overlay.png").exists() and any(
+        path.with_name(f"{stem}_mask{suffix}").exists() for suffix in (".png", ".tif", ".tiff")
+    )
 
 
 def _channels(paths: Sequence[Path], count: int) -> dict[Path, list[Path]]:

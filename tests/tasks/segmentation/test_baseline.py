@@ -203,3 +203,20 @@ def test_it_is_scored_as_a_network_is():
     assert got["name"] == finder.name and got["dice"] == pytest.approx(dice(finder, test.pairs))
     low, high = got["dice_interval"]
     assert 0.9 < low <= got["dice"] <= high and set(got) == {"name", "dice", "dice_interval", "iou", "nsd", "hd95"}
+
+
+class InColour(Records):
+    """The same pictures in colour."""
+
+    input_shape = (48, 56, 3)
+
+    def native(self, index):
+        grey = super().native(index)
+        return np.concatenate([grey, grey, grey], axis=-1)
+
+
+def test_pictures_of_other_channels_are_seen_as_those_of_training():
+    train, test = Records(range(4)), InColour(range(4, 8))
+    truth = [Case(codes, None, None, patient, str(patient)) for patient, (_, codes) in enumerate(test.pairs)]
+    grey = scored(Segmentation(test.regions), train, Records(range(4, 8)), truth)
+    assert scored(Segmentation(test.regions), train, test, truth)["dice"] == pytest.approx(grey["dice"], abs=0.01)

@@ -13,6 +13,7 @@ from cnnkit import opening
 from cnnkit.device.segmentation import Plan
 from cnnkit.device.stored import read_indices, read_pages
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError
+from cnnkit.reporter import Silent
 from cnnkit.tasks.segmentation import NOTICE, predict
 from cnnkit.tasks.segmentation.predict import draw
 
@@ -33,6 +34,16 @@ class Levels:
         self.calls += 1
         codes = (seen[..., 0] > 100).astype(int) + (seen[..., 0] > 200)
         return {"scores": np.eye(3, dtype=np.float32)[codes]}
+
+
+class Heard(Silent):
+    """Keeps warnings."""
+
+    def __init__(self):
+        self.warnings = []
+
+    def warning(self, text):
+        self.warnings.append(text)
 
 
 def picture():
@@ -116,6 +127,31 @@ class TestAnswers:
         assert cv2.imwrite("deep.png", picture().astype(np.uint16) * 200)
         with pytest.raises(DataError, match=r"deep\.png cannot be used: its values lie from 0 to 50000, .* bytes"):
             list(run("deep.png"))
+
+    def test_masks_beside_pictures_are_left_out_and_it_is_said(self, there):
+        for folder in ("set/images", "set/masks"):
+            Path(folder).mkdir(parents=True)
+            assert cv2.imwrite(f"{folder}/a.png", picture())
+        heard = Heard()
+        assert [row["input"] for row in run("set", tell=heard)] == ["set/images/a.png"]
+        assert heard.warnings == ["set: 1 of 2 files are masks or drawn ones by their names, and left out."]
+
+    def test_a_folder_of_masks_alone_is_drawn(self, there):
+        Path("masks").mkdir()
+        assert cv2.imwrite("masks/a.png", picture())
+        assert [row["input"] for row in run("masks")] == ["masks/a.png"]
+
+    def test_what_was_drawn_into_the_folder_is_not_drawn_again(self, there):
+        Path("set").mkdir()
+        assert cv2.imwrite("set/a.png", picture())
+        for _ in range(2):
+            assert [row["input"] for row in run("set", out="set")] == ["set/a.png"]
+        assert {path.name for path in Path("set").iterdir()} == {
+            "a.png",
+            "a_mask.png",
+            "a_overlay.png",
+            "labels.json",
+        }
 
 
 class TestObjects:

@@ -124,6 +124,13 @@ def looks_like(path: Path) -> bool:
     return {PICTURE, MASK} <= {file.role for file in files}
 
 
+def not_pictures(path: Path) -> set[str]:
+    """Return the files below a folder that are masks of pictures there by their names, with /."""
+    files = _roles(path, walks.Left())
+    roles = {file.role for file in files}
+    return {file.path for file in files if file.role not in (PICTURE, None)} if {PICTURE, MASK} <= roles else set()
+
+
 # Roles ----------------------------------------------------------------------------------------------------------------
 
 

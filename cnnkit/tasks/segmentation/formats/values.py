@@ -389,7 +389,7 @@ def decide(looked: Sequence[tuple[str, Seen]], names: Named | None, *, objects: 
     if coloured:
         raise DataError(
             f"{printable(coloured[0])} is a mask of colours, and nothing says what they mean. Name them in a file classes.csv "
-            "with the columns name, red, green, blue beside the folders, or as `values` of a card."
+            'with the columns name, red, green, blue beside the folders, or as "values" in a card.'
         )
     return _found_out(looked, found, entries)
 
@@ -531,7 +531,7 @@ def _found_out(looked: Sequence[tuple[str, Seen]], found: list[int], entries: li
         entries = [*entries, entry("changed", "masks", "with 255: left out of loss and scores", files)]
     if len(values) > MOST or values[0] < 0:
         raise DataError(
-            f"The masks have {len(values)} values, from {values[0]}: name their labels with `values` of a card."
+            f'The masks have {len(values)} values, from {values[0]}: name their labels as "values" in a card.'
         )
     labels = ("foreground",) if len(values) == 1 else tuple(map(str, values))
     codes |= {value: code for code, value in enumerate(values, 1)}
