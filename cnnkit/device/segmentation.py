@@ -60,7 +60,7 @@ class Plan:
     files: int = 1
     spacing: tuple[float, ...] | None = None
     rim: int = 0
-    seed: float = 0.5
+    seed: float = 0.7
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as `cnnkit.json` holds them."""

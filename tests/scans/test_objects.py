@@ -71,7 +71,7 @@ def test_an_exported_file_tells_the_same_objects_apart(trained, exported):
     device = open_artifact(exported.folder / "scans-float32.tflite", "scans")
     plan = Plan.from_dict(device.metadata["segmentation"])
     assert plan == Plan.from_dict(keras_model.metadata["segmentation"])
-    assert plan.rim == 2
+    assert plan.rim == 3
     assert exported.document["reference"]["headline"]["name"] == "ap50"
     for seed in (100, 101):
         picture, numbers = cells(seed)

@@ -37,11 +37,8 @@ DISTANCES = ("hd95",)
 CASE = ("dice", "true_area", "area")  # of each label, what a report draws of every case
 GAIN = 0.002  # of the mean Dice on validation data, from which cleaning counts
 SMALLEST = (0.0002, 0.001, 0.005)  # of a picture's pixels, sizes of pieces that are tried
-SEEDS, WHOLES, LEAST = (
-    (0.4, 0.6, 0.7, 0.8),
-    (0.4, 0.6),
-    (0.05, 0.1, 0.2, 0.35),
-)  # of objects: scores; shares of their median area
+SEEDS, WHOLES = (0.4, 0.5, 0.6, 0.8, 0.9), (0.4, 0.6)  # scores that are tried, from which an object begins, and is
+LEAST = (0.05, 0.1, 0.2, 0.35)  # sizes of objects that are tried, of their median area
 TRIED_ON = 2**26  # px of validation pictures, at most, that these are tried on
 OBJECTS = "objects"  # what counts are of
 APART = ("ap50", "count_error", "count_error_share")

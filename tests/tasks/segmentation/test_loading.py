@@ -254,15 +254,15 @@ def test_objects_are_seen_with_their_borders(tmp_path):
     found = load(tmp_path / "cells", objects=True)
     train = found.train
     assert train.label_names == ("foreground",), "values that nobody named are numbers of objects"
-    assert train.plan.rim == 2
+    assert train.plan.rim == 3
     assert train.regions == ((1,),)
     assert train.taught == ((1,), (2,))
     codes = train.seen(0)[1]
-    assert codes[15, 8:34].tolist() == [2, 2] + [1] * 8 + [2] * 4 + [1] * 8 + [2, 2, 0, 0]
+    assert codes[15, 8:34].tolist() == [2] * 3 + [1] * 6 + [2] * 6 + [1] * 6 + [2, 2, 2, 0, 0]
     assert codes[11, 8:34].tolist() == [2] * 12 + [2] * 12 + [0, 0]
     assert set(np.unique(train.mask(0))) == {0, 1}
     assert sorted(np.unique(train.numbered(0))) == [0, 1, 2, 3]
-    assert any("told apart by a border, 2 px" in line for line in found.card["notes"])
+    assert any("told apart by a border, 3 px" in line for line in found.card["notes"])
     assert any("14 px across" in line for line in found.card["notes"])
     assert not found.card["warnings"]
     assert train.fingerprint() != load(tmp_path / "cells").train.fingerprint()
@@ -317,6 +317,6 @@ def test_values_of_labels_are_no_objects(tmp_path):
 def test_small_objects_ask_for_a_finer_look():
     large, small = (chosen(facts(across=(across, across))) for across in (60.0, 14.0))
     assert large.plan.scale is None
-    assert large.plan.rim == 3
+    assert large.plan.rim == 4
     assert small.plan.scale == 1.0
     assert any("thin parts of objects, 14.0 px wide" in line for line in small.why)
