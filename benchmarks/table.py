@@ -13,7 +13,10 @@ from cnnkit.files import write_text
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
-PAGES = [ROOT / "README.md", *(ROOT / "apps" / f"cnnkit_{app}" / "README.md" for app in ("digits", "signs", "text"))]
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / "apps" / f"cnnkit_{app}" / "README.md" for app in ("digits", "scans", "signs", "text")),
+]
 TITLES = {
     "digits-default": "embedded digits, held-out fifth, `default`",
     "mnist-default": "MNIST, `default`",
@@ -309,6 +312,45 @@ def texts() -> str:
     return "\n\n".join([*parts, "\n".join(f"- {fact}" for fact in facts), "Scripts: `text.py`, `text_speed.py`."])
 
 
+def scans() -> str:
+    """Return the table of masks, a row a data set that was measured."""
+    lines = [
+        "| | parameters | Dice %, mean (95 % interval, or spread of seeds) | plain model % | a second person % "
+        "| int8: points lost, kB | minutes of training |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    titles = {
+        "phantoms": ("drawn phantoms, `cnnkit scans train`", None),
+        "drive": ("DRIVE, its own test pictures, in the field of view", None),
+        "isbi": ("ISBI 2012, five folds, out of fold", None),
+        "kvasir-plain": ("Kvasir-SEG, 100 test pictures, from nothing", "plain"),
+        "kvasir-backbone": ("Kvasir-SEG, on MobileNetV2 0.35 of ImageNet", "backbone"),
+    }
+    for name, (title, network) in titles.items():
+        found = maybe(f"scans-{name.split('-')[0]}")
+        rows = [row for row in (found or {}).get("runs", []) if row.get("network") == network]
+        if not rows:
+            continue
+        values = [100 * row["dice"] for row in rows]
+        low, high = (100 * bound for bound in rows[0]["dice_interval"])
+        spread = (
+            f"{low:.1f} to {high:.1f}" if len(rows) == 1 else f"sd {statistics.stdev(values):.1f}, {len(rows)} seeds"
+        )
+        person = (found or {}).get("second_person")
+        int8 = [row["lost"]["int8"] for row in rows]
+        cells = [
+            title,
+            f"{rows[0]['parameters']:,}",
+            f"{statistics.mean(values):.1f} ({spread})",
+            f"{100 * statistics.mean(row['baseline']['dice'] for row in rows):.1f}",
+            f"{100 * person['dice']:.1f}" if person else "",
+            f"{-statistics.mean(entry['difference'] for entry in int8):+.2f}, {int8[0]['bytes'] / 1000:.0f}",
+            f"{statistics.mean(row['minutes'] for row in rows):.0f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def maybe(name: str) -> dict[str, Any] | None:
     """Return a benchmark's results, if it was run."""
     return read(name) if (RESULTS / f"{name}.json").exists() else None
@@ -332,6 +374,7 @@ def page(text: str) -> str:
         ("signs", signs),
         ("detection", detection),
         ("checks", checks),
+        ("scans", scans),
         ("text", texts),
         ("machine", machine),
     ):

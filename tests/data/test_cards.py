@@ -14,12 +14,13 @@ KNOWN = cards.known()
 
 @pytest.mark.parametrize("card", KNOWN, ids=lambda card: card.name)
 def test_a_known_card_is_complete(card):
-    assert card.title and card.source.startswith("http") and card.licence and len(card.citation) > 40
+    drawn = not any(readers.find(form.reader).needs for form in card.forms)  # or comes with a library
+    assert card.title and (card.source.startswith("http") or drawn) and card.licence and len(card.citation) > 40
     assert card.task in ("classification", "detection", "segmentation", "text") and len(set(card.labels)) == len(
         card.labels
     )
     if card.task == "classification":
-        assert len(card.labels) >= 10 and len(card.more["image_shape"]) == 3
+        assert (len(card.labels) >= 10 and len(card.more["image_shape"]) == 3) or drawn
     elif card.task == "text":  # the docstrings' labels depend on what is installed
         assert not card.more and (len(card.labels) >= 2 or card.name == "docstrings")
     elif card.task == "segmentation":

@@ -93,7 +93,7 @@ def largest(model: keras.Model) -> Answer:
 def as_predicted(artifact: Any) -> Answer | None:
     """Return what answers an image as `predict` does with an artifact; None where that is not one of its labels."""
     task = task_of(artifact.metadata, DEVICE, artifact.path)
-    if not isinstance(task, Scores):
+    if not isinstance(task, Scores) or tuple(task.outputs) != tuple(Scores.outputs):  # one row of scores an image
         return None
 
     def answer(image: np.ndarray) -> tuple[int, float]:
