@@ -3,6 +3,7 @@
 Design choices:
 - No flips unless asked for (`--mirror`): left is not right in a body.
 - The side is 128 px: a finding may be small, and a step at 192 px costs more than twice as much.
+- The default network takes maxima and means of its last map, as a finding may be anywhere.
 - A label with less than a third of the pictures is weighed up, unless `--no-class-weights` says otherwise.
 """
 
@@ -13,9 +14,10 @@ from typing import Any
 
 from cnnkit import augment
 from cnnkit.models.images import MODELS
+from cnnkit.models.small import spot_cnn
 from cnnkit.tasks.classification.screening import is_rare, said_of
 
-BUILDERS = MODELS
+BUILDERS = {**MODELS, "default": spot_cnn}
 SIDE = 128  # px
 VIEWS = 24_000  # that a training has, about
 
@@ -37,7 +39,7 @@ def options(records: Any, model: str) -> dict[str, Any]:
     """Return options of a builder that suit the size of the input."""
     if model != "default":
         return {}
-    return {"width": 16, "depth": max(1, min(4, int(math.log2((min(records.input_shape[:2]) + 4) / 7))))}
+    return {"depth": max(1, min(4, int(math.log2(min(records.input_shape[:2]))) - 2))}
 
 
 def preset(model: str, count: int, loaded: bool, rare: bool = False) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def preset(model: str, count: int, loaded: bool, rare: bool = False) -> dict[str
         loaded: whether weights are loaded.
         rare: whether one of two labels is.
     """
-    settings: dict[str, Any] = {"batch_size": 32, "warmup": 0.1, "weight_decay": 0.02, "ema": 0.99}
+    settings: dict[str, Any] = {"batch_size": 16, "warmup": 0.1, "weight_decay": 0.02, "ema": 0.99}
     settings |= {"learning_rate": 3e-3, "class_weights": rare, "epochs": max(3, min(60, round(VIEWS / max(count, 1))))}
     if loaded:
         settings |= {"learning_rate": 2e-3, "freeze": 0.1, "backbone_rate": 0.5, "freeze_norm": True}

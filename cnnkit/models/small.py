@@ -1,4 +1,4 @@
-"""Our own networks for small images: one accurate for its size, one tiny."""
+"""Our own networks for small images: one accurate for its size, one that looks for something anywhere, one tiny."""
 
 import keras
 from keras import layers
@@ -43,6 +43,43 @@ def small_cnn(image_shape: tuple[int, int, int], classes: int, *, width: int = 2
     x = conv_block(x, width * 4 // 3, padding="valid", name="last")
     x = layers.Flatten(name="flatten")(x)
     return keras.Model(image, logits(x, classes), name="small_cnn")
+
+
+def spot_cnn(image_shape: tuple[int, int, int], classes: int, *, width: int = 16, depth: int = 4) -> keras.Model:
+    """Build a CNN for something small that may be anywhere: levels of two convolutions, maxima and means of the last map.
+
+    Args:
+        image_shape: (height, width, channels), in px.
+        classes: number of labels.
+        width: filters in the first level; each later one has half of it more.
+        depth: number of levels.
+
+    Returns:
+        `keras.Model`: float32 image (b, h, w, c) in [0, 255] -> logits (b, classes).
+
+    Raises:
+        ValueError: images too small for `depth` (16 px for 4), or an option below 1.
+
+    What is there in one place counts wherever it is: a maximum over places neither thins it out, as a mean alone does, nor has
+    to be learnt place by place, as by a linear layer. Means say what the rest of the image is like. The first convolution halves
+    the sides, so that a large image stays affordable.
+
+    Source: Oquab et al. 2015, "Is object localization for free?" (the maximum).
+    """
+    check_positive(width=width, depth=depth)
+    check_arguments(image_shape, classes, 2**depth, f"`depth={depth}`")
+    image = keras.Input(image_shape, name="image")
+    x = layers.Rescaling(1 / 255, name="rescale")(image)
+    for level in range(depth):
+        filters = width * (level + 2) // 2
+        x = conv_block(x, filters, strides=1 if level else 2, name=f"level{level}_first")
+        x = conv_block(x, filters, name=f"level{level}_second")
+        if level < depth - 1:
+            x = layers.MaxPooling2D(name=f"level{level}_pool")(x)
+    pools = [layers.GlobalMaxPooling2D(name="maxima")(x), layers.GlobalAveragePooling2D(name="means")(x)]
+    x = layers.Concatenate(name="places")(pools)
+    x = layers.Dropout(0.2, name="dropout")(x)
+    return keras.Model(image, logits(x, classes), name="spot_cnn")
 
 
 def micro_cnn(image_shape: tuple[int, int, int], classes: int, *, width: int = 16) -> keras.Model:

@@ -3,7 +3,7 @@
 import pytest
 
 from cnnkit.models.images import MODELS
-from cnnkit.models.small import micro_cnn, small_cnn
+from cnnkit.models.small import micro_cnn, small_cnn, spot_cnn
 from tests.contracts import ModelContract, images
 
 
@@ -36,6 +36,31 @@ class TestSmallCnn(ModelContract):
     def test_a_depth_below_one_is_refused(self):
         with pytest.raises(ValueError, match=r"`depth` needs a whole number above 0\. Received: depth=0\."):
             small_cnn((28, 28, 1), 10, depth=0)
+
+
+class TestSpotCnn(ModelContract):
+    inputs, output_shape, too_small = images(4, 32, 48, 1), (4, 2), (48, 15, 1)
+    parameters = (
+        conv(3, 1, 16) + conv(3, 16, 16)  # 32 -> 16, pooled to 8
+        + conv(3, 16, 24) + conv(3, 24, 24)  # pooled to 4
+        + conv(3, 24, 32) + conv(3, 32, 32)  # pooled to 2
+        + conv(3, 32, 40) + conv(3, 40, 40)
+        + (2 * 40 * 2 + 2)  # maxima and means
+    )  # fmt: skip
+
+    def builder(self, image_shape, classes):
+        return spot_cnn(image_shape, classes)
+
+    def test_what_is_seen_counts_wherever_it_is(self):
+        """Far from the edges a spot that is moved by the stride of the last map changes no score."""
+        import numpy as np
+
+        model = spot_cnn((96, 96, 1), 2, depth=2)
+        spots = np.full((2, 96, 96, 1), 128, np.float32)
+        spots[0, 40:46, 40:46], spots[1, 48:54, 56:62] = 10, 10
+        first, second = np.asarray(model(spots, training=False))
+        assert first == pytest.approx(second, abs=1e-5)
+        assert np.asarray(model(spots[:1] * 0 + 128, training=False))[0] != pytest.approx(first, abs=1e-5)
 
 
 class TestMicroCnn(ModelContract):
