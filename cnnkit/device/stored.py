@@ -179,6 +179,9 @@ def look(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Look:
         return Look(head.format, tuple(sizes), any(_is_doubtful(page, size) for _, page in found))
 
 
+_DEFLATE = (cv2.IMWRITE_TIFF_COMPRESSION, 8)  # OpenCV's own choice, LZW, is not read everywhere, as by tifffile alone
+
+
 def write_mask(path: Path | str, mask: np.ndarray, *, deep: bool = False) -> Path:
     """Write a mask atomically, without loss: PNG or TIFF, as the name says, and a PNG for every other name.
 
@@ -204,9 +207,9 @@ def write_mask(path: Path | str, mask: np.ndarray, *, deep: bool = False) -> Pat
     if mask.ndim == 3:
         if suffix == ".png":
             raise ValueError(f"A PNG has one page. Received: a mask of shape {mask.shape} for {path}.")
-        done, data = cv2.imencodemulti(suffix, list(mask))
+        done, data = cv2.imencodemulti(suffix, list(mask), list(_DEFLATE))
     else:
-        done, data = cv2.imencode(suffix, mask)
+        done, data = cv2.imencode(suffix, mask, [] if suffix == ".png" else list(_DEFLATE))
     if not done:
         raise ValueError(f"OpenCV cannot write a mask of shape {mask.shape} as {suffix}.")
     files.write_bytes(path, data.tobytes())

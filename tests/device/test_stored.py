@@ -254,3 +254,11 @@ def test_values_are_counted_exactly(noise, kind):
     )
     many = np.ones(2**24 + 3, kind)  # more than float32 counts
     assert stored.histogram(many)[1] == 2**24 + 3 and stored.histogram(values[:0]).sum() == 0
+
+
+@pytest.mark.parametrize("shape", [(30, 40), (3, 30, 40)])
+@pytest.mark.parametrize("most", [200, 3000])
+def test_masks_as_tiff_are_read_by_tifffile_alone(tmp_path, shape, most):
+    mask = np.random.default_rng(0).integers(0, most, shape).astype(np.uint16)
+    path = stored.write_mask(tmp_path / "a.tif", mask)
+    np.testing.assert_array_equal(tifffile.imread(path), mask)
