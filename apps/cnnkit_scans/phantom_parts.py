@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 LEAST = 6.0  # mm, of the disc that a plane cuts from a lesion: of less there is nothing to see
-SPAN = (-42.0, 56.0)  # mm, the heights at which a body is cut
+SPAN = (-36.0, 56.0)  # mm, the heights at which a body is cut
 SLAB = 5.0  # mm, the thickness of a slice
 
 Coordinates = tuple[Any, Any, Any]
@@ -60,7 +60,7 @@ class Disease(NamedTuple):
 
 
 ANY = Disease((0.1, 0.34, 0.68), (9.5, 25))
-PLAIN = Disease((0.25, 0.75, 1), (13, 23))
+PLAIN = Disease((0.3, 0.9, 1), (13, 23))
 
 
 class Lesion(NamedTuple):
@@ -271,13 +271,14 @@ def _gut(rng: np.random.Generator, made: Body) -> list[tuple[Ellipsoid, float]]:
 
 
 def _lesions(rng: np.random.Generator, made: Body, disease: Disease) -> tuple[list[Lesion], list[Lesion]]:
-    """Place up to three lesions deep in the organ, apart from one another, and then those that are none."""
+    """Place up to three lesions deep in the organ, apart from one another; then those that are none, wherever one might be."""
     many = int(np.searchsorted(disease.shares, rng.random()))
     found: list[Lesion] = []
+    spared: list[Lesion] = []
     places = rng.uniform((-130, -80, SPAN[0] + 8), (40, 70, SPAN[1] - 8), (400, 3))
     x, y, z = places.T
     middle = made.organ(x, y, z)
-    for _ in range(many + 4):
+    for number in range(many + 4):
         radius = rng.uniform(*disease.radius)
         waves = np.empty((4, 5))
         waves[:, :3] = rng.normal(0, 1.7, (4, 3))
@@ -285,17 +286,20 @@ def _lesions(rng: np.random.Generator, made: Body, disease: Disease) -> tuple[li
         stretch = tuple(rng.uniform(0.85, 1.15, 3).tolist())
         ends = np.maximum(made.organ(x, y, z - 0.8 * radius), made.organ(x, y, z + 0.8 * radius))
         inside = (middle < -0.75 * radius) & (ends < -0.45 * radius)
-        for place in places[inside].tolist():
-            apart = all(math.dist(place, other.centre) > 1.4 * (radius + other.radius) for other in found)
-            if apart:
-                found.append(Lesion(tuple(place), radius, waves, stretch))
-                break
-    return found[:many], found[many:]
+        free = [place for place in places[inside].tolist() if number >= many or _apart(place, radius, found)]
+        if free:
+            place = free[0] if number < many else free[int(rng.integers(len(free)))]
+            (found if number < many else spared).append(Lesion(tuple(place), radius, waves, stretch))
+    return found, spared
+
+
+def _apart(place: list[float], radius: float, others: list[Lesion]) -> bool:
+    return all(math.dist(place, other.centre) > 1.4 * (radius + other.radius) for other in others)
 
 
 def _vessels(rng: np.random.Generator, made: Body) -> Tubes:
     """Grow trees of vessels from the gate of the organ and from the great vein, a generation at a time."""
-    levels = np.linspace(-50, 64, 12) + rng.uniform(-4, 4, 12)  # a tree of each fills about a plane
+    levels = np.linspace(-44, 62, 12) + rng.uniform(-4, 4, 12)  # a tree of each fills about a plane
     right = rng.uniform(-40, -14, 12) + 0.7 * np.minimum(levels + 15, 0)  # below, the organ is further to the side
     starts = np.stack([right, rng.uniform(-14, 12, 12), levels], 1)
     turn = rng.uniform(-0.6, 1.0, 12)

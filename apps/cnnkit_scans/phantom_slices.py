@@ -125,8 +125,8 @@ def cut(seed: int, patient: int, z: float, disease: Disease = ANY) -> Cut:
 # ---- what is seen of it
 
 _CT = {  # Hounsfield units: the middle, and half the range of patients
-    "air": (-1000, 0), "fat": (-102, 8), "muscle": (54, 6), "organ": (104, 9), "vessel": (166, 14), "spleen": (114, 10),
-    "cortex": (178, 18), "medulla": (135, 15), "fluid": (10, 6), "blood": (168, 14), "marrow": (190, 40), "bone": (560, 80),
+    "air": (-1000, 0), "fat": (-102, 8), "muscle": (54, 6), "organ": (104, 9), "vessel": (184, 14), "spleen": (114, 10),
+    "cortex": (190, 18), "medulla": (135, 15), "fluid": (2, 6), "blood": (186, 14), "marrow": (190, 40), "bone": (560, 80),
     "canal": (30, 6), "lung": (-840, 30), "wall": (66, 8), "heart": (140, 14),
 }  # fmt: skip
 _T1 = {  # MR after contrast: grey of 255
@@ -150,12 +150,12 @@ class Look:
         table = _CT if self.ct else _T1 if rng.random() < 0.5 else _BALANCED
         self.grey = {name: middle + half * rng.uniform(-1, 1) for name, (middle, half) in table.items()}
         if self.ct:
-            width, middle = rng.uniform(360, 430), rng.uniform(35, 65)
+            width, middle = rng.uniform(340, 400), rng.uniform(45, 70)
             self.grey = {name: (hu - middle + width / 2) * (255 / width) for name, hu in self.grey.items()}
-        self.lesion = self.grey["organ"] - rng.uniform(34, 52)
+        self.lesion = self.grey["organ"] - rng.uniform(32, 46)
         self.rim = rng.uniform(0, 14) if rng.random() < 0.4 else 0.0
-        self.noise = rng.uniform(6, 9) if self.ct else rng.uniform(4, 8)
-        self.streaks = rng.uniform(1, 5) if rng.random() < 0.5 else 0.0
+        self.noise = rng.uniform(4, 7) if self.ct else rng.uniform(3.5, 7)
+        self.streaks = rng.uniform(1, 4) if rng.random() < 0.5 else 0.0
         self.bias = rng.normal(0, 0.13, 5)
         self.ghost = rng.uniform(0, 0.07)
 

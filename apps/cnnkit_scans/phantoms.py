@@ -46,7 +46,7 @@ def heights(seed: int, patient: int, slices: int, aimed: bool) -> list[float]:
     made = body(seed, patient, PLAIN)
     found: list[float] = []
     while len(found) < slices:
-        aims = (made.lesions if rng.random() < 0.55 else made.spared) or made.lesions or made.spared
+        aims = (made.lesions if rng.random() < 0.5 else made.spared) or made.lesions or made.spared
         aim = aims[int(rng.integers(len(aims)))] if aims else None
         z = aim.centre[2] + 0.4 * aim.radius * rng.uniform(-1, 1) if aim else rng.uniform(low, high)
         cut = [lesion.disc(z) / lesion.radius for lesion in made.lesions]
