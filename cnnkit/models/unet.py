@@ -3,6 +3,8 @@
 Design choices:
 - Two labels or more and a background would need one score more than there are labels, but only differences of scores mean
   something: the background's is 0, and the last layer, `logits`, has a column a label, which a later run may copy by its name.
+- The finest maps have one convolution each way, coarser ones two: drawn slices came out as well with a seventh less time (Dice
+  0.902 and 0.896, one seed).
 - What halves is a convolution of stride 2, what doubles a transposed one; with batch norm and ReLU these are operators that a
   converter folds into one, and that devices have for pictures. The rank of the input decides the rank of the convolutions.
 - On a backbone, maps of strides 4 to 32 are its own; those of 1 and 2 are of two small convolutions of the input, as its first
@@ -50,7 +52,7 @@ def unet(
 
     Returns:
         `keras.Model`: float32 (b, *sides, c) in [0, 255] -> logits float32 (b, *sides, units * (1 + supervised)); its layer
-        `logits` has those of the finest map, (b, *sides, units). 487,881 parameters with one channel, one label and the
+        `logits` has those of the finest map, (b, *sides, units). 486,665 parameters with one channel, one label and the
         defaults.
 
     Raises:
@@ -79,14 +81,16 @@ def unet(
             x = make.conv(x, filters, strides=2, name=f"down{level}_first")
         else:
             x = make.conv(x, filters, name="down0_first")
-        x = make.pair(x, filters, residual, name=f"down{level}")
+        if level:  # a second one costs most where maps are largest
+            x = make.pair(x, filters, residual, name=f"down{level}")
     maps = {depth: x}
     for level in reversed(range(depth)):
         filters = widths[level]
         x = make.double(x, filters, name=f"up{level}_double")
         x = layers.Concatenate(name=f"up{level}_join")([fine[level], x])
         x = make.conv(x, filters, name=f"up{level}_first")
-        x = make.pair(x, filters, residual, name=f"up{level}")
+        if level:
+            x = make.pair(x, filters, residual, name=f"up{level}")
         maps[level] = x
     return _answered(given, maps, units, supervised, make, "unet")
 
