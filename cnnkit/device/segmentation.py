@@ -3,6 +3,8 @@
 Design choices:
 - One plan, which travels inside the file, says how a picture meets the network: fitted whole into its input, or seen through
   windows at a fixed scale. Training cuts its views the same way, and Keras and the exported file run this same code.
+- A picture far more slender than those of training, fitted in whole, would shrink until nothing is left of what is thin. It meets
+  the network in windows along its longer side, at the scale that pictures of training had.
 - A picture becomes bytes: as it is, or its values from `low` to `high` spread over 0 to 255, of all pictures alike or of each
   by its own percentiles. So a file of int8 takes what a camera gives, and twelve bits in sixteen are not lost.
 - Beyond its edges a picture is mirrored, in training too.
@@ -21,6 +23,8 @@ from cnnkit.device.windows import AT_ONCE, OVERLAP, Slab, blended, resized
 
 AS_IS, ALIKE, EACH = "as it is", "alike", "each"
 TAILS = (0.5, 99.5)  # percentiles of a picture that become 0 and 255
+SLENDER = 1.5  # times as slender as any picture of training, from which a picture is not fitted in whole
+FAR = 3.0  # times as large or as small as any, from which nobody knows what is found in it
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Plan:
         rim: px of the network's input that the border of an object is wide, where objects of the only label are told apart: the
             network then scores background, inside and border; 0: they are not.
         seed: score of the inside from which a pixel speaks for an object of its own.
+        lengths: px, the longest sides of training pictures: the least, the median, the most; (): not known.
+        slender: longest side over shortest of the most slender of them; 0: not known.
     """
 
     scale: float | None = None
@@ -61,6 +67,8 @@ class Plan:
     spacing: tuple[float, ...] | None = None
     rim: int = 0
     seed: float = 0.7
+    lengths: tuple[int, ...] = ()
+    slender: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as `cnnkit.json` holds them."""
@@ -70,7 +78,7 @@ class Plan:
     def from_dict(cls, values: Mapping[str, Any]) -> "Plan":
         """Return the plan that `to_dict` described; unknown keys are left out."""
         known = {key: value for key, value in values.items() if key in cls.__dataclass_fields__}
-        for key in ("low", "high", "mirrors", "order", "largest", "spacing"):
+        for key in ("low", "high", "mirrors", "order", "largest", "spacing", "lengths"):
             if known.get(key) is not None:
                 known[key] = tuple(known[key])
         if "regions" in known:
@@ -155,7 +163,34 @@ def scale_of(extent: Sequence[int], sides: Sequence[int], plan: Plan) -> float:
     """Return px of the network's input for one of a picture of this extent."""
     if plan.scale is not None:
         return plan.scale
-    return min(side / length for side, length in zip(sides, extent, strict=True))
+    fitted = [side / length for side, length in zip(sides, extent, strict=True)]
+    if not _too_slender(extent, plan):
+        return min(fitted)
+    return float(np.clip(min(sides) / plan.lengths[1], min(fitted), max(fitted)))
+
+
+def _too_slender(extent: Sequence[int], plan: Plan) -> bool:
+    known = plan.scale is None and plan.lengths and plan.slender
+    return bool(known) and max(extent) > SLENDER * plan.slender * min(extent)
+
+
+def unlike(extent: Sequence[int], plan: Plan) -> str:
+    """Say that a picture's size (h, w) is far from that of any picture of training; "" where it is not, or that is not known."""
+    if not plan.lengths:
+        return ""
+    least, _, most = plan.lengths
+    in_windows = plan.scale is not None or _too_slender(extent, plan)
+    own = min(extent) if in_windows else max(extent)
+    if own <= FAR * most and FAR * max(extent) >= least:
+        return ""
+    size = f"it has {extent[1]}x{extent[0]} px, the longest side of training pictures {_span(least, most)}"
+    if in_windows:
+        return f"{size}. Right only if a pixel shows as much as theirs do; else resize it"
+    return f"{size}, and is seen whole. Right only if it shows as much as they do; else cut it"
+
+
+def _span(least: int, most: int) -> str:
+    return f"{least}" if least == most else f"{least} to {most}"
 
 
 def scaled(picture: np.ndarray, scale: float) -> np.ndarray:

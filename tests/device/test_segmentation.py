@@ -1,5 +1,8 @@
 """Code maps by a model: scaling, bytes, windows, mirrors, decoding, cleaning."""
 
+import json
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from cnnkit.device.segmentation import (
     scores,
     segment,
     stretch,
+    unlike,
 )
 
 
@@ -99,6 +103,56 @@ def test_mirrors_are_means_of_what_is_said_turned_back():
     found = whole(scores(model, np.zeros((4, 4), np.uint8), Plan(mirrors=(0, 1))))
     assert model.calls == 4
     assert found == pytest.approx(np.full((4, 4, 1), 3 / 8))
+
+
+class Bright:
+    """Says how bright a pixel is."""
+
+    input_shape = (64, 64, 1)
+
+    def run_batch(self, images):
+        return {"scores": images.astype(np.float32) / 255}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("lengths", [(64, 64, 64), (50, 128, 200)])
+def test_what_is_in_a_slender_picture_is_found(turned, lengths):
+    picture = np.zeros((32, 2000), np.uint8)
+    picture[8:20, 1000:1012] = picture[10:22, 1900:1912] = 255
+    picture = picture.T if turned else picture
+    plan = Plan(lengths=lengths, slender=1.2)
+    found = segment(Bright(), picture, plan, ["bright"])
+    assert np.count_nonzero(found != (picture > 0)) <= 60, "but for edges at half the size"
+    assert not segment(Bright(), picture, Plan(), ["bright"]).any(), "fitted in whole it would be gone"
+    assert unlike(picture.shape, plan) == ""
+
+
+def test_a_picture_as_slender_as_those_of_training_is_seen_whole():
+    picture = np.zeros((32, 2000), np.uint8)
+    model = ByPixel(sides=(64, 64), channels=1)
+    whole(scores(model, picture, Plan(lengths=(1000, 1500, 2000), slender=50.0)))
+    assert len(model.seen) == 1
+    assert len(model.seen[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("extent", "plan", "words"),
+    [
+        ((90, 100), Plan(lengths=(80, 100, 120), slender=1.2), None),
+        ((350, 300), Plan(lengths=(80, 100, 120), slender=1.2), None),
+        ((400, 300), Plan(lengths=(80, 100, 120), slender=1.2), "it has 300x400 px, .* 80 to 120, and is seen whole"),
+        ((20, 26), Plan(lengths=(80, 100, 120), slender=1.2), "it has 26x20 px"),
+        ((200, 4000), Plan(lengths=(80, 100, 120), slender=1.2), None),
+        ((400, 4000), Plan(lengths=(80, 100, 120), slender=1.2), "a pixel shows as much"),
+        ((2000, 2000), Plan(scale=1.0, lengths=(584, 584, 584), slender=1.1), "584. .* a pixel shows as much"),
+        ((200, 9000), Plan(scale=1.0, lengths=(584, 584, 584), slender=1.1), None),
+        ((9000, 9000), Plan(), None),
+    ],
+)
+def test_a_size_far_from_any_of_training_is_said(extent, plan, words):
+    found = unlike(extent, plan)
+    assert re.search(words, found) if words else found == ""
+    assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])

@@ -54,6 +54,8 @@ class Fingerprint:
         across: diameters of objects, px, where they are told apart: that which a tenth are below, and the median; None: no
             object was asked for.
         several: pieces that look like several objects in one, and all pieces, in masks that do not tell objects apart.
+        lengths: px, the longest sides of pictures: the least, the median, the most.
+        slender: longest side over shortest of the most slender picture.
     """
 
     count: int
@@ -72,6 +74,8 @@ class Fingerprint:
     spacing: tuple[float, ...] | None
     across: tuple[float, float] | None = None
     several: tuple[int, int] = (0, 0)
+    lengths: tuple[int, ...] = ()
+    slender: float = 0.0
 
     def lines(self) -> list[str]:
         """Return what was found, for a person."""
@@ -145,6 +149,7 @@ def measure(
     ranges = np.log(np.maximum(np.array(highs) - np.array(lows), 1e-3)).mean(1)
     known = [spacing for spacing in spacings if spacing is not None]
     height, width = np.median(np.array(sides), axis=0)
+    longest, shortest = np.array(sides).max(1), np.array(sides).min(1)
     every = np.concatenate(across) if across else np.zeros(0)
     return Fingerprint(
         count=len(chosen),
@@ -163,6 +168,8 @@ def measure(
         spacing=tuple(np.median(known, axis=0).tolist()) if known else None,
         across=(float(np.percentile(every, 10)), float(np.median(every))) if len(every) else None,
         several=objects.merged(untold),
+        lengths=tuple(int(value) for value in (longest.min(), np.median(longest), longest.max())),
+        slender=round(float((longest / np.maximum(shortest, 1)).max()), 3),
     )
 
 
@@ -301,7 +308,9 @@ def choose(
         why.append(f"Input: {side} px.")
     else:
         why.append(f"Input: {side} px, as asked.")
-    plan = Plan(scale=scale if patches else None, spacing=facts.spacing)
+    plan = Plan(
+        scale=scale if patches else None, spacing=facts.spacing, lengths=facts.lengths, slender=facts.slender
+    )
     plan, line = _valued(plan, facts, values)
     why.append(line)
     if facts.across is not None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from cnnkit.device.contours import outlined
 from cnnkit.device.drawing import colour
+from cnnkit.device.segmentation import unlike
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.inputs.contract import chosen
 from cnnkit.inputs.image.images import Images, drawn, layer_table
@@ -140,6 +141,8 @@ class Masked(Images):
         for name, picture in _given(inputs, test):
             with tell.progress(f"Explaining {name}", 1):
                 try:
+                    if far := unlike(picture.shape[:2], plan):
+                        tell.warning(f"{name}: {far}.")
                     done[name] = explaining.explain(artifact, folds, picture, plan, folder / name, layer=layer)
                 except ValueError as error:
                     raise DataError(f"{name} cannot be used: {error}.") from error

@@ -23,7 +23,7 @@ import numpy as np
 from cnnkit import files, opening, own_files
 from cnnkit.device.contours import captioned, outlined, outlined_objects
 from cnnkit.device.drawing import colour
-from cnnkit.device.segmentation import Plan, extent_of, segment, separate
+from cnnkit.device.segmentation import Plan, extent_of, segment, separate, unlike
 from cnnkit.device.stored import read_native, read_pages, write_mask
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError
 from cnnkit.inputs.image.named import image_files
@@ -37,6 +37,7 @@ from cnnkit.tasks.segmentation.results import writer
 LABELS = "labels.json"
 STANDARD_INPUT = Path("-")
 MOST = 65_535  # objects that a mask tells apart
+SAID = 3  # pictures that are named as unlike those of training; more are counted
 
 
 def draw(
@@ -146,6 +147,7 @@ class Drawn(Answers):
         self.model, self.plan, self.out, self.results = model, plan, out, results
         self.skipped: list[str] = []
         self.rows: list[dict[str, Any]] = []
+        self.far = 0  # pictures whose size is unlike any of training
         work = self._each(channels, targets, skip_bad, tell)
         super().__init__(work if results is None or write is None else self._kept(work, results, write, tell))
 
@@ -175,6 +177,11 @@ class Drawn(Answers):
                     self.skipped.append(str(error))
                     tell.warning(f"skipped: {error}")
                     continue
+                far = next((text for page in pages if (text := unlike(page.shape[:2], self.plan))), "")
+                if far:
+                    self.far += 1
+                    if self.far <= SAID:
+                        tell.warning(f"{path}: {far}.")
                 written = self._written(pages, found, *targets[path]) if path in targets else {}
                 if update is not None:
                     update(done)
@@ -182,6 +189,8 @@ class Drawn(Answers):
                     page = {"page": number} if len(found) > 1 else {}
                     self.rows.append({"input": str(path), **page, **self._answer(answer), **written})
                     yield self.rows[-1]
+        if self.far > SAID:
+            tell.warning(f"{self.far - SAID:,} more pictures are as far from the size of training pictures.")
 
     def _kept(
         self,

@@ -33,6 +33,8 @@ def test_splits_have_pictures_and_masks(discs):
     notes = " ".join(found.card["notes"])
     assert "Whole pictures: they are small, 56 px" in notes
     assert "an epoch sees each" in notes
+    assert found.train.plan.lengths == (56, 56, 56)
+    assert found.train.plan.slender == 1.4
     assert found.train.passes == 36
     assert found.test.passes == 1
 

@@ -128,6 +128,16 @@ class TestAnswers:
         with pytest.raises(DataError, match=r"deep\.png cannot be used: its values lie from 0 to 50000, .* bytes"):
             list(run("deep.png"))
 
+    def test_pictures_of_another_size_are_named_and_then_counted(self, there):
+        there.metadata["segmentation"] = Plan(lengths=(16, 16, 20), slender=1.0).to_dict()
+        for name in "bcdef":
+            assert cv2.imwrite(f"{name}.png", cv2.resize(picture(), (80, 80)))
+        heard = Heard()
+        assert len(list(run("a.png", *(f"{name}.png" for name in "bcdef"), tell=heard))) == 6
+        assert [text.split(":")[0] for text in heard.warnings[:3]] == ["b.png", "c.png", "d.png"]
+        assert "80x80 px, the longest side of training pictures 16 to 20" in heard.warnings[0]
+        assert heard.warnings[3:] == ["2 more pictures are as far from the size of training pictures."]
+
     def test_masks_beside_pictures_are_left_out_and_it_is_said(self, there):
         for folder in ("set/images", "set/masks"):
             Path(folder).mkdir(parents=True)
