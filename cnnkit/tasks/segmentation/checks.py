@@ -40,7 +40,7 @@ def check(
         progress: called while it goes.
 
     Returns:
-        findings, errors first; none for a clean data set. Kinds: bad-file, read-otherwise, unknown-label, missing-label,
+        findings, errors first; none for a clean data set. Kinds: bad-file, read-otherwise, values, unknown-label, missing-label,
         no-foreground, mostly-foreground, tiny, sizes, leak, duplicate, patients, few.
 
     Raises:
@@ -67,6 +67,9 @@ def _read_otherwise(parts: Mapping[str, Part]) -> Iterator[Finding]:
     ]
     for row in rows:
         yield Finding("note", "read-otherwise", f"{row.count:,} {row.what} {row.reason}.", row.examples)
+    for part in parts.values():
+        for line in part.notes:
+            yield Finding("warning", "values", line)
 
 
 def _labels(parts: Mapping[str, Part]) -> Iterator[Finding]:

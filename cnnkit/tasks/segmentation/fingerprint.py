@@ -308,9 +308,7 @@ def choose(
         why.append(f"Input: {side} px.")
     else:
         why.append(f"Input: {side} px, as asked.")
-    plan = Plan(
-        scale=scale if patches else None, spacing=facts.spacing, lengths=facts.lengths, slender=facts.slender
-    )
+    plan = Plan(scale=scale if patches else None, spacing=facts.spacing, lengths=facts.lengths, slender=facts.slender)
     plan, line = _valued(plan, facts, values)
     why.append(line)
     if facts.across is not None:

@@ -28,6 +28,8 @@ from cnnkit.tasks.segmentation.records import MaskRecords, Renamed
 
 VALUES = (AS_IS, ALIKE, EACH)
 LOOKED_AT = 20  # masks, to find out whether their values are numbers of objects
+WHOLE = 1.5  # pieces of a value, below which it is the number of an object
+OFTEN_ENOUGH = 3  # masks that have a value, from which it is looked at alone
 
 
 def load(
@@ -72,13 +74,18 @@ def load(
     card = with_options(card, {"groups": groups}, lenient=asked.whole)
     card, parts, held_out = asked.read(card, "segmentation")
     names, _ = loading.align_labels(card, parts)
+    taken = ""
     if objects and len(names) > 1 and all(name.isdecimal() for name in names):  # nobody named these values
         numbers = loading.with_options(card, {"objects": True}, lambda option, form: "", lenient=True)
         numbers, others, held = asked.read(numbers, "segmentation")
-        if _are_numbers(others["train"].more):
+        if _are_numbers(others["train"].more, card.title):
+            taken = (
+                f"The values {loading.some(names)} of the masks are taken for the numbers of objects, as each hangs together. If "
+                "they are labels, name them in a card, `values = { NAME = 1 }`: objects are told apart of one label alone."
+            )
             card, parts, held_out = numbers, others, held
             names, _ = loading.align_labels(card, parts)
-    notes = loading.left_out(parts, asked.skip_bad)
+    notes = [*loading.left_out(parts, asked.skip_bad), *([taken] if taken else [])]
     if not names:
         raise DataError(f"{card.title} has no label to learn: every mask is empty. Draw some, or name other masks.")
     if objects:
@@ -152,17 +159,32 @@ def _check_only(card: Card, names: Sequence[str], regions: Regions) -> None:
         )
 
 
-def _are_numbers(masks: Any) -> bool:
-    """Say whether values of some masks are numbers of objects: most hang together, as values of labels do not."""
-    pieces = []
+def _are_numbers(masks: Any, title: str) -> bool:
+    """Say whether values of some masks are numbers of objects: most hang together, as values of labels do not.
+
+    Raises:
+        ConfigError: most do, and one lies in several pieces wherever it is.
+    """
+    pieces: dict[int, list[int]] = {}
     for index in np.unique(np.linspace(0, len(masks) - 1, min(LOOKED_AT, len(masks))).astype(int)).tolist():
-        numbers = masks.objects(index)
+        numbers = masks.numbers(index) if hasattr(masks, "numbers") else None
         if numbers is None:
             return False
-        pieces += [
-            cv2.connectedComponents((numbers == value).astype(np.uint8))[0] - 1 for value in np.unique(numbers) if value
-        ]
-    return bool(pieces) and float(np.mean(pieces)) < 1.5
+        for value in np.unique(numbers[numbers != 0]).tolist():
+            count = cv2.connectedComponents((numbers == value).astype(np.uint8))[0] - 1
+            pieces.setdefault(value, []).append(count)
+    every = [count for counts in pieces.values() for count in counts]
+    if not every or float(np.mean(every)) >= WHOLE:
+        return False
+    for value, counts in pieces.items():
+        several = sum(count > 1 for count in counts)
+        if len(counts) >= OFTEN_ENOUGH and 2 * several > len(counts):
+            raise ConfigError(
+                f"`objects`: the values of the masks of {title} hang together, as numbers of objects do, but {value} is in "
+                f"several pieces in {several} of {len(counts)} masks, as a label is. Say which in a card: `objects = true`, or "
+                "`values = { NAME = 1 }`."
+            )
+    return True
 
 
 def own_folds(part: Any) -> list[list[int]]:

@@ -114,6 +114,7 @@ def _part(
         bad=where,
         entries=entries,
         group_note=grouping.note,
+        notes=list(coding.notes) if split == next(iter(layout.splits)) else [],
         more=masks,
     )
 

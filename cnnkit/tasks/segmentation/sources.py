@@ -151,12 +151,19 @@ class MaskFiles:
         case, size = self.cases[index], tuple(self.sizes[index].tolist())
         if self.holds == OBJECTS:
             return self._numbers(case, size)
-        if not self.coding.objects:
+        array = self.numbers(index)
+        if array is None:
             return None
-        found = values.read(self.root / case.masks[0][0], case.page)
-        different, numbers = np.unique(found.array, return_inverse=True)
-        numbers = numbers.reshape(found.array.shape).astype(np.int32)
+        different, numbers = np.unique(array, return_inverse=True)
+        numbers = numbers.reshape(array.shape).astype(np.int32)
         return numbers if len(different) and different[0] == 0 else numbers + 1
+
+    def numbers(self, index: int) -> np.ndarray | None:
+        """Return the numbers of objects as a file has them, whole (h, w); None where its values are none."""
+        if not self.coding.objects or self.holds == OBJECTS:
+            return None
+        case = self.cases[index]
+        return values.read(self.root / case.masks[0][0], case.page).array
 
     def second(self, index: int) -> np.ndarray | None:
         """Return the code map of a second observer; None where there is none."""

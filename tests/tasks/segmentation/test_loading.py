@@ -266,7 +266,10 @@ def test_objects_are_seen_with_their_borders(tmp_path):
     assert sorted(np.unique(train.numbered(0))) == [0, 1, 2, 3]
     assert any("told apart by a border, 3 px" in line for line in found.card["notes"])
     assert any("14 px across" in line for line in found.card["notes"])
-    assert not found.card["warnings"]
+    (said,) = found.card["warnings"]
+    assert "values 1, 2, 3, 4 of the masks are taken for the numbers of objects" in said
+    assert "values = { NAME = 1 }" in said
+    assert not load(card(tmp_path / "cells", objects=True), objects=True).card["warnings"], "nobody need be told that"
     assert train.fingerprint() != load(tmp_path / "cells").train.fingerprint()
 
 
@@ -313,6 +316,20 @@ def test_values_of_labels_are_no_objects(tmp_path):
         save(tmp_path / "cells" / "images" / f"{k}.png", picture(codes > 0, k))
         save(tmp_path / "cells" / "masks" / f"{k}.png", codes)
     with pytest.raises(ConfigError, match="takes one label, and .* has 2: 1, 2"):
+        load(tmp_path / "cells", objects=True)
+
+
+def test_values_of_which_some_are_objects_and_one_a_label_are_refused(tmp_path):
+    """An organ of one piece, and spots of another value."""
+    for k in range(8):
+        codes = np.zeros((48, 64), np.uint8)
+        codes[4:24, 4:60] = 1
+        codes[30:36, 4:10] = codes[30:36, 20:26] = 5
+        for value in range(6, 12):
+            codes[40:44, value * 5 : value * 5 + 4] = value
+        save(tmp_path / "cells" / "images" / f"{k}.png", picture(codes > 0, k))
+        save(tmp_path / "cells" / "masks" / f"{k}.png", codes)
+    with pytest.raises(ConfigError, match="but 5 is in several pieces in . of . masks, as a label is"):
         load(tmp_path / "cells", objects=True)
 
 

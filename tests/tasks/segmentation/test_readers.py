@@ -1,6 +1,7 @@
 """Pictures with masks as people have them are read right, or refused by name: never read wrong without a word."""
 
 import json
+import re
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from cnnkit.data import loading
 from cnnkit.errors import DataError
+from cnnkit.tasks.segmentation import checks
 from cnnkit.tasks.segmentation.masks import IGNORE
 from tests.tasks.segmentation.small_masks import (
     card,
@@ -385,6 +387,53 @@ def test_few_numbers_are_labels_unless_they_are_said_to_be_objects(tmp_path):
         train(card(tmp_path / "set", objects=3))
 
 
+def test_values_that_are_named_as_labels_are_no_numbers_of_objects(tmp_path):
+    pairs(tmp_path / "set", 3, value=2)
+    with pytest.raises(
+        DataError, match="`objects` makes each value the number of an object, and cell, nucleus are named"
+    ):
+        train(card(tmp_path / "set", objects=True, values={"cell": 1, "nucleus": 2}))
+
+
+def strayed(root, count=6, value=7, pixels=3, masks=1):
+    """Masks of discs, of which some have a few pixels of another value."""
+    for k, mask in enumerate(pairs(root, count, value=1)):
+        codes = mask.astype(np.uint8)
+        codes[35, : pixels if k < masks else 0] = value
+        save(root / "masks" / f"{k}.png", codes)
+    return root
+
+
+def test_a_value_in_a_few_pixels_of_one_mask_is_no_label(tmp_path):
+    root = strayed(tmp_path / "set")
+    with pytest.raises(
+        DataError, match=r"0\.png \(3 of its pixels have the value 7, .*`values = { NAME = 1, ignore = 7 }`"
+    ):
+        train(root)
+    found = train(root, skip=True)
+    assert found.names == ("foreground",)
+    assert names(found) == [f"{k}.png" for k in range(1, 6)]
+    told = train(card(root, values={"disc": 1, "ignore": 7}))
+    assert told.names == ("disc",)
+    assert np.count_nonzero(told.more.native(0) == 255) == 3
+
+
+def test_a_value_in_many_pixels_of_one_mask_is_a_label_and_is_said(tmp_path):
+    found = train(strayed(tmp_path / "set", pixels=40))
+    assert found.names == ("1", "7")
+    (line,) = found.notes
+    assert re.search(r"value 7 is in one of 6 masks, .*0\.png, 40 px", line)
+    findings = [(row.severity, row.kind) for row in checks.check(tmp_path / "set")]
+    assert ("warning", "values") in findings
+
+
+@pytest.mark.parametrize("told", [{"masks": 2}, {"count": 3}])
+def test_rare_values_of_several_masks_or_of_few_are_labels(tmp_path, told):
+    found = train(strayed(tmp_path / "set", **told))
+    assert found.names == ("1", "7")
+    assert not found.notes
+
+
 def test_numbers_that_begin_anew_in_each_mask_are_objects(tmp_path):
     for name, count in (("a", 20), ("b", 17)):
         cells = np.zeros((40, 200), np.uint8)
@@ -393,6 +442,8 @@ def test_numbers_that_begin_anew_in_each_mask_are_objects(tmp_path):
         save(tmp_path / f"set/images/{name}.png", picture(cells > 0))
         save(tmp_path / f"set/masks/{name}.png", cells)
     assert [train(tmp_path / "set").more.objects(k).max() for k in range(2)] == [20, 17]
+    (line,) = train(tmp_path / "set").notes
+    assert "up to 20 different values: they are taken for the numbers of objects" in line
 
 
 def test_a_mask_an_object_touching_overlapping_and_empty(tmp_path):

@@ -7,6 +7,8 @@ Design choices:
   value that is not among them is refused, by file.
 - Without names, two levels are one label, "foreground"; more are "1", "2", ... as the files have them. 255 beside small
   numbers is what nobody labelled, as in Pascal VOC: it is left out of loss and scores.
+- A value that nobody named, in one mask of many and a few of its pixels, is a slip and no label: the mask is refused. One that is
+  in more pixels of one mask alone is learnt, and it is said.
 - A JPEG keeps no values. Two levels, 0 and 255, come back by a cut at 127; more have been mixed and are refused. Two levels with
   soft edges in another format, which were a JPEG or were resized, are cut too. A third level is told from an edge by its breadth.
 - Colours are compared as colours, by names only: nobody knows what red means.
@@ -20,7 +22,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,8 @@ from cnnkit.tasks.segmentation.masks import IGNORE, MOST
 CUT = 127  # of a mask of two levels with soft edges: above is foreground
 WHOLE = 0.02  # from a whole number, up to which a float is one
 OBJECTS_FROM = 64  # different values, above which they are numbers of objects
+SLIP = 16  # px, up to which a value of one mask alone is a slip
+MANY = 5  # masks, from which what only one has is rare
 _DARK, _BRIGHT = 31, 224  # what may be black or white after JPEG
 _WHITE = 192  # that some pixel of a mask with two levels reaches
 _BROAD = np.ones((5, 5), np.uint8)  # what is between both and holds it is a level of its own
@@ -321,6 +325,8 @@ class Coding:
         sets: the labels of files that hold one each: a value is the sum of 2**k for each that a pixel has; () of other files.
         regions: of the labels, as `cnnkit.tasks.segmentation.masks`.
         entries: of the inventory.
+        slips: values that mean nothing, as one mask alone has them, in a few pixels.
+        notes: lines on how values were taken that nobody named.
     """
 
     names: tuple[str, ...]
@@ -331,6 +337,8 @@ class Coding:
     sets: tuple[str, ...] = ()
     regions: tuple[tuple[int, ...], ...] = ()
     entries: tuple[Entry, ...] = field(default=(), compare=False)
+    slips: frozenset[int] = frozenset()
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def wrong(self, seen: Seen) -> str:
         """Return what is wrong with the values of a mask, "" where nothing is."""
@@ -344,6 +352,12 @@ class Coding:
             return (
                 f"{sum(pixels.values()):,} of its pixels have a colour that nobody named, such as {red}, {green}, {blue}; "
                 "soft edges have such"
+            )
+        if slips := self.slips & pixels.keys():
+            value = min(slips)
+            return (
+                f"{pixels[value]:,} of its pixels have the value {value}, which no other mask has and nobody named: correct "
+                f"them, or name the values in a card, `values = {{ NAME = 1, ignore = {value} }}` to leave these pixels out"
             )
         return f"it has the value {_some(list(pixels))}, where only {_some(list(self.codes))} mean something"
 
@@ -381,8 +395,19 @@ def decide(looked: Sequence[tuple[str, Seen]], names: Named | None, *, objects: 
     found = sorted({value for _, seen in looked for value in seen.values})
     entries = read_otherwise(looked)
     if objects or (objects is None and names is None and _are_objects(looked, found)):
-        foreground = tuple(label for label in names or () if label.lower() not in BACKGROUND)
-        return Coding(foreground[:1] or ("foreground",), {}, objects=True, entries=tuple(entries))
+        foreground = tuple(label for label in names or () if _plain(label) not in BACKGROUND | VOID)
+        if len(foreground) > 1:
+            raise DataError(
+                f"The option `objects` makes each value the number of an object, and {', '.join(foreground)} are named as values."
+                " Leave one of both out, or name one label."
+            )
+        most = max((sum(value != 0 for value in seen.values) for _, seen in looked), default=0)
+        note = (
+            f"Masks with up to {most:,} different values: they are taken for the numbers of objects. If they are labels, name "
+            "them in a card: `values = { NAME = 1 }`."
+        )
+        notes = () if objects else (note,)
+        return Coding(foreground[:1] or ("foreground",), {}, objects=True, entries=tuple(entries), notes=notes)
     if names is not None:
         return _as_told(looked, names, found, entries)
     coloured = [file for file, seen in looked if seen.how == "colours"]
@@ -499,8 +524,42 @@ def _mixed(files: list[str], label: str, other: int, usual: int) -> Entry:
 
 
 def _found_out(looked: Sequence[tuple[str, Seen]], found: list[int], entries: list[Entry]) -> Coding:
+    slips, notes = _rare(looked)
+    found = [value for value in found if value not in slips]
+    coding = _meaning(looked, found, entries, slips)
+    kept = tuple(line for value, line in notes.items() if 0 < coding.codes.get(value, 0) < IGNORE)
+    return replace(coding, slips=slips, notes=(*coding.notes, *kept))
+
+
+def _rare(looked: Sequence[tuple[str, Seen]]) -> tuple[frozenset[int], dict[int, str]]:
+    """Return values that one mask alone has, of several: those in a few pixels, and a line on each of the others."""
+    having: dict[int, list[tuple[str, int]]] = {}
+    for file, seen in looked:
+        for value, number in zip(seen.values, seen.counts):
+            if value and number:
+                having.setdefault(value, []).append((file, number))
+    drawn = sum(any(seen.values) for _, seen in looked)
+    if drawn < MANY or len(having) < 2:
+        return frozenset(), {}
+    alone = {value: rows[0] for value, rows in having.items() if len(rows) == 1}
+    if len(alone) == len(having):
+        return frozenset(), {}
+    slips = frozenset(value for value, (_, number) in alone.items() if number <= SLIP)
+    notes = {
+        value: f"The value {value} is in one of {drawn:,} masks, {printable(file)}, {number:,} px, and learnt as a label. If it "
+        f"is a slip, correct it, or name the values in a card: `values = {{ NAME = 1, ignore = {value} }}`."
+        for value, (file, number) in alone.items()
+        if number > SLIP
+    }
+    return slips, notes
+
+
+def _meaning(
+    looked: Sequence[tuple[str, Seen]], found: list[int], entries: list[Entry], slips: frozenset[int]
+) -> Coding:
+    """Find out what values mean, but for slips."""
     values = [value for value in found if value]
-    rows = [(file, {value for value in seen.values if value}) for file, seen in looked]
+    rows = [(file, {value for value in seen.values if value and value not in slips}) for file, seen in looked]
     if len(values) <= 1:
         return Coding(("foreground",), {0: 0, **dict.fromkeys(values, 1)}, entries=tuple(entries))
     if set(values) == {1, 255} and all(len(row) < 2 for _, row in rows):
