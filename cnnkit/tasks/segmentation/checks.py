@@ -4,6 +4,7 @@ Design choices:
 - Every picture is decoded and every mask read once, so what stays unnamed here does not stop a training later.
 - Errors should stop a training: files that cannot be used, a picture in two splits, a label that training does not have.
   Warnings should be looked at: foreground over most of all pixels is often a mask turned round.
+- Pictures of one set that differ in channels or bits are brought to one form in silence, which is right only where it is meant.
 - A picture without foreground is no fault: it teaches and tests that nothing is there. It is counted.
 """
 
@@ -26,6 +27,8 @@ from cnnkit.errors import DataError
 from cnnkit.tasks.segmentation.masks import IGNORE, planes
 
 TINY = 4  # px, up to which a piece of a label is a slip of the hand
+CHANNELS = {1: "grey", 3: "RGB"}
+BITS = {"uint8": "of 8 bits", "uint16": "of 16 bits", "float32": "of floats"}
 MOSTLY = 0.5  # of all pixels, above which foreground may be background
 
 
@@ -41,7 +44,7 @@ def check(
 
     Returns:
         findings, errors first; none for a clean data set. Kinds: bad-file, read-otherwise, values, unknown-label, missing-label,
-        no-foreground, mostly-foreground, tiny, sizes, leak, duplicate, patients, few.
+        no-foreground, mostly-foreground, tiny, sizes, channels, bits, leak, duplicate, patients, few.
 
     Raises:
         DataError: the data cannot be read at all.
@@ -52,7 +55,7 @@ def check(
         count = sum(len(part.images) for part in parts.values())
         looked.append(f"{count:,} pictures and their masks, {', '.join(parts['train'].names)}")
     findings = [*_bad(parts), *_read_otherwise(parts), *_labels(parts), *_foreground(parts), *_tiny(parts, progress)]
-    return ranked([*findings, *_sizes(parts), *_same_pictures(parts), *_few(parts)])
+    return ranked([*findings, *_sizes(parts), *_forms(parts, progress), *_same_pictures(parts), *_few(parts)])
 
 
 def _bad(parts: Mapping[str, Part]) -> Iterator[Finding]:
@@ -143,6 +146,44 @@ def _sizes(parts: Mapping[str, Part]) -> Iterator[Finding]:
     if len(sizes) and (sizes != sizes[0]).any():
         (low_h, low_w), (high_h, high_w) = sizes.min(axis=0), sizes.max(axis=0)
         yield Finding("note", "sizes", f"Pictures are {low_w} to {high_w} px wide and {low_h} to {high_h} px high.")
+
+
+def _forms(parts: Mapping[str, Part], progress: Progress | None) -> Iterator[Finding]:
+    """Find pictures that differ in channels, or in the type of their values."""
+    rows = [(part, index) for part in parts.values() for index in range(len(part.images))]
+
+    def form(row: tuple[Part, int]) -> tuple[str, str, str] | None:
+        part, index = row
+        try:
+            picture = part.images.native(index)
+        except DataError:  # named by the reader
+            return None
+        count = 1 if picture.ndim == 2 else picture.shape[2]
+        kind = str(picture.dtype)
+        return part.images.name(index), CHANNELS.get(count, f"of {count} channels"), BITS.get(kind, f"of {kind}")
+
+    channels: dict[str, list[str]] = defaultdict(list)
+    bits: dict[str, list[str]] = defaultdict(list)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for start in range(0, len(rows), 256):
+            for found in pool.map(form, rows[start : start + 256]):
+                if found is not None:
+                    channels[found[1]].append(found[0])
+                    bits[found[2]].append(found[0])
+            if progress:
+                progress("Looking at pictures", min(start + 256, len(rows)), len(rows))
+    what = "A network sees them all as most are: grey ones in each channel, colours as grey."
+    yield from _mixed("channels", channels, what)
+    what = "Their values differ in range: say by `values` how they become bytes, or save all alike."
+    yield from _mixed("bits", bits, what)
+
+
+def _mixed(kind: str, found: Mapping[str, list[str]], meaning: str) -> Iterator[Finding]:
+    if len(found) > 1:
+        ordered = sorted(found.items(), key=lambda entry: -len(entry[1]))
+        counts = ", ".join(f"{len(names):,} {'are' if len(names) != 1 else 'is'} {form}" for form, names in ordered)
+        examples = [f"{names[0]} ({form})" for form, names in ordered]
+        yield Finding("warning", kind, f"Pictures differ in {kind}: {counts}. {meaning}", examples)
 
 
 def _same_pictures(parts: Mapping[str, Part]) -> Iterator[Finding]:

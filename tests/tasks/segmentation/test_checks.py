@@ -80,6 +80,18 @@ def test_sizes_that_differ_are_told(data):
     assert found(data)["sizes"].text == "Pictures are 56 to 60 px wide and 40 to 50 px high."
 
 
+def test_channels_and_bits_that_differ_are_told_with_counts_and_an_example_each(data):
+    for k in (3, 4):
+        save(data / f"train/images/{k}.png", np.repeat(picture(disc(k), k)[..., None], 3, axis=2))
+    save(data / "test/images/30.png", picture(disc(30), 30).astype(np.uint16) * 16)
+    kinds = found(data)
+    assert kinds["channels"].severity == kinds["bits"].severity == "warning"
+    assert "differ in channels: 16 are grey, 2 are RGB." in kinds["channels"].text
+    assert "differ in bits: 17 are of 8 bits, 1 is of 16 bits." in kinds["bits"].text
+    assert kinds["channels"].files[1].endswith("train/images/3.png (RGB)")
+    assert kinds["bits"].files[1].endswith("test/images/30.png (of 16 bits)")
+
+
 def test_the_same_picture_twice_is_a_leak_across_splits_and_a_double_within(data):
     shutil.copy(data / "train/images/1.png", data / "train/images/2.png")
     shutil.copy(data / "train/images/3.png", data / "test/images/30.png")
