@@ -1,0 +1,44 @@
+"""What is wrong with a file of a volume, in one line."""
+
+from pathlib import Path
+
+from cnnkit.errors import DataError, MissingExtra
+from cnnkit.files import printable
+
+MOST_VOXELS = 2**31  # of all channels together: what is larger is a damaged header, or not to be held in memory
+
+
+class VolumeError(DataError):
+    """A volume or mask that cannot be used. `.reason` is the short form for a list of files, `.name` the file's.
+
+    Args:
+        path: the file or folder.
+        reason: what is wrong, without a full stop.
+        advice: what to do.
+    """
+
+    def __init__(self, path: Path | str, reason: str, advice: str = "Replace it or delete it."):
+        self.name = shown(path)
+        super().__init__(f"{self.name} cannot be used: {reason}. {advice}".rstrip())
+        self.reason = reason
+
+
+def shown(path: Path | str) -> str:
+    """Return a path for a message: from here, where it lies below; else its last two parts, so that no home is shown."""
+    path = Path(path)
+    if path.is_absolute():
+        here = Path.cwd()
+        path = path.relative_to(here) if path.is_relative_to(here) and path != here else Path(*path.parts[-2:])
+    return printable(path.as_posix())
+
+
+def missing(path: Path | str, package: str) -> MissingExtra:
+    """Return the error that a file needs a package that is not installed."""
+    return MissingExtra(f'{shown(path)} needs {package}. Run `pip install "cnnkit[scans]"`.')
+
+
+def unreadable(path: Path | str, error: OSError) -> VolumeError:
+    """Return the error of the system as one line."""
+    if isinstance(error, FileNotFoundError):
+        return VolumeError(path, "there is no such file", "Check its name.")
+    return VolumeError(path, f"it cannot be read ({error.strerror or 'the system says no more'})", "Check it.")
