@@ -376,7 +376,8 @@ def test_a_device_half_never_loads_tensorflow_or_keras(path):
         assert not foreign, f"{path} loads {module}, which imports {foreign}"
         seen.add(module)
         waiting += [name for name in others if name in modules() and name not in seen]
-    inside = {name.split(".")[0] for name in needs(module_name(path))} - allowed - {"SimpleITK", "highdicom", "pydicom", "tifffile"}  # an extra
+    extras = {"SimpleITK", "highdicom", "pydicom", "tifffile"}
+    inside = {name.split(".")[0] for name in needs(module_name(path))} - allowed - extras
     assert not inside, f"{path} imports {inside}"
 
 
