@@ -28,6 +28,7 @@ def setting(
     most: float | None = None,
     above: float | None = None,
     below: float | None = None,
+    choices: tuple[str, ...] = (),
     metavar: str | None = None,
     flag: str | None = None,
     words: tuple[str, ...] = (),
@@ -41,6 +42,7 @@ def setting(
         default: its value where nobody says otherwise; a dictionary is copied.
         help: as `--help` has it.
         least, most, above, below: bounds of a number; the last two lie outside.
+        choices: the texts that it may be; (): any.
         metavar: what stands for the value in the help.
         flag: the option of a bool, where it is not `--name/--no-name`.
         words: that the command line takes in place of a number; what they mean is found out before there are settings.
@@ -52,6 +54,7 @@ def setting(
     about = {
         "help": help,
         "bounds": (least, most, above, below),
+        "choices": choices,
         "metavar": metavar,
         "flag": flag,
         "words": words,
@@ -93,17 +96,36 @@ class Room:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if value is not None and any(bound is not None for bound in field.metadata["bounds"]):
-                _check_bounds(field.name, value, *field.metadata["bounds"])
+            _check_value(field, getattr(self, field.name))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as `run.json` holds them."""
         return {field.name: getattr(self, field.name) for field in fields(type(self))}
 
 
+def _check_value(field: dataclasses.Field[Any], value: Any, where: str | None = "") -> None:
+    """Refuse a value outside of the bounds of a setting, or that is none of its choices; `where`: in a file, None: in none."""
+    about = field.metadata
+    if value is None:
+        return
+    if about["choices"] and value not in about["choices"]:
+        raise _wrong(where, f"`{field.name}` needs one of {', '.join(about['choices'])}. Got {value!r}.")
+    if any(bound is not None for bound in about["bounds"]):
+        _check_bounds(where, field.name, value, *about["bounds"])
+
+
+def _wrong(where: str | None, text: str) -> ConfigError:
+    return ConfigError(text) if where is None else FileSettingError(where + text)
+
+
 def _check_bounds(
-    name: str, value: float, least: float | None, most: float | None, above: float | None, below: float | None
+    where: str | None,
+    name: str,
+    value: float,
+    least: float | None,
+    most: float | None,
+    above: float | None,
+    below: float | None,
 ) -> None:
     if (
         (least is None or value >= least)
@@ -117,7 +139,7 @@ def _check_bounds(
         need = f"be above {above}" if above is not None else f"be at least {least}"
     else:
         need = f"lie in {'[' if above is None else '('}{low}, {high}{']' if below is None else ')'}"
-    raise FileSettingError(f"`{name}` must {need}. Got {value}.")  # the command line knows bounds itself
+    raise _wrong(where, f"`{name}` must {need}. Got {value}.")  # the command line knows bounds itself
 
 
 _joined: dict[tuple[type[Room], ...], type[Room]] = {}
@@ -160,13 +182,14 @@ def value_types(kind: type[Room]) -> dict[str, tuple[type, ...]]:
     return found
 
 
-def checked(kind: type[Room], given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Check names and types of settings read from `where`.
+def checked(kind: type[Room], given: Mapping[str, Any], where: str, *, of_file: bool = True) -> dict[str, Any]:
+    """Check names, types and values of settings read from `where`; `of_file`: whether that is a file, and not the command line.
 
     Raises:
         ConfigError: naming the setting, what it needs and the settings that exist.
     """
     known = value_types(kind)
+    every = {field.name: field for field in dataclasses.fields(kind)}
     result = {}
     for name, value in given.items():
         if name not in known:
@@ -177,6 +200,7 @@ def checked(kind: type[Room], given: Mapping[str, Any], where: str) -> dict[str,
         if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
             need = " or ".join(t.__name__ for t in allowed if t is not type(None))
             raise FileSettingError(f"{where}: `{name}` needs {need}. Got {value!r}.")
+        _check_value(every[name], value, f"{where}: " if of_file else None)
         result[name] = value
     return result
 

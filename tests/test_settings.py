@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from cnnkit import cli, settings
 from cnnkit.cli import options
-from cnnkit.errors import ConfigError
+from cnnkit.errors import ConfigError, FileSettingError
 from cnnkit.settings import Room, joined, room, setting
 from tests.toy_texts import Settings as OfTexts
 from tests.toys import Settings
@@ -114,6 +114,35 @@ def test_settings_are_joined_from_rooms_and_no_two_rooms_have_the_same_name():
         joined(Tide)(level=0)
     with pytest.raises(ConfigError, match="`depth` must be at least 1. Got 0"):
         dataclasses.replace(joined(Tide)(), depth=0)
+
+
+@room
+class Sails(Room):
+    rig: str = setting("sloop", "Of the boat.", choices=("sloop", "ketch"))
+
+
+def test_values_are_checked_where_they_are_read():
+    kind = joined(Tide, Sails)
+    with pytest.raises(FileSettingError, match="run.toml: `depth` must be at least 1. Got 0"):
+        settings.checked(kind, {"depth": 0}, "run.toml")
+    with pytest.raises(ConfigError, match="^`rig` needs one of sloop, ketch. Got 'junk'") as found:
+        settings.checked(kind, {"rig": "junk"}, "train", of_file=False)
+    assert not found.value.of_file, "the command line puts its option there"
+    with pytest.raises(ConfigError, match="`rig` needs one of sloop, ketch"):
+        kind(rig="junk")
+    assert settings.checked(kind, {"rig": "ketch", "depth": 2}, "run.toml") == {"rig": "ketch", "depth": 2}
+
+
+def test_a_setting_of_few_texts_is_an_option_that_takes_only_these():
+    @click.command(cls=options.Sectioned)
+    @options.later(lambda: options.of_rooms([Sails]))
+    def command(**given):
+        click.echo(given["rig"])
+
+    assert CliRunner().invoke(command, ["--rig", "ketch"]).output == "ketch\n"
+    found = CliRunner().invoke(command, ["--rig", "junk"])
+    assert found.exit_code == 2
+    assert "'junk' is not one of 'sloop', 'ketch'" in found.output
 
 
 def test_options_are_made_from_settings_under_their_headings():

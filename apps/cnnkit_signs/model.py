@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnkit import augment
-from cnnkit.models.detector import detector
+from cnnkit.models.arguments import takes
+from cnnkit.models.backbones import FAMILIES
+from cnnkit.models.detector import OWN, detector
 from cnnkit.models.images import MODELS
 from cnnkit.tasks.detection.views import Views
 
@@ -75,6 +77,7 @@ def plain_detector(
     return detector(image_shape, classes, strides=strides, width=width)
 
 
+@takes(backbone=(OWN, *FAMILIES))
 def backbone_detector(
     image_shape: tuple[int, int, int],
     classes: int,

@@ -114,6 +114,8 @@ def of_setting(room: "type[Room]", name: str, note: str = "") -> Any:
     if kind is bool:
         spelled = about["flag"] or f"{spelled}/--no-{spelled[2:]}"
         more = {"is_flag": True} if "/" not in spelled else {}
+    elif about["choices"]:
+        more["type"] = click.Choice(about["choices"])
     elif about["words"] or (low is None and high is None):
         more["type"] = str if about["words"] else kind
     else:

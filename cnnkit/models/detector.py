@@ -20,7 +20,8 @@ import keras
 from keras import layers, ops
 
 from cnnkit.device.detection import cells
-from cnnkit.models.arguments import check_positive
+from cnnkit.models.arguments import check_positive, takes
+from cnnkit.models.backbones import FAMILIES
 from cnnkit.models.backbones import backbone as build_backbone
 from cnnkit.models.blocks import MOMENTUM, conv_block, separable_block
 
@@ -56,6 +57,7 @@ class Cells(layers.Layer):
         return {**super().get_config(), "shape": self.shape, "strides": self.strides}
 
 
+@takes(backbone=(OWN, *FAMILIES))
 def detector(
     image_shape: tuple[int, int, int],
     classes: int,

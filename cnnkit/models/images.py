@@ -5,13 +5,15 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-from cnnkit.models.backbones import SMALLEST
+from cnnkit.models.arguments import takes
+from cnnkit.models.backbones import FAMILIES, SMALLEST
 from cnnkit.models.backbones import backbone as build_backbone
 from cnnkit.models.blocks import MOMENTUM, check_arguments, logits
 from cnnkit.models.classic import densenet, lenet5, resnet, simple_cnn
 from cnnkit.models.small import micro_cnn, small_cnn
 
 
+@takes(backbone=FAMILIES)
 def classifier(
     image_shape: tuple[int, int, int],
     classes: int,

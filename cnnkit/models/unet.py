@@ -21,7 +21,8 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from cnnkit.models.arguments import check_positive
+from cnnkit.models.arguments import check_positive, takes
+from cnnkit.models.backbones import FAMILIES
 from cnnkit.models.backbones import backbone as build_backbone
 from cnnkit.models.blocks import MOMENTUM, separable_block
 
@@ -95,6 +96,7 @@ def unet(
     return _answered(given, maps, units, supervised, make, "unet")
 
 
+@takes(backbone=FAMILIES)
 def backbone_unet(
     input_shape: Sequence[int],
     units: int,

@@ -191,6 +191,16 @@ def _published(model: keras.Model, progress: Any) -> Path:
     return fetch.fetch_file(file, keras_folder(), f"The ImageNet weights {stated.file}", progress=progress)
 
 
+def check_source(source: str) -> None:
+    """Refuse what weights cannot come from, before anything else is done.
+
+    Raises:
+        ArtifactError: there is no such file, or it is none of weights.
+    """
+    if source not in ("none", "imagenet"):
+        _path(Path(source))
+
+
 def _path(path: Path) -> Path:
     if path.is_dir():
         return Run.open(path).file(MODEL)

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,28 @@ from cnnkit.seals import sealed
 from cnnkit.training.settings import Settings
 
 
+def builder_of(recipe: Any, model: str, options: Mapping[str, Any]) -> Any:
+    """Return the builder of a model.
+
+    Raises:
+        ConfigError: there is no such model, it has no such option, or the option has no such value.
+    """
+    if model not in recipe.builders:
+        raise ConfigError(f"There is no model `{model}`. Models: {', '.join(recipe.builders)}.")
+    builder = recipe.builders[model]
+    known = [p.name for p in inspect.signature(builder).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise ConfigError(f"The model `{model}` has no option `{unknown[0]}`. It has {', '.join(known) or 'none'}.")
+    for name, texts in getattr(builder, "takes", {}).items():
+        if options.get(name, texts[0]) not in texts:
+            raise ConfigError(f"`{name}` needs one of {', '.join(texts)}. Got {options[name]!r}.")
+    return builder
+
+
 def build(recipe: Any, settings: Settings, records: Records) -> keras.Model:
     """Build the model that the settings name for these records; its errors are the user's."""
-    if settings.model not in recipe.builders:
-        raise ConfigError(f"There is no model `{settings.model}`. Models: {', '.join(recipe.builders)}.")
-    builder = recipe.builders[settings.model]
-    known = [p.name for p in inspect.signature(builder).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    unknown = [name for name in settings.options if name not in known]
-    if unknown:
-        raise ConfigError(
-            f"The model `{settings.model}` has no option `{unknown[0]}`. It has {', '.join(known) or 'none'}."
-        )
+    builder = builder_of(recipe, settings.model, settings.options)
     try:
         return builder(records.input_shape, recipe.task.units(records.label_names), **settings.options)
     except (ValueError, TypeError) as error:

@@ -40,7 +40,7 @@ def asked_for(
     if rate is not None and rate != FOUND:
         given["learning_rate"] = _number(rate)
     settings = settings_in(config, recipe.Settings) if config else {}
-    settings |= checked(recipe.Settings, given, "train")
+    settings |= checked(recipe.Settings, given, "train", of_file=False)
     if options:
         settings["options"] = {**settings.get("options", {}), **options}
     if Path(settings.get("weights", "none")).is_dir():

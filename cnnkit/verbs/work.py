@@ -8,7 +8,7 @@ from typing import Any
 
 from cnnkit import training
 from cnnkit.device.model import read_metadata
-from cnnkit.errors import CnnkitError, ConfigError
+from cnnkit.errors import CnnkitError
 from cnnkit.reporter import Reporter
 from cnnkit.run import DATA_RECORDS, MODEL, Run, new_path
 from cnnkit.run_data import describe_data, load, own_data, remember_place, undivided
@@ -42,10 +42,13 @@ class Work:
 
 
 def begun(recipe: Any, asked: Asked, held: contextlib.ExitStack, tell: Reporter) -> Work:
-    """Load the data, decide what follows from it, make the run."""
+    """Load the data, decide what follows from it, make the run; what cannot be is refused before."""
+    from cnnkit.models import weights
+    from cnnkit.training import building
+
     model = asked.settings.get("model") or _model_for(recipe, asked.settings)
-    if model not in recipe.builders:
-        raise ConfigError(f"There is no model `{model}`. Models: {', '.join(recipe.builders)}.")
+    building.builder_of(recipe, model, asked.settings.get("options", {}))
+    weights.check_source(asked.settings.get("weights", "none"))
     side = recipe.side(model)
     given = {**({"image_size": side} if side else {}), **asked.settings, "model": model}
     splits = _checked(load(recipe, given, tell=tell))

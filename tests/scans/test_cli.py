@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from cnnkit.errors import CnnkitError
 from cnnkit_scans.cli import main
 from tests.contracts import AppContract
 
@@ -48,6 +49,45 @@ def write(folder, count=60, first=0, suffix=".png"):
         assert cv2.imwrite(str(folder / "masks" / f"p{number:03}.png"), mask)
     (folder / "labels.json").write_text(json.dumps({name: code for code, name in enumerate(LABELS, 1)}))
     return folder
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"loss": "x"}, "`loss` needs one of dice, tversky, focal, boundary. Got 'x'"),
+        ({"flips": "x"}, "`flips` needs one of none, horizontal, vertical, both"),
+        ({"values": "x"}, "`values` needs one of as it is, alike, each"),
+        ({"epochs": 0}, "`epochs` must be at least 1"),
+        ({"rotation": 200.0}, r"`rotation` must lie in \[0, 180\]"),
+        ({"learning_rate": "0"}, "`learning_rate` must be above 0"),
+        ({"model": "x"}, "no model `x`. Models: default, backbone"),
+        ({"options": {"x": 1}}, "`default` has no option `x`"),
+        ({"model": "backbone", "options": {"backbone": "x"}}, "`backbone` needs one of mobilenet, .* Got 'x'"),
+        ({"weights": "x.h5"}, "x.h5 does not exist"),
+        ({"image_size": 33}, "`image_size` is a multiple of 32 px"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused_before_any_data_is_read(monkeypatch, tmp_path, given, said):
+    from cnnkit.data import loading
+    from cnnkit.verbs.train import train
+    from cnnkit_scans import cli
+
+    def read(*_, **__):
+        raise AssertionError("data is read")
+
+    monkeypatch.setattr(loading.Asked, "read", read)
+    with pytest.raises(CnnkitError, match=said):
+        train(cli.segmentation(), {"data": str(write(tmp_path / "data", 2)), **given}, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_texts_that_settings_take_are_those_that_there_are():
+    from cnnkit.device import segmentation as device
+    from cnnkit.tasks.segmentation import images, scoring, settings
+
+    assert settings.VALUES == (device.AS_IS, device.ALIKE, device.EACH)
+    assert set(settings.LOSSES) == set(scoring.LOSSES)
+    assert set(settings.FLIPS) == set(images.FLIPS)
 
 
 class TestScans(AppContract):

@@ -10,7 +10,7 @@ import numpy as np
 from cnnkit.device.contours import outlined
 from cnnkit.device.drawing import colour
 from cnnkit.device.segmentation import unlike
-from cnnkit.errors import ConfigError, DataError
+from cnnkit.errors import DataError
 from cnnkit.inputs.contract import chosen
 from cnnkit.inputs.image.images import Images, drawn, layer_table
 from cnnkit.reporter import Reporter
@@ -32,8 +32,6 @@ class Masked(Images):
     rooms = mask_settings.MASKS
 
     def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        if settings.get("flips") not in (None, *FLIPS):
-            raise ConfigError(f"`flips` needs one of {', '.join(FLIPS)}. Got {settings['flips']!r}.")
         names = ("patches", "scale", "values", "image_size", "groups", "objects")
         return {key: settings[key] for key in names if settings.get(key) is not None}
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.device.segmentation import Plan, cleaned, levels, parted, segment, separate
-from cnnkit.errors import ConfigError, DataError
+from cnnkit.errors import DataError
 from cnnkit.evaluation.task import WORST, Done, Metadata, Task
 from cnnkit.score import LESS, Score, Scores, unit
 from cnnkit.tasks.segmentation import measures, objects
@@ -109,8 +109,6 @@ class Segmentation(Task):
         """Return the loss of `cnnkit.tasks.segmentation.losses` that the settings name."""
         from cnnkit.tasks.segmentation.losses import MaskLoss
 
-        if settings.loss not in LOSSES:
-            raise ConfigError(f"`loss` needs one of {', '.join(LOSSES)}. Got {settings.loss!r}.")
         return MaskLoss(objects.TAUGHT if self.apart else self.regions, **LOSSES[settings.loss])
 
     def as_read_by(self, artifact: Any, records: MaskRecords) -> MaskRecords:

@@ -5,6 +5,11 @@ from cnnkit.inputs.image.settings import Side
 from cnnkit.settings import Room, room, setting
 from cnnkit.training.settings import Norms, Sizes
 
+# As `Plan.values`, `scoring.LOSSES` and `images.FLIPS` have them, which take longer to load than `--help` may.
+VALUES = ("as it is", "alike", "each")
+LOSSES = ("dice", "tversky", "focal", "boundary")
+FLIPS = ("none", "horizontal", "vertical", "both")
+
 
 @room
 class Source(Room, title="Data", of_data=True):
@@ -36,7 +41,7 @@ class Windows(Room, title="Windows", of_data=True):
         None,
         "How values become bytes: as it is, alike (of all pictures), each (by its own percentiles).  "
         "[default: as the pictures ask for]",
-        metavar="'as it is'|alike|each",
+        choices=VALUES,
     )
 
 
@@ -53,7 +58,7 @@ class Apart(Room, title="Objects", of_data=True):
 class Learning(Room, title="Training"):
     """What masks are learnt by."""
 
-    loss: str = setting("dice", "Beside cross-entropy: dice, tversky, focal, boundary.", metavar="NAME")
+    loss: str = setting("dice", "What is learnt by, beside cross-entropy.  [default: dice]", choices=LOSSES)
     focus: float | None = setting(
         None, "Share of the windows around a pixel of a label.  [default: as the masks ask for]", least=0, most=1
     )
@@ -65,9 +70,9 @@ class Moving(Room, title="Augmentation"):
 
     flips: str | None = setting(
         None,
-        "Mirror half of the views: none, horizontal, vertical, both; never across where labels say left or right and cannot be "
-        "exchanged.  [default: as the masks ask for]",
-        metavar="NAME",
+        "Mirror half of the views; never across where labels say left or right and cannot be exchanged.  "
+        "[default: as the masks ask for]",
+        choices=FLIPS,
     )
     rotation: float = setting(15.0, "Largest angle that views are turned by, degrees.", least=0, most=180)
     elastic: float = setting(1.0, "Standard deviation of the elastic displacement, px of the input.", least=0, most=50)
