@@ -148,7 +148,7 @@ def series_in(folder: Path | str) -> list[Series]:
     for path in inside:
         if folder.is_dir() and not is_dicom(path):
             continue
-        head = _head(path)
+        head = header(path)
         modality = str(head.get("Modality", "") or "")
         if modality in _NO_PICTURES or not head.get("Rows"):
             continue
@@ -156,7 +156,7 @@ def series_in(folder: Path | str) -> list[Series]:
         one = found.setdefault(uid, Series(folder, [], modality, _patient(head), uid))
         one.slices.append(_slice(path, head))
     if not found:
-        raise VolumeError(folder, "there is no DICOM picture in it", "Check its name.")
+        raise VolumeError(folder, "there is no DICOM picture of a patient in it", "Check its name.")
     return list(found.values())
 
 
@@ -247,10 +247,32 @@ def _pydicom(path: Path | str) -> Any:
     return pydicom
 
 
-def _head(path: Path) -> Any:
+def header(path: Path) -> Any:
+    """Return what is asked for of a file's header.
+
+    Raises:
+        VolumeError: it cannot be read.
+        MissingExtra: pydicom is not installed.
+    """
     pydicom = _pydicom(path)
     try:
         return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=path.suffix.lower() == ".dcm")
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except Exception:  # whatever a damaged file makes it stumble over
+        raise VolumeError(path, "it is no DICOM file, or damaged", "Copy it anew.") from None
+
+
+def whole(path: Path, *, pixels: bool = True) -> Any:
+    """Return all of a file's data set; `pixels=False`: without its pixels.
+
+    Raises:
+        VolumeError: it cannot be read.
+        MissingExtra: pydicom is not installed.
+    """
+    pydicom = _pydicom(path)
+    try:
+        return pydicom.dcmread(path, stop_before_pixels=not pixels, force=path.suffix.lower() == ".dcm")
     except OSError as error:
         raise unreadable(path, error) from None
     except Exception:  # whatever a damaged file makes it stumble over
@@ -501,24 +523,18 @@ def _straight(slices: list[Slice], normal: np.ndarray, pixel: float, name: Path)
 
 def _pixels(one: Slice) -> np.ndarray:
     """Return the values of one slice: (rows, columns), scaled, more is brighter."""
-    pydicom = _pydicom(one.path)
-    try:
-        whole = pydicom.dcmread(one.path, force=one.path.suffix.lower() == ".dcm")
-    except OSError as error:
-        raise unreadable(one.path, error) from None
-    except Exception:
-        raise VolumeError(one.path, "it is damaged", "Copy it anew.") from None
-    stored = _decoded(whole, one.path)
+    data = whole(one.path)
+    stored = decoded(data, one.path)
     if stored.shape != (int(one.head.Rows), int(one.head.Columns)):
         raise VolumeError(one.path, f"its pixels are of the shape {stored.shape}", "Export it anew.")
-    if str(whole.get("PhotometricInterpretation", "")) == "MONOCHROME1" and one.head.get("Modality") not in _OF_A_UNIT:
-        stored = _turned_over(stored, int(whole.get("BitsStored", 16)), int(whole.get("PixelRepresentation", 0)))
-    if whole.get("ModalityLUTSequence"):
+    if str(data.get("PhotometricInterpretation", "")) == "MONOCHROME1" and one.head.get("Modality") not in _OF_A_UNIT:
+        stored = _turned_over(stored, int(data.get("BitsStored", 16)), int(data.get("PixelRepresentation", 0)))
+    if data.get("ModalityLUTSequence"):
         try:
-            return np.asarray(pydicom.pixels.apply_modality_lut(stored, whole))
+            return np.asarray(_pydicom(one.path).pixels.apply_modality_lut(stored, data))
         except Exception:
             raise VolumeError(one.path, "the table of its values is damaged", "Export it anew.") from None
-    slope, intercept = (_numbers(whole, f"Rescale{part}", 1, one.path) for part in ("Slope", "Intercept"))
+    slope, intercept = (_numbers(data, f"Rescale{part}", 1, one.path) for part in ("Slope", "Intercept"))
     by = 1.0 if slope is None else float(slope[0]) or 1.0
     return scaled(stored, by, 0.0 if intercept is None else float(intercept[0]))
 
@@ -529,7 +545,12 @@ def _turned_over(stored: np.ndarray, bits: int, signed: int) -> np.ndarray:
     return (-1 - stored if signed else (2**bits - 1) - stored.astype(np.int64)).astype(stored.dtype)
 
 
-def _decoded(whole: Any, path: Path) -> np.ndarray:
+def decoded(whole: Any, path: Path) -> np.ndarray:
+    """Return the stored numbers of a data set, whatever they are compressed by.
+
+    Raises:
+        VolumeError: they are damaged, or compressed in a way that nothing here reads.
+    """
     try:
         if "PixelData" not in whole and "FloatPixelData" not in whole and "DoubleFloatPixelData" not in whole:
             raise VolumeError(path, "it has no pixels, or is cut off", "Copy it anew.")

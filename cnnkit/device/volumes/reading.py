@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.device.volumes import dicom, nifti, simpleitk
+from cnnkit.device.volumes import dicom, nifti, seg, seg_nrrd, simpleitk
 from cnnkit.device.volumes.faults import VolumeError
 from cnnkit.device.volumes.geometry import Geometry
 from cnnkit.device.volumes.values import finite
@@ -28,7 +28,8 @@ class Volume:
         geometry: where its voxels are.
         facts: "format" ("NIfTI", "MetaImage", "NRRD", "DICOM"), "modality" ("CT", ...; None: not known), "patient" (a key that
             tells patients apart and says nothing of them; None: not known), "channels" (their names, or None), "oriented"
-            (False: the file does not say how it lies in the patient), "warnings" (lines, without the name of the file).
+            (False: the file does not say how it lies in the patient), "labels" (names of segments in its header, or None),
+            "warnings" (lines, without the name of the file).
     """
 
     array: np.ndarray
@@ -79,7 +80,7 @@ def extent_of(path: Path | str) -> tuple[Geometry, int]:
         return head.geometry, head.channels
     if name.endswith(simpleitk.SUFFIXES):
         return simpleitk.extent(path)
-    return dicom.extent(path), 1
+    return (seg.extent(path) if seg.is_seg(path) else dicom.extent(path)), 1
 
 
 def read_volume(path: Path | str, channels: Channels = None) -> Volume:
@@ -95,7 +96,7 @@ def read_volume(path: Path | str, channels: Channels = None) -> Volume:
         MissingExtra: it needs a package that is not installed.
     """
     name = Path(path).name.lower()
-    facts: dict[str, Any] = {"modality": None, "patient": None, "oriented": True, "warnings": []}
+    facts: dict[str, Any] = {"modality": None, "patient": None, "oriented": True, "labels": None, "warnings": []}
     told = False
     if name.endswith(NIFTI):
         array, head = nifti.read(path)
@@ -110,6 +111,8 @@ def read_volume(path: Path | str, channels: Channels = None) -> Volume:
     elif name.endswith(simpleitk.SUFFIXES):
         array, geometry = simpleitk.read(path)
         told = True
+        segments = seg_nrrd.segments_of(path)
+        facts["labels"] = None if segments is None else [one.name for one in segments]
         facts["format"] = "MetaImage" if name.endswith(simpleitk.META) else "NRRD"
     else:
         array, geometry, more = dicom.read(path)

@@ -61,6 +61,8 @@ def whole(array: np.ndarray, path: Path | str, nearly: float = NEARLY) -> np.nda
     if array.dtype.kind == "b":
         return array.astype(np.uint8)
     if array.dtype.kind in "iu":
+        if array.dtype.itemsize >= 4 and array.size and (array.max() > 2**31 - 1 or array.min() < -(2**31)):
+            raise VolumeError(path, f"its labels go up to {int(array.max()):,}", "Is it a mask?")
         return array
     rounded = np.rint(array)
     off = np.abs(array - rounded)
