@@ -30,9 +30,9 @@ def builder_of(recipe: Any, model: str, options: Mapping[str, Any]) -> Any:
     unknown = [name for name in options if name not in known]
     if unknown:
         raise ConfigError(f"The model `{model}` has no option `{unknown[0]}`. It has {', '.join(known) or 'none'}.")
-    for name, texts in getattr(builder, "takes", {}).items():
-        if options.get(name, texts[0]) not in texts:
-            raise ConfigError(f"`{name}` needs one of {', '.join(texts)}. Got {options[name]!r}.")
+    for name, known in getattr(builder, "takes", {}).items():
+        if options.get(name, known[0]) not in known:
+            raise ConfigError(f"`{name}` needs one of {', '.join(known)}. Got {options[name]!r}.")
     return builder
 
 
