@@ -27,7 +27,8 @@ from cnnkit.device.volumes.faults import MOST_VOXELS, VolumeError, missing, unre
 from cnnkit.device.volumes.geometry import LEANING, Geometry
 from cnnkit.device.volumes.values import scaled
 
-UNEVEN = 0.05  # of a gap: places of slices that differ by less are rounding
+UNEVEN = 0.05  # of a gap: gaps that differ by less are rounding
+_ROUNDED = 0.11  # mm: so are these, as places are often written with one decimal; but no fifth of a gap is
 TILT = 0.1  # degrees, and this share of a pixel over the whole stack: from here on a stack leans
 _MOST_FILES = 20_000
 _LOOKED_AT = 50  # files of a folder before it is said to have no DICOM
@@ -150,8 +151,10 @@ def series_in(folder: Path | str) -> list[Series]:
             continue
         head = header(path)
         modality = str(head.get("Modality", "") or "")
-        if modality in _NO_PICTURES or not head.get("Rows"):
+        if modality in _NO_PICTURES:
             continue
+        if not head.get("Rows") or not head.get("Columns"):
+            raise VolumeError(path, "it is cut off, or has no picture", "Copy it anew, or take it away.")
         uid = str(head.get("SeriesInstanceUID", "") or "")
         one = found.setdefault(uid, Series(folder, [], modality, _patient(head), uid))
         one.slices.append(_slice(path, head))
@@ -396,6 +399,8 @@ def _alike(slices: list[Slice], name: Path) -> None:
             )
     if len(slices) == 1:
         return
+    if len({str(one.head.get("FrameOfReferenceUID", "")) for one in slices}) > 1:
+        raise VolumeError(name, "its slices are placed in different frames of reference", "Export it anew.")
     if any(one.spacing is None for one in slices):
         raise VolumeError(name, "its slices do not say how wide a pixel is", "Export it anew.")
     sizes = np.array([one.spacing for one in slices])
@@ -483,16 +488,18 @@ def _gap(slices: list[Slice], normal: np.ndarray, name: Path) -> float:
     """Return the distance of neighbouring slices, mm."""
     along = np.array([float(one.position @ normal) for one in slices])  # type: ignore[operator]
     steps = np.diff(along)
-    usual = float(np.median(steps))
+    usual = float(
+        np.sort(steps)[(len(steps) - 1) // 2]
+    )  # of an even number the smaller one: where a slice is missing it is larger
+    tolerance = max(UNEVEN * usual, min(_ROUNDED, 0.2 * usual))
     lost = np.rint(steps / usual).astype(int) - 1
-    fits = np.abs(steps - (lost + 1) * usual) <= UNEVEN * usual * (lost + 1)
-    if (lost > 0).any() and fits.all():
+    if (lost > 0).any() and (np.abs(steps - (lost + 1) * usual) <= tolerance * (lost + 1)).all():
         first = int((lost > 0).argmax())
         count = int(lost[lost > 0].sum())
         what = "a slice is missing" if count == 1 else f"{count} slices are missing, the first"
         raise VolumeError(name, f"{what} after {_place(slices[first], normal)}", "Export it anew with all its slices.")
     even = np.linspace(along[0], along[-1], len(along))
-    if np.abs(steps - usual).max() > UNEVEN * usual or np.abs(along - even).max() > 2 * UNEVEN * usual:
+    if np.abs(steps - usual).max() > tolerance or np.abs(along - even).max() > 2 * tolerance:
         raise VolumeError(
             name,
             f"its slices are unevenly apart, by {steps.min():.4g} to {steps.max():.4g} mm",

@@ -67,13 +67,18 @@ def is_volume(path: Path | str) -> bool:
 _PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".npz", ".npy", ".csv", ".json", ".txt"}
 
 
-def extent_of(path: Path | str) -> tuple[Geometry, int]:
+def extent_of(path: Path | str | dicom.Series) -> tuple[Geometry, int]:
     """Return the geometry of a volume and how many channels it has, from headers alone.
+
+    Args:
+        path: a file, a folder of one DICOM series, or one of `series_in`.
 
     Raises:
         VolumeError: it cannot be read, or its geometry cannot be trusted.
         MissingExtra: it needs a package that is not installed.
     """
+    if isinstance(path, dicom.Series):
+        return dicom.extent(path), 1
     name = Path(path).name.lower()
     if name.endswith(NIFTI):
         head = nifti.read_header(path)
@@ -83,11 +88,11 @@ def extent_of(path: Path | str) -> tuple[Geometry, int]:
     return (seg.extent(path) if seg.is_seg(path) else dicom.extent(path)), 1
 
 
-def read_volume(path: Path | str, channels: Channels = None) -> Volume:
+def read_volume(path: Path | str | dicom.Series, channels: Channels = None) -> Volume:
     """Read a volume.
 
     Args:
-        path: a file, or a folder of one DICOM series.
+        path: a file, a folder of one DICOM series, or one of `series_in`.
         channels: how many there are to be, or their names; None: one. A fourth axis is taken for channels only where it is told
             here or by the file itself, for it may as well be time.
 
@@ -95,7 +100,8 @@ def read_volume(path: Path | str, channels: Channels = None) -> Volume:
         VolumeError: it cannot be read, its geometry cannot be trusted, it has other channels, or NaN or infinity in it.
         MissingExtra: it needs a package that is not installed.
     """
-    name = Path(path).name.lower()
+    source, path = path, path.folder if isinstance(path, dicom.Series) else Path(path)
+    name = "" if isinstance(source, dicom.Series) else path.name.lower()
     facts: dict[str, Any] = {"modality": None, "patient": None, "oriented": True, "labels": None, "warnings": []}
     told = False
     if name.endswith(NIFTI):
@@ -115,7 +121,7 @@ def read_volume(path: Path | str, channels: Channels = None) -> Volume:
         facts["labels"] = None if segments is None else [one.name for one in segments]
         facts["format"] = "MetaImage" if name.endswith(simpleitk.META) else "NRRD"
     else:
-        array, geometry, more = dicom.read(path)
+        array, geometry, more = dicom.read(source)
         facts |= more | {"format": "DICOM"}
     _fits(array.shape[3], channels, told, path)
     names = None if channels is None or isinstance(channels, int) else tuple(channels)
