@@ -10,6 +10,7 @@ import numpy as np
 from cnnkit.device.volumes import dicom, nifti, seg, seg_nrrd, simpleitk
 from cnnkit.device.volumes.faults import VolumeError
 from cnnkit.device.volumes.geometry import Geometry
+from cnnkit.device.volumes.headers import read_text
 from cnnkit.device.volumes.values import finite
 
 NIFTI = (".nii", ".nii.gz")
@@ -100,34 +101,34 @@ def read_volume(path: Path | str | dicom.Series, channels: Channels = None) -> V
         VolumeError: it cannot be read, its geometry cannot be trusted, it has other channels, or NaN or infinity in it.
         MissingExtra: it needs a package that is not installed.
     """
-    source, path = path, path.folder if isinstance(path, dicom.Series) else Path(path)
-    name = "" if isinstance(source, dicom.Series) else path.name.lower()
+    where = path.folder if isinstance(path, dicom.Series) else Path(path)
+    name = "" if isinstance(path, dicom.Series) else where.name.lower()
     facts: dict[str, Any] = {"modality": None, "patient": None, "oriented": True, "labels": None, "warnings": []}
     told = False
     if name.endswith(NIFTI):
-        array, head = nifti.read(path)
+        array, head = nifti.read(where)
         geometry, told = head.geometry, head.vector
         facts |= {"format": "NIfTI", "oriented": head.oriented}
         if head.seconds and channels is None:
             raise VolumeError(
-                path,
+                where,
                 f"its fourth axis is time ({head.channels} pictures)",
                 "Save one volume a file, or name its channels.",
             )
     elif name.endswith(simpleitk.SUFFIXES):
-        array, geometry = simpleitk.read(path)
-        told = True
-        segments = seg_nrrd.segments_of(path)
+        array, geometry = simpleitk.read(where)
+        told = "list" not in read_text(where).get("kinds", "").split()  # lists of Slicer may be times
+        segments = seg_nrrd.segments_of(where)
         facts["labels"] = None if segments is None else [one.name for one in segments]
         facts["format"] = "MetaImage" if name.endswith(simpleitk.META) else "NRRD"
     else:
-        array, geometry, more = dicom.read(source)
+        array, geometry, more = dicom.read(path)
         facts |= more | {"format": "DICOM"}
-    _fits(array.shape[3], channels, told, path)
+    _fits(array.shape[3], channels, told, where)
     names = None if channels is None or isinstance(channels, int) else tuple(channels)
     if array.dtype == np.float64:
         array = array.astype(np.float32)
-    return Volume(finite(array, path), geometry, {**facts, "channels": names})
+    return Volume(finite(array, where), geometry, {**facts, "channels": names})
 
 
 def _fits(count: int, channels: Channels, told: bool, path: Path | str) -> None:

@@ -87,7 +87,8 @@ def _short(error: Exception) -> str:
 
 def _reader(path: Path | str) -> Any:
     sitk = _sitk(path)
-    read_text(path)
+    if "time" in read_text(path).get("kinds", "").split():
+        raise VolumeError(path, "one of its axes is time", "Save one volume a file.")
     reader = sitk.ImageFileReader()
     reader.SetImageIO("MetaImageIO" if Path(path).suffix.lower() in META else "NrrdImageIO")
     reader.SetFileName(str(path))

@@ -141,6 +141,27 @@ def test_a_header_with_its_voxels_beside_it_is_read(tmp_path):
         np.testing.assert_array_equal(volumes.read_volume(tmp_path / f"a{ending}").array[..., 0], array)
 
 
+@pytest.mark.parametrize("kind", ["list", "time", "vector"])
+def test_a_fourth_axis_is_channels_only_where_it_is_told(tmp_path, kind):
+    array = np.arange(24 * 3, dtype=np.uint8)
+    head = (
+        f"NRRD0004\ntype: uint8\ndimension: 4\nspace: left-posterior-superior\nsizes: 3 4 3 2\n"
+        f"space directions: none (2,0,0) (0,3,0) (0,0,4)\nkinds: {kind} domain domain domain\nencoding: raw\n"
+        "space origin: (0,0,0)\n\n"
+    )
+    (tmp_path / "a.nrrd").write_bytes(head.encode() + array.tobytes())
+    if kind == "time":
+        with pytest.raises(volumes.VolumeError, match="one of its axes is time"):
+            volumes.read_volume(tmp_path / "a.nrrd", 3)
+        return
+    np.testing.assert_array_equal(volumes.read_volume(tmp_path / "a.nrrd", 3).array, array.reshape(2, 3, 4, 3))
+    if kind == "vector":
+        assert volumes.read_volume(tmp_path / "a.nrrd").array.shape == (2, 3, 4, 3)
+    else:
+        with pytest.raises(volumes.VolumeError, match="it has 3 pictures along a fourth axis"):
+            volumes.read_volume(tmp_path / "a.nrrd")
+
+
 def test_leaning_axes_are_refused_in_other_formats_too(tmp_path):
     head = (
         "NRRD0004\ntype: uint8\ndimension: 3\nspace: left-posterior-superior\nsizes: 2 2 2\n"
