@@ -28,10 +28,21 @@ def split(app: str, inputs: Sequence[Any], tell: Reporter = SILENT) -> tuple[Pat
     """Split `[ARTIFACT] INPUT...` into the artifact, by default the app's latest run, and the inputs.
 
     Inputs are paths, or texts, `str`, which come back as they are: a path would lose `//` and a last `/`.
+
+    Raises:
+        ArtifactError: there is no run that could be meant; where the first path is nothing at all, that is said instead.
     """
     if inputs and inputs[0] and is_artifact(Path(inputs[0])):
         return Path(inputs[0]), tuple(inputs[1:])
-    return latest(app, tell), tuple(inputs)
+    try:
+        return latest(app, tell), tuple(inputs)
+    except ArtifactError as error:
+        first = inputs[0] if inputs else None
+        if isinstance(first, Path) and str(first) != "-" and not first.exists():
+            raise ArtifactError(
+                f"{first} is neither a file nor a run. Check the path, or name a model first."
+            ) from error
+        raise
 
 
 def exported(path: Path, app: str) -> Path:

@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cnnkit.errors import CnnkitError, ConfigError
+from cnnkit import opening
+from cnnkit.errors import ArtifactError, CnnkitError, ConfigError
 from cnnkit.evaluation.verdict import behind
 from cnnkit.run import Run
 from cnnkit.verbs.evaluate import evaluate
@@ -122,3 +124,15 @@ def test_errors_name_settings(trained, data):
         train(recipe(), {"data": data}, out=made.run.path)
     with pytest.raises(ConfigError, match=r"was started with epochs=2, not 5"):
         train(recipe(), {"epochs": 5}, out=made.run.path, resume=True)
+
+
+@pytest.mark.parametrize("make", [Path, str])
+def test_what_is_neither_a_file_nor_a_run_is_named(tmp_path, monkeypatch, make):
+    monkeypatch.chdir(tmp_path)
+    Path("a.png").touch()
+    with pytest.raises(ArtifactError, match=r"There is no run in runs.digits yet") as found:
+        opening.split("digits", (make("a.png"), make("b.png")))
+    assert "neither" not in str(found.value)
+    said = "^nothere is neither a file nor a run. Check the path" if make is Path else "There is no run in"
+    with pytest.raises(ArtifactError, match=said):  # a text is no path
+        opening.split("digits", (make("nothere"), make("a.png")))
