@@ -11,13 +11,16 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from cnnkit.errors import ArtifactError, CnnkitError
 
+T = TypeVar("T")
+
 MOST_JSON = 64 << 20  # bytes
+LONGEST = 255  # bytes of a file's name, on nearly all systems
 _END = 32 * 1024  # bytes of either end of a large file that enter a fingerprint
 
 
@@ -50,7 +53,7 @@ def atomic(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
     path = Path(path)
     with system_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{shortened(path.name, 200)}.", suffix=".part")
         temporary = Path(name)
         try:
             encoding = None if "b" in mode else "utf-8"
@@ -65,6 +68,34 @@ def atomic(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def shortened(name: str, most: int = LONGEST) -> str:
+    """Return a name, or as much of its beginning as has at most so many bytes."""
+    while len(os.fsencode(name)) > most:
+        name = name[:-1]
+    return name
+
+
+def make_folders(*folders: Path | None) -> list[Path]:
+    """Make folders, and return those that were not there, for `none_empty`."""
+    new: list[Path] = []
+    for folder in folders:
+        if folder is not None:
+            with system_errors(folder):
+                new += [path for path in (folder, *folder.parents) if not path.exists()]
+                folder.mkdir(parents=True, exist_ok=True)
+    return new
+
+
+def none_empty(work: Generator[T, None, None], folders: Iterable[Path]) -> Generator[T, None, None]:
+    """Do work that fills folders, and at its end, however it comes, remove those that hold nothing."""
+    try:
+        yield from work
+    finally:
+        for folder in sorted(folders, key=lambda path: -len(path.parts)):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Files are written whole or not at all."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -58,3 +59,29 @@ def test_checksum_is_that_of_hashlib(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"abc" * 1000)
     assert files.sha256(path) == hashlib.sha256(b"abc" * 1000).hexdigest()
+
+
+@pytest.mark.parametrize("letter", ["a", "ü", "漢"])
+def test_names_as_long_as_a_system_takes_are_written(tmp_path, letter):
+    name = files.shortened(letter * 300)
+    assert 255 - 3 < len(name.encode()) <= 255
+    files.write_text(tmp_path / name, "content")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert files.shortened("short.png") == "short.png"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_folders_that_nothing_came_into_go_again(tmp_path, fails):
+    (tmp_path / "old").mkdir()
+    new = files.make_folders(tmp_path / "old", tmp_path / "a" / "b", tmp_path / "c", None)
+
+    def work():
+        yield 1
+        files.write_text(tmp_path / "c" / "x", "content")
+        if fails:
+            raise CnnkitError("no")
+        yield 2
+
+    with pytest.raises(CnnkitError) if fails else contextlib.nullcontext():
+        assert list(files.none_empty(work(), new)) == [1, 2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "old"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnkit import console, opening, own_files
 from cnnkit.errors import ArtifactError, DataError
-from cnnkit.files import write_bytes
+from cnnkit.files import LONGEST, shortened, write_bytes
 from cnnkit.inputs.image import device as images_of
 from cnnkit.run import Run
 from cnnkit.verbs.predict import readable
@@ -55,14 +55,14 @@ def read(
             "There is no page to read. Give photos or scans, or --sample for a page made of held-out digits."
         )
     if out is not None:
-        own_files.check(out / f"{path.stem}-read.png" for path in images)
+        own_files.check(_drawn(out, path) for path in images)
     results: list[dict[str, Any]] = []
     skipped: list[str] = []
     for path, image in readable(images_of.KIND, images, skipped if skip_bad else None, console):
         page = read_page(image, lambda digits: model.run_batch(digits)["scores"])
         result = {"page": str(path), **page.to_dict()}
         if out is not None:
-            picture = out / f"{path.stem}-read.png"
+            picture = _drawn(out, path)
             _, encoded = cv2.imencode(".png", np.ascontiguousarray(annotate(image, page)[..., ::-1]))
             with own_files.replacing(picture):
                 write_bytes(picture, encoded.tobytes())
@@ -82,6 +82,11 @@ def read(
             console.message(f"{result['page']}: no number found.")
         if "annotated" in result:
             console.message(f"Annotated: {result['annotated']}")
+
+
+def _drawn(out: Path, page: Path) -> Path:
+    """Return where a page goes with what was read on it."""
+    return out / f"{shortened(page.stem, LONGEST - 9)}-read.png"
 
 
 def _sample_page(artifact: Path, recipe: Callable[[], Any], path: Path) -> Path:

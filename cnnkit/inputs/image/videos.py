@@ -35,7 +35,7 @@ import numpy as np
 
 from cnnkit.device.image import ImageError, fit_image
 from cnnkit.errors import CnnkitError, DataError
-from cnnkit.files import printable, system_errors
+from cnnkit.files import printable, shortened, system_errors
 from cnnkit.quiet import quiet
 from cnnkit.reporter import SILENT, Reporter
 
@@ -385,7 +385,9 @@ class VideoWriter:
         for suffix, code, backend in forms:
             with system_errors(self.stem):
                 descriptor, name = tempfile.mkstemp(
-                    dir=self.stem.parent.absolute(), prefix=f".{self.stem.name}.", suffix=f".part{suffix}"
+                    dir=self.stem.parent.absolute(),
+                    prefix=f".{shortened(self.stem.name, 200)}.",
+                    suffix=f".part{suffix}",
                 )
             os.close(descriptor)
             part = Path(name)

@@ -169,10 +169,6 @@ def find(
     copies = [file for target in targets if target is not None for file in _files_of(target)]
     own_files.check(copies)
     own_files.check([results] if results is not None else [], "results")
-    for folder in (out, results.parent if results is not None else None):
-        if folder is not None:  # hours of work would be lost if it turned out at their end
-            with files.system_errors(folder):
-                folder.mkdir(parents=True, exist_ok=True)
     model = opening.open_model(artifact, app, threads, tell)
     plan = _plan(model, app)
     job = _Job(
@@ -186,8 +182,11 @@ def find(
         limit_frames=limit_frames,
         tell=tell,
     )
+    # hours of work would be lost if it turned out at their end
+    new = files.make_folders(out, None if results is None else results.parent)
     work = _every(job, sources, targets, camera, out, skip_bad)
-    return Found(work if results is None or write is None else _written(job, work, results, write), job, out, results)
+    work = work if results is None or write is None else _written(job, work, results, write)
+    return Found(files.none_empty(work, new), job, out, results)
 
 
 # Before the work ------------------------------------------------------------------------------------------------------
@@ -254,7 +253,8 @@ def _targets(sources: Sequence[tuple[Path, Path]], out: Path) -> list[Path]:
     for path, relative in sources:
         video = _is_video(path)
         suffix = "" if video else relative.suffix if relative.suffix.lower() in (".jpg", ".jpeg") else ".png"
-        stem, number = relative.with_suffix("").as_posix(), 1
+        own = files.shortened(relative.stem, files.LONGEST - 24)  # numbers and suffixes come behind it
+        stem, number = relative.with_name(own).as_posix() if own else relative.as_posix(), 1
 
         def names(name: str, video: bool = video, suffix: str = suffix) -> list[str]:
             return [name + end for end in ((".mp4", ".avi") if video else (suffix,))]

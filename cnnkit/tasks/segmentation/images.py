@@ -158,6 +158,7 @@ class Masked(Images):
 def _given(inputs: Sequence[Path], test: Any) -> Iterator[tuple[str, np.ndarray]]:
     """Yield pictures with a name each, no two alike: of files, page by page, or the first of the test split."""
     from cnnkit.device.stored import read_pages
+    from cnnkit.files import LONGEST, shortened
     from cnnkit.inputs.image.named import image_files
 
     if not inputs:
@@ -170,7 +171,8 @@ def _given(inputs: Sequence[Path], test: Any) -> Iterator[tuple[str, np.ndarray]
     for path in image_files(inputs):
         pages = read_pages(path)
         for number, page in enumerate(pages, 1):
-            name = f"{path.stem}-page{number}" if len(pages) > 1 else path.stem
+            stem = shortened(path.stem, LONGEST - 24)
+            name = f"{stem}-page{number}" if len(pages) > 1 else stem
             taken[name] = taken.get(name, 0) + 1
             yield name if taken[name] == 1 else f"{name}-{taken[name]}", page
 

@@ -8,6 +8,7 @@ Design choices:
   had them, and it is said that they are. Pieces are counted as what hangs together.
 - What is wrong with options and inputs is said before any work. `results` is written at the end, also of what was found up to
   an error.
+- What values mean is written with the first mask, and a folder that nothing came into goes again.
 - All that is written or shown says that it is no medical device.
 """
 
@@ -37,6 +38,7 @@ from cnnkit.tasks.segmentation.results import writer
 LABELS = "labels.json"
 STANDARD_INPUT = Path("-")
 MOST = 65_535  # objects that a mask tells apart
+ENDS = 24  # bytes of a file's name that come behind that of its picture
 SAID = 3  # pictures that are named as unlike those of training; more are counted
 
 
@@ -99,14 +101,9 @@ def draw(
     own_files.check([] if results is None else [results], "results")
     if mirrors:
         plan = dataclasses.replace(plan, mirrors=seen.mirrors(model.labels))
-    for folder in (out, results.parent if results is not None else None):
-        if folder is not None:  # hours of work would be lost if it turned out at their end
-            with files.system_errors(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-    if out is not None:
-        with own_files.replacing(out / LABELS):
-            files.write_json(out / LABELS, meaning(model, plan))
-    return Drawn(model, plan, channels, targets, skip_bad, tell, out=out, results=results, write=write)
+    # hours of work would be lost if it turned out at their end
+    new = files.make_folders(out, None if results is None else results.parent)
+    return Drawn(model, plan, channels, targets, skip_bad, tell, out=out, results=results, write=write, new=new)
 
 
 def meaning(model: Any, plan: Plan) -> dict[str, Any]:
@@ -143,13 +140,16 @@ class Drawn(Answers):
         out: Path | None,
         results: Path | None,
         write: Callable[[Mapping[str, Any]], None] | None,
+        new: Sequence[Path] = (),
     ):
         self.model, self.plan, self.out, self.results = model, plan, out, results
         self.skipped: list[str] = []
         self.rows: list[dict[str, Any]] = []
+        self.said = False  # whether what values mean is written
         self.far = 0  # pictures whose size is unlike any of training
         work = self._each(channels, targets, skip_bad, tell)
-        super().__init__(work if results is None or write is None else self._kept(work, results, write, tell))
+        work = work if results is None or write is None else self._kept(work, results, write, tell)
+        super().__init__(files.none_empty(work, new))
 
     def _each(
         self,
@@ -214,15 +214,26 @@ class Drawn(Answers):
     def _written(
         self, pages: Sequence[np.ndarray], found: Sequence[np.ndarray], mask: Path, overlay: Path
     ) -> dict[str, str]:
-        """Write the masks of a file, and its first page with outlines."""
-        write_mask(mask, found[0] if len(found) == 1 else np.stack(found), deep=self.plan.rim > 0)
+        """Write the masks of a file, and its first page with outlines, both or neither; before the first what values mean."""
         colours = [(colour(place), label) for place, label in enumerate(self.model.labels)]
         if self.plan.rim:
             drawn = captioned(outlined_objects(pages[0], found[0]), [], NOTICE)
         else:
             drawn = captioned(outlined(pages[0], self._planes(found[0])), colours, NOTICE)
-        files.write_bytes(overlay, cv2.imencode(".png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))[1].tobytes())
-        own_files.note([mask, overlay])
+        encoded = cv2.imencode(".png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))[1].tobytes()
+        first = [] if self.out is None or self.said else [self.out / LABELS]
+        before = {path for path in (*first, mask, overlay) if path.exists()}
+        try:
+            for path in first:
+                files.write_json(path, meaning(self.model, self.plan))
+            write_mask(mask, found[0] if len(found) == 1 else np.stack(found), deep=self.plan.rim > 0)
+            files.write_bytes(overlay, encoded)
+        except BaseException:
+            for path in {*first, mask, overlay} - before:
+                path.unlink(missing_ok=True)
+            raise
+        self.said = True
+        own_files.note([*first, mask, overlay])
         return {"mask": str(mask), "overlay": str(overlay)}
 
     def _planes(self, codes: np.ndarray) -> np.ndarray:
@@ -358,7 +369,7 @@ def _targets(paths: Sequence[Path], out: Path) -> dict[Path, tuple[Path, Path]]:
     inputs = {path.resolve() for path in paths}
     found = {}
     for path in paths:
-        own = "stdin" if path == STANDARD_INPUT else path.stem
+        own = "stdin" if path == STANDARD_INPUT else files.shortened(path.stem, files.LONGEST - ENDS)
         stem, number = own, 1
         while stem.lower() in taken:
             number += 1

@@ -306,6 +306,47 @@ class TestErrors:
         shown = run("bad.png", "a.png", "nothing.png", skip_bad=True).shown()
         assert len(shown.document["predictions"]) == 1 and len(shown.document["skipped"]) == 2
 
+    @pytest.mark.parametrize("skip", [False, True])
+    def test_a_failure_leaves_nothing_half_written(self, there, skip):
+        Path("bad.png").write_bytes(b"nothing")
+        answers = run("bad.png", out="deep/out", skip_bad=skip)
+        if skip:
+            assert list(answers) == []
+        else:
+            with pytest.raises(DataError, match="bad.png"):
+                list(answers)
+        assert not Path("deep").exists()
+
+    @pytest.mark.parametrize("what", ["write_mask", "write_bytes"])
+    def test_a_mask_without_its_overlay_is_not_left(self, there, monkeypatch, what):
+        Path("out").mkdir()
+        owner = predict if what == "write_mask" else predict.files
+        real = getattr(owner, what)
+
+        def full(path, *rest, **options):
+            if "b_" in str(path):
+                raise CnnkitError("No space left.")
+            return real(path, *rest, **options)
+
+        monkeypatch.setattr(owner, what, full)
+        assert cv2.imwrite("b.png", picture())
+        with pytest.raises(CnnkitError, match="No space"):
+            list(run("b.png", "a.png", out="out"))
+        assert list(Path("out").iterdir()) == []
+        with pytest.raises(CnnkitError, match="No space"):
+            list(run("a.png", "b.png", out="out"))
+        assert sorted(path.name for path in Path("out").iterdir()) == ["a_mask.png", "a_overlay.png", "labels.json"]
+
+    @pytest.mark.parametrize("letter", ["n", "ü"])
+    def test_long_names_are_shortened(self, there, letter):
+        names = [letter * (240 // len(letter.encode())) + end for end in (".png", "x.png")]
+        for name in names:
+            Path(name).write_bytes(Path("a.png").read_bytes())
+        rows = list(run(".", out="out"))
+        assert len(rows) == 5, "with a.png and two pages"
+        assert len({row["mask"] for row in rows}) == 4
+        assert all(Path(row["mask"]).is_file() and Path(row["overlay"]).is_file() for row in rows)
+
     def test_other_channels_are_one_line(self, there):
         assert cv2.imwritemulti("x.tif", [picture()])
         np.save("x.npy", picture())
