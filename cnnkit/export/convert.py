@@ -8,6 +8,8 @@ Design choices:
   (`cnnkit.tasks.training`); both are found by the names that the metadata have.
 - int8 weights of images are rounded by what it does to the layers' outputs (`cnnkit.export.rounding`) before the converter sees
   them.
+- Operators of three dimensions, which LiteRT keeps in float32, are written as those of two (`cnnkit.export.lowered`), at every
+  precision, so that files can be held against each other.
 - int8 is full integer quantisation inside; the input is what the kind's device half says: of images uint8, of scale 1.
 - Labels and the meaning of input and outputs travel in a ZIP behind the flatbuffer (`cnnkit.device.model`). The order is: align
   the buffers, append the ZIP, add the checksum of it all (`cnnkit.seals`).
@@ -47,18 +49,24 @@ def convert(model: Any, precision: str, calibration: np.ndarray, metadata: dict[
         classifier of images image [1, h, w, c], float32 or (int8) uint8, in [0, 255] -> scores [1, classes], summing to 1.
 
     Raises:
-        CnnkitError: the model has an operator that LiteRT lacks, or the metadata name kinds that are not known here.
+        CnnkitError: the model has an operator that LiteRT lacks, or one that cannot be lowered, or the metadata name kinds that
+            are not known here.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"`precision` needs to be one of {PRECISIONS}. Received: precision={precision!r}.")
     import keras
     import tensorflow as tf
 
+    from cnnkit.export.lowered import lowered, volumetric
+
     kind = input_of(metadata, TRAINING, "The model")
     metadata = described(model, precision, metadata)
     model = fitted(model, precision, calibration, metadata)
     given = kind.given(model)
-    whole = keras.Model(given, outputs(model, metadata)(kind.guarded(given, metadata)), name="device")
+    answering = outputs(model, metadata)
+    if volumetric(answering):
+        answering = lowered(answering)
+    whole = keras.Model(given, answering(kind.guarded(given, metadata)), name="device")
     converter = tf.lite.TFLiteConverter.from_keras_model(whole)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if precision != "float32":

@@ -286,7 +286,10 @@ def export(
     tolerance, class_tolerance = task.tolerance if tolerance is None else (tolerance, tolerance)
     trained, targets = outputs(artifact, held_out, task) if scored is None else scored
     reference = task.score(trained, targets, artifact.labels, artifact.metadata)
-    chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:CALIBRATION_IMAGES])
+    most = min(
+        CALIBRATION_IMAGES, input_of(artifact.metadata, TRAINING, artifact.path).calibrated or CALIBRATION_IMAGES
+    )
+    chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:most])
     calibration = task.as_read_by(artifact, train).read(chosen)[0]
     validated = held_out if validation is None or not len(validation) else validation
     inputs, looked_at = (_some(task, artifact, records, ANSWERS) for records in (held_out, validated))

@@ -9,6 +9,8 @@ Design choices:
   converter folds into one, and that devices have for pictures. The rank of the input decides the rank of the convolutions.
 - On a backbone, maps of strides 4 to 32 are its own; those of 1 and 2 are of two small convolutions of the input, as its first
   layer has thrown away where exactly an edge is.
+- Volumes whose slices lie far apart are not halved along that axis, nor convolved along it, until their steps are alike: the
+  builder is told so a level (`strides`, `kernels`), and what doubles a map undoes what halved it.
 - Coarser maps may be made to answer too (`supervised`): their logits lie behind the others in one tensor, as large as these, so
   that a loss needs to know nothing of maps. An exported model has none of it.
 
@@ -16,6 +18,7 @@ Sources: Ronneberger et al. 2015, arXiv:1505.04597 (U-Net); He et al. 2016, arXi
 arXiv:1409.5185 (deep supervision).
 """
 
+import math
 from collections.abc import Sequence
 
 import keras
@@ -28,6 +31,7 @@ from cnnkit.models.blocks import MOMENTUM, separable_block
 
 WIDEST = 256  # channels
 EVERY = "every_logit"  # the layer that training looks at
+Sides = int | tuple[int, ...]  # one number for all sides, or one a side
 
 
 def unet(
@@ -39,17 +43,24 @@ def unet(
     residual: bool = True,
     supervised: int = 0,
     momentum: float = MOMENTUM,
+    strides: Sequence[Sequence[int]] | None = None,
+    kernels: Sequence[Sequence[int]] | None = None,
 ) -> keras.Model:
     """Build a U-Net of two or three dimensions.
 
     Args:
-        input_shape: (height, width, channels) or (depth, height, width, channels); sides are multiples of 2^`depth`.
+        input_shape: (height, width, channels) or (depth, height, width, channels); sides are multiples of the product of the
+            strides along them, by default 2^`depth`.
         units: number of labels, without the background.
         width: channels of the finest map; each coarser one has twice as many, at most 256.
         depth: times that maps are halved.
         residual: add what enters a pair of convolutions to what leaves it.
         supervised: coarser maps that answer too, in training.
         momentum: of the moving averages of batch norm.
+        strides: `depth` times one number a side, such as ((1, 2, 2), (2, 2, 2)): what each step to a coarser map divides the
+            sides by; None: 2 along each.
+        kernels: `depth` + 1 times one number a side, such as ((1, 3, 3), (3, 3, 3), (3, 3, 3)): sizes of the convolutions of
+            each map, the finest first; None: 3 along each.
 
     Returns:
         `keras.Model`: float32 (b, *sides, c) in [0, 255] -> logits float32 (b, *sides, units * (1 + supervised)); its layer
@@ -57,7 +68,7 @@ def unet(
         defaults.
 
     Raises:
-        ValueError: sides that cannot be halved so often, another rank, numbers below 1.
+        ValueError: sides that cannot be divided so often, another rank, numbers below 1, too few strides or kernels.
     """
     *sides, _ = input_shape
     if len(sides) not in (2, 3):
@@ -65,9 +76,13 @@ def unet(
             f"`input_shape` needs two or three sides and channels. Received: input_shape={tuple(input_shape)}."
         )
     check_positive(units=units, width=width, depth=depth)
-    if any(side % 2**depth or side < 2**depth for side in sides):
+    strides = _a_level(strides, depth, len(sides), 2, "strides")
+    kernels = _a_level(kernels, depth + 1, len(sides), 3, "kernels")
+    steps = [math.prod(along) for along in zip(*strides)]
+    if any(side % step or side < step for side, step in zip(sides, steps)):
+        needed = str(steps[0]) if len(set(steps)) == 1 else " x ".join(map(str, steps))
         raise ValueError(
-            f"The sides need to be multiples of {2**depth} px at `depth={depth}`. Received: image_shape={tuple(input_shape)}."
+            f"The sides need to be multiples of {needed} px at `depth={depth}`. Received: image_shape={tuple(input_shape)}."
         )
     if not 0 <= supervised < depth:
         raise ValueError(f"`supervised` is at least 0 and below `depth`. Received: supervised={supervised}.")
@@ -79,21 +94,35 @@ def unet(
     for level, filters in enumerate(widths):
         if level:
             fine.append(x)
-            x = make.conv(x, filters, strides=2, name=f"down{level}_first")
+            x = make.conv(x, filters, kernel=kernels[level], strides=strides[level - 1], name=f"down{level}_first")
         else:
-            x = make.conv(x, filters, name="down0_first")
+            x = make.conv(x, filters, kernel=kernels[0], name="down0_first")
         if level:  # a second one costs most where maps are largest
-            x = make.pair(x, filters, residual, name=f"down{level}")
+            x = make.pair(x, filters, residual, kernel=kernels[level], name=f"down{level}")
     maps = {depth: x}
     for level in reversed(range(depth)):
         filters = widths[level]
-        x = make.double(x, filters, name=f"up{level}_double")
+        x = make.double(x, filters, strides[level], name=f"up{level}_double")
         x = layers.Concatenate(name=f"up{level}_join")([fine[level], x])
-        x = make.conv(x, filters, name=f"up{level}_first")
+        x = make.conv(x, filters, kernel=kernels[level], name=f"up{level}_first")
         if level:
-            x = make.pair(x, filters, residual, name=f"up{level}")
+            x = make.pair(x, filters, residual, kernel=kernels[level], name=f"up{level}")
         maps[level] = x
-    return _answered(given, maps, units, supervised, make, "unet")
+    return _answered(given, maps, units, strides[:supervised], make, "unet")
+
+
+def _a_level(
+    given: Sequence[Sequence[int]] | None, count: int, rank: int, default: int, name: str
+) -> list[tuple[int, ...]]:
+    """Return one number a side of each level: those given, checked, or the default's."""
+    if given is None:
+        return [(default,) * rank] * count
+    found = [tuple(int(number) for number in numbers) for numbers in given]
+    if len(found) != count or any(len(numbers) != rank or min(numbers) < 1 for numbers in found):
+        raise ValueError(
+            f"`{name}` needs {count} times {rank} whole numbers of at least 1. Received: {name}={tuple(found)}."
+        )
+    return found
 
 
 @takes(backbone=FAMILIES)
@@ -143,7 +172,7 @@ def backbone_unet(
         x = layers.Concatenate(name=f"{name}_join")([skip, x])
         x = separable_block(x, filters, 3, name=f"{name}_first")
         x = separable_block(x, filters, 3, name=f"{name}_second")
-    model = _answered(body.input, {0: x}, units, 0, make, f"unet_{backbone}")
+    model = _answered(body.input, {0: x}, units, (), make, f"unet_{backbone}")
     model.pretrained = getattr(body, "pretrained", None)
     return model
 
@@ -157,30 +186,32 @@ class _Blocks:
         self.transposed = (layers.Conv2DTranspose, layers.Conv3DTranspose)[rank - 2]
         self.upsampling = (layers.UpSampling2D, layers.UpSampling3D)[rank - 2]
 
-    def conv(self, x, filters: int, *, kernel: int = 3, strides: int = 1, relu: bool = True, name: str):
+    def conv(self, x, filters: int, *, kernel: Sides = 3, strides: Sides = 1, relu: bool = True, name: str):
         start = {"use_bias": False, "kernel_initializer": "he_normal", "padding": "same"}
         x = self.convolution(filters, kernel, strides=strides, name=f"{name}_conv", **start)(x)
         x = layers.BatchNormalization(momentum=self.momentum, name=f"{name}_norm")(x)
         return layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
-    def pair(self, x, filters: int, residual: bool, *, name: str):
+    def pair(self, x, filters: int, residual: bool, *, kernel: Sides, name: str):
         """One convolution more; with `residual` around it."""
-        y = self.conv(x, filters, relu=not residual, name=f"{name}_second")
+        y = self.conv(x, filters, kernel=kernel, relu=not residual, name=f"{name}_second")
         return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, y])) if residual else y
 
-    def double(self, x, filters: int, *, name: str):
-        return self.transposed(filters, 2, strides=2, kernel_initializer="he_normal", name=name)(x)
+    def double(self, x, filters: int, strides: Sides, *, name: str):
+        """What undoes a convolution of these strides; none of its parts overlap."""
+        return self.transposed(filters, strides, strides=strides, kernel_initializer="he_normal", name=name)(x)
 
     def last(self, x, units: int, *, name: str):
         return self.convolution(units, 1, dtype="float32", name=name)(x)
 
 
-def _answered(given, maps, units: int, supervised: int, make: _Blocks, name: str) -> keras.Model:
-    """Return a model of the maps by level that answers with the finest, and in training with some coarser ones."""
+def _answered(given, maps, units: int, strides: Sequence[Sequence[int]], make: _Blocks, name: str) -> keras.Model:
+    """Return a model of the maps by level that answers with the finest, and in training with as many coarser ones as strides."""
     found = [make.last(maps[0], units, name="logits")]
-    for level in range(1, supervised + 1):
+    for level in range(1, len(strides) + 1):
         coarse = make.last(maps[level], units, name=f"logits{level}")
-        found.append(make.upsampling(2**level, name=f"logits{level}_large")(coarse))
-    if supervised:
+        times = tuple(math.prod(along) for along in zip(*strides[:level]))
+        found.append(make.upsampling(times, name=f"logits{level}_large")(coarse))
+    if strides:
         found = [layers.Concatenate(name=EVERY, dtype="float32")(found)]
     return keras.Model(given, found[0], name=name)

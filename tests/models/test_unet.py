@@ -15,10 +15,12 @@ def built(make, *args, **options):
     return make(*args, **options)
 
 
+THICK = {"strides": [(1, 2, 2), (2, 2, 2)], "kernels": [(1, 3, 3), (3, 3, 3), (3, 3, 3)]}
 NETWORKS = {
     "plain": (unet, (32, 48, 1), {"width": 4, "depth": 3}),
     "without residuals": (unet, (32, 32, 3), {"width": 4, "depth": 2, "residual": False}),
     "volume": (unet, (8, 16, 16, 1), {"width": 4, "depth": 2}),
+    "thick slices": (unet, (6, 16, 16, 1), {"width": 4, "depth": 2, **THICK}),
     "backbone": (backbone_unet, (64, 64, 3), {"width": 8}),
 }
 
@@ -73,6 +75,28 @@ def test_its_parameters_were_counted_by_hand():
     assert unet((8, 8, 1), 1, width=4, depth=1).count_params() == own + below + double + up + 4 + 1
 
 
+def test_strides_and_kernels_are_those_of_each_level():
+    model = unet((6, 16, 16, 1), 1, width=2, depth=2, supervised=1, **THICK)
+    sides = {
+        name: model.get_layer(name).output.shape[1:4] for name in ("down0_first_conv", "down1_first_conv", "down2_relu")
+    }
+    assert list(sides.values()) == [(6, 16, 16), (6, 8, 8), (3, 4, 4)]
+    shapes = {
+        name: model.get_layer(f"{name}_conv").kernel_size for name in ("down0_first", "down1_second", "up0_first")
+    }
+    assert list(shapes.values()) == [(1, 3, 3), (3, 3, 3), (1, 3, 3)]
+    assert model.get_layer("up0_double").kernel_size == (1, 2, 2)
+    assert model.get_layer("logits1_large").size == (1, 2, 2) and model.output.shape == (None, 6, 16, 16, 2)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (8, 8, 8, 1)])
+def test_strides_and_kernels_not_given_are_two_and_three(shape):
+    rank = len(shape) - 1
+    said = built(unet, shape, 1, width=2, depth=2, strides=[[2] * rank] * 2, kernels=[[3] * rank] * 3)
+    one, other = (told(model, images(1, *shape)) for model in (built(unet, shape, 1, width=2, depth=2), said))
+    assert (one == other).all()
+
+
 def test_coarser_maps_answer_too_in_training():
     model = built(unet, (16, 16, 1), 2, width=4, depth=3, supervised=2)
     assert model.output.shape == (None, 16, 16, 6)
@@ -88,6 +112,14 @@ def test_coarser_maps_answer_too_in_training():
     ("make", "shape", "options", "said"),
     [
         (unet, (30, 32, 1), {"depth": 2}, r"multiples of 4 px at `depth=2`\. Received: image_shape=\(30, 32, 1\)"),
+        (unet, (6, 8, 10, 1), {"depth": 2, **THICK}, r"multiples of 2 x 4 x 4 px at `depth=2`\."),
+        (unet, (8, 8, 8, 1), {"depth": 2, "strides": [(2, 2, 2)]}, r"`strides` needs 2 times 3 .*=\(\(2, 2, 2\),\)"),
+        (
+            unet,
+            (8, 8, 1),
+            {"depth": 1, "kernels": [(3, 3), (3, 0)]},
+            r"`kernels` needs 2 times 2 whole numbers of at least 1",
+        ),
         (unet, (32, 1), {}, "two or three sides"),
         (unet, (32, 32, 1), {"width": 0}, "width"),
         (unet, (32, 32, 1), {"supervised": 4}, "below `depth`"),
