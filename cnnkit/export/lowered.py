@@ -146,9 +146,9 @@ class _Lowering:
                 return value.normalised(*_affine(layer))
             scale, offset = _affine(layer)
             return _Value(maps=value.maps * scale.astype("float32") + offset.astype("float32"))
-        alike = len({tuple(value.maps.shape)[:-1] for value in values if value.sliced}) == 1
+        places = {tuple(value.maps.shape)[:-1] for value in values if value.sliced}
         joined = isinstance(layer, layers.Concatenate) and layer.axis in _CHANNELS
-        if sliced and alike and (joined or isinstance(layer, _ALONE)):
+        if sliced and len(places) == 1 and (joined or isinstance(layer, _ALONE)):
             return _Value(maps=self._apply(layer, node, args, kwargs, "maps", {"axis": -1} if joined else {}))
         found = self._apply(layer, node, args, kwargs, "whole", {})
         return [_Value(whole=tensor) for tensor in keras.tree.flatten(found)]
