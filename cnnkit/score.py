@@ -115,7 +115,7 @@ class Scores(dict[str, Any]):
             with `support`, how many of these things each class has; `constant`, the best answer that needs no model: its
             `name`, its `value`, and whether the model is `sure` to be better; `beside`, others that answered the same records,
             such as a person: of each its `name` and its score, with its interval; `notice`, what everyone is to know of them;
-            `units`, of values in `per_class`.
+            `units`, of values in `per_class`; `undefined`, a sentence where these records cannot tell the headline, which is 0.
 
     Attributes:
         headline: as given.

@@ -1,6 +1,7 @@
 """Fine-tuning in phases: what stands still stands still, and a run stopped anywhere resumes to the same weights."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -260,3 +261,14 @@ def test_weights_that_are_not_there_and_settings_out_of_range_are_one_line(tmp_p
         fit(tmp_path / "run", dataclasses.replace(SETTINGS, weights=str(tmp_path / "none.h5")))
     with pytest.raises(ConfigError, match=r"`freeze` must lie in \[0, 1\]\. Got 1\.5\."):
         dataclasses.replace(SETTINGS, freeze=1.5)
+
+
+@pytest.mark.parametrize("source", ["none", "imagenet"])
+def test_a_folder_that_is_called_like_a_source_is_not_meant(tmp_path, monkeypatch, source):
+    from cnnkit.training.settings import weights_of
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / source).mkdir()
+    assert weights_of({"weights": source}) is None
+    assert weights_of({}) is None
+    assert weights_of({"weights": "run"}) == Path("run")

@@ -101,6 +101,8 @@ def scores(task: Any, name: str, found: Scores, baseline: Mapping[str, Any] | No
         rows.append(row(beside["name"], score.of(beside), [""] * len(columns)))
     if baseline is not None:
         rows.append(row(f"baseline: {baseline['name']}", score.of(baseline), [""] * len(columns)))
+    if found.get("undefined"):
+        rows = [[name, "", *rest] for name, _, *rest in rows]
     console.table(["", score.title, "95 % interval", *columns], rows)
     if baseline is not None and (line := task.compared(baseline)):
         console.message(line)

@@ -7,6 +7,7 @@ from typing import Any
 from cnnkit import console, opening
 from cnnkit.run import Run, to_resume
 from cnnkit.run_data import settings_in
+from cnnkit.training.settings import weights_of
 
 
 def task_of_data(source: str, first: str = "") -> str:
@@ -32,5 +33,5 @@ def task_to_train(
     source = given.get("data") or (settings_in(config).get("data") if config else None)
     if source:
         return task_of_data(source, first)
-    weights = Path(given.get("weights", "none"))
-    return opening.task_of(app, weights) if weights.is_dir() else None
+    weights = weights_of(given)
+    return opening.task_of(app, weights) if weights is not None and weights.is_dir() else None

@@ -35,6 +35,8 @@ def judge(scores: Mapping[str, Any], baseline: Mapping[str, Any] | None) -> dict
     score = headline(scores)
     if score is None:
         raise ValueError(f"`scores` need one that stands first. Received: {', '.join(scores) or 'none'}.")
+    if scores.get("undefined"):
+        return {"kind": "alone", "bad": True, "text": scores["undefined"]}
     known: dict[str, Any] = {}
     kind, text = "alone", "There is no baseline to compare it with."
     if baseline is not None and score.name in baseline:

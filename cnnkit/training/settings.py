@@ -1,5 +1,7 @@
 """Settings of any training: model, weights to start from, length, optimizer."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from cnnkit.data.settings import Data
@@ -90,3 +92,9 @@ class Augmentation(Room, title="Augmentation"):
 @room
 class Settings(Data, Model, FineTuning, Training, Augmentation):
     """What decides how any run comes out; those of a run have the rooms of its input and its task as well."""
+
+
+def weights_of(settings: Mapping[str, Any]) -> Path | None:
+    """Return the file or run that weights come from; None: from none. A folder called none or imagenet is not meant."""
+    source = settings.get("weights") or "none"
+    return None if source in ("none", "imagenet") else Path(source)

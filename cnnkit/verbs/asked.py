@@ -12,6 +12,7 @@ from cnnkit.reporter import SILENT, Reporter
 from cnnkit.run import Run, to_resume
 from cnnkit.run_data import settings_in
 from cnnkit.settings import checked
+from cnnkit.training.settings import weights_of
 
 FOUND = "auto"  # a learning rate that is looked for first
 
@@ -43,8 +44,8 @@ def asked_for(
     settings |= checked(recipe.Settings, given, "train", of_file=False)
     if options:
         settings["options"] = {**settings.get("options", {}), **options}
-    if Path(settings.get("weights", "none")).is_dir():
-        settings["weights"] = str(Path(settings["weights"]).resolve())  # `latest` will lead elsewhere
+    if (path := weights_of(settings)) is not None and path.is_dir():
+        settings["weights"] = str(path.resolve())  # `latest` will lead elsewhere
     words = {**settings, **({"learning_rate": FOUND} if rate == FOUND else {})}
     return Asked(settings, words, out)
 
@@ -59,8 +60,8 @@ def _number(text: Any) -> float:
 def like_earlier(recipe: Any, asked: Asked) -> Asked:
     """Where weights come from a run of this app and task, take its model and image size too, unless others are given."""
     given = asked.settings
-    path = Path(given.get("weights", "none"))
-    earlier = Run.open(path) if path.is_dir() else None
+    path = weights_of(given)
+    earlier = Run.open(path) if path is not None and path.is_dir() else None
     if earlier is None or earlier.document["app"] != recipe.app:
         return asked
     if earlier.document.get("task") not in (recipe.tasks or (recipe.task.name,)):  # only some of its layers may fit

@@ -13,6 +13,7 @@ from cnnkit.reporter import Reporter
 from cnnkit.run import DATA_RECORDS, MODEL, Run, new_path
 from cnnkit.run_data import describe_data, load, own_data, remember_place, undivided
 from cnnkit.settings import checked, fields, rooms
+from cnnkit.training.settings import weights_of
 from cnnkit.verbs.asked import FOUND, Asked
 
 BACKBONE = "backbone"  # the builder, in every app that has it, of a classifier on a network of keras.applications
@@ -103,14 +104,14 @@ def fitted(recipe: Any, splits: Any, earlier: Mapping[str, Any]) -> Any:
 
 def _known_to_weights(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metadata of the weights that training begins with; empty where they say nothing of themselves."""
-    path = Path(given.get("weights", "none"))
-    path = path / MODEL if path.is_dir() else path
-    return read_metadata(path) if path.suffix == ".keras" and path.is_file() else {}
+    path = weights_of(given)
+    path = path / MODEL if path is not None and path.is_dir() else path
+    return read_metadata(path) if path is not None and path.suffix == ".keras" and path.is_file() else {}
 
 
 def _warn_of_seen_validation(given: Mapping[str, Any], splits: Any, tell: Reporter) -> None:
-    path = Path(given.get("weights", "none"))
-    earlier = Run.open(path).document if path.is_dir() else {}
+    path = weights_of(given)
+    earlier = Run.open(path).document if path is not None and path.is_dir() else {}
     if earlier.get("refit") and len(splits.validation) and earlier["data"]["fingerprint"] == splits.train.fingerprint():
         tell.warning(
             f"{path} was trained on these validation records too, so what they decide now is too hopeful. The "

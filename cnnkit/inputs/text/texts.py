@@ -12,6 +12,7 @@ from cnnkit.inputs.text import settings as text_settings
 from cnnkit.report.record import Record
 from cnnkit.settings import fields, joined
 from cnnkit.shown import Marked, Shown, Table
+from cnnkit.training.settings import weights_of
 
 SHOWN = 12  # texts of `data show`
 EXPLAINED = 12  # of the worst errors, in a report
@@ -50,8 +51,8 @@ class Texts(Input):
             if found.get("buckets"):
                 raise ConfigError(f"`buckets` is for words; {settings['model']} reads characters.")
             found["kind"] = "characters"
-        weights = Path(settings.get("weights") or "none")
-        if weights.is_dir() or (weights.suffix == ".keras" and weights.is_file()):
+        weights = weights_of(settings)
+        if weights is not None and (weights.is_dir() or (weights.suffix == ".keras" and weights.is_file())):
             from cnnkit.device.model import read_metadata
             from cnnkit.device.text import Tokenizer
             from cnnkit.run import MODEL, Run

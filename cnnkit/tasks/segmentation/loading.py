@@ -105,11 +105,11 @@ def load(
     if not len(train):
         raise DataError(f"Nothing of {card.title} is left to train on. Ask for less validation and test.")
     counts = train.counts()
-    if not counts.any():
+    if not counts.any() and not asked.whole:
         raise DataError(f"No training mask of {card.title} has anything in it. Hold out less, or look at the masks.")
     empty = [name for name, count in zip(names, counts, strict=True) if not count]
     if empty:
-        notes.append(f"No training mask has {loading.some(empty)}.")
+        notes.append(f"No {'' if asked.whole else 'training '}mask has {loading.some(empty)}.")
     alike: Any = (
         train if asked.folds is None else records["train"]
     )  # of all folds, so that their models can be put together

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.device.segmentation import Plan, cleaned, levels, parted, segment, separate
-from cnnkit.errors import DataError
+from cnnkit.errors import ConfigError, DataError
 from cnnkit.evaluation.task import WORST, Done, Metadata, Task
 from cnnkit.score import LESS, Score, Scores, unit
 from cnnkit.tasks.segmentation import measures, objects
@@ -109,6 +109,8 @@ class Segmentation(Task):
         """Return the loss of `cnnkit.tasks.segmentation.losses` that the settings name."""
         from cnnkit.tasks.segmentation.losses import MaskLoss
 
+        if settings.loss not in LOSSES:
+            raise ConfigError(f"`loss` needs one of {', '.join(LOSSES)}. Got {settings.loss!r}.")
         return MaskLoss(objects.TAUGHT if self.apart else self.regions, **LOSSES[settings.loss])
 
     def as_read_by(self, artifact: Any, records: MaskRecords) -> MaskRecords:
@@ -251,6 +253,7 @@ class Segmentation(Task):
             tolerance=f"{measures.TOLERANCE:g} {length}",
             beside=seconds(truth, regions, labels),
             examples=len(truth),
+            **({"undefined": _nothing_to_score(len(truth))} if mean[first] is None else {}),
             constant={"name": "drawing nothing", "value": 0.0, "sure": bool(interval and interval[0] > 0)},
         )
 
@@ -357,6 +360,11 @@ def mean_dice(found: Sequence[np.ndarray], truth: Sequence[Case], plan: Plan, la
     said = ~np.isnan(table)
     means = np.where(said, table, 0).sum(0)[said.any(0)] / said.sum(0)[said.any(0)]
     return float(means.mean()) if len(means) else 0.0
+
+
+def _nothing_to_score(count: int) -> str:
+    pictures = f"none of the {count:,} pictures has" if count != 1 else "the only picture does not have"
+    return f"Nothing can be scored: {pictures} anything in it, and nothing was drawn, which is right. Score others that do."
 
 
 def _both(answer: np.ndarray, case: Case, region: Sequence[int]) -> measures.Objects:

@@ -50,6 +50,16 @@ def test_masks_are_in_the_fingerprint(discs):
     assert load(discs).train.fingerprint() != before
 
 
+def test_pictures_without_anything_in_them_can_be_scored_and_not_trained_on(discs):
+    for file in (discs / "masks").glob("*.png"):
+        save(file, np.zeros((40, 56), np.uint8))
+    source = card(discs, values={"disc": 1})
+    found = load(source, whole=True)
+    assert found.card["warnings"] == ["No mask has disc."]
+    with pytest.raises(DataError, match="No training mask of .* has anything in it"):
+        load(source)
+
+
 def test_what_is_asked_for_is_done(discs):
     found = load(discs, patches=True, image_size=32, values=EACH)
     assert found.train.input_shape == (32, 32, 1)

@@ -8,6 +8,7 @@ import pytest
 
 from cnnkit.device.segmentation import Plan
 from cnnkit.errors import ConfigError
+from cnnkit.evaluation.verdict import judge
 from cnnkit.tasks.segmentation.masks import IGNORE
 from cnnkit.tasks.segmentation.scoring import Case, Segmentation, cases, mean_dice
 from tests.tasks.segmentation.test_views import records
@@ -39,6 +40,32 @@ def test_a_score_is_of_cases_and_labels_first():
     assert scores["per_class"]["b"]["support"] == 1
     assert scores.headline.per_record.tolist() == pytest.approx([0.75, 1, 1])
     assert mean_dice(FOUND, [case(codes) for codes in TRUTH], Plan(), ("a", "b")) == pytest.approx(scores["dice"])
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32])
+@pytest.mark.parametrize("count", [1, 3])
+def test_pictures_without_anything_in_them_are_said_to_tell_nothing(kind, count):
+    """Where nothing is drawn either; what is invented scores nothing."""
+    labels = ("a", "b") if kind == np.uint8 else ("a",)
+    nothing = [boxes().astype(kind)] * count
+    truth = [case(boxes(), k) for k in range(count)]
+    scores = Segmentation().score(nothing, truth, labels)
+    assert all(scores["per_class"][label]["dice"] is None for label in labels)
+    judged = judge(scores, {"name": "a plain one", scores.headline.name: 0.0})
+    assert judged["bad"]
+    assert "Nothing can be scored" in judged["text"]
+    invented = Segmentation().score([boxes((1, 2, 2)).astype(kind), *nothing[1:]], truth, labels)
+    assert "undefined" not in invented
+    assert invented.headline.value == 0
+    assert "No better than chance" in judge(invented, None)["text"]
+
+
+def test_a_label_that_never_occurs_leaves_the_others_their_scores():
+    truth = [case(boxes((1, 2, 2)), k) for k in range(3)]
+    scores = Segmentation().score([boxes((1, 2, 2))] * 3, truth, ("a", "b"))
+    assert scores["dice"] == scores["per_class"]["a"]["dice"] == 1
+    assert scores["per_class"]["b"]["dice"] is None
+    assert "undefined" not in scores
 
 
 def test_what_is_ignored_counts_nowhere():
