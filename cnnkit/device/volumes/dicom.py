@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.device.volumes.faults import MOST_VOXELS, VolumeError, missing, unreadable
+from cnnkit.device.volumes.faults import MOST_VOXELS, VolumeError, damaged, missing, unreadable
 from cnnkit.device.volumes.geometry import LEANING, Geometry
 from cnnkit.device.volumes.values import scaled
 
@@ -149,15 +149,16 @@ def series_in(folder: Path | str) -> list[Series]:
     for path in inside:
         if folder.is_dir() and not is_dicom(path):
             continue
-        head = header(path)
-        modality = str(head.get("Modality", "") or "")
-        if modality in _NO_PICTURES:
-            continue
-        if not head.get("Rows") or not head.get("Columns"):
-            raise VolumeError(path, "it is cut off, or has no picture", "Copy it anew, or take it away.")
-        uid = str(head.get("SeriesInstanceUID", "") or "")
-        one = found.setdefault(uid, Series(folder, [], modality, _patient(head), uid))
-        one.slices.append(_slice(path, head))
+        with damaged(path):
+            head = header(path)
+            modality = str(head.get("Modality", "") or "")
+            if modality in _NO_PICTURES:
+                continue
+            if not head.get("Rows") or not head.get("Columns"):
+                raise VolumeError(path, "it is cut off, or has no picture", "Copy it anew, or take it away.")
+            uid = str(head.get("SeriesInstanceUID", "") or "")
+            one = found.setdefault(uid, Series(folder, [], modality, _patient(head), uid))
+            one.slices.append(_slice(path, head))
     if not found:
         raise VolumeError(folder, "there is no DICOM picture of a patient in it", "Check its name.")
     return list(found.values())
@@ -210,6 +211,11 @@ def stacked(source: Path | str | Series) -> Stack:
     """
     warnings: list[str] = []
     series = source if isinstance(source, Series) else _only(source, warnings)
+    with damaged(series.folder):
+        return _stacked(series, warnings)
+
+
+def _stacked(series: Series, warnings: list[str]) -> Stack:
     name = series.folder
     slices = _without_scouts(series, warnings)
     _alike(slices, name)
@@ -530,6 +536,11 @@ def _straight(slices: list[Slice], normal: np.ndarray, pixel: float, name: Path)
 
 def _pixels(one: Slice) -> np.ndarray:
     """Return the values of one slice: (rows, columns), scaled, more is brighter."""
+    with damaged(one.path):
+        return _values(one)
+
+
+def _values(one: Slice) -> np.ndarray:
     data = whole(one.path)
     stored = decoded(data, one.path)
     if stored.shape != (int(one.head.Rows), int(one.head.Columns)):
@@ -570,13 +581,22 @@ def decoded(whole: Any, path: Path) -> np.ndarray:
     except VolumeError:
         raise
     except Exception as error:  # whatever a damaged file makes it stumble over
-        syntax = whole.file_meta.get("TransferSyntaxUID") if getattr(whole, "file_meta", None) else None
-        if syntax is not None and getattr(syntax, "is_compressed", False):
+        syntax = _compressed(whole)
+        if syntax:
             raise VolumeError(
                 path,
-                f"it is compressed as {getattr(syntax, 'name', 'something unknown')}, which cannot be read here",
+                f"it is compressed as {syntax}, which cannot be read here",
                 "Export it uncompressed, or install pylibjpeg with its decoders.",
             ) from None
         if isinstance(error, MemoryError):
             raise
         raise VolumeError(path, "its pixels are damaged or cut off", "Copy it anew.") from None
+
+
+def _compressed(whole: Any) -> str | None:
+    """Return what the pixels of a data set are compressed by; None where by nothing."""
+    syntax = whole.file_meta.get("TransferSyntaxUID") if getattr(whole, "file_meta", None) else None
+    try:
+        return str(syntax.name) if syntax is not None and syntax.is_compressed else None
+    except ValueError:
+        return "something unknown"

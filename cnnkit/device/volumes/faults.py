@@ -1,8 +1,10 @@
 """What is wrong with a file of a volume, in one line."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
-from cnnkit.errors import DataError, MissingExtra
+from cnnkit.errors import CnnkitError, DataError, MissingExtra
 from cnnkit.files import printable
 
 MOST_VOXELS = 2**31  # of all channels together: what is larger is a damaged header, or not to be held in memory
@@ -42,3 +44,14 @@ def unreadable(path: Path | str, error: OSError) -> VolumeError:
     if isinstance(error, FileNotFoundError):
         return VolumeError(path, "there is no such file", "Check its name.")
     return VolumeError(path, f"it cannot be read ({error.strerror or 'the system says no more'})", "Check it.")
+
+
+@contextlib.contextmanager
+def damaged(path: Path | str) -> Iterator[None]:
+    """Turn what other code stumbles over in the attributes of a damaged file into one line; its own words may quote a patient."""
+    try:
+        yield
+    except (CnnkitError, MemoryError):
+        raise
+    except Exception as error:
+        raise VolumeError(path, "what its header says is damaged", "Copy it anew.") from error

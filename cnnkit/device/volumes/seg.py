@@ -21,7 +21,7 @@ import numpy as np
 from cnnkit import __version__, files
 from cnnkit.device.volumes import dicom
 from cnnkit.device.volumes.dicom import Series, Stack
-from cnnkit.device.volumes.faults import MOST_VOXELS, VolumeError, missing
+from cnnkit.device.volumes.faults import MOST_VOXELS, VolumeError, damaged, missing
 from cnnkit.device.volumes.geometry import ROUNDING, Geometry
 from cnnkit.device.volumes.placing import onto, within
 from cnnkit.device.volumes.segments import (
@@ -52,7 +52,8 @@ def is_seg(path: Path | str) -> bool:
     path = Path(path)
     if path.suffix.lower() in _OTHERS or not path.is_file() or not dicom.is_dicom(path):
         return False
-    return str(dicom.header(path).get("SOPClassUID", "")) in CLASSES
+    with damaged(path):
+        return str(dicom.header(path).get("SOPClassUID", "")) in CLASSES
 
 
 def segments_of(path: Path | str) -> list[Segment]:
@@ -61,7 +62,8 @@ def segments_of(path: Path | str) -> list[Segment]:
     Raises:
         VolumeError: it cannot be read.
     """
-    return _segments(_opened(path, pixels=False), path)
+    with damaged(path):
+        return _segments(_opened(path, pixels=False), path)
 
 
 def extent(path: Path | str) -> Geometry:
@@ -70,8 +72,9 @@ def extent(path: Path | str) -> Geometry:
     Raises:
         VolumeError: it cannot be read, or its frames do not say where they are.
     """
-    whole = _opened(path, pixels=False)
-    return _grid([_place(whole, k, None, path) for k in range(_count(whole, path))], whole, path)
+    with damaged(path):
+        whole = _opened(path, pixels=False)
+        return _grid([_place(whole, k, None, path) for k in range(_count(whole, path))], whole, path)
 
 
 def read_seg(
@@ -98,34 +101,8 @@ def read_seg(
         VolumeError: it cannot be read, its frames lie on no slices of the volume, or its segments are not among the names.
         MissingExtra: pydicom is not installed.
     """
-    whole = _opened(path, pixels=True)
-    segments = _segments(whole, path)
-    stack = None if source is None else dicom.stacked(source)
-    if like is None and stack is not None:
-        like = stack.geometry
-    count = _count(whole, path)
-    places = [_place(whole, k, stack, path) for k in range(count)]
-    own = _grid(places, whole, path)
-    grid = like or own
-    if int(np.prod(grid.shape, dtype=object)) > MOST_VOXELS:
-        raise VolumeError(path, "its frames lie too far apart", "Is it of this volume?")
-    named = {one.value: one.name for one in segments}
-    together = Together(grid.shape, [one.name for one in segments])
-    frames = _frames(whole, path)
-    across = own.matrix[:3, 0]
-    for k, (matrix, values) in enumerate(zip(places, frames)):
-        if not values.any():
-            continue
-        table = named
-        if whole.get("SegmentationType") != "LABELMAP":
-            number = _first(whole, k, "SegmentIdentificationSequence", "ReferencedSegmentNumber")
-            if number is None or int(number) not in named:
-                raise VolumeError(path, f"its frame {k + 1} is of no segment", "Save it anew.")
-            table = {1: named[int(number)]}
-        where, turned = _laid(values, matrix, across, grid, tolerance, path)
-        strange = together.add(turned, table, where)
-        if strange:
-            raise VolumeError(path, f"it has voxels of {strange[0]}, which is no segment of it", "Save it anew.")
+    with damaged(path):
+        together = _together(path, like, source, tolerance)
     return together.codes(names, path)
 
 
@@ -222,6 +199,41 @@ def _sources(stack: Stack) -> list[Any]:
 
 
 # Reading -------------------------------------------------------------------------------------------------------------
+
+
+def _together(
+    path: Path | str, like: Geometry | None, source: Series | Path | str | None, tolerance: float
+) -> Together:
+    """Read all frames onto a grid."""
+    whole = _opened(path, pixels=True)
+    segments = _segments(whole, path)
+    stack = None if source is None else dicom.stacked(source)
+    if like is None and stack is not None:
+        like = stack.geometry
+    count = _count(whole, path)
+    places = [_place(whole, k, stack, path) for k in range(count)]
+    own = _grid(places, whole, path)
+    grid = like or own
+    if int(np.prod(grid.shape, dtype=object)) > MOST_VOXELS:
+        raise VolumeError(path, "its frames lie too far apart", "Is it of this volume?")
+    named = {one.value: one.name for one in segments}
+    together = Together(grid.shape, [one.name for one in segments])
+    frames = _frames(whole, path)
+    across = own.matrix[:3, 0]
+    for k, (matrix, values) in enumerate(zip(places, frames)):
+        if not values.any():
+            continue
+        table = named
+        if whole.get("SegmentationType") != "LABELMAP":
+            number = _first(whole, k, "SegmentIdentificationSequence", "ReferencedSegmentNumber")
+            if number is None or int(number) not in named:
+                raise VolumeError(path, f"its frame {k + 1} is of no segment", "Save it anew.")
+            table = {1: named[int(number)]}
+        where, turned = _laid(values, matrix, across, grid, tolerance, path)
+        strange = together.add(turned, table, where)
+        if strange:
+            raise VolumeError(path, f"it has voxels of {strange[0]}, which is no segment of it", "Save it anew.")
+    return together
 
 
 def _opened(path: Path | str, *, pixels: bool) -> Any:

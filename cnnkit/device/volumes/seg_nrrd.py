@@ -140,7 +140,7 @@ def write(
         for value, name in enumerate(inside, 1):
             one[plane(codes, of[name])] = value
         maps.append(one)
-    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+    packer = zlib.compressobj(4, zlib.DEFLATED, 31)
     with files.atomic(path) as file:
         file.write("\n".join(head).encode() + b"\n\n")
         for k in range(codes.shape[0]):

@@ -1,6 +1,7 @@
 """Masks lie on their volumes by geometry, keep their names and come back voxel for voxel, in every format."""
 
 import gzip
+import re
 import sys
 
 import numpy as np
@@ -118,6 +119,18 @@ def test_a_file_cut_off_is_named(tmp_path, codes, ending):
         (tmp_path / f"a{ending}").write_bytes(data[:cut])
         with pytest.raises(volumes.VolumeError, match=rf"a\{ending} cannot be used"):
             volumes.read_volume(tmp_path / f"a{ending}")
+
+
+def test_a_packed_mha_that_does_not_say_how_long_it_is_is_refused(tmp_path, codes, capfd):
+    """SimpleITK returns other voxels then."""
+    volumes.write_labels(tmp_path / "a.mha", codes, geometry())
+    data = (tmp_path / "a.mha").read_bytes()
+    said = re.search(rb"CompressedDataSize = (\d+)\n", data)
+    for line in (b"", b"CompressedDataSize = %d\n" % (int(said[1]) - 3), b"CompressedDataSize = x\n"):
+        (tmp_path / "a.mha").write_bytes(data.replace(said[0], line))
+        with pytest.raises(volumes.VolumeError, match=r"a\.mha cannot be used"):
+            volumes.read_volume(tmp_path / "a.mha")
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("elsewhere", ["../other/a.raw", "/etc/hosts", "LIST", "a%03d.raw 1 3 1"])
