@@ -15,6 +15,7 @@ Source: DICOM PS3.3 (2024e), C.7.6.1 to C.7.6.3 and C.11.1.
 
 import hashlib
 import logging
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -578,18 +579,19 @@ def decoded(whole: Any, path: Path) -> np.ndarray:
             whole.file_meta = getattr(whole, "file_meta", None) or pydicom.dataset.FileMetaDataset()
             whole.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
         return np.asarray(whole.pixel_array)
-    except VolumeError:
+    except (MemoryError, VolumeError):
         raise
-    except Exception as error:  # whatever a damaged file makes it stumble over
+    except Exception:  # whatever a damaged file makes it stumble over
         syntax = _compressed(whole)
+        other = _by_simpleitk(whole) if syntax else None
+        if other is not None:
+            return other
         if syntax:
             raise VolumeError(
                 path,
                 f"it is compressed as {syntax}, which cannot be read here",
                 "Export it uncompressed, or install pylibjpeg with its decoders.",
             ) from None
-        if isinstance(error, MemoryError):
-            raise
         raise VolumeError(path, "its pixels are damaged or cut off", "Copy it anew.") from None
 
 
@@ -600,3 +602,37 @@ def _compressed(whole: Any) -> str | None:
         return str(syntax.name) if syntax is not None and syntax.is_compressed else None
     except ValueError:
         return "something unknown"
+
+
+_OF_PIXELS = (
+    *("SOPClassUID", "SOPInstanceUID", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit"),
+    *("PixelRepresentation", "PixelData"),
+)
+
+
+def _by_simpleitk(whole: Any) -> np.ndarray | None:
+    """Decode one picture by SimpleITK, which knows JPEG without loss; None where it cannot, or is not installed.
+
+    It is handed the pixels alone: of a whole file it would scale the numbers and turn them over itself.
+    """
+    try:
+        import SimpleITK
+        from pydicom.dataset import Dataset
+    except ImportError:
+        return None
+    if int(whole.get("NumberOfFrames", 1) or 1) > 1:
+        return None
+    plain = Dataset()
+    for keyword in _OF_PIXELS:
+        if keyword in whole:
+            plain[keyword] = whole[keyword]
+    plain.file_meta, plain.PhotometricInterpretation = whole.file_meta, "MONOCHROME2"
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            plain.save_as(f"{folder}/one.dcm", enforce_file_format=True)
+            image = SimpleITK.ReadImage(f"{folder}/one.dcm", imageIO="GDCMImageIO")
+        except Exception:
+            return None
+    array = SimpleITK.GetArrayFromImage(image)
+    return array[0] if array.ndim == 3 else array

@@ -90,7 +90,7 @@ def _elsewhere(geometry: Geometry, like: Geometry, part: bool) -> str:
         return "its voxels lie between those of its volume"
     if one.shape != other.shape:
         return f"it has {_sizes(one.shape)} voxels, and its volume {_sizes(other.shape)}"
-    return f"it lies {np.linalg.norm(np.subtract(one.origin, other.origin)):.3g} mm away from its volume"
+    return f"it lies {one.apart(other):.3g} mm away from its volume"
 
 
 def _sizes(values: tuple[float, ...]) -> str:

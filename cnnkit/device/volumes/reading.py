@@ -59,7 +59,7 @@ def is_volume(path: Path | str) -> bool:
     path = Path(path)
     if path.is_dir():
         return dicom.holds_dicom(path)
-    if not path.is_file():
+    if not path.is_file() or path.name.startswith("."):  # macOS leaves `._case_1.nii.gz` in archives
         return False
     name = path.name.lower()
     return name.endswith(SUFFIXES) or (suffix_of(path) not in _PICTURES and dicom.is_dicom(path))

@@ -6,7 +6,9 @@ import numpy as np
 
 from cnnkit.device.volumes.faults import VolumeError
 
-NEARLY = 0.01  # labels this near to a whole number are it
+# Labels this near to a whole number are it. A byte's header scales twenty labels to steps of 20/255, half of which is 0.04; what
+# linear resampling leaves lies anywhere between.
+NEARLY = 0.05
 
 
 def scaled(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:

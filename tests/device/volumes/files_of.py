@@ -75,7 +75,8 @@ def nifti(
     """Write `voxels[x, y, z, ...]` with affines from x, y, z to RAS, mm."""
     place = qform if qform is not None else sform if sform is not None else np.eye(4)
     size = np.linalg.norm(place[:3, :3], axis=0) if size is None else np.asarray(size)
-    (b, c, d), flip = quaternion(place[:3, :3] / np.linalg.norm(place[:3, :3], axis=0))
+    with np.errstate(invalid="ignore"):  # of what is wrong on purpose
+        (b, c, d), flip = quaternion(place[:3, :3] / np.linalg.norm(place[:3, :3], axis=0))
     dim = [voxels.ndim, *voxels.shape, *[1] * (7 - voxels.ndim)] if dim is None else dim
     code, bits = CODES[voxels.dtype.name], 8 * voxels.dtype.itemsize
     rows = (sform if sform is not None else np.zeros((4, 4)))[:3].ravel()

@@ -284,20 +284,50 @@ def test_numbers_with_a_unit_are_not_turned_over(tmp_path, stored):
     np.testing.assert_array_equal(volume.array[0, ..., 0], stored[0].astype(int) - 1024)
 
 
-def test_what_is_compressed_is_read_or_named_with_its_syntax(tmp_path, stored):
-    from pydicom.uid import JPEGLosslessSV1, RLELossless
+@pytest.mark.parametrize("compressor", ["JPEG", "JPEG2000"])
+@pytest.mark.parametrize("signed", [False, True])
+def test_what_is_compressed_without_loss_is_read(tmp_path, stored, compressor, signed):
+    """JPEG without loss, which hospitals store most, by SimpleITK; its values are scaled and turned over once."""
+    sitk = pytest.importorskip("SimpleITK")
+    pixels = stored[0].astype(np.int16) - 1000 if signed else stored[0]
+    pixels = np.kron(pixels, np.ones((8, 8), pixels.dtype))
+    writer = sitk.ImageFileWriter()
+    writer.SetImageIO("GDCMImageIO")
+    writer.SetFileName(str(tmp_path / "packed.dcm"))
+    writer.UseCompressionOn()
+    writer.SetCompressor(compressor)
+    writer.Execute(sitk.GetImageFromArray(pixels))
+    packed = dicom.whole(tmp_path / "packed.dcm")
+    assert packed.file_meta.TransferSyntaxUID.is_compressed
+    most = -1 if signed else 2**16 - 1
+    for photometric, expected in (("MONOCHROME2", pixels), ("MONOCHROME1", most - pixels.astype(int))):
+        more = {"PhotometricInterpretation": photometric, "PixelData": packed.PixelData}
+        ds = series_of.dataset(pixels, None, 0, modality="DX", slope=2, intercept=-100, more=more)
+        ds.file_meta.TransferSyntaxUID = packed.file_meta.TransferSyntaxUID
+        ds["PixelData"].is_undefined_length = True
+        volume = volumes.read_volume(series_of.save(ds, tmp_path / f"{photometric}.dcm"))
+        np.testing.assert_array_equal(volume.array[0, ..., 0], expected * 2.0 - 100)
+
+
+def test_what_is_compressed_otherwise_is_read_or_named_with_its_syntax(tmp_path, stored):
+    from pydicom.uid import HTJ2KLossless, JPEGLosslessSV1, RLELossless
 
     ds = series_of.dataset(stored[0], geometry(), 0)
     ds.compress(RLELossless, generate_instance_uid=False)
     np.testing.assert_array_equal(
         volumes.read_volume(series_of.save(ds, tmp_path / "rle.dcm")).array[0, ..., 0], stored[0]
     )
-    ds.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    ds.file_meta.TransferSyntaxUID = JPEGLosslessSV1  # which it is not
     with pytest.raises(
         volumes.VolumeError,
         match=r"jpeg\.dcm cannot be used: it is compressed as JPEG Lossless.*, which cannot be read",
     ):
         volumes.read_volume(series_of.save(ds, tmp_path / "jpeg.dcm"))
+    ds.file_meta.TransferSyntaxUID = HTJ2KLossless
+    with pytest.raises(
+        volumes.VolumeError, match=r"other\.dcm cannot be used: it is compressed as High-Throughput JPEG"
+    ):
+        volumes.read_volume(series_of.save(ds, tmp_path / "other.dcm"))
 
 
 def test_patients_are_told_apart_by_a_key_that_names_nobody(tmp_path, stored):

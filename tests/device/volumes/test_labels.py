@@ -200,6 +200,10 @@ def test_nearly_whole_labels_are_rounded_and_others_refused(tmp_path, codes):
     packed = np.array([0, 85, 170, 255], np.uint8)[codes]
     path = files_of.nifti(tmp_path / "packed.nii", packed.transpose(2, 1, 0), sform=ras(place), slope=3 / 255)
     np.testing.assert_array_equal(volumes.read_labels(path, place)[0], codes)
+    many = np.arange(21, dtype=np.uint8).repeat(33).reshape(SHAPE)
+    squeezed = np.rint(many * (255 / 20)).astype(np.uint8)  # as 21 floats become bytes
+    path = files_of.nifti(tmp_path / "many.nii", squeezed.transpose(2, 1, 0), sform=ras(place), slope=20 / 255)
+    np.testing.assert_array_equal(volumes.read_labels(path, place)[0], many)
     half = codes * np.float32(0.5)
     path = files_of.nifti(tmp_path / "half.nii", half.transpose(2, 1, 0), sform=ras(place))
     with pytest.raises(

@@ -235,6 +235,28 @@ def test_a_header_that_cannot_be_right_is_named(tmp_path, voxels, change, said):
         volumes.read_volume(path)
 
 
+def test_what_an_archive_of_macos_leaves_is_no_volume(tmp_path, voxels):
+    assert volumes.is_volume(files_of.nifti(tmp_path / "a.nii.gz", voxels, sform=PLACE))
+    (tmp_path / "._a.nii.gz").write_bytes(b"\0\5\x16\7" + bytes(200))
+    assert not volumes.is_volume(tmp_path / "._a.nii.gz") and not volumes.is_volume(tmp_path / "none.nii")
+
+
+def test_damage_anywhere_ends_in_an_array_or_one_line(tmp_path, voxels):
+    rng = np.random.default_rng(0)
+    for name in ("a.nii", "a.nii.gz"):
+        path = files_of.nifti(tmp_path / name, voxels, qform=PLACE, sform=PLACE)
+        whole = path.read_bytes()
+        for _ in range(150):
+            data = bytearray(whole)
+            for place in rng.integers(0, min(len(data), 400), 2):
+                data[place] = rng.integers(0, 256)
+            path.write_bytes(data)
+            try:
+                assert volumes.read_volume(path).array.ndim == 4
+            except volumes.VolumeError as error:
+                assert "\n" not in str(error)
+
+
 def test_it_is_read_without_any_package_but_numpy(tmp_path, voxels):
     path = files_of.nifti(tmp_path / "a.nii.gz", voxels, sform=PLACE)
     code = (
