@@ -184,7 +184,7 @@ class TestImages:
         kinds = {
             "float32": {"answers"},
             "float16": {"reference", "network", "constants", "answers"},
-            "int8": {"rounding", "reference", "network", "constants", "ranges", "clipping"},
+            "int8": {"rounding", "reference", "network", "constants", "integers", "size", "ranges", "clipping"},
         }
         assert set(found) == always | kinds[precision]
         for check in found.values():
@@ -243,6 +243,18 @@ class TestImages:
         fresh = dataclasses.replace(images, known={})
         found, line = fresh.refused(monkeypatch, tmp_path, "int8", None)
         assert found == ["rounding"] and "conv2" in line
+
+    def test_an_int8_file_that_computes_in_floats_is_stopped(self, images, monkeypatch, tmp_path):
+        """Its answers are right."""
+
+        def in_floats(model, precision, calibration, metadata):
+            content = convert.convert(model, "float16", calibration, metadata)
+            return behind(content, convert.described(model, precision, metadata))
+
+        found, line = images.refused(monkeypatch, tmp_path, "int8", in_floats)
+        assert "integers" in found
+        assert "inputs and weights of convolutions that are not int8" in line
+        assert "(CONV_2D), input float32" in line
 
     @pytest.mark.parametrize(
         ("place", "change"),
@@ -443,6 +455,36 @@ def test_answers_may_differ_less_where_inputs_hardly_change_them():
     assert checks.narrow({"scores": alike}, SCORES) == pytest.approx(1e-4)
     assert checks.narrow({"scores": alike[:1]}, SCORES) == checks.NOISE  # of one input alone nothing is known
     assert checks.narrow({"scores": alike, "boxes": np.array([[0.0], [9.0]])}, SCORES) == checks.FLOAT32
+
+
+@pytest.mark.parametrize("what", [0, 1], ids=["input", "weights"])
+@pytest.mark.parametrize("kind", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "CONV_3D", "TRANSPOSE_CONV"])
+def test_every_kind_of_convolution_in_floats_is_named(images, kind, what):
+    whole = graph_of(
+        images.sound(images.artifact.model, "int8", images.data.train.read(np.arange(8))[0], images.artifact.metadata)
+    )
+    assert checks.integers(whole).measured == 0
+    number, step = next((n, step) for n, step in enumerate(whole.steps) if step.kind == "CONV_2D")
+    place = checks.CONVOLVED[kind][what]
+    given = [step.given[1], step.given[1], step.given[0]] if kind == "TRANSPOSE_CONV" else list(step.given)
+    given[place] = dataclasses.replace(given[place], kind="FLOAT32")
+    changed = dataclasses.replace(step, kind=kind, given=tuple(given))
+    graph = dataclasses.replace(whole, steps=(*whole.steps[:number], changed, *whole.steps[number + 1 :]))
+    check = checks.integers(graph)
+    assert check.measured == 1
+    assert check.where == f"{changed.place}, {('input', 'weights')[what]} float32"
+
+
+def test_weights_that_are_no_smaller_are_named(images):
+    some = images.data.train.read(np.arange(8))[0]
+    base, small = (
+        graph_of(images.sound(images.artifact.model, p, some, images.artifact.metadata)) for p in ("float32", "int8")
+    )
+    assert 0.24 < checks.size(base, small).measured < 0.3
+    found = checks.size(base, base)
+    assert found.measured == 1
+    assert not found.passed
+    assert "weights" in found.where
 
 
 def test_a_graph_is_read_with_its_constants(images):

@@ -26,6 +26,9 @@ NOISE = 2e-5  # never less than this, which is arithmetic
 FLOAT16 = 0.2  # the same; a changed constant is seen by itself
 STEPS = 0.52  # of its precision, that a constant may lie from what it stands for; half a step is rounding
 SUM = 0.02  # that scores may miss 1 by, and a step of int8 for each two classes
+LARGE = (
+    0.4  # of the bytes of the float32 weights, that those of eight bits may have; a quarter is what they are made of
+)
 LARGEST_BIAS = 2.0**29  # steps: a bias beyond makes the converter take coarser weights
 
 
@@ -191,6 +194,46 @@ def constants(base: Graph, other: Graph) -> Check:
 
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "CONV_3D")
+
+
+CONVOLVED = {**dict.fromkeys(WEIGHTED, (0, 1)), "TRANSPOSE_CONV": (2, 1), "CONV_3D_TRANSPOSE": (2, 1)}
+"""Operators that multiply by weights -> where their input and their weights are among what they are given."""
+
+
+def integers(graph: Graph) -> Check:
+    """Say whether every convolution of an int8 file computes in eight bits: 2-D, depthwise, transposed, 3-D, fully connected.
+
+    One that is given numbers in float32 is right in all its answers, and none of a microcontroller's, so nothing else sees it.
+    """
+    wrong = []
+    for step in graph.steps:
+        for place, what in zip(CONVOLVED.get(step.kind, ()), ("input", "weights")):
+            tensor = step.given[place] if place < len(step.given) else None
+            if tensor is not None and tensor.kind != "INT8":
+                wrong.append(f"{step.place}, {what} {tensor.kind.lower()}")
+    shown = ", ".join(wrong[:3]) + (", ..." if len(wrong) > 3 else "")
+    return Check("integers", "inputs and weights of convolutions that are not int8", float(len(wrong)), 0.0, shown)
+
+
+def size(base: Graph, other: Graph) -> Check:
+    """Compare the bytes of the weights of an int8 file with the float32 file's, biases left out, which have four bytes in both.
+
+    The file itself says less: of a small one most is what it says of itself.
+    """
+    before = after = largest = 0
+    where = ""
+    for first, second in pairs(base, other):
+        for place, (tensor, twin) in enumerate(zip(first.inputs, second.inputs)):
+            if tensor is None or tensor.data is None or twin is None or twin.data is None:
+                continue
+            if tensor.kind != "FLOAT32" or twin.kind == "INT32":  # which biases have
+                continue
+            before += tensor.data.nbytes
+            after += twin.data.nbytes
+            if twin.kind == "FLOAT32" and twin.data.nbytes > largest:
+                largest, where = twin.data.nbytes, f"{first.place}, {_role(first, place)}"
+    share = after / before if before else 0.0
+    return Check("size", "bytes of the weights, as a share of the float32 file's", share, LARGE, where)
 
 
 def _role(step: Step, place: int) -> str:

@@ -10,6 +10,7 @@ A chain of named checks, each with what was measured and its bar (`cnnkit.export
 | tables: tables read by row are those trained, also in rows that no test input asks for | texts | | |
 | network: the same operators as in the float32 file, fed alike | | x | x |
 | constants: each within half a step of the float32 file's | | x | x |
+| integers, size: every convolution has int8 weights and input, and weights at most two fifths of their bytes | | | x |
 | ranges, clipping: layers have the ranges that calibration inputs give, which fit validation inputs | | | x |
 | probabilities, input and output, metadata: what the file says of itself | x | x | x |
 | scores: overall and per class, on held-out records, by what users run | x | x | x |
@@ -206,12 +207,15 @@ class Chain:
         task = task_of(metadata, DEVICE, path)
         dtype = kind.dtype(precision)
         found.append(checks.facing(graph, self.artifact.input_shape, dtype, task, self.artifact.labels))
+        if precision == "int8":
+            found.append(checks.integers(graph))
         if precision != "float32":
             first = graph_of(base)
             found.append(checks.network(first, graph))
             if found[-1].passed:
                 found.append(checks.constants(first, graph))
                 if precision == "int8":
+                    found.append(checks.size(first, graph))
                     found += ranges(base, first, graph, self.kind.calibration(self.calibration), self.validation)
         else:
             found += self.kind.checks(graph, self.artifact.model.get_weights())
