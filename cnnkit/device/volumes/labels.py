@@ -7,14 +7,14 @@ Design choices:
 - Segments that a file names are known by these names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from cnnkit.device.volumes import nifti, seg, seg_nrrd, simpleitk
 from cnnkit.device.volumes.dicom import Series
-from cnnkit.device.volumes.faults import VolumeError
+from cnnkit.device.volumes.faults import VolumeError, shown
 from cnnkit.device.volumes.geometry import ROUNDING, Geometry
 from cnnkit.device.volumes.placing import onto
 from cnnkit.device.volumes.reading import NIFTI, read_volume, suffix_of
@@ -39,6 +39,7 @@ def read_labels(
     tolerance: float = ROUNDING,
     resample: bool = False,
     source: Series | Path | str | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> tuple[np.ndarray, dict[str, tuple[int, ...]] | None]:
     """Read a mask, laid on the grid of its volume.
 
@@ -50,6 +51,7 @@ def read_labels(
         tolerance: of the smallest side of a voxel, that a mask may lie apart from its volume.
         resample: take the nearest voxel of a mask whose grid is another one, rather than refuse it.
         source: of a DICOM SEG: its series, for frames that name their pictures and not their places.
+        warn: told in a line, with the file's name, that numbers were rounded.
 
     Returns:
         Codes (z, y, x), uint8, int16 or int32, 0 for background; and label -> its codes, where the file or `names` names labels,
@@ -76,6 +78,8 @@ def read_labels(
         return onto(codes, geometry, like, path, tolerance=tolerance, resample=resample, part=True), of
     volume = read_volume(path, channels=1)
     codes = narrow(whole(volume.array[..., 0], path))
+    if warn is not None and volume.array.dtype.kind == "f" and (codes != volume.array[..., 0]).any():
+        warn(f"{shown(path)}: its labels are nearly whole numbers, and were rounded.")
     labels = None
     if names is not None:
         labels = as_tuples(names)

@@ -328,7 +328,7 @@ def _geometry(said: dict[str, Any], sides: list[int], path: Path | str) -> tuple
     found = by_s or by_q
     if found:
         return found, True
-    return placed(np.column_stack([np.diag(size), np.zeros(3)])), False
+    return placed(np.column_stack([np.diag(size * [-1, -1, 1]), np.zeros(3)])), False  # as SimpleITK has it
 
 
 def _apart(one: Geometry, other: Geometry) -> float:

@@ -26,7 +26,10 @@ def scaled(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
             (k for k in (np.int16, np.int32) if np.iinfo(k).min <= ends[0] and ends[1] <= np.iinfo(k).max), None
         )
         if kind is not None and abs(int(slope)) < 2**31 and abs(int(intercept)) < 2**31:
-            return (stored.astype(np.int64) * int(slope) + int(intercept)).astype(kind)
+            whole = np.empty(stored.shape, kind)
+            for k in range(len(stored)):
+                whole[k] = stored[k].astype(np.int64) * int(slope) + int(intercept)
+            return whole
     values = np.empty(stored.shape, np.float32)
     for k in range(len(stored)):  # in double, a slice at a time: the whole would be twice as large as what is returned
         values[k] = stored[k] * float(slope) + float(intercept)

@@ -194,8 +194,10 @@ def test_nearly_whole_labels_are_rounded_and_others_refused(tmp_path, codes):
     place = geometry()
     for number, stored in enumerate((codes * np.float32(0.9999), (codes + 0.004).astype(np.float64))):
         path = files_of.nifti(tmp_path / f"{number}.nii", stored.transpose(2, 1, 0), sform=ras(place))
-        read, _ = volumes.read_labels(path, place)
+        said = []
+        read, _ = volumes.read_labels(path, place, warn=said.append)
         assert read.dtype == np.uint8
+        assert said == [f"{tmp_path.name}/{number}.nii: its labels are nearly whole numbers, and were rounded."]
         np.testing.assert_array_equal(read, codes)
     packed = np.array([0, 85, 170, 255], np.uint8)[codes]
     path = files_of.nifti(tmp_path / "packed.nii", packed.transpose(2, 1, 0), sform=ras(place), slope=3 / 255)

@@ -151,8 +151,11 @@ def test_a_spacing_that_the_sform_denies_is_refused(tmp_path, voxels):
 
 
 def test_without_either_form_it_is_said_that_it_is_not_placed(tmp_path, voxels):
-    volume = volumes.read_volume(files_of.nifti(tmp_path / "a.nii", voxels, size=(1, 2, 3)))
+    sitk = pytest.importorskip("SimpleITK")
+    path = files_of.nifti(tmp_path / "a.nii", voxels, size=(1, 2, 3))
+    volume = volumes.read_volume(path)
     assert volume.facts["oriented"] is False and volume.geometry.spacing == (3, 2, 1)
+    np.testing.assert_array_equal(volume.geometry.direction[:, ::-1].ravel(), sitk.ReadImage(str(path)).GetDirection())
 
 
 def test_a_fourth_axis_is_channels_only_where_it_is_told(tmp_path, voxels):
