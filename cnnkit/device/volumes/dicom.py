@@ -5,6 +5,7 @@ Design choices:
 - What is no straight, even stack of one picture a place is refused, in a line that says how it is not: a slice missing, gaps
   that differ, two phases, a tilted gantry. What can be mended without a guess is, and it is said: slices that came twice with
   the same pixels count once, scouts among the slices are left out.
+- A file of many frames that say where they are (enhanced CT, MR) is a slice a frame; one of frames that do not is refused.
 - Each slice is scaled by its own slope and intercept. Where all come out whole the volume is whole numbers, else float32.
 - MONOCHROME1 is turned over, so that more is brighter, but for numbers with a unit of their own (CT, PET): these are not shown
   values.
@@ -65,6 +66,12 @@ class Slice:
     position: np.ndarray | None  # of the first pixel, LPS mm
     axes: np.ndarray | None  # (2, 3): where columns, then rows, count up
     spacing: tuple[float, float] | None  # mm from row to row, from column to column
+    frame: int | None = None  # of its file, from 0; None: the file has this picture only
+
+    @property
+    def uid(self) -> tuple[str, int | None]:
+        """What others call this picture; never shown."""
+        return str(self.head.get("SOPInstanceUID", "") or id(self)), self.frame
 
 
 @dataclass
@@ -159,7 +166,7 @@ def series_in(folder: Path | str) -> list[Series]:
                 raise VolumeError(path, "it is cut off, or has no picture", "Copy it anew, or take it away.")
             uid = str(head.get("SeriesInstanceUID", "") or "")
             one = found.setdefault(uid, Series(folder, [], modality, _patient(head), uid))
-            one.slices.append(_slice(path, head))
+            one.slices += _frames(path, head) if int(head.get("NumberOfFrames", 1) or 1) > 1 else [_slice(path, head)]
     if not found:
         raise VolumeError(folder, "there is no DICOM picture of a patient in it", "Check its name.")
     return list(found.values())
@@ -188,13 +195,14 @@ def read(source: Path | str | Series) -> tuple[np.ndarray, Geometry, dict[str, A
         VolumeError: as `extent`; or pixels are damaged, compressed in a way that nothing here reads, or colours.
     """
     stack = stacked(source)
-    planes = [_pixels(slice_) for slice_ in stack.slices]
-    kind = np.result_type(*planes)
+    opened: dict[Path, Any] = {}
+    planes = [_pixels(slice_, opened) for slice_ in stack.slices]
+    kind = np.result_type(*{plane.dtype for plane in planes})
     if kind.kind == "f" or kind.itemsize > 4:
         kind = np.dtype(np.float32)
     array = np.empty((*stack.geometry.shape, 1), kind)
-    for k, plane in enumerate(planes):
-        array[k, :, :, 0] = plane
+    for k in reversed(range(len(planes))):  # each is let go, so that there is no second volume
+        array[k, :, :, 0] = planes.pop()
     facts = {
         "modality": stack.series.modality or None,
         "patient": stack.series.patient,
@@ -325,6 +333,48 @@ def _slice(path: Path, head: Any) -> Slice:
     return Slice(path, head, position, axes, None if spacing is None else (float(spacing[0]), float(spacing[1])))
 
 
+_OF_FRAMES = {  # attributes of a frame's functional groups: where they stand, what they are called in a file of one picture
+    "PlanePositionSequence": {"ImagePositionPatient": "ImagePositionPatient"},
+    "PlaneOrientationSequence": {"ImageOrientationPatient": "ImageOrientationPatient"},
+    "PixelMeasuresSequence": {key: key for key in ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices")},
+    "PixelValueTransformationSequence": {key: key for key in ("RescaleSlope", "RescaleIntercept", "RescaleType")},
+    "FrameContentSequence": {"TemporalPositionIndex": "TemporalPositionIdentifier"},
+    "MREchoSequence": {"EffectiveEchoTime": "EchoTime"},
+    "MRDiffusionSequence": {"DiffusionBValue": "DiffusionBValue"},
+}
+
+
+def of_frame(whole: Any, k: int, sequence: str, keyword: str) -> Any:
+    """Return an attribute of a frame's functional groups, else of those that all frames share; None where it has none."""
+    groups = [whole.PerFrameFunctionalGroupsSequence[k], *(whole.get("SharedFunctionalGroupsSequence") or [])]
+    for group in groups:
+        for item in group.get(sequence) or []:
+            if item.get(keyword) is not None:
+                return item.get(keyword)
+    return None
+
+
+def _frames(path: Path, head: Any) -> list[Slice]:
+    """Return a slice for each frame of a file that says where each is; of another file one, which is refused later."""
+    full = whole(path, pixels=False)
+    count = int(head.NumberOfFrames)
+    if len(full.get("PerFrameFunctionalGroupsSequence") or []) != count:
+        return [_slice(path, head)]
+    found = []
+    for k in range(count):
+        own = _pydicom(path).Dataset()
+        own.update({element.tag: element for element in head if element.keyword != "NumberOfFrames"})
+        for sequence, keywords in _OF_FRAMES.items():
+            for keyword, called in keywords.items():
+                value = of_frame(full, k, sequence, keyword)
+                if value is not None:
+                    setattr(own, called, value)
+        one = _slice(path, own)
+        one.frame = k
+        found.append(one)
+    return found
+
+
 def _patient(head: Any) -> str | None:
     """Return a key of the patient that names nobody."""
     number = str(head.get("PatientID", "") or "").strip()
@@ -392,7 +442,9 @@ def _alike(slices: list[Slice], name: Path) -> None:
     first = slices[0]
     for one in slices:
         if int(one.head.get("NumberOfFrames", 1) or 1) > 1:
-            raise VolumeError(one.path, "it has several frames in one file", "Export one file a slice.")
+            raise VolumeError(
+                one.path, "it has several frames that do not say where they are", "Export one file a slice."
+            )
         if int(one.head.get("SamplesPerPixel", 1) or 1) > 1 or "MONOCHROME" not in str(
             one.head.get("PhotometricInterpretation", "MONOCHROME2")
         ):
@@ -454,7 +506,7 @@ def _once(slices: list[Slice], normal: np.ndarray, name: Path, warnings: list[st
         return slices
     twice = 0
     for place in places:
-        uids = {str(one.head.get("SOPInstanceUID", id(one)) or id(one)) for one in place}
+        uids = {one.uid for one in place}
         if len(uids) > 1 and len({_fingerprint(one) for one in place}) > 1:
             counts = {len(other) for other in places}
             by = _what_differs(place)
@@ -535,25 +587,28 @@ def _straight(slices: list[Slice], normal: np.ndarray, pixel: float, name: Path)
 # Pixels --------------------------------------------------------------------------------------------------------------
 
 
-def _pixels(one: Slice) -> np.ndarray:
-    """Return the values of one slice: (rows, columns), scaled, more is brighter."""
+def _pixels(one: Slice, opened: dict[Path, Any] | None = None) -> np.ndarray:
+    """Return the values of one slice: (rows, columns), scaled, more is brighter. `opened`: files of many frames, kept there."""
     with damaged(one.path):
-        return _values(one)
+        return _values(one, {} if opened is None else opened)
 
 
-def _values(one: Slice) -> np.ndarray:
-    data = whole(one.path)
-    stored = decoded(data, one.path)
-    if stored.shape != (int(one.head.Rows), int(one.head.Columns)):
+def _values(one: Slice, opened: dict[Path, Any]) -> np.ndarray:
+    data = opened.get(one.path) or whole(one.path)
+    if one.frame is not None:
+        opened[one.path] = data
+    head = one.head
+    stored = decoded(data, one.path, one.frame)
+    if stored.shape != (int(head.Rows), int(head.Columns)):
         raise VolumeError(one.path, f"its pixels are of the shape {stored.shape}", "Export it anew.")
-    if str(data.get("PhotometricInterpretation", "")) == "MONOCHROME1" and one.head.get("Modality") not in _OF_A_UNIT:
-        stored = _turned_over(stored, int(data.get("BitsStored", 16)), int(data.get("PixelRepresentation", 0)))
+    if str(head.get("PhotometricInterpretation", "")) == "MONOCHROME1" and head.get("Modality") not in _OF_A_UNIT:
+        stored = _turned_over(stored, int(head.get("BitsStored", 16)), int(head.get("PixelRepresentation", 0)))
     if data.get("ModalityLUTSequence"):
         try:
             return np.asarray(_pydicom(one.path).pixels.apply_modality_lut(stored, data))
         except Exception:
             raise VolumeError(one.path, "the table of its values is damaged", "Export it anew.") from None
-    slope, intercept = (_numbers(data, f"Rescale{part}", 1, one.path) for part in ("Slope", "Intercept"))
+    slope, intercept = (_numbers(head, f"Rescale{part}", 1, one.path) for part in ("Slope", "Intercept"))
     by = 1.0 if slope is None else float(slope[0]) or 1.0
     return scaled(stored, by, 0.0 if intercept is None else float(intercept[0]))
 
@@ -564,8 +619,8 @@ def _turned_over(stored: np.ndarray, bits: int, signed: int) -> np.ndarray:
     return (-1 - stored if signed else (2**bits - 1) - stored.astype(np.int64)).astype(stored.dtype)
 
 
-def decoded(whole: Any, path: Path) -> np.ndarray:
-    """Return the stored numbers of a data set, whatever they are compressed by.
+def decoded(whole: Any, path: Path, frame: int | None = None) -> np.ndarray:
+    """Return the stored numbers of a data set, or of one of its frames, whatever they are compressed by.
 
     Raises:
         VolumeError: they are damaged, or compressed in a way that nothing here reads.
@@ -578,7 +633,7 @@ def decoded(whole: Any, path: Path) -> np.ndarray:
 
             whole.file_meta = getattr(whole, "file_meta", None) or pydicom.dataset.FileMetaDataset()
             whole.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
-        return np.asarray(whole.pixel_array)
+        return np.asarray(whole.pixel_array if frame is None else _pydicom(path).pixels.pixel_array(whole, index=frame))
     except (MemoryError, VolumeError):
         raise
     except Exception:  # whatever a damaged file makes it stumble over

@@ -158,11 +158,14 @@ def write_seg(
             pixels[plane(laid, each)] = number
     else:
         pixels = np.stack([plane(laid, each) for each in of.values()], -1).astype(np.uint8)
+    sources = _sources(stack)
+    if stack.slices[0].frame is not None:
+        pixels = _as_frames(pixels, stack, int(sources[0].NumberOfFrames))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they may quote a patient
             written = highdicom.seg.Segmentation(
-                _sources(stack),
+                sources,
                 pixels,
                 "BINARY",
                 described,
@@ -189,13 +192,25 @@ def write_seg(
 def _sources(stack: Stack) -> list[Any]:
     """Return the data sets of a series, with what may be empty there where it is missing."""
     found = []
-    for one in stack.slices:
-        whole = dicom.whole(one.path, pixels=False)
+    for path in dict.fromkeys(one.path for one in stack.slices):
+        whole = dicom.whole(path, pixels=False)
         for keyword in _MAY_BE_EMPTY:
             if keyword not in whole:
                 setattr(whole, keyword, "")
         found.append(whole)
     return found
+
+
+def _as_frames(pixels: np.ndarray, stack: Stack, count: int) -> np.ndarray:
+    """Return slices as a source of many frames has them."""
+    if len({one.path for one in stack.slices}) > 1:
+        raise VolumeError(
+            stack.series.folder, "a DICOM SEG cannot be made of several files of frames", "Write its mask as .nii.gz."
+        )
+    placed = np.zeros((count, *pixels.shape[1:]), pixels.dtype)
+    for k, one in enumerate(stack.slices):
+        placed[one.frame] = pixels[k]
+    return placed
 
 
 # Reading -------------------------------------------------------------------------------------------------------------
@@ -225,7 +240,7 @@ def _together(
             continue
         table = named
         if whole.get("SegmentationType") != "LABELMAP":
-            number = _first(whole, k, "SegmentIdentificationSequence", "ReferencedSegmentNumber")
+            number = dicom.of_frame(whole, k, "SegmentIdentificationSequence", "ReferencedSegmentNumber")
             if number is None or int(number) not in named:
                 raise VolumeError(path, f"its frame {k + 1} is of no segment", "Save it anew.")
             table = {1: named[int(number)]}
@@ -281,22 +296,12 @@ def _count(whole: Any, path: Path | str) -> int:
     return count
 
 
-def _first(whole: Any, k: int, sequence: str, keyword: str) -> Any:
-    """Return an attribute of a frame's functional groups, else of those that all frames share; None where it has none."""
-    groups = [whole.PerFrameFunctionalGroupsSequence[k], *(whole.get("SharedFunctionalGroupsSequence") or [])]
-    for group in groups:
-        for item in group.get(sequence) or []:
-            if item.get(keyword) is not None:
-                return item.get(keyword)
-    return None
-
-
 def _place(whole: Any, k: int, stack: Stack | None, path: Path | str) -> np.ndarray:
     """Return where a frame lies: (4, 4) from (0, row, column, 1) to LPS mm; its first column is a normal of length 1."""
     try:
-        position = _first(whole, k, "PlanePositionSequence", "ImagePositionPatient")
-        axes = _first(whole, k, "PlaneOrientationSequence", "ImageOrientationPatient")
-        size = _first(whole, k, "PixelMeasuresSequence", "PixelSpacing")
+        position = dicom.of_frame(whole, k, "PlanePositionSequence", "ImagePositionPatient")
+        axes = dicom.of_frame(whole, k, "PlaneOrientationSequence", "ImageOrientationPatient")
+        size = dicom.of_frame(whole, k, "PixelMeasuresSequence", "PixelSpacing")
         if position is None or axes is None or size is None:
             return _by_source(whole, k, stack, path)
         across, down = np.array([float(value) for value in axes]).reshape(2, 3)
@@ -316,12 +321,12 @@ def _by_source(whole: Any, k: int, stack: Stack | None, path: Path | str) -> np.
     if stack is None:
         raise VolumeError(path, f"its frame {k + 1} does not say where it lies", "Read it with its series beside it.")
     groups = whole.PerFrameFunctionalGroupsSequence[k].get("DerivationImageSequence") or []
-    uids = {
-        str(one.get("ReferencedSOPInstanceUID", ""))
-        for group in groups
-        for one in group.get("SourceImageSequence") or []
-    }
-    found = [n for n, one in enumerate(stack.slices) if str(one.head.get("SOPInstanceUID", "")) in uids]
+    uids = set()
+    for one in (one for group in groups for one in group.get("SourceImageSequence") or []):
+        frames = one.get("ReferencedFrameNumber")
+        numbers = [None] if frames is None else [int(n) - 1 for n in (frames if np.iterable(frames) else [frames])]
+        uids |= {(str(one.get("ReferencedSOPInstanceUID", "")), number) for number in numbers}
+    found = [n for n, one in enumerate(stack.slices) if one.uid in uids]
     if len(found) != 1:
         raise VolumeError(path, f"its frame {k + 1} is of no one picture of the series", "Is it of this series?")
     matrix = stack.geometry.matrix.copy()
@@ -339,7 +344,9 @@ def _grid(places: list[np.ndarray], whole: Any, path: Path | str) -> Geometry:
     along = np.array([float(place[:3, 3] @ normal) for place in places])
     steps = np.diff(np.unique(np.round(along, 4)))
     steps = steps[steps > 1e-3]
-    said = [_first(whole, 0, "PixelMeasuresSequence", word) for word in ("SpacingBetweenSlices", "SliceThickness")]
+    said = [
+        dicom.of_frame(whole, 0, "PixelMeasuresSequence", word) for word in ("SpacingBetweenSlices", "SliceThickness")
+    ]
     sizes = [float(value) for value in said if value not in (None, "") and float(value) > 0]
     gap = float(steps.min()) if len(steps) else (sizes or [1.0])[0]
     if len(steps) and sizes and np.abs(steps / sizes[0] - np.rint(steps / sizes[0])).max() < ROUNDING:

@@ -63,3 +63,38 @@ def write(folder, stored, geometry, **how):
     for k, number in enumerate(order):
         save(dataset(stored[k], geometry, k, **how), folder / f"{number:03d}.dcm")
     return folder
+
+
+def enhanced(stored, geometry, places, *, slopes, intercept=0):
+    """A file of frames: `stored[k]` at index `places[k]` of a geometry, each with its own slope."""
+    from pydicom.dataset import Dataset
+
+    ds = dataset(stored[0], geometry, 0, modality="CT")
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2.1"
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
+        delattr(ds, keyword)
+    del ds.RescaleSlope, ds.RescaleIntercept
+    ds.NumberOfFrames, ds.PixelData = len(stored), stored.tobytes()
+    ds["PixelData"].VR = "OW"
+
+    def items(**attributes):
+        item = Dataset()
+        for keyword, value in attributes.items():
+            setattr(item, keyword, value)
+        return [item]
+
+    axes = [f"{v:.10g}" for v in (*geometry.direction[:, 2], *geometry.direction[:, 1])]
+    ds.SharedFunctionalGroupsSequence = items(
+        PixelMeasuresSequence=items(PixelSpacing=list(geometry.spacing[1:]), SliceThickness=9),
+        PlaneOrientationSequence=items(ImageOrientationPatient=axes),
+    )
+    ds.PerFrameFunctionalGroupsSequence = []
+    for place, slope in zip(places, slopes):
+        position = [f"{v:.8g}" for v in geometry.points(np.array([[place, 0, 0]]))[0]]
+        ds.PerFrameFunctionalGroupsSequence += items(
+            PlanePositionSequence=items(ImagePositionPatient=position),
+            PixelValueTransformationSequence=items(
+                RescaleSlope=f"{slope:.8g}", RescaleIntercept=str(intercept), RescaleType="HU"
+            ),
+        )
+    return ds

@@ -190,7 +190,7 @@ def test_slices_shifted_against_each_other_are_refused(tmp_path, stored):
         ({"ImageOrientationPatient": [1, 0, 0, 0.5, 0.8, 0]}, "its rows and columns are not at right angles"),
         ({"FrameOfReferenceUID": "1.2.3"}, "different frames of reference"),
         ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "its pixels are colours"),
-        ({"NumberOfFrames": 4}, "several frames in one file"),
+        ({"NumberOfFrames": 4}, "several frames that do not say where they are"),
         ({"PixelData": b"\1\2"}, "its pixels are damaged or cut off"),
     ],
 )
@@ -234,6 +234,28 @@ def test_what_is_no_picture_is_passed_over(tmp_path, stored):
     assert not volumes.is_volume(tmp_path)
     with pytest.raises(volumes.VolumeError, match="there is no DICOM picture"):
         volumes.read_volume(tmp_path)
+
+
+def test_a_file_of_frames_is_a_slice_a_frame(tmp_path, stored):
+    place = geometry(files_of.rotated())
+    order = np.random.default_rng(1).permutation(8)
+    ds = series_of.enhanced(stored[order], place, order, slopes=np.ones(8), intercept=-1024)
+    volume = volumes.read_volume(series_of.save(ds, tmp_path / "scan/a.dcm"))
+    np.testing.assert_array_equal(volume.array[..., 0], stored.astype(int) - 1024)
+    assert volume.geometry.same(place, 1e-4) and volumes.extent_of(tmp_path / "scan")[0] == volume.geometry
+    slopes = np.linspace(0.25, 2, 8)
+    series_of.save(series_of.enhanced(stored[order], place, order, slopes=slopes[order]), tmp_path / "scan/a.dcm")
+    values = volumes.read_volume(tmp_path / "scan").array[..., 0]
+    np.testing.assert_allclose(values, stored * slopes[:, None, None], rtol=1e-6)
+    twice = series_of.enhanced(stored, place, np.arange(8) // 2, slopes=np.ones(8))
+    series_of.save(twice, tmp_path / "twice/a.dcm")
+    refused(tmp_path / "twice", "it has 2 pictures at every place")
+
+
+def test_a_stack_of_hundreds_is_read(tmp_path):
+    place = Geometry.plain((150, 2, 2), (1.5, 1, 1))
+    series_of.write(tmp_path / "scan", np.zeros((150, 2, 2), np.uint16), place)
+    assert volumes.read_volume(tmp_path / "scan").array.shape == (150, 2, 2, 1)
 
 
 # Values --------------------------------------------------------------------------------------------------------------

@@ -234,6 +234,19 @@ def test_a_source_that_lacks_what_may_be_empty_does(tmp_path, folder, place, cod
         volumes.write_labels(tmp_path / "b.dcm", codes, place, NAMES, source=folder)
 
 
+def test_a_seg_of_a_file_of_frames_names_and_finds_them(tmp_path, place, codes):
+    order = np.random.default_rng(1).permutation(len(codes))
+    ds = series_of.enhanced(np.zeros(SHAPE, np.uint16), place, order, slopes=np.ones(len(codes)))
+    source = series_of.save(ds, tmp_path / "scan.dcm")
+    volumes.write_labels(tmp_path / "a.dcm", codes, place, NAMES, source=source)
+    np.testing.assert_array_equal(volumes.read_labels(tmp_path / "a.dcm", place)[0], codes)
+    seg = pydicom.dcmread(tmp_path / "a.dcm")
+    for group in seg.PerFrameFunctionalGroupsSequence:
+        del group.PlanePositionSequence
+    seg.save_as(tmp_path / "b.dcm")
+    np.testing.assert_array_equal(volumes.read_labels(tmp_path / "b.dcm", source=source)[0], codes)
+
+
 def test_without_highdicom_the_line_says_what_to_install(tmp_path, folder, place, codes, monkeypatch):
     monkeypatch.setitem(sys.modules, "highdicom", None)
     with pytest.raises(MissingExtra, match=r'a\.dcm needs highdicom\. Run `pip install "cnnkit\[scans\]"`'):
