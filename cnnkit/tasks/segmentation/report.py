@@ -23,6 +23,7 @@ from cnnkit.report import blocks, figures
 from cnnkit.score import unit
 from cnnkit.tasks.segmentation.masks import IGNORE, planes
 from cnnkit.tasks.segmentation.objects import drawn_apart
+from cnnkit.tasks.segmentation.scoring import CASE
 
 TRUTH, ANSWER, BOTH = (86, 180, 233), (240, 228, 66), (255, 255, 255)
 OUTLINE, TINT = 2, 0.15  # px; share of the colour inside
@@ -118,10 +119,19 @@ def labels(scores: Mapping[str, Any]) -> blocks.Section | None:
     return blocks.Section("Labels", text, tables, wide=True)
 
 
+def _first(scores: Mapping[str, Any]) -> tuple[int, str]:
+    """Return where the score that stands first is among those of a case, and what it is called; of early runs it is Dice."""
+    rows: Sequence[Any] = next(iter((scores.get("per_case") or {}).values()), [])
+    return (
+        (len(CASE), "AP at IoU 0.5") if "ap50" in scores and all(len(row) > len(CASE) for row in rows) else (0, "Dice")
+    )
+
+
 def cases(scores: Mapping[str, Any]) -> blocks.Section | None:
-    """Dice of each case, a chart a label."""
+    """The score of each case that stands first, a chart a label."""
     rows = scores.get("per_case") or {}
-    known = {label: [row[0] for row in own if row[0] is not None] for label, own in rows.items()}
+    place, name = _first(scores)
+    known = {label: [row[place] for row in own if row[place] is not None] for label, own in rows.items()}
     names, many = _weakest({label: values for label, values in known.items() if values})
     charts = []
     most = 0
@@ -132,12 +142,12 @@ def cases(scores: Mapping[str, Any]) -> blocks.Section | None:
         some = values[np.unique(np.linspace(0, len(values) - 1, DOTS).astype(int))] if len(values) > DOTS else values
         none = f", {blocks.percent(np.mean(values == 0), 0)} of them 0" if values[0] == 0 else ""
         described = (
-            f"Dice of {len(values):,} cases{none}: mean {mean}, median {median}, from {blocks.percent(values[0], 1)} to "
+            f"{name} of {len(values):,} cases{none}: mean {mean}, median {median}, from {blocks.percent(values[0], 1)} to "
             f"{blocks.percent(values[-1], 1)}."
         )
         legend = (("ink", f"mean {mean}"), ("two", f"median {median}"))
         svg = figures.spread(some.tolist(), name=f"cases-{number}")
-        charts.append(blocks.Chart(svg, f"{label}: {len(values):,} cases", described, legend, axes="Dice \u2192"))
+        charts.append(blocks.Chart(svg, f"{label}: {len(values):,} cases", described, legend, axes=f"{name} \u2192"))
     if not charts:
         return None
     text = (
@@ -267,12 +277,15 @@ def extremes(
     rows = scores.get("per_case") or {}
     if not rows or any(len(own) != len(found) for own in rows.values()):
         return None
-    table = np.array([[np.nan if row[0] is None else row[0] for row in rows[label]] for label in labels], float).T
+    place, name = _first(scores)
+    table, overlap = (
+        np.array([[np.nan if row[column] is None else row[column] for row in rows[label]] for label in labels], float).T
+        for column in (place, 0)
+    )
     said = np.flatnonzero(~np.isnan(table).all(1))
     if not len(said):
         return None
-    means = np.nanmean(table[said], axis=1)
-    order = said[np.argsort(means, kind="stable")].tolist()
+    order = said[np.lexsort([np.nanmean(overlap[said], axis=1), np.nanmean(table[said], axis=1)])].tolist()
     worst = order[:WORST]
     best = [index for index in order[::-1][:BEST] if index not in worst]
     names = shortened([case.name for case in truth])
@@ -284,9 +297,11 @@ def extremes(
         pictures = []
         for index in chosen:
             picture = triptych(records.native(index), truth[index].codes, found[index], regions)
-            dice = {label: value for label, value in zip(labels, table[index].tolist()) if not np.isnan(value)}
-            each = ", ".join(f"{label} {blocks.percent(value, 0)}" for label, value in dice.items())
-            mean = f"Dice {blocks.percent(float(np.nanmean(table[index])), 1)}"
+            known = {label: value for label, value in zip(labels, table[index].tolist()) if not np.isnan(value)}
+            each = ", ".join(f"{label} {blocks.percent(value, 0)}" for label, value in known.items())
+            mean = f"{name} {blocks.percent(float(np.nanmean(table[index])), 1)}"
+            if place:
+                mean += f", Dice {blocks.percent(float(np.nanmean(overlap[index])), 1)}"
             note = f"{mean} ({each})" if len(labels) > 1 else mean
             described = f"{names[index]}, {note}: truth, answer, and both."
             source = blocks.picture(picture, largest=3 * PANEL + 2 * GAP)

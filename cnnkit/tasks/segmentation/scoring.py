@@ -34,7 +34,7 @@ LOSSES: dict[str, dict[str, Any]] = {
 SHARES = ("iou", "nsd", "sensitivity", "precision")
 CLASS = ("dice", "iou", "nsd", "sensitivity", "precision", "f1")
 DISTANCES = ("hd95",)
-CASE = ("dice", "true_area", "area")  # of each label, what a report draws of every case
+CASE = ("dice", "true_area", "area")  # of each label, what a report draws of every case, and what stands first
 GAIN = 0.002  # of the mean Dice on validation data, from which cleaning counts
 SMALLEST = (0.0002, 0.001, 0.005)  # of a picture's pixels, sizes of pieces that are tried
 SEEDS, WHOLES = (0.4, 0.5, 0.6, 0.8, 0.9), (0.4, 0.6)  # scores that are tried, from which an object begins, and is
@@ -217,6 +217,7 @@ class Segmentation(Task):
         whole = measures.summary(rows, [case.patient for case in truth])
         by_label = whole["labels"]
         first = "ap50" if apart else "dice"
+        drawn = CASE if first in CASE else (*CASE, first)
         table = np.array([[row[label][first] for label in labels] for row in rows])
         known = {label: by_label[label][first]["mean"] for label in labels}
         mean = {key: entry["mean"] for key, entry in whole["mean"].items()}
@@ -248,7 +249,7 @@ class Segmentation(Task):
                 }
                 for label, about in by_label.items()
             },
-            per_case={label: [[_rounded(row[label][key]) for key in CASE] for row in rows] for label in labels},
+            per_case={label: [[_rounded(row[label][key]) for key in drawn] for row in rows] for label in labels},
             units={**dict.fromkeys(DISTANCES, length), **({"count_error": OBJECTS} if apart else {})},
             tolerance=f"{measures.TOLERANCE:g} {length}",
             beside=seconds(truth, regions, labels),

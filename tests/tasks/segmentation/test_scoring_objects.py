@@ -128,3 +128,32 @@ def test_validation_data_decide_where_objects_begin_and_how_small_they_are(task)
     assert 3 < decided["smallest"]["cell"] <= 22
     assert decided["threshold"] == 0.5
     assert task.calibrate(Grey(), Records([])) == {}
+
+
+def test_the_report_orders_cases_by_the_score_that_stands_first(task):
+    """In the first picture two objects are one, and every pixel is right; in the second a part of each is missing."""
+    from cnnkit.tasks.segmentation import report
+
+    class Shown:
+        @staticmethod
+        def native(index):
+            return np.full((8, 18), 100, np.uint8)
+
+    truth = [case(row(1, 2, 0), 0), case(row(1, 0, 2), 1)]
+    part = row(1, 0, 2)
+    part[:3] = 0
+    found = [row(1, 1, 0), part]
+    scores = task.score(found, truth, ["cell"])
+    assert [entry[0] for entry in scores["per_case"]["cell"]] == [1, pytest.approx(0.8)]
+    section = report.extremes(scores, Shown, [(one > 0).astype(np.uint8) for one in found], truth, ((1,),), ["cell"])
+    (pictures, *_) = (block for block in section.blocks if hasattr(block, "pictures"))
+    notes = [picture.note for picture in pictures.pictures]
+    assert [note.split(",")[0].split()[:4] for note in notes] == [["AP", "at", "IoU", "0.5"]] * 2
+    assert ["Dice 100" in note for note in notes] == [True, False], (
+        "the worst first, though all of its pixels are right"
+    )
+    early = {**scores, "per_case": {"cell": [entry[:3] for entry in scores["per_case"]["cell"]]}}
+    section = report.extremes(early, Shown, [(one > 0).astype(np.uint8) for one in found], truth, ((1,),), ["cell"])
+    (pictures, *_) = (block for block in section.blocks if hasattr(block, "pictures"))
+    assert "Dice 80" in pictures.pictures[0].note
+    assert report.cases(scores).blocks[0].charts[0].axes.startswith("AP at IoU 0.5")
