@@ -5,13 +5,20 @@
 `difference`: of the lowered Keras model's logits from the network's, at most, in the largest logit. `int8_error`: mean difference
 of the int8 file's logits from them, in their standard deviation; weights are drawn, so it says little of a trained network.
 `convolutions`: how many a file has, and how many of them take, hold and give int8. `seconds`: medians of rounds in which all
-files take their turn; `of_plain`: medians of the ratios to the plain float32 file's within each round. Weights are random, those
-of batch norms too, volumes smoothed noise.
+files take their turn; `of_plain`: medians of the ratios to the plain float32 file's within each round. `peak_mb`: what a process
+of its own takes more at its peak than before it opens the file. Weights are random, those of batch norms too, volumes smoothed
+noise.
 """
 
 import argparse
+import json
+import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +37,7 @@ NETWORKS: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
             "kernels": [(1, 3, 3), *[(3, 3, 3)] * 3],
         },
     ),
+    "large": ((64, 128, 128, 1), {"width": 8, "depth": 4}),
 }
 EXAMPLES = 6
 
@@ -116,6 +124,29 @@ def timed(files: dict[str, bytes], volume: np.ndarray, threads: int, rounds: int
     }
 
 
+def peak(content: bytes) -> float:
+    """Run a file in a process of its own; return its peak memory in MB, less that of the start."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        path.write_bytes(content)
+        command = [sys.executable, __file__, "--peak", str(path)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+    return float(json.loads(done.stdout))
+
+
+def run_once(path: Path) -> None:
+    """Print by how many MB the peak of this process grows with a file that is run once, by one thread."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    interpreter = Interpreter(model_path=str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    given = interpreter.get_input_details()[0]
+    interpreter.set_tensor(given["index"], np.ones(given["shape"], given["dtype"]))
+    interpreter.invoke()
+    print(json.dumps((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024))
+
+
 def answer(content: bytes, volume: np.ndarray) -> np.ndarray:
     from ai_edge_litert.interpreter import Interpreter
 
@@ -147,6 +178,7 @@ def measured(shape: tuple[int, ...], options: dict[str, Any], rounds: int) -> di
         "bytes": {name: len(content) for name, content in files.items()},
         "bytes_of_plain": {name: len(content) / len(files["plain float32"]) for name, content in files.items()},
         "convolutions": {name: convolutions(content) for name, content in files.items()},
+        "peak_mb": {name: peak(content) for name, content in files.items()},
         "times": [timed(files, volume, threads, rounds) for threads in (1, 2)],
     }
 
@@ -154,10 +186,14 @@ def measured(shape: tuple[int, ...], options: dict[str, Any], rounds: int) -> di
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.peak:
+        run_once(arguments.peak)
+        return
     rows = []
     for name, (shape, options) in NETWORKS.items():
-        rows.append({"network": name, **measured(shape, options, arguments.rounds)})
+        rows.append({"network": name, **measured(shape, options, 3 if name == "large" else arguments.rounds)})
         times = {row["threads"]: f"{row['of_plain']['int8']:.2f}" for row in rows[-1]["times"]}
         print(
             f"{name}: int8 {rows[-1]['bytes_of_plain']['int8']:.2f} of the plain size, of its time by threads {times}"

@@ -202,44 +202,61 @@ class _Lowering:
 
     def _joined(self, layer: Any, maps: Any, kernel: np.ndarray, bias: np.ndarray) -> Any:
         """Convolve with the neighbouring slices' channels side by side."""
-        near = _neighbours(maps, layer.kernel_size[0], layer.strides[0], layer.padding)
-        joined = near[0] if len(near) == 1 else ops.concatenate(near, axis=-1)
+        size, stride = layer.kernel_size[0], layer.strides[0]
+        if size > 1 or stride > 1:
+            name = self._name(f"{layer.name}_neighbours")
+            maps = _Neighbours(size, stride, layer.padding, name=name, dtype=layer.dtype_policy)(maps)
         deep, high, wide, channels, filters = kernel.shape
         kernel = kernel.transpose(1, 2, 0, 3, 4).reshape(high, wide, deep * channels, filters)
-        return self._layer(layers.Conv2D, layer, kernel, bias, joined)
+        return self._layer(layers.Conv2D, layer, kernel, bias, maps)
 
     def _interleaved(self, layer: Any, maps: Any, kernel: np.ndarray, bias: np.ndarray) -> Any:
         """Convolve each slice to as many as the kernel is deep, one after the other."""
         parts = [self._layer(layers.Conv2DTranspose, layer, part, bias, maps) for part in kernel]
         if len(parts) == 1:
             return parts[0]
-        slices, high, wide, filters = parts[0].shape
-        return ops.reshape(ops.concatenate(parts, axis=1), (slices * len(parts), high, wide, filters))
+        return _Interleaved(name=self._name(f"{layer.name}_interleaved"), dtype=layer.dtype_policy)(parts)
 
 
-def _neighbours(maps: Any, size: int, stride: int, padding: str) -> list[Any]:
-    """Return what each place of a kernel along the slices reads: `size` tensors (slices out, h, w, c).
+class _Neighbours(keras.Layer):
+    """Lays the slices side by side that each place of a kernel reads: (d, h, w, c) -> (slices out, h, w, size * c).
+
+    A layer, so that what a file has of it has a name.
 
     Args:
-        maps: (d, h, w, c).
         size, stride: of the kernel along the slices.
         padding: "same" or "valid". "same" pads at the end what cannot be halved: of an even number of slices only there.
     """
-    if size == stride == 1:
-        return [maps]
-    slices, high, wide, channels = maps.shape
-    out = -(-slices // stride) if padding == "same" else (slices - size) // stride + 1
-    before = max(0, (out - 1) * stride + size - slices) // 2 if padding == "same" else 0
-    rows = out + (size - 1) // stride  # of `stride` slices each, that are read or passed by
-    after = rows * stride - slices - before
-    if after < 0:
-        maps, after = ops.slice(maps, (0, 0, 0, 0), (slices + after, high, wide, channels)), 0
-    if before or after:
-        maps = ops.pad(maps, ((before, after), (0, 0), (0, 0), (0, 0)))
-    if stride > 1:
-        maps = ops.reshape(maps, (rows, stride * high, wide, channels))
-    starts = [(place // stride, place % stride * high, 0, 0) for place in range(size)]
-    return [ops.slice(maps, start, (out, high, wide, channels)) for start in starts]
+
+    def __init__(self, size: int, stride: int, padding: str, **options: Any):
+        super().__init__(**options)
+        self.size, self.stride, self.padding = size, stride, padding
+
+    def call(self, maps: Any) -> Any:
+        size, stride = self.size, self.stride
+        slices, high, wide, channels = maps.shape
+        same = self.padding == "same"
+        out = -(-slices // stride) if same else (slices - size) // stride + 1
+        before = max(0, (out - 1) * stride + size - slices) // 2 if same else 0
+        rows = out + (size - 1) // stride  # of `stride` slices each, that are read or passed by
+        after = rows * stride - slices - before
+        if after < 0:
+            maps, after = ops.slice(maps, (0, 0, 0, 0), (slices + after, high, wide, channels)), 0
+        if before or after:
+            maps = ops.pad(maps, ((before, after), (0, 0), (0, 0), (0, 0)))
+        if stride > 1:
+            maps = ops.reshape(maps, (rows, stride * high, wide, channels))
+        starts = [(place // stride, place % stride * high, 0, 0) for place in range(size)]
+        near = [ops.slice(maps, start, (out, high, wide, channels)) for start in starts]
+        return ops.concatenate(near, axis=-1) if size > 1 else near[0]
+
+
+class _Interleaved(keras.Layer):
+    """Puts maps slice by slice one after the other: n times (d, h, w, c) -> (d * n, h, w, c)."""
+
+    def call(self, parts: Any) -> Any:
+        slices, high, wide, channels = parts[0].shape
+        return ops.reshape(ops.concatenate(parts, axis=1), (slices * len(parts), high, wide, channels))
 
 
 def _pools(layer: Any) -> bool:
