@@ -34,6 +34,8 @@ _ROUNDED = 0.11  # mm: so are these, as places are often written with one decima
 TILT = 0.1  # degrees, and this share of a pixel over the whole stack: from here on a stack leans
 _MOST_FILES = 20_000
 _LOOKED_AT = 50  # files of a folder before it is said to have no DICOM
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_MOST_DEFLATED = 4 << 20  # bytes, of which 4 GB may come
 _NO_PICTURES = {"SEG", "SR", "PR", "KO", "RTSTRUCT", "RTPLAN", "RTDOSE", "REG", "DOC", "FID", "AU"}
 _OF_A_UNIT = {"CT", "PT", "NM"}
 _DIFFER = {  # what may tell pictures of one place apart
@@ -265,6 +267,18 @@ def _pydicom(path: Path | str) -> Any:
     return pydicom
 
 
+def _looked_at(path: Path) -> None:
+    """Refuse a file that is packed as a whole and could fill the memory: pydicom unpacks all of it for its header."""
+    try:
+        with path.open("rb") as file:
+            packed = _DEFLATED in file.read(2048)
+            size = file.seek(0, 2)
+    except OSError as error:
+        raise unreadable(path, error) from None
+    if packed and size > _MOST_DEFLATED:
+        raise VolumeError(path, f"it is deflated, and larger than {_MOST_DEFLATED >> 20} MB", "Export it uncompressed.")
+
+
 def header(path: Path) -> Any:
     """Return what is asked for of a file's header.
 
@@ -273,6 +287,7 @@ def header(path: Path) -> Any:
         MissingExtra: pydicom is not installed.
     """
     pydicom = _pydicom(path)
+    _looked_at(path)
     try:
         return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=path.suffix.lower() == ".dcm")
     except OSError as error:
@@ -289,6 +304,7 @@ def whole(path: Path, *, pixels: bool = True) -> Any:
         MissingExtra: pydicom is not installed.
     """
     pydicom = _pydicom(path)
+    _looked_at(path)
     try:
         return pydicom.dcmread(path, stop_before_pixels=not pixels, force=path.suffix.lower() == ".dcm")
     except OSError as error:

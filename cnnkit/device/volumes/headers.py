@@ -33,6 +33,10 @@ _BYTES = {  # of a number, by what either format calls it
     **dict.fromkeys(("MET_LONG", "MET_ULONG"), 4),
     **dict.fromkeys(("MET_LONG_LONG", "MET_ULONG_LONG", "MET_DOUBLE"), 8),
 }
+_SPACES = (
+    *("right-anterior-superior", "left-anterior-superior", "left-posterior-superior"),
+    *("ras", "las", "lps"),
+)
 META, NRRD = (".mha", ".mhd"), (".nrrd", ".nhdr")
 
 
@@ -70,6 +74,17 @@ def read_text(path: Path | str) -> dict[str, str]:
     other = _look(path, found, meta)
     _holds(path, path if other is None else path.parent / other, start if other is None else 0, found, meta)
     return found
+
+
+def oriented(said: dict[str, str]) -> bool:
+    """Say whether a header places its voxels in the patient, and not just side by side.
+
+    Args:
+        said: what `read_text` returned.
+    """
+    if "NDims" in said:
+        return any(key in said for key in _SQUARE)
+    return said.get("space", "").lower() in _SPACES
 
 
 def _parted(text: str, meta: bool) -> tuple[str, str, str]:

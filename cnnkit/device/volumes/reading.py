@@ -10,7 +10,7 @@ import numpy as np
 from cnnkit.device.volumes import dicom, nifti, seg, seg_nrrd, simpleitk
 from cnnkit.device.volumes.faults import VolumeError
 from cnnkit.device.volumes.geometry import Geometry
-from cnnkit.device.volumes.headers import read_text
+from cnnkit.device.volumes.headers import oriented, read_text
 from cnnkit.device.volumes.values import finite
 
 NIFTI = (".nii", ".nii.gz")
@@ -117,7 +117,9 @@ def read_volume(path: Path | str | dicom.Series, channels: Channels = None) -> V
             )
     elif name.endswith(simpleitk.SUFFIXES):
         array, geometry = simpleitk.read(where)
-        told = "list" not in read_text(where).get("kinds", "").split()  # lists of Slicer may be times
+        said = read_text(where)
+        facts["oriented"] = oriented(said)
+        told = "list" not in said.get("kinds", "").split()  # lists of Slicer may be times
         segments = seg_nrrd.segments_of(where)
         facts["labels"] = None if segments is None else [one.name for one in segments]
         facts["format"] = "MetaImage" if name.endswith(simpleitk.META) else "NRRD"

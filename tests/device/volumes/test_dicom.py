@@ -352,6 +352,18 @@ def test_what_is_compressed_otherwise_is_read_or_named_with_its_syntax(tmp_path,
         volumes.read_volume(series_of.save(ds, tmp_path / "other.dcm"))
 
 
+def test_a_file_that_is_packed_whole_is_read_unless_it_could_fill_the_memory(tmp_path, stored, monkeypatch):
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    ds = series_of.dataset(stored[0], geometry(), 0)
+    ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    path = series_of.save(ds, tmp_path / "a.dcm")
+    np.testing.assert_array_equal(volumes.read_volume(path).array[0, ..., 0], stored[0])
+    monkeypatch.setattr(dicom, "_MOST_DEFLATED", 100)
+    with pytest.raises(volumes.VolumeError, match=r"a\.dcm cannot be used: it is deflated"):
+        volumes.read_volume(path)
+
+
 def test_patients_are_told_apart_by_a_key_that_names_nobody(tmp_path, stored):
     keys = []
     for number, who in enumerate(({}, {"PatientID": "PID4712"}, {"PatientName": "Other^Spelling"}, {"PatientID": ""})):

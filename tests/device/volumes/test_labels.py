@@ -100,6 +100,19 @@ def test_an_nrrd_in_ras_lies_where_it_says(tmp_path):
     volume = volumes.read_volume(tmp_path / "a.nrrd")
     np.testing.assert_array_equal(volume.array[..., 0], array)
     np.testing.assert_allclose(volume.geometry.points(np.array([[1, 1, 1]])), [[-12, -23, 34]])
+    assert volume.facts["oriented"]
+
+
+def test_it_is_said_where_a_file_does_not_place_its_voxels(tmp_path):
+    sides = "sizes: 4 3 2\nspacings: 2 3 4\nencoding: raw\n\n"
+    (tmp_path / "a.nrrd").write_bytes(f"NRRD0004\ntype: uint8\ndimension: 3\n{sides}".encode() + bytes(24))
+    (tmp_path / "a.mha").write_bytes(
+        b"ObjectType = Image\nNDims = 3\nBinaryData = True\nElementSpacing = 2 3 4\nDimSize = 4 3 2\n"
+        b"ElementType = MET_UCHAR\nElementDataFile = LOCAL\n" + bytes(24)
+    )
+    for name in ("a.nrrd", "a.mha"):
+        volume = volumes.read_volume(tmp_path / name)
+        assert volume.geometry.spacing == (4, 3, 2) and volume.facts["oriented"] is False
 
 
 @pytest.mark.parametrize("ending", [".mha", ".nrrd"])
