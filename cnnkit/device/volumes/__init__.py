@@ -8,7 +8,7 @@ from cnnkit.device.volumes.dicom import Series, series_in
 from cnnkit.device.volumes.faults import VolumeError
 from cnnkit.device.volumes.geometry import Geometry, Turn, from_reference, to_reference
 from cnnkit.device.volumes.labels import ending_for, read_labels, segments_of, write_labels
-from cnnkit.device.volumes.reading import Volume, extent_of, is_volume, read_volume, stem_of, suffix_of
+from cnnkit.device.volumes.reading import Volume, extent_of, is_volume, read_channels, read_volume, stem_of, suffix_of
 from cnnkit.device.volumes.seg import read_seg, write_seg
 from cnnkit.device.volumes.seg_nrrd import write as write_seg_nrrd
 from cnnkit.device.volumes.segments import Segment
@@ -24,6 +24,7 @@ __all__ = [
     "extent_of",
     "from_reference",
     "is_volume",
+    "read_channels",
     "read_labels",
     "read_seg",
     "read_volume",

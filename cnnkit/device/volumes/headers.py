@@ -124,7 +124,10 @@ def _holds(path: Path, where: Path, start: int, found: dict[str, str], meta: boo
     try:
         rank, sides, kind = _claims(found, meta)
         for key in _OF_META if meta else ():
-            if key in found and len([float(word) for word in found[key].split()]) != rank ** (1 + (key in _SQUARE)):
+            numbers = [float(word) for word in found.get(key, "").split()]  # SimpleITK reads those that are none as 0
+            if key in found and (
+                len(numbers) != rank ** (1 + (key in _SQUARE)) or not all(map(math.isfinite, numbers))
+            ):
                 raise ValueError
     except (KeyError, ValueError):
         raise VolumeError(path, "its header cannot be read") from None
@@ -149,7 +152,8 @@ def _holds(path: Path, where: Path, start: int, found: dict[str, str], meta: boo
             if packing == "zlib" and not cut:
                 # Without the length SimpleITK prints a word and returns voxels that are none.
                 file.seek(start)
-                cut = unpacked(io.BytesIO(file.read(int(found["CompressedDataSize"]))), due, ZLIB) < due
+                packed = file.read(max(0, int(found["CompressedDataSize"])))
+                cut = unpacked(io.BytesIO(packed), due, ZLIB) < due
             elif packing != "raw" and not cut and not found.get("line skip") and not found.get("byte skip"):
                 file.seek(-4, 2)  # of gzip's last part: how much it unpacks to
                 if int.from_bytes(file.read(4), "little") != due % 2**32:
@@ -184,11 +188,11 @@ def _claims(found: dict[str, str], meta: bool) -> tuple[int, list[int], str]:
     """
     rank = int(found["NDims" if meta else "dimension"])
     sides = [int(word) for word in found["DimSize" if meta else "sizes"].split()]
-    if len(sides) != rank or min(sides) < 1:
+    channels = int(found.get("ElementNumberOfChannels", 1)) if meta else 1
+    if len(sides) != rank or min(*sides, channels) < 1:
         raise ValueError
     if meta:
         if next(key for key in found if key in ("NDims", "DimSize", *_OF_META)) != "NDims":
             raise ValueError  # it has to come first
-        sides.append(int(found.get("ElementNumberOfChannels", 1)))
-        return rank, sides, found["ElementType"].removesuffix("_ARRAY")
+        return rank, [*sides, channels], found["ElementType"].removesuffix("_ARRAY")
     return rank, sides, found["type"]

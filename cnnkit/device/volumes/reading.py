@@ -11,6 +11,7 @@ from cnnkit.device.volumes import dicom, nifti, seg, seg_nrrd, simpleitk
 from cnnkit.device.volumes.faults import VolumeError
 from cnnkit.device.volumes.geometry import Geometry
 from cnnkit.device.volumes.headers import oriented, read_text
+from cnnkit.device.volumes.placing import onto
 from cnnkit.device.volumes.values import finite
 
 NIFTI = (".nii", ".nii.gz")
@@ -131,6 +132,29 @@ def read_volume(path: Path | str | dicom.Series, channels: Channels = None) -> V
     if array.dtype == np.float64:
         array = array.astype(np.float32)
     return Volume(finite(array, where), geometry, {**facts, "channels": names})
+
+
+def read_channels(paths: Sequence[Path | str | dicom.Series], names: Sequence[str] | None = None) -> Volume:
+    """Read a volume whose channels are files of their own.
+
+    Args:
+        paths: a file a channel, each of one channel. The first says where the volume lies.
+        names: of the channels.
+
+    Returns:
+        As `read_volume`; a channel that is the same grid turned over is laid on the first.
+
+    Raises:
+        VolumeError, MissingExtra: as `read_volume`; or a channel lies elsewhere than the first.
+    """
+    first, *others = (read_volume(path, 1) for path in paths)
+    arrays = [first.array[..., 0]]
+    for path, other in zip(paths[1:], others):
+        where = path.folder if isinstance(path, dicom.Series) else path
+        arrays.append(onto(other.array[..., 0], other.geometry, first.geometry, where))
+    array = np.stack(arrays, -1)
+    kept = array.astype(np.float32) if array.dtype.kind == "f" or array.dtype.itemsize > 4 else array
+    return Volume(kept, first.geometry, {**first.facts, "channels": None if names is None else tuple(names)})
 
 
 def _fits(count: int, channels: Channels, told: bool, path: Path | str) -> None:

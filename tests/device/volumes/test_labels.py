@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cnnkit.device import volumes
+from cnnkit.device.volumes import nifti
 from cnnkit.device.volumes import simpleitk as itk_files
 from cnnkit.device.volumes.geometry import Geometry
 from cnnkit.errors import MissingExtra
@@ -139,7 +140,12 @@ def test_a_packed_mha_that_does_not_say_how_long_it_is_is_refused(tmp_path, code
     volumes.write_labels(tmp_path / "a.mha", codes, geometry())
     data = (tmp_path / "a.mha").read_bytes()
     said = re.search(rb"CompressedDataSize = (\d+)\n", data)
-    for line in (b"", b"CompressedDataSize = %d\n" % (int(said[1]) - 3), b"CompressedDataSize = x\n"):
+    for line in (
+        b"",
+        b"CompressedDataSize = %d\n" % (int(said[1]) - 3),
+        b"CompressedDataSize = x\n",
+        b"CompressedDataSize = -1\n",
+    ):
         (tmp_path / "a.mha").write_bytes(data.replace(said[0], line))
         with pytest.raises(volumes.VolumeError, match=r"a\.mha cannot be used"):
             volumes.read_volume(tmp_path / "a.mha")
@@ -186,6 +192,60 @@ def test_a_fourth_axis_is_channels_only_where_it_is_told(tmp_path, kind):
     else:
         with pytest.raises(volumes.VolumeError, match="it has 3 pictures along a fourth axis"):
             volumes.read_volume(tmp_path / "a.nrrd")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"ElementNumberOfChannels = 0", "its header cannot be read"),
+        (b"ElementNumberOfChannels = 9", "it is cut off"),
+        (b"DimSize = 4 3", "its header cannot be read"),
+        (b"DimSize = 4 3 -2", "its header cannot be read"),
+        (b"DimSize = 40000 40000 40000", "its header claims 64,000,000,000,000 voxels"),
+        (b"ElementSpacing = 1 1", "its header cannot be read"),
+        (b"ElementSpacing = 0 1 1", "its voxels have no size|its header cannot be read"),
+        (b"Offset = a b c", "its header cannot be read"),
+        (b"Offset = nan 0 0", "its header cannot be read"),
+        (b"ElementType = MET_OTHER", "its voxels are of the kind MET_OTHER"),
+    ],
+)
+def test_a_header_of_mha_that_cannot_be_right_is_named_and_nothing_else_is_printed(tmp_path, line, said, capfd):
+    head = {
+        b"NDims": b"3",
+        b"BinaryData": b"True",
+        b"ElementSpacing": b"1 1 1",
+        b"Offset": b"0 0 0",
+        b"DimSize": b"4 3 2",
+        b"ElementType": b"MET_UCHAR",
+    }
+    key, _, value = line.partition(b" = ")
+    lines = [
+        b"ObjectType = Image",
+        *(k + b" = " + v for k, v in {**head, key: value}.items()),
+        b"ElementDataFile = LOCAL\n",
+    ]
+    (tmp_path / "a.mha").write_bytes(b"\n".join(lines) + bytes(24))
+    with pytest.raises(volumes.VolumeError, match=rf"a\.mha cannot be used: .*({said})"):
+        volumes.read_volume(tmp_path / "a.mha")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_channels_of_several_files_are_one_volume_where_they_lie_in_one_place(tmp_path):
+    place = geometry(files_of.rotated())
+    arrays = [np.random.default_rng(k).integers(0, 900, SHAPE).astype(np.int16) for k in range(3)]
+    turn = volumes.Turn((1, 2, 0), (True, False, True))
+    paths = [tmp_path / f"case_{k:04d}.nii.gz" for k in range(3)]
+    nifti.write(paths[0], arrays[0], place)
+    nifti.write(paths[1], turn.apply(arrays[1]), turn.geometry(place))
+    nifti.write(paths[2], arrays[2] * 0.5, place)
+    volume = volumes.read_channels(paths, ["T1", "T2", "FLAIR"])
+    assert volume.facts["channels"] == ("T1", "T2", "FLAIR") and volume.array.dtype == np.float32
+    np.testing.assert_array_equal(volume.array, np.stack([arrays[0], arrays[1], arrays[2] * 0.5], -1))
+    nifti.write(paths[1], arrays[1], geometry())
+    with pytest.raises(
+        volumes.VolumeError, match=r"case_0001\.nii\.gz cannot be used: it is tilted against its volume"
+    ):
+        volumes.read_channels(paths)
 
 
 def test_leaning_axes_are_refused_in_other_formats_too(tmp_path):
