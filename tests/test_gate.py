@@ -487,6 +487,17 @@ def test_weights_that_are_no_smaller_are_named(images):
     assert "weights" in found.where
 
 
+@pytest.mark.parametrize(("side", "count"), [(28, 512), (64, 512), (96, 227), (192, 56), (256, 32), (1024, 32)])
+def test_where_each_pixel_is_answered_int8_is_calibrated_on_as_many_pixels(images, side, count):
+    from cnnkit.tasks.segmentation.scoring import Segmentation
+
+    class Artifact:
+        path, metadata, input_shape = "x.keras", images.artifact.metadata, (side, side, 3)
+
+    assert gate.calibrating(Segmentation(), Artifact) == count
+    assert gate.calibrating(images.task, Artifact) == 512, "one answer an input: each is needed, however large"
+
+
 def test_a_graph_is_read_with_its_constants(images):
     content = images.sound(images.artifact.model, "float32", np.zeros((1, 12, 12, 1)), images.artifact.metadata)
     graph = graph_of(content)

@@ -49,6 +49,7 @@ from cnnkit.registry import DEVICE, TRAINING, input_of, task_of
 from cnnkit.score import HEADLINE, MORE, SHARE, Score, Scores
 
 CALIBRATION_IMAGES = 512
+FEWEST_IMAGES = 32  # that are taken, however large they are
 ANSWERS = 64  # held-out inputs whose answers are compared as numbers
 ROUNDED = 64  # images on which rounded weights are compared
 DISTURBED = 12.0  # times the error of nearest rounding, that rounded weights may have
@@ -236,6 +237,15 @@ def _line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
+def calibrating(task: Any, artifact: KerasArtifact) -> int:
+    """Return how many inputs int8 is calibrated on: fewer where the task answers each of their pixels, or the kind says so."""
+    most = input_of(artifact.metadata, TRAINING, artifact.path).calibrated or CALIBRATION_IMAGES
+    if task.calibrated is not None:
+        pixels = int(np.prod(artifact.input_shape[:-1]))
+        most = min(most, max(FEWEST_IMAGES, task.calibrated // pixels))
+    return min(CALIBRATION_IMAGES, most)
+
+
 def _some(task: Any, artifact: KerasArtifact, records: Records, count: int) -> np.ndarray:
     """Read at most so many inputs, spread over records."""
     chosen = np.unique(np.linspace(0, len(records) - 1, min(count, len(records))).astype(int))
@@ -290,9 +300,7 @@ def export(
     tolerance, class_tolerance = task.tolerance if tolerance is None else (tolerance, tolerance)
     trained, targets = outputs(artifact, held_out, task) if scored is None else scored
     reference = task.score(trained, targets, artifact.labels, artifact.metadata)
-    most = min(
-        CALIBRATION_IMAGES, input_of(artifact.metadata, TRAINING, artifact.path).calibrated or CALIBRATION_IMAGES
-    )
+    most = calibrating(task, artifact)
     chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:most])
     calibration = task.as_read_by(artifact, train).read(chosen)[0]
     validated = held_out if validation is None or not len(validation) else validation
