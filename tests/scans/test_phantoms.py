@@ -197,3 +197,17 @@ def test_it_is_a_source_of_images():
     assert np.array_equal(slices.read(np.array([1]), slices.shape)[0, ..., 0], slices.native(1))
     with pytest.raises(IndexError, match="6 slices"):
         slices.native(6)
+
+
+def test_drawn_slices_are_checked_like_files(tmp_path):
+    """What is drawn has no file, and no list of what its masks hold."""
+    from cnnkit.tasks.segmentation import checks
+
+    path = tmp_path / "few.toml"
+    path.write_text(
+        "task = 'segmentation'\nreader = 'phantoms'\n[splits]\n"
+        "train = { patients = 4, seed = 1 }\ntest = { patients = 1, seed = 2 }\n[options]\nslices = 1\n"
+    )
+    kinds = {finding.kind for finding in checks.check(path)}
+    assert "few" in kinds
+    assert not kinds & {"bad-file", "channels", "bits", "leak", "unknown-label"}

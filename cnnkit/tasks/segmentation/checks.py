@@ -54,7 +54,9 @@ def check(
     if looked is not None:
         count = sum(len(part.images) for part in parts.values())
         looked.append(f"{count:,} pictures and their masks, {', '.join(parts['train'].names)}")
-    findings = [*_bad(parts), *_read_otherwise(parts), *_labels(parts), *_foreground(parts), *_tiny(parts, progress)]
+    counts = {split: _counts(part) for split, part in parts.items()}
+    findings = [*_bad(parts), *_read_otherwise(parts), *_labels(parts, counts), *_foreground(parts, counts)]
+    findings += _tiny(parts, progress)
     return ranked([*findings, *_sizes(parts), *_forms(parts, progress), *_same_pictures(parts), *_few(parts)])
 
 
@@ -75,11 +77,22 @@ def _read_otherwise(parts: Mapping[str, Part]) -> Iterator[Finding]:
             yield Finding("warning", "values", line)
 
 
-def _labels(parts: Mapping[str, Part]) -> Iterator[Finding]:
+def _counts(part: Part) -> np.ndarray:
+    """Return how many pixels of each mask have each code: int (n, 256); of masks in files their reader knows."""
+    known = getattr(part.more, "counts", None)
+    if known is not None:
+        return np.asarray(known)
+    found = np.zeros((len(part.images), 256), np.int64)
+    for index in range(len(part.images)):
+        found[index] = np.bincount(part.more.native(index).ravel(), minlength=256)
+    return found
+
+
+def _labels(parts: Mapping[str, Part], counted: Mapping[str, np.ndarray]) -> Iterator[Finding]:
     """Find labels that a split has no pixel of."""
     train = parts["train"]
     for split, part in parts.items():
-        counts = part.more.counts.sum(axis=0)
+        counts = counted[split].sum(axis=0)
         for label, region in zip(part.names, part.more.regions):
             if counts[list(region)].sum() or not len(part.images):
                 continue
@@ -94,11 +107,11 @@ def _labels(parts: Mapping[str, Part]) -> Iterator[Finding]:
             yield Finding("error", "unknown-label", text)
 
 
-def _foreground(parts: Mapping[str, Part]) -> Iterator[Finding]:
+def _foreground(parts: Mapping[str, Part], counted: Mapping[str, np.ndarray]) -> Iterator[Finding]:
     empty: list[str] = []
     full = total = 0
-    for part in parts.values():
-        counts = part.more.counts
+    for split, part in parts.items():
+        counts = counted[split]
         labelled = counts[:, 1:IGNORE].sum(axis=1)
         empty += [part.images.name(int(index)) for index in np.flatnonzero(labelled == 0)]
         full += int(labelled.sum())
@@ -142,7 +155,8 @@ def _tiny(parts: Mapping[str, Part], progress: Progress | None) -> Iterator[Find
 
 
 def _sizes(parts: Mapping[str, Part]) -> Iterator[Finding]:
-    sizes = np.concatenate([part.images.sizes for part in parts.values()])  # type: ignore[attr-defined]
+    known = [getattr(part.images, "sizes", None) for part in parts.values()]
+    sizes = np.concatenate([rows for rows in known if rows is not None] or [np.zeros((0, 2), np.int32)])
     if len(sizes) and (sizes != sizes[0]).any():
         (low_h, low_w), (high_h, high_w) = sizes.min(axis=0), sizes.max(axis=0)
         yield Finding("note", "sizes", f"Pictures are {low_w} to {high_w} px wide and {low_h} to {high_h} px high.")

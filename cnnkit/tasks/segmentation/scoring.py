@@ -40,7 +40,8 @@ SMALLEST = (0.0002, 0.001, 0.005)  # of a picture's pixels, sizes of pieces that
 SEEDS, WHOLES = (0.4, 0.5, 0.6, 0.8, 0.9), (0.4, 0.6)  # scores that are tried, from which an object begins, and is
 LEAST = (0.05, 0.1, 0.2, 0.35)  # sizes of objects that are tried, of their median area
 TRIED_ON = 2**26  # px of validation pictures, at most, that these are tried on
-CALIBRATED = 2**21  # px that int8 is calibrated on: 512 windows of 64 px a side, 56 of 192
+# px that int8 is calibrated on: 512 windows of 64 px a side, 56 of 192. With 56 drawn slices lost 0.11 points of Dice by int8.
+CALIBRATED = 2**21
 OBJECTS = "objects"  # what counts are of
 APART = ("ap50", "count_error", "count_error_share")
 
