@@ -202,7 +202,7 @@ def test_files_of_volumes_pass_the_comparisons_of_the_gate(chain, files, precisi
     found = chain.checks(precision, content, path)
     assert not [check.reason for check in found if not check.passed]
     names = {check.name for check in found}
-    assert precision != "int8" or {"network", "constants", "ranges", "clipping"} <= names
+    assert precision != "int8" or {"network", "constants", "integers", "size", "ranges", "clipping"} <= names
     steps = graph_of(content).steps
     assert {step.place for step in steps if step.kind == "SLICE"} >= {"down0_first_conv_neighbours (SLICE)"}
     assert {step.kind for step in steps}.isdisjoint({"CONV_3D", "CONV_3D_TRANSPOSE", "CUSTOM"})

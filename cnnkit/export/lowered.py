@@ -149,11 +149,11 @@ class _Lowering:
         places = {tuple(value.maps.shape)[:-1] for value in values if value.sliced}
         joined = isinstance(layer, layers.Concatenate) and layer.axis in _CHANNELS
         if sliced and len(places) == 1 and (joined or isinstance(layer, _ALONE)):
-            return _Value(maps=self._apply(layer, node, args, kwargs, "maps", {"axis": -1} if joined else {}))
-        found = self._apply(layer, node, args, kwargs, "whole", {})
+            return _Value(maps=self._apply(layer, args, kwargs, "maps", {"axis": -1} if joined else {}))
+        found = self._apply(layer, args, kwargs, "whole", {})
         return [_Value(whole=tensor) for tensor in keras.tree.flatten(found)]
 
-    def _apply(self, layer: Any, node: Any, args: tuple, kwargs: dict, form: str, changed: dict[str, Any]) -> Any:
+    def _apply(self, layer: Any, args: tuple, kwargs: dict, form: str, changed: dict[str, Any]) -> Any:
         """Call a copy of a layer, with its weights, on tensors of a form."""
         args, kwargs = keras.tree.map_structure(
             lambda value: getattr(value, form) if isinstance(value, _Value) else value, (args, kwargs)
