@@ -252,7 +252,7 @@ def test_the_model_written_is_the_model_returned_with_labels_inside(tmp_path):
 def test_an_unknown_model_or_option_is_one_line(tmp_path):
     with pytest.raises(ConfigError, match="no model `none`. Models: default"):
         fit(tmp_path / "a", dataclasses.replace(SETTINGS, model="none"))
-    with pytest.raises(ConfigError, match=r"`default` has no option `wings`. It has width, dropout\."):
+    with pytest.raises(ConfigError, match=r"'default' has no option `wings`. It has width, dropout\."):
         fit(tmp_path / "b", dataclasses.replace(SETTINGS, options={"wings": 2}))
     with pytest.raises(ConfigError, match="cannot be built"):
         fit(tmp_path / "c", dataclasses.replace(SETTINGS, options={"width": -1}))

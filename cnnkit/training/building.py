@@ -29,7 +29,8 @@ def builder_of(recipe: Any, model: str, options: Mapping[str, Any]) -> Any:
     known = [p.name for p in inspect.signature(builder).parameters.values() if p.kind is p.KEYWORD_ONLY]
     unknown = [name for name in options if name not in known]
     if unknown:
-        raise ConfigError(f"The model `{model}` has no option `{unknown[0]}`. It has {', '.join(known) or 'none'}.")
+        # in other quotes than settings: `backbone` is a model and an option
+        raise ConfigError(f"The model {model!r} has no option `{unknown[0]}`. It has {', '.join(known) or 'none'}.")
     for name, known in getattr(builder, "takes", {}).items():
         if options.get(name, known[0]) not in known:
             raise ConfigError(f"`{name}` needs one of {', '.join(known)}. Got {options[name]!r}.")
@@ -45,7 +46,7 @@ def build(recipe: Any, settings: Settings, records: Records) -> keras.Model:
         reason = str(error).splitlines()[0]
         size = recipe.inputs.size_setting
         hint = f" Choose a larger `{size}`, or another `model`." if size and "image_shape=" in reason else ""
-        raise ConfigError(f"The model `{settings.model}` cannot be built: {reason}{hint}") from error
+        raise ConfigError(f"The model {settings.model!r} cannot be built: {reason}{hint}") from error
 
 
 def built(recipe: Any, settings: Settings, records: Records) -> keras.Model:

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from cnnkit.errors import CnnkitError
 from cnnkit_scans.cli import main
@@ -61,7 +62,7 @@ def write(folder, count=60, first=0, suffix=".png"):
         ({"rotation": 200.0}, r"`rotation` must lie in \[0, 180\]"),
         ({"learning_rate": "0"}, "`learning_rate` must be above 0"),
         ({"model": "x"}, "no model `x`. Models: default, backbone"),
-        ({"options": {"x": 1}}, "`default` has no option `x`"),
+        ({"options": {"x": 1}}, "'default' has no option `x`"),
         ({"model": "backbone", "options": {"backbone": "x"}}, "`backbone` needs one of mobilenet, .* Got 'x'"),
         ({"weights": "x.h5"}, "x.h5 does not exist"),
         ({"image_size": 33}, "`image_size` is a multiple of 32 px"),
@@ -88,6 +89,14 @@ def test_texts_that_settings_take_are_those_that_there_are():
     assert settings.VALUES == (device.AS_IS, device.ALIKE, device.EACH)
     assert set(settings.LOSSES) == set(scoring.LOSSES)
     assert set(settings.FLIPS) == set(images.FLIPS)
+
+
+def test_a_model_that_is_called_like_an_option_keeps_its_name(tmp_path):
+    data = write(tmp_path / "data", 8)
+    words = ["train", "--data", str(data), "--model", "backbone", "--depth", "2", "--out", str(tmp_path / "run")]
+    found = CliRunner().invoke(main, words)
+    assert found.exit_code == 1
+    assert "The model 'backbone' has no option" in found.output
 
 
 class TestScans(AppContract):
