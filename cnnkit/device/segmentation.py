@@ -1,4 +1,4 @@
-"""Which pixels belong to what, by a model of any precision: scaling, windows, blending, decoding, in NumPy and OpenCV.
+"""Which pixels or voxels belong to what, by a model of any precision: scaling, windows, blending, decoding, in NumPy and OpenCV.
 
 Design choices:
 - One plan, which travels inside the file, says how a picture meets the network: fitted whole into its input, or seen through
@@ -7,11 +7,13 @@ Design choices:
   the network in windows along its longer side, at the scale that pictures of training had.
 - A picture becomes bytes: as it is, or its values from `low` to `high` spread over 0 to 255, of all pictures alike or of each
   by its own percentiles. So a file of int8 takes what a camera gives, and twelve bits in sixteen are not lost.
+- Volumes are numbers from 0 to 255, too, but not rounded. A voxel of the input has one size in mm, so what is resampled follows
+  from the spacing of each volume; a part of it is, when a window needs it (`cnnkit.device.resampling`).
 - Beyond its edges a picture is mirrored, in training too.
 - Scores are brought back to the size of the picture before they become codes, slab by slab (`cnnkit.device.windows`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,10 +21,12 @@ import cv2
 import numpy as np
 
 from cnnkit.device.objects import apart
+from cnnkit.device.resampling import Resampled
 from cnnkit.device.windows import AT_ONCE, OVERLAP, Slab, blended, resized
 
 AS_IS, ALIKE, EACH = "as it is", "alike", "each"
 TAILS = (0.5, 99.5)  # percentiles of a picture that become 0 and 255
+SAMPLE = 250_000  # values of a picture that these are of, about
 SLENDER = 1.5  # times as slender as any picture of training, from which a picture is not fitted in whole
 FAR = 3.0  # times as large or as small as any, from which nobody knows what is found in it
 
@@ -50,6 +54,7 @@ class Plan:
         seed: score of the inside from which a pixel speaks for an object of its own.
         lengths: px, the longest sides of training pictures: the least, the median, the most; (): not known.
         slender: longest side over shortest of the most slender of them; 0: not known.
+        voxel: of a network of volumes, mm that a voxel of its input has along each axis; None: it takes pictures.
     """
 
     scale: float | None = None
@@ -69,6 +74,7 @@ class Plan:
     seed: float = 0.7
     lengths: tuple[int, ...] = ()
     slender: float = 0.0
+    voxel: tuple[float, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as `cnnkit.json` holds them."""
@@ -78,7 +84,7 @@ class Plan:
     def from_dict(cls, values: Mapping[str, Any]) -> "Plan":
         """Return the plan that `to_dict` described; unknown keys are left out."""
         known = {key: value for key, value in values.items() if key in cls.__dataclass_fields__}
-        for key in ("low", "high", "mirrors", "order", "largest", "spacing", "lengths"):
+        for key in ("low", "high", "mirrors", "order", "largest", "spacing", "lengths", "voxel"):
             if known.get(key) is not None:
                 known[key] = tuple(known[key])
         if "regions" in known:
@@ -109,7 +115,7 @@ def stretch(picture: np.ndarray, plan: Plan) -> tuple[np.ndarray, np.ndarray] | 
     """Return the values of each channel that become 0 and 255, float32 (channels,) each; None: a picture stays as it is.
 
     Args:
-        picture: uint8, uint16 or float (h, w) or (h, w, c).
+        picture: uint8, uint16 or float (h, w) or (h, w, c); of volumes any numbers (d, h, w, c).
         plan: how it meets the network.
 
     Raises:
@@ -125,11 +131,31 @@ def stretch(picture: np.ndarray, plan: Plan) -> tuple[np.ndarray, np.ndarray] | 
     if plan.values == ALIKE:
         return np.asarray(plan.low, np.float32), np.asarray(plan.high, np.float32)
     if plan.values == EACH:
-        step = max(1, int(np.sqrt(picture.shape[0] * picture.shape[1] / 250_000)))
-        some = picture[::step, ::step].reshape(-1, 1 if picture.ndim == 2 else picture.shape[2])
+        some = sampled(picture)
         low, high = np.percentile(some, TAILS, axis=0)
         return low.astype(np.float32), high.astype(np.float32)
     return None
+
+
+def sampled(picture: np.ndarray) -> np.ndarray:
+    """Return some values of a picture or a volume, spread over all of it: (n, channels)."""
+    channels = 1 if picture.ndim == 2 else picture.shape[-1]
+    rank = max(2, picture.ndim - 1)
+    step = max(1, int((picture.size / channels / SAMPLE) ** (1 / rank)))
+    return picture[(slice(None, None, step),) * rank].reshape(-1, channels)
+
+
+def as_values(part: np.ndarray, limits: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    """Return a part of a volume as a network takes it: float32 (d, h, w, c) in [0, 255].
+
+    Args:
+        part: float32 (d, h, w, c).
+        limits: as `stretch` returns them.
+    """
+    if limits is not None:
+        low, high = limits
+        part = (part - low) * (255 / np.maximum(high - low, 1e-6))
+    return np.clip(part, 0, 255, dtype=np.float32)
 
 
 def as_bytes(picture: np.ndarray, limits: tuple[np.ndarray, np.ndarray] | None, channels: int) -> np.ndarray:
@@ -207,30 +233,34 @@ def scaled(picture: np.ndarray, scale: float) -> np.ndarray:
 # Answers --------------------------------------------------------------------------------------------------------------
 
 
-def scores(model: Any, picture: np.ndarray, plan: Plan, *, at_once: int = AT_ONCE) -> Iterator[Slab]:
-    """Yield the scores of a picture's pixels, in slabs of rows.
+def scores(
+    model: Any, picture: np.ndarray, plan: Plan, *, spacing: Sequence[float] | None = None, at_once: int = AT_ONCE
+) -> Iterator[Slab]:
+    """Yield the scores of a picture's pixels, or a volume's voxels, in slabs along the first axis.
 
     Args:
-        model: has `input_shape` (h, w, c) and `run_batch(uint8 (n, h, w, c))` -> {"scores": (n, h, w, channels)} in [0, 1].
-        picture: uint8, uint16 or float (h, w) or (h, w, c).
+        model: has `input_shape` (*sides, c) and `run_batch((n, *sides, c))` -> {"scores": (n, *sides, channels)} in [0, 1];
+            it is given uint8 of pictures, float32 in [0, 255] of volumes.
+        picture: uint8, uint16 or float (h, w) or (h, w, c); of volumes any numbers (d, h, w, c).
         plan: how it meets the model.
+        spacing: of a volume's voxels, mm along each axis.
         at_once: windows that the model is given together.
 
     Yields:
-        (first row, float32 (rows, w, channels)).
+        (first row, float32 (rows, *other sides, channels)).
+
+    Raises:
+        ValueError: it does not fit the model.
     """
     *sides, channels = model.input_shape
     limits = stretch(picture, plan)
-    small = scaled(picture, scale_of(picture.shape[:2], sides, plan))
-    extent = small.shape[:2]
-    page = [max(length, side) for length, side in zip(extent, sides, strict=True)]
-    if tuple(page) != extent:
-        below, beside = (length - side for length, side in zip(page, extent, strict=True))
-        small = cv2.copyMakeBorder(small, 0, below, 0, beside, cv2.BORDER_REFLECT)
+    if plan.voxel is None:
+        own, extent, page, cut = _of_picture(picture, sides, channels, plan, limits)
+    else:
+        own, extent, page, cut = _of_volume(picture, sides, channels, plan, limits, spacing)
 
     def answer(places: list[tuple[int, ...]]) -> np.ndarray:
-        cuts = [small[top : top + sides[0], left : left + sides[1]] for top, left in places]
-        seen = np.stack([as_bytes(cut, limits, channels) for cut in cuts])
+        seen = np.stack([cut(place) for place in places])
         found = model.run_batch(seen)["scores"]
         ways = _mirrored(plan.mirrors)
         for axes in ways:
@@ -239,7 +269,55 @@ def scores(model: Any, picture: np.ndarray, plan: Plan, *, at_once: int = AT_ONC
         return found / (1 + len(ways))
 
     slabs = blended(page, sides, answer, overlap=plan.overlap, at_once=at_once)
-    yield from resized(_cut(slabs, extent), extent, picture.shape[:2])
+    yield from resized(_cut(slabs, extent), extent, own)
+
+
+Cut = Callable[[tuple[int, ...]], np.ndarray]
+Sides = Sequence[int]
+
+
+def _of_picture(
+    picture: np.ndarray, sides: Sides, channels: int, plan: Plan, limits: Any
+) -> tuple[Sides, Sides, Sides, Cut]:
+    """Return a picture's own extent, its extent at the plan's scale, that with its margin, and what cuts windows."""
+    small = scaled(picture, scale_of(picture.shape[:2], sides, plan))
+    extent = small.shape[:2]
+    page = [max(length, side) for length, side in zip(extent, sides, strict=True)]
+    if tuple(page) != extent:
+        below, beside = (length - side for length, side in zip(page, extent, strict=True))
+        small = cv2.copyMakeBorder(small, 0, below, 0, beside, cv2.BORDER_REFLECT)
+
+    def cut(place: tuple[int, ...]) -> np.ndarray:
+        top, left = place
+        return as_bytes(small[top : top + sides[0], left : left + sides[1]], limits, channels)
+
+    return picture.shape[:2], extent, page, cut
+
+
+def _of_volume(
+    volume: np.ndarray, sides: Sides, channels: int, plan: Plan, limits: Any, spacing: Sequence[float] | None
+) -> tuple[Sides, Sides, Sides, Cut]:
+    """Return the same of a volume (d, h, w, c)."""
+    if volume.shape[-1] != channels:
+        raise ValueError(f"it has {volume.shape[-1]} channels, the model takes {channels}")
+    own = volume.shape[:-1]
+    extent = extent_at(own, spacing, plan)
+    page = [max(length, side) for length, side in zip(extent, sides, strict=True)]
+    parts = Resampled(volume, extent)
+    return own, extent, page, lambda place: as_values(parts.cut(place, sides), limits)
+
+
+def extent_at(extent: Sequence[int], spacing: Sequence[float] | None, plan: Plan) -> tuple[int, ...]:
+    """Return the extent of a volume in voxels of the plan's size.
+
+    Raises:
+        ValueError: its spacing is not known.
+    """
+    assert plan.voxel is not None
+    if spacing is None:
+        raise ValueError("it does not say how large its voxels are")
+    factors = [have / want for have, want in zip(spacing, plan.voxel, strict=True)]
+    return tuple(max(1, round(length * factor)) for length, factor in zip(extent, factors, strict=True))
 
 
 def _mirrored(axes: Sequence[int]) -> list[tuple[int, ...]]:
@@ -252,19 +330,20 @@ def _mirrored(axes: Sequence[int]) -> list[tuple[int, ...]]:
 
 def _cut(slabs: Iterator[Slab], extent: Sequence[int]) -> Iterator[Slab]:
     """Leave out what was added beyond the edges of a picture."""
+    across = tuple(slice(length) for length in extent[1:])
     for start, slab in slabs:
         if start < extent[0]:
-            yield start, slab[: extent[0] - start, : extent[1]]
+            yield start, slab[(slice(extent[0] - start), *across)]
 
 
 def segment(model: Any, picture: np.ndarray, plan: Plan, labels: Sequence[str], **options: Any) -> np.ndarray:
-    """Return which pixels of a picture belong to what: uint8 (h, w), 0 for none, k + 1 for the k-th label.
+    """Return what pixels or voxels belong to: uint8 (*sides), 0 for nothing, k + 1 for the k-th label.
 
     Where labels overlap, the codes are those of the plan's `order`. Arguments as `scores`.
     """
     if plan.rim:
         return (separate(model, picture, plan, labels, **options) > 0).astype(np.uint8)
-    codes = np.empty(picture.shape[:2], np.uint8)
+    codes = np.empty(picture.shape[:2] if plan.voxel is None else picture.shape[:-1], np.uint8)
     for start, slab in scores(model, picture, plan, **options):
         codes[start : start + len(slab)] = decoded(slab, plan)
     return cleaned(codes, plan, labels)
@@ -338,6 +417,15 @@ def _root(parents: list[int], piece: int) -> int:
     return piece
 
 
+def pieces_of(plane: np.ndarray) -> np.ndarray:
+    """Return what hangs together, corners included: int32 (*sides), numbered from 1, 0 where `plane`, uint8, is 0."""
+    if plane.ndim == 2:
+        return cv2.connectedComponents(plane, connectivity=8)[1]
+    from scipy import ndimage
+
+    return ndimage.label(plane, np.ones((3,) * plane.ndim))[0]
+
+
 def cleaned(codes: np.ndarray, plan: Plan, labels: Sequence[str]) -> np.ndarray:
     """Leave out pieces that the plan says cannot be: all but the largest, or those that are too small."""
     smallest = plan.smallest or {}
@@ -345,9 +433,9 @@ def cleaned(codes: np.ndarray, plan: Plan, labels: Sequence[str]) -> np.ndarray:
         if label not in plan.largest and not smallest.get(label):
             continue
         plane = np.isin(codes, region).astype(np.uint8)
-        count, pieces, about, _ = cv2.connectedComponentsWithStats(plane, connectivity=8)
-        areas = about[:, cv2.CC_STAT_AREA].copy()
-        areas[0] = 0
+        pieces = pieces_of(plane)
+        areas = np.bincount(pieces.ravel())
+        areas[0], count = 0, len(areas)
         keep = areas >= max(1, smallest.get(label, 0))
         if label in plan.largest and count > 1:
             keep &= np.arange(count) == areas.argmax()
