@@ -15,10 +15,13 @@ from typing import Any
 from cnnkit.models.unet import backbone_unet, unet
 from cnnkit.tasks.segmentation.images import FLIPS
 from cnnkit.tasks.segmentation.views import Views
+from cnnkit.tasks.segmentation.volumes.views import VolumeViews
 
 MODELS = {"default": unet, "backbone": backbone_unet}
 COARSEST = 8  # px, least side of the coarsest map
 VIEWS = 7000  # that a training has, about
+VOLUME_VIEWS = 4000  # that one of volumes has, about
+VOLUME_FLIPS = {"none": (), "vertical": (0,), "horizontal": (2,), "both": (0, 2)}
 
 
 def views(records: Any, settings: Any) -> Views:
@@ -48,3 +51,41 @@ def preset(model: str, count: int, loaded: bool) -> dict[str, Any]:
     if loaded:
         settings |= {"batch_size": 8, "learning_rate": 2e-3, "freeze": 0.05, "backbone_rate": 0.5, "freeze_norm": True}
     return settings
+
+
+# Volumes --------------------------------------------------------------------------------------------------------------
+
+
+def volume_views(records: Any, settings: Any) -> VolumeViews:
+    """Return what a network sees of volumes in training."""
+    return VolumeViews(
+        records,
+        settings.seed,
+        rotation=settings.rotation,
+        elastic=settings.elastic,
+        flips=records.flips if settings.flips is None else VOLUME_FLIPS[settings.flips],
+        focus=records.focus if settings.focus is None else settings.focus,
+    )
+
+
+def volume_options(records: Any, model: str) -> dict[str, Any]:
+    """Return options of a builder that suit the size of the window."""
+    shortest = min(records.input_shape[:-1])
+    return {"depth": max(1, min(3, int(math.log2(shortest / 5)))), "width": 12}
+
+
+def volume_preset(model: str, count: int, loaded: bool) -> dict[str, Any]:
+    """Return settings that suit a number of training volumes."""
+    settings = {"batch_size": 2, "warmup": 0.1, "weight_decay": 0.02, "ema": 0.99, "learning_rate": 4e-3}
+    settings["epochs"] = max(3, round(VOLUME_VIEWS / max(count, 320)))
+    if loaded:
+        settings |= {"learning_rate": 2e-3}
+    return settings
+
+
+VOLUMES = {
+    "builders": {"default": unet},
+    "views": volume_views,
+    "options": volume_options,
+    "preset": volume_preset,
+}

@@ -159,10 +159,10 @@ def as_values(part: np.ndarray, limits: tuple[np.ndarray, np.ndarray] | None) ->
 
 
 def as_bytes(picture: np.ndarray, limits: tuple[np.ndarray, np.ndarray] | None, channels: int) -> np.ndarray:
-    """Return a picture, or a part of one, as a network takes it: uint8 (h, w, channels).
+    """Return a picture, or a part of one, as a network takes it: uint8 (h, w, channels); or a volume as pictures.
 
     Args:
-        picture: (h, w) or (h, w, c): c is the number of channels, or one of them is 1 and the other 3.
+        picture: (h, w), (h, w, c) or (d, h, w, c): c is the number of channels, or one of them is 1 and the other 3.
         limits: as `stretch` returns them.
         channels: of the network.
 
@@ -176,13 +176,13 @@ def as_bytes(picture: np.ndarray, limits: tuple[np.ndarray, np.ndarray] | None, 
         picture = np.clip(np.rint(spread), 0, 255).astype(np.uint8)
     elif picture.dtype != np.uint8:
         picture = np.clip(np.rint(picture.astype(np.float32)), 0, 255).astype(np.uint8)
-    if picture.shape[2] == channels:
+    if picture.shape[-1] == channels:
         return picture
-    if picture.shape[2] == 1:
-        return np.repeat(picture, channels, axis=2)
-    if picture.shape[2] == 3 and channels == 1:
+    if picture.shape[-1] == 1:
+        return np.repeat(picture, channels, axis=-1)
+    if picture.shape[-1] == 3 and channels == 1 and picture.ndim == 3:
         return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]
-    raise ValueError(f"it has {picture.shape[2]} channels, the model takes {channels}")
+    raise ValueError(f"it has {picture.shape[-1]} channels, the model takes {channels}")
 
 
 def scale_of(extent: Sequence[int], sides: Sequence[int], plan: Plan) -> float:

@@ -13,6 +13,7 @@ Design choices:
 - Where labels overlap, codes are predicted as they are.
 """
 
+import itertools
 import warnings
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -247,17 +248,16 @@ def scored(task: Any, train: "MaskRecords", test: "MaskRecords", truth: Sequence
         truth: what is there in each record of `test`, as the task has it.
     """
     chosen = np.sort(splits.spread(train.labels)[:PICTURES]).tolist()
-    finder = baseline(
-        ((_bytes(train, index, train), train.mask(index)) for index in chosen), len(train.label_names), train.regions
-    )
-    found = [finder.find(_bytes(test, index, train)) for index in range(len(test))]
+    taught = ((_bytes(train, index, train), train.mask(index)) for index in chosen)
+    finder = baseline(itertools.starmap(train.flattened, taught), len(train.label_names), train.regions)
+    found = [test.by_pictures(_bytes(test, index, train), finder.find) for index in range(len(test))]
     about = {"segmentation": test.plan.to_dict()}
     scores = task.score(found, truth, train.label_names, about)
     return {"name": finder.name, **{key: scores[key] for key in SCORES if key in scores}}
 
 
 def _bytes(records: "MaskRecords", index: int, like: "MaskRecords") -> np.ndarray:
-    """Return the native picture of a record as bytes, uint8 (h, w, c), made as those of other records are."""
+    """Return the native picture or volume of a record as bytes, made as those of other records are."""
     picture = records.native(index)
     try:
         return as_bytes(picture, stretch(picture, like.plan), like.input_shape[-1])

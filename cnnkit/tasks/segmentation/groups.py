@@ -25,7 +25,7 @@ _UNKNOWN = "No patients are known: splits are by picture. Name them in a column 
 
 def find(
     cases: Sequence[Case],
-    read: Callable[[int], np.ndarray],
+    read: Callable[[int], np.ndarray] | None,
     options: Mapping[str, Any],
     patients: Mapping[str, str],
 ) -> Grouping:
@@ -33,7 +33,8 @@ def find(
 
     Args:
         cases: all of a split.
-        read: returns the picture of case k to look at, uint8; called for some hundred of them, in threads.
+        read: returns the picture of case k to look at, uint8; called for some hundred of them, in threads. None: whether
+            neighbours look alike says nothing.
         options: of the card: `groups` or `patients`, "none" or a regular expression over the paths of pictures.
         patients: name of a picture -> its patient, as a table has them.
 
@@ -46,7 +47,7 @@ def find(
     names = [case.pictures[0].replace("/", os.sep) for case in cases]
     classes = np.zeros(len(cases), np.int32)
     if not cases or pattern is not None:
-        return by_pictures.find(names, classes, read, pattern or "none")
+        return by_pictures.find(names, classes, read or _unread, pattern or "none")
     told = [case.patient or _looked_up(case, patients) for case in cases]
     if any(told):
         missing = [case.name for case, patient in zip(cases, told) if not patient]
@@ -57,14 +58,18 @@ def find(
     if any(case.page is not None for case in cases):
         groups = _numbered(names)
         return Grouping(groups, f"Groups: {groups.max() + 1:,} stacks; all pages of one stay on one side of a split.")
-    found = by_pictures.find(names, classes, read)
+    found = Grouping(None) if read is None else by_pictures.find(names, classes, read)
     if found.groups is None or int(found.groups.max()) + 1 < FEWEST:
-        return Grouping(None, _UNKNOWN)
+        return Grouping(None, _UNKNOWN if read else _UNKNOWN.replace("picture", "volume"))
     count = int(found.groups.max()) + 1
     return Grouping(
         found.groups,
         f"{_UNKNOWN} Neighbours that look alike stay together: {count:,} groups of {len(cases):,} pictures.",
     )
+
+
+def _unread(index: int) -> np.ndarray:
+    raise AssertionError("patterns ask for no picture")
 
 
 def _looked_up(case: Case, patients: Mapping[str, str]) -> str:

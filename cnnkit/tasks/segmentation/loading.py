@@ -25,6 +25,9 @@ from cnnkit.tasks.segmentation.fingerprint import STEP
 from cnnkit.tasks.segmentation.masks import Regions, overlapping
 from cnnkit.tasks.segmentation.objects import OFTEN
 from cnnkit.tasks.segmentation.records import MaskRecords, Renamed
+from cnnkit.tasks.segmentation.volumes import fingerprint as of_volumes
+from cnnkit.tasks.segmentation.volumes.records import VolumeRecords
+from cnnkit.tasks.segmentation.volumes.sources import Volumes
 
 VALUES = (AS_IS, ALIKE, EACH)
 LOOKED_AT = 20  # masks, to find out whether their values are numbers of objects
@@ -63,8 +66,6 @@ def load(
         ConfigError: a size that is no multiple of 32, a scale without windows, parts to hold out that leave nothing, objects
             of several labels.
     """
-    if image_size is not None and image_size % STEP:
-        raise ConfigError(f"`image_size` is a multiple of {STEP} px here. Got {image_size}.")
     if scale is not None and patches is False:
         raise ConfigError("`scale` is that of windows, and `patches=False` wants none. Leave one of them out.")
     if values is not None and values not in VALUES:
@@ -85,17 +86,22 @@ def load(
             )
             card, parts, held_out = numbers, others, held
             names, _ = loading.align_labels(card, parts)
+    in_volumes = isinstance(parts["train"].images, Volumes)
+    step = of_volumes.STEP if in_volumes else STEP
+    if image_size is not None and image_size % step:
+        raise ConfigError(f"`image_size` is a multiple of {step} here. Got {image_size}.")
     notes = [*loading.left_out(parts, asked.skip_bad), *([taken] if taken else [])]
     if not names:
         raise DataError(f"{card.title} has no label to learn: every mask is empty. Draw some, or name other masks.")
     if objects:
         _check_only(card, names, parts["train"].more.regions)
+    kind: type[MaskRecords] = VolumeRecords if in_volumes else MaskRecords
+    measuring: Any = of_volumes if in_volumes else fingerprint
+    shape = (32,) * (3 if in_volumes else 2) + (1,)
     records = {}
     for split, part in parts.items():
         masks = part.more if tuple(part.more.names) == names else Renamed(part.more, names)
-        found = MaskRecords(
-            part.images, None, names, groups=part.groups, masks=masks, plan=Plan(), input_shape=(32, 32, 1)
-        )
+        found = kind(part.images, None, names, groups=part.groups, masks=masks, plan=Plan(), input_shape=shape)
         records[split] = found._changed(labels=strata(found))
     if asked.folds is None:
         divided = loading.divide(records, held_out, seed=asked.split_seed)
@@ -113,13 +119,13 @@ def load(
     alike: Any = (
         train if asked.folds is None else records["train"]
     )  # of all folds, so that their models can be put together
-    facts = fingerprint.measure(alike, apart=objects)
+    facts = measuring.measure(alike, apart=objects)
     if facts.several[0] > OFTEN * facts.several[1]:
         notes.append(
             f"The masks of {card.title} do not tell objects apart, and {facts.several[0]:,} of {facts.several[1]:,} pieces look "
             "like several objects that touch: each is learnt as one. Give masks with a number for each object."
         )
-    choice = fingerprint.choose(
+    choice = measuring.choose(
         facts,
         len(alike),
         train.regions,
@@ -136,9 +142,9 @@ def load(
     seen["train"] = seen["train"].with_plan(
         choice.plan, choice.shape, passes=choice.passes, focus=choice.focus, flips=choice.flips
     )
-    entries = [*fates(parts), *loading.over_limit(len(divided.train) - len(train), "pictures")]
+    entries = [*fates(parts), *loading.over_limit(len(divided.train) - len(train), kind.noun)]
     about = {
-        **loading.about(asked, card, parts, seen, "pictures", entries, told(parts, whole=asked.whole)),
+        **loading.about(asked, card, parts, seen, kind.noun, entries, told(parts, whole=asked.whole)),
         "notes": [*facts.lines(), *choice.why],
         "warnings": notes,
         **divided.card,

@@ -36,6 +36,8 @@ class MaskRecords(ImageRecords):
         others: as `Records`; `labels` are the strata, `input_shape` is the network's input.
     """
 
+    noun = "pictures"
+
     def __init__(
         self,
         source: Source,
@@ -95,7 +97,7 @@ class MaskRecords(ImageRecords):
     def plus(self, other: Records, names: tuple[str, ...]) -> "MaskRecords":
         """Return these records and then others with masks, seen as these are; as `Records.plus`."""
         assert isinstance(other, MaskRecords)
-        return MaskRecords(
+        return type(self)(
             JoinedImages(self, other),
             None,
             names,
@@ -163,30 +165,39 @@ class MaskRecords(ImageRecords):
                 f"{self.name(index)} cannot be used: {error}. Leave it out, or make it like the others."
             ) from error
         if not self.plan.rim:
-            return picture, _smaller(mask, picture.shape[:2])
-        codes = objects.rimmed(_smaller(self.numbered(index), picture.shape[:2]), self.plan.rim)
-        return picture, np.where(_smaller(mask, picture.shape[:2]) == IGNORE, np.uint8(IGNORE), codes)
+            return picture, nearest(mask, picture.shape[:2])
+        codes = objects.rimmed(nearest(self.numbered(index), picture.shape[:2]), self.plan.rim)
+        return picture, np.where(nearest(mask, picture.shape[:2]) == IGNORE, np.uint8(IGNORE), codes)
 
-    def point(self, index: int, rng: np.random.Generator) -> tuple[int, int] | None:
+    def point(self, index: int, rng: np.random.Generator) -> tuple[int, ...] | None:
         """Return a pixel of a label that is drawn first, at the plan's scale; None where the mask is empty."""
         places = self._kept("places", index, self._places)
         if not places:
             return None
         found = places[int(rng.integers(len(places)))]
-        row, column = found[int(rng.integers(len(found)))].tolist()
-        return row, column
+        return tuple(found[int(rng.integers(len(found)))].tolist())
 
     def _places(self, index: int) -> list[np.ndarray]:
-        """Return some pixels of each label that a mask has, int32 (k, 2) each."""
+        """Return some pixels of each label that a mask has, int32 (k, axes) each."""
         mask = self.seen(index)[1]
         rng = np.random.default_rng(index)
         found = []
         for region in self.taught:
-            rows, columns = np.nonzero(np.isin(mask, region))
-            if len(rows):
-                some = rng.permutation(len(rows))[:PLACES] if len(rows) > PLACES else slice(None)
-                found.append(np.stack([rows[some], columns[some]], 1).astype(np.int32))
+            places = np.nonzero(np.isin(mask, region))
+            if count := len(places[0]):
+                some = rng.permutation(count)[:PLACES] if count > PLACES else slice(None)
+                found.append(np.stack([axis[some] for axis in places], 1).astype(np.int32))
         return found
+
+    @staticmethod
+    def flattened(picture: np.ndarray, *masks: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return a picture and masks of it as pictures to be looked at: as they are."""
+        return picture, *masks
+
+    @staticmethod
+    def by_pictures(picture: np.ndarray, find: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Return what `find` says of a picture."""
+        return find(picture)
 
     def read(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Read these records as the plan shows them, always alike.
@@ -211,7 +222,7 @@ class MaskRecords(ImageRecords):
         self._masks.digest(self._index, add)
 
 
-def _smaller(mask: np.ndarray, sides: Sequence[int]) -> np.ndarray:
+def nearest(mask: np.ndarray, sides: Sequence[int]) -> np.ndarray:
     """Return a mask at another size, by the nearest pixel."""
     if mask.shape == tuple(sides):
         return mask

@@ -296,7 +296,8 @@ def extremes(
     for title, chosen in (("Worst, the worst first", worst), ("Best, the best first", best)):
         pictures = []
         for index in chosen:
-            picture = triptych(records.native(index), truth[index].codes, found[index], regions)
+            flat, there, said = records.flattened(records.native(index), truth[index].codes, found[index])
+            picture = triptych(flat, there, said, regions)
             known = {label: value for label, value in zip(labels, table[index].tolist()) if not np.isnan(value)}
             each = ", ".join(f"{label} {blocks.percent(value, 0)}" for label, value in known.items())
             mean = f"{name} {blocks.percent(float(np.nanmean(table[index])), 1)}"

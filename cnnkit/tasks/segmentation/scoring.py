@@ -67,14 +67,14 @@ class Case:
     second: np.ndarray | None = None
 
 
-def _of(records: MaskRecords, index: int, answer: Callable[[np.ndarray], Any]) -> Any:
-    """Return what is answered of a native picture.
+def _of(records: MaskRecords, index: int, answer: Callable[..., Any]) -> Any:
+    """Return what is answered of a native picture, and of its spacing.
 
     Raises:
         DataError: it does not fit the model.
     """
     try:
-        return answer(records.native(index))
+        return answer(records.native(index), spacing=records.spacing(index))
     except ValueError as error:
         raise DataError(f"{records.name(index)} cannot be used: {error}.") from error
 
@@ -128,7 +128,9 @@ class Segmentation(Task):
         found = []
         draw = separate if plan.rim else segment
         for index in range(len(records)):
-            found.append(_of(records, index, lambda picture: draw(artifact, picture, plan, artifact.labels)))
+            found.append(
+                _of(records, index, lambda picture, **about: draw(artifact, picture, plan, artifact.labels, **about))
+            )
             progress(len(found))
         return found, cases(records)
 
@@ -165,7 +167,7 @@ class Segmentation(Task):
         seen: list[tuple[np.ndarray, np.ndarray]] = []
         for index in range(len(records)):
             if not seen or sum(inside.size for inside, _ in seen) < TRIED_ON:
-                seen.append(_of(records, index, lambda picture: levels(artifact, picture, plan)))
+                seen.append(_of(records, index, lambda picture, **about: levels(artifact, picture, plan, **about)))
                 truth.append(records.numbered(index))
         sizes = np.concatenate([np.bincount(numbers.ravel())[1:] for numbers in truth])
         least = [max(2, round(share * float(np.median(sizes)))) for share in LEAST] if len(sizes) else []
@@ -191,7 +193,7 @@ class Segmentation(Task):
 
     def _with(self, artifact: Any, records: MaskRecords, plan: Plan) -> tuple[list[np.ndarray], list[Case]]:
         found = [
-            _of(records, index, lambda picture: segment(artifact, picture, plan, artifact.labels))
+            _of(records, index, lambda picture, **about: segment(artifact, picture, plan, artifact.labels, **about))
             for index in range(len(records))
         ]
         return found, cases(records)
@@ -276,19 +278,20 @@ class Segmentation(Task):
         assert score.per_record is not None
         order = np.argsort(score.per_record, kind="stable")[:WORST]
         found, truth = objects.drawn_apart(found, truth)
-        return [
-            {
-                "index": int(index),
-                "name": records.name(int(index)),
-                "true": self.words(truth[index].codes, labels),
-                "predicted": self.words(found[index], labels),
-                "note": score.said(float(score.per_record[index])),
-                "picture": records.native(int(index)),
-                "truth": truth[index].codes,
-                "answer": found[index],
-            }
-            for index in order
-        ]
+        rows = []
+        for index in order.tolist():
+            flat = records.flattened(records.native(index), truth[index].codes, found[index])
+            rows.append(
+                {
+                    "index": index,
+                    "name": records.name(index),
+                    "true": self.words(truth[index].codes, labels),
+                    "predicted": self.words(found[index], labels),
+                    "note": score.said(float(score.per_record[index])),
+                    **dict(zip(("picture", "truth", "answer"), flat, strict=True)),
+                }
+            )
+        return rows
 
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
         """Return what a table shows beside the headline score."""

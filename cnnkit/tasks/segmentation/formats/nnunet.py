@@ -6,18 +6,21 @@ Design choices:
   painting labels in their order gives a map that nnU-Net reads.
 - Folds are read and written as nnU-Net does, by the names of cases, so that both can be compared on the same.
 
+- The Decathlon's `dataset.json` lists its cases, a file for all channels of one; it is read as well.
+
 Source: nnU-Net, documentation/dataset_format.md and region_based_training.md (v2).
 """
 
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cnnkit import files
 from cnnkit.data import walks
+from cnnkit.data.cards import inside
 from cnnkit.data.inventory import entry
 from cnnkit.device.image import SUFFIXES
 from cnnkit.errors import DataError
@@ -34,8 +37,11 @@ Folds = list[tuple[list[str], list[str]]]
 """(names of cases to train on, to validate on) of each fold"""
 
 
-def fits(path: Path) -> bool:
-    return (path / DATASET).is_file() and (path / "imagesTr").is_dir()
+def fits(path: Path, suffixes: Collection[str] = SUFFIXES) -> bool:
+    """Say whether a folder has this layout, with files of these suffixes."""
+    if not (path / DATASET).is_file() or not (path / "imagesTr").is_dir():
+        return False
+    return bool(_pictures(path / "imagesTr", suffixes))
 
 
 def _document(file: Path) -> Any:
@@ -54,6 +60,7 @@ class Dataset:
 
     Args:
         root: its folder.
+        suffixes: of the files that are looked at.
 
     Attributes:
         channels: what each channel is called.
@@ -64,8 +71,8 @@ class Dataset:
         DataError: it cannot be read, or says nothing of labels or channels.
     """
 
-    def __init__(self, root: Path):
-        self.root, file = root, printable(str(root / DATASET))
+    def __init__(self, root: Path, suffixes: Collection[str] = SUFFIXES):
+        self.root, self.suffixes, file = root, suffixes, printable(str(root / DATASET))
         table = _document(root / DATASET)
         if not isinstance(table, dict) or not isinstance(table.get("labels"), dict):
             raise DataError(f"{file} needs `labels`: {{ background = 0, lesion = 1 }}.")
@@ -84,8 +91,12 @@ class Dataset:
             self.labels[str(label)] = rows
         self.order = table.get("regions_class_order") or []
         ending = table.get("file_ending", "")
-        if ending and str(ending).lower() not in SUFFIXES:
-            raise DataError(f"{file} is of files {ending}: only pictures are read ({', '.join(sorted(SUFFIXES))}).")
+        if ending and PurePosixPath(f"x{ending}".lower()).suffix not in suffixes:
+            raise DataError(f"{file} is of files {ending}, and these are not read, but {', '.join(sorted(suffixes))}.")
+        rows = table.get("training")
+        self.listed: list[tuple[str, str]] = []
+        if isinstance(rows, list) and all(isinstance(row, dict) and {"image", "label"} <= row.keys() for row in rows):
+            self.listed = [(str(row["image"]), str(row["label"])) for row in rows]
 
     def named(self) -> Named:
         return {label: list(values) for label, values in self.labels.items()}
@@ -118,32 +129,56 @@ class Dataset:
 def find(root: Path, dataset: Dataset) -> Layout:
     """Find the cases for training, and those for the test where they have labels."""
     layout = Layout(root)
+    named = [path.name for path in _pictures(root / "imagesTr", dataset.suffixes)] if dataset.listed else []
+    if named and not any(re.search(r"_\d{4}$", stem_of(name)) for name in named):
+        _find_listed(layout, dataset)
+        return layout
     for split, images, labels in (("train", "imagesTr", "labelsTr"), ("test", "imagesTs", "labelsTs")):
         if (root / images).is_dir() and (root / labels).is_dir():
             _find(layout, dataset, split, images, labels)
         elif (root / images).is_dir():
-            names = [path.name for path in _pictures(root / images)]
+            names = [path.name for path in _pictures(root / images, dataset.suffixes)]
             layout.entries.append(entry("left out", "images", f"of {images}, which has no {labels}", names))
     if "train" not in layout.splits:
         raise DataError(f"{printable(str(root))} needs the folders imagesTr and labelsTr.")
     return layout
 
 
-def _pictures(folder: Path) -> list[Path]:
-    inside = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not walks.is_system(path.name)]
-    return sorted(inside, key=lambda path: natural(path.name))
+def _find_listed(layout: Layout, dataset: Dataset) -> None:
+    """Find the cases that the Medical Segmentation Decathlon lists, all channels of one in a file."""
+    cases: list[Case] = []
+    bad: list[tuple[str, str]] = []
+    for image, label in dataset.listed:
+        names = [str(PurePosixPath(name)) for name in (image, label)]
+        missing = [name for name in names if not inside(name) or not (layout.root / name).is_file()]
+        if missing:
+            bad.append((names[0], f"there is no file {missing[0]} below the folder"))
+        else:
+            cases.append(Case((names[0],), ((names[1], ""),), key=stem_of(names[0])))
+    layout.splits["train"], layout.bad["train"] = cases, bad
+
+
+def stem_of(name: str) -> str:
+    """Return the name of a file without its suffix, `.nii.gz` being one."""
+    name = PurePosixPath(name).name
+    return name[:-7] if name.lower().endswith(".nii.gz") else PurePosixPath(name).stem
+
+
+def _pictures(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    those = [path for path in folder.iterdir() if path.suffix.lower() in suffixes and not walks.is_system(path.name)]
+    return sorted(those, key=lambda path: natural(path.name))
 
 
 def _find(layout: Layout, dataset: Dataset, split: str, images: str, labels: str) -> None:
     parts: dict[str, dict[int, str]] = defaultdict(dict)
     bad: list[tuple[str, str]] = []
-    for path in _pictures(layout.root / images):
-        match = re.fullmatch(r"(.+)_(\d{4})", path.stem)
+    for path in _pictures(layout.root / images, dataset.suffixes):
+        match = re.fullmatch(r"(.+)_(\d{4})", stem_of(path.name))
         if match:
             parts[match[1]][int(match[2])] = f"{images}/{path.name}"
         else:
             bad.append((f"{images}/{path.name}", "its name does not end in the number of its channel, as _0000 does"))
-    masks = {path.stem: f"{labels}/{path.name}" for path in _pictures(layout.root / labels)}
+    masks = {stem_of(path.name): f"{labels}/{path.name}" for path in _pictures(layout.root / labels, dataset.suffixes)}
     count = len(dataset.channels)
     if count > 1 and all(list(numbers) == [0] for numbers in parts.values()):
         count = 1  # the colours of one file

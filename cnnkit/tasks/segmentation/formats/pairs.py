@@ -80,19 +80,26 @@ class File:
     words: tuple[str, ...]
 
 
-def find(path: Path, *, folders: Mapping[str, str] | None = None, ignore: bool = True) -> Layout:
+def find(
+    path: Path,
+    *,
+    folders: Mapping[str, str] | None = None,
+    ignore: bool = True,
+    suffixes: Collection[str] = SUFFIXES,
+) -> Layout:
     """Find the pictures below a folder and their masks.
 
     Args:
         path: the folder.
         folders: role -> folder below it, where their names do not say so.
         ignore: whether fields of view are used, where there are some.
+        suffixes: of the files that are looked at.
 
     Raises:
         DataError: no pictures with masks.
     """
     left = walks.Left()
-    files = _said(path, folders, left) if folders else _roles(path, left)
+    files = _said(path, folders, left, suffixes) if folders else _roles(path, left, suffixes)
     if not ignore:
         files = [file for file in files if file.role != IGNORED]
     layout = Layout(path, entries=[replace(row, examples=()) for row in left.entries()])
@@ -118,15 +125,15 @@ def find(path: Path, *, folders: Mapping[str, str] | None = None, ignore: bool =
     return layout
 
 
-def looks_like(path: Path) -> bool:
+def looks_like(path: Path, suffixes: Collection[str] = SUFFIXES) -> bool:
     """Say whether a folder holds files that are pictures and files that are masks by their names."""
-    files = _roles(path, walks.Left()) if path.is_dir() else []
+    files = _roles(path, walks.Left(), suffixes) if path.is_dir() else []
     return {PICTURE, MASK} <= {file.role for file in files}
 
 
-def not_pictures(path: Path) -> set[str]:
+def not_pictures(path: Path, suffixes: Collection[str] = SUFFIXES) -> set[str]:
     """Return the files below a folder that are masks of pictures there by their names, with /."""
-    files = _roles(path, walks.Left())
+    files = _roles(path, walks.Left(), suffixes)
     roles = {file.role for file in files}
     return {file.path for file in files if file.role not in (PICTURE, None)} if {PICTURE, MASK} <= roles else set()
 
@@ -134,15 +141,15 @@ def not_pictures(path: Path) -> set[str]:
 # Roles ----------------------------------------------------------------------------------------------------------------
 
 
-def _below(path: Path, below: str, left: walks.Left) -> list[str]:
+def _below(path: Path, below: str, left: walks.Left, suffixes: Collection[str]) -> list[str]:
     return [
         child.replace(os.sep, "/")
         for _, child in walks.files(str(path), below.replace("/", os.sep), left)
-        if os.path.splitext(child)[1].lower() in SUFFIXES  # noqa: PTH122 - a Path for each of a million is slow
+        if os.path.splitext(child)[1].lower() in suffixes  # noqa: PTH122 - a Path for each of a million is slow
     ]
 
 
-def _said(path: Path, folders: Mapping[str, str], left: walks.Left) -> list[File]:
+def _said(path: Path, folders: Mapping[str, str], left: walks.Left, suffixes: Collection[str]) -> list[File]:
     """Return the files of folders whose roles are told."""
     files = []
     for role, folder in folders.items():
@@ -150,15 +157,15 @@ def _said(path: Path, folders: Mapping[str, str], left: walks.Left) -> list[File
             raise DataError(f"There is no folder {path / folder}.")
         below = "" if folder == "." else folder.rstrip("/")
         start = len(below.split("/")) if below else 0
-        for name in _below(path, below, left):
+        for name in _below(path, below, left, suffixes):
             *places, file = name.split("/")[start:]
             files.append(File(name, role, None, tuple(places), words(file)))
     return files
 
 
-def _roles(path: Path, left: walks.Left) -> list[File]:
+def _roles(path: Path, left: walks.Left, suffixes: Collection[str]) -> list[File]:
     """Return all image files below a folder, their roles and splits as their folders' names say, or their own."""
-    names = _below(path, "", left)
+    names = _below(path, "", left, suffixes)
     files = _by_folders(names, _folder)
     if not any(file.role == MASK for file in files):
         by_name = _by_names(files)

@@ -131,7 +131,7 @@ def _two_levels(array: np.ndarray) -> np.ndarray | None:
 class Seen:
     """What a mask holds: its size, its different values, how many pixels have each, and how it was read; as `Values`."""
 
-    size: tuple[int, int]
+    size: tuple[int, ...]
     values: tuple[int, ...]
     counts: tuple[int, ...]
     how: str
@@ -362,7 +362,7 @@ class Coding:
         return f"it has the value {_some(list(pixels))}, where only {_some(list(self.codes))} mean something"
 
     def apply(self, array: np.ndarray, name: str) -> np.ndarray:
-        """Return the code map of values, whole numbers (h, w): uint8.
+        """Return the code map of values, whole numbers (*sides): uint8.
 
         Raises:
             DataError: a value means nothing; `name` is the file.
@@ -377,7 +377,7 @@ class Coding:
         if array.dtype == np.uint8:
             table = np.zeros(256, np.uint8)
             table[list(seen.values)] = codes
-            return cv2.LUT(array, table)
+            return cv2.LUT(array, table) if array.ndim == 2 else table[array]
         return codes[np.searchsorted(np.array(seen.values), array)]
 
 

@@ -1,0 +1,42 @@
+"""Volumes, on a device: arrays of a scanner's numbers, brought to 0 to 255 and seen through windows."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit.device.kinds import InputKind
+
+
+class Volume(InputKind):
+    """Windows (d, h, w, c), float32 in [0, 255]."""
+
+    name = "volume"
+    given = "volumes (.nii, .nii.gz, .mha, .nrrd), folders of DICOM, or folders of these"
+
+    def found(self, folder: Path) -> list[Path]:
+        from cnnkit.device.volumes.finding import volumes_in
+
+        return volumes_in(folder)
+
+    def read(self, path: Path) -> np.ndarray:
+        from cnnkit.device.volumes.reading import read_volume
+
+        return read_volume(path).array
+
+    def windows(self, sample: np.ndarray, shape: Sequence[int], preparation: Any = None) -> np.ndarray:
+        """Return the middle of a volume, brought to its own range; tasks that look at all of it cut windows of their own."""
+        from cnnkit.device.resampling import Resampled
+        from cnnkit.device.segmentation import EACH, Plan, as_values, stretch
+
+        *sides, _ = shape
+        starts = [max(0, (length - side) // 2) for length, side in zip(sample.shape, sides)]
+        part = Resampled(sample, sample.shape[:-1]).cut(starts, sides)
+        return as_values(part, stretch(sample, Plan(values=EACH)))[None]
+
+    def noise(self, metadata: Mapping[str, Any], shape: Sequence[int], rng: "np.random.Generator") -> np.ndarray:
+        return rng.uniform(0, 255, shape).astype(np.float32)
+
+
+KIND = Volume()

@@ -1,0 +1,25 @@
+"""Volumes: what a graph takes, windows in [0, 255]."""
+
+from typing import Any
+
+from cnnkit.inputs.graph import InputGraph
+
+
+class Volume(InputGraph):
+    """float32 (1, d, h, w, c) in files of every precision: a scanner's numbers are no bytes."""
+
+    rounded = True
+    reads = "segmentation"
+
+    def load(self, source: Any, **how: Any) -> Any:
+        from cnnkit.tasks.segmentation import loading
+
+        return loading.load(source, **how)
+
+    def given(self, model: Any) -> Any:
+        import keras
+
+        return keras.Input(batch_shape=(1, *model.input_shape[1:]), name="volume", dtype="float32")
+
+
+KIND = Volume()

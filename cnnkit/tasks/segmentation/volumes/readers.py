@@ -1,0 +1,183 @@
+"""Readers of volumes with masks: folders of both, nnU-Net's and the Decathlon's layout."""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit.data.reading import CERTAIN, NAMED, Part, Reader, Request
+from cnnkit.device.volumes.faults import VolumeError
+from cnnkit.device.volumes.geometry import Geometry
+from cnnkit.device.volumes.reading import extent_of, read_labels, stem_of
+from cnnkit.errors import DataError
+from cnnkit.files import printable
+from cnnkit.tasks.segmentation import groups
+from cnnkit.tasks.segmentation.formats import nnunet, pairs, tables, values
+from cnnkit.tasks.segmentation.formats.cases import VALUES, Case, Layout
+from cnnkit.tasks.segmentation.formats.values import Coding, Seen
+from cnnkit.tasks.segmentation.volumes.sources import VolumeMasks, Volumes, joined
+
+SUFFIXES = frozenset([".nii", ".gz", ".mha", ".mhd", ".nrrd", ".nhdr"])
+_FOLDERS = {"images": pairs.PICTURE, "masks": pairs.MASK}
+Looked = list[tuple[Case, Geometry, Seen]]
+
+
+def read_volumes(request: Request) -> Part:
+    """Volumes with masks in files."""
+    folders = {role: str(request.split[key]) for key, role in _FOLDERS.items() if key in request.split}
+    if folders:
+        folders = {pairs.PICTURE: ".", pairs.MASK: "."} | folders
+    return _part(pairs.find(request.path("path"), folders=folders, suffixes=SUFFIXES), request, ("",))
+
+
+def read_nnunet(request: Request) -> Part:
+    """Volumes in nnU-Net's layout, or in the Decathlon's."""
+    dataset = nnunet.Dataset(request.path("path"), SUFFIXES)
+    layout = nnunet.find(dataset.root, dataset)
+    return _part(layout, request, dataset.channels, dataset.named(), dataset.regions())
+
+
+def _part(
+    layout: Layout,
+    request: Request,
+    channels: Sequence[str],
+    names: values.Named | None = None,
+    coding: Coding | None = None,
+) -> Part:
+    """Look at the masks of all splits, decide what they mean, and return the split that is asked for."""
+    if layout.holds != VALUES:
+        raise DataError(f"{layout.root} has several masks a volume. Put all labels of one into one file.")
+    options = request.options
+    if names is None or "values" in options or "labels" in options:
+        names, coding = values.told(layout.root, options), None
+    split = request.split.get("split", "train")
+    if split not in layout.splits:
+        raise DataError(f"{layout.root} has no split {split}; it has {', '.join(layout.splits)}.")
+    looked: dict[str, Looked] = {}
+    bad: dict[str, list[tuple[str, str]]] = {}
+    for each, cases in layout.splits.items():
+        looked[each], found = _look(layout.root, cases, len(channels), request if each == split else None)
+        bad[each] = layout.bad.get(each, []) + found
+    if coding is None:
+        every = [(case.masks[0][0], seen) for rows in looked.values() for case, _, seen in rows]
+        coding = values.decide(every, names, objects=False)
+    kept: Looked = []
+    for case, geometry, seen in looked[split]:
+        if reason := coding.wrong(seen):
+            bad[split].append((case.masks[0][0], reason))
+        else:
+            kept.append((case, geometry, seen))
+    if not kept and bad[split]:
+        name, reason = bad[split][0]
+        raise DataError(f"No volume of {layout.root} can be used: {name} ({reason}) and {len(bad[split]) - 1} more.")
+    cases = [case for case, _, _ in kept]
+    volumes = Volumes(layout.root, cases, [geometry for _, geometry, _ in kept], channels)
+    masks = VolumeMasks(volumes, coding, _counts(kept, coding), _keys(cases))
+    masks.folds = nnunet.read_folds(layout.root)
+    grouping = groups.find(cases, None, options, tables.patients(layout.root))
+    return Part(
+        volumes,
+        np.arange(len(coding.names), dtype=np.int32),
+        coding.names,
+        groups=grouping.groups,
+        bad=[(printable(str(layout.root / name)), reason) for name, reason in bad[split]],
+        entries=layout.entries + list(coding.entries) if split == next(iter(layout.splits)) else [],
+        group_note=grouping.note,
+        more=masks,
+    )
+
+
+def _keys(cases: Sequence[Case]) -> list[str]:
+    names = [case.key or stem_of(case.pictures[0]) for case in cases]
+    return names if len(set(names)) == len(names) else [case.pictures[0] for case in cases]
+
+
+def _counts(kept: Looked, coding: Coding) -> np.ndarray:
+    counts = np.zeros((len(kept), 256), np.int64)
+    for row, (_, _, seen) in enumerate(kept):
+        for value, number in zip(seen.values, seen.counts):
+            counts[row, coding.codes.get(value, coding.other or 0)] += number
+    return counts
+
+
+def _look(
+    root: Path, cases: Sequence[Case], channels: int, request: Request | None
+) -> tuple[Looked, list[tuple[str, str]]]:
+    """Look at the files of cases in threads: headers of volumes, and every mask.
+
+    Args:
+        root: the folder.
+        cases: of a split.
+        channels: that each volume has.
+        request: whether volumes are read too, and who hears how it goes; None: neither.
+    """
+    verify = request is not None and request.verify
+
+    def one(case: Case) -> tuple[Looked, list[tuple[str, str]]]:
+        name = case.pictures[0]
+        try:
+            geometry, count = extent_of(root / name)
+            if len(case.pictures) == 1 and count != channels:
+                return [], [(name, f"it has {count} channel{'s' * (count != 1)} where {channels} are due")]
+            if verify:
+                volume = joined([root / path for path in case.pictures], channels, geometry)
+                if volume.size and volume.min() == volume.max():
+                    return [], [(name, f"every voxel of it is {volume.flat[0]}")]
+            name = case.masks[0][0]
+            labels, _ = read_labels(root / name, geometry)
+            return [(case, geometry, Seen(labels.shape, *values.count(labels), "", ""))], []
+        except VolumeError as error:
+            return [], [(name, error.reason)]
+
+    good: Looked = []
+    bad: list[tuple[str, str]] = []
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for done, (found, wrong) in enumerate(pool.map(one, cases), 1):
+            good += found
+            bad += wrong
+            if request is not None and request.progress and len(cases) > 32:
+                request.progress("Looking at masks", done, len(cases))
+    return good, bad
+
+
+# The readers ---------------------------------------------------------------------------------------------------------------
+
+
+def _splits(path: Path) -> dict[str, dict[str, Any]]:
+    return {split: {"path": ".", "split": split} for split in pairs.find(path, suffixes=SUFFIXES).splits}
+
+
+def _nnunet_splits(path: Path) -> Mapping[str, dict[str, Any]]:
+    layout = nnunet.find(path, nnunet.Dataset(path, SUFFIXES))
+    return {split: {"path": ".", "split": split} for split in layout.splits}
+
+
+_OPTIONS = frozenset(["values", "labels", "groups", "patients"])
+VOLUMES = Reader(
+    read_volumes,
+    "segmentation",
+    ("path",),
+    frozenset(["split", *_FOLDERS]),
+    _OPTIONS,
+    about="a folder of volumes and a folder of their masks",
+    fits=lambda path, named: path.is_dir() and pairs.looks_like(path, SUFFIXES),
+    splits=_splits,
+    rank=NAMED,
+    waits=True,
+    beside=True,
+)
+NNUNET_VOLUMES = Reader(
+    read_nnunet,
+    "segmentation",
+    ("path",),
+    frozenset(["split"]),
+    _OPTIONS,
+    about="a folder of nnU-Net or of the Decathlon (dataset.json) with volumes",
+    fits=lambda path, named: nnunet.fits(path, SUFFIXES),
+    splits=_nnunet_splits,
+    rank=CERTAIN,
+    waits=True,
+)

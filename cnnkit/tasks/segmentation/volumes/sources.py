@@ -1,0 +1,134 @@
+"""Volumes and their masks in files, read when they are asked for; as `cnnkit.tasks.segmentation.sources`.
+
+Design choices:
+- Both are turned so that their axes run to the head, to the back and to the left; a mask is laid on its volume by geometry.
+- Of a file nothing is shown but its name.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit.device.volumes.geometry import Geometry
+from cnnkit.device.volumes.reading import read_labels, read_volume
+from cnnkit.errors import DataError
+from cnnkit.files import printable
+from cnnkit.tasks.segmentation.formats.cases import Case
+from cnnkit.tasks.segmentation.formats.values import Coding
+from cnnkit.tasks.segmentation.masks import Regions, alone
+from cnnkit.tasks.segmentation.sources import add_file
+
+
+class Volumes:
+    """Volumes in files below a folder.
+
+    Args:
+        root: the folder.
+        cases: whose volumes they are.
+        geometries: of each, as it is stored.
+        channels: what its channels are called; ("",) where it has one.
+    """
+
+    def __init__(self, root: Path, cases: Sequence[Case], geometries: Sequence[Geometry], channels: Sequence[str]):
+        self.root, self.cases, self.geometries = root, tuple(cases), tuple(geometries)
+        self.channels = tuple(channels)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The median extent, turned, and the channels."""
+        sides = [geometry.canonical().shape for geometry in self.geometries] or [(1, 1, 1)]
+        return (*np.median(np.array(sides), axis=0).astype(int).tolist(), len(self.channels))
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def native(self, index: int) -> np.ndarray:
+        """Return one volume, turned: numbers (d, h, w, c).
+
+        Raises:
+            DataError: a file is missing or damaged, or channels lie elsewhere than the first.
+        """
+        case, own = self.cases[index], self.geometries[index]
+        return own.turn().apply(joined([self.root / name for name in case.pictures], len(self.channels), own))
+
+    def spacing(self, index: int) -> tuple[float, ...]:
+        """Return the distance of neighbouring voxels of a turned volume, mm."""
+        return self.geometries[index].canonical().spacing
+
+    def read(self, indices: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        raise NotImplementedError("Volumes are seen through windows, never at once. Read records of them.")
+
+    def name(self, index: int) -> str:
+        return printable(str(self.root / self.cases[index].name))
+
+    def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
+        for index in indices.tolist():
+            case = self.cases[index]
+            add(repr(len(case.pictures)).encode())
+            for name in case.pictures:
+                add_files(self.root / name, add)
+
+
+def joined(paths: Sequence[Path], channels: int, geometry: Geometry | None = None) -> np.ndarray:
+    """Read a volume whose channels are in one file, or in a file each: numbers (z, y, x, channels).
+
+    Raises:
+        DataError: a file cannot be read, or its voxels lie elsewhere than those of `geometry`, of the first.
+    """
+    parts = [read_volume(path, channels if len(paths) == 1 and channels > 1 else None) for path in paths]
+    first = parts[0].geometry if geometry is None else geometry
+    for path, part in zip(paths, parts, strict=True):
+        if not part.geometry.same(first):
+            raise DataError(f"{printable(str(path))} does not lie where {printable(paths[0].name)} lies. Correct one.")
+    arrays = [part.array for part in parts]
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
+
+
+def add_files(path: Path, add: Callable[[Any], None]) -> None:
+    """Feed the size and the ends of a file to `add`, or of all files of a folder."""
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        if file.is_file():
+            add_file(file, add)
+
+
+class VolumeMasks:
+    """Masks of volumes in files.
+
+    Args:
+        volumes: whose they are.
+        coding: what their values mean.
+        counts: int64 (n, 256), how many voxels of each have each code.
+
+    Attributes:
+        keys: what folds call each: names of volumes.
+        folds: (keys to train on, keys to validate on) of each fold that the data set states.
+    """
+
+    def __init__(self, volumes: Volumes, coding: Coding, counts: np.ndarray, keys: Sequence[str]):
+        self._volumes, self.coding, self.counts, self.keys = volumes, coding, counts, tuple(keys)
+        self.names: tuple[str, ...] = coding.names
+        self.regions: Regions = coding.regions or alone(len(coding.names))
+        self.folds: list[tuple[list[str], list[str]]] = []
+
+    def __len__(self) -> int:
+        return len(self._volumes)
+
+    def native(self, index: int) -> np.ndarray:
+        """Return the code map of one volume, turned: uint8 (d, h, w)."""
+        path = self._volumes.root / self._volumes.cases[index].masks[0][0]
+        own = self._volumes.geometries[index]
+        labels, _ = read_labels(path, own)
+        return own.turn().apply(self.coding.apply(labels, str(path)))
+
+    def objects(self, index: int) -> np.ndarray | None:
+        return None
+
+    def spacing(self, index: int) -> tuple[float, ...] | None:
+        return self._volumes.spacing(index)
+
+    def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
+        add(repr((self.coding, self.regions)).encode())
+        for index in indices.tolist():
+            add_files(self._volumes.root / self._volumes.cases[index].masks[0][0], add)
