@@ -11,6 +11,7 @@ are asked with the smoothing of ours.
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,8 @@ PLACE = Path(__file__).parent.parent / "tests" / "tasks" / "segmentation" / "ora
 SPACINGS = ((1.0, 1.0), (1.0, 1.0), (0.7, 0.7), (0.5, 3.0), (2.3, 0.9))
 SHAPE = (40, 48)
 COUNT = 15
+VOLUME_SPACINGS = ((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), (5.0, 0.8, 0.8), (2.5, 0.7, 1.3))
+VOLUME_SHAPE = (9, 14, 12)
 
 
 def blobs(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -85,6 +88,32 @@ def random(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return codes, (rng.integers(-48, 49, (2, 6, 5, 3)) / 16).astype(np.float32)
 
 
+def volumes() -> list[dict[str, Any]]:
+    """Return what `surface-distance` says of pairs of small volumes."""
+    import surface_distance
+    from scipy import ndimage
+
+    rows = []
+    for seed, spacing in enumerate(VOLUME_SPACINGS):
+        rng = np.random.default_rng(seed)
+        common, one, other = (ndimage.gaussian_filter(rng.normal(size=VOLUME_SHAPE), 1 + seed % 2) for _ in range(3))
+        first, second = common + 0.4 * one > 0.5 * common.std(), common + 0.4 * other > 0.5 * common.std()
+        tolerance = 1.13 * min(spacing)
+        between = surface_distance.compute_surface_distances(first, second, spacing)
+        rows.append(
+            {
+                "first": packed(first),
+                "second": packed(second),
+                "spacing": spacing,
+                "tolerance": tolerance,
+                "hd95": float(surface_distance.compute_robust_hausdorff(between, 95)),
+                "nsd": float(surface_distance.compute_surface_dice_at_tolerance(between, tolerance)),
+                "areas": [float(between[f"surfel_areas_{key}"].sum()) for key in ("gt", "pred")],
+            }
+        )
+    return rows
+
+
 def main() -> None:
     masks = []
     for seed in range(COUNT):
@@ -99,7 +128,9 @@ def main() -> None:
         drawn.append({"codes": codes.tolist(), "logits": logits.tolist(), **losses(seed)})
     lines = [f'{{"shape": {json.dumps(SHAPE)},', '"masks": [']
     lines += [",\n".join(json.dumps(entry) for entry in masks), "],", '"losses": [']
-    lines += [",\n".join(json.dumps(entry) for entry in drawn), "]}", ""]
+    lines += [",\n".join(json.dumps(entry) for entry in drawn), "],"]
+    lines += [f'"volume_shape": {json.dumps(VOLUME_SHAPE)},', '"volumes": [']
+    lines += [",\n".join(json.dumps(entry) for entry in volumes()), "]}", ""]
     PLACE.write_text("\n".join(lines), encoding="utf-8")
     print(f"{len(masks)} pairs of masks and {len(drawn)} batches: {PLACE}")
 

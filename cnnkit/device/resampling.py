@@ -1,4 +1,4 @@
-"""Arrays at another size, a part at a time.
+"""Arrays at another size, a part at a time, and their values in [0, 255].
 
 Design choices:
 - Along an axis that grows, values are linear between the middles of places; along one that shrinks, the mean of what a new place
@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+
+SAMPLE = 250_000  # values that percentiles are of, about
 
 
 class Resampled:
@@ -75,3 +77,27 @@ def _along(values: np.ndarray, axis: int, first: int, length: int, wanted: int, 
     share = (at - low).reshape(shape)
     reached = sums.take(low, axis) * (1 - share) + sums.take(low + 1, axis) * share
     return (np.diff(reached, axis=axis) / step).astype(np.float32)
+
+
+# Values ---------------------------------------------------------------------------------------------------------------
+
+
+def sampled(picture: np.ndarray) -> np.ndarray:
+    """Return some values of a picture or a volume, spread over all of it: (n, channels)."""
+    channels = 1 if picture.ndim == 2 else picture.shape[-1]
+    rank = max(2, picture.ndim - 1)
+    step = max(1, int((picture.size / channels / SAMPLE) ** (1 / rank)))
+    return picture[(slice(None, None, step),) * rank].reshape(-1, channels)
+
+
+def as_values(part: np.ndarray, limits: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    """Return a part of a volume as a network takes it: float32 (d, h, w, c) in [0, 255].
+
+    Args:
+        part: float32 (d, h, w, c).
+        limits: of each channel, the values that become 0 and 255, float32 (channels,) each; None: they are so already.
+    """
+    if limits is not None:
+        low, high = limits
+        part = (part - low) * (255 / np.maximum(high - low, 1e-6))
+    return np.clip(part, 0, 255, dtype=np.float32)

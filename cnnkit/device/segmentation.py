@@ -21,12 +21,11 @@ import cv2
 import numpy as np
 
 from cnnkit.device.objects import apart
-from cnnkit.device.resampling import Resampled
+from cnnkit.device.resampling import Resampled, as_values, sampled
 from cnnkit.device.windows import AT_ONCE, OVERLAP, Slab, blended, resized
 
 AS_IS, ALIKE, EACH = "as it is", "alike", "each"
 TAILS = (0.5, 99.5)  # percentiles of a picture that become 0 and 255
-SAMPLE = 250_000  # values of a picture that these are of, about
 SLENDER = 1.5  # times as slender as any picture of training, from which a picture is not fitted in whole
 FAR = 3.0  # times as large or as small as any, from which nobody knows what is found in it
 
@@ -135,27 +134,6 @@ def stretch(picture: np.ndarray, plan: Plan) -> tuple[np.ndarray, np.ndarray] | 
         low, high = np.percentile(some, TAILS, axis=0)
         return low.astype(np.float32), high.astype(np.float32)
     return None
-
-
-def sampled(picture: np.ndarray) -> np.ndarray:
-    """Return some values of a picture or a volume, spread over all of it: (n, channels)."""
-    channels = 1 if picture.ndim == 2 else picture.shape[-1]
-    rank = max(2, picture.ndim - 1)
-    step = max(1, int((picture.size / channels / SAMPLE) ** (1 / rank)))
-    return picture[(slice(None, None, step),) * rank].reshape(-1, channels)
-
-
-def as_values(part: np.ndarray, limits: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-    """Return a part of a volume as a network takes it: float32 (d, h, w, c) in [0, 255].
-
-    Args:
-        part: float32 (d, h, w, c).
-        limits: as `stretch` returns them.
-    """
-    if limits is not None:
-        low, high = limits
-        part = (part - low) * (255 / np.maximum(high - low, 1e-6))
-    return np.clip(part, 0, 255, dtype=np.float32)
 
 
 def as_bytes(picture: np.ndarray, limits: tuple[np.ndarray, np.ndarray] | None, channels: int) -> np.ndarray:
@@ -421,9 +399,29 @@ def pieces_of(plane: np.ndarray) -> np.ndarray:
     """Return what hangs together, corners included: int32 (*sides), numbered from 1, 0 where `plane`, uint8, is 0."""
     if plane.ndim == 2:
         return cv2.connectedComponents(plane, connectivity=8)[1]
-    from scipy import ndimage
+    parents, above = [0], np.zeros((0, 0), np.int32)
+    found = np.zeros(plane.shape, np.int32)
+    for place, part in enumerate(plane):
+        count, own = cv2.connectedComponents(part, connectivity=8)
+        numbers = np.where(own > 0, own + len(parents) - 1, 0).astype(np.int32)
+        parents += range(len(parents), len(parents) + count - 1)
+        if place and count > 1:
+            _join(parents, above, numbers)
+        found[place], above = numbers, numbers
+    roots = np.array([_root(parents, piece) for piece in range(len(parents))])
+    return np.unique(roots, return_inverse=True)[1].astype(np.int32)[found]
 
-    return ndimage.label(plane, np.ones((3,) * plane.ndim))[0]
+
+def _join(parents: list[int], above: np.ndarray, below: np.ndarray) -> None:
+    """Join the pieces of two slices, int32 (h, w) each, that touch, corners included."""
+    padded = np.pad(above, 1)
+    height, width = below.shape
+    for down, along in np.ndindex(3, 3):
+        near = padded[down : down + height, along : along + width]
+        touching = (near > 0) & (below > 0)
+        pairs = np.unique(np.stack([near[touching], below[touching]], 1), axis=0)
+        for one, other in pairs.tolist():
+            parents[_root(parents, one)] = _root(parents, other)
 
 
 def cleaned(codes: np.ndarray, plan: Plan, labels: Sequence[str]) -> np.ndarray:

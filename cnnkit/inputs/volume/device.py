@@ -16,9 +16,9 @@ class Volume(InputKind):
     given = "volumes (.nii, .nii.gz, .mha, .nrrd), folders of DICOM, or folders of these"
 
     def found(self, folder: Path) -> list[Path]:
-        from cnnkit.device.volumes.finding import volumes_in
+        from cnnkit.inputs.volume.named import volume_files
 
-        return volumes_in(folder)
+        return volume_files([folder])
 
     def read(self, path: Path) -> np.ndarray:
         from cnnkit.device.volumes.reading import read_volume
@@ -27,13 +27,13 @@ class Volume(InputKind):
 
     def windows(self, sample: np.ndarray, shape: Sequence[int], preparation: Any = None) -> np.ndarray:
         """Return the middle of a volume, brought to its own range; tasks that look at all of it cut windows of their own."""
-        from cnnkit.device.resampling import Resampled
-        from cnnkit.device.segmentation import EACH, Plan, as_values, stretch
+        from cnnkit.device.resampling import Resampled, as_values, sampled
 
         *sides, _ = shape
         starts = [max(0, (length - side) // 2) for length, side in zip(sample.shape, sides)]
         part = Resampled(sample, sample.shape[:-1]).cut(starts, sides)
-        return as_values(part, stretch(sample, Plan(values=EACH)))[None]
+        low, high = np.percentile(sampled(sample), (0.5, 99.5), axis=0).astype(np.float32)
+        return as_values(part, (low, high))[None]
 
     def noise(self, metadata: Mapping[str, Any], shape: Sequence[int], rng: "np.random.Generator") -> np.ndarray:
         return rng.uniform(0, 255, shape).astype(np.float32)

@@ -9,12 +9,6 @@ class Volume(InputGraph):
     """float32 (1, d, h, w, c) in files of every precision: a scanner's numbers are no bytes."""
 
     rounded = True
-    reads = "segmentation"
-
-    def load(self, source: Any, **how: Any) -> Any:
-        from cnnkit.tasks.segmentation import loading
-
-        return loading.load(source, **how)
 
     def given(self, model: Any) -> Any:
         import keras

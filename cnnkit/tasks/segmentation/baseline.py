@@ -13,7 +13,6 @@ Design choices:
 - Where labels overlap, codes are predicted as they are.
 """
 
-import itertools
 import warnings
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -248,8 +247,12 @@ def scored(task: Any, train: "MaskRecords", test: "MaskRecords", truth: Sequence
         truth: what is there in each record of `test`, as the task has it.
     """
     chosen = np.sort(splits.spread(train.labels)[:PICTURES]).tolist()
-    taught = ((_bytes(train, index, train), train.mask(index)) for index in chosen)
-    finder = baseline(itertools.starmap(train.flattened, taught), len(train.label_names), train.regions)
+
+    def taught(index: int) -> tuple[np.ndarray, np.ndarray]:
+        picture, mask = train.flattened(_bytes(train, index, train), train.mask(index))
+        return picture, mask
+
+    finder = baseline(map(taught, chosen), len(train.label_names), train.regions)
     found = [test.by_pictures(_bytes(test, index, train), finder.find) for index in range(len(test))]
     about = {"segmentation": test.plan.to_dict()}
     scores = task.score(found, truth, train.label_names, about)

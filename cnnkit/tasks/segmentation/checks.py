@@ -25,6 +25,8 @@ from cnnkit.data.reading import Part
 from cnnkit.data.records import Progress
 from cnnkit.errors import DataError
 from cnnkit.tasks.segmentation.masks import IGNORE, planes
+from cnnkit.tasks.segmentation.volumes import checks as of_volumes
+from cnnkit.tasks.segmentation.volumes.sources import Volumes
 
 TINY = 4  # px, up to which a piece of a label is a slip of the hand
 CHANNELS = {1: "grey", 3: "RGB"}
@@ -44,18 +46,22 @@ def check(
 
     Returns:
         findings, errors first; none for a clean data set. Kinds: bad-file, read-otherwise, values, unknown-label, missing-label,
-        no-foreground, mostly-foreground, tiny, sizes, channels, bits, leak, duplicate, patients, few.
+        no-foreground, mostly-foreground, tiny, sizes, channels, bits, leak, duplicate, patients, few;
+        of volumes spacing, and none of sizes, channels, bits, tiny.
 
     Raises:
         DataError: the data cannot be read at all.
     """
     card = cards.load(source, "segmentation")
     card, parts, _ = loading.read_parts(card, task="segmentation", verify=True, progress=progress)
+    noun = parts["train"].images.noun  # type: ignore[attr-defined]
     if looked is not None:
         count = sum(len(part.images) for part in parts.values())
-        looked.append(f"{count:,} pictures and their masks, {', '.join(parts['train'].names)}")
+        looked.append(f"{count:,} {noun} and their masks, {', '.join(parts['train'].names)}")
     counts = {split: _counts(part) for split, part in parts.items()}
     findings = [*_bad(parts), *_read_otherwise(parts), *_labels(parts, counts), *_foreground(parts, counts)]
+    if isinstance(parts["train"].images, Volumes):
+        return ranked([*findings, *of_volumes.findings(parts), *_few(parts)])
     findings += _tiny(parts, progress)
     return ranked([*findings, *_sizes(parts), *_forms(parts, progress), *_same_pictures(parts), *_few(parts)])
 
@@ -116,7 +122,8 @@ def _foreground(parts: Mapping[str, Part], counted: Mapping[str, np.ndarray]) ->
         empty += [part.images.name(int(index)) for index in np.flatnonzero(labelled == 0)]
         full += int(labelled.sum())
         total += int(counts[:, :IGNORE].sum())
-    text = f"{len(empty)} pictures have no foreground. They teach that nothing is there; their Dice is not defined."
+    noun = parts["train"].images.noun  # type: ignore[attr-defined]
+    text = f"{len(empty)} {noun} have no foreground. They teach that nothing is there; their Dice is not defined."
     yield from listed("note", "no-foreground", text, empty)
     if total and full > MOSTLY * total:
         yield Finding(
@@ -226,7 +233,9 @@ def _few(parts: Mapping[str, Part]) -> Iterator[Finding]:
     train = parts["train"]
     if len(train.images) < FEW:
         yield Finding(
-            "warning", "few", f"Training has {len(train.images)} pictures: hardly anything can be learnt from them."
+            "warning",
+            "few",
+            f"Training has {len(train.images)} {train.images.noun}: hardly anything can be learnt from them.",  # type: ignore[attr-defined]
         )
     if train.groups is None and train.group_note:
         yield Finding("note", "patients", train.group_note)

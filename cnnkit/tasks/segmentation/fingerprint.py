@@ -238,7 +238,7 @@ class Choice:
     """
 
     plan: Plan
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     passes: int
     focus: float
     flips: tuple[int, ...]

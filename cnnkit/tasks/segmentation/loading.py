@@ -89,7 +89,9 @@ def load(
     in_volumes = isinstance(parts["train"].images, Volumes)
     step = of_volumes.STEP if in_volumes else STEP
     if image_size is not None and image_size % step:
-        raise ConfigError(f"`image_size` is a multiple of {step} here. Got {image_size}.")
+        raise ConfigError(
+            f"`image_size` is a multiple of {step} {'voxels' if in_volumes else 'px'} here. Got {image_size}."
+        )
     notes = [*loading.left_out(parts, asked.skip_bad), *([taken] if taken else [])]
     if not names:
         raise DataError(f"{card.title} has no label to learn: every mask is empty. Draw some, or name other masks.")

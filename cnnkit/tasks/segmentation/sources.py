@@ -32,6 +32,8 @@ class Pictures:
         channels: what its channels are called, where each has a file; else ().
     """
 
+    noun = "pictures"
+
     def __init__(self, root: Path, cases: Sequence[Case], sizes: np.ndarray, channels: Sequence[str] = ()):
         self.root, self.cases, self.sizes, self.channels = root, tuple(cases), sizes, tuple(channels)
 

@@ -134,7 +134,7 @@ def _triangles() -> tuple[tuple[np.ndarray, ...], ...]:
         found: list[np.ndarray] = []
         for points in _loops(rarer):
             cuts = [[points[list(corners)] for corners in way] for way in _ways(0, len(points) - 1)]
-            sizes = [sum(np.linalg.norm(np.cross(t[1] - t[0], t[2] - t[0])) for t in cut) for cut in cuts]
+            sizes = [sum(float(np.linalg.norm(np.cross(t[1] - t[0], t[2] - t[0]))) for t in cut) for cut in cuts]
             found += cuts[int(np.argmax(np.round(sizes, 9)))]
         every.append(tuple(found))
     return tuple(every)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from cnnkit.device.segmentation import ALIKE, Plan
+from cnnkit.tasks.segmentation.records import MaskRecords
 from cnnkit.tasks.segmentation import baseline as module
 from cnnkit.tasks.segmentation.baseline import Otsu, Pixels, Sample, baseline, looks, scored
 from cnnkit.tasks.segmentation.masks import IGNORE, alone
@@ -180,6 +181,7 @@ class Records:
 
     label_names, regions, input_shape = ("disc",), alone(1), (48, 56, 1)
     plan = Plan(values=ALIKE, low=(0.0,), high=(25_500.0,))
+    flattened, by_pictures = MaskRecords.flattened, MaskRecords.by_pictures
 
     def __init__(self, seeds):
         self.pairs = [bright(seed) for seed in seeds]

@@ -166,7 +166,7 @@ def test_folds_are_read_and_written_as_they_were(dataset, tmp_path):
         ({"labels": []}, "needs `labels`"),
         ({"labels": {"a": "x"}}, "the label 'a' has 'x'"),
         ({"channel_names": {"1": "T2"}}, "needs `channel_names`"),
-        ({"file_ending": ".nii.gz"}, r"is of files \.nii\.gz: only pictures are read"),
+        ({"file_ending": ".mp4"}, r"is of files \.mp4, and these are not read"),
     ],
 )
 def test_a_dataset_json_that_says_nothing_is_refused(dataset, change, text):

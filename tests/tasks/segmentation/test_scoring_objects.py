@@ -96,6 +96,9 @@ class Records:
     def numbered(self, index):
         return self.rows[index][1]
 
+    def spacing(self, index):
+        return None
+
 
 class Grey:
     input_shape = (32, 32, 1)

@@ -118,5 +118,46 @@ def test_what_does_not_fit_is_refused():
         surface_distances(np.ones((3, 3), bool), np.ones((3, 4), bool))
     with pytest.raises(ValueError, match="a spacing for each axis"):
         surface_distances(np.ones((3, 3), bool), np.ones((3, 3), bool), (1.0,))
-    with pytest.raises(NotImplementedError, match="in 2-D"):
-        surface_distances(np.ones((3, 3, 3), bool), np.ones((3, 3, 3), bool))
+
+
+# Volumes --------------------------------------------------------------------------------------------------------------
+
+
+def voxels(*places):
+    """The code of a cube of eight voxels of which those at these places, (z, y, x), are of a mask."""
+    return sum(1 << (7 - (4 * z + 2 * y + x)) for z, y, x in places)
+
+
+def test_surfaces_of_a_cube_by_hand():
+    sizes = element_sizes((2.0, 3.0, 4.0))
+    # A corner alone is cut off by a triangle through the middles of its edges, (1, 0, 0), (0, 1.5, 0), (0, 0, 2).
+    corner = np.linalg.norm(np.cross([-1, 1.5, 0], [-1, 0, 2])) / 2
+    assert sizes[voxels((0, 0, 0))] == pytest.approx(corner)
+    assert sizes[255 - voxels((1, 0, 1))] == pytest.approx(corner)
+    # An edge along x: a strip from (1, 0) to (0, 1.5), 4 long; a face: its whole area; two corners apart: two triangles.
+    assert sizes[voxels((0, 0, 0), (0, 0, 1))] == pytest.approx(4 * np.hypot(1, 1.5))
+    assert sizes[voxels((0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1))] == pytest.approx(3 * 4)
+    assert sizes[voxels((0, 0, 0), (1, 1, 1))] == pytest.approx(2 * corner)
+    assert sizes[voxels((0, 0, 0), (0, 1, 1))] == pytest.approx(2 * corner)
+    assert sizes[0] == sizes[255] == 0
+
+
+@pytest.mark.parametrize("case", ORACLES["volumes"], ids=lambda case: f"{case['spacing']}-{case['nsd']:.3f}")
+def test_another_library_agrees_on_volumes(case):
+    shape = ORACLES["volume_shape"]
+    size = int(np.prod(shape))
+    first, second = (
+        np.unpackbits(np.frombuffer(bytes.fromhex(case[key]), np.uint8))[:size].reshape(shape).astype(bool)
+        for key in ("first", "second")
+    )
+    between = surface_distances(first, second, case["spacing"])
+    assert [between.first_sizes.sum(), between.second_sizes.sum()] == pytest.approx(case["areas"])
+    assert hausdorff(between) == pytest.approx(case["hd95"], rel=1e-6)
+    assert surface_dice(between, case["tolerance"]) == pytest.approx(case["nsd"])
+
+
+def test_a_ball_has_its_surface():
+    z, y, x = np.ogrid[-12:13, -12:13, -12:13]
+    ball = z**2 + y**2 + x**2 <= 10.5**2
+    between = surface_distances(ball, ball)
+    assert between.first_sizes.sum() == pytest.approx(4 * np.pi * 10.5**2, rel=0.1)

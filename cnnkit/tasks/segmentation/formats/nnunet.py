@@ -93,10 +93,12 @@ class Dataset:
         ending = table.get("file_ending", "")
         if ending and PurePosixPath(f"x{ending}".lower()).suffix not in suffixes:
             raise DataError(f"{file} is of files {ending}, and these are not read, but {', '.join(sorted(suffixes))}.")
-        rows = table.get("training")
+        listed = table.get("training")
         self.listed: list[tuple[str, str]] = []
-        if isinstance(rows, list) and all(isinstance(row, dict) and {"image", "label"} <= row.keys() for row in rows):
-            self.listed = [(str(row["image"]), str(row["label"])) for row in rows]
+        if isinstance(listed, list) and all(
+            isinstance(row, dict) and {"image", "label"} <= row.keys() for row in listed
+        ):
+            self.listed = [(str(row["image"]), str(row["label"])) for row in listed]
 
     def named(self) -> Named:
         return {label: list(values) for label, values in self.labels.items()}

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.device.resampling import resampled
-from cnnkit.device.segmentation import ALIKE, EACH, TAILS, Plan, pieces_of, sampled
+from cnnkit.device.resampling import resampled, sampled
+from cnnkit.device.segmentation import ALIKE, EACH, TAILS, Plan, pieces_of
 from cnnkit.errors import ConfigError
 from cnnkit.tasks.segmentation.fingerprint import FEWEST, OFTEN, VIEWS, Choice, oriented, width_of
 from cnnkit.tasks.segmentation.masks import IGNORE, overlapping
@@ -216,7 +216,9 @@ def choose(
     seen = extent * spacing / voxel
     sides = _sides(seen) if side is None else (side,) * 3
     covered = [min(1.0, part / whole) for part, whole in zip(sides, seen, strict=True)]
-    shown = "a whole volume" if min(covered) == 1 else f"{_times([100 * part for part in covered])} % of a volume's sides"
+    shown = (
+        "a whole volume" if min(covered) == 1 else f"{_times([100 * part for part in covered])} % of a volume's sides"
+    )
     why.append(f"Input: {_times(sides)} voxels{', as asked' if side else ''}: {shown}.")
     plan = Plan(scale=1.0, spacing=facts.spacing, voxel=tuple(round(float(size), 4) for size in voxel))
     plan, line = _valued(plan, facts, values)
@@ -239,7 +241,11 @@ def choose(
     )
     if len(flips) < 3:
         axes = " and ".join(name for axis, name in enumerate(AXES) if axis not in flips)
-        said = "labels lie elsewhere in volumes that are" if count >= FEWEST else "too few volumes to tell whether they may be"
+        said = (
+            "labels lie elsewhere in volumes that are"
+            if count >= FEWEST
+            else "too few volumes to tell whether they may be"
+        )
         why.append(f"Views are not mirrored {axes}: {said}.")
     return Choice(plan, (*sides, facts.channels), passes, focus, flips, tuple(why))
 

@@ -52,11 +52,6 @@ class MaskedVolumes(Masked):
     ) -> Shown:
         raise CnnkitError("`explain` of volumes is not there yet; the report shows the worst cases slice by slice.")
 
-    def check(self, source: str, progress: Any, looked: list[str], **columns: Any) -> list[Any]:
-        from cnnkit.tasks.segmentation.volumes import checks
-
-        return checks.check(source, looked=looked, progress=progress)
-
 
 def of(recipe: Any, splits: Any, changes: Mapping[str, Any]) -> Any:
     """Return the recipe that fits the data: pictures as it is, volumes with what is theirs and with `changes`."""

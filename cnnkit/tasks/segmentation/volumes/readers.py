@@ -11,14 +11,15 @@ import numpy as np
 from cnnkit.data.reading import CERTAIN, NAMED, Part, Reader, Request
 from cnnkit.device.volumes.faults import VolumeError
 from cnnkit.device.volumes.geometry import Geometry
-from cnnkit.device.volumes.reading import extent_of, read_labels, stem_of
+from cnnkit.device.volumes.labels import segments_of
+from cnnkit.device.volumes.reading import extent_of, stem_of
 from cnnkit.errors import DataError
 from cnnkit.files import printable
 from cnnkit.tasks.segmentation import groups
 from cnnkit.tasks.segmentation.formats import nnunet, pairs, tables, values
 from cnnkit.tasks.segmentation.formats.cases import VALUES, Case, Layout
 from cnnkit.tasks.segmentation.formats.values import Coding, Seen
-from cnnkit.tasks.segmentation.volumes.sources import VolumeMasks, Volumes, joined
+from cnnkit.tasks.segmentation.volumes.sources import VolumeMasks, Volumes, joined, read_mask
 
 SUFFIXES = frozenset([".nii", ".gz", ".mha", ".mhd", ".nrrd", ".nhdr"])
 _FOLDERS = {"images": pairs.PICTURE, "masks": pairs.MASK}
@@ -56,10 +57,13 @@ def _part(
     split = request.split.get("split", "train")
     if split not in layout.splits:
         raise DataError(f"{layout.root} has no split {split}; it has {', '.join(layout.splits)}.")
+    segments = _segments(layout) if names is None else {label: int(rows[0]) for label, rows in names.items()}
+    if names is None and segments is not None:
+        names = {"background": [0], **{label: [value] for label, value in segments.items()}}
     looked: dict[str, Looked] = {}
     bad: dict[str, list[tuple[str, str]]] = {}
     for each, cases in layout.splits.items():
-        looked[each], found = _look(layout.root, cases, len(channels), request if each == split else None)
+        looked[each], found = _look(layout.root, cases, len(channels), segments, request if each == split else None)
         bad[each] = layout.bad.get(each, []) + found
     if coding is None:
         every = [(case.masks[0][0], seen) for rows in looked.values() for case, _, seen in rows]
@@ -75,7 +79,7 @@ def _part(
         raise DataError(f"No volume of {layout.root} can be used: {name} ({reason}) and {len(bad[split]) - 1} more.")
     cases = [case for case, _, _ in kept]
     volumes = Volumes(layout.root, cases, [geometry for _, geometry, _ in kept], channels)
-    masks = VolumeMasks(volumes, coding, _counts(kept, coding), _keys(cases))
+    masks = VolumeMasks(volumes, coding, _counts(kept, coding), _keys(cases), segments)
     masks.folds = nnunet.read_folds(layout.root)
     grouping = groups.find(cases, None, options, tables.patients(layout.root))
     return Part(
@@ -103,8 +107,22 @@ def _counts(kept: Looked, coding: Coding) -> np.ndarray:
     return counts
 
 
+def _segments(layout: Layout) -> dict[str, int] | None:
+    """Return a value for each segment that masks name, in the order of their first appearance; None where none names any."""
+    found: dict[str, int] = {}
+    for cases in layout.splits.values():
+        for case in cases:
+            try:
+                own = segments_of(layout.root / case.masks[0][0])
+            except VolumeError:
+                continue  # it is named when it is read
+            for segment in own or ():
+                found.setdefault(segment.name, len(found) + 1)
+    return found or None
+
+
 def _look(
-    root: Path, cases: Sequence[Case], channels: int, request: Request | None
+    root: Path, cases: Sequence[Case], channels: int, segments: Mapping[str, int] | None, request: Request | None
 ) -> tuple[Looked, list[tuple[str, str]]]:
     """Look at the files of cases in threads: headers of volumes, and every mask.
 
@@ -112,6 +130,7 @@ def _look(
         root: the folder.
         cases: of a split.
         channels: that each volume has.
+        segments: label -> value, of masks that name what they hold.
         request: whether volumes are read too, and who hears how it goes; None: neither.
     """
     verify = request is not None and request.verify
@@ -126,8 +145,8 @@ def _look(
                 volume = joined([root / path for path in case.pictures], channels, geometry)
                 if volume.size and volume.min() == volume.max():
                     return [], [(name, f"every voxel of it is {volume.flat[0]}")]
-            name = case.masks[0][0]
-            labels, _ = read_labels(root / name, geometry)
+            volume_file, name = root / name, case.masks[0][0]
+            labels = read_mask(root / name, geometry, segments, volume_file)
             return [(case, geometry, Seen(labels.shape, *values.count(labels), "", ""))], []
         except VolumeError as error:
             return [], [(name, error.reason)]
@@ -150,7 +169,7 @@ def _splits(path: Path) -> dict[str, dict[str, Any]]:
     return {split: {"path": ".", "split": split} for split in pairs.find(path, suffixes=SUFFIXES).splits}
 
 
-def _nnunet_splits(path: Path) -> Mapping[str, dict[str, Any]]:
+def _nnunet_splits(path: Path) -> dict[str, dict[str, Any]]:
     layout = nnunet.find(path, nnunet.Dataset(path, SUFFIXES))
     return {split: {"path": ".", "split": split} for split in layout.splits}
 

@@ -12,8 +12,8 @@ from typing import Any, Self
 import numpy as np
 
 from cnnkit.data.records import Shape
-from cnnkit.device.resampling import Resampled
-from cnnkit.device.segmentation import as_values, extent_at, stretch
+from cnnkit.device.resampling import Resampled, as_values
+from cnnkit.device.segmentation import extent_at, stretch
 from cnnkit.errors import DataError
 from cnnkit.tasks.segmentation.masks import IGNORE
 from cnnkit.tasks.segmentation.records import MaskRecords, nearest
@@ -37,7 +37,9 @@ class VolumeRecords(MaskRecords):
     def _seen(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         volume, mask = self.native(index), self.mask(index)
         if volume.shape[:-1] != mask.shape:
-            raise DataError(f"{self.name(index)} has {_sizes(volume.shape[:-1])} voxels, its mask {_sizes(mask.shape)}.")
+            raise DataError(
+                f"{self.name(index)} has {_sizes(volume.shape[:-1])} voxels, its mask {_sizes(mask.shape)}."
+            )
         if volume.shape[-1] != self.input_shape[-1]:
             raise DataError(
                 f"{self.name(index)} has {volume.shape[-1]} channels, the others {self.input_shape[-1]}. Leave it out."
@@ -46,7 +48,9 @@ class VolumeRecords(MaskRecords):
             extent = extent_at(mask.shape, self.spacing(index), self.plan)
             limits = stretch(volume, self.plan)
         except ValueError as error:
-            raise DataError(f"{self.name(index)} cannot be used: {error}. Leave it out, or make it like the others.") from error
+            raise DataError(
+                f"{self.name(index)} cannot be used: {error}. Leave it out, or make it like the others."
+            ) from error
         seen = as_values(Resampled(volume, extent).cut((0, 0, 0), extent), limits)
         return seen, nearest(mask, extent)
 

@@ -5,14 +5,15 @@ Design choices:
 - Of a file nothing is shown but its name.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnnkit.device.volumes.geometry import Geometry
-from cnnkit.device.volumes.reading import read_labels, read_volume
+from cnnkit.device.volumes.labels import read_labels, segments_of
+from cnnkit.device.volumes.reading import read_volume
 from cnnkit.errors import DataError
 from cnnkit.files import printable
 from cnnkit.tasks.segmentation.formats.cases import Case
@@ -30,6 +31,8 @@ class Volumes:
         geometries: of each, as it is stored.
         channels: what its channels are called; ("",) where it has one.
     """
+
+    noun = "volumes"
 
     def __init__(self, root: Path, cases: Sequence[Case], geometries: Sequence[Geometry], channels: Sequence[str]):
         self.root, self.cases, self.geometries = root, tuple(cases), tuple(geometries)
@@ -93,12 +96,23 @@ def add_files(path: Path, add: Callable[[Any], None]) -> None:
             add_file(file, add)
 
 
+def read_mask(path: Path, own: Geometry, segments: Mapping[str, int] | None, volume: Path) -> np.ndarray:
+    """Read the values of a mask, laid on its volume: whole numbers (z, y, x); those of named segments as told.
+
+    Raises:
+        DataError: it cannot be read, or does not lie on its volume.
+    """
+    named = None if segments is None or segments_of(path) is None else segments
+    return read_labels(path, own, named, source=volume if volume.is_dir() else None)[0]
+
+
 class VolumeMasks:
     """Masks of volumes in files.
 
     Args:
         volumes: whose they are.
         coding: what their values mean.
+        segments: label -> value, where files name what they hold; None: they have values alone.
         counts: int64 (n, 256), how many voxels of each have each code.
 
     Attributes:
@@ -106,8 +120,16 @@ class VolumeMasks:
         folds: (keys to train on, keys to validate on) of each fold that the data set states.
     """
 
-    def __init__(self, volumes: Volumes, coding: Coding, counts: np.ndarray, keys: Sequence[str]):
+    def __init__(
+        self,
+        volumes: Volumes,
+        coding: Coding,
+        counts: np.ndarray,
+        keys: Sequence[str],
+        segments: Mapping[str, int] | None = None,
+    ):
         self._volumes, self.coding, self.counts, self.keys = volumes, coding, counts, tuple(keys)
+        self._segments = segments
         self.names: tuple[str, ...] = coding.names
         self.regions: Regions = coding.regions or alone(len(coding.names))
         self.folds: list[tuple[list[str], list[str]]] = []
@@ -117,9 +139,9 @@ class VolumeMasks:
 
     def native(self, index: int) -> np.ndarray:
         """Return the code map of one volume, turned: uint8 (d, h, w)."""
-        path = self._volumes.root / self._volumes.cases[index].masks[0][0]
-        own = self._volumes.geometries[index]
-        labels, _ = read_labels(path, own)
+        case, own = self._volumes.cases[index], self._volumes.geometries[index]
+        path = self._volumes.root / case.masks[0][0]
+        labels = read_mask(path, own, self._segments, self._volumes.root / case.pictures[0])
         return own.turn().apply(self.coding.apply(labels, str(path)))
 
     def objects(self, index: int) -> np.ndarray | None:

@@ -188,9 +188,7 @@ class VolumeViews:
 
 def _inside(at: np.ndarray, extent: Sequence[int]) -> bool:
     """Return whether no place lies beyond a volume's edges, where it is mirrored."""
-    return all(
-        float(axis.min()) >= 0 and float(axis.max()) <= side - 1 for axis, side in zip(at, extent, strict=True)
-    )
+    return all(float(axis.min()) >= 0 and float(axis.max()) <= side - 1 for axis, side in zip(at, extent, strict=True))
 
 
 def _spread(knots: np.ndarray, sides: Sequence[int]) -> np.ndarray:
