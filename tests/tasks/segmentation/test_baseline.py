@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from cnnkit.device.segmentation import ALIKE, Plan
-from cnnkit.tasks.segmentation.records import MaskRecords
 from cnnkit.tasks.segmentation import baseline as module
 from cnnkit.tasks.segmentation.baseline import Otsu, Pixels, Sample, baseline, looks, scored
 from cnnkit.tasks.segmentation.masks import IGNORE, alone
 from cnnkit.tasks.segmentation.measures import case_measures
+from cnnkit.tasks.segmentation.records import MaskRecords
 from cnnkit.tasks.segmentation.scoring import Case, Segmentation
 
 SHAPE = (48, 56)

@@ -6,6 +6,7 @@ import pytest
 from cnnkit.device.segmentation import Plan
 from cnnkit.evaluation.verdict import judge
 from cnnkit.score import LESS, headline
+from cnnkit.tasks.segmentation.records import MaskRecords
 from cnnkit.tasks.segmentation.scoring import Case, Segmentation
 
 
@@ -138,6 +139,8 @@ def test_the_report_orders_cases_by_the_score_that_stands_first(task):
     from cnnkit.tasks.segmentation import report
 
     class Shown:
+        flattened = staticmethod(MaskRecords.flattened)
+
         @staticmethod
         def native(index):
             return np.full((8, 18), 100, np.uint8)
