@@ -238,12 +238,11 @@ def _line(error: Exception) -> str:
 
 
 def calibrating(task: Any, artifact: KerasArtifact) -> int:
-    """Return how many inputs int8 is calibrated on: fewer where the task answers each of their pixels, or the kind says so."""
-    most = input_of(artifact.metadata, TRAINING, artifact.path).calibrated or CALIBRATION_IMAGES
-    if task.calibrated is not None:
-        pixels = int(np.prod(artifact.input_shape[:-1]))
-        most = min(most, max(FEWEST_IMAGES, task.calibrated // pixels))
-    return min(CALIBRATION_IMAGES, most)
+    """Return how many inputs int8 is calibrated on: fewer where the task answers each of their pixels."""
+    if task.calibrated is None:
+        return CALIBRATION_IMAGES
+    pixels = int(np.prod(artifact.input_shape[:-1]))
+    return min(CALIBRATION_IMAGES, max(FEWEST_IMAGES, task.calibrated // pixels))
 
 
 def _some(task: Any, artifact: KerasArtifact, records: Records, count: int) -> np.ndarray:

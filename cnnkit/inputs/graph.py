@@ -15,13 +15,10 @@ class InputGraph:
 
     Attributes:
         rounded: whether int8 weights are rounded by what it does to the layers' outputs (`cnnkit.export.rounding`).
-        calibrated: inputs that int8 is calibrated on, at most, where few have as many numbers as many of other kinds; None: as
-            many as the gate takes.
         reads: what data is for that `load` reads, as cards and readers say it; "": it reads none by itself.
     """
 
     rounded = False
-    calibrated: int | None = None
     reads = ""
 
     def load(self, source: Any, **how: Any) -> Any:

@@ -181,7 +181,7 @@ class Records:
 
     label_names, regions, input_shape = ("disc",), alone(1), (48, 56, 1)
     plan = Plan(values=ALIKE, low=(0.0,), high=(25_500.0,))
-    flattened, by_pictures = MaskRecords.flattened, MaskRecords.by_pictures
+    flattened, by_pictures = staticmethod(MaskRecords.flattened), staticmethod(MaskRecords.by_pictures)
 
     def __init__(self, seeds):
         self.pairs = [bright(seed) for seed in seeds]
