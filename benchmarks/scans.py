@@ -111,6 +111,7 @@ def isbi(arguments: argparse.Namespace) -> None:
         rows.append(
             {
                 **about(run, document),
+                "parameters": document["model"]["parameters"] // int(ISBI[1]),  # of a fold
                 **{key: scores[key] for key in KEYS if key in scores},
                 "pixel_error": float(np.mean(wrong)),
                 "v_rand": float(np.mean(rand)),

@@ -316,8 +316,8 @@ def scans() -> str:
     """Return the table of masks, a row a data set that was measured."""
     lines = [
         "| | parameters | Dice %, mean (95 % interval, or spread of seeds) | plain model % | a second person % "
-        "| int8: points lost, kB | minutes of training |",
-        "|---|---|---|---|---|---|---|",
+        "| int8: points lost, kB | minutes of training | also |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     titles = {
         "phantoms": ("drawn phantoms, `cnnkit scans train`", None),
@@ -346,9 +346,29 @@ def scans() -> str:
             f"{100 * person['dice']:.1f}" if person else "",
             f"{-statistics.mean(entry['difference'] for entry in int8):+.2f}, {int8[0]['bytes'] / 1000:.0f}",
             f"{statistics.mean(row['minutes'] for row in rows):.0f}",
+            _also(rows),
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    for row in (maybe("scans-diagnose") or {}).get("runs", [])[:1]:
+        low, high = row["auc_interval"]
+        lost = row["lost"]["int8"]
+        lines += [
+            "",
+            f"A lesion or none, on drawn slices (`--task diagnose`): AUC {row['auc']:.4f} ({low:.4f} to {high:.4f}), sensitivity "
+            f"{100 * row['sensitivity']:.1f} % and specificity {100 * row['specificity']:.1f} % at the threshold that validation "
+            f"data chose, {row['parameters']:,} parameters, {row['minutes']:.0f} minutes; int8 {lost['bytes'] / 1000:.0f} kB.",
+        ]
     return "\n".join(lines)
+
+
+def _also(rows: list[dict[str, Any]]) -> str:
+    """Return what else is known of runs: IoU of those scored by it, what membranes are scored by."""
+    means = {
+        name: statistics.mean(row[key] for row in rows)
+        for name, key in (("pixel error", "pixel_error"), ("V_rand", "v_rand"), ("IoU", "iou"))
+        if all(key in row for row in rows)
+    }
+    return ", ".join(f"{name} {value:.3f}" for name, value in means.items())
 
 
 def maybe(name: str) -> dict[str, Any] | None:

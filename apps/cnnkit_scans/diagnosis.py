@@ -4,6 +4,8 @@ Design choices:
 - No flips unless asked for (`--mirror`): left is not right in a body.
 - The side is 128 px: a finding may be small, and a step at 192 px costs more than twice as much.
 - The default network takes maxima and means of its last map, as a finding may be anywhere.
+- Small findings are learnt late: on drawn slices the loss stood at that of guessing for a quarter of the training, and AUC was
+  0.88 after 24,000 views and 0.9997 after 48,000 (one seed).
 - A label with less than a third of the pictures is weighed up, unless `--no-class-weights` says otherwise.
 """
 
@@ -19,7 +21,7 @@ from cnnkit.tasks.classification.screening import is_rare, said_of
 
 BUILDERS = {**MODELS, "default": spot_cnn}
 SIDE = 128  # px
-VIEWS = 24_000  # that a training has, about
+VIEWS = 48_000  # that a training has, about
 
 
 def augmentation(seed: int) -> augment.Augmentation:
