@@ -13,7 +13,6 @@ import math
 from typing import Any
 
 from cnnkit.models.unet import backbone_unet, unet
-from cnnkit.tasks.segmentation.images import FLIPS
 from cnnkit.tasks.segmentation.views import Views
 from cnnkit.tasks.segmentation.volumes.views import VolumeViews
 
@@ -21,7 +20,6 @@ MODELS = {"default": unet, "backbone": backbone_unet}
 COARSEST = 8  # px, least side of the coarsest map
 VIEWS = 7000  # that a training has, about
 VOLUME_VIEWS = 4000  # that one of volumes has, about
-VOLUME_FLIPS = {"none": (), "vertical": (0,), "horizontal": (2,), "both": (0, 2)}
 
 
 def views(records: Any, settings: Any) -> Views:
@@ -32,7 +30,7 @@ def views(records: Any, settings: Any) -> Views:
         settings.seed,
         rotation=settings.rotation,
         elastic=settings.elastic,
-        flips=records.flips if settings.flips is None else FLIPS[settings.flips],
+        flips=records.flips,
         focus=focus,
     )
 
@@ -63,7 +61,7 @@ def volume_views(records: Any, settings: Any) -> VolumeViews:
         settings.seed,
         rotation=settings.rotation,
         elastic=settings.elastic,
-        flips=records.flips if settings.flips is None else VOLUME_FLIPS[settings.flips],
+        flips=records.flips,
         focus=records.focus if settings.focus is None else settings.focus,
     )
 

@@ -53,6 +53,7 @@ class Plan:
         seed: score of the inside from which a pixel speaks for an object of its own.
         lengths: px, the longest sides of training pictures: the least, the median, the most; (): not known.
         slender: longest side over shortest of the most slender of them; 0: not known.
+        mirrored: axes along which training saw views mirrored; None: not known.
         voxel: of a network of volumes, mm that a voxel of its input has along each axis; None: it takes pictures.
     """
 
@@ -73,6 +74,7 @@ class Plan:
     seed: float = 0.7
     lengths: tuple[int, ...] = ()
     slender: float = 0.0
+    mirrored: tuple[int, ...] | None = None
     voxel: tuple[float, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,7 +85,7 @@ class Plan:
     def from_dict(cls, values: Mapping[str, Any]) -> "Plan":
         """Return the plan that `to_dict` described; unknown keys are left out."""
         known = {key: value for key, value in values.items() if key in cls.__dataclass_fields__}
-        for key in ("low", "high", "mirrors", "order", "largest", "spacing", "lengths", "voxel"):
+        for key in ("low", "high", "mirrors", "order", "largest", "spacing", "lengths", "mirrored", "voxel"):
             if known.get(key) is not None:
                 known[key] = tuple(known[key])
         if "regions" in known:

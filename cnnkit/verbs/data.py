@@ -112,4 +112,5 @@ def show(
     given = {"data": source, "seed": seed, "image_size": recipe.side(settings.model), **those_given(columns or {})}
     own_files.check([out] if out else [])
     splits = load(recipe, given, tell=tell)
+    recipe = recipe.fitting(recipe, splits)
     return recipe.inputs.show(recipe, splits, settings, out)

@@ -80,6 +80,7 @@ def write_report(
     """
     from cnnkit.report import page
 
+    recipe = recipe.fitting(recipe, splits)
     path = out or run.path / REPORT
     gate = run.path / EXPORT / "gate.json"
     scores = scores or run.document["scores"]["test"]

@@ -84,11 +84,11 @@ def test_what_cannot_be_asked_for_is_refused_before_any_data_is_read(monkeypatch
 
 def test_texts_that_settings_take_are_those_that_there_are():
     from cnnkit.device import segmentation as device
-    from cnnkit.tasks.segmentation import images, scoring, settings
+    from cnnkit.tasks.segmentation import loading, scoring, settings
 
     assert settings.VALUES == (device.AS_IS, device.ALIKE, device.EACH)
     assert set(settings.LOSSES) == set(scoring.LOSSES)
-    assert set(settings.FLIPS) == set(images.FLIPS)
+    assert set(settings.FLIPS) == set(loading.FLIPS)
 
 
 def test_a_model_that_is_called_like_an_option_keeps_its_name(tmp_path):

@@ -12,7 +12,7 @@ FILE = click.Path(path_type=Path)
 DRAWING = dataclasses.replace(
     IMAGES,
     first="segmentation",
-    explain="Show what the model looks at (Grad-CAM of each label), where it is unsure (mirrored views, folds), and its layers.",
+    explain="Show what the model looks at (Grad-CAM of each label), where it is unsure (other views, folds), and its layers.",
     layer="Take Grad-CAM from the maps of this layer.  [default: the coarsest]",
     predict="Draw masks of pictures: files and folders.",
     options=[
@@ -21,7 +21,7 @@ DRAWING = dataclasses.replace(
         click.option(
             "--mirrors/--no-mirrors",
             default=None,
-            help="Look at each picture mirrored too: better, and four times as long.  [default: off]",
+            help="Look at each picture mirrored too, as training did: better, and up to eight times as long.  [default: off]",
         ),
     ],
     foreign="is for models that draw masks; this one names a whole picture.",

@@ -7,7 +7,8 @@ Design choices:
   the coarsest maps, each place weighed by its own gradient (`cnnkit.inputs.image.explain.activations`). Finer maps show the
   answer once more and not what it rests on. Where objects are told apart, a pixel speaks by the larger of its logits, of inside
   or border.
-- A model is unsure where it says otherwise of the same place seen otherwise: mirrored, or, of several folds, by another fold.
+- A model is unsure where it says otherwise of the same place seen otherwise: mirrored, or, of several folds, by another fold. One
+  that never saw a mirrored view is shown the same windows moved a little.
   The number is the standard deviation of a score in [0, 1], of the label whose is largest: 0 where all agree, 0.5 where half of
   them say yes and the others no. It is no probability of an error: what all overlook alike is not seen by it.
 - Where mirrored labels would be others, left and right, pictures are not mirrored that way.
@@ -35,6 +36,8 @@ from cnnkit.tasks.segmentation import NOTICE
 from cnnkit.tasks.segmentation.masks import planes
 from cnnkit.tasks.segmentation.views import mirrors
 
+MOVES = ((0, 0), (3, 0), (-3, 0), (0, 3), (0, -3))  # px of the input, by which windows are moved
+WAYS = {"folds": "folds", "mirrors": "mirrored views", "moves": "views moved a little"}
 LOGITS = "logits"
 OVERLAP = 0.25  # of the windows of Grad-CAM, each of which takes a pass a label
 COARSEST = 5  # places a side that maps have at least
@@ -80,17 +83,19 @@ def doubt(models: Sequence[Any], picture: np.ndarray, plan: Plan, labels: Sequen
         plan: how pictures meet the models.
         labels: of the models.
     """
-    ways = mirrors(labels) if len(models) == 1 else ()
+    ways = mirrors(plan, labels) if len(models) == 1 else ()
     flips = [
         some for count in range(len(ways) + 1) for some in itertools.combinations([axis + 1 for axis in ways], count)
     ]
-    views = len(models) * len(flips)
+    moves = MOVES if len(models) == 1 and not ways else MOVES[:1]
+    views = len(models) * len(flips) * len(moves)
 
     def answer(seen: np.ndarray) -> np.ndarray:
         found = []
-        for model, axes in itertools.product(models, flips):
-            said = model.run_batch(np.ascontiguousarray(np.flip(seen, axes)))["scores"]
-            found.append(np.flip(said, axes))
+        for model, axes, (down, along) in itertools.product(models, flips, moves):
+            moved = np.roll(np.flip(seen, axes), (down, along), (1, 2))
+            said = model.run_batch(np.ascontiguousarray(moved))["scores"]
+            found.append(np.flip(np.roll(said, (-down, -along), (1, 2)), axes))
         return np.concatenate(found, axis=-1)
 
     step = _step(picture)
@@ -240,8 +245,8 @@ def explain(
         layer: whose maps Grad-CAM looks at; None: the coarsest.
 
     Returns:
-        `labels`: of each its `area` in px, and `least` and `most` that a view says; `views`, their number, and `of`, "mirrors" or
-        "folds"; `unsure`, the mean standard deviation; `differ`, the share of the pixels that not all views answer alike;
+        `labels`: of each its `area` in px, and `least` and `most` that a view says; `views`, their number, and `of`, "mirrors",
+        "moves" or "folds"; `unsure`, the mean standard deviation; `differ`, the share of the pixels that not all views answer alike;
         `pictures`, the paths written; `notice`.
     """
     labels = artifact.labels
@@ -250,7 +255,8 @@ def explain(
     found = doubt(members or [artifact], picture, plan, labels)
     heat = evidence([artifact] if layer else members or [artifact], picture, plan, labels, layer)
     shown, drawn = as_shown(picture)[:: found.step, :: found.step], there[:, :: found.step, :: found.step]
-    views, of = found.areas.shape[1], "folds" if members else "mirrors"
+    of = "folds" if members else "mirrors" if mirrors(plan, labels) else "moves"
+    views = found.areas.shape[1]
     paths = {"grad_cam": folder / "grad-cam.png", "unsure": folder / "unsure.png"}
     drawing.save(grad_cam_figure(shown, drawn, heat, labels), paths["grad_cam"])
     drawing.save(doubt_figure(shown, drawn, found, labels, of), paths["unsure"])
@@ -307,7 +313,7 @@ def grad_cam_figure(picture: np.ndarray, there: np.ndarray, heat: np.ndarray, la
 def doubt_figure(picture: np.ndarray, there: np.ndarray, found: Doubt, labels: Sequence[str], of: str) -> Any:
     """Draw where the views of a picture disagree: picture with what was answered, disagreement, both. Arguments as above."""
     count = found.areas.shape[1]
-    what = f"{count} folds" if of == "folds" else f"{count} mirrored views"
+    what = f"{count} {WAYS[of]}"
     note = f"How far {what} are apart about this picture (standard deviation of a score). What all overlook alike is dark too."
     figure, rows = _panels(1, picture.shape[:2], "Where it is unsure", note)
     own = outlined(picture, there, tint=0.15)

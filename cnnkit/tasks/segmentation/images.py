@@ -10,7 +10,7 @@ import numpy as np
 from cnnkit.device.contours import outlined
 from cnnkit.device.drawing import colour
 from cnnkit.device.segmentation import unlike
-from cnnkit.errors import DataError
+from cnnkit.errors import CnnkitError, DataError
 from cnnkit.inputs.contract import chosen
 from cnnkit.inputs.image.images import Images, drawn, layer_table
 from cnnkit.reporter import Reporter
@@ -20,7 +20,6 @@ from cnnkit.tasks.segmentation.masks import planes
 
 SHOWN, ROUNDS = 6, 3
 SIDE = 320  # px of a sample
-FLIPS = {"none": (), "vertical": (0,), "horizontal": (1,), "both": (0, 1)}
 
 
 class Masked(Images):
@@ -32,7 +31,7 @@ class Masked(Images):
     rooms = mask_settings.MASKS
 
     def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        names = ("patches", "scale", "values", "image_size", "groups", "objects")
+        names = ("patches", "scale", "values", "image_size", "groups", "objects", "flips")
         return {key: settings[key] for key in names if settings.get(key) is not None}
 
     def augmentations(self, own: Any, settings: Any) -> list[Any]:
@@ -132,6 +131,8 @@ class Masked(Images):
         from cnnkit.training.ensemble import members
 
         plan = plan_of(artifact)
+        if plan.voxel is not None:
+            raise CnnkitError("Volumes are not explained yet: the report shows their worst cases slice by slice.")
         folds = [KerasArtifact(artifact.path, model, artifact.metadata) for model in members(artifact.model)]
         one = folds[0].model if folds else artifact.model  # folds have the same layers
         rows = explain.layer_table(one)
@@ -146,7 +147,7 @@ class Masked(Images):
                     raise DataError(f"{name} cannot be used: {error}.") from error
         save(layer_table_figure(rows, f"The layers of {one.name}"), folder / "layers.png")
         about = next(iter(done.values()))
-        views = "mirrored views" if about["of"] == "mirrors" else about["of"]
+        views = explaining.WAYS[about["of"]]
         head = ["picture", *(f"{label}, least to most" for label in artifact.labels), "views differ"]
         table = Table(head, [explaining.told(name, found) for name, found in done.items()])
         shown = {name: {**d, "pictures": {k: str(p) for k, p in d["pictures"].items()}} for name, d in done.items()}

@@ -30,6 +30,7 @@ from cnnkit.tasks.segmentation.volumes.records import VolumeRecords
 from cnnkit.tasks.segmentation.volumes.sources import Volumes
 
 VALUES = (AS_IS, ALIKE, EACH)
+FLIPS = {"none": (), "vertical": (0,), "horizontal": (1,), "both": (0, 1)}
 LOOKED_AT = 20  # masks, to find out whether their values are numbers of objects
 WHOLE = 1.5  # pieces of a value, below which it is the number of an object
 OFTEN_ENOUGH = 3  # masks that have a value, from which it is looked at alone
@@ -44,6 +45,7 @@ def load(
     values: str | None = None,
     groups: str | None = None,
     objects: bool = False,
+    flips: str | None = None,
     **how: Any,
 ) -> Splits:
     """Load a data set for segmentation, divided.
@@ -56,6 +58,7 @@ def load(
         values: how values become bytes, one of `VALUES`; None: chosen too.
         groups: which pictures are of one patient: "none", or a regular expression; None: found out.
         objects: whether objects of the only label are told apart.
+        flips: how views are mirrored, one of `FLIPS`; None: chosen too.
         how: as the attributes of `cnnkit.data.loading.Asked`.
 
     Returns:
@@ -137,6 +140,9 @@ def load(
         scale=scale,
         values=values,
     )
+    if flips is not None:
+        choice = replace(choice, flips=(of_volumes.FLIPS if in_volumes else FLIPS)[flips])
+    choice = replace(choice, plan=replace(choice.plan, mirrored=choice.flips))
     if len(channels := getattr(parts["train"].images, "channels", ())) > 1:
         choice = replace(choice, plan=replace(choice.plan, files=len(channels)))
     seen: dict[str, Any] = {**divided.parts, "train": train}

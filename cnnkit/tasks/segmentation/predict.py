@@ -82,8 +82,8 @@ def draw(
         raise DataError(f"`out={out}` is a file; a folder is needed for the masks. Choose another.")
     if not inputs:
         raise DataError("There is nothing to predict. Give pictures or folders.")
-    paths = _pictures([Path(entry) for entry in inputs], tell)
-    missing = [path for path in paths if path != STANDARD_INPUT and not path.exists()]
+    given = [Path(entry) for entry in inputs]
+    missing = [path for path in given if path != STANDARD_INPUT and not path.exists()]
     if missing and not skip_bad:
         raise DataError(f"{missing[0]}: there is no such file. Check the path.")
     model = opening.open_model(artifact, app, threads, tell)
@@ -93,17 +93,25 @@ def draw(
         plan = Plan.from_dict(model.metadata["segmentation"])
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{model.path} does not say how pictures meet it ({error}). Export it again.") from error
-    channels = _channels(paths, plan.files)
+    kind: type[Drawn] = Drawn
+    if plan.voxel is not None:
+        from cnnkit.tasks.segmentation.volumes.predict import DrawnVolumes as kind
+    channels = kind.channels(kind.found(given, tell), plan.files)
     paths = list(channels)
-    targets = _targets(paths, out) if out is not None else {}
+    targets = kind.targets(paths, out) if out is not None else {}
     written = [file for pair in targets.values() for file in pair]
     own_files.check([*written, *([out / LABELS] if out is not None else [])])
     own_files.check([] if results is None else [results], "results")
     if mirrors:
-        plan = dataclasses.replace(plan, mirrors=seen.mirrors(model.labels))
+        axes = seen.mirrors(plan, model.labels)
+        if not axes:
+            raise ConfigError(
+                "`mirrors`: this model never saw a mirrored view, so that one says nothing. Leave it out."
+            )
+        plan = dataclasses.replace(plan, mirrors=axes)
     # hours of work would be lost if it turned out at their end
     new = files.make_folders(out, None if results is None else results.parent)
-    return Drawn(model, plan, channels, targets, skip_bad, tell, out=out, results=results, write=write, new=new)
+    return kind(model, plan, channels, targets, skip_bad, tell, out=out, results=results, write=write, new=new)
 
 
 def meaning(model: Any, plan: Plan) -> dict[str, Any]:
@@ -128,12 +136,27 @@ class Drawn(Answers):
     where objects are told apart, `pieces` are these, and `median_area` is that of half of them at most.
     """
 
+    @staticmethod
+    def found(inputs: Sequence[Path], tell: Reporter) -> list[Path]:
+        """Return the files that inputs name."""
+        return _pictures(inputs, tell)
+
+    @staticmethod
+    def channels(paths: Sequence[Path], count: int) -> dict[Path, list[Path]]:
+        """Return the files of each, by the first of them."""
+        return _channels(paths, count)
+
+    @staticmethod
+    def targets(paths: Sequence[Path], out: Path) -> Mapping[Path, tuple[Path, ...]]:
+        """Return where what is found in each goes."""
+        return _targets(paths, out)
+
     def __init__(
         self,
         model: Any,
         plan: Plan,
         channels: Mapping[Path, Sequence[Path]],
-        targets: Mapping[Path, tuple[Path, Path]],
+        targets: Mapping[Path, tuple[Path, ...]],
         skip_bad: bool,
         tell: Reporter,
         *,
@@ -154,43 +177,47 @@ class Drawn(Answers):
     def _each(
         self,
         channels: Mapping[Path, Sequence[Path]],
-        targets: Mapping[Path, tuple[Path, Path]],
+        targets: Mapping[Path, tuple[Path, ...]],
         skip_bad: bool,
         tell: Reporter,
     ) -> Generator[dict[str, Any], None, None]:
-        labels = self.model.labels
-        find = separate if self.plan.rim else segment
         with contextlib.ExitStack() as held:
             update = held.enter_context(tell.progress("Drawing", len(channels))) if len(channels) > 1 else None
             for done, (path, parts) in enumerate(channels.items(), 1):
                 try:
-                    pages = read_pages(path) if len(parts) == 1 else [_joined(parts)]
-                    try:
-                        found = [find(self.model, page, self.plan, labels) for page in pages]
-                    except ValueError as error:
-                        raise DataError(f"{path} cannot be used: {error}.") from error
-                    if path in targets and (most := max(int(answer.max(initial=0)) for answer in found)) > MOST:
-                        raise DataError(f"{path} has {most:,} objects; a mask tells {MOST:,} apart. Leave out `out`.")
+                    rows = self._of(path, parts, targets.get(path, ()), tell)
                 except DataError as error:
                     if not skip_bad:
                         raise
                     self.skipped.append(str(error))
                     tell.warning(f"skipped: {error}")
                     continue
-                far = next((text for page in pages if (text := unlike(page.shape[:2], self.plan))), "")
-                if far:
-                    self.far += 1
-                    if self.far <= SAID:
-                        tell.warning(f"{path}: {far}.")
-                written = self._written(pages, found, *targets[path]) if path in targets else {}
                 if update is not None:
                     update(done)
-                for number, answer in enumerate(found, 1):
-                    page = {"page": number} if len(found) > 1 else {}
-                    self.rows.append({"input": str(path), **page, **self._answer(answer), **written})
+                for row in rows:
+                    self.rows.append({"input": str(path), **row})
                     yield self.rows[-1]
         if self.far > SAID:
             tell.warning(f"{self.far - SAID:,} more pictures are as far from the size of training pictures.")
+
+    def _of(self, path: Path, parts: Sequence[Path], target: Sequence[Path], tell: Reporter) -> list[dict[str, Any]]:
+        """Draw the masks of a file's pages, write them, and return what is said of each."""
+        pages = read_pages(path) if len(parts) == 1 else [_joined(parts)]
+        find = separate if self.plan.rim else segment
+        try:
+            found = [find(self.model, page, self.plan, self.model.labels) for page in pages]
+        except ValueError as error:
+            raise DataError(f"{path} cannot be used: {error}.") from error
+        if target and (most := max(int(answer.max(initial=0)) for answer in found)) > MOST:
+            raise DataError(f"{path} has {most:,} objects; a mask tells {MOST:,} apart. Leave out `out`.")
+        far = next((text for page in pages if (text := unlike(page.shape[:2], self.plan))), "")
+        if far:
+            self.far += 1
+            if self.far <= SAID:
+                tell.warning(f"{path}: {far}.")
+        written = self._written(pages, found, *target) if target else {}
+        numbered = [{"page": number} if len(found) > 1 else {} for number in range(1, len(found) + 1)]
+        return [{**page, **self._answer(answer), **written} for page, answer in zip(numbered, found, strict=True)]
 
     def _kept(
         self,
@@ -214,27 +241,33 @@ class Drawn(Answers):
     def _written(
         self, pages: Sequence[np.ndarray], found: Sequence[np.ndarray], mask: Path, overlay: Path
     ) -> dict[str, str]:
-        """Write the masks of a file, and its first page with outlines, both or neither; before the first what values mean."""
+        """Write the masks of a file, and its first page with outlines."""
         colours = [(colour(place), label) for place, label in enumerate(self.model.labels)]
         if self.plan.rim:
             drawn = captioned(outlined_objects(pages[0], found[0]), [], NOTICE)
         else:
             drawn = captioned(outlined(pages[0], self._planes(found[0])), colours, NOTICE)
-        encoded = cv2.imencode(".png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))[1].tobytes()
+        masks, deep = found[0] if len(found) == 1 else np.stack(found), self.plan.rim > 0
+        self._together(
+            {mask: lambda path: write_mask(path, masks, deep=deep), overlay: lambda path: write_picture(path, drawn)}
+        )
+        return {"mask": str(mask), "overlay": str(overlay)}
+
+    def _together(self, written: Mapping[Path, Callable[[Path], Any]]) -> None:
+        """Write files, all or none; before the first what values mean."""
         first = [] if self.out is None or self.said else [self.out / LABELS]
-        before = {path for path in (*first, mask, overlay) if path.exists()}
+        before = {path for path in (*first, *written) if path.exists()}
         try:
             for path in first:
                 files.write_json(path, meaning(self.model, self.plan))
-            write_mask(mask, found[0] if len(found) == 1 else np.stack(found), deep=self.plan.rim > 0)
-            files.write_bytes(overlay, encoded)
+            for path, write in written.items():
+                write(path)
         except BaseException:
-            for path in {*first, mask, overlay} - before:
+            for path in {*first, *written} - before:
                 path.unlink(missing_ok=True)
             raise
         self.said = True
-        own_files.note([*first, mask, overlay])
-        return {"mask": str(mask), "overlay": str(overlay)}
+        own_files.note([*first, *written])
 
     def _planes(self, codes: np.ndarray) -> np.ndarray:
         regions = self.plan.codes_of(len(self.model.labels))
@@ -295,6 +328,11 @@ class Drawn(Answers):
         if self.results is not None:
             parts.append(f"Results: {self.results}")
         return Shown(self.document(), [*parts, NOTICE])
+
+
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Write a picture, uint8 (h, w, 3), as PNG."""
+    files.write_bytes(path, cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
 def _pictures(inputs: Sequence[Path], tell: Reporter) -> list[Path]:

@@ -22,6 +22,8 @@ COLUMNS = (
     "label",
     "area",
     "mm2",
+    "voxels",
+    "ml",
     "share",
     "pieces",
     "median_area",

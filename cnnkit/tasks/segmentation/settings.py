@@ -5,7 +5,7 @@ from cnnkit.inputs.image.settings import Side
 from cnnkit.settings import Room, room, setting
 from cnnkit.training.settings import Norms, Sizes
 
-# As `Plan.values`, `scoring.LOSSES` and `images.FLIPS` have them, which take longer to load than `--help` may.
+# As `Plan.values`, `scoring.LOSSES` and `loading.FLIPS` have them, which take longer to load than `--help` may.
 VALUES = ("as it is", "alike", "each")
 LOSSES = ("dice", "tversky", "focal", "boundary")
 FLIPS = ("none", "horizontal", "vertical", "both")

@@ -200,10 +200,20 @@ def exchanged(labels: Sequence[str]) -> np.ndarray | None:
     return table
 
 
-def mirrors(labels: Sequence[str]) -> tuple[int, ...]:
-    """Return the axes along which a mirrored picture has the same labels: not from side to side where these say left or right."""
+def mirrors(plan: Any, labels: Sequence[str]) -> tuple[int, ...]:
+    """Return the axes along which a mirrored picture or volume says something: those along which training saw it mirrored too.
+
+    Not from side to side where labels say left or right. A file that does not say what training saw is trusted along all others.
+
+    Args:
+        plan: of a model, `cnnkit.device.segmentation.Plan`.
+        labels: of it.
+    """
+    across = 1 if plan.voxel is None else 2
     table = exchanged(labels)
-    return (0, 1) if table is not None and (table == np.arange(256)).all() else (0,)
+    sided = table is None or not (table == np.arange(256)).all()
+    seen = range(across + 1) if plan.mirrored is None else plan.mirrored
+    return tuple(axis for axis in seen if not (sided and axis == across))
 
 
 def _words(label: str) -> list[str]:

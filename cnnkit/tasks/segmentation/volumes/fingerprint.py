@@ -27,6 +27,7 @@ LEAST = 16  # side of a window along an axis that is not thick, voxels
 WIDE = 4.0  # voxels that what is thin stays wide, where voxels are made coarser
 GRID = 8  # places along an axis, at which it is counted where labels lie
 AXES = ("up and down", "front and back", "left and right")
+FLIPS = {"none": (), "vertical": (0,), "horizontal": (2,), "both": (0, 2)}
 WHOLE = 0.7  # of a volume's side that a window covers, from which labels lie in it where they lie in the volume
 FOREGROUND = 10_000  # voxels of labels whose values are looked at, of a volume
 CT = -500.0  # a value below which says that values are Hounsfield units

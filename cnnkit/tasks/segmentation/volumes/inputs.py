@@ -1,16 +1,12 @@
 """Volumes with masks, for the commands: what differs from pictures with masks (`cnnkit.tasks.segmentation.images`)."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from cnnkit.errors import CnnkitError
 from cnnkit.inputs.contract import chosen
 from cnnkit.report.record import Record
-from cnnkit.reporter import Reporter
-from cnnkit.shown import Shown
 from cnnkit.tasks.segmentation.images import Masked
 
 SHOWN, ROUNDS = 6, 3
@@ -37,20 +33,6 @@ class MaskedVolumes(Masked):
         made = [sheets.fullest(records, *views(indices, step)) for step in range(ROUNDS)]
         names = [recipe.task.words(mask, records.label_names) for mask in codes]
         return sheets.fullest(records, volumes, codes), names, np.stack(made)
-
-    def explain(
-        self,
-        recipe: Any,
-        artifact: Any,
-        inputs: Sequence[Path],
-        *,
-        layer: str | None,
-        folder: Path,
-        test: Any,
-        prepare: bool | None,
-        tell: Reporter,
-    ) -> Shown:
-        raise CnnkitError("`explain` of volumes is not there yet; the report shows the worst cases slice by slice.")
 
 
 def of(recipe: Any, splits: Any, changes: Mapping[str, Any]) -> Any:

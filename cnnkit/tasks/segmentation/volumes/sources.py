@@ -13,7 +13,7 @@ import numpy as np
 
 from cnnkit.device.volumes.geometry import Geometry
 from cnnkit.device.volumes.labels import read_labels, segments_of
-from cnnkit.device.volumes.reading import read_volume
+from cnnkit.device.volumes.reading import read_channels, read_volume
 from cnnkit.errors import DataError
 from cnnkit.files import printable
 from cnnkit.tasks.segmentation.formats.cases import Case
@@ -36,13 +36,15 @@ class Volumes:
 
     def __init__(self, root: Path, cases: Sequence[Case], geometries: Sequence[Geometry], channels: Sequence[str]):
         self.root, self.cases, self.geometries = root, tuple(cases), tuple(geometries)
-        self.channels = tuple(channels)
+        self._count = len(channels)
+        apart = bool(cases) and len(cases[0].pictures) > 1
+        self.channels = tuple(channels) if apart else ()  # what those are called that have a file each
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The median extent, turned, and the channels."""
         sides = [geometry.canonical().shape for geometry in self.geometries] or [(1, 1, 1)]
-        return (*np.median(np.array(sides), axis=0).astype(int).tolist(), len(self.channels))
+        return (*np.median(np.array(sides), axis=0).astype(int).tolist(), self._count)
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -54,7 +56,7 @@ class Volumes:
             DataError: a file is missing or damaged, or channels lie elsewhere than the first.
         """
         case, own = self.cases[index], self.geometries[index]
-        return own.turn().apply(joined([self.root / name for name in case.pictures], len(self.channels), own))
+        return own.turn().apply(joined([self.root / name for name in case.pictures], self._count, own))
 
     def spacing(self, index: int) -> tuple[float, ...]:
         """Return the distance of neighbouring voxels of a turned volume, mm."""
@@ -78,15 +80,12 @@ def joined(paths: Sequence[Path], channels: int, geometry: Geometry | None = Non
     """Read a volume whose channels are in one file, or in a file each: numbers (z, y, x, channels).
 
     Raises:
-        DataError: a file cannot be read, or its voxels lie elsewhere than those of `geometry`, of the first.
+        DataError: a file cannot be read, channels lie apart, or the volume lies elsewhere than `geometry` says.
     """
-    parts = [read_volume(path, channels if len(paths) == 1 and channels > 1 else None) for path in paths]
-    first = parts[0].geometry if geometry is None else geometry
-    for path, part in zip(paths, parts, strict=True):
-        if not part.geometry.same(first):
-            raise DataError(f"{printable(str(path))} does not lie where {printable(paths[0].name)} lies. Correct one.")
-    arrays = [part.array for part in parts]
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
+    found = read_volume(paths[0], channels) if len(paths) == 1 else read_channels(paths)
+    if geometry is not None and not found.geometry.same(geometry):
+        raise DataError(f"{printable(str(paths[0]))} has changed since it was looked at. Start again.")
+    return found.array
 
 
 def add_files(path: Path, add: Callable[[Any], None]) -> None:

@@ -1,0 +1,165 @@
+"""`predict` for volumes: masks in the format of each, placed as it is; millilitres; slices with outlines.
+
+Design choices:
+- A mask opens over its volume in any viewer: it has its geometry, its order of axes and its format. Beside it lies the same as
+  `.seg.nrrd`, with names and colours, for 3D Slicer.
+- Volumes are looked at turned, as in training, and masks are turned back: an exchange and reversal of axes, which is exact.
+- Sizes are those of the volume itself, in ml, as its header says how large voxels are.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit import files
+from cnnkit.device.contours import captioned
+from cnnkit.device.drawing import colour
+from cnnkit.device.segmentation import pieces_of, segment
+from cnnkit.device.volumes.geometry import Geometry
+from cnnkit.device.volumes.labels import ending_for, write_labels
+from cnnkit.device.volumes.reading import read_channels, read_volume, stem_of, suffix_of
+from cnnkit.errors import DataError
+from cnnkit.inputs.volume.named import volume_files
+from cnnkit.reporter import Reporter
+from cnnkit.shown import Shown, Table
+from cnnkit.tasks.segmentation import NOTICE
+from cnnkit.tasks.segmentation.predict import ENDS, LABELS, Drawn, write_picture
+from cnnkit.tasks.segmentation.volumes.sheets import sheet
+
+
+class DrawnVolumes(Drawn):
+    """Masks, volume by volume: `input`, `sides`, `spacing` (mm), and of each label `voxels`, `ml`, `share`, `pieces`."""
+
+    @staticmethod
+    def found(inputs: Sequence[Path], tell: Reporter) -> list[Path]:
+        return volume_files(inputs)
+
+    @staticmethod
+    def channels(paths: Sequence[Path], count: int) -> dict[Path, list[Path]]:
+        """Return the files of each volume, by the first of them.
+
+        Raises:
+            DataError: a channel of a volume is missing; it names it.
+        """
+        if count == 1:
+            return {path: [path] for path in paths}
+        found: dict[Path, list[Path]] = {}
+        for path in paths:
+            stem, _, number = stem_of(path).rpartition("_")
+            if len(number) != 4 or not number.isdigit():
+                ending = suffix_of(path)
+                raise DataError(
+                    f"{path}: this model takes {count} channels, a file each, named like NAME_0000{ending}."
+                )
+            if int(number) == 0:
+                found[path] = [path.with_name(f"{stem}_{channel:04d}{suffix_of(path)}") for channel in range(count)]
+                missing = [part for part in found[path] if not part.exists()]
+                if missing:
+                    raise DataError(
+                        f"{missing[0]} is missing: a channel of {path}. This model takes {count} of each volume."
+                    )
+        return found
+
+    @staticmethod
+    def targets(paths: Sequence[Path], out: Path) -> Mapping[Path, tuple[Path, ...]]:
+        """Return where the mask of each volume goes, the same for Slicer, and its slices with outlines.
+
+        Raises:
+            DataError: one would replace an input.
+        """
+        taken: set[str] = set()
+        inputs = {path.resolve() for path in paths}
+        found = {}
+        for path in paths:
+            own = files.shortened(stem_of(path), files.LONGEST - ENDS)
+            stem, number = own, 1
+            while stem.lower() in taken:
+                number += 1
+                stem = f"{own}-{number}"
+            taken.add(stem.lower())
+            ends = (f"_mask{ending_for(path)}", "_mask.seg.nrrd", "_overlay.png")
+            every = tuple(out / f"{stem}{end}" for end in ends)
+            if inputs & {file.resolve() for file in (*every, out / LABELS)}:
+                raise DataError(f"`out={out}`: the mask of {path} would replace an input. Choose another folder.")
+            found[path] = every
+        return found
+
+    def _of(self, path: Path, parts: Sequence[Path], target: Sequence[Path], tell: Reporter) -> list[dict[str, Any]]:
+        """Draw the mask of a volume, write it, and return what is said of it."""
+        due = self.model.input_shape[-1]
+        volume = read_volume(path, due if due > 1 else None) if len(parts) == 1 else read_channels(parts)
+        for line in volume.facts.get("warnings") or ():
+            tell.warning(f"{path}: {line}")
+        turn, geometry = volume.geometry.turn(), volume.geometry.canonical()
+        turned = turn.apply(volume.array)
+        try:
+            found = segment(self.model, turned, self.plan, self.model.labels, spacing=geometry.spacing)
+        except ValueError as error:
+            raise DataError(f"{path} cannot be used: {error}.") from error
+        written = (
+            self._saved(path, turned, found, geometry, turn.undo(found), volume.geometry, target) if target else {}
+        )
+        return [{**self._measured(found, geometry), **written}]
+
+    def _measured(self, codes: np.ndarray, geometry: Geometry) -> dict[str, Any]:
+        labels = {}
+        for label, region in zip(self.model.labels, self.plan.codes_of(len(self.model.labels)), strict=True):
+            plane = np.isin(codes, region)
+            voxels = int(plane.sum())
+            labels[label] = {
+                "voxels": voxels,
+                "ml": round(voxels * geometry.millilitres, 4),
+                "share": round(voxels / codes.size, 6),
+                "pieces": int(pieces_of(plane.astype(np.uint8)).max(initial=0)),
+            }
+        sides = [round(side, 4) for side in geometry.spacing]
+        return {"sides": list(codes.shape), "spacing": sides, "labels": labels}
+
+    def _saved(
+        self,
+        path: Path,
+        volume: np.ndarray,
+        codes: np.ndarray,
+        geometry: Geometry,
+        stored: np.ndarray,
+        own: Geometry,
+        target: Sequence[Path],
+    ) -> dict[str, str]:
+        """Write the mask of a volume, the same for Slicer, and its slices with outlines."""
+        mask, slicer, overlay = target
+        regions = self.plan.codes_of(len(self.model.labels))
+        names = dict(zip(self.model.labels, regions, strict=True))
+        colours = {label: colour(place) for place, label in enumerate(self.model.labels)}
+        planes = np.stack([np.isin(codes, region) for region in regions])
+        legend = [(paint, label) for label, paint in colours.items()]
+        drawn = captioned(sheet(volume, planes, geometry.spacing), legend, NOTICE)
+        self._together(
+            {
+                mask: lambda file: write_labels(file, stored, own, names, colours, source=path),
+                slicer: lambda file: write_labels(file, stored, own, names, colours),
+                overlay: lambda file: write_picture(file, drawn),
+            }
+        )
+        return {"mask": str(mask), "slicer": str(slicer), "overlay": str(overlay)}
+
+    def document(self) -> dict[str, Any]:
+        about = {"artifact": str(self.model.path), "predictions": self.rows, "skipped": self.skipped}
+        return {**about, "notice": NOTICE}
+
+    def shown(self) -> Shown:
+        for _ in self:
+            pass
+        table = []
+        for row in self.rows:
+            name = row["input"]
+            for label, about in row["labels"].items():
+                table.append([name, label, f"{about['ml']:,.3f}", f"{about['share']:.2%}", f"{about['pieces']:,}"])
+                name = ""
+        parts: list[str | Table] = [Table(["input", "label", "ml", "of the volume", "pieces"], table)]
+        if self.out is not None and self.rows:
+            parts.append(f"Masks, the same for 3D Slicer (.seg.nrrd), slices with outlines, and {LABELS}: {self.out}")
+        if self.results is not None:
+            parts.append(f"Results: {self.results}")
+        return Shown(self.document(), [*parts, NOTICE])
