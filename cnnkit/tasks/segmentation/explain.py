@@ -246,8 +246,8 @@ def explain(
 
     Returns:
         `labels`: of each its `area` in px, and `least` and `most` that a view says; `views`, their number, and `of`, "mirrors",
-        "moves" or "folds"; `unsure`, the mean standard deviation; `differ`, the share of the pixels that not all views answer alike;
-        `pictures`, the paths written; `notice`.
+        "moves" or "folds"; `unsure`, the mean standard deviation; `differ`, the share of the pixels that not all views answer
+        alike; `pictures`, the paths written; `notice`.
     """
     labels = artifact.labels
     codes = segment(artifact, picture, plan, labels)

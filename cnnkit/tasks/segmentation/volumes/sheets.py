@@ -42,7 +42,8 @@ def spread(labels: np.ndarray, count: int) -> Sequence[int]:
     has = np.flatnonzero(labels.any(axis=(0, 2, 3)))
     if not len(has):
         has = np.arange(labels.shape[1])
-    return sorted({int(has[k]) for k in np.linspace(0, len(has) - 1, min(count, len(has))).round().astype(int)})
+    count = min(count, len(has))
+    return [int(has[int((k + 0.5) * len(has) / count)]) for k in range(count)]
 
 
 def sheet(

@@ -25,7 +25,7 @@ from cnnkit.inputs.volume.named import volume_files
 from cnnkit.reporter import Reporter
 from cnnkit.shown import Shown, Table
 from cnnkit.tasks.segmentation import NOTICE
-from cnnkit.tasks.segmentation.predict import ENDS, LABELS, Drawn, write_picture
+from cnnkit.tasks.segmentation.drawn import ENDS, LABELS, Drawn, write_picture
 from cnnkit.tasks.segmentation.volumes.sheets import sheet
 
 
