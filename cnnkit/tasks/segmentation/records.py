@@ -226,11 +226,11 @@ def nearest(mask: np.ndarray, sides: Sequence[int]) -> np.ndarray:
     """Return a mask at another size, by the nearest pixel."""
     if mask.shape == tuple(sides):
         return mask
-    rows, columns = (
+    places = (
         np.minimum(((np.arange(side) + 0.5) * length / side).astype(int), length - 1)
         for side, length in zip(sides, mask.shape, strict=True)
     )
-    return mask[np.ix_(rows, columns)]
+    return mask[np.ix_(*places)]
 
 
 class _Kept:

@@ -1,0 +1,328 @@
+"""Volumes with masks: how they are read, seen, moved, scored and answered."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from cnnkit.data.reading import Request
+from cnnkit.device.segmentation import ALIKE, EACH, Plan, cleaned, extent_at, pieces_of, segment
+from cnnkit.device.volumes.labels import read_labels, write_labels
+from cnnkit.device.volumes.nifti import write
+from cnnkit.errors import ConfigError, DataError
+from cnnkit.tasks.segmentation.loading import load
+from cnnkit.tasks.segmentation.masks import IGNORE
+from cnnkit.tasks.segmentation.measures import case_measures
+from cnnkit.tasks.segmentation.volumes import readers, sheets
+from cnnkit.tasks.segmentation.volumes.records import VolumeRecords
+from cnnkit.tasks.segmentation.volumes.views import VolumeViews
+from tests.tasks.segmentation.volumes.small_volumes import NAMES, SHAPE, folder, geometry, pair
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return folder(tmp_path_factory.mktemp("volumes") / "data")
+
+
+@pytest.fixture(scope="module")
+def splits(data):
+    return load(str(data), validation=0.2, test=0.2)
+
+
+def part(root, **options):
+    return readers.VOLUMES.read(Request(root, {"path": ".", "split": "train"}, options))
+
+
+# Reading --------------------------------------------------------------------------------------------------------------
+
+
+def test_volumes_are_found_and_read_in_their_place(splits):
+    train = splits.train
+    assert isinstance(train, VolumeRecords) and len(train) + len(splits.validation) + len(splits.test) == 6
+    assert train.native(0).shape == (*SHAPE, 1) and train.spacing(0) == (2.0, 1.0, 1.0)
+    assert set(np.unique(train.mask(0))) == {0, 1, 2}
+    assert any("Voxels of 2x1x1 mm: all volumes have these" in line for line in splits.card["notes"])
+
+
+def test_axes_are_exchanged_so_that_all_lie_alike(tmp_path, data):
+    plain, turned = part(data), part(folder(tmp_path / "turned", turned=True))
+    for index in range(6):
+        assert (plain.images.native(index) == turned.images.native(index)).all()
+        assert (plain.more.native(index) == turned.more.native(index)).all()
+        assert plain.images.spacing(index) == pytest.approx(turned.images.spacing(index))
+
+
+def test_masks_are_read_by_the_names_of_their_segments(tmp_path):
+    """Where the same label has another value in each file."""
+    root = folder(tmp_path / "named", count=3)
+    for seed, values in enumerate(({"ball": 1, "box": 2}, {"ball": 2, "box": 1}, {"box": 7, "ball": 5})):
+        (root / "masks" / f"case{seed:02}.nii.gz").unlink()
+        codes = pair(seed)[1]
+        own = np.zeros_like(codes)
+        for label, value in values.items():
+            own[codes == NAMES[label]] = value
+        write_labels(root / "masks" / f"case{seed:02}.seg.nrrd", own, geometry(), values)
+    found = part(root)
+    ball = found.names.index("ball") + 1
+    for index in range(3):
+        assert ((found.more.native(index) == ball) == (pair(index)[1] == 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ("elsewhere", "case01.nii.gz"),
+        ("fraction", "1.5"),
+        ("nan", "NaN"),
+        ("missing", "it has no mask"),
+        ("cut", "case01"),
+    ],
+)
+def test_what_cannot_be_trusted_is_named_and_the_others_used(tmp_path, spoil, said):
+    root = folder(tmp_path / "bad", count=3)
+    volume, mask = (root / kind / "case01.nii.gz" for kind in ("images", "masks"))
+    grey, codes = pair(1)
+    if spoil == "elsewhere":
+        matrix = geometry().matrix.copy()
+        matrix[0, 3] += 40
+        write(mask, codes, dataclasses.replace(geometry(), affine=tuple(map(tuple, matrix.tolist()))))
+    elif spoil == "fraction":
+        write(mask, np.where(codes == 1, np.float32(1.5), codes).astype(np.float32), geometry())
+    elif spoil == "nan":
+        grey[3, 3, 3] = np.nan
+        write(volume, grey, geometry())
+    elif spoil == "missing":
+        mask.unlink()
+    else:
+        volume.write_bytes(volume.read_bytes()[:200])
+    found = readers.VOLUMES.read(Request(root, {"path": ".", "split": "train"}, {}, verify=True))
+    assert len(found.images) == 2
+    assert any(said in f"{name} {reason}" for name, reason in found.bad), found.bad
+    with pytest.raises(DataError, match="case01"):
+        load(str(root)) if spoil != "nan" else load(str(root)).train.read(np.arange(2))
+
+
+def test_nnunets_and_the_decathlons_layouts(tmp_path):
+    root = tmp_path / "Task1"
+    plain = folder(tmp_path / "plain", count=3)
+    for old, new in (("images", "imagesTr"), ("masks", "labelsTr")):
+        (root / new).mkdir(parents=True)
+        for file in (plain / old).iterdir():
+            (root / new / file.name).write_bytes(file.read_bytes())
+    table = {"labels": {"0": "background", "1": "ball", "2": "box"}, "modality": {"0": "MRI"}}
+    listed = [{"image": f"./imagesTr/case{k:02}.nii.gz", "label": f"./labelsTr/case{k:02}.nii.gz"} for k in range(3)]
+    (root / "dataset.json").write_text(json.dumps({**table, "training": listed}))
+    found = readers.NNUNET_VOLUMES.read(Request(root, {"path": ".", "split": "train"}, {}))
+    assert found.names == ("ball", "box") and len(found.images) == 3
+    for file in (root / "imagesTr").iterdir():
+        file.rename(file.with_name(file.name.replace(".nii.gz", "_0000.nii.gz")))
+    table = {"labels": {"background": 0, "ball": 1, "box": 2}, "channel_names": {"0": "T1"}, "file_ending": ".nii.gz"}
+    (root / "dataset.json").write_text(json.dumps(table))
+    again = readers.NNUNET_VOLUMES.read(Request(root, {"path": ".", "split": "train"}, {}))
+    assert again.names == ("ball", "box") and (again.more.native(1) == found.more.native(1)).all()
+
+
+# Seeing ---------------------------------------------------------------------------------------------------------------
+
+
+def test_windows_are_whole_volumes_where_these_are_small(splits):
+    train = splits.train
+    assert train.input_shape == (16, 24, 16, 1)
+    volumes, codes = train.read(np.arange(len(train)))
+    assert volumes.dtype == np.float32 and 0 <= volumes.min() < volumes.max() <= 255
+    assert (codes[:, : SHAPE[0], : SHAPE[1], : SHAPE[2]] == np.stack([train.mask(k) for k in range(len(train))])).all()
+    again = train.read(np.arange(len(train)))
+    assert (again[0] == volumes).all() and (again[1] == codes).all()
+
+
+def test_views_are_a_function_of_seed_and_step(splits):
+    train = splits.train
+    views, other = VolumeViews(train, seed=1), VolumeViews(train, seed=2)
+    first, codes = views(np.array([0, 1]), 5)
+    assert (views(np.array([0, 1]), 5)[0] == first).all()
+    assert not (views(np.array([0, 1]), 6)[0] == first).all() and not (other(np.array([0, 1]), 5)[0] == first).all()
+    assert set(np.unique(codes)) <= {0, 1, 2} and 0 <= first.min() <= first.max() <= 255
+
+
+def test_a_mask_moves_with_its_volume(splits):
+    """In a volume that is its own mask, what is bright is what is marked, however it was turned."""
+    train = splits.train
+
+    class Marked:
+        label_names, input_shape, plan = train.label_names, train.input_shape, train.plan
+
+        @staticmethod
+        def seen(index):
+            mask = train.seen(index)[1]
+            return (100.0 * mask[..., None]).astype(np.float32), mask
+
+        point = train.point
+
+    views = VolumeViews(Marked, 0, rotation=20, flips=(0, 1, 2), gamma=0, contrast=0, light=0, often=0)
+    for step in range(4):
+        volumes, codes = views(np.array([0, 1]), step)
+        sure = np.abs(volumes[..., 0] / 100 - np.rint(volumes[..., 0] / 100)) < 0.02
+        assert sure.mean() > 0.5
+        agree = (np.rint(volumes[..., 0] / 100) == codes)[sure]
+        assert agree.mean() > 0.995
+
+
+def test_left_and_right_are_exchanged_where_a_view_is_mirrored(splits):
+    train = splits.train
+
+    class Sided:
+        label_names, input_shape, plan = ("left ball", "right ball"), train.input_shape, train.plan
+        seen, point = train.seen, train.point
+
+    views = VolumeViews(Sided, 0, rotation=0, zoom=0, elastic=0, flips=(2,))
+    moved = [views(np.array([0]), step)[1][0] for step in range(8)]
+    still = train.seen(0)[1]
+    left = np.argwhere(still == 1)[:, 2].mean() < np.argwhere(still == 2)[:, 2].mean()
+    for codes in moved:  # mirrored or not, the left one lies left
+        assert (np.argwhere(codes == 1)[:, 2].mean() < np.argwhere(codes == 2)[:, 2].mean()) == left
+
+
+def test_other_sizes_of_voxels_are_resampled(tmp_path, data):
+    mixed = folder(tmp_path / "mixed", count=5)
+    grey, codes = pair(0)
+    write(mixed / "images" / "case00.nii.gz", grey.repeat(2, 0), geometry((24, 18, 16), (1.0, 1.0, 1.0)))
+    write_labels(mixed / "masks" / "case00.nii.gz", codes.repeat(2, 0), geometry((24, 18, 16), (1.0, 1.0, 1.0)))
+    found = load(str(mixed), validation=0, test=0).train
+    assert found.plan.voxel == (2.0, 1.0, 1.0)
+    sizes = {found.seen(index)[1].shape for index in range(len(found))}
+    assert sizes == {SHAPE}
+    index = next(k for k in range(len(found)) if found.spacing(k)[0] == 1.0)
+    assert (found.seen(index)[1] == codes).all()
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"objects": True}, "objects"),
+        ({"patches": False}, "never shrunk"),
+        ({"image_size": 20}, "a multiple of 8 voxels"),
+    ],
+)
+def test_what_means_nothing_for_volumes_is_refused(data, how, said):
+    with pytest.raises(ConfigError, match=said):
+        load(str(data), **how)
+
+
+def test_hounsfield_units_are_stretched_alike(tmp_path):
+    root = folder(tmp_path / "ct", count=4)
+    for file in (root / "images").iterdir():
+        seed = int(file.name[4:6])
+        write(file, (pair(seed)[0] * 10 - 1200).astype(np.int16), geometry())
+    plan = load(str(root), validation=0, test=0).train.plan
+    assert plan.values == ALIKE and plan.low[0] < plan.high[0]
+    assert load(str(folder(tmp_path / "mr")), validation=0, test=0).train.plan.values == EACH
+
+
+# Answering ------------------------------------------------------------------------------------------------------------
+
+
+class Bright:
+    """Answers by value: the ball is bright, the box dark."""
+
+    input_shape, labels, metadata = (8, 8, 8, 1), ("ball", "box"), {}
+
+    def run_batch(self, seen):
+        grey = seen[..., 0] / 255
+        scores = np.stack([0.4 + 0 * grey, (grey > 0.8) * 1.0, (grey < 0.12) * 1.0], -1).astype(np.float32)
+        return {"scores": scores}
+
+
+def test_a_volume_is_answered_through_windows_at_its_own_size():
+    grey, codes = pair(3)
+    plan = Plan(scale=1.0, values=EACH, voxel=(2.0, 1.0, 1.0))
+    found = segment(Bright(), grey[..., None], plan, Bright.labels, spacing=(2.0, 1.0, 1.0))
+    assert found.shape == SHAPE and found.dtype == np.uint8
+    assert (found == codes).mean() > 0.98
+    fine = grey.repeat(2, 0)
+    again = segment(Bright(), fine[..., None], plan, Bright.labels, spacing=(1.0, 1.0, 1.0))
+    assert again.shape == fine.shape and (again == codes.repeat(2, 0)).mean() > 0.96
+
+
+def test_a_volume_without_sizes_of_voxels_is_refused():
+    with pytest.raises(ValueError, match="how large its voxels are"):
+        extent_at((4, 4, 4), None, Plan(voxel=(1.0, 1.0, 1.0)))
+
+
+def test_pieces_touch_at_corners_across_slices():
+    plane = np.zeros((4, 5, 5), np.uint8)
+    plane[0, 0, 0] = plane[1, 1, 1] = plane[2, 2, 2] = 1  # a diagonal
+    plane[0, 4, 4] = plane[2, 4, 4] = 1  # a slice between them
+    pieces = pieces_of(plane)
+    assert pieces.max() == 3 and len({int(pieces[k, k, k]) for k in range(3)}) == 1
+    assert pieces[0, 4, 4] != pieces[2, 4, 4]
+    from scipy import ndimage
+
+    noise = (np.random.default_rng(0).random((7, 9, 8)) < 0.2).astype(np.uint8)
+    expected, count = ndimage.label(noise, np.ones((3, 3, 3)))
+    found = pieces_of(noise)
+    assert found.max() == count
+    assert len(set(zip(found[noise > 0].tolist(), expected[noise > 0].tolist(), strict=True))) == count
+
+
+def test_all_but_the_largest_piece_are_left_out():
+    codes = np.zeros((4, 6, 6), np.uint8)
+    codes[1:3, 1:4, 1:4] = 1
+    codes[3, 5, 5] = 1
+    kept = cleaned(codes, Plan(largest=("ball",), voxel=(1.0, 1.0, 1.0)), ("ball",))
+    assert kept.sum() == 18 and kept[3, 5, 5] == 0
+
+
+# Scoring --------------------------------------------------------------------------------------------------------------
+
+
+def test_distances_are_in_mm_along_thick_slices():
+    truth, answer = np.zeros((2, 6, 10, 10), np.uint8)
+    truth[1:3, 2:8, 2:8] = 1
+    answer[2:4, 2:8, 2:8] = 1  # a slice higher
+    case = case_measures(answer, truth, ((1,),), spacing=(6.0, 0.8, 0.8))["1"]
+    assert case["dice"] == pytest.approx(0.5) and case["hd95"] == pytest.approx(6.0)
+    assert case["true_area"] == pytest.approx(72 * 6 * 0.64)  # mm^3
+
+
+def test_voxels_marked_to_be_ignored_count_nowhere():
+    truth = np.zeros((3, 4, 4), np.uint8)
+    truth[1, 1:3, 1:3], truth[2] = 1, IGNORE
+    answer = truth.copy()
+    answer[2] = 1
+    assert case_measures(answer, truth, ((1,),), spacing=(1.0, 1.0, 1.0))["1"]["dice"] == 1.0
+
+
+# Showing --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_sheet_shows_three_planes_with_the_head_above():
+    volume = np.zeros((10, 12, 8, 1), np.float32)
+    volume[8:] = 200  # the head is bright
+    labels = np.zeros((1, 10, 12, 8), bool)
+    labels[0, 2:5, 4:8, 2:6] = True
+    picture = sheets.sheet(volume, labels, (2.0, 1.0, 1.0), count=2, side=100)
+    assert picture.dtype == np.uint8 and picture.ndim == 3
+    front = picture[sheets.GAP + 60 :][:100, :40]  # the second row, from the front
+    assert front[2].mean() > front[60].mean()
+
+
+def test_the_fullest_slice_counts_each_label_alike():
+    labels = np.zeros((2, 5, 10, 10), bool)
+    labels[0, 1] = True  # a large label
+    labels[1, 3, :2, :2] = labels[0, 3, :5] = True
+    assert sheets.fullest_slice(labels) == 3
+    assert sheets.spread(labels, 2) == [1, 3]
+
+
+def test_answers_are_turned_back_to_how_a_file_is_stored(tmp_path):
+    from cnnkit.device.volumes.reading import read_volume
+
+    root = folder(tmp_path / "turned", count=1, turned=True)
+    volume = read_volume(root / "images" / "case00.nii.gz")
+    turn = volume.geometry.turn()
+    codes = pair(0)[1]
+    write_labels(tmp_path / "out.nii.gz", turn.undo(codes), volume.geometry)
+    stored, _ = read_labels(root / "masks" / "case00.nii.gz")
+    found, _ = read_labels(tmp_path / "out.nii.gz", volume.geometry)
+    assert (found == stored).all()
