@@ -9,6 +9,16 @@ from cnnkit.data.naming import class_order
 VALUES, CLASSES, OBJECTS = "values", "classes", "objects"  # what a mask's file holds: all labels, one, or one object
 
 
+_DOUBLE = (".nii.gz", ".seg.nrrd", ".seg.nhdr")
+
+
+def stem_of(name: str) -> str:
+    """Return the name of a file, without its folders and its suffix; `.nii.gz` and `.seg.nrrd` are one."""
+    name = name.rpartition("/")[2]
+    double = next((suffix for suffix in _DOUBLE if name.lower().endswith(suffix)), "")
+    return name[: -len(double)] if double else name.rpartition(".")[0] or name
+
+
 @dataclass(frozen=True)
 class Case:
     """A picture with its masks.

@@ -26,7 +26,7 @@ from cnnkit.device.image import SUFFIXES
 from cnnkit.errors import DataError
 from cnnkit.files import printable
 from cnnkit.inputs.image.groups import natural
-from cnnkit.tasks.segmentation.formats.cases import Case, Layout
+from cnnkit.tasks.segmentation.formats.cases import Case, Layout, stem_of
 from cnnkit.tasks.segmentation.formats.values import BACKGROUND, VOID, Coding, Named
 from cnnkit.tasks.segmentation.masks import IGNORE, MOST
 
@@ -158,12 +158,6 @@ def _find_listed(layout: Layout, dataset: Dataset) -> None:
         else:
             cases.append(Case((names[0],), ((names[1], ""),), key=stem_of(names[0])))
     layout.splits["train"], layout.bad["train"] = cases, bad
-
-
-def stem_of(name: str) -> str:
-    """Return the name of a file without its suffix, `.nii.gz` being one."""
-    name = PurePosixPath(name).name
-    return name[:-7] if name.lower().endswith(".nii.gz") else PurePosixPath(name).stem
 
 
 def _pictures(folder: Path, suffixes: Collection[str]) -> list[Path]:

@@ -25,7 +25,7 @@ from cnnkit.data.naming import SPLITS
 from cnnkit.device.image import SUFFIXES
 from cnnkit.errors import DataError
 from cnnkit.inputs.image.groups import natural
-from cnnkit.tasks.segmentation.formats.cases import CLASSES, OBJECTS, VALUES, Case, Layout
+from cnnkit.tasks.segmentation.formats.cases import CLASSES, OBJECTS, VALUES, Case, Layout, stem_of
 
 PICTURE, MASK, IGNORED, SECOND = "picture", "mask", "ignore", "second"
 
@@ -258,7 +258,7 @@ def _field_of_view(files: list[File]) -> list[File]:
 
 def words(file: str) -> tuple[str, ...]:
     """Return the words and numbers of a file's name, without its suffix, in small letters."""
-    stem = file.rpartition(".")[0] or file
+    stem = stem_of(file)
     return tuple(re.findall(r"(?:1st|2nd)[^\W\d_]*|[^\W\d_]+|\d+", unicodedata.normalize("NFC", stem).casefold()))
 
 
@@ -389,7 +389,7 @@ def _label(folder: str) -> str:
 
 def _keys(pictures: Sequence[File], masks: Sequence[File]) -> Iterable[Callable[[File], object]]:
     """Yield what names are compared by, strictest first."""
-    yield lambda file: file.path.rpartition("/")[2].rpartition(".")[0].casefold()
+    yield lambda file: stem_of(file.path).casefold()
     drawn = _MASK_WORDS | _FIRST_WORDS | _SECOND_WORDS
     yield lambda file: file.words if file.role == PICTURE else _without(file.words, drawn)
     every = _PICTURE_WORDS | drawn | _IGNORE_WORDS | _SPLIT_WORDS.keys()

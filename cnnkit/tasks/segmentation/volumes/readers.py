@@ -1,7 +1,7 @@
 """Readers of volumes with masks: folders of both, nnU-Net's and the Decathlon's layout."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -57,16 +57,16 @@ def _part(
     split = request.split.get("split", "train")
     if split not in layout.splits:
         raise DataError(f"{layout.root} has no split {split}; it has {', '.join(layout.splits)}.")
-    segments = _segments(layout) if names is None else {label: int(rows[0]) for label, rows in names.items()}
-    if names is None and segments is not None:
-        names = {"background": [0], **{label: [value] for label, value in segments.items()}}
+    segments = _segments(layout)
     looked: dict[str, Looked] = {}
     bad: dict[str, list[tuple[str, str]]] = {}
     for each, cases in layout.splits.items():
         looked[each], found = _look(layout.root, cases, len(channels), segments, request if each == split else None)
         bad[each] = layout.bad.get(each, []) + found
-    if coding is None:
-        every = [(case.masks[0][0], seen) for rows in looked.values() for case, _, seen in rows]
+    every = [(case.masks[0][0], seen) for rows in looked.values() for case, _, seen in rows]
+    if segments:
+        coding = values.of_sets(every, segments)
+    elif coding is None:
         coding = values.decide(every, names, objects=False)
     kept: Looked = []
     for case, geometry, seen in looked[split]:
@@ -107,9 +107,9 @@ def _counts(kept: Looked, coding: Coding) -> np.ndarray:
     return counts
 
 
-def _segments(layout: Layout) -> dict[str, int] | None:
-    """Return a value for each segment that masks name, in the order of their first appearance; None where none names any."""
-    found: dict[str, int] = {}
+def _segments(layout: Layout) -> list[str]:
+    """Return the segments that masks name, in the order of their first appearance; none where none names any."""
+    found: dict[str, None] = {}
     for cases in layout.splits.values():
         for case in cases:
             try:
@@ -117,12 +117,12 @@ def _segments(layout: Layout) -> dict[str, int] | None:
             except VolumeError:
                 continue  # it is named when it is read
             for segment in own or ():
-                found.setdefault(segment.name, len(found) + 1)
-    return found or None
+                found.setdefault(segment.name)
+    return list(found)
 
 
 def _look(
-    root: Path, cases: Sequence[Case], channels: int, segments: Mapping[str, int] | None, request: Request | None
+    root: Path, cases: Sequence[Case], channels: int, segments: Sequence[str], request: Request | None
 ) -> tuple[Looked, list[tuple[str, str]]]:
     """Look at the files of cases in threads: headers of volumes, and every mask.
 
@@ -130,7 +130,7 @@ def _look(
         root: the folder.
         cases: of a split.
         channels: that each volume has.
-        segments: label -> value, of masks that name what they hold.
+        segments: labels, of masks that name what they hold.
         request: whether volumes are read too, and who hears how it goes; None: neither.
     """
     verify = request is not None and request.verify

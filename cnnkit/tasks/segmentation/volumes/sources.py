@@ -5,14 +5,15 @@ Design choices:
 - Of a file nothing is shown but its name.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cnnkit.device.volumes.faults import VolumeError
 from cnnkit.device.volumes.geometry import Geometry
-from cnnkit.device.volumes.labels import read_labels, segments_of
+from cnnkit.device.volumes.labels import read_labels
 from cnnkit.device.volumes.reading import read_channels, read_volume
 from cnnkit.errors import DataError
 from cnnkit.files import printable
@@ -95,14 +96,27 @@ def add_files(path: Path, add: Callable[[Any], None]) -> None:
             add_file(file, add)
 
 
-def read_mask(path: Path, own: Geometry, segments: Mapping[str, int] | None, volume: Path) -> np.ndarray:
-    """Read the values of a mask, laid on its volume: whole numbers (z, y, x); those of named segments as told.
+def read_mask(path: Path, own: Geometry, segments: Sequence[str], volume: Path) -> np.ndarray:
+    """Read the values of a mask, laid on its volume: whole numbers (z, y, x).
+
+    Args:
+        path: its file.
+        own: geometry of the volume.
+        segments: labels that files name: a value is then the sum of 2**k for each label k that a voxel has; () of other files.
+        volume: file or folder of it.
 
     Raises:
-        DataError: it cannot be read, or does not lie on its volume.
+        DataError: it cannot be read, does not lie on its volume, or names nothing where others do.
     """
-    named = None if segments is None or segments_of(path) is None else segments
-    return read_labels(path, own, named, source=volume if volume.is_dir() else None)[0]
+    codes, named = read_labels(path, own, source=volume if volume.is_dir() else None)
+    if not segments:
+        return codes
+    if named is None:
+        raise VolumeError(path, "it does not say what its values mean, as others do", "Save all masks in one format.")
+    sets = np.zeros(codes.shape, np.int32)
+    for label, own_codes in named.items():
+        sets |= np.isin(codes, own_codes).astype(np.int32) << segments.index(label)
+    return sets
 
 
 class VolumeMasks:
@@ -111,7 +125,7 @@ class VolumeMasks:
     Args:
         volumes: whose they are.
         coding: what their values mean.
-        segments: label -> value, where files name what they hold; None: they have values alone.
+        segments: labels, where files name what they hold.
         counts: int64 (n, 256), how many voxels of each have each code.
 
     Attributes:
@@ -125,7 +139,7 @@ class VolumeMasks:
         coding: Coding,
         counts: np.ndarray,
         keys: Sequence[str],
-        segments: Mapping[str, int] | None = None,
+        segments: Sequence[str] = (),
     ):
         self._volumes, self.coding, self.counts, self.keys = volumes, coding, counts, tuple(keys)
         self._segments = segments

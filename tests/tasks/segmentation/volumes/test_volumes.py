@@ -69,6 +69,29 @@ def test_masks_are_read_by_the_names_of_their_segments(tmp_path):
         assert ((found.more.native(index) == ball) == (pair(index)[1] == 1)).all()
 
 
+def test_segments_that_overlap_are_regions(tmp_path):
+    root = folder(tmp_path / "overlapping", count=2)
+    for seed in range(2):
+        (root / "masks" / f"case{seed:02}.nii.gz").unlink()
+        codes = pair(seed)[1]
+        codes[2:4, 2:4, 2:4] = 3
+        names = {"whole": (1, 2, 3), "core": (3,)}
+        write_labels(root / "masks" / f"case{seed:02}.seg.nrrd", codes, geometry(), names)
+    found = part(root)
+    whole, core = (found.more.regions[found.names.index(label)] for label in ("whole", "core"))
+    assert set(core) < set(whole)
+    mask = found.more.native(0)
+    assert np.isin(mask, core).sum() == 8 and np.isin(mask, whole).sum() == 8 + (pair(0)[1] > 0).sum()
+
+
+def test_names_of_formats_are_no_part_of_a_name(tmp_path):
+    root = folder(tmp_path / "formats", count=3)
+    (root / "masks" / "case01.nii.gz").unlink()
+    write_labels(root / "masks" / "case01.mha", pair(1)[1], geometry())
+    found = part(root)
+    assert len(found.images) == 3 and not found.bad
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
