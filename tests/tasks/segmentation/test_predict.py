@@ -15,6 +15,7 @@ from cnnkit.device.stored import read_indices, read_pages
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError
 from cnnkit.reporter import Silent
 from cnnkit.tasks.segmentation import NOTICE, predict
+from cnnkit.tasks.segmentation import drawn as module
 from cnnkit.tasks.segmentation.predict import draw
 
 NAMES = ("organ", "lesion")
@@ -192,7 +193,7 @@ class TestObjects:
         assert about["objects"] == "cell" and about["labels"] == {"background": 0}
         drawn = cv2.imread("out/cells_overlay.png")[:16, :16, ::-1]
         first, second = sorted((mask[6, 6], mask[6, 7]))
-        assert [drawn[6, side].tolist() for side in (6, 7)] == [list(predict.colour(k - 1)) for k in (first, second)]
+        assert [drawn[6, side].tolist() for side in (6, 7)] == [list(module.colour(k - 1)) for k in (first, second)]
         assert (drawn[12, 12] == 0).all()
 
     def test_none_have_no_median_and_areas_are_in_mm_too(self, apart):
@@ -206,7 +207,7 @@ class TestObjects:
         assert [row["median_area"] for row in rows] == ["30.0", ""]
 
     def test_more_than_a_mask_holds_are_refused(self, apart, monkeypatch):
-        monkeypatch.setattr(predict, "MOST", 1)
+        monkeypatch.setattr(module, "MOST", 1)
         with pytest.raises(DataError, match=r"cells\.png has 2 objects; a mask tells 1 apart"):
             list(run("cells.png", out="out"))
         assert len(list(run("cells.png"))) == 1
@@ -231,10 +232,10 @@ class TestFiles:
     def test_the_overlay_has_the_picture_and_below_what_colours_mean(self, there):
         list(run("a.png", out="out"))
         drawn = cv2.imread("out/a_overlay.png")[..., ::-1]
-        assert drawn.shape[0] > 16 and (drawn[:16, :16][2, 2] == predict.colour(0)).all()
+        assert drawn.shape[0] > 16 and (drawn[:16, :16][2, 2] == module.colour(0)).all()
         below = drawn[16:]
         for place in range(2):
-            assert (below == predict.colour(place)).all(-1).any()
+            assert (below == module.colour(place)).all(-1).any()
         assert (below == 0).all(-1).sum() > 50  # letters
 
     def test_files_of_one_name_do_not_replace_each_other(self, there):
@@ -320,7 +321,7 @@ class TestErrors:
     @pytest.mark.parametrize("what", ["write_mask", "write_bytes"])
     def test_a_mask_without_its_overlay_is_not_left(self, there, monkeypatch, what):
         Path("out").mkdir()
-        owner = predict if what == "write_mask" else predict.files
+        owner = module if what == "write_mask" else module.files
         real = getattr(owner, what)
 
         def full(path, *rest, **options):
