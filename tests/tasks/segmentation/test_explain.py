@@ -76,6 +76,12 @@ class TestDoubt:
         found = explain.doubt([Fake(left_half)], np.zeros((8, 8), np.uint8), Plan(), ["left lung"])
         assert found.areas.shape == (1, 2) and found.differ == 0
 
+    def test_what_never_saw_a_mirrored_view_is_moved(self):
+        found = explain.doubt([Fake(left_half)], np.zeros((8, 8), np.uint8), Plan(mirrored=()), ["a"])
+        assert found.areas.shape == (1, 5) and found.differ == 1  # the left half of a moved view is another
+        agreed = explain.doubt([Fake(lambda seen: seen / 255)], np.zeros((8, 8), np.uint8), Plan(mirrored=()), ["a"])
+        assert agreed.areas.shape == (1, 5) and agreed.differ == 0
+
     def test_folds_are_views_and_not_mirrored(self):
         folds = [Fake(lambda seen, score=score: np.full((*seen.shape[:3], 1), score)) for score in (0.2, 0.8)]
         found = explain.doubt(folds, np.zeros((8, 8), np.uint8), Plan(), ["a"])

@@ -108,6 +108,14 @@ class TestAnswers:
         list(run("a.png", mirrors=True))
         assert there.calls == 5 + 2  # mirrored from side to side the lung would be the other
 
+    def test_mirrored_views_are_those_that_training_saw(self, there):
+        there.metadata["segmentation"] = Plan(mirrored=(0,)).to_dict()
+        list(run("a.png", mirrors=True))
+        assert there.calls == 2
+        there.metadata["segmentation"] = Plan(mirrored=()).to_dict()
+        with pytest.raises(ConfigError, match="never saw a mirrored view"):
+            run("a.png", mirrors=True)
+
     def test_overlapping_labels_have_their_own_areas(self, there):
         class Whole(Levels):
             def run_batch(self, seen):
