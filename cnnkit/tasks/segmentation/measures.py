@@ -40,6 +40,7 @@ MEASURES = {
 }
 DRAWS = 2000
 TOLERANCE = 2.0  # mm or px, at which borders still agree
+OF_VOLUMES = 1.0  # the same of volumes, mm
 nan = float("nan")
 Case = dict[str, dict[str, float]]
 Objects = tuple[np.ndarray | None, np.ndarray | None]

@@ -162,7 +162,9 @@ def cases(scores: Mapping[str, Any]) -> blocks.Section | None:
 def areas(scores: Mapping[str, Any]) -> blocks.Section | None:
     """Area drawn against area there (Bland and Altman 1986), a chart a label."""
     rows = scores.get("per_case") or {}
-    measure = "mm\u00b2" if unit(scores, "hd95") == "mm" else "px"
+    measure = size_unit(scores)
+    solid = measure in ("ml", "voxels")
+    area = "Volume" if solid else "Area"
     found = {}
     for label, own in rows.items():
         pairs = np.array([row[1:3] for row in own if row[1] or row[2]], float).reshape(-1, 2)
@@ -184,7 +186,7 @@ def areas(scores: Mapping[str, Any]) -> blocks.Section | None:
         axes = f"answer less truth \u2191 over the mean of both \u2192, {measure}"
         charts.append(
             blocks.Chart(
-                svg, label, f"Area of {label}, answer less truth, of {len(true):,} cases: {told}.", legend, axes
+                svg, label, f"{area} of {label}, answer less truth, of {len(true):,} cases: {told}.", legend, axes
             )
         )
         of_truth = f"{_signed(100 * (said.sum() / true.sum() - 1))}{blocks.THIN}%" if true.sum() else NONE
@@ -192,14 +194,26 @@ def areas(scores: Mapping[str, Any]) -> blocks.Section | None:
     if not charts:
         return None
     text = (
-        f"Is an area measured right? Each dot is a case: how much larger the answer is than the truth, in {measure}, over how "
-        "large both are. The line is the mean difference, what is measured too much or too little as a rule; between the dashed "
+        f"Is {'a volume' if solid else 'an area'} measured right? Each dot is a case: how much larger the answer is than the "
+        f"truth, in {measure}, over how large both are. The line is the mean difference, what is measured too much or too little "
+        "as a rule; between the dashed "
         "lines, the limits of agreement, lie 95 of 100 cases if differences are spread as a bell. Dots that fan out say that "
         "errors grow with size. Cases without the label in truth and answer are left out."
     )
-    head = ["label", "cases", f"mean difference, {measure}", f"95{blocks.THIN}% limits of agreement", "of all area"]
+    head = [
+        "label",
+        "cases",
+        f"mean difference, {measure}",
+        f"95{blocks.THIN}% limits of agreement",
+        f"of all {area.lower()}",
+    ]
     content = [blocks.Charts(charts), blocks.Table(head, table, numbers=range(1, 5))]
-    return blocks.Section("Area against truth", text + many, content, wide=len(charts) > 2)
+    return blocks.Section(f"{area} against truth", text + many, content, wide=len(charts) > 2)
+
+
+def size_unit(scores: Mapping[str, Any]) -> str:
+    """Return the unit of areas or volumes; early runs did not say it."""
+    return str(scores.get("sizes") or ("mm\u00b2" if unit(scores, "hd95") == "mm" else "px"))
 
 
 def agreement(true: np.ndarray, said: np.ndarray) -> tuple[float, float, float]:
@@ -221,21 +235,29 @@ def conventions(scores: Mapping[str, Any]) -> blocks.Section | None:
     length, tolerance = unit(scores, "hd95"), scores.get("tolerance", "the tolerance")
     left_out = sum(about["left_out"] for about in others.values())
     patients = scores.get("patients", scores.get("count", 0))
+    sizes = size_unit(scores)
+    solid = sizes in ("ml", "voxels")
+    cut = (
+        "A surface is cut into elements between voxels, one at each corner where the eight voxels around are not all alike, each "
+        "as large as the surface that runs through it"
+        if solid
+        else "A border is cut into elements between pixels, one at each corner where the four pixels around are not all alike, "
+        "each as long as the contour that runs through it"
+    )
     lines = [
         "Dice is twice what truth and answer share, of the sum of both. It is taken of each case and label, then the mean over "
         "cases, then over labels: a large object counts no more than a small one.",
         f"Where a label is neither there nor drawn, nothing can be said: such a case is left out and counted ({left_out:,} here, "
         "over all labels).",
         "Where it is there and not drawn, or drawn and not there, Dice, IoU and surface Dice are 0, and HD95 is the diagonal of "
-        "the picture.",
-        "A border is cut into elements between pixels, one at each corner where the four pixels around are not all alike, each "
-        "as long as the contour that runs through it (Nikolov et al. 2018). Distances are from the elements of one border to the "
-        "nearest of the other.",
+        f"the {'volume' if solid else 'picture'}.",
+        f"{cut} (Nikolov et al. 2018). Distances are from the elements of one border to the nearest of the other.",
         f"Surface Dice is the share of both borders that lies no further than {tolerance} from the other.",
         "HD95: 95 % of the border of the answer is no further from that of the truth than one distance, 95 % of that of the "
         "truth no further from that of the answer than another; HD95 is the larger of the two. Missed cases weigh on its mean: "
         "read its median beside it.",
-        "Distances are in mm, areas in mm\u00b2, by the distance of pixels that the data states."
+        f"Distances are in mm, {'volumes' if solid else 'areas'} in {sizes}, by the distance of {'voxels' if solid else 'pixels'} "
+        "that the data states."
         if length == "mm"
         else "Distances and areas are in px: the distance of pixels is not known for every picture.",
         f"{_WHICH['ap50' in scores]} or more, each answer for one object; what is left of the truth is missed, what is "
@@ -243,7 +265,7 @@ def conventions(scores: Mapping[str, Any]) -> blocks.Section | None:
         *([_PRECISION] if "ap50" in scores else []),
         f"Intervals hold 95 % of 2,000 means over patients drawn again with replacement; {patients:,} "
         f"{'is' if patients == 1 else 'are'} told apart here{'' if patients != scores.get('count') else ', one a picture'}.",
-        "Pixels that are marked to be ignored count nowhere.",
+        f"{'Voxels' if solid else 'Pixels'} that are marked to be ignored count nowhere.",
     ]
     return blocks.Section("How it is measured", "What the numbers on this page mean.", [blocks.Lines(lines)])
 

@@ -43,6 +43,8 @@ TRIED_ON = 2**26  # px of validation pictures, at most, that these are tried on
 # px that int8 is calibrated on: 512 windows of 64 px a side, 56 of 192. With 56 drawn slices lost 0.11 points of Dice by int8.
 CALIBRATED = 2**21
 OBJECTS = "objects"  # what counts are of
+SIZES = {(False, "px"): "px", (False, "mm"): "mm\u00b2", (True, "px"): "voxels", (True, "mm"): "ml"}
+"""The unit of areas and volumes, of volumes or not, by that of distances."""
 APART = ("ap50", "count_error", "count_error_share")
 
 
@@ -206,6 +208,8 @@ class Segmentation(Task):
         regions = self.regions or plan.codes_of(len(labels))
         length = "px" if any(case.spacing is None for case in truth) else "mm"  # of all alike, or means mix both
         apart = self.apart or plan.rim > 0 or any(answer.dtype == np.int32 for answer in found)
+        solid = bool(truth) and truth[0].codes.ndim == 3
+        tolerance = measures.OF_VOLUMES if solid else measures.TOLERANCE
         rows = [
             measures.case_measures(
                 objects.codes_of(answer),
@@ -213,12 +217,16 @@ class Segmentation(Task):
                 regions,
                 names=labels,
                 spacing=case.spacing if length == "mm" else None,
+                tolerance=tolerance,
                 objects=_both(answer, case, regions[0]) if apart else None,
             )
             for answer, case in zip(found, truth, strict=True)
         ]
         for row in rows if apart else ():
             _add_share(row[labels[0]])
+        for row in rows if solid and length == "mm" else ():
+            for of_label in row.values():
+                of_label.update({key: of_label[key] / 1000 for key in ("area", "true_area")})  # mm^3 are ml
         whole = measures.summary(rows, [case.patient for case in truth])
         by_label = whole["labels"]
         first = "ap50" if apart else "dice"
@@ -256,7 +264,8 @@ class Segmentation(Task):
             },
             per_case={label: [[_rounded(row[label][key]) for key in drawn] for row in rows] for label in labels},
             units={**dict.fromkeys(DISTANCES, length), **({"count_error": OBJECTS} if apart else {})},
-            tolerance=f"{measures.TOLERANCE:g} {length}",
+            tolerance=f"{tolerance:g} {length}",
+            sizes=SIZES[solid, length],
             beside=seconds(truth, regions, labels),
             examples=len(truth),
             **({"undefined": _nothing_to_score(len(truth))} if mean[first] is None else {}),
@@ -305,7 +314,7 @@ class Segmentation(Task):
             "IoU %": f"{100 * scores['iou']:.2f}" if "iou" in scores else "",
             "surface Dice %": f"{100 * scores['nsd']:.2f}" if "nsd" in scores else "",
             f"HD95 {unit(scores, 'hd95')}": "" if far is None else f"{far:.1f}",
-            "pictures": f"{scores['count']:,}",
+            "volumes" if scores.get("sizes") in ("ml", "voxels") else "pictures": f"{scores['count']:,}",
         }
 
     def baseline(
