@@ -196,9 +196,8 @@ def areas(scores: Mapping[str, Any]) -> blocks.Section | None:
     text = (
         f"Is {'a volume' if solid else 'an area'} measured right? Each dot is a case: how much larger the answer is than the "
         f"truth, in {measure}, over how large both are. The line is the mean difference, what is measured too much or too little "
-        "as a rule; between the dashed "
-        "lines, the limits of agreement, lie 95 of 100 cases if differences are spread as a bell. Dots that fan out say that "
-        "errors grow with size. Cases without the label in truth and answer are left out."
+        "as a rule; between the dashed lines, the limits of agreement, lie 95 of 100 cases if differences are spread as a bell. "
+        "Dots that fan out say that errors grow with size. Cases without the label in truth and answer are left out."
     )
     head = [
         "label",
@@ -256,8 +255,8 @@ def conventions(scores: Mapping[str, Any]) -> blocks.Section | None:
         "HD95: 95 % of the border of the answer is no further from that of the truth than one distance, 95 % of that of the "
         "truth no further from that of the answer than another; HD95 is the larger of the two. Missed cases weigh on its mean: "
         "read its median beside it.",
-        f"Distances are in mm, {'volumes' if solid else 'areas'} in {sizes}, by the distance of {'voxels' if solid else 'pixels'} "
-        "that the data states."
+        f"Distances are in mm, {'volumes' if solid else 'areas'} in {sizes}, by the distance of "
+        f"{'voxels' if solid else 'pixels'} that the data states."
         if length == "mm"
         else "Distances and areas are in px: the distance of pixels is not known for every picture.",
         f"{_WHICH['ap50' in scores]} or more, each answer for one object; what is left of the truth is missed, what is "
