@@ -183,7 +183,7 @@ class MaskFiles:
         return self._spacing
 
     def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
-        add(repr((self.coding, self.holds, self.regions, self._spacing)).encode())
+        add(repr((self.coding.meaning, self.holds, self.regions, self._spacing)).encode())
         for index in indices.tolist():
             case = self.cases[index]
             add(repr((case.page, [label for _, label in case.masks], bool(case.ignore))).encode())

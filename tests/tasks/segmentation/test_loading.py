@@ -39,6 +39,16 @@ def test_splits_have_pictures_and_masks(discs):
     assert found.test.passes == 1
 
 
+def test_data_has_the_same_fingerprint_wherever_it_lies_and_whatever_is_said_of_it(discs, tmp_path):
+    """What was left out or taken otherwise is said with the names of files, and is no part of what data is."""
+    import shutil
+
+    before = load(discs).train.fingerprint()
+    shutil.copytree(discs, tmp_path / "elsewhere")
+    shutil.copy(next((tmp_path / "elsewhere" / "images").iterdir()), tmp_path / "elsewhere" / "notes.png")
+    assert load(tmp_path / "elsewhere").train.fingerprint() == before
+
+
 def test_masks_are_in_the_fingerprint(discs):
     before = load(discs).train.fingerprint()
     assert load(discs).train.fingerprint() == before

@@ -340,6 +340,12 @@ class Coding:
     slips: frozenset[int] = frozenset()
     notes: tuple[str, ...] = field(default=(), compare=False)
 
+    @property
+    def meaning(self) -> tuple[Any, ...]:
+        """What values mean and nothing else: equal for codings that make the same masks, also of other releases."""
+        kinds = (self.other, self.colours, self.objects, self.sets, self.regions)
+        return (self.names, tuple(sorted(self.codes.items())), *kinds)
+
     def wrong(self, seen: Seen) -> str:
         """Return what is wrong with the values of a mask, "" where nothing is."""
         if self.objects or self.other is not None:

@@ -164,6 +164,6 @@ class VolumeMasks:
         return self._volumes.spacing(index)
 
     def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
-        add(repr((self.coding, self.regions)).encode())
+        add(repr((self.coding.meaning, self.regions)).encode())
         for index in indices.tolist():
             add_files(self._volumes.root / self._volumes.cases[index].masks[0][0], add)
