@@ -39,9 +39,8 @@ def split(app: str, inputs: Sequence[Any], tell: Reporter = SILENT) -> tuple[Pat
     except ArtifactError as error:
         first = inputs[0] if inputs else None
         if isinstance(first, Path) and str(first) != "-" and not first.exists():
-            raise ArtifactError(
-                f"{first} is neither a file nor a run. Check the path, or name a model first."
-            ) from error
+            there = str(error)
+            raise ArtifactError(f"{first} is neither a file nor a run. Check the path. {there}") from error
         raise
 
 

@@ -107,21 +107,6 @@ def test_calibration_on_wrongly_scaled_images_is_caught_and_leaves_no_file(train
     assert json.loads((tmp_path / "gate.json").read_text())["artifacts"]["int8"]["passed"] is False
 
 
-def test_no_more_inputs_are_calibrated_on_than_their_kind_says(trained, tmp_path, monkeypatch):
-    counts = []
-
-    def noted(model, precision, calibration, metadata):
-        counts.append(len(calibration))
-        return convert.convert(model, precision, calibration, metadata)
-
-    monkeypatch.setattr(gate, "convert", noted)
-    monkeypatch.setattr(type(image.KIND), "calibrated", 7)
-    data = toys.splits()
-    names = {"train": data.train, "held_out": data.test.take(np.arange(5)), "task": toys.recipe().task}
-    gate.export(trained, tmp_path, **names, precisions=["float32"])
-    assert counts == [7]
-
-
 def view(score_, count, per_class, class_count):
     classes = {label: {"recall": value, "support": class_count[label]} for label, value in per_class.items()}
     return Scores(Score("accuracy", score_, per_class=per_class), count=count, per_class=classes)

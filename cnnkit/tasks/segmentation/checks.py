@@ -54,7 +54,7 @@ def check(
     """
     card = cards.load(source, "segmentation")
     card, parts, _ = loading.read_parts(card, task="segmentation", verify=True, progress=progress)
-    noun = parts["train"].images.noun  # type: ignore[attr-defined]
+    noun = _noun(parts)
     if looked is not None:
         count = sum(len(part.images) for part in parts.values())
         looked.append(f"{count:,} {noun} and their masks, {', '.join(parts['train'].names)}")
@@ -64,6 +64,10 @@ def check(
         return ranked([*findings, *of_volumes.findings(parts), *_few(parts)])
     findings += _tiny(parts, progress)
     return ranked([*findings, *_sizes(parts), *_forms(parts, progress), *_same_pictures(parts), *_few(parts)])
+
+
+def _noun(parts: Mapping[str, Part]) -> str:
+    return str(getattr(parts["train"].images, "noun", "pictures"))
 
 
 def _bad(parts: Mapping[str, Part]) -> Iterator[Finding]:
@@ -122,7 +126,7 @@ def _foreground(parts: Mapping[str, Part], counted: Mapping[str, np.ndarray]) ->
         empty += [part.images.name(int(index)) for index in np.flatnonzero(labelled == 0)]
         full += int(labelled.sum())
         total += int(counts[:, :IGNORE].sum())
-    noun = parts["train"].images.noun  # type: ignore[attr-defined]
+    noun = _noun(parts)
     text = f"{len(empty)} {noun} have no foreground. They teach that nothing is there; their Dice is not defined."
     yield from listed("note", "no-foreground", text, empty)
     if total and full > MOSTLY * total:
@@ -235,7 +239,7 @@ def _few(parts: Mapping[str, Part]) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "few",
-            f"Training has {len(train.images)} {train.images.noun}: hardly anything can be learnt from them.",  # type: ignore[attr-defined]
+            f"Training has {len(train.images)} {_noun(parts)}: hardly anything can be learnt from them.",
         )
     if train.groups is None and train.group_note:
         yield Finding("note", "patients", train.group_note)

@@ -69,6 +69,8 @@ def load(
         ConfigError: a size that is no multiple of 32, a scale without windows, parts to hold out that leave nothing, objects
             of several labels.
     """
+    if image_size is not None and image_size % of_volumes.STEP:
+        raise ConfigError(f"`image_size` is a multiple of {STEP} px here, of volumes of 8. Got {image_size}.")
     if scale is not None and patches is False:
         raise ConfigError("`scale` is that of windows, and `patches=False` wants none. Leave one of them out.")
     if values is not None and values not in VALUES:

@@ -83,7 +83,7 @@ def test_what_is_asked_for_is_done(discs):
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ({"image_size": 50}, "multiple of 32 px here. Got 50"),
+        ({"image_size": 50}, "multiple of 32 px here, of volumes of 8. Got 50"),
         ({"scale": 0.5, "patches": False}, "`scale` is that of windows"),
         ({"values": "some"}, "as it is, alike, each. Got 'some'"),
         ({"folds": 3, "fold": 3}, "counted from 0. Got fold=3, folds=3"),

@@ -223,7 +223,7 @@ def test_other_sizes_of_voxels_are_resampled(tmp_path, data):
     [
         ({"objects": True}, "objects"),
         ({"patches": False}, "never shrunk"),
-        ({"image_size": 20}, "a multiple of 8 voxels"),
+        ({"image_size": 20}, "of volumes of 8"),
     ],
 )
 def test_what_means_nothing_for_volumes_is_refused(data, how, said):
