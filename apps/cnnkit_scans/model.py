@@ -14,6 +14,7 @@ from typing import Any
 
 from cnnkit.models.unet import backbone_unet, unet
 from cnnkit.tasks.segmentation.views import Views
+from cnnkit.tasks.segmentation.volumes.fingerprint import levels
 from cnnkit.tasks.segmentation.volumes.views import VolumeViews
 
 MODELS = {"default": unet, "backbone": backbone_unet}
@@ -67,9 +68,10 @@ def volume_views(records: Any, settings: Any) -> VolumeViews:
 
 
 def volume_options(records: Any, model: str) -> dict[str, Any]:
-    """Return options of a builder that suit the size of the window."""
-    shortest = min(records.input_shape[:-1])
-    return {"depth": max(1, min(3, int(math.log2(shortest / 5)))), "width": 12}
+    """Return options of a builder that suit the window and its voxels."""
+    strides, kernels = levels(records.input_shape[:-1], records.plan.voxel)
+    every = {"strides": strides, "kernels": kernels}
+    return {"depth": len(strides), "width": 12, **{name: [list(row) for row in rows] for name, rows in every.items()}}
 
 
 def volume_preset(model: str, count: int, loaded: bool) -> dict[str, Any]:

@@ -4,6 +4,8 @@ Design choices:
 - A voxel of the input has one size, that of the median volume. Where a window of that would show a small part of a volume alone,
   it is made coarser, as far as what is thin stays `WIDE` voxels wide: what surrounds a thing says what it is.
 - A window holds `VOXELS` at most: that is what two cores of a processor train on in a quarter of a second.
+- A thick axis is spared: it is halved only once the others are as coarse, and until then convolutions do not look along it. Of
+  very thick slices that is a network of slices, each on its own.
 - Values of CT mean something in every volume alike (Hounsfield units); those of other devices do not, so each volume is brought
   to its own range.
 """
@@ -23,6 +25,8 @@ from cnnkit.tasks.segmentation.masks import IGNORE, overlapping
 LOOKED_AT = 60  # training volumes
 VOXELS = 96_000  # of a window, about
 STEP = 8  # sides are multiples of it, voxels
+HALVED = 3  # times, at most, that maps are
+FEW = 4  # places along an axis that the coarsest map has at least
 LEAST = 16  # side of a window along an axis that is not thick, voxels
 WIDE = 4.0  # voxels that what is thin stays wide, where voxels are made coarser
 GRID = 8  # places along an axis, at which it is counted where labels lie
@@ -215,12 +219,18 @@ def choose(
         voxel, line = _voxel(facts, spacing, extent)
         why.append(line)
     seen = extent * spacing / voxel
-    sides = _sides(seen) if side is None else (side,) * 3
+    sides = _sides(seen, voxel) if side is None else (side,) * 3
     covered = [min(1.0, part / whole) for part, whole in zip(sides, seen, strict=True)]
     shown = (
         "a whole volume" if min(covered) == 1 else f"{_times([100 * part for part in covered])} % of a volume's sides"
     )
     why.append(f"Input: {_times(sides)} voxels{', as asked' if side else ''}: {shown}.")
+    flat = sum(1 in kernel for kernel in levels(sides, voxel)[1])
+    if flat:
+        alone = "each map" if flat > HALVED else f"the finest {flat} map{'s' * (flat > 1)}"
+        why.append(
+            f"Voxels are {voxel.max() / voxel.min():.1f} times as long as wide: {alone} of the network look at slices alone."
+        )
     plan = Plan(scale=1.0, spacing=facts.spacing, voxel=tuple(round(float(size), 4) for size in voxel))
     plan, line = _valued(plan, facts, values)
     why.append(line)
@@ -269,15 +279,46 @@ def _voxel(facts: Fingerprint, spacing: np.ndarray, extent: np.ndarray) -> tuple
     )
 
 
-def _sides(extent: np.ndarray) -> tuple[int, ...]:
+def _sides(extent: np.ndarray, voxel: np.ndarray) -> tuple[int, ...]:
     """Return the sides of a window: those of a volume, or cut down from the longest to `VOXELS`."""
-    sides = np.maximum(STEP, STEP * np.ceil(extent / STEP)).astype(int)
+    step = np.prod(levels((1024,) * 3, voxel)[0], axis=0)
+    sides = np.maximum(step, step * np.ceil(extent / step)).astype(int)
     while np.prod(sides) > VOXELS * 1.1:
         place = int(sides.argmax())
         if sides[place] <= LEAST:
             break
-        sides[place] -= STEP
+        sides[place] -= step[place]
     return tuple(sides.tolist())
+
+
+def levels(
+    sides: Sequence[int], voxel: Sequence[float] | np.ndarray
+) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
+    """Return what each step to a coarser map divides the sides by, and the size of the convolutions of each map.
+
+    Args:
+        sides: of a window, voxels.
+        voxel: mm along each axis.
+
+    Returns:
+        `strides` and `kernels` of `cnnkit.models.unet.unet`.
+    """
+    size, left = np.array(voxel, float), np.array(sides)
+    strides: list[tuple[int, ...]] = []
+    kernels = [_kernel(size)]
+    while len(strides) < HALVED:
+        halved = (size < 2 * size.min()) & (left >= 2 * FEW) & (left % 2 == 0)
+        if strides and not halved.any():
+            break
+        stride = np.where(halved, 2, 1)
+        size, left = size * stride, left // stride
+        strides.append(tuple(stride.tolist()))
+        kernels.append(_kernel(size))
+    return tuple(strides), tuple(kernels)
+
+
+def _kernel(voxel: np.ndarray) -> tuple[int, ...]:
+    return tuple(np.where(voxel < 2 * voxel.min(), 3, 1).tolist())
 
 
 def _valued(plan: Plan, facts: Fingerprint, values: str | None) -> tuple[Plan, str]:

@@ -15,6 +15,7 @@ from cnnkit.tasks.segmentation.loading import load
 from cnnkit.tasks.segmentation.masks import IGNORE
 from cnnkit.tasks.segmentation.measures import case_measures
 from cnnkit.tasks.segmentation.volumes import readers, sheets
+from cnnkit.tasks.segmentation.volumes.fingerprint import levels
 from cnnkit.tasks.segmentation.volumes.records import VolumeRecords
 from cnnkit.tasks.segmentation.volumes.views import VolumeViews
 from tests.tasks.segmentation.volumes.small_volumes import NAMES, SHAPE, folder, geometry, pair
@@ -150,7 +151,7 @@ def test_nnunets_and_the_decathlons_layouts(tmp_path):
 
 def test_windows_are_whole_volumes_where_these_are_small(splits):
     train = splits.train
-    assert train.input_shape == (16, 24, 16, 1)
+    assert train.input_shape == (12, 24, 16, 1)  # slices twice as thick are halved less often
     volumes, codes = train.read(np.arange(len(train)))
     assert volumes.dtype == np.float32 and 0 <= volumes.min() < volumes.max() <= 255
     assert (codes[:, : SHAPE[0], : SHAPE[1], : SHAPE[2]] == np.stack([train.mask(k) for k in range(len(train))])).all()
@@ -239,6 +240,29 @@ def test_hounsfield_units_are_stretched_alike(tmp_path):
     plan = load(str(root), validation=0, test=0).train.plan
     assert plan.values == ALIKE and plan.low[0] < plan.high[0]
     assert load(str(folder(tmp_path / "mr")), validation=0, test=0).train.plan.values == EACH
+
+
+def test_a_thick_axis_is_spared():
+    assert levels((40, 56, 40), (1.0, 1.0, 1.0)) == (((2, 2, 2),) * 3, ((3, 3, 3),) * 4)
+    strides, kernels = levels((24, 64, 64), (5.0, 1.0, 1.0))
+    assert strides == ((1, 2, 2), (1, 2, 2), (2, 2, 2))
+    assert kernels == ((1, 3, 3), (1, 3, 3), (3, 3, 3), (3, 3, 3))
+    strides, kernels = levels((3, 64, 64), (20.0, 1.0, 1.0))  # slices on their own
+    assert {stride[0] for stride in strides} == {kernel[0] for kernel in kernels} == {1}
+
+
+def test_a_thick_axis_needs_few_slices(tmp_path):
+    root = tmp_path / "thick"
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    own = geometry((6, 18, 16), (8.0, 1.0, 1.0))
+    for seed in range(4):
+        grey, codes = pair(seed)
+        write(root / "images" / f"case{seed:02}.nii.gz", grey[::2], own)
+        write_labels(root / "masks" / f"case{seed:02}.nii.gz", codes[::2], own)
+    found = load(str(root), validation=0, test=0)
+    assert found.train.input_shape[0] == 6
+    assert any("8.0 times as long as wide" in line for line in found.card["notes"])
 
 
 # Answering ------------------------------------------------------------------------------------------------------------
