@@ -280,7 +280,12 @@ def _looked_at(path: Path) -> None:
 
 
 def header(path: Path) -> Any:
-    """Return what is asked for of a file's header.
+    """Return what is asked for of a file's header; as `whole`."""
+    return whole(path, pixels=False, specific_tags=_TAGS)
+
+
+def whole(path: Path, *, pixels: bool = True, **how: Any) -> Any:
+    """Return all of a file's data set; `pixels=False`: without its pixels; `how`: as `pydicom.dcmread`.
 
     Raises:
         VolumeError: it cannot be read.
@@ -289,24 +294,7 @@ def header(path: Path) -> Any:
     pydicom = _pydicom(path)
     _looked_at(path)
     try:
-        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=path.suffix.lower() == ".dcm")
-    except OSError as error:
-        raise unreadable(path, error) from None
-    except Exception:  # whatever a damaged file makes it stumble over
-        raise VolumeError(path, "it is no DICOM file, or damaged", "Copy it anew.") from None
-
-
-def whole(path: Path, *, pixels: bool = True) -> Any:
-    """Return all of a file's data set; `pixels=False`: without its pixels.
-
-    Raises:
-        VolumeError: it cannot be read.
-        MissingExtra: pydicom is not installed.
-    """
-    pydicom = _pydicom(path)
-    _looked_at(path)
-    try:
-        return pydicom.dcmread(path, stop_before_pixels=not pixels, force=path.suffix.lower() == ".dcm")
+        return pydicom.dcmread(path, stop_before_pixels=not pixels, force=path.suffix.lower() == ".dcm", **how)
     except OSError as error:
         raise unreadable(path, error) from None
     except Exception:  # whatever a damaged file makes it stumble over
@@ -622,7 +610,7 @@ def _values(one: Slice, opened: dict[Path, Any]) -> np.ndarray:
     if data.get("ModalityLUTSequence"):
         try:
             return np.asarray(_pydicom(one.path).pixels.apply_modality_lut(stored, data))
-        except Exception:
+        except Exception:  # pydicom raises what its parts do
             raise VolumeError(one.path, "the table of its values is damaged", "Export it anew.") from None
     slope, intercept = (_numbers(head, f"Rescale{part}", 1, one.path) for part in ("Slope", "Intercept"))
     by = 1.0 if slope is None else float(slope[0]) or 1.0
@@ -703,7 +691,7 @@ def _by_simpleitk(whole: Any) -> np.ndarray | None:
         try:
             plain.save_as(f"{folder}/one.dcm", enforce_file_format=True)
             image = SimpleITK.ReadImage(f"{folder}/one.dcm", imageIO="GDCMImageIO")
-        except Exception:
+        except Exception:  # SimpleITK cannot either; what pydicom lacks is then said
             return None
     array = SimpleITK.GetArrayFromImage(image)
     return array[0] if array.ndim == 3 else array

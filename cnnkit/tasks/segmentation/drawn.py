@@ -54,15 +54,67 @@ class Drawn(Answers):
         """Return the files that inputs name."""
         return _pictures(inputs, tell)
 
-    @staticmethod
-    def channels(paths: Sequence[Path], count: int) -> dict[Path, list[Path]]:
-        """Return the files of each, by the first of them."""
-        return _channels(paths, count)
+    noun = "picture"
 
     @staticmethod
-    def targets(paths: Sequence[Path], out: Path) -> Mapping[Path, tuple[Path, ...]]:
-        """Return where what is found in each goes."""
-        return _targets(paths, out)
+    def parts(path: Path) -> tuple[str, str]:
+        """Return the name of a file without its suffix, and that."""
+        return ("stdin", "") if path == STANDARD_INPUT else (path.stem, path.suffix)
+
+    @staticmethod
+    def ends(path: Path) -> tuple[str, ...]:
+        """Return what the names of the files that are written of one end in."""
+        suffix = path.suffix if path.suffix.lower() in (".tif", ".tiff") else ".png"  # what loses nothing
+        return f"_mask{suffix}", "_overlay.png"
+
+    @classmethod
+    def channels(cls, paths: Sequence[Path], count: int) -> dict[Path, list[Path]]:
+        """Return the files of each, a channel each, by the first of them.
+
+        Raises:
+            DataError: a channel is missing; it names it.
+        """
+        if count == 1:
+            return {path: [path] for path in paths}
+        found: dict[Path, list[Path]] = {}
+        for path in paths:
+            name, suffix = cls.parts(path)
+            stem, _, number = name.rpartition("_")
+            if len(number) != 4 or not number.isdigit():
+                raise DataError(
+                    f"{path}: this model takes {count} channels, a file each, named like NAME_0000{suffix}."
+                )
+            if int(number) == 0:
+                found[path] = [path.with_name(f"{stem}_{channel:04d}{suffix}") for channel in range(count)]
+                missing = [part for part in found[path] if not part.exists()]
+                if missing:
+                    raise DataError(
+                        f"{missing[0]} is missing: a channel of {path}. This model takes {count} of each {cls.noun}."
+                    )
+        return found
+
+    @classmethod
+    def targets(cls, paths: Sequence[Path], out: Path) -> dict[Path, tuple[Path, ...]]:
+        """Return where what is found in each goes.
+
+        Raises:
+            DataError: one would replace an input.
+        """
+        taken: set[str] = set()
+        inputs = {path.resolve() for path in paths}
+        found = {}
+        for path in paths:
+            own = files.shortened(cls.parts(path)[0], files.LONGEST - ENDS)
+            stem, number = own, 1
+            while stem.lower() in taken:
+                number += 1
+                stem = f"{own}-{number}"
+            taken.add(stem.lower())
+            every = tuple(out / f"{stem}{end}" for end in cls.ends(path))
+            if inputs & {file.resolve() for file in (*every, out / LABELS)}:
+                raise DataError(f"`out={out}`: the mask of {path} would replace an input. Choose another folder.")
+            found[path] = every
+        return found
 
     def __init__(
         self,
@@ -276,31 +328,6 @@ def _is_drawn(path: Path) -> bool:
     )
 
 
-def _channels(paths: Sequence[Path], count: int) -> dict[Path, list[Path]]:
-    """Return the files of each picture, by the first of them.
-
-    Raises:
-        DataError: a channel of a picture is missing; it names it.
-    """
-    if count == 1:
-        return {path: [path] for path in paths}
-    found: dict[Path, list[Path]] = {}
-    for path in paths:
-        stem, _, number = path.stem.rpartition("_")
-        if len(number) != 4 or not number.isdigit():
-            raise DataError(
-                f"{path}: this model takes {count} channels, a file each, named like NAME_0000{path.suffix}."
-            )
-        if int(number) == 0:
-            found[path] = [path.with_name(f"{stem}_{channel:04d}{path.suffix}") for channel in range(count)]
-            missing = [part for part in found[path] if not part.exists()]
-            if missing:
-                raise DataError(
-                    f"{missing[0]} is missing: a channel of {path}. This model takes {count} of each picture."
-                )
-    return found
-
-
 def _joined(parts: Sequence[Path]) -> np.ndarray:
     """Read a picture whose channels are files: (h, w, c)."""
     pictures = [read_native(part) for part in parts]
@@ -308,27 +335,3 @@ def _joined(parts: Sequence[Path]) -> np.ndarray:
         if picture.ndim > 2 or picture.shape != pictures[0].shape:
             raise DataError(f"{part} cannot be used: it is not grey, or not of the size of {parts[0]}.")
     return np.stack(pictures, axis=-1)
-
-
-def _targets(paths: Sequence[Path], out: Path) -> dict[Path, tuple[Path, Path]]:
-    """Return where the mask of each picture goes, and the picture with outlines.
-
-    Raises:
-        DataError: one would replace an input.
-    """
-    taken: set[str] = set()
-    inputs = {path.resolve() for path in paths}
-    found = {}
-    for path in paths:
-        own = "stdin" if path == STANDARD_INPUT else files.shortened(path.stem, files.LONGEST - ENDS)
-        stem, number = own, 1
-        while stem.lower() in taken:
-            number += 1
-            stem = f"{own}-{number}"
-        taken.add(stem.lower())
-        suffix = path.suffix if path.suffix.lower() in (".tif", ".tiff") else ".png"  # what loses nothing
-        pair = out / f"{stem}_mask{suffix}", out / f"{stem}_overlay.png"
-        if inputs & {file.resolve() for file in (*pair, out / LABELS)}:
-            raise DataError(f"`out={out}`: the mask of {path} would replace an input. Choose another folder.")
-        found[path] = pair
-    return found

@@ -7,13 +7,12 @@ Design choices:
 - Sizes are those of the volume itself, in ml, as its header says how large voxels are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cnnkit import files
 from cnnkit.device.contours import captioned
 from cnnkit.device.drawing import colour
 from cnnkit.device.segmentation import pieces_of, segment
@@ -25,66 +24,26 @@ from cnnkit.inputs.volume.named import volume_files
 from cnnkit.reporter import Reporter
 from cnnkit.shown import Shown, Table
 from cnnkit.tasks.segmentation import NOTICE
-from cnnkit.tasks.segmentation.drawn import ENDS, LABELS, Drawn, write_picture
+from cnnkit.tasks.segmentation.drawn import LABELS, Drawn, write_picture
 from cnnkit.tasks.segmentation.volumes.sheets import sheet
 
 
 class DrawnVolumes(Drawn):
     """Masks, volume by volume: `input`, `sides`, `spacing` (mm), and of each label `voxels`, `ml`, `share`, `pieces`."""
 
+    noun = "volume"
+
     @staticmethod
     def found(inputs: Sequence[Path], tell: Reporter) -> list[Path]:
         return volume_files(inputs)
 
     @staticmethod
-    def channels(paths: Sequence[Path], count: int) -> dict[Path, list[Path]]:
-        """Return the files of each volume, by the first of them.
-
-        Raises:
-            DataError: a channel of a volume is missing; it names it.
-        """
-        if count == 1:
-            return {path: [path] for path in paths}
-        found: dict[Path, list[Path]] = {}
-        for path in paths:
-            stem, _, number = stem_of(path).rpartition("_")
-            if len(number) != 4 or not number.isdigit():
-                ending = suffix_of(path)
-                raise DataError(
-                    f"{path}: this model takes {count} channels, a file each, named like NAME_0000{ending}."
-                )
-            if int(number) == 0:
-                found[path] = [path.with_name(f"{stem}_{channel:04d}{suffix_of(path)}") for channel in range(count)]
-                missing = [part for part in found[path] if not part.exists()]
-                if missing:
-                    raise DataError(
-                        f"{missing[0]} is missing: a channel of {path}. This model takes {count} of each volume."
-                    )
-        return found
+    def parts(path: Path) -> tuple[str, str]:
+        return stem_of(path), suffix_of(path)
 
     @staticmethod
-    def targets(paths: Sequence[Path], out: Path) -> Mapping[Path, tuple[Path, ...]]:
-        """Return where the mask of each volume goes, the same for Slicer, and its slices with outlines.
-
-        Raises:
-            DataError: one would replace an input.
-        """
-        taken: set[str] = set()
-        inputs = {path.resolve() for path in paths}
-        found = {}
-        for path in paths:
-            own = files.shortened(stem_of(path), files.LONGEST - ENDS)
-            stem, number = own, 1
-            while stem.lower() in taken:
-                number += 1
-                stem = f"{own}-{number}"
-            taken.add(stem.lower())
-            ends = (f"_mask{ending_for(path)}", "_mask.seg.nrrd", "_overlay.png")
-            every = tuple(out / f"{stem}{end}" for end in ends)
-            if inputs & {file.resolve() for file in (*every, out / LABELS)}:
-                raise DataError(f"`out={out}`: the mask of {path} would replace an input. Choose another folder.")
-            found[path] = every
-        return found
+    def ends(path: Path) -> tuple[str, ...]:
+        return f"_mask{ending_for(path)}", "_mask.seg.nrrd", "_overlay.png"
 
     def _of(self, path: Path, parts: Sequence[Path], target: Sequence[Path], tell: Reporter) -> list[dict[str, Any]]:
         """Draw the mask of a volume, write it, and return what is said of it."""

@@ -3,7 +3,7 @@
 Design choices:
 - A voxel of the input has one size, that of the median volume. Where a window of that would show a small part of a volume alone,
   it is made coarser, as far as what is thin stays `WIDE` voxels wide: what surrounds a thing says what it is.
-- A window holds `VOXELS` at most: that is what two cores of a processor train on in a quarter of a second.
+- A window holds `VOXELS` at most, so that a step of training and a window on a device stay affordable.
 - A thick axis is spared: it is halved only once the others are as coarse, and until then convolutions do not look along it. Of
   very thick slices that is a network of slices, each on its own.
 - Values of CT mean something in every volume alike (Hounsfield units); those of other devices do not, so each volume is brought
