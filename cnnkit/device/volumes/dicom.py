@@ -161,13 +161,10 @@ def series_in(folder: Path | str) -> list[Series]:
             continue
         with damaged(path):
             head = header(path)
-            modality = str(head.get("Modality", "") or "")
-            if modality in _NO_PICTURES:
+            if not has_picture(path, head):
                 continue
-            if not head.get("Rows") or not head.get("Columns"):
-                raise VolumeError(path, "it is cut off, or has no picture", "Copy it anew, or take it away.")
-            uid = str(head.get("SeriesInstanceUID", "") or "")
-            one = found.setdefault(uid, Series(folder, [], modality, _patient(head), uid))
+            modality, uid = (str(head.get(keyword, "") or "") for keyword in ("Modality", "SeriesInstanceUID"))
+            one = found.setdefault(uid, Series(folder, [], modality, patient_of(head), uid))
             one.slices += _frames(path, head) if int(head.get("NumberOfFrames", 1) or 1) > 1 else [_slice(path, head)]
     if not found:
         raise VolumeError(folder, "there is no DICOM picture of a patient in it", "Check its name.")
@@ -379,8 +376,21 @@ def _frames(path: Path, head: Any) -> list[Slice]:
     return found
 
 
-def _patient(head: Any) -> str | None:
-    """Return a key of the patient that names nobody."""
+def has_picture(path: Path, head: Any) -> bool:
+    """Say by its header whether a file is a picture of a patient, and no SEG, report or plan.
+
+    Raises:
+        VolumeError: it is to be one, and is cut off.
+    """
+    if str(head.get("Modality", "") or "") in _NO_PICTURES:
+        return False
+    if not head.get("Rows") or not head.get("Columns"):
+        raise VolumeError(path, "it is cut off, or has no picture", "Copy it anew, or take it away.")
+    return True
+
+
+def patient_of(head: Any) -> str | None:
+    """Return a key of the patient that names nobody; None where a header names none. It is not to be written."""
     number = str(head.get("PatientID", "") or "").strip()
     issuer = str(head.get("IssuerOfPatientID", "") or "").strip()
     who = f"{issuer}\0{number}" if number else ""
@@ -396,7 +406,7 @@ def _only(source: Path | str, warnings: list[str]) -> Series:
     """Return the one series of a folder; scouts in a series of their own are passed over."""
     found = series_in(source)
     if len(found) > 1:
-        others = [one for one in found if not all(_is_scout(slice_) for slice_ in one.slices)]
+        others = [one for one in found if not all(is_scout(slice_.head) for slice_ in one.slices)]
         if len(others) == 1:
             count = sum(len(one.slices) for one in found) - len(others[0].slices)
             warnings.append(f"{_counted(count, 'scout')} left out")
@@ -416,15 +426,16 @@ def _counted(count: int, what: str) -> str:
 # A straight, even stack ----------------------------------------------------------------------------------------------
 
 
-def _is_scout(one: Slice) -> bool:
-    kinds = one.head.get("ImageType") or ()
+def is_scout(head: Any) -> bool:
+    """Say by its header whether a picture is a scout."""
+    kinds = head.get("ImageType") or ()
     return "LOCALIZER" in [str(kind).upper() for kind in ([kinds] if isinstance(kinds, str) else kinds)]
 
 
 def _without_scouts(series: Series, warnings: list[str]) -> list[Slice]:
     """Leave out scouts among slices: those that say so, or single ones that lie across the rest."""
     slices = series.slices
-    rest = [one for one in slices if not _is_scout(one)]
+    rest = [one for one in slices if not is_scout(one.head)]
     if not rest:
         rest = slices
     if len(rest) > 3:

@@ -10,9 +10,10 @@ Design choices:
 Source: DICOM PS3.3 (2024e), C.8.20 and A.51.
 """
 
+import functools
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,27 @@ def segments_of(path: Path | str) -> list[Segment]:
     """
     with damaged(path):
         return _segments(_opened(path, pixels=False), path)
+
+
+def sources_of(path: Path | str) -> tuple[set[str], set[str]]:
+    """Return what a SEG was drawn on: the UIDs of series, and of pictures, that it names. Neither is to be shown.
+
+    Raises:
+        VolumeError: it cannot be read.
+    """
+    series, pictures = set(), set()
+    with damaged(path):
+        whole = _opened(path, pixels=False)
+        studies = [whole, *(whole.get("StudiesContainingOtherReferencedInstancesSequence") or [])]
+        named = [*(whole.get("SourceImageSequence") or [])]
+        for one in (one for study in studies for one in study.get("ReferencedSeriesSequence") or []):
+            series.add(str(one.get("SeriesInstanceUID", "") or ""))
+            named += one.get("ReferencedInstanceSequence") or []
+        for frame in whole.get("PerFrameFunctionalGroupsSequence") or []:
+            for derived in frame.get("DerivationImageSequence") or []:
+                named += derived.get("SourceImageSequence") or []
+        pictures = {str(one.get("ReferencedSOPInstanceUID", "") or "") for one in named}
+    return series - {""}, pictures - {""}
 
 
 def extent(path: Path | str) -> Geometry:
@@ -222,9 +244,9 @@ def _together(
     """Read all frames onto a grid."""
     whole = _opened(path, pixels=True)
     segments = _segments(whole, path)
-    stack = None if source is None else dicom.stacked(source)
+    stack = None if source is None else functools.cache(lambda: dicom.stacked(source))  # few frames ask for it
     if like is None and stack is not None:
-        like = stack.geometry
+        like = stack().geometry
     count = _count(whole, path)
     places = [_place(whole, k, stack, path) for k in range(count)]
     own = _grid(places, whole, path)
@@ -296,7 +318,7 @@ def _count(whole: Any, path: Path | str) -> int:
     return count
 
 
-def _place(whole: Any, k: int, stack: Stack | None, path: Path | str) -> np.ndarray:
+def _place(whole: Any, k: int, stack: Callable[[], Stack] | None, path: Path | str) -> np.ndarray:
     """Return where a frame lies: (4, 4) from (0, row, column, 1) to LPS mm; its first column is a normal of length 1."""
     try:
         position = dicom.of_frame(whole, k, "PlanePositionSequence", "ImagePositionPatient")
@@ -316,10 +338,11 @@ def _place(whole: Any, k: int, stack: Stack | None, path: Path | str) -> np.ndar
     return matrix
 
 
-def _by_source(whole: Any, k: int, stack: Stack | None, path: Path | str) -> np.ndarray:
+def _by_source(whole: Any, k: int, of: Callable[[], Stack] | None, path: Path | str) -> np.ndarray:
     """Return where the picture lies that a frame was drawn on."""
-    if stack is None:
+    if of is None:
         raise VolumeError(path, f"its frame {k + 1} does not say where it lies", "Read it with its series beside it.")
+    stack = of()
     groups = whole.PerFrameFunctionalGroupsSequence[k].get("DerivationImageSequence") or []
     uids = set()
     for one in (one for group in groups for one in group.get("SourceImageSequence") or []):

@@ -8,6 +8,7 @@ Design choices:
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,10 +18,15 @@ import numpy as np
 from cnnkit.errors import DataError
 from cnnkit.inputs.image import groups as by_pictures
 from cnnkit.inputs.image.groups import Grouping
-from cnnkit.tasks.segmentation.formats.cases import Case
+from cnnkit.tasks.segmentation.formats.cases import Case, stem_of
 
 FEWEST = 3  # groups that pictures propose, below which nothing could be held out
 _UNKNOWN = "No patients are known: splits are by picture. Name them in a column `patient` of a table, or by a pattern of names."
+_NO_ONE = (
+    "No patients are known: splits are by volume, and volumes of one person, as of both sides, may come into different ones. "
+    "Name who is who in patients.csv (columns image, patient), or by a pattern of names."
+)
+_SIDES = ("left", "right"), ("lt", "rt"), ("lh", "rh"), ("l", "r")
 
 
 def find(
@@ -28,6 +34,8 @@ def find(
     read: Callable[[int], np.ndarray] | None,
     options: Mapping[str, Any],
     patients: Mapping[str, str],
+    *,
+    headers: bool = False,
 ) -> Grouping:
     """Find out which cases belong together.
 
@@ -37,6 +45,7 @@ def find(
             neighbours look alike says nothing.
         options: of the card: `groups` or `patients`, "none" or a regular expression over the paths of pictures.
         patients: name of a picture -> its patient, as a table has them.
+        headers: whether the patients of cases are from headers of files, and not from a table: some may name none.
 
     Raises:
         DataError: the pattern is none or fits nothing, or the table leaves some pictures out.
@@ -51,6 +60,11 @@ def find(
     told = [case.patient or _looked_up(case, patients) for case in cases]
     if any(told):
         missing = [case.name for case, patient in zip(cases, told) if not patient]
+        if headers:
+            groups = _numbered([patient or f"volume {k}" for k, patient in enumerate(told)])
+            alone = f"; {len(missing):,} say none, and are taken for one patient each" if missing else ""
+            said = f"Groups: {groups.max() + 1:,} patients of {len(cases):,} volumes, as their headers say{alone}."
+            return Grouping(groups, said)
         if missing:
             raise DataError(f"The table of patients names none for {missing[0]} and {len(missing) - 1} more pictures.")
         groups = _numbered(told)
@@ -58,14 +72,44 @@ def find(
     if any(case.page is not None for case in cases):
         groups = _numbered(names)
         return Grouping(groups, f"Groups: {groups.max() + 1:,} stacks; all pages of one stay on one side of a split.")
-    found = Grouping(None) if read is None else by_pictures.find(names, classes, read)
+    if read is None:
+        return _by_sides(cases)
+    found = by_pictures.find(names, classes, read)
     if found.groups is None or int(found.groups.max()) + 1 < FEWEST:
-        return Grouping(None, _UNKNOWN if read else _UNKNOWN.replace("picture", "volume"))
+        return Grouping(None, _UNKNOWN)
     count = int(found.groups.max()) + 1
     return Grouping(
         found.groups,
         f"{_UNKNOWN} Neighbours that look alike stay together: {count:,} groups of {len(cases):,} pictures.",
     )
+
+
+def _by_sides(cases: Sequence[Case]) -> Grouping:
+    """Keep volumes together whose names differ in left and right alone."""
+    names = [_without_side(case.pictures[0]) for case in cases]
+    groups = _numbered([name for name, _ in names])
+    sides = {(group, side) for group, (_, side) in zip(groups.tolist(), names)}
+    both = [group for group in range(int(groups.max()) + 1) if {(group, 0), (group, 1)} <= sides]
+    if not both or len(sides) < len(cases):
+        return Grouping(None, _NO_ONE)
+    return Grouping(
+        groups,
+        f"Groups: {groups.max() + 1:,} of {len(cases):,} volumes: {len(both):,} pairs of names differ in left and right alone. "
+        "Nothing else is known of patients.",
+    )
+
+
+def _without_side(path: str) -> tuple[str, int | None]:
+    """Return the path of a case without the word of its name that says a side, and which that is: 0 left, 1 right, None."""
+    folder, _, name = path.rpartition("/")
+    parts = re.split(r"([^A-Za-z]+)", stem_of(name))
+    for words in _SIDES:
+        for place, part in enumerate(parts):
+            if part.lower() in words:
+                return "/".join([folder, "".join([*parts[:place], "*", *parts[place + 1 :]])]), words.index(
+                    part.lower()
+                )
+    return path, None
 
 
 def _unread(index: int) -> np.ndarray:
@@ -74,7 +118,8 @@ def _unread(index: int) -> np.ndarray:
 
 def _looked_up(case: Case, patients: Mapping[str, str]) -> str:
     path = PurePosixPath(case.pictures[0])
-    names = (path.as_posix(), path.name, path.with_suffix("").as_posix(), path.stem, case.key)
+    stem = stem_of(path.name)
+    names = (path.as_posix(), path.name, path.with_name(stem).as_posix() if path.name else "", stem, case.key)
     return next((patients[name] for name in names if name in patients), "")
 
 

@@ -86,6 +86,7 @@ def find(
     folders: Mapping[str, str] | None = None,
     ignore: bool = True,
     suffixes: Collection[str] = SUFFIXES,
+    names: Sequence[str] | None = None,
 ) -> Layout:
     """Find the pictures below a folder and their masks.
 
@@ -94,12 +95,13 @@ def find(
         folders: role -> folder below it, where their names do not say so.
         ignore: whether fields of view are used, where there are some.
         suffixes: of the files that are looked at.
+        names: these files, paths below the folder with /, where they are known; None: all there.
 
     Raises:
         DataError: no pictures with masks.
     """
     left = walks.Left()
-    files = _said(path, folders, left, suffixes) if folders else _roles(path, left, suffixes)
+    files = _said(path, folders, left, suffixes, names) if folders else _roles(path, left, suffixes, names)
     if not ignore:
         files = [file for file in files if file.role != IGNORED]
     layout = Layout(path, entries=[replace(row, examples=()) for row in left.entries()])
@@ -149,7 +151,24 @@ def _below(path: Path, below: str, left: walks.Left, suffixes: Collection[str]) 
     ]
 
 
-def _said(path: Path, folders: Mapping[str, str], left: walks.Left, suffixes: Collection[str]) -> list[File]:
+def split_of(path: str) -> str | None:
+    """Return the split that the folders of a path, with /, say; None where none does."""
+    said = [split for _, split in map(_folder, path.split("/")[:-1]) if split]
+    return said[-1] if said else None
+
+
+def says_role(folder: str) -> bool:
+    """Say whether a folder's name says what lies in it, as `images` and `train` do, and is no name of a case."""
+    return _folder(folder) != (None, None)
+
+
+def _said(
+    path: Path,
+    folders: Mapping[str, str],
+    left: walks.Left,
+    suffixes: Collection[str],
+    names: Sequence[str] | None = None,
+) -> list[File]:
     """Return the files of folders whose roles are told."""
     files = []
     for role, folder in folders.items():
@@ -157,15 +176,16 @@ def _said(path: Path, folders: Mapping[str, str], left: walks.Left, suffixes: Co
             raise DataError(f"There is no folder {path / folder}.")
         below = "" if folder == "." else folder.rstrip("/")
         start = len(below.split("/")) if below else 0
-        for name in _below(path, below, left, suffixes):
+        inside = [name for name in names or () if name.startswith(f"{below}/" if below else "")]
+        for name in _below(path, below, left, suffixes) if names is None else inside:
             *places, file = name.split("/")[start:]
             files.append(File(name, role, None, tuple(places), words(file)))
     return files
 
 
-def _roles(path: Path, left: walks.Left, suffixes: Collection[str]) -> list[File]:
+def _roles(path: Path, left: walks.Left, suffixes: Collection[str], names: Sequence[str] | None = None) -> list[File]:
     """Return all image files below a folder, their roles and splits as their folders' names say, or their own."""
-    names = _below(path, "", left, suffixes)
+    names = _below(path, "", left, suffixes) if names is None else names
     files = _by_folders(names, _folder)
     if not any(file.role == MASK for file in files):
         by_name = _by_names(files)

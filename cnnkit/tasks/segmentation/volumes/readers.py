@@ -1,9 +1,10 @@
-"""Readers of volumes with masks: folders of both, nnU-Net's and the Decathlon's layout."""
+"""Readers of volumes with masks: folders of both, DICOM with its SEG, nnU-Net's and the Decathlon's layout."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -19,19 +20,27 @@ from cnnkit.tasks.segmentation import groups
 from cnnkit.tasks.segmentation.formats import nnunet, pairs, tables, values
 from cnnkit.tasks.segmentation.formats.cases import VALUES, Case, Layout
 from cnnkit.tasks.segmentation.formats.values import Coding, Seen
+from cnnkit.tasks.segmentation.volumes import series
 from cnnkit.tasks.segmentation.volumes.sources import VolumeMasks, Volumes, joined, read_mask
 
 SUFFIXES = frozenset([".nii", ".gz", ".mha", ".mhd", ".nrrd", ".nhdr"])
+MOST_SEGMENTS = 62  # that masks name: a voxel's set of them is one number
 _FOLDERS = {"images": pairs.PICTURE, "masks": pairs.MASK}
 Looked = list[tuple[Case, Geometry, Seen]]
 
 
 def read_volumes(request: Request) -> Part:
-    """Volumes with masks in files."""
+    """Volumes with masks in files, and DICOM series with what marks them."""
     folders = {role: str(request.split[key]) for key, role in _FOLDERS.items() if key in request.split}
     if folders:
         folders = {pairs.PICTURE: ".", pairs.MASK: "."} | folders
-    return _part(pairs.find(request.path("path"), folders=folders, suffixes=SUFFIXES), request, ("",))
+    return _part(_found(request.path("path"), folders), request, ("",))
+
+
+def _found(root: Path, folders: dict[str, str] | None = None) -> Layout:
+    if series.holds(root):
+        return series.find(root, SUFFIXES, patients=not tables.patients(root), folders=folders)
+    return pairs.find(root, folders=folders, suffixes=SUFFIXES)
 
 
 def read_nnunet(request: Request) -> Part:
@@ -57,7 +66,7 @@ def _part(
     split = request.split.get("split", "train")
     if split not in layout.splits:
         raise DataError(f"{layout.root} has no split {split}; it has {', '.join(layout.splits)}.")
-    segments = _segments(layout)
+    segments = _segments(layout, options.get("labels"))
     looked: dict[str, Looked] = {}
     bad: dict[str, list[tuple[str, str]]] = {}
     for each, cases in layout.splits.items():
@@ -81,7 +90,8 @@ def _part(
     volumes = Volumes(layout.root, cases, [geometry for _, geometry, _ in kept], channels)
     masks = VolumeMasks(volumes, coding, _counts(kept, coding), _keys(cases), segments)
     masks.folds = nnunet.read_folds(layout.root)
-    grouping = groups.find(cases, None, options, tables.patients(layout.root))
+    table = tables.patients(layout.root)
+    grouping = groups.find(cases, None, options, table, headers=not table)
     return Part(
         volumes,
         np.arange(len(coding.names), dtype=np.int32),
@@ -107,17 +117,27 @@ def _counts(kept: Looked, coding: Coding) -> np.ndarray:
     return counts
 
 
-def _segments(layout: Layout) -> list[str]:
-    """Return the segments that masks name, in the order of their first appearance; none where none names any."""
+def _segments(layout: Layout, told: Sequence[str] | None) -> list[str]:
+    """Return the segments that masks name, in the order of their first appearance; none where none names any.
+
+    Args:
+        layout: whose masks.
+        told: the only ones that there are to be, in their order; None: all that there are.
+
+    Raises:
+        DataError: there are too many.
+    """
     found: dict[str, None] = {}
-    for cases in layout.splits.values():
-        for case in cases:
-            try:
-                own = segments_of(layout.root / case.masks[0][0])
-            except VolumeError:
-                continue  # it is named when it is read
-            for segment in own or ():
+    for name, _ in (mask for cases in layout.splits.values() for case in cases for mask in case.masks):
+        with contextlib.suppress(VolumeError):  # it is named when it is read
+            for segment in segments_of(layout.root / name) or ():
                 found.setdefault(segment.name)
+    if found and told is not None:
+        found = dict.fromkeys(map(str, told))
+    if len(found) > MOST_SEGMENTS:
+        raise DataError(
+            f"The masks of {layout.root} name {len(found)} segments, and at most {MOST_SEGMENTS} are read. Save fewer."
+        )
     return list(found)
 
 
@@ -138,7 +158,7 @@ def _look(
     def one(case: Case) -> tuple[Looked, list[tuple[str, str]]]:
         name = case.pictures[0]
         try:
-            geometry, count = extent_of(root / name)
+            geometry, count = extent_of(series.opened(root / name))
             if len(case.pictures) == 1 and count != channels:
                 return [], [(name, f"it has {count} channel{'s' * (count != 1)} where {channels} are due")]
             if verify:
@@ -146,10 +166,11 @@ def _look(
                 if volume.size and volume.min() == volume.max():
                     return [], [(name, f"every voxel of it is {volume.flat[0]}")]
             volume_file, name = root / name, case.masks[0][0]
-            labels = read_mask(root / name, geometry, segments, volume_file)
+            labels = read_mask([root / path for path, _ in case.masks], geometry, segments, volume_file)
             return [(case, geometry, Seen(labels.shape, *values.count(labels), "", ""))], []
         except VolumeError as error:
-            return [], [(name, error.reason)]
+            file = PurePath(error.name).name  # one of the slices, or of several masks
+            return [], [(name, error.reason if file == PurePath(name).name else f"{file}: {error.reason}")]
 
     good: Looked = []
     bad: list[tuple[str, str]] = []
@@ -166,7 +187,7 @@ def _look(
 
 
 def _splits(path: Path) -> dict[str, dict[str, Any]]:
-    return {split: {"path": ".", "split": split} for split in pairs.find(path, suffixes=SUFFIXES).splits}
+    return {split: {"path": ".", "split": split} for split in _found(path).splits}
 
 
 def _nnunet_splits(path: Path) -> dict[str, dict[str, Any]]:
@@ -181,8 +202,8 @@ VOLUMES = Reader(
     ("path",),
     frozenset(["split", *_FOLDERS]),
     _OPTIONS,
-    about="a folder of volumes and a folder of their masks",
-    fits=lambda path, named: path.is_dir() and pairs.looks_like(path, SUFFIXES),
+    about="a folder of volumes and a folder of their masks, or DICOM with its SEG",
+    fits=lambda path, named: path.is_dir() and (pairs.looks_like(path, SUFFIXES) or series.holds(path)),
     splits=_splits,
     rank=NAMED,
     waits=True,

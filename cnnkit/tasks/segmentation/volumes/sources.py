@@ -15,12 +15,14 @@ from cnnkit.device.volumes.faults import VolumeError
 from cnnkit.device.volumes.geometry import Geometry
 from cnnkit.device.volumes.labels import read_labels
 from cnnkit.device.volumes.reading import read_channels, read_volume
+from cnnkit.device.volumes.segments import quoted
 from cnnkit.errors import DataError
 from cnnkit.files import printable
 from cnnkit.tasks.segmentation.formats.cases import Case
 from cnnkit.tasks.segmentation.formats.values import Coding
 from cnnkit.tasks.segmentation.masks import Regions, alone
 from cnnkit.tasks.segmentation.sources import add_file
+from cnnkit.tasks.segmentation.volumes.series import opened
 
 
 class Volumes:
@@ -83,39 +85,58 @@ def joined(paths: Sequence[Path], channels: int, geometry: Geometry | None = Non
     Raises:
         DataError: a file cannot be read, channels lie apart, or the volume lies elsewhere than `geometry` says.
     """
-    found = read_volume(paths[0], channels) if len(paths) == 1 else read_channels(paths)
+    found = read_volume(opened(paths[0]), channels) if len(paths) == 1 else read_channels(paths)
     if geometry is not None and not found.geometry.same(geometry):
         raise DataError(f"{printable(str(paths[0]))} has changed since it was looked at. Start again.")
     return found.array
 
 
 def add_files(path: Path, add: Callable[[Any], None]) -> None:
-    """Feed the size and the ends of a file to `add`, or of all files of a folder."""
-    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+    """Feed the size and the ends of a file to `add`, or of all files of a folder or of a series in it."""
+    if path.is_file():
+        return add_file(path, add)
+    source = opened(path)
+    for file in sorted(source.iterdir() if isinstance(source, Path) else set(source.paths)):
         if file.is_file():
             add_file(file, add)
 
 
-def read_mask(path: Path, own: Geometry, segments: Sequence[str], volume: Path) -> np.ndarray:
+def read_mask(paths: Sequence[Path], own: Geometry, segments: Sequence[str], volume: Path) -> np.ndarray:
     """Read the values of a mask, laid on its volume: whole numbers (z, y, x).
 
     Args:
-        path: its file.
+        paths: its file; or several, of which each names what it holds.
         own: geometry of the volume.
         segments: labels that files name: a value is then the sum of 2**k for each label k that a voxel has; () of other files.
-        volume: file or folder of it.
+        volume: its file, folder or series, as `opened` takes it.
 
     Raises:
-        DataError: it cannot be read, does not lie on its volume, or names nothing where others do.
+        DataError: it cannot be read, does not lie on its volume, names nothing where others do or what is no label; or two
+            files differ in a label.
     """
-    codes, named = read_labels(path, own, source=volume if volume.is_dir() else None)
+    source = opened(volume)
     if not segments:
-        return codes
-    if named is None:
-        raise VolumeError(path, "it does not say what its values mean, as others do", "Save all masks in one format.")
-    sets = np.zeros(codes.shape, np.int32)
-    for label, own_codes in named.items():
-        sets |= np.isin(codes, own_codes).astype(np.int32) << segments.index(label)
+        return read_labels(paths[0], own, source=source)[0]
+    sets = np.zeros(own.shape, np.int32 if len(segments) < 32 else np.int64)
+    drawn: dict[str, Path] = {}
+    for path in paths:
+        codes, named = read_labels(path, own, source=source)
+        if named is None:
+            said = "it does not say what its values mean, as others do"
+            raise VolumeError(path, said, "Save all masks in one format.")
+        for label, own_codes in named.items():
+            there = np.isin(codes, own_codes)
+            if label not in segments:
+                if there.any():
+                    said = f"it has a segment called {quoted(label)}, and the labels are {quoted(*segments)}"
+                    raise VolumeError(path, said, "Call it as the label is called, or name it among them.")
+                continue
+            bit = segments.index(label)
+            if label in drawn and ((sets >> bit & 1) != there).any():
+                said = f"it draws {quoted(label)} otherwise than {printable(drawn[label].name)} of the same volume"
+                raise VolumeError(path, said, "Take one of them away.")
+            drawn.setdefault(label, path)
+            sets |= there.astype(sets.dtype) << bit
     return sets
 
 
@@ -153,9 +174,9 @@ class VolumeMasks:
     def native(self, index: int) -> np.ndarray:
         """Return the code map of one volume, turned: uint8 (d, h, w)."""
         case, own = self._volumes.cases[index], self._volumes.geometries[index]
-        path = self._volumes.root / case.masks[0][0]
-        labels = read_mask(path, own, self._segments, self._volumes.root / case.pictures[0])
-        return own.turn().apply(self.coding.apply(labels, str(path)))
+        paths = [self._volumes.root / name for name, _ in case.masks]
+        labels = read_mask(paths, own, self._segments, self._volumes.root / case.pictures[0])
+        return own.turn().apply(self.coding.apply(labels, str(paths[0])))
 
     def objects(self, index: int) -> np.ndarray | None:
         return None
@@ -166,4 +187,5 @@ class VolumeMasks:
     def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
         add(repr((self.coding.meaning, self.regions)).encode())
         for index in indices.tolist():
-            add_files(self._volumes.root / self._volumes.cases[index].masks[0][0], add)
+            for name, _ in self._volumes.cases[index].masks:
+                add_files(self._volumes.root / name, add)
