@@ -1,6 +1,7 @@
-"""Masks on medical pictures: the drawn phantoms, vessels, membranes, polyps; what int8 loses, and what a picture takes.
+"""Masks on medical pictures and volumes: drawn phantoms, vessels, membranes, polyps; what int8 loses, and what a picture takes.
 
     python benchmarks/scans.py phantoms --seeds 0 1 2     # the standard command
+    python benchmarks/scans.py volumes --seeds 0          # the same of drawn volumes, `--volumes`
     python benchmarks/scans.py diagnose --seeds 0 1 2     # `--task diagnose` on drawn slices, a lesion or none
     python benchmarks/scans.py drive                      # DRIVE, its own division; the second person's drawings beside it
     python benchmarks/scans.py isbi                       # ISBI 2012, five folds of six neighbouring sections
@@ -46,6 +47,15 @@ def phantoms(arguments: argparse.Namespace) -> None:
         run = arguments.runs / f"phantoms-{seed}"
         rows.append(row(arguments, run, "--seed", str(seed)))
     write("phantoms", rows)
+
+
+def volumes(arguments: argparse.Namespace) -> None:
+    """Train and export on the drawn volumes."""
+    rows = []
+    for seed in arguments.seeds:
+        run = arguments.runs / f"volumes-{seed}"
+        rows.append(row(arguments, run, "--volumes", "--seed", str(seed)))
+    write("volumes", rows)
 
 
 def diagnose(arguments: argparse.Namespace) -> None:
@@ -276,7 +286,7 @@ def write(name: str, rows: list[dict[str, Any]], **more: Any) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    works = {work.__name__: work for work in (phantoms, diagnose, drive, isbi, kvasir, speed, memory)}
+    works = {work.__name__: work for work in (phantoms, volumes, diagnose, drive, isbi, kvasir, speed, memory)}
     parser.add_argument("work", choices=works)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"))

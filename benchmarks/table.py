@@ -321,6 +321,7 @@ def scans() -> str:
     ]
     titles = {
         "phantoms": ("drawn phantoms, `cnnkit scans train`", None),
+        "volumes": ("drawn volumes, `cnnkit scans train --volumes`", None),
         "drive": ("DRIVE, its own test pictures, in the field of view", None),
         "isbi": ("ISBI 2012, five folds, out of fold", None),
         "kvasir-plain": ("Kvasir-SEG, 100 test pictures, from nothing", "plain"),

@@ -19,6 +19,8 @@ class Commands:
     Attributes:
         kind: of input, that is meant where an artifact names none; "": that of files without one.
         given: what Click makes of each input: a path, or a text.
+        stand_ins: cards that a flag stands for, beside the one that is trained on by default: (flag, card, help) each, such as
+            ("--large", "large-circles", "Use large circles.").
         first: what data is taken for where it can be, in an app with several tasks; "": what its reader says.
         predicted, explained: what stands for inputs in the help of `predict` and `explain`.
         predict, top, check, show: the help of `predict`, of its option `--top`, of `data check`, of `data show`.
@@ -35,6 +37,7 @@ class Commands:
 
     kind: str = ""
     given: Any = click.Path(path_type=Path, allow_dash=True)  # noqa: RUF009 - it holds no state
+    stand_ins: Sequence[tuple[str, str, str]] = ()
     first: str = ""
     predicted: str = "INPUT..."
     explained: str = "INPUT..."

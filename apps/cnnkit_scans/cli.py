@@ -1,5 +1,6 @@
 """`cnnkit scans`: the standard verbs, for drawing what is in medical pictures and for telling what they show."""
 
+import dataclasses
 from typing import Any
 
 from cnnkit import cli
@@ -7,6 +8,8 @@ from cnnkit.inputs.image.commands import BACKBONE_OPTIONS
 from cnnkit.tasks.segmentation.commands import DRAWING, UNET_OPTIONS
 
 USE = "Research software, not a medical device: no decision on a person's health may rest on it."
+
+VOLUMES = ("--volumes", "phantom-volumes", "Use drawn volumes instead of drawn slices.")
 
 
 def segmentation() -> Any:
@@ -84,7 +87,7 @@ main = cli.app(
     {"segment": segmentation, "diagnose": diagnosis},
     name="scans",
     rooms=rooms,
-    commands=DRAWING,
+    commands=dataclasses.replace(DRAWING, stand_ins=[VOLUMES]),
     build_options=[*BACKBONE_OPTIONS, *UNET_OPTIONS],
 )
 

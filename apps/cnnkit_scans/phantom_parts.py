@@ -59,6 +59,17 @@ class Disease(NamedTuple):
     """mm, least and most."""
 
 
+class Growth(NamedTuple):
+    """What trees of vessels are like."""
+
+    trees: int
+    generations: int
+    radius: tuple[float, float]
+    """mm at the root, least and most."""
+
+
+FINE = Growth(12, 5, (3.5, 4.2))
+
 ANY = Disease((0.1, 0.34, 0.68), (9.5, 25))
 PLAIN = Disease((0.3, 0.9, 1), (13, 23))
 
@@ -139,7 +150,7 @@ class Body:
     @cached_property
     def vessels(self) -> Tubes:
         """The vessels of the organ."""
-        return _vessels(np.random.default_rng((*self.seed, 2)), self)
+        return grown(np.random.default_rng((*self.seed, 2)), self, FINE)
 
     def turned(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Return where places of the picture would be in a body that lies straight."""
@@ -297,16 +308,17 @@ def _apart(place: list[float], radius: float, others: list[Lesion]) -> bool:
     return all(math.dist(place, other.centre) > 1.4 * (radius + other.radius) for other in others)
 
 
-def _vessels(rng: np.random.Generator, made: Body) -> Tubes:
+def grown(rng: np.random.Generator, made: Body, growth: Growth) -> Tubes:
     """Grow trees of vessels from the gate of the organ and from the great vein, a generation at a time."""
-    levels = np.linspace(-44, 62, 12) + rng.uniform(-4, 4, 12)  # a tree of each fills about a plane
-    right = rng.uniform(-40, -14, 12) + 0.7 * np.minimum(levels + 15, 0)  # below, the organ is further to the side
-    starts = np.stack([right, rng.uniform(-14, 12, 12), levels], 1)
-    turn = rng.uniform(-0.6, 1.0, 12)
-    ways = np.stack([-np.cos(turn), -np.sin(turn), rng.normal(0, 0.1, 12)], 1)
-    radius, steps = rng.uniform(3.5, 4.2), 30
+    trees = growth.trees
+    levels = np.linspace(-44, 62, trees) + rng.uniform(-4, 4, trees)  # a tree of each fills about a plane
+    right = rng.uniform(-40, -14, trees) + 0.7 * np.minimum(levels + 15, 0)  # below, the organ is further to the side
+    starts = np.stack([right, rng.uniform(-14, 12, trees), levels], 1)
+    turn = rng.uniform(-0.6, 1.0, trees)
+    ways = np.stack([-np.cos(turn), -np.sin(turn), rng.normal(0, 0.1, trees)], 1)
+    radius, steps = rng.uniform(*growth.radius), 30
     centres, radii = [], []
-    for generation in range(5):
+    for generation in range(growth.generations):
         wide = radius * 0.88**generation
         count = max(8, int(steps * 0.86**generation))
         turns = rng.normal(0, 0.1, (len(starts), count, 3)) * [1, 1, 0.6]

@@ -1,8 +1,9 @@
-"""Slices of phantoms: grey pictures as from CT and MR, and what is where in them. The embedded data set.
+"""Slices and volumes of phantoms: grey as from CT and MR, and what is where in them. The embedded data sets.
 
 Design choices:
 - Slice s of patient p is a pure function of (seed, p, s): it is drawn when it is read, in any order, from any thread, in about
   4 ms.
+- Volume p is one of (seed, p), in about 60 ms; all are kept, as a training comes to each many times.
 - The organ, its vessels and its lesions are the labels. The rest of the body is there to be told from them: other organs, blood
   and bowel of the same greys, ribs, gas, the table. So no threshold finds the organ, and a vessel outside of it is background.
 - For diagnosis, half of the slices show a lesion. None is small then, and slices are aimed at one or past all, so that what
@@ -22,9 +23,11 @@ import numpy as np
 
 from cnnkit.data.records import Shape
 from cnnkit.device import image
+from cnnkit.device.volumes.geometry import Geometry
 from cnnkit.tasks.segmentation.masks import Regions, alone
 from cnnkit_scans.phantom_parts import ANY, LEAST, PLAIN, SPAN, body
 from cnnkit_scans.phantom_slices import SIDE, SPACING, Cut, cut, picture
+from cnnkit_scans.phantom_volumes import Box, Drawn, draw
 
 VERSION = 1
 LABELS = ("organ", "vessel", "lesion")
@@ -156,3 +159,89 @@ class PhantomMasks:
         right, down = (cv2.resize(part, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for part in coarse)
         place = np.arange(SIDE, dtype=np.float32)
         return cv2.remap(self.native(index), right + place, down + place[:, None], cv2.INTER_NEAREST)
+
+
+class PhantomVolumes:
+    """Volumes of patients, one each. A `Source`, as `cnnkit.tasks.segmentation.volumes.sources.Volumes`.
+
+    Args:
+        patients: how many.
+        seed: another seed, other patients.
+    """
+
+    noun = "volumes"
+
+    def __init__(self, patients: int, seed: int = 0):
+        self._patients, self.seed = patients, seed
+        self._kept: dict[int, Drawn] = {}
+
+    def __len__(self) -> int:
+        return self._patients
+
+    @property
+    def shape(self) -> Shape:
+        """The median extent, and the channel."""
+        sides = np.array([self.geometry(index).shape for index in range(len(self))])
+        return (*np.median(sides, axis=0).astype(int).tolist(), 1)
+
+    @property
+    def groups(self) -> np.ndarray:
+        """Return which patient each volume is of: int64 (n,). No two seeds share one."""
+        return self.seed * 10**7 + np.arange(self._patients, dtype=np.int64)
+
+    def drawn(self, index: int) -> Drawn:
+        """Draw volume `index`, unless that was done."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"There are {len(self)} volumes; {index} is none of them.")
+        found = self._kept.get(index)
+        if found is None:
+            found = self._kept[index] = draw(self.seed, index)
+        return found
+
+    def native(self, index: int) -> np.ndarray:
+        """Return volume `index`: uint8 (d, h, w, 1), grey in [0, 255], not to be written to."""
+        return self.drawn(index).volume
+
+    def geometry(self, index: int) -> Geometry:
+        """Return where its voxels are; their axes run to the head, to the back and to the left."""
+        return Box(self.seed, index).geometry
+
+    def spacing(self, index: int) -> tuple[float, ...]:
+        """Return the distance of neighbouring voxels, mm."""
+        return self.geometry(index).spacing
+
+    def read(self, indices: np.ndarray, shape: Shape) -> np.ndarray:
+        raise NotImplementedError("Volumes are seen through windows, never at once. Read records of them.")
+
+    def name(self, index: int) -> str:
+        return f"phantoms[{index}]"
+
+    def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
+        add(repr(("phantom volumes", VERSION, self.seed)).encode())
+        add(np.asarray(indices).astype("<i8").tobytes())
+
+
+class PhantomVolumeMasks:
+    """The masks of volumes. `cnnkit.tasks.segmentation.masks.Masks`."""
+
+    names = LABELS
+    regions: Regions = alone(len(LABELS))
+
+    def __init__(self, volumes: PhantomVolumes):
+        self._volumes = volumes
+
+    def __len__(self) -> int:
+        return len(self._volumes)
+
+    def native(self, index: int) -> np.ndarray:
+        return self._volumes.drawn(index).codes.copy()
+
+    def objects(self, index: int) -> None:
+        return None
+
+    def spacing(self, index: int) -> tuple[float, ...]:
+        return self._volumes.spacing(index)
+
+    def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
+        add(repr(LABELS).encode())
+        self._volumes.digest(indices, add)

@@ -1,9 +1,9 @@
-"""Readers of what is drawn instead of downloaded: slices of phantoms, with masks, or with the finding of each."""
+"""Readers of what is drawn instead of downloaded: slices of phantoms, with masks or with the finding of each, and volumes."""
 
 import numpy as np
 
 from cnnkit.data.reading import Part, Reader, Request
-from cnnkit_scans.phantoms import FINDINGS, LABELS, PhantomMasks, Phantoms
+from cnnkit_scans.phantoms import FINDINGS, LABELS, PhantomMasks, Phantoms, PhantomVolumeMasks, PhantomVolumes
 
 _MOST = 100_000
 _SEEDS = 2**32 - 1
@@ -30,9 +30,21 @@ def read_phantom_lesions(request: Request) -> Part:
     return Part(slices, slices.findings(), FINDINGS, groups=slices.groups)
 
 
+def read_phantom_volumes(request: Request) -> Part:
+    """Volumes with masks, drawn when they are read; the split says of how many patients, and from which seed."""
+    volumes = PhantomVolumes(
+        patients=request.whole("patients", 100, 1, _MOST, request.split),
+        seed=request.whole("seed", 0, 0, _SEEDS, {**request.options, **request.split}),
+    )
+    return Part(volumes, np.arange(len(LABELS)), LABELS, groups=volumes.groups, more=PhantomVolumeMasks(volumes))
+
+
 PHANTOMS = Reader(
     read_phantoms, "segmentation", keys=frozenset(["patients", "seed"]), options=frozenset(["slices", "seed"])
 )
 PHANTOM_LESIONS = Reader(
     read_phantom_lesions, "classification", keys=frozenset(["patients", "seed"]), options=frozenset(["slices", "seed"])
+)
+PHANTOM_VOLUMES = Reader(
+    read_phantom_volumes, "segmentation", keys=frozenset(["patients", "seed"]), options=frozenset(["seed"])
 )

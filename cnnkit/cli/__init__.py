@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnnkit import __version__
-from cnnkit.cli.options import Sectioned, WithLater, later, of_rooms, of_setting, parameters, spelled
+from cnnkit.cli.options import Sectioned, SettingOption, WithLater, later, of_rooms, of_setting, parameters, spelled
 from cnnkit.commands import FILES, Commands
 from cnnkit.errors import CnnkitError, ConfigError, GateRefused, MissingExtra, reason
 
@@ -206,6 +206,34 @@ def _with(options: Sequence[Callable[..., Any]]) -> Callable[[Callable[..., Any]
     return lambda command: functools.reduce(lambda inner, option: option(inner), reversed(options), command)
 
 
+def _naming_data(commands: Commands, argument: str) -> Callable[..., Any]:
+    """Return a decorator for a command that takes data as `argument`: with flags that stand for cards (`Commands.stand_ins`).
+
+    It goes below the options of the command, as the flags are resolved before the command itself is called.
+    """
+
+    def decorate(call: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(call)
+        def resolved(*args: Any, **given: Any) -> Any:
+            asked = [flag for flag, _, _ in commands.stand_ins if given.pop(flag[2:])]
+            named = [f"`{argument}`" if argument == "data" else given[argument]] if given.get(argument) else []
+            if len(asked) + len(named) > 1:
+                ways = " and ".join([*(f"`{flag[2:]}=True`" for flag in asked), *named])
+                raise ConfigError(f"{ways} name data each. Leave one of them out.")
+            for flag, card, _ in commands.stand_ins:
+                if flag in asked:
+                    given[argument] = card
+            return call(*args, **given)
+
+        about: dict[str, Any] = {"cls": SettingOption, "heading": "Options", "is_flag": True}
+        flags = [
+            click.option(flag, help=f"{text}  [--data {card}]", **about) for flag, card, text in commands.stand_ins
+        ]
+        return _with(flags)(resolved)
+
+    return decorate
+
+
 # The standard verbs ---------------------------------------------------------------------------------------------------
 
 
@@ -316,6 +344,7 @@ def app(
         "--resume", is_flag=True, help="Go on with the run in --out, or the latest; start it if it has not begun."
     )
     @json_option
+    @_naming_data(commands, "data")
     def train(out: Path | None, config: Path | None, resume: bool, **given: Any) -> None:
         """Train a model, score it on held-out data beside a baseline, and write a report."""
         began = time.monotonic()  # before anything slow is imported
@@ -539,6 +568,7 @@ def _data(
     @click.option("--strict", is_flag=True, help="Exit with 1 on warnings too, not only on errors.")
     @json_option
     @click.pass_context
+    @_naming_data(commands, "source")
     def check(ctx: click.Context, source: str | None, strict: bool, **columns: str | None) -> None:
         from cnnkit import console
         from cnnkit.cli import printing
@@ -566,6 +596,7 @@ def _data(
         help="Of the samples and their augmentation.",
     )
     @json_option
+    @_naming_data(commands, "source")
     def show(source: str | None, seed: int, out: Path | None = None, **columns: Any) -> None:
         from cnnkit import console
         from cnnkit.cli import printing

@@ -26,7 +26,7 @@ from cnnkit.data.records import Progress
 from cnnkit.errors import DataError
 from cnnkit.tasks.segmentation.masks import IGNORE, planes
 from cnnkit.tasks.segmentation.volumes import checks as of_volumes
-from cnnkit.tasks.segmentation.volumes.sources import Volumes
+from cnnkit.tasks.segmentation.volumes.sources import has_volumes
 
 TINY = 4  # px, up to which a piece of a label is a slip of the hand
 CHANNELS = {1: "grey", 3: "RGB"}
@@ -60,7 +60,7 @@ def check(
         looked.append(f"{count:,} {noun} and their masks, {', '.join(parts['train'].names)}")
     counts = {split: _counts(part) for split, part in parts.items()}
     findings = [*_bad(parts), *_read_otherwise(parts), *_labels(parts, counts), *_foreground(parts, counts)]
-    if isinstance(parts["train"].images, Volumes):
+    if has_volumes(parts["train"].images):
         return ranked([*findings, *of_volumes.findings(parts), *_few(parts)])
     findings += _tiny(parts, progress)
     return ranked([*findings, *_sizes(parts), *_forms(parts, progress), *_same_pictures(parts), *_few(parts)])

@@ -27,7 +27,7 @@ from cnnkit.tasks.segmentation.objects import OFTEN
 from cnnkit.tasks.segmentation.records import MaskRecords, Renamed
 from cnnkit.tasks.segmentation.volumes import fingerprint as of_volumes
 from cnnkit.tasks.segmentation.volumes.records import VolumeRecords
-from cnnkit.tasks.segmentation.volumes.sources import Volumes
+from cnnkit.tasks.segmentation.volumes.sources import has_volumes
 
 VALUES = (AS_IS, ALIKE, EACH)
 FLIPS = {"none": (), "vertical": (0,), "horizontal": (1,), "both": (0, 1)}
@@ -91,7 +91,7 @@ def load(
             )
             card, parts, held_out = numbers, others, held
             names, _ = loading.align_labels(card, parts)
-    in_volumes = isinstance(parts["train"].images, Volumes)
+    in_volumes = has_volumes(parts["train"].images)
     step = of_volumes.STEP if in_volumes else STEP
     if image_size is not None and image_size % step:
         raise ConfigError(

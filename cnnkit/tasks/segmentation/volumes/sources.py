@@ -25,6 +25,11 @@ from cnnkit.tasks.segmentation.sources import add_file
 from cnnkit.tasks.segmentation.volumes.series import opened
 
 
+def has_volumes(source: Any) -> bool:
+    """Say whether what a source holds are volumes, in files or drawn: three sides and channels."""
+    return len(source.shape) == 4
+
+
 class Volumes:
     """Volumes in files below a folder.
 
