@@ -32,7 +32,7 @@ class Commands:
         writes: whether `predict` writes files.
         draws: whether `data show` draws a picture.
         data: further commands of `data`; each is called with `tell` too, a `cnnkit.reporter.Reporter`, and returns what `--json`
-            prints.
+            prints, or a `cnnkit.shown.Shown`.
     """
 
     kind: str = ""

@@ -5,6 +5,7 @@ from typing import Any
 
 from cnnkit import cli
 from cnnkit.inputs.image.commands import BACKBONE_OPTIONS
+from cnnkit.inputs.volume.commands import anonymise
 from cnnkit.tasks.segmentation.commands import DRAWING, UNET_OPTIONS
 
 USE = "Research software, not a medical device: no decision on a person's health may rest on it."
@@ -87,7 +88,7 @@ main = cli.app(
     {"segment": segmentation, "diagnose": diagnosis},
     name="scans",
     rooms=rooms,
-    commands=dataclasses.replace(DRAWING, stand_ins=[VOLUMES]),
+    commands=dataclasses.replace(DRAWING, stand_ins=[VOLUMES], data=[anonymise]),
     build_options=[*BACKBONE_OPTIONS, *UNET_OPTIONS],
 )
 

@@ -615,8 +615,11 @@ def _printing(command: click.Command) -> click.Command:
 
     def run(**given: Any) -> None:
         from cnnkit import console
+        from cnnkit.cli import printing
+        from cnnkit.shown import Shown
 
-        console.document(command.callback(**given, tell=console))  # type: ignore[misc]
+        found = command.callback(**given, tell=console)  # type: ignore[misc]
+        printing.shown(found if isinstance(found, Shown) else Shown(found, []))
 
     made = [*command.params, *parameters(json_option)]
     return click.Command(command.name, callback=run, params=made, help=command.help)
