@@ -15,7 +15,7 @@ from cnnkit.tasks.segmentation.loading import load
 from cnnkit.tasks.segmentation.masks import IGNORE
 from cnnkit.tasks.segmentation.measures import case_measures
 from cnnkit.tasks.segmentation.volumes import readers, sheets
-from cnnkit.tasks.segmentation.volumes.fingerprint import levels
+from cnnkit.tasks.segmentation.volumes.fingerprint import choose, levels, measure
 from cnnkit.tasks.segmentation.volumes.records import VolumeRecords
 from cnnkit.tasks.segmentation.volumes.views import VolumeViews
 from tests.tasks.segmentation.volumes.small_volumes import NAMES, SHAPE, folder, geometry, pair
@@ -240,6 +240,15 @@ def test_hounsfield_units_are_stretched_alike(tmp_path):
     plan = load(str(root), validation=0, test=0).train.plan
     assert plan.values == ALIKE and plan.low[0] < plan.high[0]
     assert load(str(folder(tmp_path / "mr")), validation=0, test=0).train.plan.values == EACH
+
+
+def test_a_window_of_a_whole_volume_is_no_larger_than_it_for_rounding(splits):
+    """48 voxels of 3.1744 mm, divided by 3.1744 mm, are a little more than 48."""
+    facts = dataclasses.replace(measure(splits.train), sides=(24, 40, 48))
+    for size in np.linspace(3.1, 3.5, 30).tolist():
+        spacing = (1.2 * size, size, size)
+        found = choose(dataclasses.replace(facts, spacing=spacing), 4, splits.train.regions)
+        assert found.shape == (24, 40, 48, 1), size
 
 
 def test_a_thick_axis_is_spared():
