@@ -36,7 +36,7 @@ DRIVE = ("--data", "drive", "--validation", "0")
 ISBI = ("--folds", "5")
 KVASIR = ("--data", "kvasir-seg")
 PLAIN = ("--epochs", "40")
-BACKBONE = ("--model", "backbone", "--image-size", "224", "--epochs", "40")
+BACKBONE = ("--model", "backbone", "--image-size", "192", "--epochs", "60")
 KEYS = ("dice", "dice_interval", "iou", "iou_interval", "nsd", "hd95", "sensitivity", "precision", "count", "patients")
 
 

@@ -22,7 +22,6 @@ def segmentation() -> Any:
         from cnnkit.tasks.segmentation.images import Masked
         from cnnkit.tasks.segmentation.loading import load
         from cnnkit.tasks.segmentation.scoring import Segmentation
-        from cnnkit.tasks.segmentation.volumes import inputs as volumes
         from cnnkit_scans import model
 
     return Recipe(
@@ -35,8 +34,7 @@ def segmentation() -> Any:
         views=model.views,
         side_step=32,
         options=model.options,
-        preset=model.preset,
-        fitting=lambda recipe, splits: volumes.of(recipe, splits, model.VOLUMES),
+        fitting=model.fitting,
         describe=lambda records, model: {"segmentation": records.plan.to_dict()},
         intended_use=f"Where in pictures its labels are, to measure them. {USE}",
         limits="Pictures of other devices, sites or patients than those of the training data are drawn worse.",

@@ -55,7 +55,7 @@ def write(folder, count=60, first=0, suffix=".png"):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"loss": "x"}, "`loss` needs one of dice, tversky, focal, boundary. Got 'x'"),
+        ({"loss": "x"}, "`loss` needs one of dice, batch-dice, tversky, focal, boundary. Got 'x'"),
         ({"flips": "x"}, "`flips` needs one of none, horizontal, vertical, both"),
         ({"values": "x"}, "`values` needs one of as it is, alike, each"),
         ({"epochs": 0}, "`epochs` must be at least 1"),

@@ -5,11 +5,14 @@ Design choices:
   found in a picture of a quarter of the size, sixteen times sooner. Where a picture at a bearable size keeps what is thin, it is
   seen whole; else through windows, at the scale that keeps it, and no finer than the picture is.
 - All is measured on training pictures, some spread over them where there are many, on masks and not on pictures, but for values.
+- Overlap is learnt of each whole picture where nearly all have every label: polyps in 160 pictures, after 15 epochs of 512 others
+  at 128 px, had Dice 0.832 then, and 0.807 with that of a step together (one seed).
 - Each choice can be made by the user instead, and is then said to be theirs.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +34,9 @@ FEWEST = 8  # pictures, below which nobody can tell
 VIEWS = 320  # that an epoch has at least
 BETWEEN = "what lies between labels"
 OFTEN = 0.02  # share of the pixels: a label that has fewer is rare
+STEPS = 4 * 224**2  # px of a step of training, about
+OFTEN_THERE = 0.9  # share of the pictures that have a label, from which overlap in each means something
+BATCHES = (2, 8)  # pictures of a step, at least and at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +59,7 @@ class Fingerprint:
         spacing: mm, the median; None: not known.
         across: diameters of objects, px, where they are told apart: that which a tenth are below, and the median; None: no
             object was asked for.
+        seldom: the label that the fewest pictures have, and the share of them that have it; None: not known.
         several: pieces that look like several objects in one, and all pieces, in masks that do not tell objects apart.
         lengths: px, the longest sides of pictures: the least, the median, the most.
         slender: longest side over shortest of the most slender picture.
@@ -73,6 +80,7 @@ class Fingerprint:
     empty: float
     spacing: tuple[float, ...] | None
     across: tuple[float, float] | None = None
+    seldom: tuple[str, float] | None = None
     several: tuple[int, int] = (0, 0)
     lengths: tuple[int, ...] = ()
     slender: float = 0.0
@@ -167,6 +175,7 @@ def measure(
         empty=empty / max(1, len(chosen)),
         spacing=tuple(np.median(known, axis=0).tolist()) if known else None,
         across=(float(np.percentile(every, 10)), float(np.median(every))) if len(every) else None,
+        seldom=seldom(pieces, labels, len(chosen)),
         several=objects.merged(untold),
         lengths=tuple(int(value) for value in (longest.min(), np.median(longest), longest.max())),
         slender=round(float((longest / np.maximum(shortest, 1)).max()), 3),
@@ -235,6 +244,7 @@ class Choice:
         focus: share of the windows around a pixel of a label.
         flips: axes along which views may be mirrored.
         why: a line on each choice.
+        advice: settings of training, by name: `batch_size`, of a network from nothing, and `loss`.
     """
 
     plan: Plan
@@ -243,6 +253,7 @@ class Choice:
     focus: float
     flips: tuple[int, ...]
     why: tuple[str, ...]
+    advice: Mapping[str, Any]
 
 
 def choose(
@@ -330,7 +341,47 @@ def choose(
         axes = " and ".join(name for axis, name in enumerate(("up and down", "left and right")) if axis not in flips)
         why.append(f"Views are not mirrored {axes}: labels lie elsewhere in pictures that are.")
     shape = (side, side, facts.channels)
-    return Choice(plan, shape, passes, focus, flips, tuple(why))
+    advice, lines = advised(facts, (side, side), patches, STEPS, BATCHES)
+    return Choice(plan, shape, passes, focus, flips, (*why, *lines), advice)
+
+
+def advised(
+    facts: Any, sides: Sequence[int], patches: bool, step: int, bounds: tuple[int, int]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return settings of training that suit the masks, and why.
+
+    Args:
+        facts: a fingerprint.
+        sides: of the network's input.
+        patches: whether it sees windows.
+        step: px or voxels that a step of training has, about.
+        bounds: inputs of a step, at least and at most.
+    """
+    least, most = bounds
+    size = int(np.prod(sides))
+    batch = int(np.clip(2 ** round(math.log2(step / size)), least, most))
+    why = [f"{batch} inputs a step, of {size / 1000:,.0f} thousand places each; from loaded weights twice as many."]
+    label, had = facts.seldom or ("a label", 0.0)
+    if patches or had < OFTEN_THERE:
+        reason = "windows often have none of a label" if patches else f"{1 - had:.0%} of them do not have {label}"
+        why.append(f"Overlap is learnt of all inputs of a step together: {reason}.")
+        return {"batch_size": batch, "loss": "batch-dice"}, why
+    why.append("Overlap is learnt of each input on its own, so that small and large things count alike.")
+    return {"batch_size": batch, "loss": "dice"}, why
+
+
+def seldom(pieces: Sequence[Sequence[Any]], labels: Sequence[str], count: int) -> tuple[str, float] | None:
+    """Return the label that the fewest inputs have, and the share that have it; None where there are none.
+
+    Args:
+        pieces: of each label, an entry an input that has it.
+        labels: their names.
+        count: of inputs.
+    """
+    if not labels or not count:
+        return None
+    least = min(range(len(labels)), key=lambda place: len(pieces[place]))
+    return labels[least], len(pieces[least]) / count
 
 
 def _valued(plan: Plan, facts: Fingerprint, values: str | None) -> tuple[Plan, str]:

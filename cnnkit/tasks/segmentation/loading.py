@@ -150,7 +150,12 @@ def load(
     seen: dict[str, Any] = {**divided.parts, "train": train}
     seen = {split: part.with_plan(choice.plan, choice.shape) for split, part in seen.items()}
     seen["train"] = seen["train"].with_plan(
-        choice.plan, choice.shape, passes=choice.passes, focus=choice.focus, flips=choice.flips
+        choice.plan,
+        choice.shape,
+        passes=choice.passes,
+        focus=choice.focus,
+        flips=choice.flips,
+        advice=choice.advice,
     )
     entries = [*fates(parts), *loading.over_limit(len(divided.train) - len(train), kind.noun)]
     about = {

@@ -8,7 +8,7 @@ Design choices:
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -33,6 +33,7 @@ class MaskRecords(ImageRecords):
         passes: times that an epoch sees each picture.
         focus: share of the windows around a pixel of a label, unless settings say another.
         flips: axes along which views may be mirrored, unless settings say others.
+        advice: settings of training that suit the masks, by name, unless others are given.
         others: as `Records`; `labels` are the strata, `input_shape` is the network's input.
     """
 
@@ -49,15 +50,17 @@ class MaskRecords(ImageRecords):
         passes: int = 1,
         focus: float = 0.33,
         flips: tuple[int, ...] = (0, 1),
+        advice: Mapping[str, Any] | None = None,
         **others: Any,
     ):
         super().__init__(source, labels, label_names, **others)
         self._masks, self.plan = masks, plan
-        self.passes, self.focus, self.flips = passes, focus, flips
+        self.passes, self.focus, self.flips, self.advice = passes, focus, flips, dict(advice or {})
         self._kept = _Kept(KEPT)
 
     def _changed(self, **changes: Any) -> Self:
-        own = {"masks": self._masks, "plan": self.plan, "passes": self.passes, "focus": self.focus, "flips": self.flips}
+        own = {"masks": self._masks, "plan": self.plan, "advice": self.advice}
+        own |= {"passes": self.passes, "focus": self.focus, "flips": self.flips}
         return super()._changed(**{**own, **changes})
 
     @property
@@ -76,7 +79,7 @@ class MaskRecords(ImageRecords):
         return self.plan.scale is not None
 
     def with_plan(self, plan: Plan, input_shape: Shape, **learning: Any) -> "MaskRecords":
-        """Return a view whose pictures meet a network otherwise; `passes`, `focus` and `flips` may change too."""
+        """Return a view whose pictures meet a network otherwise; `passes`, `focus`, `flips` and `advice` may change too."""
         return self._changed(plan=plan, input_shape=input_shape, **learning)
 
     def with_shape(self, input_shape: Shape) -> Self:
@@ -108,6 +111,7 @@ class MaskRecords(ImageRecords):
             passes=self.passes,
             focus=self.focus,
             flips=self.flips,
+            advice=self.advice,
         )
 
     @property

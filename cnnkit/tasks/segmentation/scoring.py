@@ -25,8 +25,10 @@ from cnnkit.tasks.segmentation import measures, objects
 from cnnkit.tasks.segmentation.masks import IGNORE, Regions, alone
 from cnnkit.tasks.segmentation.records import MaskRecords
 
+BATCH_DICE = "batch-dice"
 LOSSES: dict[str, dict[str, Any]] = {
-    "dice": {},
+    "dice": {"batch_dice": False},
+    BATCH_DICE: {},
     "tversky": {"tversky": (0.3, 0.7)},
     "focal": {"focal": 2.0},
     "boundary": {"boundary": 0.1},
@@ -114,9 +116,10 @@ class Segmentation(Task):
         """Return the loss of `cnnkit.tasks.segmentation.losses` that the settings name."""
         from cnnkit.tasks.segmentation.losses import MaskLoss
 
-        if settings.loss not in LOSSES:
-            raise ConfigError(f"`loss` needs one of {', '.join(LOSSES)}. Got {settings.loss!r}.")
-        return MaskLoss(objects.TAUGHT if self.apart else self.regions, **LOSSES[settings.loss])
+        loss = settings.loss or BATCH_DICE
+        if loss not in LOSSES:
+            raise ConfigError(f"`loss` needs one of {', '.join(LOSSES)}. Got {loss!r}.")
+        return MaskLoss(objects.TAUGHT if self.apart else self.regions, **LOSSES[loss])
 
     def as_read_by(self, artifact: Any, records: MaskRecords) -> MaskRecords:
         """Return records that are seen as an artifact's plan says."""

@@ -7,7 +7,7 @@ from cnnkit.training.settings import Norms, Sizes
 
 # As `Plan.values`, `scoring.LOSSES` and `loading.FLIPS` have them, which take longer to load than `--help` may.
 VALUES = ("as it is", "alike", "each")
-LOSSES = ("dice", "tversky", "focal", "boundary")
+LOSSES = ("dice", "batch-dice", "tversky", "focal", "boundary")
 FLIPS = ("none", "horizontal", "vertical", "both")
 
 
@@ -58,7 +58,12 @@ class Apart(Room, title="Objects", of_data=True):
 class Learning(Room, title="Training"):
     """What masks are learnt by."""
 
-    loss: str = setting("dice", "What is learnt by, beside cross-entropy.  [default: dice]", choices=LOSSES)
+    loss: str | None = setting(
+        None,
+        "What is learnt by, beside cross-entropy: the overlap of each input (dice) or of those of a step together, and more.  "
+        "[default: as the masks ask for]",
+        choices=LOSSES,
+    )
     focus: float | None = setting(
         None, "Share of the windows around a pixel of a label.  [default: as the masks ask for]", least=0, most=1
     )

@@ -169,7 +169,7 @@ def facts(**changes):
     given = {
         "count": 100, "sides": (500, 400), "channels": 3, "kind": "uint8", "low": (0.0,) * 3, "high": (250.0,) * 3, "spread": 0.1,
         "oriented": (False, False), "share": {"a": 0.1}, "pieces": {"a": 1.0}, "thin": {"a": 60.0}, "gap": 80.0,
-        "empty": 0.0, "spacing": None,
+        "empty": 0.0, "spacing": None, "seldom": ("a", 1.0),
     }  # fmt: skip
     return Fingerprint(**{**given, **changes})
 
@@ -248,6 +248,28 @@ def test_overlapping_labels_are_asked_for_on_their_own():
     assert Plan().channels(1) == 1
 
 
+@pytest.mark.parametrize(("shape", "batch"), [((2000, 2000), 4), ((90, 60), 8), ((60, 30), 8), ((250, 250), 4)])
+def test_large_inputs_come_fewer_a_step(shape, batch):
+    choice = chosen(facts(sides=shape))
+    assert choice.advice["batch_size"] == batch
+    assert any(line.startswith(f"{batch} inputs a step") for line in choice.why)
+    assert chosen(facts(), side=512).advice["batch_size"] == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "loss", "why"),
+    [
+        ({}, "dice", "of each input on its own"),
+        ({"thin": {"a": 3.0}}, "batch-dice", "windows often have none"),
+        ({"seldom": ("b", 0.4)}, "batch-dice", "60% of them do not have b"),
+    ],
+)
+def test_overlap_is_of_each_input_where_nearly_all_have_every_label(changes, loss, why):
+    choice = chosen(facts(**changes))
+    assert choice.advice["loss"] == loss
+    assert any(why in line for line in choice.why)
+
+
 def test_it_is_measured_on_pictures(discs):
     found = measure(load(discs).train)
     assert found.sides == (40, 56)
@@ -255,6 +277,7 @@ def test_it_is_measured_on_pictures(discs):
     assert found.pieces == {"foreground": 1.0}
     assert found.share["foreground"] == pytest.approx(np.pi * 64 / (40 * 56), rel=0.05)
     assert 7 < found.thin["foreground"] < 15
+    assert found.seldom == ("foreground", 1.0)
 
 
 # Objects --------------------------------------------------------------------------------------------------------------

@@ -19,11 +19,12 @@ import numpy as np
 from cnnkit.device.resampling import resampled, sampled
 from cnnkit.device.segmentation import ALIKE, EACH, TAILS, Plan, pieces_of
 from cnnkit.errors import ConfigError
-from cnnkit.tasks.segmentation.fingerprint import FEWEST, OFTEN, VIEWS, Choice, oriented, width_of
+from cnnkit.tasks.segmentation.fingerprint import FEWEST, OFTEN, VIEWS, Choice, advised, oriented, seldom, width_of
 from cnnkit.tasks.segmentation.masks import IGNORE, overlapping
 
 LOOKED_AT = 60  # training volumes
-VOXELS = 96_000  # of a window, about
+VOXELS = 96_000  # of a window, about; a step of training has two
+BATCHES = (2, 8)  # volumes of a step, at least and at most
 STEP = 8  # sides are multiples of it, voxels
 HALVED = 3  # times, at most, that maps are
 FEW = 4  # places along an axis that the coarsest map has at least
@@ -56,6 +57,7 @@ class Fingerprint:
         thin: mm: nine tenths of each label lie in parts at least so wide, in slices.
         oriented: for each axis, whether labels lie elsewhere in volumes that are mirrored along it.
         empty: share of the volumes without any label.
+        seldom: as of pictures.
     """
 
     count: int
@@ -73,6 +75,7 @@ class Fingerprint:
     thin: dict[str, float]
     oriented: tuple[bool, ...]
     empty: float
+    seldom: tuple[str, float] | None = None
     several: tuple[int, int] = (0, 0)
 
     def lines(self) -> list[str]:
@@ -163,6 +166,7 @@ def measure(
         thin={label: float(np.median(found)) if found else 0.0 for label, found in zip(labels, thin, strict=True)},
         oriented=tuple(oriented(np.stack(where), axis) for axis in range(3)),
         empty=empty / max(1, len(chosen)),
+        seldom=seldom(pieces, labels, len(chosen)),
     )
 
 
@@ -258,7 +262,8 @@ def choose(
             else "too few volumes to tell whether they may be"
         )
         why.append(f"Views are not mirrored {axes}: {said}.")
-    return Choice(plan, (*sides, facts.channels), passes, focus, flips, tuple(why))
+    advice, lines = advised(facts, sides, min(covered) < 1, 2 * VOXELS, BATCHES)
+    return Choice(plan, (*sides, facts.channels), passes, focus, flips, (*why, *lines), advice)
 
 
 def _voxel(facts: Fingerprint, spacing: np.ndarray, extent: np.ndarray) -> tuple[np.ndarray, str]:

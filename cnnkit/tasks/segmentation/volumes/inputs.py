@@ -1,6 +1,5 @@
 """Volumes with masks, for the commands: what differs from pictures with masks (`cnnkit.tasks.segmentation.images`)."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -33,14 +32,3 @@ class MaskedVolumes(Masked):
         made = [sheets.fullest(records, *views(indices, step)) for step in range(ROUNDS)]
         names = [recipe.task.words(mask, records.label_names) for mask in codes]
         return sheets.fullest(records, volumes, codes), names, np.stack(made)
-
-
-def of(recipe: Any, splits: Any, changes: Mapping[str, Any]) -> Any:
-    """Return the recipe that fits the data: pictures as it is, volumes with what is theirs and with `changes`."""
-    import dataclasses
-
-    from cnnkit.tasks.segmentation.volumes.records import VolumeRecords
-
-    if not isinstance(splits.train, VolumeRecords):
-        return recipe
-    return dataclasses.replace(recipe, inputs=MaskedVolumes(), **changes)
