@@ -95,9 +95,12 @@ def anonymise(
     clean = not any(one.says(str(out)) for one in looked.identifying.values())
     document = {"out": shown(out) if clean else "", "tables": profile.TABLES, **document, "cases": rows}
     lines: list[str | Table] = [Table(columns, [list(row.values()) for row in rows])]
+    left_out = [f"{looked.others:,} that are no DICOM"] * (looked.others > 0)
+    left_out += [f"{len(looked.refused):,} that are refused"] * bool(looked.refused)
     lines.append(
-        f"{document['files']:,} files, each searched for {document['values']:,} values that identified: none is left. "
-        f"{looked.others:,} files that are no DICOM and {len(looked.refused):,} that are refused were left out."
+        f"{_count(document['files'], 'file')} in {shown(out) if clean else 'OUT'}. Each was searched for the values that "
+        f"identified in its study, {document['values']:,} in all: none is left."
+        + (f" Left out: {' and '.join(left_out)}." if left_out else "")
     )
     lines.append(
         "Which case is who was written nowhere. Text in pixels is not seen: look at the pictures before you share them."
@@ -144,7 +147,7 @@ def _paths(source: Path) -> Iterator[Path]:
                     raise DataError(
                         "IN holds a link to another place. Put the file itself there, or take the link away."
                     )
-            yield from (Path(folder) / name for name in inside)
+            yield from (Path(folder) / name for name in inside if (Path(folder) / name).is_file())
     except OSError as error:
         raise DataError(f"A folder in IN cannot be read: {error.strerror}. Check its permissions.") from None
 
@@ -218,6 +221,10 @@ def _why_not(dataset: Any) -> str | None:
     return None
 
 
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def _in(words: list[str], parts: tuple[str, ...]) -> bool:
     return any(part in word for word in words for part in parts)
 
@@ -239,12 +246,12 @@ def _called(file: _File, looked: _Looked, names: bool, source: Path) -> str:
 
 def _warn(looked: _Looked, tell: Reporter) -> None:
     if looked.others:
-        tell.note(f"{looked.others:,} files are no DICOM and are left out.")
+        tell.note(f"Left out, {_count(looked.others, 'file')}: no DICOM.")
     for why, count in Counter(why for _, why in looked.refused).items():
-        tell.warning(f"Left out, {count:,} {'file' if count == 1 else 'files'}: {why}.")
+        tell.warning(f"Left out, {_count(count, 'file')}: {why}.")
     if looked.unsaid:
         tell.warning(
-            f"{looked.unsaid:,} slices do not say whether text is burned into them (BurnedInAnnotation), as is usual in CT, MR "
+            f"Not said of {_count(looked.unsaid, 'file')} whether text is burned in (BurnedInAnnotation), as is usual in CT, MR "
             "and PET. They are written; look at them."
         )
     if looked.scans:
@@ -256,7 +263,9 @@ def _warn(looked: _Looked, tell: Reporter) -> None:
         whose.setdefault(file.study, set()).add(file.patient)
     mixed = sum(len(patients) > 1 for patients in whose.values())
     if mixed:
-        tell.warning(f"{mixed:,} studies name more than one patient; each is written as one case. Check the input.")
+        tell.warning(
+            f"{_count(mixed, 'study', 'studies')} with more than one patient, written as one case. Check the input."
+        )
 
 
 # What is written -------------------------------------------------------------------------------------------------------
@@ -360,7 +369,7 @@ def _one(
         counts = profile.apply(dataset, case, identifying.says)
         path.parent.mkdir(parents=True, exist_ok=True)
         dataset.save_as(path, enforce_file_format=True)
-        left = _left(path, identifying, set(uids.values()))
+        left = _left(path, identifying, set(uids.values()), profile.own(case))
     except VolumeError as error:
         raise DataError(f"{called} is damaged, or not to be read ({error.reason}). Nothing was written.") from None
     except (OSError, MemoryError):
@@ -374,13 +383,17 @@ def _one(
     return counts
 
 
-def _left(path: Path, identifying: Identifying, new: set[str]) -> str | None:
+def _left(path: Path, identifying: Identifying, new: set[str], own: set[str]) -> str | None:
     """Return what a written file still says of whom; None: nothing."""
     dataset = dicom.whole(path)
     content = path.read_bytes()
+    packed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
     for keyword in profile.OF_PIXELS & {element.keyword for element in dataset}:
         pixels = dataset[keyword].value
         start = content.rfind(pixels)
         content = content[:start] + content[start + len(pixels) :] if start >= 0 and pixels else content
         del dataset[keyword]
-    return identifying.found(content, dataset, new)
+        left = identifying.in_pixels(pixels) if packed else None
+        if left:
+            return left
+    return identifying.found(content, dataset, new, own)

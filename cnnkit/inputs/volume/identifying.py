@@ -82,7 +82,7 @@ _OURS = re.compile(r"case_\d+")
 _WHO = re.compile(
     r"Name|IDs?$|ID[A-Z]|Identif|Number|Address|Institution|Physician|Operator|Station|Telephone|AETitle|Person|Location|Residence"
 )
-_NO_WHO = {"ProtocolName"}
+_NO_WHO = {"ProtocolName", "ROIName"}  # of what is seen, as codes are
 _OF_SOFTWARE = {0x00020002, 0x00020010, 0x00020012, 0x00020013}  # class, syntax and the program that wrote the file
 
 
@@ -145,8 +145,7 @@ class Identifying:
                 self.sentences.setdefault(low, where)
 
     def _word(self, word: str, where: str) -> None:
-        count = len(re.findall(r"\w", word))
-        if count >= SHORTEST and word not in TERMS and not _OURS.fullmatch(word):
+        if _size("".join(re.findall(r"\w", word))) >= SHORTEST and word not in TERMS and not _OURS.fullmatch(word):
             self.words.setdefault(word, where)
 
     def says(self, text: str, code: bool = False) -> bool:
@@ -157,36 +156,52 @@ class Identifying:
         low = " ".join(text.lower().split())
         own = set(re.split(r"[\W_]+", low))
         for word, where in self.words.items():
-            if len(word) >= shortest and (word in own or (len(word) >= SHORT and _within(word, low))):
+            size = _size(word)
+            if size >= shortest and (word in own or (size >= SHORT and _within(word, low))):
                 return where
         return None
 
-    def found(self, content: bytes, dataset: Any, new: set[str]) -> str | None:
+    def found(self, content: bytes, dataset: Any, new: set[str], own: set[str]) -> str | None:
         """Look for identifying values in a file.
 
         Args:
             content: all its bytes but the pixels.
             dataset: the same, read.
             new: UIDs that were made for it.
+            own: texts that we wrote: somebody may be called as a word in them.
 
         Returns:
             what it says of whom, by attributes: "PatientName (0010,0010), in ProtocolName (0018,1030)"; None: nothing.
         """
-        for element in profile.every(dataset):
+        elements = list(profile.every(dataset))
+        for element in elements:
             if element.tag.is_private:
                 return f"a private attribute, {named(element.tag)}"
-            if element.VR in profile.TEXT or element.VR in ("CS", "UI"):
+            if element.VR in profile.TEXT or element.VR in ("CS", "IS", "UI"):
                 for value in map(str, profile.values(element)):
-                    if value in new:
+                    if value in new or value in own:
                         continue
-                    short = element.VR == "CS" or _keyword(element.tag) == "CodeMeaning"
+                    short = element.VR in ("CS", "IS") or _keyword(element.tag) == "CodeMeaning"
                     from_where = self.uids.get(value) or self._in_text(value, SHORT if short else SHORTEST)
                     if from_where is not None:
                         return f"{from_where}, in {named(element.tag)}"
-        where = self._in_bytes(content, new)
-        return f"{where}, in {_place(dataset, self, new)}" if where else None
+        where = self._in_bytes(content, new, own)
+        if where:
+            return f"{where}, in {_place(dataset, self, new, own)}"
+        odd = next((element for element in elements if not _is_due(element, new)), None)
+        return None if odd is None else f"{named(odd.tag)}, which should be gone"
 
-    def _in_bytes(self, content: bytes, new: set[str]) -> str | None:
+    def in_pixels(self, content: bytes) -> str | None:
+        """Look for long words in packed pixels, where short ones would be found by chance; as `found`."""
+        low = content.lower()
+        for word, where in (*self.words.items(), *self.sentences.items()):
+            if not word.isdigit() and any(len(form) >= SENTENCE and form in low for form in _forms(word)):
+                return f"{where}, in PixelData (7FE0,0010)"
+        return None
+
+    def _in_bytes(self, content: bytes, new: set[str], own: set[str]) -> str | None:
+        for text in own:
+            content = content.replace(text.encode(), b"")
         content = re.sub(rb"2\.25\.[0-9]+", lambda m: b" " if m[0].decode() in new else m[0], content).lower()
         for low in {content, content.replace(b"\0", b"")}:  # the second for UTF-16
             for token in set(re.findall(rb"[0-9.]{10,}", low)):
@@ -201,12 +216,23 @@ class Identifying:
             open_ = "\n".join(self.kept)
             sentences = ((phrase, where) for phrase, where in self.sentences.items() if phrase not in open_)
             for phrase, where in (*self.words.items(), *sentences):
-                if len(phrase) < SHORT:
+                if _size(phrase) < SHORT:
                     continue
-                for form in {phrase.encode(), phrase.encode("latin-1", "ignore")}:
+                for form in _forms(phrase):
                     if len(form) >= SHORT and _within(form, low):
                         return where
         return None
+
+
+def _size(word: str) -> int:
+    """Return how much a word says, in bytes: one sign of Chinese says as much as three letters."""
+    return len(word.encode("utf-8", "replace"))
+
+
+def _forms(phrase: str) -> set[bytes]:
+    """Return how a text may be written; letters of ASCII are small ones."""
+    forms = {one.encode(code, "ignore") for one in (phrase, phrase.upper()) for code in ("utf-8", "latin-1")}
+    return {form.lower() for form in forms}
 
 
 def _within(part: Any, whole: Any) -> bool:
@@ -221,12 +247,23 @@ def _within(part: Any, whole: Any) -> bool:
     return re.search(beside if isinstance(part, str) else beside.encode(), whole) is not None
 
 
-def _place(dataset: Any, identifying: Identifying, new: set[str]) -> str:
+def _is_due(element: Any, new: set[str]) -> bool:
+    """Say whether an element of a written file is of a kind that may be there; what identifies or not."""
+    kind, keyword, found = element.VR, _keyword(element.tag), [str(value) for value in profile.values(element)]
+    if kind in (*profile.TEXT, *profile.TIMES):
+        ours = keyword in profile.KEPT_TEXT or keyword == "DeidentificationMethod"
+        return ours or all(value in profile.DUMMIES or _OURS.fullmatch(value) for value in found)
+    if kind == "UI" and element.tag.group != 2:
+        return all(not value or value in new or profile.is_registered(value) for value in found)
+    return kind not in ("UN", "AS") and (bool(keyword) or element.tag.group == 2)
+
+
+def _place(dataset: Any, identifying: Identifying, new: set[str], own: set[str]) -> str:
     for element in profile.every(dataset):
         if element.VR != "SQ" and element.tag.group != 0x7FE0:
             value = element.value
             content = value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
-            if identifying._in_bytes(content, new):
+            if identifying._in_bytes(content, new, own):
                 return named(element.tag)
     return "the bytes of the file"
 

@@ -27,6 +27,7 @@ from cnnkit.errors import MissingExtra
 
 TABLES = "2026c"
 DUMMY = "ANONYMIZED"  # what the library writes where a text has to be
+DUMMIES = {"", DUMMY, "http://anonymized.invalid", "00010101", "00010101010101.000000+0000", "000000.00"}
 TEXT = {"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
 TIMES = {"DA", "DT", "TM"}
 _BYTES = {"OB", "OD", "OF", "OL", "OV", "OW", "OB or OW"}
@@ -70,6 +71,12 @@ _REFERENCES = {
 }  # to pictures: the tables leave a choice, and geometry may rest on them
 _TO_EMPTY = ("Z_TAGS", "Z_D_TAGS", "X_Z_TAGS")  # sequences that have to be there, with no item
 _PATIENT_ID = (0x0010, 0x0020)
+_ITEM = b"\xfe\xff\x00\xe0"
+_COMMENTS = {  # by the first bytes of a stream: markers of comments, Exif and the like; of where packed pixels begin
+    b"\xff\xd8": (b"\xfe\xe1\xed", b"\xda\xd9"),
+    b"\xff\x4f": (b"\x64", b"\x90\xd9"),
+}
+_MEANING = "Basic Application Confidentiality Profile"
 _CODE = re.compile(r"[A-Z0-9_ ]{0,16}")
 
 
@@ -144,6 +151,7 @@ def apply(dataset: Any, case: str, says: Callable[[str, bool], bool]) -> tuple[i
     before = dict(_flat(dataset))
     _apply(dataset, case, says, top=True)
     _cut(dataset)
+    _uncommented(dataset)
     _head(dataset)
     _said(dataset)
     after = dict(_flat(dataset))
@@ -199,6 +207,9 @@ def _strip(dataset: Any, element: Any, says: Callable[[str, bool], bool], done: 
     from pydicom.datadict import dictionary_VR, keyword_for_tag
 
     keyword, kind, group = keyword_for_tag(element.tag), element.VR, element.tag.group
+    if keyword == "SpecificCharacterSet":  # all is written as UTF-8
+        del dataset[element.tag]
+        return
     known = bool(keyword) and (kind == dictionary_VR(element.tag) or kind in dictionary_VR(element.tag).split(" or "))
     if not known or group in (0, 4) or 0x5000 <= group < 0x5100 or 0x6000 <= group < 0x6100 or kind in ("UN", "AS"):
         del dataset[element.tag]
@@ -282,6 +293,32 @@ def _cut(dataset: Any) -> None:
         dataset["PixelData"].value = dataset.PixelData[:size] + b"\0" * (size % 2)
 
 
+def _uncommented(dataset: Any) -> None:
+    """Put blanks in place of comments in packed pixels; nothing moves, and what they are unpacked to is the same."""
+    if "PixelData" not in dataset or not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    content = bytearray(dataset.PixelData)
+    at = 0
+    while at + 8 <= len(content) and content[at : at + 4] == _ITEM:
+        size = int.from_bytes(content[at + 4 : at + 8], "little")
+        _blank(content, at + 8, min(at + 8 + size, len(content)))
+        at += 8 + size
+    dataset["PixelData"].value = bytes(content)
+
+
+def _blank(content: bytearray, at: int, end: int) -> None:
+    """Blank the comments of a JPEG or JPEG 2000 stream that begins here, up to its first packed pixels."""
+    comments, last = _COMMENTS.get(bytes(content[at : at + 2]), (b"", b""))
+    at += 2
+    while comments and at + 4 <= end and content[at] == 0xFF and content[at + 1] not in last:
+        size = int.from_bytes(content[at + 2 : at + 4], "big")
+        if content[at + 1] in comments:
+            first = at + (6 if content[at + 1] == 0x64 else 4)  # of JPEG 2000 two bytes say of what kind
+            stop = max(min(at + 2 + size, end), first)
+            content[first:stop] = b" " * (stop - first)
+        at += 2 + max(size, 2)
+
+
 def _head(dataset: Any) -> None:
     """Give a file a head of ours: no name of a station, nothing before it."""
     from pydicom.dataset import FileMetaDataset
@@ -299,17 +336,23 @@ def _head(dataset: Any) -> None:
     dataset.file_meta, dataset.preamble = meta, b"\0" * 128
 
 
+def own(case: str) -> set[str]:
+    """Return the texts that are written into every file."""
+    return {case, DUMMY, _MEANING, *_method()}
+
+
+def _method() -> list[str]:
+    return [f"cnnkit {__version__}", f"dicom-anonymizer {metadata.version('dicom-anonymizer')}, tables {TABLES}"]
+
+
 def _said(dataset: Any) -> None:
     """Say in a data set what was done to it."""
     from pydicom.dataset import Dataset
 
     code = Dataset()
-    code.CodeValue, code.CodingSchemeDesignator = "113100", "DCM"
-    code.CodeMeaning = "Basic Application Confidentiality Profile"
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "113100", "DCM", _MEANING
+    dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.PatientIdentityRemoved = "YES"
-    dataset.DeidentificationMethod = [
-        f"cnnkit {__version__}",
-        f"dicom-anonymizer {metadata.version('dicom-anonymizer')}, tables {TABLES}",
-    ]
+    dataset.DeidentificationMethod = _method()
     dataset.DeidentificationMethodCodeSequence = [code]
     dataset.LongitudinalTemporalInformationModified = "REMOVED"
