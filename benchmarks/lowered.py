@@ -186,6 +186,23 @@ def measured(shape: tuple[int, ...], options: dict[str, Any], rounds: int) -> di
     }
 
 
+def of_run(run: Path, rounds: int = 21) -> dict[str, Any]:
+    """Compare a run's exported int8 file with the plain float conversion of its model, one thread: size, time, convolutions."""
+    import keras
+
+    model = keras.models.load_model(run / "model.keras", compile=False)
+    (own,) = (run / "export").glob("*-int8.tflite")
+    volume = volumes(model.input_shape[1:])[-1:]
+    files = {"plain float32": file_of(model, "float32", volume), "int8": own.read_bytes()}
+    return {
+        "of_plain": {
+            "bytes": len(files["int8"]) / len(files["plain float32"]),
+            "seconds": timed(files, volume, 1, rounds)["of_plain"]["int8"],
+        },
+        "convolutions": convolutions(files["int8"]),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=21)

@@ -6,6 +6,7 @@
     python benchmarks/scans.py drive                      # DRIVE, its own division; the second person's drawings beside it
     python benchmarks/scans.py isbi                       # ISBI 2012, five folds of six neighbouring sections
     python benchmarks/scans.py kvasir                     # Kvasir-SEG, from nothing, and on MobileNetV2 0.35
+    python benchmarks/scans.py hippocampus                # five folds of the 130 volumes; one exported, against plain conversion
     python benchmarks/scans.py speed                      # `predict` of one DRIVE picture from int8, the whole process
     python benchmarks/scans.py memory                     # its peak memory, and that of a picture ten times as large
 
@@ -28,12 +29,14 @@ from typing import Any
 
 import numpy as np
 
+import lowered
 import membranes
 import results
 
 WEIGHTS = "weights/mobilenet_v2_0.35_224_no_top.weights.h5"  # below $CNNKIT_DATA
 DRIVE = ("--data", "drive", "--validation", "0")
 ISBI = ("--folds", "5")
+HIPPOCAMPUS = ("--data", "hippocampus", "--folds", "5")
 KVASIR = ("--data", "kvasir-seg")
 PLAIN = ("--epochs", "40")
 BACKBONE = ("--model", "backbone", "--image-size", "192", "--epochs", "60")
@@ -158,6 +161,28 @@ def kvasir(arguments: argparse.Namespace) -> None:
             rows.append({**row(arguments, run, *KVASIR, *options, "--seed", str(seed)), "network": name})
             print(name, rows[-1]["dice"], flush=True)
     write("kvasir", rows)
+
+
+def hippocampus(arguments: argparse.Namespace) -> None:
+    """Train five folds of the 130 volumes of the hippocampus; score each by the model that did not see it; export one."""
+    rows = []
+    for seed in arguments.seeds:
+        run = arguments.runs / f"hippocampus-{seed}"
+        document = results.trained("scans", run, *HIPPOCAMPUS, "--seed", str(seed), threads=arguments.threads)
+        scores = document["scores"]["folds"]
+        exported(arguments, run / "fold-0")
+        rows.append(
+            {
+                **about(run, document),
+                "parameters": document["model"]["parameters"] // int(HIPPOCAMPUS[-1]),  # of a fold
+                **{key: scores[key] for key in KEYS if key in scores},
+                "per_class": scores["per_class"],
+                "baseline": scores.get("baseline"),
+                "lost": lost(run / "fold-0"),
+                "lowered": lowered.of_run(run / "fold-0"),
+            }
+        )
+    write("hippocampus", rows)
 
 
 def speed(arguments: argparse.Namespace) -> None:
@@ -286,7 +311,9 @@ def write(name: str, rows: list[dict[str, Any]], **more: Any) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    works = {work.__name__: work for work in (phantoms, volumes, diagnose, drive, isbi, kvasir, speed, memory)}
+    works = {
+        work.__name__: work for work in (phantoms, volumes, diagnose, drive, isbi, kvasir, hippocampus, speed, memory)
+    }
     parser.add_argument("work", choices=works)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"))

@@ -324,6 +324,7 @@ def scans() -> str:
         "volumes": ("drawn volumes, `cnnkit scans train --volumes`", None),
         "drive": ("DRIVE, its own test pictures, in the field of view", None),
         "isbi": ("ISBI 2012, five folds, out of fold", None),
+        "hippocampus": ("Hippocampus, 130 volumes, five folds, out of fold", None),
         "kvasir-plain": ("Kvasir-SEG, 100 test pictures, from nothing", "plain"),
         "kvasir-backbone": ("Kvasir-SEG, on MobileNetV2 0.35 of ImageNet", "backbone"),
     }
@@ -369,7 +370,18 @@ def _also(rows: list[dict[str, Any]]) -> str:
         for name, key in (("pixel error", "pixel_error"), ("V_rand", "v_rand"), ("IoU", "iou"))
         if all(key in row for row in rows)
     }
-    return ", ".join(f"{name} {value:.3f}" for name, value in means.items())
+    found = [f"{name} {value:.3f}" for name, value in means.items()]
+    if all("lowered" in row for row in rows):
+        labels = rows[0]["per_class"]
+        for label in labels:
+            found.append(f"{label} {100 * statistics.mean(row['per_class'][label]['dice'] for row in rows):.1f}")
+        for name, key, unit in (("NSD at 1 mm", "nsd", ""), ("HD95", "hd95", " mm")):
+            found.append(f"{name} {statistics.mean(row[key] for row in rows):.2f}{unit}")
+        of_plain = rows[0]["lowered"]["of_plain"]
+        found.append(
+            f"int8 {of_plain['bytes']:.2f} of the plain float file's size and {of_plain['seconds']:.2f} of its time"
+        )
+    return ", ".join(found)
 
 
 def maybe(name: str) -> dict[str, Any] | None:
