@@ -23,9 +23,13 @@ from cnnkit.data.findings import FEW, Finding, listed, ranked
 from cnnkit.data.inventory import Entry
 from cnnkit.data.reading import Part
 from cnnkit.data.records import Progress
-from cnnkit.errors import DataError
+from cnnkit.errors import ConfigError, DataError
+from cnnkit.inputs.image.loading import with_options
+from cnnkit.tasks.segmentation import objects as apart
+from cnnkit.tasks.segmentation.loading import MERGED, check_only
 from cnnkit.tasks.segmentation.masks import IGNORE, planes
 from cnnkit.tasks.segmentation.volumes import checks as of_volumes
+from cnnkit.tasks.segmentation.volumes.fingerprint import OBJECTS_OF_VOLUMES
 from cnnkit.tasks.segmentation.volumes.sources import has_volumes
 
 TINY = 4  # px, up to which a piece of a label is a slip of the hand
@@ -35,24 +39,32 @@ MOSTLY = 0.5  # of all pixels, above which foreground may be background
 
 
 def check(
-    source: Path | str | cards.Card, *, looked: list[str] | None = None, progress: Progress | None = None
+    source: Path | str | cards.Card,
+    *,
+    groups: str | None = None,
+    objects: bool = False,
+    looked: list[str] | None = None,
+    progress: Progress | None = None,
 ) -> list[Finding]:
     """Look for what spoils the training on masks.
 
     Args:
         source: as `cnnkit.data.cards.load` takes it.
+        groups: which pictures are of one patient, as `load` takes it.
+        objects: whether objects of the only label are to be told apart.
         looked: takes lines on what was looked at.
         progress: called while it goes.
 
     Returns:
         findings, errors first; none for a clean data set. Kinds: bad-file, read-otherwise, values, unknown-label, missing-label,
-        no-foreground, mostly-foreground, tiny, sizes, channels, bits, leak, duplicate, patients, few;
+        no-foreground, mostly-foreground, objects, tiny, sizes, channels, bits, leak, duplicate, patients, few;
         of volumes spacing, and none of sizes, channels, bits, tiny.
 
     Raises:
         DataError: the data cannot be read at all.
+        ConfigError: `groups` or `objects` mean nothing for it.
     """
-    card = cards.load(source, "segmentation")
+    card = with_options(cards.load(source, "segmentation"), {"groups": groups})
     card, parts, _ = loading.read_parts(card, task="segmentation", verify=True, progress=progress)
     noun = _noun(parts)
     if looked is not None:
@@ -60,6 +72,8 @@ def check(
         looked.append(f"{count:,} {noun} and their masks, {', '.join(parts['train'].names)}")
     counts = {split: _counts(part) for split, part in parts.items()}
     findings = [*_bad(parts), *_read_otherwise(parts), *_labels(parts, counts), *_foreground(parts, counts)]
+    if objects:
+        findings += _merged(card, parts)
     if has_volumes(parts["train"].images):
         return ranked([*findings, *of_volumes.findings(parts), *_few(parts)])
     findings += _tiny(parts, progress)
@@ -136,6 +150,20 @@ def _foreground(parts: Mapping[str, Part], counted: Mapping[str, np.ndarray]) ->
             f"Foreground covers {full / total:.0%} of all pixels. If what is to be found is the rest, name it: "
             "`values = { NAME = 0 }` in a card.",
         )
+
+
+def _merged(card: cards.Card, parts: Mapping[str, Part]) -> Iterator[Finding]:
+    """Find pieces that look like several objects in masks that do not tell objects apart."""
+    train = parts["train"]
+    if has_volumes(train.images):
+        raise ConfigError(OBJECTS_OF_VOLUMES)
+    if all(name.isdecimal() for name in train.names):  # nobody named these values: they may be numbers of objects
+        return
+    check_only(card, train.names, train.more.regions)
+    every = [k for k in range(len(train.images)) if train.more.objects(k) is None]
+    several, count = apart.merged([np.isin(train.more.native(k), train.more.regions[0]) for k in every])
+    if several:
+        yield Finding("warning", "objects", f"{several:,} of {count:,} pieces {MERGED}")
 
 
 def _tiny(parts: Mapping[str, Part], progress: Progress | None) -> Iterator[Finding]:

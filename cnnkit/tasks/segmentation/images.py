@@ -59,7 +59,7 @@ class Masked(Images):
     def check(self, source: str, progress: Any, looked: list[str], **columns: Any) -> list[Any]:
         from cnnkit.tasks.segmentation import checks
 
-        return checks.check(source, looked=looked, progress=progress)
+        return checks.check(source, looked=looked, progress=progress, **columns)
 
     def show(self, recipe: Any, splits: Any, settings: Any, out: Path) -> Shown:
         from cnnkit.report import drawing, figures

@@ -33,6 +33,7 @@ VALUES = (AS_IS, ALIKE, EACH)
 FLIPS = {"none": (), "vertical": (0,), "horizontal": (1,), "both": (0, 1)}
 LOOKED_AT = 20  # masks, to find out whether their values are numbers of objects
 WHOLE = 1.5  # pieces of a value, below which it is the number of an object
+MERGED = "look like several objects that touch: each is learnt as one. Give masks with a number for each object."
 OFTEN_ENOUGH = 3  # masks that have a value, from which it is looked at alone
 
 
@@ -101,7 +102,7 @@ def load(
     if not names:
         raise DataError(f"{card.title} has no label to learn: every mask is empty. Draw some, or name other masks.")
     if objects:
-        _check_only(card, names, parts["train"].more.regions)
+        check_only(card, names, parts["train"].more.regions)
     kind: type[MaskRecords] = VolumeRecords if in_volumes else MaskRecords
     measuring: Any = of_volumes if in_volumes else fingerprint
     shape = (32,) * (3 if in_volumes else 2) + (1,)
@@ -129,8 +130,7 @@ def load(
     facts = measuring.measure(alike, apart=objects)
     if facts.several[0] > OFTEN * facts.several[1]:
         notes.append(
-            f"The masks of {card.title} do not tell objects apart, and {facts.several[0]:,} of {facts.several[1]:,} pieces look "
-            "like several objects that touch: each is learnt as one. Give masks with a number for each object."
+            f"The masks of {card.title} do not tell objects apart: {facts.several[0]:,} of {facts.several[1]:,} pieces {MERGED}"
         )
     choice = measuring.choose(
         facts,
@@ -167,7 +167,7 @@ def load(
     return Splits(**seen, card=about)
 
 
-def _check_only(card: Card, names: Sequence[str], regions: Regions) -> None:
+def check_only(card: Card, names: Sequence[str], regions: Regions) -> None:
     """Refuse objects of several labels."""
     if overlapping(regions):
         raise ConfigError(

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from cnnkit.errors import ConfigError
 from cnnkit.tasks.segmentation.checks import check
 from tests.tasks.segmentation.small_masks import disc, pairs, picture, save
 
@@ -103,3 +104,29 @@ def test_the_same_picture_twice_is_a_leak_across_splits_and_a_double_within(data
 def test_few_pictures_are_told(tmp_path):
     pairs(tmp_path / "set", 4)
     assert "Training has 4 pictures" in found(tmp_path / "set")["few"].text
+
+
+def test_objects_that_masks_merge_are_told_where_they_are_asked_for(tmp_path):
+    for k in range(12):
+        rows, columns = np.mgrid[:48, :64]
+        mask = np.minimum(np.hypot(rows - 24, columns - 16), np.hypot(rows - 24, columns - 33)) < 9
+        save(tmp_path / "images" / f"{k}.png", picture(mask, k))
+        save(tmp_path / "masks" / f"{k}.png", mask.astype(np.uint8) * np.uint8(255))
+    (finding,) = (finding for finding in check(tmp_path, objects=True) if finding.kind == "objects")
+    assert "12 of 12 pieces look like several objects" in finding.text
+    assert not [finding for finding in check(tmp_path) if finding.kind == "objects"]
+
+
+def test_objects_of_several_labels_are_refused(data):
+    for file in data.rglob("masks/*.png"):
+        mask = disc(int(file.stem))
+        mask[:4, :4] = 2
+        save(file, mask)
+    (data / "labels.txt").write_text("disc\nring\n")
+    with pytest.raises(ConfigError, match="`objects` takes one label"):
+        check(data, objects=True)
+
+
+def test_a_pattern_of_patients_is_used(data):
+    kinds = [finding.kind for finding in check(data, groups=r"(\d+)")]
+    assert "patients" not in kinds

@@ -35,6 +35,7 @@ AXES = ("up and down", "front and back", "left and right")
 FLIPS = {"none": (), "vertical": (0,), "horizontal": (2,), "both": (0, 2)}
 WHOLE = 0.7  # of a volume's side that a window covers, from which labels lie in it where they lie in the volume
 FOREGROUND = 10_000  # voxels of labels whose values are looked at, of a volume
+OBJECTS_OF_VOLUMES = "`objects`: objects are told apart in pictures only, not in volumes. Leave it out."
 CT = -500.0  # a value below which says that values are Hounsfield units
 
 
@@ -107,7 +108,7 @@ def measure(
         ConfigError: objects are to be told `apart`.
     """
     if apart:
-        raise ConfigError("`objects`: objects are told apart in pictures only, not in volumes. Leave it out.")
+        raise ConfigError(OBJECTS_OF_VOLUMES)
     chosen = np.unique(np.linspace(0, len(records) - 1, min(most, len(records))).astype(int))
     labels, regions = records.label_names, records.regions
     sides, spacings, channels, kinds, lows, highs, least = [], [], [], set(), [], [], 0.0
