@@ -105,7 +105,10 @@ def _with_replayed(recipe: Any, splits: Any, path: Path, tell: Reporter) -> Any:
 
 def describe_data(splits: Any) -> dict[str, Any]:
     """Return what `run.json` says of the data."""
+    from cnnkit.data import inventory
+
     card = splits.card
+    about = card.get("inventory", {})
     prints = {name: part.fingerprint() for name, part in splits.parts.items()}
     return {
         **{key: card.get(key, "") for key in ("name", "title", "task", "licence", "source", "citation")},
@@ -114,7 +117,7 @@ def describe_data(splits: Any) -> dict[str, Any]:
         "sizes": {name: len(part) for name, part in splits.parts.items()},
         "labels": list(splits.train.label_names),
         "shape": list(splits.train.input_shape),
-        "inventory": card.get("inventory", {}),
+        "inventory": inventory.nameless(about) if card.get("private") else about,
     }
 
 
@@ -129,8 +132,9 @@ def remember_place(run: Run, source: Any) -> None:
     about |= {"place": places.describe(source, run.path), "earlier_places": before[:EARLIER]}
     run.save()
     if (files := places.listing(source, _task_of(run))) is not None:
-        rows = ",\n".join(f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in files.items())
-        write_text(run.path / DATA_FILES, f"{{\n{rows}\n}}\n")
+        nameless = places.private(source, _task_of(run))
+        rows = ",\n".join(f"{'' if nameless else f'{json.dumps(n)}: '}{json.dumps(e)}" for n, e in files.items())
+        write_text(run.path / DATA_FILES, f"[\n{rows}\n]\n" if nameless else f"{{\n{rows}\n}}\n")
 
 
 def _task_of(run: Run) -> str:
@@ -244,6 +248,8 @@ def own_data(
     tried: list[Any] = []
     failure: CnnkitError | None = None
     known, guess = ([source], None) if source is not None else _candidates(recipe, run)
+    if guess == run.document.get("data", {}).get("place", {}).get("path"):
+        guess = None  # it is where the data was
     for entry in [*known, guess] if guess is not None else known:
         if here and fetch.locate(cards.load(entry, _task_of(run))) is None:
             continue
@@ -320,7 +326,7 @@ def _moved(run: Run, source: str, tell: Reporter) -> None:
     tell.note(f"{source} is the data that {run.path} was trained on, by its fingerprint.")
 
 
-def _listed(run: Run) -> dict[str, Any] | None:
+def _listed(run: Run) -> Any:
     try:
         return json.loads((run.path / DATA_FILES).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -80,6 +80,12 @@ def describe(what: str, used: Mapping[str, int], entries: Iterable[Entry], notes
     }
 
 
+def nameless(inventory: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an inventory without its examples, for a file that is to name nobody."""
+    rows = [{**row, "examples": []} for row in inventory.get("entries", ())]
+    return {**inventory, "entries": rows} if inventory else {}
+
+
 def joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     """Return the inventory of two data sets together; an empty one says nothing."""
     if not first or not second:

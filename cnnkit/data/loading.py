@@ -119,6 +119,7 @@ def about(
             for split in ("validation", "test")
         },
         "inventory": inventory.describe(what, {split: len(part) for split, part in seen.items()}, entries, notes),
+        "private": readers.find(card.forms[0].reader).private,
     }
 
 

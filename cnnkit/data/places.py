@@ -5,10 +5,12 @@ Design choices:
   is only looked up from the present folder as a last resort; what decides is the fingerprint.
 - The listing has the size and a digest of each file. A run keeps it, so that of other data one can say which files were added,
   are gone or have changed. Of files above 64 KiB in large sets only both ends are read, as for fingerprints.
+- Of files that may be called after patients a run keeps no names: what was added can then be named, what is gone only counted.
 """
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +27,8 @@ WHOLE_BELOW = 100  # files, of which each is read whole
 
 Listing = Mapping[str, list[Any]]
 """Path below the data's folder, with / -> [size in bytes, digest]."""
+Kept = Listing | list[list[Any]]
+"""A listing as a run keeps it: with names, or without."""
 
 
 def describe(source: str | Path, run: Path) -> dict[str, Any]:
@@ -114,6 +118,12 @@ def listing(source: Card | str | Path, task: str = "") -> dict[str, list[Any]] |
         return None
 
 
+def private(source: Card | str | Path, task: str = "") -> bool:
+    """Say whether names of a data set's files are not to be kept."""
+    where = fetch.locate(cards.load(source, task))
+    return where is not None and readers.find(where[1].reader).private
+
+
 def _files(root: Path, form: Form) -> Iterator[Path]:
     """Yield each file below what the form's splits name, and what belongs to the data beside it, as images beside their boxes."""
     seen: set[Path] = set()
@@ -142,8 +152,10 @@ def _entry(path: Path, whole: bool) -> list[Any]:
     return [size, digest.hexdigest()[:16]]
 
 
-def differences(before: Listing, now: Listing) -> str:
+def differences(before: Kept, now: Listing) -> str:
     """Say which files differ: "2 files added (a.png, b.png), 1 gone (c.png)"; empty where none does."""
+    if not isinstance(before, Mapping):
+        return _nameless_differences(before, now)
     kinds = {
         "added": [name for name in now if name not in before],
         "gone": [name for name in before if name not in now],
@@ -157,6 +169,23 @@ def differences(before: Listing, now: Listing) -> str:
     return f"{count} file{'s' * (count != '1')} {rest}{''.join(', ' + part for part in parts[1:])}, of {total:,} then"
 
 
-def in_common(before: Listing, now: Listing) -> int:
+def _nameless_differences(before: list[list[Any]], now: Listing) -> str:
+    known = Counter(map(tuple, before))
+    added = []
+    for name, entry in now.items():
+        if known[tuple(entry)] > 0:
+            known[tuple(entry)] -= 1
+        else:
+            added.append(name)
+    gone = sum(known.values())
+    parts = [f"{len(added):,} new or changed ({some(added, 3)})"] if added else []
+    parts += [f"{gone:,} gone or changed"] if gone else []
+    return f"of its files, {len(before):,} then, {', '.join(parts)}" if parts else ""
+
+
+def in_common(before: Kept, now: Listing) -> int:
     """Return how many files are in both, unchanged."""
+    if not isinstance(before, Mapping):
+        both = Counter(map(tuple, before)) & Counter(map(tuple, now.values()))
+        return sum(both.values())
     return sum(name in now and list(now[name]) == list(entry) for name, entry in before.items())

@@ -111,6 +111,7 @@ class Reader:
         rank: how sure `fits` is, `CERTAIN`, `NAMED` or `LAST`: the surest are asked first, and of them one may fit.
         waits: it looks only at data that is said to be for its task: a file of texts may be a table of pixels as well.
         beside: what lies beside a file that a split names belongs to the data too, as images beside their boxes.
+        private: its files may be called after patients: what we write of them has numbers, or nothing, in place of names.
         left: returns the inventory's entries of what lies in the root beside what the splits (the tables) name.
     """
 
@@ -125,4 +126,5 @@ class Reader:
     rank: int = CERTAIN
     waits: bool = False
     beside: bool = False
+    private: bool = False
     left: Callable[[Path, list[dict[str, Any]]], list[Entry]] | None = None

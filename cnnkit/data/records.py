@@ -270,6 +270,11 @@ class Records:
         """Return what a person calls this record: the path of its input, or its place in an array."""
         return self._source.name(int(self._index[index]))
 
+    def alias(self, index: int) -> str:
+        """Return what files call this record that we write: its name, or a number where that may be of a person."""
+        called = getattr(self._source, "alias", self._source.name)
+        return called(int(self._index[index]))
+
     def native(self, index: int) -> Any:
         """Return the input as it is stored."""
         return self._source.native(int(self._index[index]))
@@ -359,6 +364,9 @@ def join(first: Splits, second: Splits) -> Splits:
     names += tuple(name for name in second.train.label_names if name not in names)
     parts = {split: part.plus(second.parts[split], names) for split, part in first.parts.items()}
     card = {**second.card, "warnings": [*first.warnings, *second.warnings]}
+    card["private"] = any(part.card.get("private") for part in (first, second))
+    if card["private"]:
+        card["nameless"] = [line for part in (first, second) for line in part.card.get("nameless", part.warnings)]
     card["inventory"] = inventory.joined(first.card.get("inventory", {}), second.card.get("inventory", {}))
     return Splits(**parts, card=card)
 
@@ -433,6 +441,10 @@ class Joined(_Both):
     def name(self, index: int) -> str:
         ((part, _, places),) = self._split(np.array([index]))
         return part.name(int(places[0]))
+
+    def alias(self, index: int) -> str:
+        ((part, _, places),) = self._split(np.array([index]))
+        return part.alias(int(places[0]))
 
     def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
         for part, _, places in self._split(indices):

@@ -136,7 +136,7 @@ class Task:
         return [
             {
                 "index": int(index),
-                "name": records.name(int(index)),
+                "name": records.alias(int(index)),
                 "true": self.words(targets[index], labels),
                 "predicted": self.words(output[index], labels),
                 "note": score.said(float(score.per_record[index])),

@@ -4,11 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnnkit.errors import ArtifactError, DataError
 from cnnkit.evaluation import verdict
 from cnnkit.quiet import quiet
 from cnnkit.reporter import Reporter
-from cnnkit.score import Scores
+from cnnkit.score import MORE, Scores
+
+SAID = 3  # of the worst records, where files call these otherwise than a person does
 
 
 def keras_of(path: Path, app: str) -> Any:
@@ -41,7 +45,19 @@ def score(recipe: Any, artifact: Any, records: Any, text: str, tell: Reporter) -
         raise DataError("There is nothing to score: this split is empty. Give data with a test split.")
     with tell.progress(text, len(records)) as update:
         found, targets = scoring.outputs(artifact, records, recipe.task, update)
-    return noted(recipe, recipe.task.score(found, targets, artifact.labels, artifact.metadata)), found, targets
+    scores = noted(recipe, recipe.task.score(found, targets, artifact.labels, artifact.metadata))
+    _say_which(scores, records, tell)
+    return scores, found, targets
+
+
+def _say_which(scores: Scores, records: Any, tell: Reporter) -> None:
+    """Say which of the worst records those are that our files call otherwise, as names may be of persons."""
+    head = scores.headline
+    if head.per_record is None or records.alias(0) == records.name(0):
+        return
+    order = np.argsort(head.per_record if head.better == MORE else -head.per_record, kind="stable")[:SAID].tolist()
+    rows = [f"{records.alias(k)} is {records.name(k)} ({head.said(float(head.per_record[k]))})" for k in order]
+    tell.message(f"The worst, as files call them: {', '.join(rows)}")
 
 
 def noted(recipe: Any, scores: Scores) -> Scores:

@@ -101,11 +101,11 @@ def with_options(source: Path | str | Card, options: Mapping[str, Any], *, lenie
     return loading.with_options(card, options, refusal, lenient=lenient)
 
 
-def fates(parts: dict[str, Part]) -> list[inventory.Entry]:
-    """Return the entries of the inventory about what the readers left out."""
+def fates(parts: dict[str, Part], what: str = "images") -> list[inventory.Entry]:
+    """Return the entries of the inventory about what the readers left out; `what` the records are."""
     found = []
     for part in parts.values():
-        found += inventory.unusable(part.bad, "images")
+        found += inventory.unusable(part.bad, what)
         if part.ignored:
             found.append(inventory.entry("left out", "files", "that are no images by their names", part.ignored))
         found += part.entries

@@ -98,7 +98,8 @@ def load(
         raise ConfigError(
             f"`image_size` is a multiple of {step} {'voxels' if in_volumes else 'px'} here. Got {image_size}."
         )
-    notes = [*loading.left_out(parts, asked.skip_bad), *([taken] if taken else [])]
+    left = loading.left_out(parts, asked.skip_bad)
+    notes = [*left, *([taken] if taken else [])]
     if not names:
         raise DataError(f"{card.title} has no label to learn: every mask is empty. Draw some, or name other masks.")
     if objects:
@@ -157,13 +158,18 @@ def load(
         flips=choice.flips,
         advice=choice.advice,
     )
-    entries = [*fates(parts), *loading.over_limit(len(divided.train) - len(train), kind.noun)]
+    entries = [
+        *fates(parts, "volumes" if in_volumes else "images"),
+        *loading.over_limit(len(divided.train) - len(train), kind.noun),
+    ]
     about = {
         **loading.about(asked, card, parts, seen, kind.noun, entries, told(parts, whole=asked.whole)),
         "notes": [*facts.lines(), *choice.why],
         "warnings": notes,
         **divided.card,
     }
+    if about["private"]:
+        about["nameless"] = notes[len(left) :]  # what is left out the inventory counts
     return Splits(**seen, card=about)
 
 

@@ -142,9 +142,9 @@ class MaskRecords(ImageRecords):
         return self._masks.spacing(int(self._index[index]))
 
     def key(self, index: int) -> str:
-        """Return what a file of folds calls a record."""
-        keys = getattr(self._masks, "keys", None)
-        return self.name(index) if keys is None else keys[int(self._index[index])]
+        """Return what a file of folds that we write calls a record."""
+        keys = getattr(self._masks, "written", None) or getattr(self._masks, "keys", None)
+        return self.alias(index) if keys is None else keys[int(self._index[index])]
 
     def second(self, index: int) -> np.ndarray | None:
         """Return the code map that a second person drew; None where there is none."""

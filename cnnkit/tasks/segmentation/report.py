@@ -271,10 +271,11 @@ def conventions(scores: Mapping[str, Any]) -> blocks.Section | None:
 
 def reasons(card: Mapping[str, Any]) -> blocks.Section | None:
     """Why pictures are seen as they are, as the data's fingerprint has it, and what was warned of."""
+    warnings = card.get("nameless", card.get("warnings"))
     content = [
-        blocks.Lines(card[key], title)
-        for key, title in (("notes", "Found, and what follows"), ("warnings", "Warnings"))
-        if card.get(key)
+        blocks.Lines(lines, title)
+        for lines, title in ((card.get("notes"), "Found, and what follows"), (warnings, "Warnings"))
+        if lines
     ]
     text = (
         "How pictures meet the network was chosen from what the training data is like, unless it was asked for. Each of "

@@ -59,7 +59,7 @@ class Case:
         objects: int32 (h, w), or None; where objects are told apart, what hangs together if masks do not tell.
         spacing: mm, or None.
         patient: a number, equal for pictures of one patient.
-        name: of the picture.
+        name: of the picture, as files may have it.
         second: what another person drew, as `codes`; None: nobody did.
     """
 
@@ -296,7 +296,7 @@ class Segmentation(Task):
             rows.append(
                 {
                     "index": index,
-                    "name": records.name(index),
+                    "name": records.alias(index),
                     "true": self.words(truth[index].codes, labels),
                     "predicted": self.words(found[index], labels),
                     "note": score.said(float(score.per_record[index])),
@@ -346,7 +346,7 @@ def cases(records: MaskRecords) -> list[Case]:
             records.numbered(index) if records.plan.rim else records.objects(index),
             records.spacing(index),
             int(patients[index]),
-            records.name(index),
+            records.alias(index),
             records.second(index),
         )
         for index in range(len(records))

@@ -31,6 +31,7 @@ class Case:
         second: of the mask of a second observer.
         patient: who or what the picture is of, "" where that is not known.
         key: what folds call it, "" for its picture's name without suffix.
+        alias: what files of ours call it, where names may be of patients.
     """
 
     pictures: tuple[str, ...]
@@ -40,6 +41,7 @@ class Case:
     second: str = ""
     patient: str = ""
     key: str = ""
+    alias: str = ""
 
     @property
     def name(self) -> str:

@@ -1,9 +1,11 @@
 """Readers of volumes with masks: folders of both, DICOM with its SEG, nnU-Net's and the Decathlon's layout."""
 
 import contextlib
+import itertools
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -58,6 +60,7 @@ def _part(
     coding: Coding | None = None,
 ) -> Part:
     """Look at the masks of all splits, decide what they mean, and return the split that is asked for."""
+    _number(layout)
     if layout.holds != VALUES:
         raise DataError(f"{layout.root} has several masks a volume. Put all labels of one into one file.")
     options = request.options
@@ -97,11 +100,18 @@ def _part(
         np.arange(len(coding.names), dtype=np.int32),
         coding.names,
         groups=grouping.groups,
-        bad=[(printable(str(layout.root / name)), reason) for name, reason in bad[split]],
+        bad=[(printable(name), reason) for name, reason in bad[split]],
         entries=layout.entries + list(coding.entries) if split == next(iter(layout.splits)) else [],
         group_note=grouping.note,
         more=masks,
     )
+
+
+def _number(layout: Layout) -> None:
+    """Give each case a number in the order of the data set, whether it can be used or not."""
+    numbers = itertools.count(1)
+    for split, cases in layout.splits.items():
+        layout.splits[split] = [replace(case, alias=f"case_{next(numbers):04}") for case in cases]
 
 
 def _keys(cases: Sequence[Case]) -> list[str]:
@@ -207,6 +217,7 @@ VOLUMES = Reader(
     splits=_splits,
     rank=NAMED,
     waits=True,
+    private=True,
     beside=True,
 )
 NNUNET_VOLUMES = Reader(
@@ -220,4 +231,5 @@ NNUNET_VOLUMES = Reader(
     splits=_nnunet_splits,
     rank=CERTAIN,
     waits=True,
+    private=True,
 )

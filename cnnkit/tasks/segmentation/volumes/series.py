@@ -161,7 +161,7 @@ def _by_segs(layout: Layout, scan: Scan, patients: bool) -> set[int]:
         case = Case((_name(scan, place),), rows, patient=found.patient if patients else "")
         layout.splits.setdefault(split or "train", []).append(case)
     if outside:
-        layout.entries.append(entry("left out", "series", "that lie in no folder of a split", outside))
+        layout.entries.append(entry("left out", "volumes", "that lie in no folder of a split", outside))
     return set(masks)
 
 
@@ -208,7 +208,7 @@ def _by_names(
         layout.entries.append(entry("left out", "masks", "whose series has a DICOM SEG", unpaired))
     left = [_name(scan, place) for place, one in enumerate(scan.series) if place not in used and not one.scout]
     if left:
-        layout.entries.append(entry("left out", "series", "without a mask", left))
+        layout.entries.append(entry("left out", "volumes", "without a mask", left))
 
 
 # Names ----------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 Design choices:
 - Both are turned so that their axes run to the head, to the back and to the left; a mask is laid on its volume by geometry.
-- Of a file nothing is shown but its name.
+- Of a file nothing is shown but its name, below the data's folder. Files of ours have a number in its place, as names, also of
+  files that are no DICOM, are often a patient's.
 """
 
 from collections.abc import Callable, Sequence
@@ -74,7 +75,10 @@ class Volumes:
         raise NotImplementedError("Volumes are seen through windows, never at once. Read records of them.")
 
     def name(self, index: int) -> str:
-        return printable(str(self.root / self.cases[index].name))
+        return printable(self.cases[index].name)
+
+    def alias(self, index: int) -> str:
+        return self.cases[index].alias
 
     def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
         for index in indices.tolist():
@@ -155,7 +159,9 @@ class VolumeMasks:
         counts: int64 (n, 256), how many voxels of each have each code.
 
     Attributes:
-        keys: what folds call each: names of volumes.
+        keys: what folds of the data set call each: names of volumes.
+        written: what folds that we write call each: a number, or in the layout of nnU-Net, which could not read them otherwise,
+            the name of the case.
         folds: (keys to train on, keys to validate on) of each fold that the data set states.
     """
 
@@ -168,6 +174,7 @@ class VolumeMasks:
         segments: Sequence[str] = (),
     ):
         self._volumes, self.coding, self.counts, self.keys = volumes, coding, counts, tuple(keys)
+        self.written = [case.key or case.alias for case in volumes.cases]
         self._segments = segments
         self.names: tuple[str, ...] = coding.names
         self.regions: Regions = coding.regions or alone(len(coding.names))

@@ -176,7 +176,7 @@ def test_series_without_a_mask_and_masks_without_a_series_are_left_out_and_said(
     shutil.rmtree(root / "p1" / "ct")
     found = part(root)
     assert len(found.images) == 2 and not found.bad
-    assert left(found)["series", "without a mask"] == (1, ("unmarked",))
+    assert left(found)["volumes", "without a mask"] == (1, ("unmarked",))
     assert left(found)["masks", "whose series is not there"] == (1, ("p1/seg/1.dcm",))
 
 
