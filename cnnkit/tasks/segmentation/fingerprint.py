@@ -325,17 +325,8 @@ def choose(
     if facts.across is not None:
         plan = dataclasses.replace(plan, rim=objects.rim_of(facts.across[1] * (plan.scale or min(1, side / longest))))
         why.append(f"Objects are told apart by a border, {plan.rim} px of the input wide.")
-    if overlapping(regions):
-        plan = dataclasses.replace(plan, regions=tuple(map(tuple, regions)), order=tuple(order))
-        why.append("Labels overlap: each is asked for on its own.")
-    passes = max(1, -(-VIEWS // max(1, count)))
-    if passes > 1:
-        why.append(f"{count} pictures are few: an epoch sees each {passes} times, each time otherwise.")
-    rare = [name for name, share in facts.share.items() if 0 < share < OFTEN]
-    focus = 0.5 if rare else 0.33
-    if patches:
-        often = f"{', '.join(rare)} {'are' if len(rare) > 1 else 'is'} rare" if rare else "no label is rare"
-        why.append(f"{focus:.0%} of the windows lie around a label: {often}.")
+    plan = told_apart(plan, regions, order, why)
+    passes, focus = repeated(count, "pictures", why), focused(facts.share, patches, why)
     flips = tuple(axis for axis, turned in enumerate(facts.oriented) if patches or not turned)
     if len(flips) < len(facts.oriented):
         axes = " and ".join(name for axis, name in enumerate(("up and down", "left and right")) if axis not in flips)
@@ -343,6 +334,32 @@ def choose(
     shape = (side, side, facts.channels)
     advice, lines = advised(facts, (side, side), patches, STEPS, BATCHES)
     return Choice(plan, shape, passes, focus, flips, (*why, *lines), advice)
+
+
+def told_apart(plan: Plan, regions: Sequence[Sequence[int]], order: Sequence[int], why: list[str]) -> Plan:
+    """Return a plan that knows of labels that overlap."""
+    if not overlapping(regions):
+        return plan
+    why.append("Labels overlap: each is asked for on its own.")
+    return dataclasses.replace(plan, regions=tuple(map(tuple, regions)), order=tuple(order))
+
+
+def repeated(count: int, noun: str, why: list[str]) -> int:
+    """Return how often an epoch sees each of so many inputs."""
+    passes = max(1, -(-VIEWS // max(1, count)))
+    if passes > 1:
+        why.append(f"{count} {noun} are few: an epoch sees each {passes} times, each time otherwise.")
+    return passes
+
+
+def focused(share: Mapping[str, float], patches: bool, why: list[str]) -> float:
+    """Return the share of the windows around a label, from the share of all places that each label has."""
+    rare = [name for name, part in share.items() if 0 < part < OFTEN]
+    focus = 0.5 if rare else 0.33
+    if patches:
+        often = f"{', '.join(rare)} {'are' if len(rare) > 1 else 'is'} rare" if rare else "no label is rare"
+        why.append(f"{focus:.0%} of the windows lie around a label: {often}.")
+    return focus
 
 
 def advised(

@@ -19,8 +19,18 @@ import numpy as np
 from cnnkit.device.resampling import resampled, sampled
 from cnnkit.device.segmentation import ALIKE, EACH, TAILS, Plan, pieces_of
 from cnnkit.errors import ConfigError
-from cnnkit.tasks.segmentation.fingerprint import FEWEST, OFTEN, VIEWS, Choice, advised, oriented, seldom, width_of
-from cnnkit.tasks.segmentation.masks import IGNORE, overlapping
+from cnnkit.tasks.segmentation.fingerprint import (
+    FEWEST,
+    Choice,
+    advised,
+    focused,
+    oriented,
+    repeated,
+    seldom,
+    told_apart,
+    width_of,
+)
+from cnnkit.tasks.segmentation.masks import IGNORE
 
 LOOKED_AT = 60  # training volumes
 VOXELS = 96_000  # of a window, about; a step of training has two
@@ -239,17 +249,8 @@ def choose(
     plan = Plan(scale=1.0, spacing=facts.spacing, voxel=tuple(round(float(size), 4) for size in voxel))
     plan, line = _valued(plan, facts, values)
     why.append(line)
-    if overlapping(regions):
-        plan = dataclasses.replace(plan, regions=tuple(map(tuple, regions)), order=tuple(order))
-        why.append("Labels overlap: each is asked for on its own.")
-    passes = max(1, -(-VIEWS // max(1, count)))
-    if passes > 1:
-        why.append(f"{count} volumes are few: an epoch sees each {passes} times, each time otherwise.")
-    rare = [name for name, share in facts.share.items() if 0 < share < OFTEN]
-    focus = 0.5 if rare and min(covered) < 1 else 0.33
-    if min(covered) < 1:
-        often = f"{', '.join(rare)} {'are' if len(rare) > 1 else 'is'} rare" if rare else "no label is rare"
-        why.append(f"{focus:.0%} of the windows lie around a label: {often}.")
+    plan = told_apart(plan, regions, order, why)
+    passes, focus = repeated(count, "volumes", why), focused(facts.share, min(covered) < 1, why)
     flips = tuple(
         axis
         for axis, turned in enumerate(facts.oriented)
