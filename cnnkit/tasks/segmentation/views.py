@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 
 PLACES = 4096  # foreground pixels of each label that a view may be around, of a picture
+STILL_FOCUS = 0.5  # of views that stand still
 SIDES = (("left", "right"), ("l", "r"))
 
 
@@ -132,21 +133,10 @@ class Views:
                     at + rng.uniform(-self.shift, self.shift) * side for at, side in zip(middle, sides, strict=True)
                 ]
             return middle[0], middle[1]
-        lows = [(side - 1) / 2 for side in sides]
-        highs = [max(low, length - 1 - low) for low, length in zip(lows, extent, strict=True)]
-        if rng.random() < (0.5 if self.still else self.focus):
-            point = self.records.point(index, rng)
-            if point is not None:
-                jitter = rng.uniform(-0.25, 0.25, 2) * sides
-                at = [np.clip(p + j, low, high) for p, j, low, high in zip(point, jitter, lows, highs, strict=True)]
-                return self._whole_px(at, lows)
-        return self._whole_px([rng.uniform(low, high) for low, high in zip(lows, highs, strict=True)], lows)
-
-    def _whole_px(self, middle: Sequence[float], lows: Sequence[float]) -> tuple[float, float]:
-        """Return a middle at which a view that stands still has the very pixels of the picture."""
-        if not self.still:
-            return float(middle[0]), float(middle[1])
-        return tuple(float(round(at - low) + low) for at, low in zip(middle, lows, strict=True))  # type: ignore[return-value]
+        at = middle_of_window(self.records, index, extent, sides, STILL_FOCUS if self.still else self.focus, rng)
+        if self.still:  # the very pixels of the picture
+            at = [round(place - (side - 1) / 2) + (side - 1) / 2 for place, side in zip(at, sides, strict=True)]
+        return at[0], at[1]
 
     def _light(self, view: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Change light, contrast, colours, gamma; add what bad pictures have."""
@@ -173,6 +163,31 @@ class Views:
         if rng.random() < self.often:
             seen = seen + rng.normal(0, rng.uniform(0, self.noise), view.shape).astype(np.float32)
         return np.clip(np.rint(seen), 0, 255).astype(np.uint8)
+
+
+def middle_of_window(
+    records: Any, index: int, extent: Sequence[int], sides: Sequence[int], focus: float, rng: np.random.Generator
+) -> list[float]:
+    """Return where in a record the middle of a window lies, inside it as far as it is large enough.
+
+    Args:
+        records: which know where labels are, `point(index, rng)`.
+        index: of the record.
+        extent: of it, at the plan's scale.
+        sides: of the window.
+        focus: share of the windows around a place of a label.
+        rng: draws.
+    """
+    lows = [(side - 1) / 2 for side in sides]
+    highs = [max(low, length - 1 - low) for low, length in zip(lows, extent, strict=True)]
+    if rng.random() < focus:
+        point = records.point(index, rng)
+        if point is not None:
+            jitter = rng.uniform(-0.25, 0.25, len(sides)) * sides
+            return [
+                float(np.clip(p + j, low, high)) for p, j, low, high in zip(point, jitter, lows, highs, strict=True)
+            ]
+    return [float(rng.uniform(low, high)) for low, high in zip(lows, highs, strict=True)]
 
 
 def _cut(values: np.ndarray, place: Sequence[int], sides: Sequence[int]) -> np.ndarray:

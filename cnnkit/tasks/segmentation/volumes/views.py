@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.tasks.segmentation.views import exchanged
+from cnnkit.tasks.segmentation.views import STILL_FOCUS, exchanged, middle_of_window
 
 ACROSS = 2  # the axis from right to left
 THICK = 2.5  # times as long as wide, from which voxels are not turned out of their plane
@@ -148,20 +148,9 @@ class VolumeViews:
             matrix = turn @ matrix
         return matrix * voxel[None, :] / voxel[:, None]  # turns are of mm
 
-    def _middle(
-        self, extent: Sequence[int], index: int, sides: Sequence[int], rng: np.random.Generator
-    ) -> tuple[float, ...]:
+    def _middle(self, extent: Sequence[int], index: int, sides: Sequence[int], rng: np.random.Generator) -> list[float]:
         """Return where in a volume the middle of a view lies."""
-        lows = [(side - 1) / 2 for side in sides]
-        highs = [max(low, length - 1 - low) for low, length in zip(lows, extent, strict=True)]
-        if rng.random() < (0.5 if self.still else self.focus):
-            point = self.records.point(index, rng)
-            if point is not None:
-                jitter = rng.uniform(-0.25, 0.25, len(sides)) * sides
-                return tuple(
-                    float(np.clip(p + j, low, high)) for p, j, low, high in zip(point, jitter, lows, highs, strict=True)
-                )
-        return tuple(float(rng.uniform(low, high)) for low, high in zip(lows, highs, strict=True))
+        return middle_of_window(self.records, index, extent, sides, STILL_FOCUS if self.still else self.focus, rng)
 
     def _light(self, view: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Change contrast, gamma, light; add what bad scans have."""
