@@ -9,6 +9,8 @@
     python benchmarks/scans.py hippocampus                # five folds of the 130 volumes; one exported, against plain conversion
     python benchmarks/scans.py speed                      # `predict` of one DRIVE picture from int8, the whole process
     python benchmarks/scans.py memory                     # its peak memory, and that of a picture ten times as large
+    python benchmarks/scans.py volume-speed --file F      # the same of one volume of the hippocampus, by the int8 file F
+    python benchmarks/scans.py volume-memory --file F     # and of volumes of which one is ten times as large
 
 Each writes a file of its own in results/, beside what it has of other seeds. Runs are kept in --runs; one that exists is not
 trained again. The data sets are looked for in $CNNKIT_DATA; ImageNet's weights are the file --weights.
@@ -236,6 +238,73 @@ def memory(arguments: argparse.Namespace) -> None:
     results.write("scans-memory", {"rows": rows, "growth": growth})
 
 
+SMALL, LARGE = (64, 96, 96), (160, 192, 192)  # voxels along each axis; ten times as many
+
+
+def volume_speed(arguments: argparse.Namespace) -> None:
+    """Time `predict` of one volume of the hippocampus, the whole process, from int8; TensorFlow must not be loaded."""
+    volume = sorted((Path(os.environ["CNNKIT_DATA"]) / "hippocampus").rglob("imagesTr/hippocampus_*.nii.gz"))[0]
+    out = arguments.runs / "volume-speed"
+    words = [sys.executable, "-X", "importtime", "-m", "cnnkit_scans.cli", "predict", str(arguments.file), str(volume)]
+    content: dict[str, Any] = {"bytes": arguments.file.stat().st_size}
+    for name, more in (("seconds", []), ("seconds_written", ["--out", str(out)])):
+        loaded = subprocess.run([*words, *more], capture_output=True, text=True, check=True).stderr
+        assert "| tensorflow" not in loaded, "TensorFlow was loaded"
+        seconds = []
+        for _ in range(7):
+            began = time.perf_counter()
+            subprocess.run([words[0], *words[3:], *more], capture_output=True, check=True)
+            seconds.append(time.perf_counter() - began)
+        content |= {name: statistics.median(seconds), f"{name}_each": seconds}
+    print(content)
+    results.write("scans-volume-speed", content)
+
+
+def volume_memory(arguments: argparse.Namespace) -> None:
+    """Measure the peak memory of `predict` from int8, less what volume and mask take, for volumes of two sizes.
+
+    Volumes are smooth noise in int16, not packed. They are turned as scanners store them, so that axes are exchanged.
+    """
+    from cnnkit.device.model import read_metadata
+    from cnnkit.device.segmentation import Plan
+    from cnnkit.device.volumes.geometry import Geometry
+    from cnnkit.device.volumes.nifti import write as write_volume
+
+    voxel = Plan.from_dict(read_metadata(arguments.file)["segmentation"]).voxel
+    assert voxel is not None, "The file takes no volumes"
+    rows = []
+    for shape in (SMALL, LARGE):
+        path = arguments.runs / f"volume-{'x'.join(map(str, shape))}.nii"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(0).integers(0, 1000, [-(-side // 8) for side in shape]).astype(np.int16)
+        for axis in range(3):
+            noise = noise.repeat(8, axis)
+        write_volume(path, noise[tuple(map(slice, shape))], Geometry.plain(shape, voxel))
+        for out in ([], ["--out", str(arguments.runs / "volume-memory")]):
+            words = ["predict", str(arguments.file), str(path), *out]
+            code = (
+                "import resource; from cnnkit_scans.cli import main; "
+                f"main({words!r}, standalone_mode=False); "
+                "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+            )
+            began = time.perf_counter()
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+            seconds = time.perf_counter() - began
+            peak = 1024 * int(done.stdout.split()[-1])
+            own = peak - int(np.prod(shape)) * 3  # two bytes a voxel of the volume, one of the mask
+            rows.append(
+                {"shape": shape, "written": bool(out), "peak": peak, "less_input_and_mask": own, "seconds": seconds}
+            )
+            print(rows[-1], flush=True)
+        path.unlink()
+    growth = {
+        name: rows[place + 2]["less_input_and_mask"] / rows[place]["less_input_and_mask"] - 1
+        for place, name in enumerate(("growth", "growth_written"))
+    }
+    print(growth)
+    results.write("scans-volume-memory", {"rows": rows, **growth})
+
+
 # A run ----------------------------------------------------------------------------------------------------------------
 
 
@@ -311,13 +380,13 @@ def write(name: str, rows: list[dict[str, Any]], **more: Any) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    works = {
-        work.__name__: work for work in (phantoms, volumes, diagnose, drive, isbi, kvasir, hippocampus, speed, memory)
-    }
+    every = (phantoms, volumes, diagnose, drive, isbi, kvasir, hippocampus, speed, memory, volume_speed, volume_memory)
+    works = {work.__name__.replace("_", "-"): work for work in every}
     parser.add_argument("work", choices=works)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"))
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--file", type=Path, help="an int8 file of volumes")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     works[arguments.work](arguments)

@@ -56,8 +56,10 @@ def main() -> None:
             def cut(places):
                 return predict(np.stack([picture[top : top + SIDE, left : left + SIDE] for top, left in places]))
 
-            slabs = windows.blended(picture.shape[:2], (SIDE, SIDE), cut, at_once=AT_ONCE)
-            return np.concatenate([slab for _, slab in slabs])
+            found = np.empty(picture.shape, np.float32)
+            for place, block in windows.blended(picture.shape[:2], (SIDE, SIDE), cut, at_once=AT_ONCE):
+                found[windows.there(place, block)] = block
+            return found
 
         def by_monai(predict, picture=picture):
             def run(batch):

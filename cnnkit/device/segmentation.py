@@ -10,10 +10,11 @@ Design choices:
 - Volumes are numbers from 0 to 255, too, but not rounded. A voxel of the input has one size in mm, so what is resampled follows
   from the spacing of each volume; a part of it is, when a window needs it (`cnnkit.device.resampling`).
 - Beyond its edges a picture is mirrored, in training too.
-- Scores are brought back to the size of the picture before they become codes, slab by slab (`cnnkit.device.windows`).
+- Scores are brought back to the size of the picture before they become codes, block by block (`cnnkit.device.windows`). The
+  axes of a volume along which rows and columns of windows follow one another are those of which memory holds least.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,9 +23,10 @@ import numpy as np
 
 from cnnkit.device.objects import apart
 from cnnkit.device.resampling import Resampled, as_values, sampled
-from cnnkit.device.windows import AT_ONCE, OVERLAP, Slab, blended, resized
+from cnnkit.device.windows import AT_ONCE, OVERLAP, Block, blended, held_least, resized, there
 
 AS_IS, ALIKE, EACH = "as it is", "alike", "each"
+SOLID_AT_ONCE = 2  # windows of volumes that a model is given together
 TAILS = (0.5, 99.5)  # percentiles of a picture that become 0 and 255
 SLENDER = 1.5  # times as slender as any picture of training, from which a picture is not fitted in whole
 FAR = 3.0  # times as large or as small as any, from which nobody knows what is found in it
@@ -214,9 +216,9 @@ def scaled(picture: np.ndarray, scale: float) -> np.ndarray:
 
 
 def scores(
-    model: Any, picture: np.ndarray, plan: Plan, *, spacing: Sequence[float] | None = None, at_once: int = AT_ONCE
-) -> Iterator[Slab]:
-    """Yield the scores of a picture's pixels, or a volume's voxels, in slabs along the first axis.
+    model: Any, picture: np.ndarray, plan: Plan, *, spacing: Sequence[float] | None = None, at_once: int | None = None
+) -> Iterator[Block]:
+    """Yield the scores of a picture's pixels, or a volume's voxels, in blocks that fill it, each place once.
 
     Args:
         model: has `input_shape` (*sides, c) and `run_batch((n, *sides, c))` -> {"scores": (n, *sides, channels)} in [0, 1];
@@ -224,10 +226,10 @@ def scores(
         picture: uint8, uint16 or float (h, w) or (h, w, c); of volumes any numbers (d, h, w, c).
         plan: how it meets the model.
         spacing: of a volume's voxels, mm along each axis.
-        at_once: windows that the model is given together.
+        at_once: windows that the model is given together; None: 8 of pictures, 2 of volumes, which are as large.
 
     Yields:
-        (first row, float32 (rows, *other sides, channels)).
+        (where it begins along each axis, float32 (*sides, channels)); `windows.there` says where it lies.
 
     Raises:
         ValueError: it does not fit the model.
@@ -238,18 +240,27 @@ def scores(
         own, extent, page, cut = _of_picture(picture, sides, channels, plan, limits)
     else:
         own, extent, page, cut = _of_volume(picture, sides, channels, plan, limits, spacing)
+    order = tuple(range(len(page))) if plan.voxel is None else held_least(page, sides, plan.overlap)
+    back = tuple(np.argsort(order).tolist())
+    at_once = at_once or (AT_ONCE if plan.voxel is None else SOLID_AT_ONCE)
+
+    def ordered(lengths: Sides) -> Sides:
+        return [lengths[axis] for axis in order]
 
     def answer(places: list[tuple[int, ...]]) -> np.ndarray:
-        seen = np.stack([cut(place) for place in places])
+        seen = np.stack([cut(tuple(place[axis] for axis in back)) for place in places])
         found = model.run_batch(seen)["scores"]
         ways = _mirrored(plan.mirrors)
         for axes in ways:
             other = model.run_batch(np.ascontiguousarray(np.flip(seen, axes)))["scores"]
             found = found + np.flip(other, axes)
-        return found / (1 + len(ways))
+        found = found / (1 + len(ways)) if ways else found
+        return found.transpose(0, *(axis + 1 for axis in order), -1)
 
-    slabs = blended(page, sides, answer, overlap=plan.overlap, at_once=at_once)
-    yield from resized(_cut(slabs, extent), extent, own)
+    blocks = blended(ordered(page), ordered(sides), answer, overlap=plan.overlap, at_once=at_once)
+    inner = _cut(blocks, ordered(extent))
+    for place, block in resized(inner, ordered(extent), ordered(own)):
+        yield tuple(place[axis] for axis in back), block.transpose(*back, -1)
 
 
 Cut = Callable[[tuple[int, ...]], np.ndarray]
@@ -308,12 +319,11 @@ def _mirrored(axes: Sequence[int]) -> list[tuple[int, ...]]:
     return found[1:]
 
 
-def _cut(slabs: Iterator[Slab], extent: Sequence[int]) -> Iterator[Slab]:
+def _cut(blocks: Iterator[Block], extent: Sequence[int]) -> Iterator[Block]:
     """Leave out what was added beyond the edges of a picture."""
-    across = tuple(slice(length) for length in extent[1:])
-    for start, slab in slabs:
-        if start < extent[0]:
-            yield start, slab[(slice(extent[0] - start), *across)]
+    for place, block in blocks:
+        if all(low < length for low, length in zip(place, extent, strict=True)):
+            yield place, block[tuple(slice(length - low) for low, length in zip(place, extent, strict=True))]
 
 
 def segment(model: Any, picture: np.ndarray, plan: Plan, labels: Sequence[str], **options: Any) -> np.ndarray:
@@ -324,8 +334,8 @@ def segment(model: Any, picture: np.ndarray, plan: Plan, labels: Sequence[str], 
     if plan.rim:
         return (separate(model, picture, plan, labels, **options) > 0).astype(np.uint8)
     codes = np.empty(picture.shape[:2] if plan.voxel is None else picture.shape[:-1], np.uint8)
-    for start, slab in scores(model, picture, plan, **options):
-        codes[start : start + len(slab)] = decoded(slab, plan)
+    for place, block in scores(model, picture, plan, **options):
+        codes[there(place, block)] = decoded(block, plan)
     return cleaned(codes, plan, labels)
 
 
@@ -337,10 +347,10 @@ def separate(model: Any, picture: np.ndarray, plan: Plan, labels: Sequence[str],
 def levels(model: Any, picture: np.ndarray, plan: Plan, **options: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return how surely each pixel is inside of an object, and inside or border: uint8 (h, w) each, 255 for 1."""
     inside, whole = np.empty((2, *picture.shape[:2]), np.uint8)
-    for start, slab in scores(model, picture, plan, **options):
-        rows = slice(start, start + len(slab))
-        inside[rows] = np.rint(255 * np.clip(slab[..., 1], 0, 1))
-        whole[rows] = np.rint(255 * np.clip(slab[..., 1] + slab[..., 2], 0, 1))
+    for place, block in scores(model, picture, plan, **options):
+        own = there(place, block)
+        inside[own] = np.rint(255 * np.clip(block[..., 1], 0, 1))
+        whole[own] = np.rint(255 * np.clip(block[..., 1] + block[..., 2], 0, 1))
     return inside, whole
 
 
@@ -350,28 +360,33 @@ def parted(inside: np.ndarray, whole: np.ndarray, plan: Plan, labels: Sequence[s
     return apart(inside, whole, seed=plan.seed, threshold=plan.threshold, smallest=smallest)
 
 
-def decoded(slab: np.ndarray, plan: Plan) -> np.ndarray:
+def decoded(block: np.ndarray, plan: Plan) -> np.ndarray:
     """Return the codes of scores float (..., channels): uint8 (...)."""
     if plan.regions:
-        codes = np.zeros(slab.shape[:-1], np.uint8)
+        codes = np.zeros(block.shape[:-1], np.uint8)
         for number, code in enumerate(plan.order or range(1, len(plan.regions) + 1)):
-            codes[slab[..., number] >= plan.threshold] = code
+            codes[block[..., number] >= plan.threshold] = code
         return codes
     if plan.rim:
-        return (slab[..., 1] + slab[..., 2] >= plan.threshold).astype(np.uint8)
-    if slab.shape[-1] == 1:
-        return (slab[..., 0] >= plan.threshold).astype(np.uint8)
-    return slab.argmax(-1).astype(np.uint8)
+        return (block[..., 1] + block[..., 2] >= plan.threshold).astype(np.uint8)
+    if block.shape[-1] == 1:
+        return (block[..., 0] >= plan.threshold).astype(np.uint8)
+    return block.argmax(-1).astype(np.uint8)
 
 
 def extent_of(codes: np.ndarray, region: Sequence[int], rows: int = 256) -> tuple[int, int]:
-    """Return how many pixels have a code of a region, and how many pieces hang together, corners included.
+    """Return how many pixels or voxels have a code of a region, and how many pieces hang together, corners included.
 
     Args:
-        codes: uint8 (h, w).
+        codes: uint8 (*sides).
         region: codes.
-        rows: that are looked at together, so that memory does not grow with the picture.
+        rows: of a picture that are looked at together, so that memory does not grow with it; of a volume slices are.
     """
+    if codes.ndim == 3:
+        numbered, area = _Numbered(), 0
+        for numbers in numbered(_has(codes, region)):
+            area += int(np.count_nonzero(numbers))
+        return area, len(np.unique(numbered.roots())) - 1
     area, parents = 0, [0]
     last: np.ndarray | None = None  # the pieces of the row above
     for top in range(0, len(codes), rows):
@@ -401,17 +416,39 @@ def pieces_of(plane: np.ndarray) -> np.ndarray:
     """Return what hangs together, corners included: int32 (*sides), numbered from 1, 0 where `plane`, uint8, is 0."""
     if plane.ndim == 2:
         return cv2.connectedComponents(plane, connectivity=8)[1]
-    parents, above = [0], np.zeros((0, 0), np.int32)
-    found = np.zeros(plane.shape, np.int32)
-    for place, part in enumerate(plane):
-        count, own = cv2.connectedComponents(part, connectivity=8)
-        numbers = np.where(own > 0, own + len(parents) - 1, 0).astype(np.int32)
-        parents += range(len(parents), len(parents) + count - 1)
-        if place and count > 1:
-            _join(parents, above, numbers)
-        found[place], above = numbers, numbers
-    roots = np.array([_root(parents, piece) for piece in range(len(parents))])
-    return np.unique(roots, return_inverse=True)[1].astype(np.int32)[found]
+    numbered = _Numbered()
+    found = np.stack(list(numbered(plane)))
+    return np.unique(numbered.roots(), return_inverse=True)[1].astype(np.int32)[found]
+
+
+def _has(codes: np.ndarray, region: Sequence[int]) -> Iterator[np.ndarray]:
+    """Yield where slices have a code of a region, uint8 (h, w) each."""
+    table = np.isin(np.arange(256), region).astype(np.uint8)
+    for part in codes:
+        yield table[part]
+
+
+class _Numbered:
+    """Pieces of a volume, slice by slice: memory holds two of these. A piece may have several numbers, and one root."""
+
+    def __init__(self) -> None:
+        self._parents = [0]
+
+    def __call__(self, planes: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield the numbers of slices, int32 (h, w), 0 where they, uint8 (h, w), are 0."""
+        parents, above = self._parents, None
+        for plane in planes:
+            count, own = cv2.connectedComponents(np.ascontiguousarray(plane), connectivity=8)
+            numbers = np.where(own > 0, own + len(parents) - 1, 0).astype(np.int32)
+            parents += range(len(parents), len(parents) + count - 1)
+            if above is not None and count > 1:
+                _join(parents, above, numbers)
+            yield numbers
+            above = numbers
+
+    def roots(self) -> np.ndarray:
+        """Return the root of each number up to now, 0 of 0."""
+        return np.array([_root(self._parents, piece) for piece in range(len(self._parents))])
 
 
 def _join(parents: list[int], above: np.ndarray, below: np.ndarray) -> None:
@@ -428,16 +465,23 @@ def _join(parents: list[int], above: np.ndarray, below: np.ndarray) -> None:
 
 def cleaned(codes: np.ndarray, plan: Plan, labels: Sequence[str]) -> np.ndarray:
     """Leave out pieces that the plan says cannot be: all but the largest, or those that are too small."""
-    smallest = plan.smallest or {}
+    smallest, left = plan.smallest or {}, codes
     for label, region in zip(labels, plan.codes_of(len(labels)), strict=True):
         if label not in plan.largest and not smallest.get(label):
             continue
-        plane = np.isin(codes, region).astype(np.uint8)
-        pieces = pieces_of(plane)
-        areas = np.bincount(pieces.ravel())
-        areas[0], count = 0, len(areas)
+        left = left.copy() if left is codes else left
+        parts = left if left.ndim == 3 else left[None]  # a picture is a volume of one slice
+        numbered = _Numbered()
+        counts: dict[int, int] = {}
+        for numbers in numbered(_has(parts, region)):
+            found, areas = np.unique(numbers[numbers > 0], return_counts=True)
+            counts |= zip(found.tolist(), areas.tolist(), strict=True)
+        pieces = np.unique(numbered.roots(), return_inverse=True)[1]
+        areas = np.bincount(pieces, [counts.get(number, 0) for number in range(len(pieces))])
         keep = areas >= max(1, smallest.get(label, 0))
-        if label in plan.largest and count > 1:
-            keep &= np.arange(count) == areas.argmax()
-        codes = np.where((plane > 0) & ~keep[pieces], 0, codes).astype(np.uint8)
-    return codes
+        if label in plan.largest and len(areas) > 1:
+            keep &= np.arange(len(areas)) == areas.argmax()
+        keep[0] = True
+        for part, numbers in zip(parts, _Numbered()(_has(parts, region)), strict=True):
+            part[~keep[pieces[numbers]]] = 0
+    return left

@@ -3,13 +3,16 @@
 Design choices:
 - An answer near the edge of a window saw little around it, so windows overlap and their middles count most: a Gaussian whose
   deviation is an eighth of the side, as nnU-Net has it (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z).
-- Windows come in rows along the first axis. A slab of the whole is given away as soon as no later window reaches it, so memory
-  holds a row of windows and not the whole, however large that is.
-- What is blended are scores and not labels, and they are brought to another size as scores, too, slab by slab.
+- Windows come in rows along the first axis, and in columns of a row along the second. A block of the whole is given away as soon
+  as no later window reaches it. So memory holds the windows of a column, and what the next row still adds to; where that is
+  much, it goes through a file. A volume ten times as large then takes hardly more.
+- What is blended are scores and not labels, and they are brought to another size as scores, too, block by block.
 - Nothing here knows pictures from volumes: an extent has as many axes as it has.
 """
 
 import itertools
+import math
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -18,9 +21,11 @@ OVERLAP = 0.5  # share of a window that the next one covers again
 DEVIATION = 1 / 8  # of the Gaussian, of the side
 LEAST = 1e-3  # weight, of the largest: the edge of the whole is seen by the edges of windows alone
 AT_ONCE = 8  # windows that a model is given together
+HELD = 4 << 20  # bytes that wait in memory for the next row of windows
 
-Slab = tuple[int, np.ndarray]
-"""Where it begins along the first axis, and scores float32 (n, *other sides, channels)."""
+Place = tuple[int, ...]
+Block = tuple[Place, np.ndarray]
+"""Where it begins along each axis, and scores float32 (*sides, channels)."""
 
 
 def starts(length: int, side: int, overlap: float = OVERLAP) -> list[int]:
@@ -38,6 +43,19 @@ def starts(length: int, side: int, overlap: float = OVERLAP) -> list[int]:
     return [min(number * step, length - side) for number in range(count)]
 
 
+def held_least(extent: Sequence[int], sides: Sequence[int], overlap: float = OVERLAP) -> tuple[int, ...]:
+    """Return the order of axes, two or more, in which `blended` holds least. Arguments as there."""
+
+    def held(order: tuple[int, ...]) -> float:
+        long = [extent[axis] for axis in order]
+        rows = starts(long[0], sides[order[0]], overlap)
+        least = min(after - before for before, after in itertools.pairwise(rows)) if len(rows) > 1 else sides[order[0]]
+        kept = (sides[order[0]] - least) * math.prod(long[1:])
+        return kept + 1.5 * sides[order[0]] * sides[order[1]] * math.prod(long[2:])  # a column, and what is done of it
+
+    return min(itertools.permutations(range(len(extent))), key=held)
+
+
 def gaussian(sides: Sequence[int]) -> np.ndarray:
     """Return how much each place of a window counts: float32 (*sides), 1 in the middle."""
     weights = np.ones((), np.float32)
@@ -51,11 +69,11 @@ def gaussian(sides: Sequence[int]) -> np.ndarray:
 def blended(
     extent: Sequence[int],
     sides: Sequence[int],
-    answer: Callable[[list[tuple[int, ...]]], np.ndarray],
+    answer: Callable[[list[Place]], np.ndarray],
     *,
     overlap: float = OVERLAP,
     at_once: int = AT_ONCE,
-) -> Iterator[Slab]:
+) -> Iterator[Block]:
     """Blend the scores of overlapping windows.
 
     Args:
@@ -66,76 +84,205 @@ def blended(
         at_once: windows that are asked for together.
 
     Yields:
-        slabs that follow one another and fill the whole.
+        blocks that fill the whole, each once: row by row along the first axis, in each along the second. All rows are cut alike.
     """
-    rows = starts(extent[0], sides[0], overlap)
-    across = list(itertools.product(*(starts(length, side, overlap) for length, side in zip(extent[1:], sides[1:]))))
+    if len(extent) == 1:
+        flat = blended(
+            (*extent, 1),
+            (*sides, 1),
+            lambda places: answer([place[:1] for place in places])[:, :, None],
+            overlap=overlap,
+            at_once=at_once,
+        )
+        yield from ((place[:1], block[:, 0]) for place, block in flat)
+        return
+    rows, columns, *others = (starts(length, side, overlap) for length, side in zip(extent, sides, strict=True))
+    across = list(itertools.product(columns, *others))
+    ends = [[*axis[1:], length] for axis, length in zip((rows, columns), extent)]  # up to where a row or column is done
     weights = gaussian(sides)
-    line = np.zeros((sides[0], *extent[1:]), np.float32)  # what all windows of a row weigh together, alike for each row
-    for place in across:
-        line[_window(place, sides)] += weights
-    total = np.zeros_like(line)
-    sums: np.ndarray | None = None
-    for number, top in enumerate(rows):
-        total += line
-        for first in range(0, len(across), at_once):
-            part = across[first : first + at_once]
-            for place, scores in zip(part, answer([(top, *place) for place in part]), strict=True):
-                if sums is None:
-                    sums = np.zeros((*line.shape, scores.shape[-1]), np.float32)
+    factors = weighed = sums = np.empty(0, np.float32)
+    kept = _Kept((0,))
+    for number, (top, bottom) in enumerate(zip(rows, ends[0], strict=True)):
+        given, done, right = top + sides[0] - bottom, bottom - top, 0
+        before = rows[number - 1] + sides[0] - top if number else 0  # of this one, what the row above adds to
+        windows = _answered(across, top, answer, at_once)
+        for left, stop in zip(columns, ends[1], strict=True):
+            for place, scores in itertools.islice(windows, len(across) // len(columns)):
+                if not sums.size:
+                    sums = np.empty((*sides[:2], *extent[2:], scores.shape[-1]), np.float32)
+                    deepest = max(low + sides[0] - end for low, end in zip(rows, ends[0], strict=True))
+                    kept = _Kept((extent[1], deepest, *extent[2:], scores.shape[-1]))
                     # repeated, so that both factors lie in memory alike: three times as fast
-                    weights = np.repeat(weights[..., None], scores.shape[-1], axis=-1)
-                    weighed = np.empty_like(weights)
-                np.multiply(scores, weights, out=weighed)
-                sums[_window(place, sides)] += weighed
-        assert sums is not None
-        done = (rows[number + 1] if number + 1 < len(rows) else extent[0]) - top
-        slab = np.empty((done, *sums.shape[1:]), np.float32)
-        for channel in range(sums.shape[-1]):
-            np.divide(sums[:done, ..., channel], total[:done], out=slab[..., channel])
-        yield top, slab
-        if number + 1 < len(rows):
-            for values in (sums, total):  # what the next row still reaches moves up
-                values[: sides[0] - done] = values[done:]
-                values[sides[0] - done :] = 0
+                    factors = np.repeat(weights[..., None], scores.shape[-1], axis=-1)
+                    weighed = np.empty_like(factors)
+                if right < left + sides[1]:  # what the windows of this column reach first
+                    sums[:before, right - left :] = kept.taken(right, left + sides[1], before)
+                    sums[before:, right - left :] = 0
+                    right = left + sides[1]
+                np.multiply(scores, factors, out=weighed)
+                sums[_inside(place[1:], sides[2:])] += weighed
+            wide = stop - left
+            total = _total((top, bottom), (left, stop), rows[: number + 1], across, weights, extent)
+            block = np.empty((done, wide, *sums.shape[2:]), np.float32)
+            for channel in range(sums.shape[-1]):
+                np.divide(sums[:done, :wide, ..., channel], total, out=block[..., channel])
+            del total
+            yield (top, left, *[0] * len(others)), block
+            del block
+            if given:
+                kept.put(left, sums[done:, :wide])
+            for row in range(len(sums)):  # one by one: what overlaps is copied aside
+                sums[row, : sides[1] - wide] = sums[row, wide:]
 
 
-def _window(place: Sequence[int], sides: Sequence[int]) -> tuple[slice, ...]:
-    """Return where a window of a row lies, by the axes but the first."""
-    return (slice(None), *(slice(low, low + side) for low, side in zip(place, sides[1:])))
+def _answered(
+    across: Sequence[Place], top: int, answer: Callable[[list[Place]], np.ndarray], at_once: int
+) -> Iterator[tuple[Place, np.ndarray]]:
+    """Yield the windows of a row, by the axes but the first, and their scores."""
+    for first in range(0, len(across), at_once):
+        part = across[first : first + at_once]
+        yield from zip(part, answer([(top, *place) for place in part]), strict=True)
 
 
-def resized(slabs: Iterable[Slab], extent: Sequence[int], wanted: Sequence[int]) -> Iterator[Slab]:
-    """Bring scores to another size, linearly along each axis, a slab at a time.
+class _Kept:
+    """What the next row of windows still adds to: in memory, or where that is more than `HELD` in a file without a name.
 
     Args:
-        slabs: as `blended` yields them.
+        shape: along the second axis of the whole, the first, the others, and channels.
+    """
+
+    def __init__(self, shape: Sequence[int]):
+        self._shape = tuple(shape)
+        self._bytes = 4 * math.prod(shape[1:])  # of a place along the second axis
+        self._array: np.ndarray | None = None
+        if self._bytes * shape[0] > HELD:
+            try:
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it goes with this object
+                return
+            except OSError:  # no place for one
+                pass
+        self._array = np.empty(self._shape, np.float32)
+
+    def taken(self, left: int, right: int, depth: int) -> np.ndarray:
+        """Return what was put from `left` to `right`: float32 (depth, right - left, *others, channels)."""
+        if self._array is not None:
+            return self._array[left:right, :depth].swapaxes(0, 1)
+        found = np.empty((right - left, *self._shape[1:]), np.float32)
+        if depth:
+            self._file.seek(left * self._bytes)
+            self._file.readinto(found.data.cast("B"))
+        return found[:, :depth].swapaxes(0, 1)
+
+    def put(self, left: int, values: np.ndarray) -> None:
+        """Keep values float32 (depth, wide, *others, channels) from `left` on."""
+        depth, wide = values.shape[:2]
+        if self._array is not None:
+            self._array[left : left + wide, :depth] = values.swapaxes(0, 1)
+            return
+        whole = np.zeros((wide, *self._shape[1:]), np.float32)
+        whole[:, :depth] = values.swapaxes(0, 1)
+        self._file.seek(left * self._bytes)
+        self._file.write(whole.data.cast("B"))
+
+
+def _total(
+    down: tuple[int, int],
+    reach: tuple[int, int],
+    rows: Sequence[int],
+    across: Sequence[Place],
+    weights: np.ndarray,
+    extent: Sequence[int],
+) -> np.ndarray:
+    """Return what windows weigh together in a part of a row: float32 (*sides of the part).
+
+    Args:
+        down: from where to where the part reaches, along the first axis: where a row begins, and the next.
+        reach: the same along the second axis.
+        rows: where rows begin, up to this one.
+        across: where windows of a row begin, by the other axes.
+        weights: of a window.
+        extent: of the whole.
+    """
+    side, wide, *others = weights.shape
+    (top, bottom), (left, stop) = down, reach
+    line = np.zeros((side, stop - left, *extent[2:]), np.float32)  # of one row
+    for column, *place in across:
+        low, high = max(left, column), min(stop, column + wide)
+        if low < high:
+            own = line[:, low - left : high - left]
+            own[_inside(place, others)] += weights[:, low - column : high - column]
+    total = np.zeros((bottom - top, *line.shape[1:]), np.float32)
+    for row in rows:
+        if row + side > top:
+            total[: row + side - top] += line[top - row : bottom - row]
+    return total
+
+
+def _inside(place: Sequence[int], sides: Sequence[int]) -> tuple[slice, ...]:
+    """Return where a window lies in a part that has all of it along the first two axes."""
+    return (slice(None), slice(None), *(slice(low, low + side) for low, side in zip(place, sides, strict=True)))
+
+
+def there(place: Place, block: np.ndarray) -> tuple[slice, ...]:
+    """Return where in the whole a block lies."""
+    return tuple(slice(low, low + side) for low, side in zip(place, block.shape[: len(place)]))
+
+
+def resized(blocks: Iterable[Block], extent: Sequence[int], wanted: Sequence[int]) -> Iterator[Block]:
+    """Bring scores to another size, linearly along each axis, a block at a time.
+
+    Args:
+        blocks: as `blended` yields them.
         extent: of the whole that they fill.
         wanted: the extent that is wanted.
 
     Yields:
-        slabs of that.
+        blocks of that, in the same order.
     """
     if tuple(extent) == tuple(wanted):
-        yield from slabs
+        yield from blocks
         return
-    low, high, share = _between(extent[0], wanted[0])
-    before: np.ndarray | None = None  # the last row of the slab before
-    given = 0
-    for start, slab in slabs:
-        for axis, (length, other) in enumerate(zip(extent[1:], wanted[1:], strict=True), 1):
-            slab = _along(slab, axis, length, other)
-        first = start
-        if before is not None:
-            slab, first = np.concatenate([before, slab]), start - 1
-        end = first + len(slab)
-        until = len(low) if end == extent[0] else int(np.searchsorted(high, end, "left"))
-        rows = slice(given, until)
-        if until > given:
-            part = share[rows].reshape(-1, *[1] * (slab.ndim - 1))
-            yield given, slab[low[rows] - first] * (1 - part) + slab[high[rows] - first] * part
-            given = until
-        before = slab[-1:]
+    down: dict[int, _Axis] = {}  # by where a column begins
+    along: _Axis | None = None
+    for place, block in blocks:
+        for axis, (length, other) in enumerate(zip(extent[2:], wanted[2:], strict=True), 2):
+            block = _along(block, axis, length, other)
+        left = 0
+        if len(extent) > 1:
+            if along is None or place[1] == 0:
+                along = _Axis(1, extent[1], wanted[1])
+            left, block = along(place[1], block)
+            if not block.size:
+                continue
+        if left not in down:
+            down[left] = _Axis(0, extent[0], wanted[0])
+        top, block = down[left](place[0], block)
+        if block.size:
+            yield (top, left, *[0] * (len(extent) - 2))[: len(extent)], block
+
+
+class _Axis:
+    """Blocks that follow one another along an axis, brought to another length; each is given what may be said after it."""
+
+    def __init__(self, axis: int, length: int, wanted: int):
+        self._axis, self._length, self._wanted = axis, length, wanted
+        self._low, self._high, self._share = _between(length, wanted)
+        self._before: np.ndarray | None = None  # the last place of the block before
+        self._given = 0
+
+    def __call__(self, start: int, block: np.ndarray) -> tuple[int, np.ndarray]:
+        """Return where what can be said now begins, and that; it may be empty."""
+        if self._length == self._wanted:
+            return start, block
+        if self._before is not None:
+            block, start = np.concatenate([self._before, block], self._axis), start - 1
+        end, given = start + block.shape[self._axis], self._given
+        self._given = self._wanted if end == self._length else int(np.searchsorted(self._high, end, "left"))
+        self._before = block.take([-1], self._axis)
+        rows = slice(given, self._given)
+        part = self._share[rows].reshape(-1, *[1] * (block.ndim - 1 - self._axis))
+        low, high = (block.take(places[rows] - start, self._axis) for places in (self._low, self._high))
+        return given, low * (1 - part) + high * part
 
 
 def _between(length: int, wanted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -20,6 +20,7 @@ from cnnkit.device.segmentation import (
     stretch,
     unlike,
 )
+from cnnkit.device.windows import there
 
 
 class ByPixel:
@@ -43,8 +44,14 @@ def noise():
     return np.random.default_rng(0).integers(0, 256, (75, 50, 3), np.uint8)
 
 
-def whole(slabs):
-    return np.concatenate([slab for _, slab in slabs])
+def whole(blocks):
+    parts = list(blocks)
+    found = np.empty(
+        (*np.max([np.add(place, part.shape[:-1]) for place, part in parts], axis=0), parts[0][1].shape[-1])
+    )
+    for place, part in parts:
+        found[there(place, part)] = part
+    return found
 
 
 def test_windows_of_a_picture_say_what_the_whole_says(noise):

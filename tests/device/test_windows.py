@@ -1,10 +1,14 @@
 """Windows on an input, and what they say blended into one: in one, two and three dimensions."""
 
+import itertools
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
 
-from cnnkit.device.windows import blended, gaussian, resized, starts
+from cnnkit.device import windows
+from cnnkit.device.windows import blended, gaussian, held_least, resized, starts, there
 
 
 @pytest.mark.parametrize(
@@ -31,11 +35,16 @@ def test_the_middle_of_a_window_counts_most():
     assert gaussian((8, 8)) == pytest.approx(gaussian((8, 8)).T)
 
 
-def whole(slabs):
-    parts = list(slabs)
-    ends = np.cumsum([len(part) for _, part in parts])
-    assert [start for start, _ in parts] == [0, *ends[:-1]], "slabs follow one another"
-    return np.concatenate([part for _, part in parts])
+def whole(blocks):
+    parts = list(blocks)
+    extent = np.max([np.add(place, part.shape[:-1]) for place, part in parts], axis=0)
+    found = np.full((*extent, parts[0][1].shape[-1]), np.nan, np.float32)
+    for place, part in parts:
+        assert np.isnan(found[there(place, part)]).all(), "no place is said twice"
+        found[there(place, part)] = part
+    assert not np.isnan(found).any(), "nor left out"
+    assert [place for place, _ in parts] == sorted(place for place, _ in parts)
+    return found
 
 
 @pytest.mark.parametrize("extent", [(37,), (37, 23), (20, 37, 18)])
@@ -79,33 +88,90 @@ def test_a_model_is_never_given_more_windows_than_asked_for():
     assert sum(counts) == 4 * 9
 
 
-def test_memory_holds_a_row_of_windows_and_not_the_whole():
-    """A slab is given away before the next row of windows is asked for."""
+def test_memory_holds_a_column_of_windows_and_not_the_whole():
+    """A block is given away before the next column of windows is asked for."""
     order = []
 
     def answer(places):
-        order.append(("asked", places[0][0]))
+        order.append(("asked", places[0]))
         return np.zeros((len(places), 8, 8, 1), np.float32)
 
-    for start, slab in blended((40, 8), (8, 8), answer):
-        order.append(("given", start, len(slab)))
-    assert order[:4] == [("asked", 0), ("given", 0, 4), ("asked", 4), ("given", 4, 4)]
+    for place, block in blended((40, 12), (8, 8), answer, at_once=1):
+        order.append(("given", place, block.shape[:2]))
+    assert order[:4] == [("asked", (0, 0)), ("given", (0, 0), (4, 4)), ("asked", (0, 4)), ("given", (0, 4), (4, 8))]
+
+
+def test_what_is_kept_grows_with_a_part_of_a_slice_alone():
+    """Scores of the whole would take 26 MB here, and those of a row of windows with their weights 6 MB."""
+    sides, extent = (8, 8, 8), (40, 160, 100)
+    answer = np.zeros((8, *sides, 10), np.float32)
+    tracemalloc.start()
+    for _ in blended(extent, sides, lambda places: answer[: len(places)]):
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4e6  # half of what a row reaches, and a column
+
+
+@pytest.mark.parametrize("overlap", [0.25, 0.5, 0.8])
+def test_blocks_are_sums_over_all_windows(overlap):
+    """By windows whose answers differ, laid over the whole one after the other."""
+    extent, sides = (20, 27, 18), (8, 12, 10)
+    rng = np.random.default_rng(2)
+    said = {}
+
+    def answer(places):
+        return np.stack([said.setdefault(place, rng.random((*sides, 2)).astype(np.float32)) for place in places])
+
+    found = whole(blended(extent, sides, answer, overlap=overlap, at_once=3))
+    sums, total = np.zeros((*extent, 2)), np.zeros((*extent, 1))
+    for place, scores in said.items():
+        own = there(place, scores)
+        sums[own] += scores * gaussian(sides)[..., None]
+        total[own] += gaussian(sides)[..., None]
+    assert np.abs(found - sums / total).max() < 1e-6
 
 
 @pytest.mark.parametrize("wanted", [(80, 51), (20, 11), (37, 40), (37, 23), (1, 1), (500, 3)])
 @pytest.mark.parametrize("thick", [1, 5, 36, 37])
-def test_slabs_are_resized_as_the_whole_would_be(wanted, thick):
+@pytest.mark.parametrize("wide", [2, 9, 23])
+def test_blocks_are_resized_as_the_whole_would_be(wanted, thick, wide):
     values = np.random.default_rng(1).random((37, 23, 2)).astype(np.float32)
-    slabs = [(start, values[start : start + thick]) for start in range(0, 37, thick)]
+    places = itertools.product(range(0, 37, thick), range(0, 23, wide))
+    blocks = [((top, left), values[top : top + thick, left : left + wide]) for top, left in places]
     expected = cv2.resize(values, wanted[::-1], interpolation=cv2.INTER_LINEAR)
-    assert whole(resized(slabs, (37, 23), wanted)) == pytest.approx(expected, abs=1e-5)
+    assert whole(resized(blocks, (37, 23), wanted)) == pytest.approx(expected, abs=1e-5)
 
 
 def test_volumes_are_resized_along_every_axis():
     values = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4, 1)
-    found = whole(resized([(0, values)], (2, 3, 4), (4, 6, 8)))
+    found = whole(resized([((0, 0, 0), values)], (2, 3, 4), (4, 6, 8)))
     assert found.shape == (4, 6, 8, 1)
     assert found[0, 0, 0, 0] == values[0, 0, 0, 0]
     assert found[1, 0, 0, 0] == pytest.approx(0.25 * 12)
     assert found[0, 1, 0, 0] == pytest.approx(0.25 * 4)
     assert found[0, 0, 1, 0] == pytest.approx(0.25 * 1)
+
+
+def test_what_waits_in_a_file_is_the_same(monkeypatch):
+    extent, sides = (20, 27, 18), (8, 12, 10)
+    rng = np.random.default_rng(3)
+    said = {}
+
+    def answer(places):
+        return np.stack([said.setdefault(place, rng.random((*sides, 2)).astype(np.float32)) for place in places])
+
+    found = whole(blended(extent, sides, answer))
+    monkeypatch.setattr(windows, "HELD", 0)
+    assert (whole(blended(extent, sides, answer)) == found).all()
+
+    def none(**_):
+        raise OSError
+
+    monkeypatch.setattr(windows.tempfile, "TemporaryFile", none)  # where nothing can be written
+    assert (whole(blended(extent, sides, answer)) == found).all()
+
+
+def test_axes_are_ordered_so_that_little_waits():
+    assert held_least((200, 50, 100), (40, 40, 40)) == (0, 2, 1)
+    assert held_least((50, 200), (20, 20)) == (1, 0)

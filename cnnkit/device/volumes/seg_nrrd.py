@@ -121,7 +121,6 @@ def write(
     ]
     shades = colours_for(of, colours)
     extent = " ".join(f"0 {side - 1}" for side in sides)
-    maps = []
     places = {name: (value, layer) for layer, inside in enumerate(layers) for value, name in enumerate(inside, 1)}
     for k, name in enumerate(of):
         value, layer = places[name]
@@ -135,16 +134,15 @@ def write(
             f"Segment{k}_Layer:={layer}",
             f"Segment{k}_Extent:={extent}",
         ]
-    for inside in layers:
-        one = np.zeros(codes.shape, kind)
-        for value, name in enumerate(inside, 1):
-            one[plane(codes, of[name])] = value
-        maps.append(one)
     packer = zlib.compressobj(4, zlib.DEFLATED, 31)
     with files.atomic(path) as file:
         file.write("\n".join(head).encode() + b"\n\n")
-        for k in range(codes.shape[0]):
-            file.write(packer.compress(np.stack([one[k] for one in maps], -1).tobytes()))
+        for part in codes:  # a slice at a time, so that memory holds no second map
+            slices = np.zeros((*part.shape, len(layers)), kind)
+            for layer, inside in enumerate(layers):
+                for value, name in enumerate(inside, 1):
+                    slices[plane(part, of[name]), layer] = value
+            file.write(packer.compress(slices.tobytes()))
         file.write(packer.flush())
 
 

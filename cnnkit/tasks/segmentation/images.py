@@ -10,7 +10,7 @@ import numpy as np
 from cnnkit.device.contours import outlined
 from cnnkit.device.drawing import colour
 from cnnkit.device.segmentation import unlike
-from cnnkit.errors import CnnkitError, DataError
+from cnnkit.errors import DataError
 from cnnkit.inputs.contract import chosen
 from cnnkit.inputs.image.images import Images, drawn, layer_table
 from cnnkit.reporter import Reporter
@@ -131,51 +131,76 @@ class Masked(Images):
         from cnnkit.training.ensemble import members
 
         plan = plan_of(artifact)
-        if plan.voxel is not None:
-            raise CnnkitError("Volumes are not explained yet: the report shows their worst cases slice by slice.")
+        if plan.voxel is not None and self.kind != "volume":
+            from cnnkit.tasks.segmentation.volumes.inputs import MaskedVolumes
+
+            options: dict[str, Any] = {"layer": layer, "folder": folder, "test": test, "prepare": prepare, "tell": tell}
+            return MaskedVolumes().explain(recipe, artifact, inputs, **options)
         folds = [KerasArtifact(artifact.path, model, artifact.metadata) for model in members(artifact.model)]
         one = folds[0].model if folds else artifact.model  # folds have the same layers
         rows = explain.layer_table(one)
         done = {}
-        for name, picture in _given(inputs, test):
+        for name, picture, options in self.given(inputs, test, artifact, plan, tell):
             with tell.progress(f"Explaining {name}", 1):
                 try:
-                    if far := unlike(picture.shape[:2], plan):
-                        tell.warning(f"{name}: {far}.")
-                    done[name] = explaining.explain(artifact, folds, picture, plan, folder / name, layer=layer)
+                    done[name] = explaining.explain(
+                        artifact, folds, picture, plan, folder / name, layer=layer, **options
+                    )
                 except ValueError as error:
                     raise DataError(f"{name} cannot be used: {error}.") from error
         save(layer_table_figure(rows, f"The layers of {one.name}"), folder / "layers.png")
         about = next(iter(done.values()))
         views = explaining.WAYS[about["of"]]
-        head = ["picture", *(f"{label}, least to most" for label in artifact.labels), "views differ"]
+        head = [self.noun.removesuffix("s"), *(f"{label}, least to most" for label in artifact.labels), "views differ"]
         table = Table(head, [explaining.told(name, found) for name, found in done.items()])
         shown = {name: {**d, "pictures": {k: str(p) for k, p in d["pictures"].items()}} for name, d in done.items()}
         lines = [f"Least to most: of {about['views']} {views}. Pictures: {folder}", explaining.NOTICE]
         document = {"folder": str(folder), "images": shown, "layers": rows, "notice": explaining.NOTICE}
         return Shown(document, [layer_table(rows), table, *lines])
 
+    def given(
+        self, inputs: Sequence[Path], test: Any, artifact: Any, plan: Any, tell: Reporter
+    ) -> Iterator[tuple[str, np.ndarray, dict[str, Any]]]:
+        """Yield what is explained, with a name each, no two alike, and what is known of it, as options of `scores`.
 
-def _given(inputs: Sequence[Path], test: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield pictures with a name each, no two alike: of files, page by page, or the first of the test split."""
-    from cnnkit.device.stored import read_pages
-    from cnnkit.files import LONGEST, shortened
-    from cnnkit.inputs.image.named import image_files
+        Args:
+            inputs: files and folders; empty for the first record of the test split.
+            test: returns the test split.
+            artifact: the model, and its plan.
+            plan: how pictures meet it.
+            tell: hears of what is unlike the training data.
+        """
+        if not inputs:
+            records = test()
+            if not len(records):
+                raise DataError(f"The test split is empty. Name a {self.noun.removesuffix('s')} to explain.")
+            yield "test-0", records.native(0), self.known(records, 0)
+            return
+        taken: dict[str, int] = {}
+        for stem, picture, options in self.opened(inputs, artifact, plan, tell):
+            taken[stem] = taken.get(stem, 0) + 1
+            name = stem if taken[stem] == 1 else f"{stem}-{taken[stem]}"
+            if plan.voxel is None and (far := unlike(picture.shape[:2], plan)):
+                tell.warning(f"{name}: {far}.")
+            yield name, picture, options
 
-    if not inputs:
-        records = test()
-        if not len(records):
-            raise DataError("The test split is empty. Name a picture to explain.")
-        yield "test-0", records.native(0)
-        return
-    taken: dict[str, int] = {}
-    for path in image_files(inputs):
-        pages = read_pages(path)
-        for number, page in enumerate(pages, 1):
-            stem = shortened(path.stem, LONGEST - 24)
-            name = f"{stem}-page{number}" if len(pages) > 1 else stem
-            taken[name] = taken.get(name, 0) + 1
-            yield name if taken[name] == 1 else f"{name}-{taken[name]}", page
+    def known(self, records: Any, index: int) -> dict[str, Any]:
+        """Return what is known of a record, as options of `scores`."""
+        return {}
+
+    def opened(
+        self, inputs: Sequence[Path], artifact: Any, plan: Any, tell: Reporter
+    ) -> Iterator[tuple[str, np.ndarray, dict[str, Any]]]:
+        """Yield the pictures that inputs name, page by page, each with the name of its file, and what is known of it."""
+        from cnnkit.device.stored import read_pages
+        from cnnkit.files import LONGEST, shortened
+        from cnnkit.inputs.image.named import image_files
+
+        for path in image_files(inputs):
+            pages = read_pages(path)
+            for number, page in enumerate(pages, 1):
+                stem = shortened(path.stem, LONGEST - 24)
+                yield f"{stem}-page{number}" if len(pages) > 1 else stem, page, {}
 
 
 def _colours(records: Any) -> list[tuple[tuple[int, int, int], str]]:

@@ -18,7 +18,11 @@ from cnnkit.errors import CnnkitError
 from cnnkit.explain import graph
 
 FILTERS = (kl.Conv2D, kl.DepthwiseConv2D, kl.SeparableConv2D)
-NOT_EVIDENCE = (kl.MaxPooling2D, kl.AveragePooling2D, kl.Dropout, kl.SpatialDropout2D)  # coarser or as the layer before
+# Coarser or as the layer before:
+NOT_EVIDENCE = (
+    *(kl.MaxPooling2D, kl.AveragePooling2D, kl.Dropout, kl.SpatialDropout2D),
+    *(kl.MaxPooling3D, kl.AveragePooling3D, kl.SpatialDropout3D),
+)
 COARSEST = 5  # positions a side
 
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from cnnkit.device.contours import captioned
 from cnnkit.device.drawing import colour
-from cnnkit.device.segmentation import pieces_of, segment
+from cnnkit.device.segmentation import extent_of, segment
 from cnnkit.device.volumes.geometry import Geometry
 from cnnkit.device.volumes.labels import ending_for, write_labels
-from cnnkit.device.volumes.reading import read_channels, read_volume, stem_of, suffix_of
+from cnnkit.device.volumes.reading import Volume, read_channels, read_volume, stem_of, suffix_of
 from cnnkit.errors import DataError
 from cnnkit.inputs.volume.named import volume_files
 from cnnkit.reporter import Reporter
@@ -26,6 +26,27 @@ from cnnkit.shown import Shown, Table
 from cnnkit.tasks.segmentation import NOTICE
 from cnnkit.tasks.segmentation.drawn import LABELS, Drawn, write_picture
 from cnnkit.tasks.segmentation.volumes.sheets import sheet
+
+
+def opened(path: Path, parts: Sequence[Path], channels: int, tell: Reporter) -> Volume:
+    """Read a volume as it is stored, and tell what is to be said of it.
+
+    Args:
+        path: what it is called.
+        parts: its file, or a file a channel.
+        channels: that the model takes.
+        tell: hears of warnings.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if len(parts) == 1:
+        volume = read_volume(parts[0], channels if channels > 1 else None)
+    else:
+        volume = read_channels(parts)
+    for line in volume.facts.get("warnings") or ():
+        tell.warning(f"{path}: {line}")
+    return volume
 
 
 class DrawnVolumes(Drawn):
@@ -47,10 +68,7 @@ class DrawnVolumes(Drawn):
 
     def _of(self, path: Path, parts: Sequence[Path], target: Sequence[Path], tell: Reporter) -> list[dict[str, Any]]:
         """Draw the mask of a volume, write it, and return what is said of it."""
-        due = self.model.input_shape[-1]
-        volume = read_volume(path, due if due > 1 else None) if len(parts) == 1 else read_channels(parts)
-        for line in volume.facts.get("warnings") or ():
-            tell.warning(f"{path}: {line}")
+        volume = opened(path, parts, self.model.input_shape[-1], tell)
         turn, geometry = volume.geometry.turn(), volume.geometry.canonical()
         turned = turn.apply(volume.array)
         try:
@@ -65,13 +83,12 @@ class DrawnVolumes(Drawn):
     def _measured(self, codes: np.ndarray, geometry: Geometry) -> dict[str, Any]:
         labels = {}
         for label, region in zip(self.model.labels, self.plan.codes_of(len(self.model.labels)), strict=True):
-            plane = np.isin(codes, region)
-            voxels = int(plane.sum())
+            voxels, pieces = extent_of(codes, region)
             labels[label] = {
                 "voxels": voxels,
                 "ml": round(voxels * geometry.millilitres, 4),
                 "share": round(voxels / codes.size, 6),
-                "pieces": int(pieces_of(plane.astype(np.uint8)).max(initial=0)),
+                "pieces": pieces,
             }
         sides = [round(side, 4) for side in geometry.spacing]
         return {"sides": list(codes.shape), "spacing": sides, "labels": labels}
@@ -91,9 +108,8 @@ class DrawnVolumes(Drawn):
         regions = self.plan.codes_of(len(self.model.labels))
         names = dict(zip(self.model.labels, regions, strict=True))
         colours = {label: colour(place) for place, label in enumerate(self.model.labels)}
-        planes = np.stack([np.isin(codes, region) for region in regions])
         legend = [(paint, label) for label, paint in colours.items()]
-        drawn = captioned(sheet(volume, planes, geometry.spacing), legend, NOTICE)
+        drawn = captioned(sheet(volume, codes, regions, geometry.spacing), legend, NOTICE)
         self._together(
             {
                 mask: lambda file: write_labels(file, stored, own, names, colours, source=path),

@@ -37,52 +37,109 @@ def fullest_slice(labels: np.ndarray) -> int:
     return int(total.sum(0).argmax()) if counts.any() else labels.shape[1] // 2
 
 
-def spread(labels: np.ndarray, count: int) -> Sequence[int]:
-    """Return slices spread over those that have a label: at most so many, in order."""
-    has = np.flatnonzero(labels.any(axis=(0, 2, 3)))
-    if not len(has):
-        has = np.arange(labels.shape[1])
-    count = min(count, len(has))
-    return [int(has[int((k + 0.5) * len(has) / count)]) for k in range(count)]
+def spread(has: np.ndarray, count: int) -> list[int]:
+    """Return slices spread over those that have a label, bool (slices,); over all where none has: at most so many, in order."""
+    places = np.flatnonzero(has) if has.any() else np.arange(len(has))
+    count = min(count, len(places))
+    return [int(places[int((k + 0.5) * len(places) / count)]) for k in range(count)]
+
+
+def labelled(codes: np.ndarray, regions: Sequence[Sequence[int]]) -> tuple[np.ndarray, ...]:
+    """Return for each axis which slices across it have a label, bool (slices,); a slice at a time.
+
+    Args:
+        codes: uint8 (d, h, w).
+        regions: the codes of each label.
+    """
+    table = np.isin(np.arange(256), [code for region in regions for code in region])
+    found = tuple(np.zeros(length, bool) for length in codes.shape)
+    for place, part in enumerate(codes):
+        there = table[part]
+        found[0][place] = there.any()
+        found[1][:] |= there.any(1)
+        found[2][:] |= there.any(0)
+    return found
+
+
+class Sheet:
+    """Slices of a volume in three planes, side by side: from above, from the front, from the side, a row each.
+
+    Volume, masks and maps are laid out alike, so that what is drawn of pictures can be drawn of them.
+
+    Args:
+        extent: of the volume; its axes run to the head, to the back and to the left.
+        spacing: mm along each axis; all slices are at one scale in mm.
+        places: slices across each axis.
+        side: px of the longest side of a slice.
+    """
+
+    def __init__(self, extent: Sequence[int], spacing: Sequence[float], places: Sequence[Sequence[int]], side: int):
+        self._extent, self._places = tuple(extent), places
+        lengths = [length * step for length, step in zip(extent, spacing, strict=True)]
+        self._sides = [max(1, round(side / max(lengths) * length)) for length in lengths]
+
+    @classmethod
+    def of(
+        cls, codes: np.ndarray, regions: Sequence[Sequence[int]], spacing: Sequence[float], count: int, side: int
+    ) -> "Sheet":
+        """Return a sheet of so many slices a plane, spread over what is labelled in codes, uint8 (d, h, w)."""
+        return cls(codes.shape, spacing, [spread(has, count) for has in labelled(codes, regions)], side)
+
+    def laid(self, values: np.ndarray, *, smooth: bool = True) -> np.ndarray:
+        """Lay slices out: float32 (height, width), or of the type of `values` where these are not smooth; 0 between slices.
+
+        Args:
+            values: numbers (d, h, w), or at a lower resolution.
+            smooth: whether values lie between one another, as those of codes do not.
+        """
+        rows = []
+        for axis, places in enumerate(self._places):
+            down, along = (self._sides[k] for k in range(3) if k != axis)
+            drawn = []
+            for place in places:
+                at = int((place + 0.5) * values.shape[axis] / self._extent[axis])
+                part = values.take(at, axis)
+                part = np.ascontiguousarray(part, np.float32 if smooth else part.dtype)
+                part = cv2.resize(part, (along, down), interpolation=cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST)
+                drawn.append(part[::-1] if axis else part)  # the head is above
+            rows.append(_joined(drawn, 1))
+        return _joined(rows, 0)
+
+    def picture(self, volume: np.ndarray) -> np.ndarray:
+        """Lay out a volume, numbers (d, h, w, c), of which the first channel is shown: uint8 (height, width, 3)."""
+        low, high = np.percentile(sampled(volume[..., :1]), TAILS)
+        spread_out = (self.laid(volume[..., 0]) - low) * (255 / max(float(high - low), 1e-6))
+        return np.repeat(np.clip(np.rint(spread_out), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _joined(parts: Sequence[np.ndarray], axis: int) -> np.ndarray:
+    """Join pictures along an axis with a gap between them; along the other they are filled up with 0."""
+    longest = max(part.shape[1 - axis] for part in parts)
+    found = []
+    for number, part in enumerate(parts):
+        after, beside = GAP * (number + 1 < len(parts)), longest - part.shape[1 - axis]
+        found.append(np.pad(part, [(0, after), (0, beside)] if axis == 0 else [(0, beside), (0, after)]))
+    return np.concatenate(found, axis)
 
 
 def sheet(
-    volume: np.ndarray, labels: np.ndarray, spacing: Sequence[float], *, count: int = 4, side: int = 220
+    volume: np.ndarray,
+    codes: np.ndarray,
+    regions: Sequence[Sequence[int]],
+    spacing: Sequence[float],
+    *,
+    count: int = 4,
+    side: int = 220,
 ) -> np.ndarray:
     """Return slices of a volume in three planes with outlines: uint8 (h, w, 3).
 
-    A row a plane (from above, from the front, from the side), slices spread over what is labelled, all at one scale in mm.
-
     Args:
         volume: numbers (d, h, w, c), axes to the head, to the back and to the left; the first channel is shown.
-        labels: bool (labels, d, h, w).
+        codes: uint8 (d, h, w).
+        regions: the codes of each label.
         spacing: mm along each axis.
-        count: slices of each plane.
+        count: slices of each plane, spread over what is labelled.
         side: px of the longest side of a slice.
     """
-    grey = volume[..., 0].astype(np.float32)
-    low, high = np.percentile(sampled(volume[..., :1]), TAILS)
-    extent = [length * step for length, step in zip(grey.shape, spacing, strict=True)]
-    scale = side / max(extent)
-    rows = []
-    for axis in range(3):
-        planes_of = np.moveaxis(labels, axis + 1, 1)
-        slices = np.moveaxis(grey, axis, 0)
-        down, along = (max(1, round(scale * extent[k])) for k in range(3) if k != axis)
-        drawn = []
-        for place in spread(planes_of, count):
-            shown = np.clip((slices[place] - low) * (255 / max(float(high - low), 1e-6)), 0, 255).astype(np.uint8)
-            large = cv2.resize(shown, (along, down), interpolation=cv2.INTER_LINEAR)
-            there = [
-                cv2.resize(plane.astype(np.uint8), (along, down), interpolation=cv2.INTER_NEAREST) > 0
-                for plane in planes_of[:, place]
-            ]
-            part = outlined(large, np.stack(there), line=1)
-            drawn.append(part[::-1] if axis else part)  # the head is above
-        row = np.zeros((down, count * (along + GAP) - GAP, 3), np.uint8)
-        for number, part in enumerate(drawn):
-            row[:, number * (along + GAP) : number * (along + GAP) + along] = part
-        rows.append(row)
-    width = max(row.shape[1] for row in rows)
-    padded = [np.pad(row, ((0, GAP), (0, width - row.shape[1]), (0, 0))) for row in rows]
-    return np.concatenate(padded)[:-GAP]
+    laid = Sheet.of(codes, regions, spacing, count, side)
+    return outlined(laid.picture(volume), planes(laid.laid(codes, smooth=False), regions), line=1)

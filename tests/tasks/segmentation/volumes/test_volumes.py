@@ -1,15 +1,28 @@
 """Volumes with masks: how they are read, seen, moved, scored and answered."""
 
 import dataclasses
+import itertools
 import json
 
 import numpy as np
 import pytest
 
 from cnnkit.data.reading import Request
-from cnnkit.device.segmentation import ALIKE, EACH, Plan, cleaned, extent_at, pieces_of, segment
+from cnnkit.device.segmentation import (
+    ALIKE,
+    AS_IS,
+    EACH,
+    Plan,
+    cleaned,
+    extent_at,
+    extent_of,
+    pieces_of,
+    scores,
+    segment,
+)
 from cnnkit.device.volumes.labels import read_labels, write_labels
 from cnnkit.device.volumes.nifti import write
+from cnnkit.device.windows import gaussian, held_least, starts, there
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.tasks.segmentation.loading import load
 from cnnkit.tasks.segmentation.masks import IGNORE
@@ -299,6 +312,31 @@ def test_a_volume_is_answered_through_windows_at_its_own_size():
     assert again.shape == fine.shape and (again == codes.repeat(2, 0)).mean() > 0.96
 
 
+def test_windows_of_a_volume_are_blended_alike_along_whichever_axes_they_follow():
+    """A model that answers otherwise in each place of its window: each voxel is the mean over windows, by their weights."""
+    sides, extent, rng = (8, 6, 10), (11, 9, 32), np.random.default_rng(4)
+    said = rng.random((*sides, 2)).astype(np.float32)
+
+    class Placed:
+        input_shape = (*sides, 1)
+
+        def run_batch(self, seen):
+            return {"scores": said + seen}
+
+    volume = rng.integers(0, 256, (*extent, 1)).astype(np.int16)
+    plan = Plan(scale=1.0, values=AS_IS, voxel=(1.0, 1.0, 1.0))
+    sums, total, weights = np.zeros((*extent, 2)), np.zeros((*extent, 1)), gaussian(sides)[..., None]
+    for place in itertools.product(*(starts(length, side) for length, side in zip(extent, sides))):
+        own = there(place, said)
+        sums[own] += weights * (said + volume[own])
+        total[own] += weights
+    assert held_least(extent, sides) != (0, 1, 2)
+    found = np.full((*extent, 2), np.nan)
+    for place, block in scores(Placed(), volume, plan, spacing=(1.0, 1.0, 1.0)):
+        found[there(place, block)] = block
+    assert np.abs(found - sums / total).max() < 1e-4  # of values up to 256
+
+
 def test_a_volume_without_sizes_of_voxels_is_refused():
     with pytest.raises(ValueError, match="how large its voxels are"):
         extent_at((4, 4, 4), None, Plan(voxel=(1.0, 1.0, 1.0)))
@@ -317,6 +355,7 @@ def test_pieces_touch_at_corners_across_slices():
     expected, count = ndimage.label(noise, np.ones((3, 3, 3)))
     found = pieces_of(noise)
     assert found.max() == count
+    assert extent_of(noise, (1,)) == (noise.sum(), count)
     assert len(set(zip(found[noise > 0].tolist(), expected[noise > 0].tolist(), strict=True))) == count
 
 
@@ -325,7 +364,7 @@ def test_all_but_the_largest_piece_are_left_out():
     codes[1:3, 1:4, 1:4] = 1
     codes[3, 5, 5] = 1
     kept = cleaned(codes, Plan(largest=("ball",), voxel=(1.0, 1.0, 1.0)), ("ball",))
-    assert kept.sum() == 18 and kept[3, 5, 5] == 0
+    assert kept.sum() == 18 and kept[3, 5, 5] == 0 and codes[3, 5, 5] == 1
 
 
 # Scoring --------------------------------------------------------------------------------------------------------------
@@ -354,9 +393,9 @@ def test_voxels_marked_to_be_ignored_count_nowhere():
 def test_a_sheet_shows_three_planes_with_the_head_above():
     volume = np.zeros((10, 12, 8, 1), np.float32)
     volume[8:] = 200  # the head is bright
-    labels = np.zeros((1, 10, 12, 8), bool)
-    labels[0, 2:5, 4:8, 2:6] = True
-    picture = sheets.sheet(volume, labels, (2.0, 1.0, 1.0), count=2, side=100)
+    codes = np.zeros((10, 12, 8), np.uint8)
+    codes[2:5, 4:8, 2:6] = 1
+    picture = sheets.sheet(volume, codes, ((1,),), (2.0, 1.0, 1.0), count=2, side=100)
     assert picture.dtype == np.uint8 and picture.ndim == 3
     front = picture[sheets.GAP + 60 :][:100, :40]  # the second row, from the front
     assert front[2].mean() > front[60].mean()
@@ -367,7 +406,10 @@ def test_the_fullest_slice_counts_each_label_alike():
     labels[0, 1] = True  # a large label
     labels[1, 3, :2, :2] = labels[0, 3, :5] = True
     assert sheets.fullest_slice(labels) == 3
-    assert sheets.spread(labels, 2) == [1, 3]
+    assert sheets.spread(labels.any(axis=(0, 2, 3)), 2) == [1, 3]
+    codes = (labels[0] + 2 * labels[1]).astype(np.uint8)
+    for axis, has in enumerate(sheets.labelled(codes, ((1, 3), (2, 3)))):
+        assert (has == labels.any(axis=(0, *(k + 1 for k in range(3) if k != axis)))).all()
 
 
 def test_answers_are_turned_back_to_how_a_file_is_stored(tmp_path):
