@@ -94,6 +94,11 @@ class Plan:
             known["regions"] = tuple(tuple(int(code) for code in region) for region in known["regions"])
         return cls(**known)
 
+    @property
+    def noun(self) -> str:
+        """What meets the network: "picture" or "volume"."""
+        return "picture" if self.voxel is None else "volume"
+
     def channels(self, labels: int) -> int:
         """Return how many scores a pixel has: of labels that stand alone or overlap one each, else one of the background too."""
         if self.rim:

@@ -131,16 +131,11 @@ class Masked(Images):
         from cnnkit.training.ensemble import members
 
         plan = plan_of(artifact)
-        if plan.voxel is not None and self.kind != "volume":
-            from cnnkit.tasks.segmentation.volumes.inputs import MaskedVolumes
-
-            options: dict[str, Any] = {"layer": layer, "folder": folder, "test": test, "prepare": prepare, "tell": tell}
-            return MaskedVolumes().explain(recipe, artifact, inputs, **options)
         folds = [KerasArtifact(artifact.path, model, artifact.metadata) for model in members(artifact.model)]
         one = folds[0].model if folds else artifact.model  # folds have the same layers
         rows = explain.layer_table(one)
         done = {}
-        for name, picture, options in self.given(inputs, test, artifact, plan, tell):
+        for name, picture, options in _given(inputs, test, artifact, plan, tell):
             with tell.progress(f"Explaining {name}", 1):
                 try:
                     done[name] = explaining.explain(
@@ -151,56 +146,58 @@ class Masked(Images):
         save(layer_table_figure(rows, f"The layers of {one.name}"), folder / "layers.png")
         about = next(iter(done.values()))
         views = explaining.WAYS[about["of"]]
-        head = [self.noun.removesuffix("s"), *(f"{label}, least to most" for label in artifact.labels), "views differ"]
+        head = [plan.noun, *(f"{label}, least to most" for label in artifact.labels), "views differ"]
         table = Table(head, [explaining.told(name, found) for name, found in done.items()])
         shown = {name: {**d, "pictures": {k: str(p) for k, p in d["pictures"].items()}} for name, d in done.items()}
         lines = [f"Least to most: of {about['views']} {views}. Pictures: {folder}", explaining.NOTICE]
         document = {"folder": str(folder), "images": shown, "layers": rows, "notice": explaining.NOTICE}
         return Shown(document, [layer_table(rows), table, *lines])
 
-    def given(
-        self, inputs: Sequence[Path], test: Any, artifact: Any, plan: Any, tell: Reporter
-    ) -> Iterator[tuple[str, np.ndarray, dict[str, Any]]]:
-        """Yield what is explained, with a name each, no two alike, and what is known of it, as options of `scores`.
 
-        Args:
-            inputs: files and folders; empty for the first record of the test split.
-            test: returns the test split.
-            artifact: the model, and its plan.
-            plan: how pictures meet it.
-            tell: hears of what is unlike the training data.
-        """
-        if not inputs:
-            records = test()
-            if not len(records):
-                raise DataError(f"The test split is empty. Name a {self.noun.removesuffix('s')} to explain.")
-            yield "test-0", records.native(0), self.known(records, 0)
-            return
-        taken: dict[str, int] = {}
-        for stem, picture, options in self.opened(inputs, artifact, plan, tell):
-            taken[stem] = taken.get(stem, 0) + 1
-            name = stem if taken[stem] == 1 else f"{stem}-{taken[stem]}"
-            if plan.voxel is None and (far := unlike(picture.shape[:2], plan)):
-                tell.warning(f"{name}: {far}.")
-            yield name, picture, options
+def _given(
+    inputs: Sequence[Path], test: Any, artifact: Any, plan: Any, tell: Reporter
+) -> Iterator[tuple[str, np.ndarray, dict[str, Any]]]:
+    """Yield what is explained, with a name each, no two alike, and what is known of it, as options of `scores`.
 
-    def known(self, records: Any, index: int) -> dict[str, Any]:
-        """Return what is known of a record, as options of `scores`."""
-        return {}
+    Args:
+        inputs: files and folders; empty for the first record of the test split.
+        test: returns the test split.
+        artifact: the model.
+        plan: how pictures or volumes meet it.
+        tell: hears of what is unlike the training data.
+    """
+    if not inputs:
+        records = test()
+        if not len(records):
+            raise DataError(f"The test split is empty. Name a {plan.noun} to explain.")
+        yield "test-0", records.native(0), {} if plan.voxel is None else {"spacing": records.spacing(0)}
+        return
+    if plan.voxel is None:
+        opened: Iterator[tuple[str, np.ndarray, dict[str, Any]]] = _pages(inputs)
+    else:
+        from cnnkit.tasks.segmentation.volumes.drawn import each
 
-    def opened(
-        self, inputs: Sequence[Path], artifact: Any, plan: Any, tell: Reporter
-    ) -> Iterator[tuple[str, np.ndarray, dict[str, Any]]]:
-        """Yield the pictures that inputs name, page by page, each with the name of its file, and what is known of it."""
-        from cnnkit.device.stored import read_pages
-        from cnnkit.files import LONGEST, shortened
-        from cnnkit.inputs.image.named import image_files
+        opened = each(inputs, artifact.input_shape[-1], plan, tell)
+    taken: dict[str, int] = {}
+    for stem, picture, options in opened:
+        taken[stem] = taken.get(stem, 0) + 1
+        name = stem if taken[stem] == 1 else f"{stem}-{taken[stem]}"
+        if plan.voxel is None and (far := unlike(picture.shape[:2], plan)):
+            tell.warning(f"{name}: {far}.")
+        yield name, picture, options
 
-        for path in image_files(inputs):
-            pages = read_pages(path)
-            for number, page in enumerate(pages, 1):
-                stem = shortened(path.stem, LONGEST - 24)
-                yield f"{stem}-page{number}" if len(pages) > 1 else stem, page, {}
+
+def _pages(inputs: Sequence[Path]) -> Iterator[tuple[str, np.ndarray, dict[str, Any]]]:
+    """Yield the pictures of files and folders, page by page, each with the name of its file."""
+    from cnnkit.device.stored import read_pages
+    from cnnkit.files import LONGEST, shortened
+    from cnnkit.inputs.image.named import image_files
+
+    for path in image_files(inputs):
+        pages = read_pages(path)
+        for number, page in enumerate(pages, 1):
+            stem = shortened(path.stem, LONGEST - 24)
+            yield f"{stem}-page{number}" if len(pages) > 1 else stem, page, {}
 
 
 def _colours(records: Any) -> list[tuple[tuple[int, int, int], str]]:

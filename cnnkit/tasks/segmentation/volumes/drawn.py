@@ -7,15 +7,16 @@ Design choices:
 - Sizes are those of the volume itself, in ml, as its header says how large voxels are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cnnkit import files
 from cnnkit.device.contours import captioned
 from cnnkit.device.drawing import colour
-from cnnkit.device.segmentation import extent_of, segment
+from cnnkit.device.segmentation import Plan, extent_of, segment
 from cnnkit.device.volumes.geometry import Geometry
 from cnnkit.device.volumes.labels import ending_for, write_labels
 from cnnkit.device.volumes.reading import Volume, read_channels, read_volume, stem_of, suffix_of
@@ -24,7 +25,7 @@ from cnnkit.inputs.volume.named import volume_files
 from cnnkit.reporter import Reporter
 from cnnkit.shown import Shown, Table
 from cnnkit.tasks.segmentation import NOTICE
-from cnnkit.tasks.segmentation.drawn import LABELS, Drawn, write_picture
+from cnnkit.tasks.segmentation.drawn import ENDS, LABELS, Drawn, write_picture
 from cnnkit.tasks.segmentation.volumes.sheets import sheet
 
 
@@ -47,6 +48,23 @@ def opened(path: Path, parts: Sequence[Path], channels: int, tell: Reporter) -> 
     for line in volume.facts.get("warnings") or ():
         tell.warning(f"{path}: {line}")
     return volume
+
+
+def each(
+    inputs: Sequence[Path], channels: int, plan: Plan, tell: Reporter
+) -> Iterator[tuple[str, np.ndarray, dict[str, Any]]]:
+    """Yield the volumes that inputs name, turned, each with its name and its `spacing`.
+
+    Args:
+        inputs: files, folders of DICOM, and folders of these.
+        channels: that the model takes.
+        plan: how volumes meet it.
+        tell: hears of warnings.
+    """
+    for path, parts in DrawnVolumes.channels(DrawnVolumes.found(inputs, tell), plan.files).items():
+        volume = opened(path, parts, channels, tell)
+        turn, spacing = volume.geometry.turn(), volume.geometry.canonical().spacing
+        yield files.shortened(stem_of(path), files.LONGEST - ENDS), turn.apply(volume.array), {"spacing": spacing}
 
 
 class DrawnVolumes(Drawn):

@@ -1,14 +1,11 @@
 """Volumes with masks, for the commands: what differs from pictures with masks (`cnnkit.tasks.segmentation.images`)."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnnkit.inputs.contract import chosen
 from cnnkit.report.record import Record
-from cnnkit.reporter import Reporter
 from cnnkit.tasks.segmentation.images import Masked
 
 SHOWN, ROUNDS = 6, 3
@@ -35,18 +32,3 @@ class MaskedVolumes(Masked):
         made = [sheets.fullest(records, *views(indices, step)) for step in range(ROUNDS)]
         names = [recipe.task.words(mask, records.label_names) for mask in codes]
         return sheets.fullest(records, volumes, codes), names, np.stack(made)
-
-    def known(self, records: Any, index: int) -> dict[str, Any]:
-        return {"spacing": records.spacing(index)}
-
-    def opened(
-        self, inputs: Sequence[Path], artifact: Any, plan: Any, tell: Reporter
-    ) -> Iterator[tuple[str, np.ndarray, dict[str, Any]]]:
-        from cnnkit.files import LONGEST, shortened
-        from cnnkit.tasks.segmentation.volumes.drawn import DrawnVolumes, opened
-
-        for path, parts in DrawnVolumes.channels(DrawnVolumes.found(inputs, tell), plan.files).items():
-            volume = opened(path, parts, artifact.input_shape[-1], tell)
-            spacing = volume.geometry.canonical().spacing
-            name = shortened(DrawnVolumes.parts(path)[0], LONGEST - 24)
-            yield name, volume.geometry.turn().apply(volume.array), {"spacing": spacing}
