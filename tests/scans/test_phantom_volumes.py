@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from cnnkit.data.cards import read_card
 from cnnkit.data.reading import Request
 from cnnkit.device.volumes.geometry import Turn
+from cnnkit.device.volumes.nifti import write
+from cnnkit.device.volumes.reading import read_volume
 from cnnkit.tasks.segmentation import checks
 from cnnkit.tasks.segmentation.loading import load
 from cnnkit.tasks.segmentation.volumes.records import VolumeRecords
@@ -35,11 +37,15 @@ def few():
 @pytest.fixture
 def card(tmp_path):
     path = tmp_path / "few.toml"
-    path.write_text(
-        "task = 'segmentation'\nreader = 'phantom-volumes'\n[splits]\n"
-        "train = { patients = 6, seed = 1 }\nvalidation = { patients = 1, seed = 2 }\ntest = { patients = 1, seed = 3 }\n"
-    )
+    path.write_text(card_of(6, 1, 1))
     return path
+
+
+def card_of(train, validation, test):
+    return (
+        f"task = 'segmentation'\nreader = 'phantom-volumes'\n[splits]\ntrain = {{ patients = {train}, seed = 1 }}\n"
+        f"validation = {{ patients = {validation}, seed = 2 }}\ntest = {{ patients = {test}, seed = 3 }}\n"
+    )
 
 
 def forget():
@@ -258,14 +264,36 @@ def test_volumes_stand_for_their_card(verb, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_short_training_learns_more_than_the_baseline_knows(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    words = ["train", "--volumes", "--limit", "24", "--epochs", "1", "--out", "run"]
-    found = CliRunner().invoke(main, words, catch_exceptions=False)
-    assert found.exit_code == 0, found.output
-    document = json.loads(Path("run/run.json").read_text(encoding="utf-8"))
-    scores = document["scores"]["test"]
-    assert document["settings"]["data"] == "phantom-volumes"
-    assert scores["dice"] > max(0.5, scores["baseline"]["dice"])
-    again = CliRunner().invoke(main, ["train", "--config", "run", "--resume", "--out", "run"], catch_exceptions=False)
-    assert again.exit_code == 0, again.output
+class TestTrained:
+    """A training with fewer volumes and views than the standard command has."""
+
+    @pytest.fixture(scope="class")
+    def home(self, tmp_path_factory):
+        return tmp_path_factory.mktemp("volumes")
+
+    def run(self, home, *words):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(home)
+            found = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+        assert found.exit_code == 0, found.output
+        return found
+
+    @pytest.fixture(scope="class")
+    def document(self, home):
+        (home / "some.toml").write_text(card_of(16, 2, 6))
+        self.run(home, "train", "--data", "some.toml", "--epochs", "2", "--out", "run")
+        return json.loads((home / "run/run.json").read_text(encoding="utf-8"))
+
+    def test_it_learns_more_than_the_baseline_knows(self, document):
+        scores = document["scores"]["test"]
+        assert scores["dice"] > max(0.5, scores["baseline"]["dice"])
+
+    def test_a_drawn_volume_in_a_file_is_answered_where_it_lies(self, home, document):
+        volumes = PhantomVolumes(1, seed=99)
+        own, truth = volumes.geometry(0), volumes.drawn(0).codes
+        write(home / "one.nii.gz", volumes.native(0)[..., 0], own)
+        found = self.run(home, "predict", "run", "one.nii.gz", "--out", "found", "--json")
+        mask = read_volume(home / json.loads(found.stdout)["predictions"][0]["mask"])
+        assert mask.geometry.same(own)
+        answer = mask.array[..., 0] > 0
+        assert 2 * (answer & (truth > 0)).sum() / (answer.sum() + (truth > 0).sum()) > 0.7

@@ -233,7 +233,7 @@ def choose(
     else:
         voxel, line = _voxel(facts, spacing, extent)
         why.append(line)
-    seen = extent * spacing / voxel
+    seen = np.round(extent * spacing / voxel, 3)  # 48 * 3.1744 / 3.1744 is above 48
     sides = _sides(seen, voxel) if side is None else (side,) * 3
     covered = [min(1.0, part / whole) for part, whole in zip(sides, seen, strict=True)]
     shown = (
@@ -289,7 +289,7 @@ def _voxel(facts: Fingerprint, spacing: np.ndarray, extent: np.ndarray) -> tuple
 def _sides(extent: np.ndarray, voxel: np.ndarray) -> tuple[int, ...]:
     """Return the sides of a window: those of a volume, or cut down from the longest to `VOXELS`."""
     step = np.prod(levels((1024,) * 3, voxel)[0], axis=0)
-    sides = np.maximum(step, step * np.ceil(np.round(extent, 3) / step)).astype(int)  # 48 / 3.3 * 3.3 is above 48
+    sides = np.maximum(step, step * np.ceil(extent / step)).astype(int)
     while np.prod(sides) > VOXELS * 1.1:
         place = int(sides.argmax())
         if sides[place] <= LEAST:

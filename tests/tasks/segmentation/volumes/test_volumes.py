@@ -262,6 +262,7 @@ def test_a_window_of_a_whole_volume_is_no_larger_than_it_for_rounding(splits):
         spacing = (1.2 * size, size, size)
         found = choose(dataclasses.replace(facts, spacing=spacing), 4, splits.train.regions)
         assert found.shape == (24, 40, 48, 1), size
+        assert "Input: 24x40x48 voxels: a whole volume." in found.why, size
 
 
 def test_a_thick_axis_is_spared():
