@@ -193,7 +193,10 @@ def _apply(dataset: Any, case: str, says: Callable[[str, bool], bool], *, top: b
         elif element.VR == "SQ":
             for item in element.value:
                 _apply(item, case, says)
-    rules = {tag: action for tag, action in tables().items() if len(tag) > 2 or tag in dataset}
+    here = [(tag.group, tag.element) for tag in dataset.keys()]  # noqa: SIM118 - a data set yields its elements
+    rules: dict[tuple[int, ...], Callable[..., None]] = {tag: tables()[tag] for tag in here if tag in tables()}
+    if top:  # groups that repeat: the library looks for these in items too
+        rules |= {tag: action for tag, action in tables().items() if len(tag) > 2}
     if _PATIENT_ID in rules:
         rules[_PATIENT_ID] = lambda found, tag: setattr(found[tag], "value", case)
     with contextlib.redirect_stdout(io.StringIO()):
