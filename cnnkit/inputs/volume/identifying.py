@@ -5,7 +5,7 @@ Design choices:
   that are not words of the standard. *Descriptions* that the profile removes, and private text, as whole sentences.
 - They are looked for in all bytes of a file but its pixels, small and capital letters alike, as UTF-8, Latin-1 and UTF-16.
 - Not looked for, as they would be found by chance: values of less than 3 letters or digits; those of 3 to 5 anywhere but in
-  texts, as words; times of day; words that the standard itself uses for codes (`TERMS`); descriptions of less than 8
+  texts and codes, as words; times of day; words that the standard itself uses for codes (`TERMS`); descriptions of less than 8
   characters, or that the file also has as a code or as a name of the device, which are kept. Numbers count only where no digit
   stands beside them.
 - A value is never shown: what is said of it is the attribute that it came from.
@@ -149,7 +149,7 @@ class Identifying:
             self.words.setdefault(word, where)
 
     def says(self, text: str, code: bool = False) -> bool:
-        """Say whether a text holds a word that identifies; `code`: it is of a code, in which short words mean something else."""
+        """Say whether a text holds what identifies; `code`: it is of a code, in which short words mean something else."""
         return self._in_text(text, SHORT if code else SHORTEST) is not None
 
     def _in_text(self, text: str, shortest: int) -> str | None:
@@ -159,7 +159,10 @@ class Identifying:
             size = _size(word)
             if size >= shortest and (word in own or (size >= SHORT and _within(word, low))):
                 return where
-        return None
+        for digits in re.findall(r"(?<!\d)\d{8}(?!\d)", low) if self.dates else ():
+            if digits in self.dates:
+                return self.dates[digits]
+        return next((self.uids[uid] for uid in re.findall(r"[\d.]{10,}", low) if uid in self.uids), None)
 
     def found(self, content: bytes, dataset: Any, new: set[str], own: set[str]) -> str | None:
         """Look for identifying values in a file.
@@ -181,7 +184,7 @@ class Identifying:
                 for value in map(str, profile.values(element)):
                     if value in new or value in own:
                         continue
-                    short = element.VR in ("CS", "IS") or _keyword(element.tag) == "CodeMeaning"
+                    short = element.VR == "IS" or _keyword(element.tag) in {"CodeMeaning", *profile.ENUMERATED}
                     from_where = self.uids.get(value) or self._in_text(value, SHORT if short else SHORTEST)
                     if from_where is not None:
                         return f"{from_where}, in {named(element.tag)}"

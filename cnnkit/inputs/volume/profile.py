@@ -32,26 +32,11 @@ TEXT = {"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"}
 TIMES = {"DA", "DT", "TM"}
 _BYTES = {"OB", "OD", "OF", "OL", "OV", "OW", "OB or OW"}
 KEPT_TEXT = {
-    *(
-        "Manufacturer",
-        "ManufacturerModelName",
-        "SoftwareVersions",
-        "SequenceName",
-        "PulseSequenceName",
-        "ConvolutionKernel",
-    ),
-    *("CodeValue", "LongCodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "CodeMeaning", "ImagedNucleus"),
-    *(
-        "RescaleType",
-        "ModalityLUTType",
-        "LUTExplanation",
-        "LUTLabel",
-        "WindowCenterWidthExplanation",
-        "FilterType",
-        "StackID",
-    ),
-    *("ReconstructionMethod", "AttenuationCorrectionMethod", "ScatterCorrectionMethod", "DimensionDescriptionLabel"),
-    *("SegmentLabel", "SegmentAlgorithmName", "AlgorithmName", "AlgorithmVersion"),
+    *("Manufacturer", "ManufacturerModelName", "SoftwareVersions", "SequenceName", "PulseSequenceName"),
+    *("ConvolutionKernel", "ImagedNucleus", "RescaleType", "ModalityLUTType", "StackID", "ReconstructionMethod"),
+    *("AttenuationCorrectionMethod", "ScatterCorrectionMethod", "SegmentLabel", "SegmentAlgorithmName"),
+    *("AlgorithmName", "AlgorithmVersion"),
+    *("CodeValue", "LongCodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "CodeMeaning"),
 }
 KEPT_BYTES = {
     *(
@@ -63,6 +48,17 @@ KEPT_BYTES = {
         "LUTData",
     ),
     *("RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData", "BluePaletteColorLookupTableData"),
+}
+ENUMERATED = {  # codes with few values, all in the standard: a person of such a name is not meant by them
+    *("Modality", "PhotometricInterpretation", "PatientPosition", "Laterality", "ImageLaterality", "SegmentationType"),
+    *(
+        "SegmentAlgorithmType",
+        "LossyImageCompression",
+        "BurnedInAnnotation",
+        "ValueType",
+        "ContourGeometricType",
+        "DoseUnits",
+    ),
 }
 OF_PIXELS = {"PixelData", "FloatPixelData", "DoubleFloatPixelData"}
 _REFERENCES = {
@@ -143,7 +139,7 @@ def apply(dataset: Any, case: str, says: Callable[[str, bool], bool]) -> tuple[i
     Args:
         dataset: a `pydicom.Dataset` as it was read.
         case: the patient's new name.
-        says: whether a text holds an identifying value; the second is whether it is the meaning of a code.
+        says: whether a text holds an identifying value; the second is whether short words in it mean something else.
 
     Returns:
         How many attributes were removed, and how many got another value; those within sequences count.
@@ -227,7 +223,8 @@ def _strip(dataset: Any, element: Any, says: Callable[[str, bool], bool], done: 
             element.value = DUMMY
     elif kind == "CS":
         clean = [
-            value if _CODE.fullmatch(value) and not says(value, True) else DUMMY for value in map(str, values(element))
+            value if _CODE.fullmatch(value) and not says(value, keyword in ENUMERATED) else DUMMY
+            for value in map(str, values(element))
         ]
         if clean != [str(value) for value in values(element)]:
             element.value = clean if len(clean) > 1 else clean[0]
@@ -262,11 +259,10 @@ def is_registered(uid: str) -> bool:
 
 
 def _renamed(element: Any) -> None:
-    from dicomanonymizer.simpledicomanonymizer import dictionary, get_UID
+    from dicomanonymizer.simpledicomanonymizer import get_UID
 
-    new = set(dictionary.values())
     uids = [str(value) for value in values(element)]
-    uids = [uid if not uid or is_registered(uid) or uid in new else str(get_UID(uid)) for uid in uids]
+    uids = [uid if not uid or is_registered(uid) else str(get_UID(uid)) for uid in uids]
     if uids:
         element.value = uids if len(uids) > 1 else uids[0]
 
@@ -336,12 +332,13 @@ def _head(dataset: Any) -> None:
     if "SOPInstanceUID" not in dataset:
         dataset.SOPInstanceUID = generate_uid(None)
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.ImplementationVersionName = _method()[0][:16]
     dataset.file_meta, dataset.preamble = meta, b"\0" * 128
 
 
 def own(case: str) -> set[str]:
     """Return the texts that are written into every file."""
-    return {case, DUMMY, _MEANING, *_method()}
+    return {case, DUMMY, _MEANING, *_method(), _method()[0][:16]}
 
 
 def _method() -> list[str]:

@@ -234,6 +234,43 @@ def test_none_of_200_planted_identifiers_is_left_in_any_file_or_message(tmp_path
         assert all(each.StudyDate == "00010101" for each in read)
 
 
+def test_of_all_attributes_of_the_standard_only_a_short_list_keeps_its_text(tmp_path):
+    from pydicom.datadict import DicomDictionary
+
+    skipped = {
+        "SOPClassUID",
+        "ReferencedSOPClassUID",
+        "SOPInstanceUID",
+        "Modality",
+        "PhotometricInterpretation",
+        "ConversionType",
+    }
+    skipped |= {"SpecificCharacterSet", "ImageType", "BurnedInAnnotation"}
+    plants, where = Plants(), {}
+    ds, nested = series_of.dataset(STORED[0], PLACE, 0), item()
+    for tag, (kind, _, _, _, keyword) in DicomDictionary.items():
+        if tag >> 16 in (0, 2, 4, 0x7FE0, 0xFFFA, 0xFFFE) or not keyword or keyword in skipped:
+            continue
+        for into in (ds, nested):
+            if kind in {*profile.TEXT, "DA", "DT", "UI"}:
+                into.add_new(tag, kind, plants.of(kind))
+            elif kind in ("OB", "OW", "UN", "OB or OW"):
+                into.add_new(tag, kind[:2], plants.text().encode() + b" ")
+            else:
+                continue
+            where[plants.values[-1]] = keyword
+    ds.StudiesContainingOtherReferencedInstancesSequence = [nested]
+    series_of.save(ds, tmp_path / "in/a.dcm")
+    anonymise(tmp_path / "in", tmp_path / "out")
+    content = outputs(tmp_path / "out")[0].read_bytes()
+    left = {where[value] for value in plants.values if value.encode() in content}
+    assert len(plants.values) > 2000 and left == (profile.KEPT_TEXT | profile.KEPT_BYTES) & set(where.values())
+    assert left < {*profile.KEPT_TEXT, "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData"} | {
+        "BluePaletteColorLookupTableData",
+        "LUTData",
+    }
+
+
 # The volume stays as it is ---------------------------------------------------------------------------------------------
 
 
@@ -642,6 +679,19 @@ def test_who_is_called_as_what_we_write_is_no_alarm(tmp_path):
         and str(read.PatientName) == ""
         and read.DeidentificationMethod[0].startswith("cnnkit ")
     )
+
+
+def test_what_is_kept_is_blanked_where_it_names_somebody(tmp_path):
+    more = {
+        "BodyPartExamined": "DOE",
+        "ImageType": ["ORIGINAL", "PRIMARY", "JANE"],
+        "ManufacturerModelName": "of PID4711",
+    }
+    more |= {"SoftwareVersions": ["built 20200102", str(series_of.uid("study")), "V2"]}
+    anonymise(series(tmp_path / "in", more=more), tmp_path / "out")
+    read = pydicom.dcmread(outputs(tmp_path / "out")[0])
+    assert read.BodyPartExamined == read.ManufacturerModelName == read.SoftwareVersions == "ANONYMIZED"
+    assert read.ImageType == ["ORIGINAL", "PRIMARY", "ANONYMIZED"]
 
 
 def test_without_the_package_a_line_says_what_to_install(tmp_path, monkeypatch):
