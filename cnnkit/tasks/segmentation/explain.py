@@ -323,13 +323,13 @@ def explain(
         drawn = planes(codes[:: found.step, :: found.step], regions)
     else:
         sheet = Sheet.of(codes, regions, spacing, SLICES, SLICE)
-        shown, drawn = sheet.picture(picture), planes(sheet.laid(codes, smooth=False), regions)
-        heat = np.stack([sheet.laid(own) for own in heat])
+        shown, drawn = sheet.picture(picture), sheet.planes(codes, regions)
+        heat = np.stack([sheet.laid(own, between=np.nan) for own in heat])
     of = "folds" if members else "mirrors" if mirrors(plan, labels) else "moves"
     paths = {"grad_cam": folder / "grad-cam.png", "unsure": folder / "unsure.png"}
-    drawing.save(grad_cam_figure(shown, drawn, heat, labels), paths["grad_cam"])
-    unsure = found if spacing is None else replace(found, map=sheet.laid(found.map))
-    drawing.save(doubt_figure(shown, drawn, unsure, labels, of), paths["unsure"])
+    drawing.save(grad_cam_figure(shown, drawn, heat, labels, plan.noun), paths["grad_cam"])
+    unsure = found if spacing is None else replace(found, map=sheet.laid(found.map, between=np.nan))
+    drawing.save(doubt_figure(shown, drawn, unsure, labels, of, plan.noun), paths["unsure"])
     areas = np.bincount(codes.ravel(), minlength=256)
     said: dict[str, dict[str, Any]] = {}
     for label, region, views in zip(labels, regions, found.areas, strict=True):
@@ -368,41 +368,46 @@ def told(name: str, about: Mapping[str, Any]) -> list[str]:
 # Drawing --------------------------------------------------------------------------------------------------------------
 
 
-def grad_cam_figure(picture: np.ndarray, there: np.ndarray, heat: np.ndarray, labels: Sequence[str]) -> Any:
+def grad_cam_figure(
+    picture: np.ndarray, there: np.ndarray, heat: np.ndarray, labels: Sequence[str], noun: str = "picture"
+) -> Any:
     """Draw what speaks for each label that was answered: picture with outline, evidence, both.
 
     Args:
         picture: uint8 (h, w, 3).
         there: bool (labels, h, w), what was answered.
-        heat: float32 (labels, h, w) in [0, 1].
+        heat: float32 (labels, h, w) in [0, 1], or NaN where there is no picture.
         labels: their names.
+        noun: what the picture shows.
     """
     have = [number for number, plane in enumerate(there) if plane.any()] or [0]
     left = [label for number, label in enumerate(labels) if number not in have]
     note = (
-        "Where the picture speaks for what was drawn of a label (Grad-CAM, place by place). Dark areas played no part."
+        f"Where the {noun} speaks for what was drawn of a label (Grad-CAM, place by place). Dark areas played no part."
     )
     if not there.any():
-        note = "Nothing was drawn in this picture."
+        note = f"Nothing was drawn in this {noun}."
     elif left:
         note += f" Not drawn: {', '.join(left)}."
     figure, rows = _panels(len(have), picture.shape[:2], "What speaks for each label", note)
     for axes, number in zip(rows, have):
         own = outlined(picture, there[number : number + 1], [colour(number)], tint=0.15)
-        over = activations.overlay(picture, heat[number], side=1)
+        over = activations.overlay(picture, np.nan_to_num(heat[number]), side=1)
         _row(axes, [(labels[number], own), ("evidence", heat[number]), ("together", over)], 1.0)
     _scale(figure, rows[0][1], ("nothing", "most"))
     return figure
 
 
-def doubt_figure(picture: np.ndarray, there: np.ndarray, found: Doubt, labels: Sequence[str], of: str) -> Any:
+def doubt_figure(
+    picture: np.ndarray, there: np.ndarray, found: Doubt, labels: Sequence[str], of: str, noun: str = "picture"
+) -> Any:
     """Draw where the views of a picture disagree: picture with what was answered, disagreement, both. Arguments as above."""
     count = found.areas.shape[1]
     what = f"{count} {WAYS[of]}"
-    note = f"How far {what} are apart about this picture (standard deviation of a score). What all overlook alike is dark too."
+    note = f"How far {what} are apart about this {noun} (standard deviation of a score). What all overlook alike is dark too."
     figure, rows = _panels(1, picture.shape[:2], "Where it is unsure", note)
     own = outlined(picture, there, tint=0.15)
-    over = activations.overlay(picture, found.map / MOST, side=1)
+    over = activations.overlay(picture, np.nan_to_num(found.map) / MOST, side=1)
     _row(rows[0], [("answer", own), ("unsure", found.map), ("together", over)], MOST)
     drawing.legend(figure, [(colour(number), label) for number, label in enumerate(labels)])
     _scale(figure, rows[0][1], ("0: all agree", "0.5: half say no"))

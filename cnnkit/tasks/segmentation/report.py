@@ -5,6 +5,7 @@ Design choices:
   of ten px is nothing in a picture of a thousand.
 - Truth and answer have a colour each, apart from each other for colour-blind eyes too, and where both have their outline it is
   white. Where there are several labels, each has its own colour in the first two pictures.
+- A volume is shown so as a contact sheet: slices in three planes, spread over what is there or drawn.
 - A case of which nothing can be said, as neither truth nor answer have anything, is neither a good nor a bad one.
 - Of many labels the weakest are drawn, of many cases some that are spread evenly over all, the extremes among them.
 - Names of files are shown without their folders, or with the last where that alone tells them apart.
@@ -24,6 +25,7 @@ from cnnkit.score import unit
 from cnnkit.tasks.segmentation.masks import IGNORE, planes
 from cnnkit.tasks.segmentation.objects import drawn_apart
 from cnnkit.tasks.segmentation.scoring import CASE
+from cnnkit.tasks.segmentation.volumes.sheets import Sheet
 
 TRUTH, ANSWER, BOTH = (86, 180, 233), (240, 228, 66), (255, 255, 255)
 OUTLINE, TINT = 2, 0.15  # px; share of the colour inside
@@ -32,6 +34,11 @@ CHARTS = 12  # labels with a chart of their own
 DOTS = 400  # cases of a chart
 PANEL, GAP = 260, 8  # px
 AROUND, LEAST = 0.15, 48  # what a cut shows around: a share of its side; px that it has at least
+SLICES, SLICE, NEAR = (
+    2,
+    150,
+    24,
+)  # of a volume, slices of each plane; px of the longest side of one; mm that it shows at least
 LONGEST = 40  # letters of a name
 NONE = "\u2013"
 _WHICH = (
@@ -236,6 +243,7 @@ def conventions(scores: Mapping[str, Any]) -> blocks.Section | None:
     patients = scores.get("patients", scores.get("count", 0))
     sizes = size_unit(scores)
     solid = sizes in ("ml", "voxels")
+    one = f", one a {'volume' if solid else 'picture'}"
     cut = (
         "A surface is cut into elements between voxels, one at each corner where the eight voxels around are not all alike, each "
         "as large as the surface that runs through it"
@@ -263,7 +271,7 @@ def conventions(scores: Mapping[str, Any]) -> blocks.Section | None:
         "left of the answer invented.",
         *([_PRECISION] if "ap50" in scores else []),
         f"Intervals hold 95 % of 2,000 means over patients drawn again with replacement; {patients:,} "
-        f"{'is' if patients == 1 else 'are'} told apart here{'' if patients != scores.get('count') else ', one a picture'}.",
+        f"{'is' if patients == 1 else 'are'} told apart here{'' if patients != scores.get('count') else one}.",
         f"{'Voxels' if solid else 'Pixels'} that are marked to be ignored count nowhere.",
     ]
     return blocks.Section("How it is measured", "What the numbers on this page mean.", [blocks.Lines(lines)])
@@ -278,7 +286,7 @@ def reasons(card: Mapping[str, Any]) -> blocks.Section | None:
         if lines
     ]
     text = (
-        "How pictures meet the network was chosen from what the training data is like, unless it was asked for. Each of "
+        "How the network sees its input was chosen from what the training data is like, unless it was asked for. Each of "
         "these can be chosen otherwise: `train --help` names the options."
     )
     return blocks.Section("Why it is seen so", text, content) if content else None
@@ -311,6 +319,7 @@ def extremes(
     worst = order[:WORST]
     best = [index for index in order[::-1][:BEST] if index not in worst]
     names = shortened([case.name for case in truth])
+    solid = truth[0].codes.ndim == 3
     content: list[blocks.Block] = [blocks.Legend([(TRUTH, "truth"), (ANSWER, "answer"), (BOTH, "both alike")])]
     if len(labels) > 1:
         own = [(colour(place), label) for place, label in enumerate(labels)]
@@ -318,8 +327,11 @@ def extremes(
     for title, chosen in (("Worst, the worst first", worst), ("Best, the best first", best)):
         pictures = []
         for index in chosen:
-            flat, there, said = records.flattened(records.native(index), truth[index].codes, found[index])
-            picture = triptych(flat, there, said, regions)
+            if solid:
+                spacing = records.spacing(index)
+                picture = sheets(records.native(index), truth[index].codes, found[index], regions, spacing)
+            else:
+                picture = triptych(records.native(index), truth[index].codes, found[index], regions)
             known = {label: value for label, value in zip(labels, table[index].tolist()) if not np.isnan(value)}
             each = ", ".join(f"{label} {blocks.percent(value, 0)}" for label, value in known.items())
             mean = f"{name} {blocks.percent(float(np.nanmean(table[index])), 1)}"
@@ -327,14 +339,16 @@ def extremes(
                 mean += f", Dice {blocks.percent(float(np.nanmean(overlap[index])), 1)}"
             note = f"{mean} ({each})" if len(labels) > 1 else mean
             described = f"{names[index]}, {note}: truth, answer, and both."
-            source = blocks.picture(picture, largest=3 * PANEL + 2 * GAP)
+            source = blocks.picture(picture, largest=max(3 * PANEL + 2 * GAP, *(picture.shape[:2] if solid else (0,))))
             pictures.append(blocks.Picture(source, described, names[index], note))
         if pictures:
-            content.append(blocks.Pictures(pictures, f"{title}: truth, answer, both", smooth=True, side=420))
+            side = 620 if solid else 420
+            content.append(blocks.Pictures(pictures, f"{title}: truth, answer, both", smooth=True, side=side))
+    slices = "Slices from above, from the front and from the side, a row each, spread over what is there or drawn. "
     text = (
         "Each case three times: with the outline of the truth, of the answer, and of both, white where they are the same, cut to "
-        "where these are. Look for what "
-        "bad cases share: a place, a size, a contrast, a device. Some truths are wrong, too."
+        f"where these are. {slices if solid else ''}Look for what bad cases share: a place, a size, a contrast, a device. Some "
+        "truths are wrong, too."
     )
     return blocks.Section("Worst and best cases", text, content, wide=True)
 
@@ -364,7 +378,38 @@ def triptych(
         np.stack([cv2.resize(plane[window].astype(np.float32), size, interpolation=sharp) >= 0.5 for plane in own])
         for own in masks
     )
-    own = [colour(place) for place in range(len(regions))] if len(regions) > 1 else None
+    return _three(shown, there, said)
+
+
+def sheets(
+    volume: np.ndarray,
+    truth: np.ndarray,
+    answer: np.ndarray,
+    regions: Sequence[Sequence[int]],
+    spacing: Sequence[float],
+) -> np.ndarray:
+    """Draw a volume three times beside each other, as contact sheets: with its truth, its answer, and both.
+
+    Args:
+        volume: numbers (d, h, w, c), axes to the head, to the back and to the left.
+        truth, answer: code maps, uint8 (d, h, w).
+        regions: the codes of each label.
+        spacing: mm along each axis.
+
+    Returns:
+        uint8 (height, width, 3).
+    """
+    every = sorted({code for region in regions for code in region})
+    has = np.isin(truth, every) | (np.isin(answer, every) & (truth != IGNORE))
+    window = around(has, [round(NEAR / step) for step in spacing])
+    volume, there, said = volume[window], truth[window], np.where(truth == IGNORE, 0, answer)[window]
+    sheet = Sheet.of(has[window].astype(np.uint8), ((1,),), spacing, SLICES, SLICE)
+    return _three(sheet.picture(volume), sheet.planes(there, regions), sheet.planes(said, regions))
+
+
+def _three(shown: np.ndarray, there: np.ndarray, said: np.ndarray) -> np.ndarray:
+    """Draw a picture, uint8 (h, w, 3), with outlines of bool (labels, h, w) each: of what is there, of what is said, of both."""
+    own = [colour(place) for place in range(len(there))] if len(there) > 1 else None
     parts = [
         outlined(shown, there, own or [TRUTH], tint=TINT, line=OUTLINE),
         outlined(shown, said, own or [ANSWER], tint=TINT, line=OUTLINE),
@@ -373,19 +418,19 @@ def triptych(
     lines = [np.any([rim(plane, OUTLINE) for plane in planes], axis=0) for planes in (there, said)]
     for where, paint in ((lines[0], TRUTH), (lines[1], ANSWER), (lines[0] & lines[1], BOTH)):
         parts[2][where] = paint
-    gap = np.full((size[1], GAP, 3), 128, np.uint8)
+    gap = np.full((len(shown), GAP, 3), 128, np.uint8)
     return np.concatenate([parts[0], gap, parts[1], gap, parts[2]], axis=1)
 
 
-def around(mask: np.ndarray) -> tuple[slice, ...]:
-    """Return a box around a mask, bool (*sides), with a margin; everything where the mask is empty or fills most of it."""
+def around(mask: np.ndarray, least: Sequence[int] = (LEAST, LEAST)) -> tuple[slice, ...]:
+    """Return a box around a mask, bool (*sides), with a margin, of `least` sides; everything where the mask is empty."""
     if not mask.any():
         return tuple(slice(0, side) for side in mask.shape)
     box = []
     for axis, length in enumerate(mask.shape):
         places = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
         low, high = int(places[0]), int(places[-1]) + 1
-        side = min(length, max(LEAST, round((high - low) * (1 + 2 * AROUND))))
+        side = min(length, max(least[axis], round((high - low) * (1 + 2 * AROUND))))
         start = min(max(0, (low + high - side) // 2), length - side)
         box.append(slice(start, start + side))
     return tuple(box)

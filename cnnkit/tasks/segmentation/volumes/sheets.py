@@ -1,6 +1,6 @@
 """Volumes as pictures: slices with outlines, side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -85,12 +85,19 @@ class Sheet:
         """Return a sheet of so many slices a plane, spread over what is labelled in codes, uint8 (d, h, w)."""
         return cls(codes.shape, spacing, [spread(has, count) for has in labelled(codes, regions)], side)
 
-    def laid(self, values: np.ndarray, *, smooth: bool = True) -> np.ndarray:
-        """Lay slices out: float32 (height, width), or of the type of `values` where these are not smooth; 0 between slices.
+    def laid(
+        self,
+        values: np.ndarray,
+        change: Callable[[np.ndarray], np.ndarray] = lambda part: part,
+        *,
+        between: float = 0.0,
+    ) -> np.ndarray:
+        """Lay slices out: float32 (height, width).
 
         Args:
             values: numbers (d, h, w), or at a lower resolution.
-            smooth: whether values lie between one another, as those of codes do not.
+            change: of a slice, before it is enlarged.
+            between: value between slices.
         """
         rows = []
         for axis, places in enumerate(self._places):
@@ -98,27 +105,32 @@ class Sheet:
             drawn = []
             for place in places:
                 at = int((place + 0.5) * values.shape[axis] / self._extent[axis])
-                part = values.take(at, axis)
-                part = np.ascontiguousarray(part, np.float32 if smooth else part.dtype)
-                part = cv2.resize(part, (along, down), interpolation=cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST)
-                drawn.append(part[::-1] if axis else part)  # the head is above
-            rows.append(_joined(drawn, 1))
-        return _joined(rows, 0)
+                part = np.ascontiguousarray(change(values.take(at, axis)), np.float32)
+                large = cv2.resize(part, (along, down), interpolation=cv2.INTER_LINEAR)
+                drawn.append(large[::-1] if axis else large)  # the head is above
+            rows.append(_joined(drawn, 1, between))
+        return _joined(rows, 0, between)
+
+    def planes(self, codes: np.ndarray, regions: Sequence[Sequence[int]]) -> np.ndarray:
+        """Lay out where each label is in codes, uint8 (d, h, w): bool (labels, height, width)."""
+        tables = [np.isin(np.arange(256), region) for region in regions]
+        return np.stack([self.laid(codes, table.__getitem__) >= 0.5 for table in tables])
 
     def picture(self, volume: np.ndarray) -> np.ndarray:
-        """Lay out a volume, numbers (d, h, w, c), of which the first channel is shown: uint8 (height, width, 3)."""
+        """Lay out the first channel of a volume, numbers (d, h, w, c): uint8 (height, width, 3), white between slices."""
         low, high = np.percentile(sampled(volume[..., :1]), TAILS)
-        spread_out = (self.laid(volume[..., 0]) - low) * (255 / max(float(high - low), 1e-6))
-        return np.repeat(np.clip(np.rint(spread_out), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+        seen = (self.laid(volume[..., 0], between=float(high)) - low) * (255 / max(float(high - low), 1e-6))
+        return np.repeat(np.clip(np.rint(seen), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def _joined(parts: Sequence[np.ndarray], axis: int) -> np.ndarray:
-    """Join pictures along an axis with a gap between them; along the other they are filled up with 0."""
+def _joined(parts: Sequence[np.ndarray], axis: int, between: float) -> np.ndarray:
+    """Join pictures along an axis with a gap between them; along the other they are filled up."""
     longest = max(part.shape[1 - axis] for part in parts)
     found = []
     for number, part in enumerate(parts):
         after, beside = GAP * (number + 1 < len(parts)), longest - part.shape[1 - axis]
-        found.append(np.pad(part, [(0, after), (0, beside)] if axis == 0 else [(0, beside), (0, after)]))
+        around = [(0, after), (0, beside)] if axis == 0 else [(0, beside), (0, after)]
+        found.append(np.pad(part, around, constant_values=between))
     return np.concatenate(found, axis)
 
 
@@ -142,4 +154,4 @@ def sheet(
         side: px of the longest side of a slice.
     """
     laid = Sheet.of(codes, regions, spacing, count, side)
-    return outlined(laid.picture(volume), planes(laid.laid(codes, smooth=False), regions), line=1)
+    return outlined(laid.picture(volume), laid.planes(codes, regions), line=1)

@@ -4,10 +4,12 @@ import dataclasses
 import itertools
 import json
 
+import cv2
 import numpy as np
 import pytest
 
 from cnnkit.data.reading import Request
+from cnnkit.device.drawing import colour
 from cnnkit.device.segmentation import (
     ALIKE,
     AS_IS,
@@ -24,6 +26,10 @@ from cnnkit.device.volumes.labels import read_labels, write_labels
 from cnnkit.device.volumes.nifti import write
 from cnnkit.device.windows import gaussian, held_least, starts, there
 from cnnkit.errors import ConfigError, DataError
+from cnnkit.evaluation.artifacts import KerasArtifact
+from cnnkit.reporter import SILENT
+from cnnkit.tasks.segmentation import report
+from cnnkit.tasks.segmentation.images import Masked
 from cnnkit.tasks.segmentation.loading import load
 from cnnkit.tasks.segmentation.masks import IGNORE
 from cnnkit.tasks.segmentation.measures import case_measures
@@ -400,6 +406,40 @@ def test_a_sheet_shows_three_planes_with_the_head_above():
     assert picture.dtype == np.uint8 and picture.ndim == 3
     front = picture[sheets.GAP + 60 :][:100, :40]  # the second row, from the front
     assert front[2].mean() > front[60].mean()
+
+
+def test_a_report_shows_truth_answer_and_both_in_three_planes():
+    grey, codes = pair(2)
+    said = np.roll(codes, 1, axis=1)
+    picture = report.sheets(grey[..., None], codes, said, ((1,), (2,)), (2.0, 1.0, 1.0))
+    assert picture.dtype == np.uint8 and picture.shape[2] == 3
+    third = (picture.shape[1] - 2 * report.GAP) // 3
+    for part, has, lacks in ((2, report.TRUTH, colour(0)), (2, report.ANSWER, colour(1)), (0, colour(1), report.TRUTH)):
+        own = picture[:, part * (third + report.GAP) :][:, :third].reshape(-1, 3)
+        assert (own == has).all(1).any() and not (own == lacks).all(1).any()
+    assert report.sheets(grey[..., None], codes * 0, codes * 0, ((1,), (2,)), (2.0, 1.0, 1.0)).shape[2] == 3
+
+
+@pytest.mark.parametrize("mirrored", [(), (0,)])
+def test_a_volume_is_explained_as_sheets_of_slices(tmp_path, mirrored):
+    import keras
+    from keras import layers
+
+    image = keras.Input((8, 8, 8, 1))
+    x = layers.Conv3D(4, 3, strides=2, padding="same", activation="relu", name="coarse")(image)
+    x = layers.Conv3DTranspose(4, 2, strides=2)(x)
+    model = keras.Model(image, layers.Conv3D(2, 1, name="logits")(x))
+    plan = Plan(scale=1.0, values=EACH, voxel=(2.0, 1.0, 1.0), mirrored=mirrored)
+    about = {"task": "segmentation", "input": {"kind": "volume", "shape": [8, 8, 8, 1]}, "labels": ["ball", "box"]}
+    artifact = KerasArtifact("model.keras", model, {**about, "segmentation": plan.to_dict()})
+    write(tmp_path / "one.nii.gz", pair(0)[0], geometry())
+    how = {"layer": None, "folder": tmp_path / "out", "test": None, "prepare": None, "tell": SILENT}
+    found = Masked().explain(None, artifact, [tmp_path / "one.nii.gz"], **how).document["images"]["one"]
+    assert found["views"] == (2 if mirrored else 7) and found["of"] == ("mirrors" if mirrored else "moves")
+    for own in found["labels"].values():
+        assert own["ml"] == pytest.approx(own["voxels"] * 0.002) and own["least"] <= own["most"] <= np.prod(SHAPE)
+    for path in found["pictures"].values():
+        assert cv2.imread(path).std() > 10
 
 
 def test_the_fullest_slice_counts_each_label_alike():
