@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cnnkit.errors import DataError
+
 EXAMPLES = 5  # names kept of an entry; the first three are printed
 _HEADS = {  # what an entry may be -> how its line begins
     "left out": "Left out",
@@ -55,6 +57,19 @@ def unusable(bad: Sequence[tuple[str, str]], what: str, count: int | None = None
     """Return the entry of what cannot be used, from (name, reason) of each; none for none."""
     names = [f"{name} ({reason})" for name, reason in bad]
     return [entry("left out", what, "that cannot be used", names, count)] if bad else []
+
+
+def none_usable(noun: str, where: str, bad: Sequence[tuple[str, str]]) -> DataError:
+    """Return the error that nothing of a data set can be used.
+
+    Args:
+        noun: one record of it.
+        where: the data set, with a preposition.
+        bad: (name, reason) of each.
+    """
+    (name, reason), *more = bad
+    others = f" and {len(more):,} more" if more else ""
+    return DataError(f"No {noun} {where} can be used: {name} ({reason}){others}. Repair or replace them.")
 
 
 def describe(what: str, used: Mapping[str, int], entries: Iterable[Entry], notes: Iterable[str] = ()) -> dict[str, Any]:

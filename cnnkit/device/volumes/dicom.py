@@ -18,7 +18,7 @@ import hashlib
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -171,13 +171,21 @@ def series_in(folder: Path | str) -> list[Series]:
     return list(found.values())
 
 
-def extent(source: Path | str | Series) -> Geometry:
+def extent(source: Path | str | Series, warn: Callable[[str], None] | None = None) -> Geometry:
     """Return the geometry of a series or of one file, from headers; of slices that came twice the pixels are compared.
+
+    Args:
+        source: as `read`.
+        warn: told in a line, without a name, of each thing that is taken otherwise than it lies there.
 
     Raises:
         VolumeError: it cannot be read, or is no straight, even stack.
     """
-    return stacked(source).geometry
+    stack = stacked(source)
+    if warn is not None:
+        for line in stack.warnings:
+            warn(line)
+    return stack.geometry
 
 
 def read(source: Path | str | Series) -> tuple[np.ndarray, Geometry, dict[str, Any]]:

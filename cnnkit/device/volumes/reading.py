@@ -1,6 +1,6 @@
 """Volumes of any format: which files are one, how large they are, their voxels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,25 +69,26 @@ def is_volume(path: Path | str) -> bool:
 _PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".npz", ".npy", ".csv", ".json", ".txt"}
 
 
-def extent_of(path: Path | str | dicom.Series) -> tuple[Geometry, int]:
+def extent_of(path: Path | str | dicom.Series, *, warn: Callable[[str], None] | None = None) -> tuple[Geometry, int]:
     """Return the geometry of a volume and how many channels it has, from headers alone.
 
     Args:
         path: a file, a folder of one DICOM series, or one of `series_in`.
+        warn: told in a line, without a name, of each of a volume's "warnings".
 
     Raises:
         VolumeError: it cannot be read, or its geometry cannot be trusted.
         MissingExtra: it needs a package that is not installed.
     """
     if isinstance(path, dicom.Series):
-        return dicom.extent(path), 1
+        return dicom.extent(path, warn), 1
     name = Path(path).name.lower()
     if name.endswith(NIFTI):
         head = nifti.read_header(path)
         return head.geometry, head.channels
     if name.endswith(simpleitk.SUFFIXES):
         return simpleitk.extent(path)
-    return (seg.extent(path) if seg.is_seg(path) else dicom.extent(path)), 1
+    return (seg.extent(path) if seg.is_seg(path) else dicom.extent(path, warn)), 1
 
 
 def read_volume(path: Path | str | dicom.Series, channels: Channels = None) -> Volume:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.data import inventory, naming, walks
-from cnnkit.data.inventory import Entry
+from cnnkit.data.inventory import Entry, none_usable
 from cnnkit.data.reading import Part, Request
 from cnnkit.data.records import Progress, Shape
 from cnnkit.device import image
@@ -167,8 +167,7 @@ def _looked_through(
     good = np.setdiff1d(np.arange(len(images)), np.array(sorted(found.broken), np.int64))
     if not len(good):
         if found.bad:
-            path, reason = found.bad[0]
-            raise DataError(f"No image in {root} can be used: {path} ({reason}) and {len(found.bad) - 1} more.")
+            raise none_usable("image", f"in {root}", found.bad)
         raise DataError(f"The class folders of {root} ({', '.join(classes[:5])}) hold no image ({image.FORMATS}).")
     if len(good) < len(images):
         images.paths = found.paths.take(good)

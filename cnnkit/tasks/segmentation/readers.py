@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnkit.data.inventory import none_usable
 from cnnkit.data.reading import CERTAIN, NAMED, Part, Reader, Request
 from cnnkit.device import image
 from cnnkit.device.stored import look, read_native
@@ -94,8 +95,7 @@ def _part(
         else:
             kept.append((case, size, seen))
     if not kept and bad[split]:
-        name, reason = bad[split][0]
-        raise DataError(f"No picture of {layout.root} can be used: {name} ({reason}) and {len(bad[split]) - 1} more.")
+        raise none_usable("picture", f"of {layout.root}", bad[split])
     cases = [case for case, _, _ in kept]
     sizes = np.array([size for _, size, _ in kept], np.int32).reshape(-1, 2)
     pictures = Pictures(layout.root, cases, sizes, channels)

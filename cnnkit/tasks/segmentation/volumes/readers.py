@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnkit.data.inventory import Entry, entry, none_usable
 from cnnkit.data.reading import CERTAIN, NAMED, Part, Reader, Request
 from cnnkit.device.volumes.faults import VolumeError
 from cnnkit.device.volumes.geometry import Geometry
@@ -72,14 +73,20 @@ def _part(
     segments = _segments(layout, options.get("labels"))
     looked: dict[str, Looked] = {}
     bad: dict[str, list[tuple[str, str]]] = {}
+    told: list[tuple[str, str]] = []
     for each, cases in layout.splits.items():
-        looked[each], found = _look(layout.root, cases, len(channels), segments, request if each == split else None)
+        looked[each], found, said = _look(
+            layout.root, cases, len(channels), segments, request if each == split else None
+        )
+        told += said
         bad[each] = layout.bad.get(each, []) + found
     every = [(case.masks[0][0], seen) for rows in looked.values() for case, _, seen in rows]
     if segments:
         coding = values.of_sets(every, segments)
     elif coding is None:
         coding = values.decide(every, names, objects=False)
+    else:
+        coding = replace(coding, entries=tuple(values.read_otherwise(every)))
     kept: Looked = []
     for case, geometry, seen in looked[split]:
         if reason := coding.wrong(seen):
@@ -87,8 +94,7 @@ def _part(
         else:
             kept.append((case, geometry, seen))
     if not kept and bad[split]:
-        name, reason = bad[split][0]
-        raise DataError(f"No volume of {layout.root} can be used: {name} ({reason}) and {len(bad[split]) - 1} more.")
+        raise none_usable("volume", f"of {layout.root}", bad[split])
     cases = [case for case, _, _ in kept]
     volumes = Volumes(layout.root, cases, [geometry for _, geometry, _ in kept], channels)
     masks = VolumeMasks(volumes, coding, _counts(kept, coding), _keys(cases), segments)
@@ -101,10 +107,19 @@ def _part(
         coding.names,
         groups=grouping.groups,
         bad=[(printable(name), reason) for name, reason in bad[split]],
-        entries=layout.entries + list(coding.entries) if split == next(iter(layout.splits)) else [],
+        entries=[*layout.entries, *coding.entries, *_otherwise(told)] if split == next(iter(layout.splits)) else [],
         group_note=grouping.note,
         more=masks,
     )
+
+
+def _otherwise(told: Sequence[tuple[str, str]]) -> list[Entry]:
+    """Return the inventory's entries of volumes that are taken otherwise than they lie there, from (name, line) of each."""
+    lines = dict.fromkeys(line for _, line in told)
+    return [
+        entry("changed", "volumes", f"of which {line}", [printable(name) for name, own in told if own == line])
+        for line in lines
+    ]
 
 
 def _number(layout: Layout) -> None:
@@ -153,7 +168,7 @@ def _segments(layout: Layout, told: Sequence[str] | None) -> list[str]:
 
 def _look(
     root: Path, cases: Sequence[Case], channels: int, segments: Sequence[str], request: Request | None
-) -> tuple[Looked, list[tuple[str, str]]]:
+) -> tuple[Looked, list[tuple[str, str]], list[tuple[str, str]]]:
     """Look at the files of cases in threads: headers of volumes, and every mask.
 
     Args:
@@ -162,35 +177,49 @@ def _look(
         channels: that each volume has.
         segments: labels, of masks that name what they hold.
         request: whether volumes are read too, and who hears how it goes; None: neither.
+
+    Returns:
+        What is good; (name, reason) of what is not; (name, line) of what is taken otherwise than it lies there.
     """
     verify = request is not None and request.verify
 
     def one(case: Case) -> tuple[Looked, list[tuple[str, str]]]:
         name = case.pictures[0]
         try:
-            geometry, count = extent_of(series.opened(root / name))
+            geometry, count = extent_of(
+                series.opened(root / name), warn=lambda line: told.append((case.pictures[0], line))
+            )
             if len(case.pictures) == 1 and count != channels:
-                return [], [(name, f"it has {count} channel{'s' * (count != 1)} where {channels} are due")]
+                return [], [
+                    (
+                        name,
+                        f"it has {count} channel{'s' * (count != 1)} where {channels} {'is' if channels == 1 else 'are'} due",
+                    )
+                ]
             if verify:
                 volume = joined([root / path for path in case.pictures], channels, geometry)
                 if volume.size and volume.min() == volume.max():
                     return [], [(name, f"every voxel of it is {volume.flat[0]}")]
             volume_file, name = root / name, case.masks[0][0]
-            labels = read_mask([root / path for path, _ in case.masks], geometry, segments, volume_file)
-            return [(case, geometry, Seen(labels.shape, *values.count(labels), "", ""))], []
+            rounded: list[str] = []
+            paths = [root / path for path, _ in case.masks]
+            labels = read_mask(paths, geometry, segments, volume_file, rounded.append)
+            seen = Seen(labels.shape, *values.count(labels), "rounded" if rounded else "", "")
+            return [(case, geometry, seen)], []
         except VolumeError as error:
             file = PurePath(error.name).name  # one of the slices, or of several masks
             return [], [(name, error.reason if file == PurePath(name).name else f"{file}: {error.reason}")]
 
     good: Looked = []
     bad: list[tuple[str, str]] = []
+    told: list[tuple[str, str]] = []
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for done, (found, wrong) in enumerate(pool.map(one, cases), 1):
             good += found
             bad += wrong
             if request is not None and request.progress and len(cases) > 32:
                 request.progress("Looking at masks", done, len(cases))
-    return good, bad
+    return good, bad, sorted(told)
 
 
 # The readers ---------------------------------------------------------------------------------------------------------------

@@ -110,7 +110,13 @@ def add_files(path: Path, add: Callable[[Any], None]) -> None:
             add_file(file, add)
 
 
-def read_mask(paths: Sequence[Path], own: Geometry, segments: Sequence[str], volume: Path) -> np.ndarray:
+def read_mask(
+    paths: Sequence[Path],
+    own: Geometry,
+    segments: Sequence[str],
+    volume: Path,
+    warn: Callable[[str], None] | None = None,
+) -> np.ndarray:
     """Read the values of a mask, laid on its volume: whole numbers (z, y, x).
 
     Args:
@@ -118,6 +124,7 @@ def read_mask(paths: Sequence[Path], own: Geometry, segments: Sequence[str], vol
         own: geometry of the volume.
         segments: labels that files name: a value is then the sum of 2**k for each label k that a voxel has; () of other files.
         volume: its file, folder or series, as `opened` takes it.
+        warn: told in a line that numbers were rounded.
 
     Raises:
         DataError: it cannot be read, does not lie on its volume, names nothing where others do or what is no label; or two
@@ -125,7 +132,7 @@ def read_mask(paths: Sequence[Path], own: Geometry, segments: Sequence[str], vol
     """
     source = opened(volume)
     if not segments:
-        return read_labels(paths[0], own, source=source)[0]
+        return read_labels(paths[0], own, source=source, warn=warn)[0]
     sets = np.zeros(own.shape, np.int32 if len(segments) < 32 else np.int64)
     drawn: dict[str, Path] = {}
     for path in paths:

@@ -289,6 +289,27 @@ def test_what_cannot_be_trusted_is_named_or_left_out(tmp_path, data, how, said):
         assert "p1" in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [("twice", "of which 1 slice was there twice, and counted once"), ("scout", "of which 1 scout was left out")],
+)
+def test_what_is_taken_otherwise_than_it_lies_there_is_said(tmp_path, how, said):
+    import pydicom
+
+    root = study(tmp_path / "data", count=2)
+    own = sorted((root / "p1" / "ct").iterdir())
+    ds = pydicom.dcmread(own[0])
+    if how == "scout":
+        ds.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+        ds.ImagePositionPatient[2] = 300
+        ds.SOPInstanceUID = series_of.uid("scout")
+    ds.save_as(root / "p1" / "ct" / "more.dcm")
+    found = load(root, whole=True)
+    assert len(found.train) == 2
+    (row,) = [row for row in found.card["inventory"]["entries"] if row["what"] == "volumes"]
+    assert (row["status"], row["count"], row["reason"]) == ("changed", 1, said)
+
+
 def test_slices_of_different_rescale_are_scaled_each(tmp_path, data):
     import pydicom
 

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -143,6 +144,37 @@ def test_what_cannot_be_trusted_is_named_and_the_others_used(tmp_path, spoil, sa
     assert any(said in f"{name} {reason}" for name, reason in found.bad), found.bad
     with pytest.raises(DataError, match="case01"):
         load(str(root)) if spoil != "nan" else load(str(root)).train.read(np.arange(2))
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".mha", ".nrrd"])
+def test_labels_that_are_rounded_are_said(tmp_path, ending):
+    pytest.importorskip("SimpleITK")
+    root = folder(tmp_path / "data", count=3)
+    (root / "masks" / "case01.nii.gz").unlink()
+    near = (pair(1)[1] * np.float32(0.996)).astype(np.float32)
+    if ending == ".nii.gz":
+        write(root / "masks" / "case01.nii.gz", near, geometry())
+    else:
+        from cnnkit.device.volumes import simpleitk
+
+        simpleitk.write(root / "masks" / f"case01{ending}", near, geometry())
+    found = part(root)
+    (row,) = found.entries
+    assert (row.what, row.reason) == ("masks", "whose values were nearly whole: rounded")
+    assert row.examples == (f"masks/case01{ending}",)
+    assert np.array_equal(np.unique(found.more.native(1)), [0, 1, 2])
+
+
+def test_where_nothing_can_be_used_one_line_says_why_and_what_to_do(tmp_path):
+    root = folder(tmp_path / "data", count=1)
+    write(root / "masks" / "case00.nii.gz", pair(0)[1] + np.float32(0.5), geometry())
+    with pytest.raises(DataError, match=r"masks/case00.nii.gz \(.* are 0.5, .*\)\. Repair or replace them\.$"):
+        part(root)
+    shutil.copytree(root, tmp_path / "two")
+    for kind in ("images", "masks"):
+        shutil.copy(root / kind / "case00.nii.gz", tmp_path / "two" / kind / "case01.nii.gz")
+    with pytest.raises(DataError, match=r"\) and 1 more\. Repair"):
+        part(tmp_path / "two")
 
 
 def test_nnunets_and_the_decathlons_layouts(tmp_path):
