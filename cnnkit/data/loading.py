@@ -340,14 +340,14 @@ def missing_classes(held_out: Mapping[str, Records], what: str) -> list[str]:
     return notes
 
 
-def left_out(parts: dict[str, Part], skip_bad: bool) -> list[str]:
-    """Return a warning for each file that cannot be used; refuse where leaving out was not asked for."""
+def left_out(parts: dict[str, Part], skip_bad: bool, what: str) -> list[str]:
+    """Return a warning for each file that cannot be used, `what` it is to be; refuse where leaving out was not asked for."""
     bad = [row for part in parts.values() for row in part.bad]
     total = sum(len(part.images) for part in parts.values()) + len(bad)
     rows = [f"{path} ({reason})" for path, reason in bad]
     if bad and not skip_bad:
         raise DataError(
-            f"{len(bad)} of {total:,} images cannot be used: {some(rows)}. Repair or delete them, or go on without "
+            f"{len(bad)} of {total:,} {what} cannot be used: {some(rows)}. Repair or delete them, or go on without "
             "them with `skip_bad`."
         )
     return [f"Left out {row}." for row in rows]

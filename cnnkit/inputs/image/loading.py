@@ -46,7 +46,7 @@ def load(
     card = with_options(source, {"label": label, "groups": groups}, lenient=asked.whole)
     shape: Shape | None = stated_shape(card)
     card, parts, held_out = asked.read(card, "classification")
-    notes = loading.left_out(parts, asked.skip_bad)
+    notes = loading.left_out(parts, asked.skip_bad, "images")
     names, codes = loading.align_labels(card, parts)
     plan = []
     if preparation is not None and (not card.prepared if prepare is None else prepare):

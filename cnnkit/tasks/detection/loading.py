@@ -56,7 +56,7 @@ def load(
         raise ConfigError("`tile_scale` is the scale of tiles, and `tiles=False` wants none. Leave one of them out.")
     asked = loading.Asked(**how)
     card, parts, held_out = asked.read(source, "detection")
-    notes = loading.left_out(parts, asked.skip_bad)
+    notes = loading.left_out(parts, asked.skip_bad, "images")
     names, codes = loading.align_labels(card, parts)
     if not names:
         raise DataError(_no_box(card.title))

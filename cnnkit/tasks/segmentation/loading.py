@@ -98,7 +98,7 @@ def load(
         raise ConfigError(
             f"`image_size` is a multiple of {step} {'voxels' if in_volumes else 'px'} here. Got {image_size}."
         )
-    left = loading.left_out(parts, asked.skip_bad)
+    left = loading.left_out(parts, asked.skip_bad, "volumes" if in_volumes else "images")
     notes = [*left, *([taken] if taken else [])]
     if not names:
         raise DataError(f"{card.title} has no label to learn: every mask is empty. Draw some, or name other masks.")

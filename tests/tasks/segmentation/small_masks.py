@@ -59,7 +59,7 @@ def card(root: Path, *, splits: dict | None = None, reader="masks", **options):
 def parts(source, *, skip=False) -> dict[str, Part]:
     """Read a data set, and refuse what cannot be used unless it may be skipped."""
     found = loading.read_parts(cards.load(source, "segmentation"), task="segmentation", verify=skip)[1]
-    loading.left_out(found, skip)
+    loading.left_out(found, skip, "images")
     return found
 
 

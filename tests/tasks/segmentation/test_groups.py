@@ -91,4 +91,4 @@ def test_a_row_of_sections_is_kept_in_blocks(tmp_path):
         save(tmp_path / f"set/masks/{k}.png", disc(k) * np.uint8(255))
     groups = train(tmp_path / "set").groups
     assert (np.diff(groups) >= 0).all() and len(np.unique(groups)) == 10
-    assert loading.left_out({"train": train(tmp_path / "set")}, False) == []
+    assert loading.left_out({"train": train(tmp_path / "set")}, False, "images") == []

@@ -339,7 +339,7 @@ def test_damaged_and_constant_files_are_left_out_by_name(tmp_path):
         train(tmp_path / "set")
     found = parts(tmp_path / "set", skip=True)
     assert names(found["train"]) == ["0.png", "4.png"]
-    assert any("3.png (every pixel of it is 9)" in line for line in loading.left_out(found, True))
+    assert any("3.png (every pixel of it is 9)" in line for line in loading.left_out(found, True, "images"))
 
 
 def test_a_missing_and_a_surplus_mask_are_named(tmp_path):

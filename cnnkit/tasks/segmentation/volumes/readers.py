@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from cnnkit.tasks.segmentation.formats import nnunet, pairs, tables, values
 from cnnkit.tasks.segmentation.formats.cases import VALUES, Case, Layout
 from cnnkit.tasks.segmentation.formats.values import Coding, Seen
 from cnnkit.tasks.segmentation.volumes import series
-from cnnkit.tasks.segmentation.volumes.sources import VolumeMasks, Volumes, joined, read_mask
+from cnnkit.tasks.segmentation.volumes.sources import VolumeMasks, Volumes, constant, joined, read_mask, within
 
 SUFFIXES = frozenset([".nii", ".gz", ".mha", ".mhd", ".nrrd", ".nhdr"])
 MOST_SEGMENTS = 62  # that masks name: a voxel's set of them is one number
@@ -198,8 +198,8 @@ def _look(
                 ]
             if verify:
                 volume = joined([root / path for path in case.pictures], channels, geometry)
-                if volume.size and volume.min() == volume.max():
-                    return [], [(name, f"every voxel of it is {volume.flat[0]}")]
+                if reason := constant(volume):
+                    return [], [(name, reason)]
             volume_file, name = root / name, case.masks[0][0]
             rounded: list[str] = []
             paths = [root / path for path, _ in case.masks]
@@ -207,8 +207,7 @@ def _look(
             seen = Seen(labels.shape, *values.count(labels), "rounded" if rounded else "", "")
             return [(case, geometry, seen)], []
         except VolumeError as error:
-            file = PurePath(error.name).name  # one of the slices, or of several masks
-            return [], [(name, error.reason if file == PurePath(name).name else f"{file}: {error.reason}")]
+            return [], [(name, within(name, error))]
 
     good: Looked = []
     bad: list[tuple[str, str]] = []
@@ -223,6 +222,11 @@ def _look(
 
 
 # The readers ---------------------------------------------------------------------------------------------------------------
+
+
+def _dicom(path: Path) -> bool:
+    """Whether a folder's data is DICOM, and not pictures with masks beside which some lies."""
+    return not pairs.looks_like(path) and series.holds(path)
 
 
 def _splits(path: Path) -> dict[str, dict[str, Any]]:
@@ -242,7 +246,7 @@ VOLUMES = Reader(
     frozenset(["split", *_FOLDERS]),
     _OPTIONS,
     about="a folder of volumes and a folder of their masks, or DICOM with its SEG",
-    fits=lambda path, named: path.is_dir() and (pairs.looks_like(path, SUFFIXES) or series.holds(path)),
+    fits=lambda path, named: path.is_dir() and (pairs.looks_like(path, SUFFIXES) or _dicom(path)),
     splits=_splits,
     rank=NAMED,
     waits=True,

@@ -7,7 +7,7 @@ Design choices:
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -62,10 +62,18 @@ class Volumes:
         """Return one volume, turned: numbers (d, h, w, c).
 
         Raises:
-            DataError: a file is missing or damaged, or channels lie elsewhere than the first.
+            DataError: a file is missing or damaged, channels lie elsewhere than the first, or all voxels are alike.
         """
         case, own = self.cases[index], self.geometries[index]
-        return own.turn().apply(joined([self.root / name for name in case.pictures], self._count, own))
+        try:
+            volume = joined([self.root / name for name in case.pictures], self._count, own)
+            reason = constant(volume)
+        except VolumeError as error:
+            reason = within(case.pictures[0], error)
+        if reason:
+            advice = "Replace it or delete it, or go on without it with `skip_bad`."
+            raise DataError(f"{self.name(index)} cannot be used: {reason}. {advice}")
+        return own.turn().apply(volume)
 
     def spacing(self, index: int) -> tuple[float, ...]:
         """Return the distance of neighbouring voxels of a turned volume, mm."""
@@ -98,6 +106,17 @@ def joined(paths: Sequence[Path], channels: int, geometry: Geometry | None = Non
     if geometry is not None and not found.geometry.same(geometry):
         raise DataError(f"{printable(str(paths[0]))} has changed since it was looked at. Start again.")
     return found.array
+
+
+def within(name: str, error: VolumeError) -> str:
+    """Return the reason of an error; with its file, where that is one of several of a case of this name."""
+    file = PurePath(error.name).name
+    return error.reason if file == PurePath(name).name else f"{file}: {error.reason}"
+
+
+def constant(volume: np.ndarray) -> str:
+    """Say that all voxels of a volume are alike, where they are; else ""."""
+    return f"every voxel of it is {volume.flat[0]}" if volume.size > 1 and volume.min() == volume.max() else ""
 
 
 def add_files(path: Path, add: Callable[[Any], None]) -> None:
