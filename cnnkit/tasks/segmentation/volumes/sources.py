@@ -18,7 +18,7 @@ from cnnkit.device.volumes.labels import read_labels
 from cnnkit.device.volumes.reading import read_channels, read_volume
 from cnnkit.device.volumes.segments import quoted
 from cnnkit.errors import DataError
-from cnnkit.files import printable
+from cnnkit.files import printable, sha256
 from cnnkit.tasks.segmentation.formats.cases import Case
 from cnnkit.tasks.segmentation.formats.values import Coding
 from cnnkit.tasks.segmentation.masks import Regions, alone
@@ -88,6 +88,12 @@ class Volumes:
     def alias(self, index: int) -> str:
         return self.cases[index].alias
 
+    def content(self, index: int, add: Callable[[Any], None]) -> None:
+        """Feed all that decides what `native` returns to `add`, the whole content of files."""
+        add(repr(self.geometries[index]).encode())
+        for name in self.cases[index].pictures:
+            add_content(self.root / name, add)
+
     def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
         for index in indices.tolist():
             case = self.cases[index]
@@ -121,12 +127,31 @@ def constant(volume: np.ndarray) -> str:
 
 def add_files(path: Path, add: Callable[[Any], None]) -> None:
     """Feed the size and the ends of a file to `add`, or of all files of a folder or of a series in it."""
+    for file in _files(path):
+        add_file(file, add)
+
+
+def add_content(path: Path, add: Callable[[Any], None]) -> None:
+    """Feed the checksum of a file to `add`, or of all files of a folder or of a series in it.
+
+    Raises:
+        DataError: one cannot be read.
+    """
+    try:
+        for file in _files(path):
+            add(sha256(file).encode())
+    except OSError as error:
+        raise DataError(f"{printable(str(path))} cannot be read: {error.strerror}.") from None
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the files of a volume: itself, those of a folder, or of a series in one."""
     if path.is_file():
-        return add_file(path, add)
+        return [path]
     source = opened(path)
-    for file in sorted(source.iterdir() if isinstance(source, Path) else set(source.paths)):
-        if file.is_file():
-            add_file(file, add)
+    return [
+        file for file in sorted(source.iterdir() if isinstance(source, Path) else set(source.paths)) if file.is_file()
+    ]
 
 
 def read_mask(
@@ -221,6 +246,13 @@ class VolumeMasks:
 
     def spacing(self, index: int) -> tuple[float, ...] | None:
         return self._volumes.spacing(index)
+
+    def content(self, index: int, add: Callable[[Any], None]) -> None:
+        """Feed all that decides what `native` returns to `add`; as `Volumes`."""
+        coding = self.coding
+        add(repr((sorted(coding.codes.items()), coding.other, coding.meaning, self.regions, self._segments)).encode())
+        for name, _ in self._volumes.cases[index].masks:
+            add_content(self._volumes.root / name, add)
 
     def digest(self, indices: np.ndarray, add: Callable[[Any], None]) -> None:
         add(repr((self.coding.meaning, self.regions)).encode())

@@ -29,12 +29,13 @@ from cnnkit.device.windows import gaussian, held_least, starts, there
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.evaluation.artifacts import KerasArtifact
 from cnnkit.reporter import SILENT
+from cnnkit.tasks.segmentation import records as segmentation_records
 from cnnkit.tasks.segmentation import report
 from cnnkit.tasks.segmentation.images import Masked
 from cnnkit.tasks.segmentation.loading import load
 from cnnkit.tasks.segmentation.masks import IGNORE
 from cnnkit.tasks.segmentation.measures import case_measures
-from cnnkit.tasks.segmentation.volumes import readers, sheets
+from cnnkit.tasks.segmentation.volumes import cache, readers, sheets
 from cnnkit.tasks.segmentation.volumes.fingerprint import choose, levels, measure
 from cnnkit.tasks.segmentation.volumes.records import VolumeRecords
 from cnnkit.tasks.segmentation.volumes.views import VolumeViews
@@ -198,6 +199,72 @@ def test_nnunets_and_the_decathlons_layouts(tmp_path):
 
 
 # Seeing ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def on_disk(tmp_path, monkeypatch):
+    """Records that are too many for memory, and where they are cached."""
+    monkeypatch.setattr(segmentation_records, "KEPT", 0)
+    monkeypatch.setenv("CNNKIT_CACHE", str(tmp_path / "cache"))
+    root = folder(tmp_path / "PATIENT_MILLER", count=3)
+    return root, tmp_path / "cache" / "volumes"
+
+
+def opened(root, **options):
+    return load(str(root), validation=0, test=0, **options).train
+
+
+def test_what_does_not_fit_into_memory_is_made_once_and_mapped(on_disk, data, monkeypatch):
+    root, where = on_disk
+    first = opened(root)
+    seen = [first.seen(index) for index in range(3)]
+    for index, (volume, mask) in enumerate(seen):
+        fresh = first._seen(index)
+        assert (volume == fresh[0]).all() and (mask == fresh[1]).all() and not volume.flags.writeable
+    assert len(list(where.iterdir())) == 6
+    assert not any("MILLER" in file.name or "case" in file.name for file in where.iterdir())
+    again = opened(root)
+    monkeypatch.setattr(VolumeRecords, "_seen", None)  # the source is not read again
+    assert all((again.seen(k)[0] == seen[k][0]).all() for k in range(3))
+    VolumeViews(again, seed=0)(np.arange(3), 1)
+
+
+def test_another_plan_or_content_is_another_entry(on_disk):
+    root, where = on_disk
+    opened(root).seen(0)
+    opened(root, values=ALIKE).seen(0)
+    assert len(list(where.iterdir())) == 4
+    own = opened(root)
+    name = own._source.cases[int(own._index[0])].pictures[0]
+    grey = pair(9)[0]
+    write(root / name, grey, geometry())
+    assert opened(root).seen(0)[0].mean() > 0 and len(list(where.iterdir())) == 6
+
+
+def test_a_broken_entry_is_made_anew(on_disk):
+    root, where = on_disk
+    expected = np.array(opened(root).seen(1)[0])
+    for file in where.iterdir():
+        file.write_bytes(file.read_bytes()[:150])
+    assert (opened(root).seen(1)[0] == expected).all()
+    for file in where.iterdir():
+        file.write_bytes(b"")
+    assert (opened(root).seen(1)[0] == expected).all()
+
+
+def test_the_oldest_entries_go_and_a_cache_that_cannot_be_written_stops_nothing(on_disk, monkeypatch):
+    root, where = on_disk
+    one = sum(array.nbytes + 128 for array in opened(root).seen(0))
+    monkeypatch.setattr(cache, "MOST", int(2.5 * one))
+    records = opened(root)
+    for index in range(3):
+        records.seen(index)
+    assert sum(file.stat().st_size for file in where.iterdir()) <= 2.5 * one
+    for file in where.iterdir():
+        file.unlink()
+    where.rmdir()
+    where.write_text("a file where the folder would be")
+    assert opened(root).seen(0)[0].shape == (*SHAPE, 1)
 
 
 def test_windows_are_whole_volumes_where_these_are_small(splits):
