@@ -1,7 +1,20 @@
-"""cnnkit: from a folder of labelled data to a small, measured model running on a device, one command per domain."""
+"""cnnkit: from a folder of labelled data to a small, measured model running on a device, one command per domain.
+
+    import cnnkit
+
+    run = cnnkit.train("digits", "photos/", epochs=5)  # an app's name, a folder of pictures
+    print(run.scores["accuracy"], run.path)
+    model = cnnkit.load_model(run.export("int8"))  # through the gate, or GateRefused
+    print(model.predict("one.png"))
+
+Design choices:
+- Importing this loads nothing else, neither NumPy nor Keras: a public name is imported when it is first asked for.
+- Type checkers see the same names through the imports below, which Python never runs.
+"""
 
 import os
 
+TYPE_CHECKING = False  # as type checkers read it; `typing` takes longer to import than all of this
 __version__ = "0.1.0"
 
 # TensorFlow reads these once, when it is imported, so they are set before anything of cnnkit can import it; what the user has set
@@ -9,3 +22,88 @@ __version__ = "0.1.0"
 # texts; `benchmarks/onednn.py`). Left alone TensorFlow uses them only on some processors, those with AVX512-VNNI.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+if TYPE_CHECKING:
+    from cnnkit import augment, metrics, models
+    from cnnkit.api.answering import Model, load_model
+    from cnnkit.api.apps import apps
+    from cnnkit.api.datasets import Data, Part, load_data
+    from cnnkit.api.runs import Run, load_run, train
+    from cnnkit.cli import App
+    from cnnkit.errors import (
+        ArtifactError,
+        ArtifactNotFound,
+        CnnkitError,
+        ConfigError,
+        DataError,
+        DataNotFound,
+        GateRefused,
+        MissingExtra,
+    )
+    from cnnkit.recipe import Recipe
+
+_ERRORS = (
+    *("CnnkitError", "DataError", "DataNotFound", "ArtifactError", "ArtifactNotFound", "ConfigError", "MissingExtra"),
+    "GateRefused",
+)
+_WHERE = {
+    "App": "cnnkit.cli",
+    "Data": "cnnkit.api.datasets",
+    "Model": "cnnkit.api.answering",
+    "Part": "cnnkit.api.datasets",
+    "Recipe": "cnnkit.recipe",
+    "Run": "cnnkit.api.runs",
+    "apps": "cnnkit.api.apps",
+    "augment": "",
+    "load_data": "cnnkit.api.datasets",
+    "load_model": "cnnkit.api.answering",
+    "load_run": "cnnkit.api.runs",
+    "metrics": "",
+    "models": "",
+    "train": "cnnkit.api.runs",
+    **dict.fromkeys(_ERRORS, "cnnkit.errors"),
+}
+
+__all__ = (
+    "App",
+    "ArtifactError",
+    "ArtifactNotFound",
+    "CnnkitError",
+    "ConfigError",
+    "Data",
+    "DataError",
+    "DataNotFound",
+    "GateRefused",
+    "MissingExtra",
+    "Model",
+    "Part",
+    "Recipe",
+    "Run",
+    "apps",
+    "augment",
+    "load_data",
+    "load_model",
+    "load_run",
+    "metrics",
+    "models",
+    "train",
+)
+
+
+def _public(name):  # without annotations, which would need `typing`
+    if name not in _WHERE:
+        raise AttributeError(f"module 'cnnkit' has no attribute {name!r}")
+    import importlib
+
+    where = _WHERE[name]
+    found = getattr(importlib.import_module(where), name) if where else importlib.import_module(f"cnnkit.{name}")
+    globals()[name] = found
+    return found
+
+
+if not TYPE_CHECKING:  # a type checker that saw this would believe any name
+    __getattr__ = _public
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -2,7 +2,8 @@
 
 A `CnnkitError` is bad input or a bad environment, not a bug: its message is one line that says what is wrong, where, and
 what to do. The command line prints it and exits with `exit_code`; it never shows a traceback for one. Programmer errors
-are plain `ValueError`s.
+are plain `ValueError`s. Where Python has a name for what is wrong, the class is that too, so that `except ValueError` does what
+a caller expects.
 """
 
 from typing import Any
@@ -22,15 +23,23 @@ class CnnkitError(Exception):
     of_file = False
 
 
-class DataError(CnnkitError):
-    """A file, folder, card or download that cannot be used."""
+class DataError(CnnkitError, ValueError):
+    """A file, folder, card, download or array that cannot be used."""
+
+
+class DataNotFound(DataError, FileNotFoundError):
+    """Data that is not there."""
 
 
 class ArtifactError(CnnkitError):
     """A run folder, `.keras` or `.tflite` that cannot be used."""
 
 
-class ConfigError(CnnkitError):
+class ArtifactNotFound(ArtifactError, FileNotFoundError):
+    """A run folder, `.keras` or `.tflite` that is not there."""
+
+
+class ConfigError(CnnkitError, ValueError):
     """A setting that does not exist or does not fit."""
 
 
@@ -40,8 +49,8 @@ class FileSettingError(ConfigError):
     of_file = True
 
 
-class MissingExtra(CnnkitError):
-    """A command that needs an optional dependency that is not installed."""
+class MissingExtra(CnnkitError, ImportError):
+    """Work that needs an optional dependency, or an app, that is not installed."""
 
 
 class GateRefused(CnnkitError):
@@ -53,6 +62,23 @@ class GateRefused(CnnkitError):
 
     exit_code = 3
     document: dict[str, Any] | None = None
+
+
+_EXTRAS = {
+    "train": ("tensorflow", "keras", "sklearn", "matplotlib", "jinja2", "tf_keras", "pycocotools", "yaml"),
+    "scans": ("SimpleITK",),
+    "jax": ("jax",),
+}
+
+
+def missing(error: ModuleNotFoundError) -> MissingExtra | None:
+    """Return the error that names the extra which a missing module belongs to; None: it belongs to none."""
+    for extra, modules in _EXTRAS.items():
+        if (error.name or "").split(".")[0] in modules:
+            return MissingExtra(
+                f'This command needs {error.name}, which is not installed: pip install "cnnkit[{extra}]".'
+            )
+    return None
 
 
 def reason(error: Exception) -> str:

@@ -53,12 +53,14 @@ def exported(path: Path, app: str) -> Path:
     return files[0] if files else run.file(MODEL)
 
 
-def open_model(path: Path, app: str, threads: int | None = None, tell: Reporter = SILENT) -> Any:
-    """Open an artifact to predict with, the exported model where there is one.
+def open_model(path: Any, app: str, threads: int | None = None, tell: Reporter = SILENT) -> Any:
+    """Open an artifact to predict with, the exported model where there is one; one that is open already comes back as it is.
 
     Raises:
         ArtifactError: there is no such artifact, or another app made it.
     """
+    if not isinstance(path, Path):
+        return path
     path = exported(path, app)
     if path.suffix == ".tflite":
         model = DeviceModel.open(path, threads=threads)

@@ -3,7 +3,12 @@
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
+
+_one = (
+    threading.RLock()
+)  # the streams belong to the process: two threads that redirect them would restore each other's silence
 
 
 @contextlib.contextmanager
@@ -15,16 +20,17 @@ def quiet() -> Iterator[None]:
     import logging  # `predict` of an exported file starts sooner without
 
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(ValueError, OSError, AttributeError):
-            stream.flush()
-    saved = [(number, os.dup(number)) for number in (1, 2)]
-    with open(os.devnull, "w") as null, contextlib.redirect_stdout(null), contextlib.redirect_stderr(null):  # noqa: PTH123
-        for number, _ in saved:
-            os.dup2(null.fileno(), number)
-        try:
-            yield
-        finally:
-            for number, descriptor in saved:
-                os.dup2(descriptor, number)
-                os.close(descriptor)
+    with _one:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(ValueError, OSError, AttributeError):
+                stream.flush()
+        saved = [(number, os.dup(number)) for number in (1, 2)]
+        with open(os.devnull, "w") as null, contextlib.redirect_stdout(null), contextlib.redirect_stderr(null):  # noqa: PTH123
+            for number, _ in saved:
+                os.dup2(null.fileno(), number)
+            try:
+                yield
+            finally:
+                for number, descriptor in saved:
+                    os.dup2(descriptor, number)
+                    os.close(descriptor)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit import __version__
-from cnnkit.errors import ArtifactError, CnnkitError
+from cnnkit.errors import ArtifactError, ArtifactNotFound, CnnkitError
 from cnnkit.files import atomic, locked, read_json, system_errors, write_json
 from cnnkit.registry import today
 from cnnkit.reporter import Reporter
@@ -141,7 +141,7 @@ class Run:
         try:
             document = read_json(path / DOCUMENT, "Train again.")
         except FileNotFoundError:
-            raise ArtifactError(
+            raise ArtifactNotFound(
                 f"{path} is not a run folder: it has no {DOCUMENT}. Give one that `train` made."
             ) from None
         made_by = document.get("app")
@@ -350,7 +350,7 @@ def latest(app: str, tell: Reporter) -> Path:
     if path is None or not path.is_dir():
         there = [entry.parent for entry in root(app).glob(f"*/{DOCUMENT}") if not entry.parent.is_symlink()]
         if path is None and not there:
-            raise ArtifactError(
+            raise ArtifactNotFound(
                 f"There is no run in {root(app)} yet. Train one with `cnnkit {app} train`, or name an artifact."
             )
         gone = f"{root(app) / LATEST} leads to {path}, which is gone" if path else f"There is no {root(app) / LATEST}"

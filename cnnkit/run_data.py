@@ -17,7 +17,7 @@ from typing import Any
 
 from cnnkit import __version__
 from cnnkit.device.model import read_metadata
-from cnnkit.errors import CnnkitError, ConfigError, DataError
+from cnnkit.errors import CnnkitError, ConfigError, DataError, DataNotFound
 from cnnkit.files import write_text
 from cnnkit.reporter import SILENT, Reporter, reported
 from cnnkit.run import DATA_FILES, DATA_RECORDS, DOCUMENT, MODEL, Run
@@ -270,7 +270,7 @@ def own_data(
             tried.append(entry)
     if not tried:
         where = run.document.get("data", {}).get("place", {}).get("path", settings.get("data"))
-        raise DataError(
+        raise DataNotFound(
             f"The data of {run.path} was in {where}, and is not there now. Put it back, name where it is with `data`, or set "
             "CNNKIT_DATA to the folder that holds it."
         )

@@ -121,9 +121,7 @@ def views(records: Any, settings: Any) -> Views:
         counts = np.bincount(_ids(records)[0], minlength=records.tokenizer.size)
         found = style(records)
         rates = 1 - (1 - found.dropped) * counts / np.maximum(found.rare + counts, 1e-9)
-    return Views(
-        records, settings.seed, rates=rates, margin=None if settings.model in WHOLE else margin(settings.model)
-    )
+    return Views(records, settings.seed, rates=rates, margin=None if whole(settings.model) else margin(settings.model))
 
 
 def preset(model: str, count: int, loaded: bool, found: Style = TWO) -> dict[str, Any]:
@@ -155,8 +153,15 @@ def options(records: Any, model: str) -> dict[str, Any]:
     return {"size": size, "pair_buckets": buckets, **style(records).options}
 
 
+def whole(model: str) -> bool:
+    """Whether a model needs all of the padding; so does one that is not ours, of which nothing is known."""
+    return model in WHOLE or model not in BUILDERS
+
+
 def margin(model: str) -> int:
-    """Return how much padding has to stay behind the longest text of a batch, in ids."""
+    """Return how much padding has to stay behind the longest text of a batch, in ids; 0: all of it."""
+    if model not in BUILDERS:
+        return 0
     return text.MASKED_MARGIN if model == "default" else text.MARGIN
 
 

@@ -19,20 +19,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnnkit import __version__
+from cnnkit.app import Definition
 from cnnkit.cli.options import Sectioned, SettingOption, WithLater, later, of_rooms, of_setting, parameters, spelled
 from cnnkit.commands import FILES, Commands
-from cnnkit.errors import CnnkitError, ConfigError, GateRefused, MissingExtra, reason
+from cnnkit.errors import CnnkitError, ConfigError, GateRefused, MissingExtra, missing, reason
 
 if TYPE_CHECKING:
     from cnnkit.settings import Room
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 FILE = click.Path(path_type=Path)  # existence is checked where the error can say what to do
-_EXTRAS = {
-    "train": ("tensorflow", "keras", "sklearn", "matplotlib", "jinja2", "tf_keras", "pycocotools", "yaml"),
-    "scans": ("SimpleITK",),
-    "jax": ("jax",),
-}
 
 
 class Group(click.Group):
@@ -48,11 +44,9 @@ class Group(click.Group):
 
             return _fail(ctx, str(error) if error.of_file else console.spelled(str(error)), error.exit_code)
         except ModuleNotFoundError as error:
-            for extra, modules in _EXTRAS.items():
-                if (error.name or "").split(".")[0] in modules:
-                    lines = f'This command needs {error.name}, which is not installed: pip install "cnnkit[{extra}]".'
-                    return _fail(ctx, str(MissingExtra(lines)), 1)
-            raise
+            if (lacking := missing(error)) is None:
+                raise
+            return _fail(ctx, str(lacking), lacking.exit_code)
         except OSError as error:
             if error.errno is None or isinstance(error, BrokenPipeError):
                 raise
@@ -267,20 +261,48 @@ def app(
         The group with data, train, evaluate, predict, explain, export, bench and report.
     """
 
-    recipes = recipe if isinstance(recipe, Mapping) else {"": recipe}
-    tasks = [] if len(recipes) < 2 or by_data else [_task_option(recipes)]
+    return App(
+        help,
+        recipe,
+        name=name,
+        rooms=rooms,
+        commands=commands,
+        build_options=build_options,
+        preparation=preparation,
+        by_data=by_data,
+    ).command_line
+
+
+class App(Definition):
+    """An app: what is special about a domain, and everything that follows from it. Arguments are those of `Definition`.
+
+    An object of it is what an entry point of `cnnkit.apps` names, and what `cnnkit.train` takes. Called, it is the app's command
+    line, so it is a console script too; `app.command()` adds a command of its own.
+    """
+
+    @functools.cached_property
+    def command_line(self) -> click.Group:
+        """The group with data, train, evaluate, predict, explain, export, bench and report."""
+        return _command_line(self)
+
+    def command(self, *names: Any, **more: Any) -> Callable[[Callable[..., Any]], click.Command]:
+        """Return a decorator that adds a command to the command line, as `click.Group.command` does."""
+        return self.command_line.command(*names, **more)
+
+    def __call__(self, *arguments: Any, **more: Any) -> Any:
+        """Run the command line."""
+        return self.command_line(*arguments, **more)
+
+
+def _command_line(app: App) -> click.Group:
+    name, help, commands, preparation = app.name, app.help, app.commands, app.preparation
+    build_options, fitting = app.build_options, app.fitting
+    tasks = [_task_option(app.words)] if app.words else []
 
     def for_artifact(path: Path | None) -> Any:
-        from cnnkit import console, opening
+        from cnnkit import console
 
-        return _recipe(recipes, opening.task_of(name, path, console) if len(recipes) > 1 else None)
-
-    def for_data(source: str | None) -> Any:
-        if not tasks or source is None:
-            return _recipe(recipes, None)
-        from cnnkit.cli.tasks import task_of_data
-
-        return _recipe(recipes, task_of_data(source, commands.first))
+        return app.for_artifact(path, console)
 
     @click.group(name=name, cls=Group, help=help, context_settings=CONTEXT)
     @click.version_option(__version__, prog_name=f"cnnkit {name}")
@@ -292,36 +314,11 @@ def app(
         console.use_spelling(lambda text: spelled(text, _options(ctx)))
         own_files.use_force(False)
 
-    @functools.cache
-    def of_task() -> "Mapping[str, Sequence[type[Room]]]":
-        found = rooms()
-        return found if isinstance(found, Mapping) else {"": found}
-
-    def only(setting: str) -> list[str]:
-        """Return the tasks that have a setting of some; none where all have it."""
-        from cnnkit.settings import fields
-
-        had = {word: {field.name for room in kinds for field in fields(room)} for word, kinds in of_task().items()}
-        having = [word for word, names in had.items() if setting in names]
-        return having if 0 < len(having) < len(had) else []
-
     def note(setting: str) -> str:
-        return f"  [--task {only(setting)[0]}]" if only(setting) else ""
-
-    def fitting(chosen: Any, given: Mapping[str, Any]) -> Any:
-        """Return the recipe; refuse settings that only another task of the app has."""
-        from cnnkit.settings import fields
-
-        known = {field.name for field in fields(chosen.Settings)}
-        foreign = [
-            setting for setting in given if given[setting] is not None and only(setting) and setting not in known
-        ]
-        if foreign:
-            raise ConfigError(f"`{foreign[0]}` is for --task {only(foreign[0])[0]}, and this is {chosen.task.name}.")
-        return chosen
+        return f"  [--task {app.only(setting)[0]}]" if app.only(setting) else ""
 
     def of_all(*before: "type[Room]", reading: Sequence[str] = ()) -> list[Any]:
-        every = [*before, *(room for kinds in of_task().values() for room in kinds)]
+        every = [*before, *(room for kinds in app.rooms.values() for room in kinds)]
         return of_rooms(every, lambda field: not reading or field.metadata["reading"] in reading, note)
 
     def of_training() -> list[Any]:
@@ -331,7 +328,10 @@ def app(
 
     prepared = later(lambda: of_all(reading=["input"]))
     more = later(lambda: [*of_all(reading=["data"]), *of_all(reading=["input"])])
-    group.add_command(_data(for_data, fitting, commands, looking=later(lambda: of_all(reading=["data"])), showing=more))
+    setattr(group, "app", app)  # noqa: B010 - an entry point may name the group, and Python wants the app
+    group.add_command(
+        _data(app.for_data, fitting, commands, looking=later(lambda: of_all(reading=["data"])), showing=more)
+    )
     names = {parameter.name for option in build_options for parameter in parameters(option)}
 
     @group.command(cls=Sectioned)
@@ -350,19 +350,13 @@ def app(
         began = time.monotonic()  # before anything slow is imported
         from cnnkit import console
         from cnnkit.cli import printing
-        from cnnkit.cli.tasks import task_to_train
         from cnnkit.verbs.train import train
 
         options = {key: given.pop(key) for key in list(given) if key in names}
         options = {key: value for key, value in options.items() if value is not None}
         settings = {key: value for key, value in given.items() if value is not None}
-        word = settings.pop("task", None)
-        if word is None and tasks:
-            chosen = _recipe(
-                recipes, task_to_train(name, settings, config=config, out=out, resume=resume, first=commands.first)
-            )
-        else:
-            chosen = recipes[word or next(iter(recipes))]()
+        chosen = app.to_train(settings, config=config, out=out, resume=resume, tell=console)
+        settings.pop("task", None)
         fitting(chosen, settings)
         found = train(chosen, settings, options, out=out, config=config, resume=resume, began=began, tell=console)
         printing.trained(found)
@@ -514,20 +508,10 @@ def app(
     return group
 
 
-def _task_option(recipes: Mapping[str, Any]) -> Callable[..., Any]:
-    first = next(iter(recipes))
+def _task_option(words: Sequence[str]) -> Callable[..., Any]:
+    first = words[0]
     text = f"What to learn.  [default: what the data is for; without --data: {first}]"
-    return click.option("--task", type=click.Choice(list(recipes)), help=text)
-
-
-def _recipe(recipes: Mapping[str, Callable[[], Any]], task: str | None) -> Any:
-    """Return the recipe of a task, such as "detection"; the first where no task is known or none has it."""
-    if task is not None:
-        for make in recipes.values():
-            found = make()
-            if found.task.name == task:
-                return found
-    return next(iter(recipes.values()))()
+    return click.option("--task", type=click.Choice(list(words)), help=text)
 
 
 def _data(

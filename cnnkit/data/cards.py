@@ -20,7 +20,7 @@ from typing import Any
 
 from cnnkit import console, files, plugins
 from cnnkit.data import readers
-from cnnkit.errors import CnnkitError, DataError
+from cnnkit.errors import CnnkitError, DataError, DataNotFound
 from cnnkit.files import cache_folder
 
 _FORM_KEYS = {"reader", "files", "splits", "options"}
@@ -170,7 +170,7 @@ def load(source: Path | str | Card, task: str = "") -> Card:
         where = (
             f"nor in {shared}, which CNNKIT_DATA names" if shared else "and CNNKIT_DATA, which may name one, is not set"
         )
-        raise DataError(
+        raise DataNotFound(
             f"There is no data set {str(source)!r}: it is neither a folder or file here ({where}) nor one of "
             f"{', '.join(cards) or 'none'}."
         )

@@ -32,7 +32,7 @@ from cnnkit import __version__, console, files
 from cnnkit.data import archives, readers
 from cnnkit.data.cards import Card, File, Form, data_folder, there, writing_the_cache
 from cnnkit.data.records import Progress
-from cnnkit.errors import DataError
+from cnnkit.errors import CnnkitError, DataError
 
 TIMEOUT = 30  # seconds without an answer
 ATTEMPTS = 3
@@ -279,6 +279,8 @@ def _download(file: File, path: Path, what: str, progress: Progress | None) -> N
                 with writing_the_cache():
                     _stream(url, file, path, progress)
                 return
+            except CnnkitError:
+                raise
             except urllib.error.HTTPError as error:
                 reason = f"{url} answers {error.code} {error.reason}"
                 if error.code not in (408, 429, 500, 502, 503, 504):

@@ -31,7 +31,7 @@ import numpy as np
 from cnnkit.device import jpeg, orientation
 from cnnkit.device.tags import Read, chunks, directory, within
 from cnnkit.device.transparency import Unreadable, with_alpha
-from cnnkit.errors import DataError
+from cnnkit.errors import CnnkitError, DataError, DataNotFound
 from cnnkit.files import printable
 
 MAX_PIXELS = 100_000_000  # a page of 29 x 42 cm (A3) at 600 dpi has 70 million
@@ -51,6 +51,10 @@ class ImageError(DataError):
     def __init__(self, name: str, reason: str, advice: str = "Replace it or delete it."):
         super().__init__(f"{printable(name)} cannot be used: {reason}. {advice}")
         self.reason = reason
+
+
+class ImageNotFound(ImageError, DataNotFound):
+    """An image that is not there."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +216,7 @@ def _opened(path: Path | str):
     try:
         return open(path, "rb", buffering=0)  # noqa: PTH123 - a Path costs as much as the header
     except FileNotFoundError:
-        raise ImageError(str(path), "there is no such file", "Check the path.") from None
+        raise ImageNotFound(str(path), "there is no such file", "Check the path.") from None
     except IsADirectoryError:
         raise ImageError(str(path), "it is a folder, not an image", "Name a file in it.") from None
     except PermissionError:
@@ -317,6 +321,8 @@ def _header(read: Read, size: int, name: str) -> Header:
         if start.startswith(magic):
             try:
                 return parse(read, size)
+            except CnnkitError:
+                raise
             except (struct.error, IndexError, ValueError, ZeroDivisionError):
                 raise ImageError(name, "its header is damaged or truncated") from None
     raise ImageError(name, f"it is not an image ({FORMATS})")

@@ -5,12 +5,13 @@ Design choices:
 - A device half holds no state: what is special about one file is in its metadata, which are given.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cnnkit.errors import DataError
 from cnnkit.shown import Answers
 
 
@@ -21,12 +22,14 @@ class InputKind:
         name: as metadata have it.
         files: entries of the metadata that are files of their own inside an artifact: (entry, field) by file name.
         given: what `predict` is given, for people.
+        worded: whether a `str` is an input itself, and not the name of a file.
         unsaid: whether a file that says nothing of its input is taken for one of this kind.
     """
 
     name = ""
     files: Mapping[str, tuple[str, str]] = {}
     given = "files or folders"
+    worded = False
     unsaid = False
 
     def unnamed(self, metadata: Mapping[str, Any]) -> bool:
@@ -46,12 +49,38 @@ class InputKind:
         """
         raise NotImplementedError
 
+    def samples(self, values: np.ndarray, shape: Sequence[int], stored: bool = False) -> tuple[list[Any], bool]:
+        """Return the inputs that an array holds, each as `read` returns one, and whether it was one alone and no batch.
+
+        Args:
+            values: an input, or a batch of them along its first axis.
+            shape: of the model's input.
+            stored: whether the task takes inputs as they are stored, in any range.
+
+        Raises:
+            DataError: it is empty, of another shape, or holds what is no number.
+        """
+        values = numbers(values, f"An input is an array of {len(shape)} axes")
+        if values.ndim not in (len(shape), len(shape) + 1):
+            raise DataError(
+                f"An input is an array of {len(shape)} axes, and a batch has one more. Got an array of {list(values.shape)}."
+            )
+        return ([values], True) if values.ndim == len(shape) else (list(values), False)
+
+    def needs_app(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether inputs cannot be made ready without the app that made the model."""
+        return False
+
     def prepares(self, preparation: Any, metadata: Mapping[str, Any], asked: bool | None) -> Any:
         """Return the app's preparation of inputs where the model wants it, or it is asked for; else None."""
         return None
 
     def predicts(self) -> Callable[..., Answers] | None:
         """Return what `predict` runs for these inputs, called as `TaskKind.predicts` says; None: the usual."""
+        return None
+
+    def answers(self) -> Callable[..., Iterator[dict[str, Any]]] | None:
+        """Return what answers these inputs in memory, called as `TaskKind.answers` says; None: the usual."""
         return None
 
     def windows(self, sample: Any, shape: Sequence[int], preparation: Any = None) -> np.ndarray:
@@ -102,11 +131,13 @@ class TaskKind:
         nothing: what is answered where there is nothing to see.
         early: names that it had in early files.
         unsaid: whether a file that names no task is taken for one of this.
+        stored: whether it takes inputs as they are stored, in any range.
     """
 
     name = ""
     early: tuple[str, ...] = ()
     unsaid = False
+    stored = False
     outputs: tuple[str, ...] = ("values",)
     named: str | None = None
     probabilities: tuple[str, ...] = ()
@@ -136,6 +167,10 @@ class TaskKind:
 
     def predicts(self) -> Callable[..., Answers] | None:
         """Return what `predict` runs for this task, called with (app, artifact, inputs, *, tell) and options; None: the usual."""
+        return None
+
+    def answers(self) -> Callable[..., Iterator[dict[str, Any]]] | None:
+        """Return what answers inputs in memory, called with (model, samples) and options; None: the usual."""
         return None
 
     def labels(self, metadata: Mapping[str, Any], shapes: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
@@ -180,6 +215,29 @@ class Scores(TaskKind):
 
     def told(self, answer: Mapping[str, Any]) -> list[str]:
         return [f"{entry['label']}  {entry['score']:.1%}" for entry in answer.get("top", [answer])]
+
+
+def numbers(values: Any, need: str) -> np.ndarray:
+    """Return an array of finite numbers.
+
+    Args:
+        values: what was given.
+        need: what an input is, for the error.
+
+    Raises:
+        DataError: it holds nothing, something that is no number, NaN or infinity.
+    """
+    try:
+        found = np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{need}. Got rows of different lengths.") from error
+    if found.dtype.kind not in "iuf":
+        raise DataError(f"{need} of numbers. Got an array of {found.dtype}.")
+    if not found.size:
+        raise DataError(f"{need}. Got an empty array of {list(found.shape)}.")
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        raise DataError(f"{need} of finite numbers. Got {int((~np.isfinite(found)).sum()):,} that are NaN or infinity.")
+    return found
 
 
 def merged(

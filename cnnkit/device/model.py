@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.device.kinds import InputKind, TaskKind
-from cnnkit.errors import ArtifactError
+from cnnkit.errors import ArtifactError, ArtifactNotFound
 from cnnkit.quiet import quiet
 from cnnkit.registry import DEVICE, completed, input_of, names_input, task_of
 from cnnkit.seals import is_sealed
@@ -219,7 +219,7 @@ class DeviceModel:
         try:
             content = path.read_bytes()
         except FileNotFoundError:
-            raise ArtifactError(f"{path} does not exist. Give a .tflite file that `export` wrote.") from None
+            raise ArtifactNotFound(f"{path} does not exist. Give a .tflite file that `export` wrote.") from None
         except OSError as error:
             raise ArtifactError(f"{path} cannot be read: {error.strerror or error}.") from error
         if content[4:8] != b"TFL3":

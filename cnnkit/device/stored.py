@@ -31,7 +31,7 @@ from cnnkit import files
 from cnnkit.device import orientation
 from cnnkit.device.image import MAX_PIXELS, Header, ImageError, decode, read_file, read_header
 from cnnkit.device.tags import Directory, Read, chunks, directories, put_first, within
-from cnnkit.errors import MissingExtra
+from cnnkit.errors import CnnkitError, MissingExtra
 from cnnkit.files import printable
 
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _DESCRIPTION = 256, 257, 258, 262, 270
@@ -275,6 +275,8 @@ def _without_palette(data: bytes, head: Header) -> tuple[bytes, np.ndarray | Non
         return data, None, 255
     try:
         return {"PNG": _grey_png, "GIF": _grey_gif, "BMP": _grey_bmp}[head.format](data)
+    except CnnkitError:
+        raise
     except (struct.error, IndexError, ValueError):
         return data, None, 255  # the decoder says what is wrong with it
 

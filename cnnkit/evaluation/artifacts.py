@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from cnnkit.device.model import DeviceModel, read_metadata, refuse_no_numbers, with_decided
-from cnnkit.errors import ArtifactError
+from cnnkit.errors import ArtifactError, ArtifactNotFound
 from cnnkit.keras_files import refuse_code
 from cnnkit.registry import DEVICE, TRAINING, input_of, task_of
 from cnnkit.run import MODEL, Run
@@ -98,7 +98,7 @@ def open_artifact(path: Path, app: str | None = None) -> Artifact:
     if path.is_dir():
         return open_artifact(Run.open(path, app).file(MODEL), app)
     if not path.exists():
-        raise ArtifactError(f"{path} does not exist. Give a run folder, a .keras or a .tflite file.")
+        raise ArtifactNotFound(f"{path} does not exist. Give a run folder, a .keras or a .tflite file.")
     artifact: Artifact = DeviceModel.open(path) if path.suffix == ".tflite" else _open_keras(path)
     made_by = artifact.metadata.get("app")
     if app is not None and made_by is not None and made_by != app:

@@ -25,6 +25,14 @@ class InputGraph:
         """Load a data set for `reads`, divided; as `cnnkit.data.loading.load`."""
         raise NotImplementedError
 
+    def inputs(self) -> Any:
+        """Return what is asked of data for `reads`: an `Input` (`cnnkit.inputs.contract`)."""
+        raise NotImplementedError
+
+    def keras_targets(self, targets: Any) -> Any:
+        """Return targets as records have them in the form that Keras's own losses and layers take: as they are."""
+        return targets
+
     def batch(self, inputs: np.ndarray) -> np.ndarray:
         """Return inputs (n, *shape) as a trained model and the converter take them."""
         return np.asarray(inputs, np.float32)

@@ -23,7 +23,7 @@ from typing import IO, Any
 import numpy as np
 
 from cnnkit.data.cards import there
-from cnnkit.errors import DataError
+from cnnkit.errors import DataError, DataNotFound
 
 MOST_DIMENSIONS = 10_000
 LONGEST_WORD = 10_000  # bytes
@@ -87,7 +87,7 @@ def dimensions(path: Path | str) -> int:
 def _opened(path: Path) -> Iterator[Any]:
     """Open a file, plain or .gz."""
     if not there(path) or not path.is_file():
-        raise DataError(f"There is no file {path}. Name a file of word vectors: word2vec, GloVe or fastText .vec.")
+        raise DataNotFound(f"There is no file {path}. Name a file of word vectors: word2vec, GloVe or fastText .vec.")
     try:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"

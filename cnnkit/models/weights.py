@@ -32,7 +32,7 @@ from cnnkit.data import fetch
 from cnnkit.data.cards import File
 from cnnkit.data.loading import some
 from cnnkit.device.model import read_metadata
-from cnnkit.errors import ArtifactError, ConfigError
+from cnnkit.errors import ArtifactError, ArtifactNotFound, ConfigError
 from cnnkit.keras_files import DAMAGED, refuse_code
 from cnnkit.models.axes import Rows, axes_of
 from cnnkit.run import MODEL, Run
@@ -205,7 +205,7 @@ def _path(path: Path) -> Path:
     if path.is_dir():
         return Run.open(path).file(MODEL)
     if not path.exists():
-        raise ArtifactError(f"{path} does not exist. Weights come from {SOURCES}.")
+        raise ArtifactNotFound(f"{path} does not exist. Weights come from {SOURCES}.")
     if path.suffix not in (".h5", ".keras"):
         raise ArtifactError(f"{path} is not a file of weights. Weights come from {SOURCES}.")
     return path

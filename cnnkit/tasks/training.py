@@ -20,6 +20,14 @@ class TaskTraining:
         """Load a data set for `reads`, divided; as `cnnkit.data.loading.load`."""
         raise NotImplementedError
 
+    def inputs(self) -> Any:
+        """Return what is asked of data for `reads`: an `Input` (`cnnkit.inputs.contract`)."""
+        raise NotImplementedError
+
+    def keras_targets(self, targets: Any) -> Any:
+        """Return targets as records have them in the form that Keras's own losses and layers take: as they are."""
+        return targets
+
     def finish(self, model: Any, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a device reads, by the names that the device half has: by default the model's output, as float32.
 

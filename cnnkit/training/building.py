@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from cnnkit.data.records import Records, Splits
-from cnnkit.errors import ConfigError
+from cnnkit.errors import CnnkitError, ConfigError
 from cnnkit.files import write_bytes
 from cnnkit.run import MODEL
 from cnnkit.seals import sealed
@@ -42,6 +42,8 @@ def build(recipe: Any, settings: Settings, records: Records) -> keras.Model:
     builder = builder_of(recipe, settings.model, settings.options)
     try:
         return builder(records.input_shape, recipe.task.units(records.label_names), **settings.options)
+    except CnnkitError:
+        raise
     except (ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
         size = recipe.inputs.size_setting

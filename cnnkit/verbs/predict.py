@@ -117,18 +117,8 @@ class Each(Answers):
 
     def _answered(self, names: Sequence[str], seen: Sequence[np.ndarray]) -> Iterator[dict[str, Any]]:
         """Yield the answers to inputs, from their windows (m, *shape of the model's input)."""
-        task, model = self.task, self.model
-        shown = [number for number, windows in enumerate(seen) if len(windows)]
-        answers: dict[int, Any] = {}
-        if shown:
-            found = model.run_batch(np.concatenate([seen[number] for number in shown]))
-            owners = np.repeat(np.arange(len(shown)), [len(seen[number]) for number in shown])
-            found = merged(found, owners, len(shown), task.merge)
-            for place, number in enumerate(shown):
-                outputs = {name: values[place] for name, values in found.items()}
-                answers[number] = task.answer(outputs, model.metadata, model.labels, self.top)
-        for number, name in enumerate(names):
-            yield {"input": name, **answers.get(number, {**task.nothing, "nothing": True})}
+        for name, answer in zip(names, of_windows(self.model, self.task, seen, self.top), strict=True):
+            yield {"input": name, **answer}
 
     def shown(self) -> Shown:
         rows = list(self)
@@ -141,6 +131,20 @@ class Each(Answers):
         if not notice:
             return Shown(document, [Table(titles, table)])
         return Shown({**document, "notice": str(notice)}, [Table(titles, table), str(notice)])
+
+
+def of_windows(model: Any, task: TaskKind, seen: Sequence[np.ndarray], top: int) -> list[dict[str, Any]]:
+    """Return the answers to inputs, from the windows of each, (m, *shape of the model's input)."""
+    shown = [number for number, windows in enumerate(seen) if len(windows)]
+    answers: dict[int, Any] = {}
+    if shown:
+        found = model.run_batch(np.concatenate([seen[number] for number in shown]))
+        owners = np.repeat(np.arange(len(shown)), [len(seen[number]) for number in shown])
+        found = merged(found, owners, len(shown), task.merge)
+        for place, number in enumerate(shown):
+            outputs = {name: values[place] for name, values in found.items()}
+            answers[number] = task.answer(outputs, model.metadata, model.labels, top)
+    return [answers.get(number, {**task.nothing, "nothing": True}) for number in range(len(seen))]
 
 
 def readable(

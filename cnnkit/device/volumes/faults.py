@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnnkit.errors import CnnkitError, DataError, MissingExtra
+from cnnkit.errors import CnnkitError, DataError, DataNotFound, MissingExtra
 from cnnkit.files import printable
 
 MOST_VOXELS = 2**31  # of all channels together: what is larger is a damaged header, or not to be held in memory
@@ -25,6 +25,10 @@ class VolumeError(DataError):
         self.reason = reason
 
 
+class VolumeNotFound(VolumeError, DataNotFound):
+    """A volume that is not there."""
+
+
 def shown(path: Path | str) -> str:
     """Return a path for a message: from here, where it lies below; else its last two parts, so that no home is shown."""
     path = Path(path)
@@ -42,7 +46,7 @@ def missing(path: Path | str, package: str) -> MissingExtra:
 def unreadable(path: Path | str, error: OSError) -> VolumeError:
     """Return the error of the system as one line."""
     if isinstance(error, FileNotFoundError):
-        return VolumeError(path, "there is no such file", "Check its name.")
+        return VolumeNotFound(path, "there is no such file", "Check its name.")
     return VolumeError(path, f"it cannot be read ({error.strerror or 'the system says no more'})", "Check it.")
 
 

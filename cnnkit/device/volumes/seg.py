@@ -35,6 +35,7 @@ from cnnkit.device.volumes.segments import (
     layered,
     plane,
 )
+from cnnkit.errors import CnnkitError
 
 CLASSES = {"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"}  # Segmentation, Label Map Segmentation
 _MAY_BE_EMPTY = (  # attributes of type 2, by the standard
@@ -331,6 +332,8 @@ def _place(whole: Any, k: int, stack: Callable[[], Stack] | None, path: Path | s
         matrix[:3, 0] = np.cross(across, down)
         matrix[:3, 1], matrix[:3, 2] = down * float(size[0]), across * float(size[1])
         matrix[:3, 3] = [float(value) for value in position]
+    except CnnkitError:
+        raise
     except (TypeError, ValueError):
         raise VolumeError(path, f"where its frame {k + 1} lies is not a number", "Save it anew.") from None
     if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-9:

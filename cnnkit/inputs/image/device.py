@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.device.kinds import InputKind
+from cnnkit.device.kinds import InputKind, numbers
+from cnnkit.errors import DataError
 from cnnkit.inputs.image.named import image_files
 
 
@@ -27,6 +28,36 @@ class Image(InputKind):
         from cnnkit.device.image import read_image
 
         return read_image(path)
+
+    def samples(self, values: np.ndarray, shape: Sequence[int], stored: bool = False) -> tuple[list[Any], bool]:
+        """Return pictures: (h, w), (h, w, 3) RGB, (h, w, 4) RGBA, or of the model's channels; as `InputKind.samples`.
+
+        Pixels are numbers in [0, 255], rounded to whole ones; `stored`: any. A batch has one axis more: of (n, h, w) the last is
+        none of 1, 3 or 4.
+        """
+        need = "A picture is an array (height, width) or (height, width, channels)"
+        values = numbers(values, need)
+        channels = (1, 3, 4, int(shape[-1]))
+        one = values.ndim == 2 or (values.ndim == 3 and values.shape[2] in channels)
+        if not one and not (values.ndim == 3 or (values.ndim == 4 and values.shape[3] in channels)):
+            raise DataError(f"{need} of 1, 3 or 4 channels, and a batch has one axis more. Got {list(values.shape)}.")
+        if not stored:
+            low, high = float(values.min()), float(values.max())
+            if low < 0 or high > 255:
+                raise DataError(f"{need} of numbers from 0 to 255. Got numbers from {low:g} to {high:g}.")
+            if values.dtype.kind == "f":
+                if high <= 1 and (values != np.rint(values)).any():
+                    raise DataError(
+                        f"{need} of numbers from 0 to 255. Got numbers from {low:g} to {high:g}: multiply them by 255."
+                    )
+                values = np.rint(values)
+            values = values.astype(np.uint8)
+        return ([values], True) if one else (list(values), False)
+
+    def needs_app(self, metadata: Mapping[str, Any]) -> bool:
+        from cnnkit.device.preparation import LAYOUT
+
+        return LAYOUT in metadata
 
     def prepares(self, preparation: Any, metadata: Mapping[str, Any], asked: bool | None) -> Any:
         from cnnkit.device.preparation import wanted

@@ -18,6 +18,11 @@ class Image(InputGraph):
 
         return loading.load(source, **how)
 
+    def inputs(self) -> Any:
+        from cnnkit.inputs.image.images import Images
+
+        return Images()
+
     def calibration(self, inputs: np.ndarray) -> np.ndarray:
         """Give the first image a 0 and a 255 in its corners, so that the input's scale is exactly 1."""
         images = np.array(inputs, np.float32)

@@ -33,7 +33,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read when the first vid
 import cv2
 import numpy as np
 
-from cnnkit.device.image import ImageError, fit_image
+from cnnkit.device.image import ImageError, ImageNotFound, fit_image
 from cnnkit.errors import CnnkitError, DataError
 from cnnkit.files import printable, shortened, system_errors
 from cnnkit.quiet import quiet
@@ -85,7 +85,7 @@ class Video:
             with path.open("rb") as file:
                 empty = not file.read(1)
         except FileNotFoundError:
-            raise ImageError(str(path), "there is no such file", "Check the path.") from None
+            raise ImageNotFound(str(path), "there is no such file", "Check the path.") from None
         except OSError as error:
             raise ImageError(str(path), f"it cannot be opened ({error.strerror or error})", "Check the path.") from None
         if empty:

@@ -1,6 +1,6 @@
 """Texts, on a device: rows of ids, which run together where padding means nothing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ class Text(InputKind):
     """Ids, int32 (length,), as `cnnkit.device.text.Tokenizer` makes them; what it needs to know is the entry `text`."""
 
     name = "text"
+    given = "texts"
+    worded = True
     files: Mapping[str, tuple[str, str]] = {VOCABULARY: ("text", "vocabulary")}
 
     def unnamed(self, metadata: Mapping[str, Any]) -> bool:
@@ -26,6 +28,11 @@ class Text(InputKind):
         from cnnkit.inputs.text.predict import Texts
 
         return Texts
+
+    def answers(self) -> Callable[..., Iterator[dict[str, Any]]]:
+        from cnnkit.inputs.text.predict import answered
+
+        return answered
 
     def dtype(self, precision: str) -> str:
         return "int32"

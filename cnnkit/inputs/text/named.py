@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from cnnkit.errors import DataError
+from cnnkit.errors import CnnkitError, DataError, DataNotFound
 from cnnkit.reporter import SILENT, Reporter
 
 MOST_BYTES = 1 << 20  # of a line; what is longer is not a text
@@ -49,12 +49,14 @@ def check(entry: str) -> None:
         below = os.sep in entry and not spaced and path.parent.is_dir() and path.parent != Path("/")
         folder = path.parent if path.parent.is_dir() else None
         there = [other.name for other in folder.iterdir()] if folder and (_SUFFIX.search(entry) or below) else []
+    except CnnkitError:
+        raise
     except (OSError, ValueError):
         return
     near = difflib.get_close_matches(path.name, there, 1, _NEAR)
     if below or (_SUFFIX.search(entry) and (near or not spaced)):
         meant = f" Is {path.parent / near[0]} meant?" if near else ""
-        raise DataError(
+        raise DataNotFound(
             f"There is no file {entry}.{meant} To name such a text itself, give it on standard input, with -."
         )
 

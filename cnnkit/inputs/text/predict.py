@@ -96,6 +96,23 @@ class Texts(Answers):
         return Shown(document, [Table(["text", "prediction"], [[_short(row["input"]), _told(row)] for row in rows])])
 
 
+def answered(
+    model: Any,
+    texts: Sequence[str],
+    *,
+    top: int = 1,
+    min_confidence: float | None = None,
+    thresholds: Sequence[str] = (),
+) -> Iterator[dict[str, Any]]:
+    """Yield what texts are, as `Texts` has them without `input`; arguments as there."""
+    made = _Answers(model, top, min_confidence, 1, thresholds)
+    for start in range(0, len(texts), BLOCK):
+        block = list(texts[start : start + BLOCK])
+        ids = made.tokenizer.batch(block)
+        for row in made.rows(block, model.run_batch(ids)["scores"], made.tokenizer.known(ids)):
+            yield {name: value for name, value in row.items() if name != "input"}
+
+
 class _Answers:
     """What a model says of texts.
 

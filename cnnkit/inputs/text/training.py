@@ -22,6 +22,11 @@ class Text(InputGraph):
 
         return loading.load(source, **how)
 
+    def inputs(self) -> Any:
+        from cnnkit.inputs.text.texts import Texts
+
+        return Texts()
+
     def batch(self, inputs: np.ndarray) -> np.ndarray:
         return np.asarray(inputs, np.int32)
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.device.kinds import InputKind
+from cnnkit.device.kinds import InputKind, numbers
+from cnnkit.errors import DataError
 
 
 class Volume(InputKind):
@@ -24,6 +25,15 @@ class Volume(InputKind):
         from cnnkit.device.volumes.reading import read_volume
 
         return read_volume(path).array
+
+    def samples(self, values: np.ndarray, shape: Sequence[int], stored: bool = False) -> tuple[list[Any], bool]:
+        """Return volumes (z, y, x) or (z, y, x, c) of the model's channels; a batch has one axis more. As `InputKind.samples`."""
+        need = "A volume is an array (z, y, x) or (z, y, x, channels)"
+        values = numbers(values, need)
+        one = values.ndim == 3 or (values.ndim == 4 and values.shape[3] == shape[-1])
+        if not one and not (values.ndim == 4 or (values.ndim == 5 and values.shape[4] == shape[-1])):
+            raise DataError(f"{need} of {shape[-1]} channels, and a batch has one axis more. Got {list(values.shape)}.")
+        return ([values], True) if one else (list(values), False)
 
     def windows(self, sample: np.ndarray, shape: Sequence[int], preparation: Any = None) -> np.ndarray:
         """Return the middle of a volume, brought to its own range; tasks that look at all of it cut windows of their own."""

@@ -1,6 +1,7 @@
 """Boxes around objects, on a device; `cnnkit.device.detection` makes them of a model's answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from cnnkit.device.kinds import Scores
 from cnnkit.shown import Answers
@@ -17,6 +18,11 @@ class Detection(Scores):
         from cnnkit.tasks.detection.predict import find  # with OpenCV, videos and all
 
         return find
+
+    def answers(self) -> Callable[..., Iterator[dict[str, Any]]]:
+        from cnnkit.tasks.detection.predict import answered
+
+        return answered
 
 
 KIND = Detection()

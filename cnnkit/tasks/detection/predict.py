@@ -25,9 +25,9 @@ import numpy as np
 
 from cnnkit import files, opening, own_files
 from cnnkit.device import drawing
-from cnnkit.device.detection import Detections, Plan
+from cnnkit.device.detection import Detections, Plan, find_each
 from cnnkit.device.detection import find as find_objects
-from cnnkit.device.image import ImageError, fit_image, read_image
+from cnnkit.device.image import ImageNotFound, fit_image, read_image
 from cnnkit.device.tracking import Track, Tracker
 from cnnkit.errors import ArtifactError, CnnkitError, DataError
 from cnnkit.files import printable
@@ -164,7 +164,7 @@ def find(
     if not skip_bad:
         for path, _ in sources:
             if path != Path("-") and not path.exists():
-                raise ImageError(str(path), "there is no such file", "Check the path.")
+                raise ImageNotFound(str(path), "there is no such file", "Check the path.")
     targets = _targets(sources, out) if out is not None else [None] * len(sources)
     copies = [file for target in targets if target is not None for file in _files_of(target)]
     own_files.check(copies)
@@ -187,6 +187,15 @@ def find(
     work = _every(job, sources, targets, camera, out, skip_bad)
     work = work if results is None or write is None else _written(job, work, results, write)
     return Found(files.none_empty(work, new), job, out, results)
+
+
+def answered(
+    model: Any, images: Sequence[np.ndarray], *, threshold: float | None = None, iou: float = 0.6
+) -> Iterator[dict[str, Any]]:
+    """Yield what is in images uint8 (h, w), (h, w, 3) or (h, w, 4): `width`, `height`, `boxes`, as `Found` has them."""
+    plan = _plan(model, model.metadata.get("app") or "APP")
+    for image, found in zip(images, find_each(model, images, plan, threshold=threshold, iou=iou), strict=True):
+        yield {"width": image.shape[1], "height": image.shape[0], "boxes": _rows(found, model.labels)}
 
 
 # Before the work ------------------------------------------------------------------------------------------------------
@@ -487,9 +496,8 @@ def _entry(
     ids: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Return an entry of `predictions`; `frame` is its number and its time in seconds."""
-    rows = []
-    for k, (box, score, code) in enumerate(zip(*found, strict=True)):
-        row: dict[str, Any] = {"label": job.model.labels[code], "score": round(float(score), 6), "box": _box(box)}
+    rows = _rows(found, job.model.labels)
+    for k, row in enumerate(rows):
         if ids is not None and ids[k] > 0:
             row["track"] = int(ids[k])
         if recognised is not None:
@@ -500,9 +508,15 @@ def _entry(
                 "recognised_score": best[0]["score"],
                 **({"top": best} if job.top > 1 else {}),
             }
-        rows.append(row)
     frames = {} if frame is None else {"frame": frame[0], "time": round(frame[1], 3)}
     return {"input": name, **frames, "width": image.shape[1], "height": image.shape[0], "boxes": rows}
+
+
+def _rows(found: Detections, labels: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {"label": labels[code], "score": round(float(score), 6), "box": _box(box)}
+        for box, score, code in zip(*found, strict=True)
+    ]
 
 
 def _track(job: _Job, name: str, track: Track) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from cnnkit.tasks.training import TaskTraining, plain
 
 
@@ -15,6 +17,26 @@ class Detection(TaskTraining):
         from cnnkit.tasks.detection import loading
 
         return loading.load(source, **how)
+
+    def inputs(self) -> Any:
+        from cnnkit.tasks.detection.images import Boxes
+
+        return Boxes()
+
+    def keras_targets(self, targets: np.ndarray) -> dict[str, np.ndarray]:
+        """Return boxes as Keras has them, filled up with -1; those that are neither right nor wrong to find are not there.
+
+        Args:
+            targets: float32 (b, m, 6), as `cnnkit.tasks.detection.records.BoxRecords.read` returns them.
+
+        Returns:
+            `boxes` float32 (b, m, 4): left, top, right, bottom, px of the input; `labels` int32 (b, m).
+        """
+        there = targets[..., 5] > 0
+        order = np.argsort(~there, axis=1, kind="stable")  # what is there comes first
+        rows, there = np.take_along_axis(targets, order[..., None], 1), np.take_along_axis(there, order, 1)
+        boxes = np.where(there[..., None], rows[..., :4], -1).astype(np.float32)
+        return {"boxes": boxes, "labels": np.where(there, rows[..., 4], -1).astype(np.int32)}
 
     def finish(self, model: Any, metadata: Mapping[str, Any]) -> dict[str, Any]:
         from keras import layers

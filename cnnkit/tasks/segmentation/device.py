@@ -1,6 +1,6 @@
 """Masks, on a device; `cnnkit.device.segmentation` makes them of a model's answers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cnnkit.device.kinds import TaskKind
@@ -12,6 +12,7 @@ class Segmentation(TaskKind):
     """Scores (n, h, w, channels) in [0, 1]: a label each, or, of several that exclude each other, of the background first."""
 
     name = "segmentation"
+    stored = True
     outputs = ("scores",)
     probabilities = ("scores",)
     entry = "segmentation"
@@ -20,6 +21,11 @@ class Segmentation(TaskKind):
         from cnnkit.tasks.segmentation.predict import draw
 
         return draw
+
+    def answers(self) -> Callable[..., Iterator[dict[str, Any]]]:
+        from cnnkit.tasks.segmentation.predict import answered
+
+        return answered
 
     def labels(self, metadata: Mapping[str, Any], shapes: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
         written = super().labels(metadata, shapes)

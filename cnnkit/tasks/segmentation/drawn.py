@@ -44,6 +44,24 @@ def meaning(model: Any, plan: Plan) -> dict[str, Any]:
     return {"labels": {"background": 0, **values}, **about}
 
 
+def measured(answer: np.ndarray, plan: Plan, labels: Sequence[str]) -> dict[str, Any]:
+    """Return `width`, `height` and `labels` of a mask, as `segment` or `separate` returns one; as `Drawn` has them."""
+    found: dict[str, dict[str, Any]] = {}
+    known, codes = plan.spacing, objects.codes_of(answer)
+    for label, region in zip(labels, plan.codes_of(len(labels)), strict=True):
+        area, pieces = extent_of(codes, region)
+        found[label] = {"area": area, "share": round(area / codes.size, 6), "pieces": pieces}
+        if plan.rim:
+            areas = np.bincount(answer.ravel())[1:]
+            median = float(np.median(areas)) if len(areas) else None
+            found[label] |= {"pieces": len(areas), "median_area": median}
+            if known is not None and median is not None:
+                found[label]["median_mm2"] = round(median * float(np.prod(known)), 3)
+        if known is not None:
+            found[label]["mm2"] = round(area * float(np.prod(known)), 3)
+    return {"width": codes.shape[1], "height": codes.shape[0], "labels": found}
+
+
 class Drawn(Answers):
     """Masks, picture by picture: `input`, `width`, `height`, and of each label `area`, `share`, `pieces` and perhaps `mm2`;
     where objects are told apart, `pieces` are these, and `median_area` is that of half of them at most.
@@ -171,6 +189,8 @@ class Drawn(Answers):
         find = separate if self.plan.rim else segment
         try:
             found = [find(self.model, page, self.plan, self.model.labels) for page in pages]
+        except CnnkitError:
+            raise
         except ValueError as error:
             raise DataError(f"{path} cannot be used: {error}.") from error
         if target and (most := max(int(answer.max(initial=0)) for answer in found)) > MOST:
@@ -182,7 +202,10 @@ class Drawn(Answers):
                 tell.warning(f"{path}: {far}.")
         written = self._written(pages, found, *target) if target else {}
         numbered = [{"page": number} if len(found) > 1 else {} for number in range(1, len(found) + 1)]
-        return [{**page, **self._answer(answer), **written} for page, answer in zip(numbered, found, strict=True)]
+        return [
+            {**page, **measured(answer, self.plan, self.model.labels), **written}
+            for page, answer in zip(numbered, found, strict=True)
+        ]
 
     def _kept(
         self,
@@ -237,22 +260,6 @@ class Drawn(Answers):
     def _planes(self, codes: np.ndarray) -> np.ndarray:
         regions = self.plan.codes_of(len(self.model.labels))
         return np.stack([np.isin(codes, region) for region in regions])
-
-    def _answer(self, answer: np.ndarray) -> dict[str, Any]:
-        found: dict[str, dict[str, Any]] = {}
-        known, codes = self.plan.spacing, objects.codes_of(answer)
-        for label, region in zip(self.model.labels, self.plan.codes_of(len(self.model.labels)), strict=True):
-            area, pieces = extent_of(codes, region)
-            found[label] = {"area": area, "share": round(area / codes.size, 6), "pieces": pieces}
-            if self.plan.rim:
-                areas = np.bincount(answer.ravel())[1:]
-                median = float(np.median(areas)) if len(areas) else None
-                found[label] |= {"pieces": len(areas), "median_area": median}
-                if known is not None and median is not None:
-                    found[label]["median_mm2"] = round(median * float(np.prod(known)), 3)
-            if known is not None:
-                found[label]["mm2"] = round(area * float(np.prod(known)), 3)
-        return {"width": codes.shape[1], "height": codes.shape[0], "labels": found}
 
     def document(self) -> dict[str, Any]:
         """Return what was found up to now, as `--json` prints it at the end."""

@@ -10,7 +10,7 @@ import numpy as np
 from cnnkit.device.contours import outlined
 from cnnkit.device.drawing import colour
 from cnnkit.device.segmentation import unlike
-from cnnkit.errors import DataError
+from cnnkit.errors import CnnkitError, DataError
 from cnnkit.inputs.contract import chosen
 from cnnkit.inputs.image.images import Images, drawn, layer_table
 from cnnkit.reporter import Reporter
@@ -141,6 +141,8 @@ class Masked(Images):
                     done[name] = explaining.explain(
                         artifact, folds, picture, plan, folder / name, layer=layer, **options
                     )
+                except CnnkitError:
+                    raise
                 except ValueError as error:
                     raise DataError(f"{name} cannot be used: {error}.") from error
         save(layer_table_figure(rows, f"The layers of {one.name}"), folder / "layers.png")

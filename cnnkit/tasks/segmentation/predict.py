@@ -13,17 +13,85 @@ Design choices:
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from cnnkit import files, opening, own_files
-from cnnkit.device.segmentation import Plan
-from cnnkit.errors import ArtifactError, ConfigError, DataError
+from cnnkit.device.segmentation import Plan, segment, separate
+from cnnkit.errors import ArtifactError, CnnkitError, ConfigError, DataError, DataNotFound
 from cnnkit.reporter import SILENT, Reporter
 from cnnkit.shown import Answers
 from cnnkit.tasks.segmentation import views as seen
-from cnnkit.tasks.segmentation.drawn import LABELS, STANDARD_INPUT, Drawn
+from cnnkit.tasks.segmentation.drawn import LABELS, STANDARD_INPUT, Drawn, measured
 from cnnkit.tasks.segmentation.results import writer
+
+
+def answered(
+    model: Any, samples: Sequence[np.ndarray], *, mirrors: bool = False, spacing: Sequence[float] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield what is in pictures or volumes: what `Drawn` has of each, and `codes`, the mask itself.
+
+    Args:
+        model: that draws masks.
+        samples: pictures (h, w) or (h, w, c) as they are stored, or volumes (z, y, x) or (z, y, x, c).
+        mirrors: as `draw`.
+        spacing: mm between voxels along z, y, x; volumes need it.
+
+    Returns:
+        with `codes` uint8 (h, w) or (z, y, x), 0 for nothing, k + 1 for the k-th label (or as `labels.json` says, where labels
+        overlap); int32, the number of an object each, where objects are told apart.
+
+    Raises:
+        DataError: a sample does not fit the model; a volume without `spacing`.
+        ConfigError: `mirrors` of a model that never saw a mirrored view; `spacing` that is none.
+    """
+    plan = _plan(model, model.metadata.get("app") or "APP")
+    plan = _mirrored(plan, model.labels) if mirrors else plan
+    if plan.voxel is not None:
+        from cnnkit.tasks.segmentation.volumes.drawn import measured as measured_volume
+
+        if spacing is None:
+            raise DataError(
+                "An array does not say how large its voxels are. Give `spacing`, mm along z, y, x; or name a file."
+            )
+        sides = tuple(float(side) for side in spacing)
+        if len(sides) != 3 or not all(0 < side < 1000 for side in sides):
+            raise ConfigError(f"`spacing` needs three numbers above 0, mm along z, y, x. Got {spacing!r}.")
+    elif spacing is not None:
+        raise ConfigError("`spacing` is for volumes; this model takes pictures. Leave it out.")
+    find = separate if plan.rim else segment
+    for sample in samples:
+        try:
+            if plan.voxel is None:
+                codes = find(model, sample, plan, model.labels)
+                yield {**measured(codes, plan, model.labels), "codes": codes}
+            else:
+                volume = sample if sample.ndim == 4 else sample[..., None]
+                codes = segment(model, volume, plan, model.labels, spacing=sides)
+                yield {**measured_volume(codes, plan, model.labels, sides), "codes": codes}
+        except CnnkitError:
+            raise
+        except ValueError as error:
+            raise DataError(f"The array cannot be used: {error}.") from error
+
+
+def _plan(model: Any, app: str) -> Plan:
+    if model.metadata.get("task") != "segmentation":
+        raise ArtifactError(f"{model.path} draws no masks. Give a model that `cnnkit {app} train` made for them.")
+    try:
+        return Plan.from_dict(model.metadata["segmentation"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{model.path} does not say how pictures meet it ({error}). Export it again.") from error
+
+
+def _mirrored(plan: Plan, labels: Sequence[str]) -> Plan:
+    axes = seen.mirrors(plan, labels)
+    if not axes:
+        raise ConfigError("`mirrors`: this model never saw a mirrored view, so that one says nothing. Leave it out.")
+    return dataclasses.replace(plan, mirrors=axes)
 
 
 def draw(
@@ -69,14 +137,9 @@ def draw(
     given = [Path(entry) for entry in inputs]
     missing = [path for path in given if path != STANDARD_INPUT and not path.exists()]
     if missing and not skip_bad:
-        raise DataError(f"{missing[0]}: there is no such file. Check the path.")
+        raise DataNotFound(f"{missing[0]}: there is no such file. Check the path.")
     model = opening.open_model(artifact, app, threads, tell)
-    if model.metadata.get("task") != "segmentation":
-        raise ArtifactError(f"{model.path} draws no masks. Give a model that `cnnkit {app} train` made for them.")
-    try:
-        plan = Plan.from_dict(model.metadata["segmentation"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{model.path} does not say how pictures meet it ({error}). Export it again.") from error
+    plan = _plan(model, app)
     kind: type[Drawn] = Drawn
     if plan.voxel is not None:
         from cnnkit.tasks.segmentation.volumes.drawn import DrawnVolumes as kind
@@ -87,12 +150,7 @@ def draw(
     own_files.check([*written, *([out / LABELS] if out is not None else [])])
     own_files.check([] if results is None else [results], "results")
     if mirrors:
-        axes = seen.mirrors(plan, model.labels)
-        if not axes:
-            raise ConfigError(
-                "`mirrors`: this model never saw a mirrored view, so that one says nothing. Leave it out."
-            )
-        plan = dataclasses.replace(plan, mirrors=axes)
+        plan = _mirrored(plan, model.labels)
     # hours of work would be lost if it turned out at their end
     new = files.make_folders(out, None if results is None else results.parent)
     return kind(model, plan, channels, targets, skip_bad, tell, out=out, results=results, write=write, new=new)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.device.segmentation import Plan, cleaned, levels, parted, segment, separate
-from cnnkit.errors import ConfigError, DataError
+from cnnkit.errors import CnnkitError, ConfigError, DataError
 from cnnkit.evaluation.task import WORST, Done, Metadata, Task
 from cnnkit.score import LESS, Score, Scores, unit
 from cnnkit.tasks.segmentation import measures, objects
@@ -79,6 +79,8 @@ def _of(records: MaskRecords, index: int, answer: Callable[..., Any]) -> Any:
     """
     try:
         return answer(records.native(index), spacing=records.spacing(index))
+    except CnnkitError:
+        raise
     except ValueError as error:
         raise DataError(f"{records.name(index)} cannot be used: {error}.") from error
 

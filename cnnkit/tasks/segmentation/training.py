@@ -17,6 +17,11 @@ class Segmentation(TaskTraining):
 
         return loading.load(source, **how)
 
+    def inputs(self) -> Any:
+        from cnnkit.tasks.segmentation.images import Masked
+
+        return Masked()
+
     def finish(self, model: Any, metadata: Mapping[str, Any]) -> dict[str, Any]:
         from keras import layers, ops
 

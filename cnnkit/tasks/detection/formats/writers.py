@@ -28,7 +28,7 @@ from xml.sax.saxutils import escape
 
 from cnnkit import files
 from cnnkit.data.records import Progress
-from cnnkit.errors import DataError
+from cnnkit.errors import CnnkitError, DataError
 from cnnkit.tasks.detection.boxes import Annotations, Box, Picture
 from cnnkit.tasks.detection.formats.files import IMAGE_FOLDERS, split_of
 from cnnkit.tasks.detection.formats.lists import GTSDB_NAMES, SIDE_FILE
@@ -120,6 +120,8 @@ def restore(read: Annotations, side: Mapping[str, Any]) -> Annotations:
     """
     try:
         return _put_back(read, side)
+    except CnnkitError:
+        raise
     except (AttributeError, KeyError, TypeError, ValueError):
         reason = "is damaged. Delete it to read what the format itself holds"
         raise DataError(f"{read.root / SIDE_FILE} {reason}.") from None

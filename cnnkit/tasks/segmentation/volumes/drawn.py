@@ -20,7 +20,7 @@ from cnnkit.device.segmentation import Plan, extent_of, segment
 from cnnkit.device.volumes.geometry import Geometry
 from cnnkit.device.volumes.labels import ending_for, write_labels
 from cnnkit.device.volumes.reading import Volume, read_channels, read_volume, stem_of, suffix_of
-from cnnkit.errors import DataError
+from cnnkit.errors import CnnkitError, DataError
 from cnnkit.inputs.volume.named import volume_files
 from cnnkit.reporter import Reporter
 from cnnkit.shown import Shown, Table
@@ -67,6 +67,20 @@ def each(
         yield files.shortened(stem_of(path), files.LONGEST - ENDS), turn.apply(volume.array), {"spacing": spacing}
 
 
+def measured(codes: np.ndarray, plan: Plan, names: Sequence[str], spacing: Sequence[float]) -> dict[str, Any]:
+    """Return `sides`, `spacing` (mm) and `labels` of a code map (z, y, x); as `DrawnVolumes` has them."""
+    labels = {}
+    for label, region in zip(names, plan.codes_of(len(names)), strict=True):
+        voxels, pieces = extent_of(codes, region)
+        labels[label] = {
+            "voxels": voxels,
+            "ml": round(voxels * float(np.prod(spacing)) / 1000, 4),
+            "share": round(voxels / codes.size, 6),
+            "pieces": pieces,
+        }
+    return {"sides": list(codes.shape), "spacing": [round(side, 4) for side in spacing], "labels": labels}
+
+
 class DrawnVolumes(Drawn):
     """Masks, volume by volume: `input`, `sides`, `spacing` (mm), and of each label `voxels`, `ml`, `share`, `pieces`."""
 
@@ -91,25 +105,14 @@ class DrawnVolumes(Drawn):
         turned = turn.apply(volume.array)
         try:
             found = segment(self.model, turned, self.plan, self.model.labels, spacing=geometry.spacing)
+        except CnnkitError:
+            raise
         except ValueError as error:
             raise DataError(f"{path} cannot be used: {error}.") from error
         written = (
             self._saved(path, turned, found, geometry, turn.undo(found), volume.geometry, target) if target else {}
         )
-        return [{**self._measured(found, geometry), **written}]
-
-    def _measured(self, codes: np.ndarray, geometry: Geometry) -> dict[str, Any]:
-        labels = {}
-        for label, region in zip(self.model.labels, self.plan.codes_of(len(self.model.labels)), strict=True):
-            voxels, pieces = extent_of(codes, region)
-            labels[label] = {
-                "voxels": voxels,
-                "ml": round(voxels * geometry.millilitres, 4),
-                "share": round(voxels / codes.size, 6),
-                "pieces": pieces,
-            }
-        sides = [round(side, 4) for side in geometry.spacing]
-        return {"sides": list(codes.shape), "spacing": sides, "labels": labels}
+        return [{**measured(found, self.plan, self.model.labels, geometry.spacing), **written}]
 
     def _saved(
         self,

@@ -19,7 +19,7 @@ import numpy as np
 from cnnkit.data.records import Shape
 from cnnkit.device.resampling import Resampled, as_values
 from cnnkit.device.segmentation import extent_at, stretch
-from cnnkit.errors import DataError
+from cnnkit.errors import CnnkitError, DataError
 from cnnkit.tasks.segmentation import records
 from cnnkit.tasks.segmentation.masks import IGNORE
 from cnnkit.tasks.segmentation.records import MaskRecords, nearest
@@ -94,6 +94,8 @@ class VolumeRecords(MaskRecords):
         try:
             extent = extent_at(mask.shape, self.spacing(index), self.plan)
             limits = stretch(volume, self.plan)
+        except CnnkitError:
+            raise
         except ValueError as error:
             raise DataError(
                 f"{self.name(index)} cannot be used: {error}. Leave it out, or make it like the others."

@@ -1,10 +1,11 @@
-"""Of an app with several tasks: which one a command is about."""
+"""Of an app with several tasks: which one a request is about."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnkit import console, opening
+from cnnkit import opening
+from cnnkit.reporter import SILENT, Reporter
 from cnnkit.run import Run, to_resume
 from cnnkit.run_data import settings_in
 from cnnkit.training.settings import weights_of
@@ -20,14 +21,21 @@ def task_of_data(source: str, first: str = "") -> str:
 
 
 def task_to_train(
-    app: str, given: Mapping[str, Any], *, config: Path | None, out: Path | None, resume: bool, first: str = ""
+    app: str,
+    given: Mapping[str, Any],
+    *,
+    config: Path | None,
+    out: Path | None,
+    resume: bool,
+    first: str = "",
+    tell: Reporter = SILENT,
 ) -> str | None:
     """Return what to train: what a resumed run did, what the data is for, what weights know; None: nothing says it.
 
     `first`: as `task_of_data`.
     """
     if resume:
-        path = out or to_resume(app, console)
+        path = out or to_resume(app, tell)
         if (path / "run.json").is_file():
             return Run.open(path, app).document.get("task")
     source = given.get("data") or (settings_in(config).get("data") if config else None)
