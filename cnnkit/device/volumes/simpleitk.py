@@ -100,6 +100,8 @@ def _reader(path: Path | str) -> Any:
 
 
 def _extent(reader: Any, path: Path | str) -> tuple[Geometry, int]:
+    if _sitk(path).GetPixelIDValueAsString(reader.GetPixelIDValue()).startswith("complex"):
+        raise VolumeError(path, "its voxels are complex numbers", "Save it with whole numbers or floats.")
     rank, sides = reader.GetDimension(), [*reader.GetSize()]
     channels = reader.GetNumberOfComponents()
     if rank == 4 and sides[3] == 1:

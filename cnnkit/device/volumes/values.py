@@ -49,6 +49,17 @@ def finite(array: np.ndarray, path: Path | str) -> np.ndarray:
     return array
 
 
+def varied(array: np.ndarray, path: Path | str) -> np.ndarray:
+    """Return a volume whose values differ.
+
+    Raises:
+        VolumeError: all are one, so that nothing is to be seen in it.
+    """
+    if array.size > 1 and array.min() == array.max():
+        raise VolumeError(path, f"every voxel of it is {array.flat[0]:g}", "Replace it, or leave the case out.")
+    return array
+
+
 def whole(array: np.ndarray, path: Path | str, nearly: float = NEARLY) -> np.ndarray:
     """Return labels as whole numbers, those that are nearly so rounded: 0.996 is 1, and 1.5 is none.
 

@@ -263,6 +263,21 @@ def test_leaning_axes_are_refused_in_other_formats_too(tmp_path):
             volumes.extent_of(tmp_path / name)
 
 
+@pytest.mark.parametrize("kind", [np.complex64, np.complex128])
+def test_complex_numbers_are_refused(tmp_path, kind):
+    import SimpleITK
+
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.ones((3, 4, 5), kind)), str(tmp_path / "a.nrrd"))
+    for read in (
+        volumes.extent_of,
+        volumes.read_volume,
+        lambda path: volumes.read_volume(path, 2),
+        volumes.read_labels,
+    ):
+        with pytest.raises(volumes.VolumeError, match=r"a\.nrrd cannot be used: its voxels are complex numbers"):
+            read(tmp_path / "a.nrrd")
+
+
 def test_nearly_whole_labels_are_rounded_and_others_refused(tmp_path, codes):
     place = geometry()
     for number, stored in enumerate((codes * np.float32(0.9999), (codes + 0.004).astype(np.float64))):

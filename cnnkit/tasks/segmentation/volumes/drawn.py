@@ -20,6 +20,7 @@ from cnnkit.device.segmentation import Plan, extent_of, segment
 from cnnkit.device.volumes.geometry import Geometry
 from cnnkit.device.volumes.labels import ending_for, write_labels
 from cnnkit.device.volumes.reading import Volume, read_channels, read_volume, stem_of, suffix_of
+from cnnkit.device.volumes.values import varied
 from cnnkit.errors import CnnkitError, DataError
 from cnnkit.inputs.volume.named import volume_files
 from cnnkit.reporter import Reporter
@@ -39,12 +40,13 @@ def opened(path: Path, parts: Sequence[Path], channels: int, tell: Reporter) -> 
         tell: hears of warnings.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read, or all its voxels are alike.
     """
     if len(parts) == 1:
         volume = read_volume(parts[0], channels if channels > 1 else None)
     else:
         volume = read_channels(parts)
+    varied(volume.array, path)
     for line in volume.facts.get("warnings") or ():
         tell.warning(f"{path}: {line}")
     return volume

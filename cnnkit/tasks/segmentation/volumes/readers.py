@@ -23,8 +23,9 @@ from cnnkit.tasks.segmentation import groups
 from cnnkit.tasks.segmentation.formats import nnunet, pairs, tables, values
 from cnnkit.tasks.segmentation.formats.cases import VALUES, Case, Layout
 from cnnkit.tasks.segmentation.formats.values import Coding, Seen
+from cnnkit.tasks.segmentation.masks import MOST
 from cnnkit.tasks.segmentation.volumes import series
-from cnnkit.tasks.segmentation.volumes.sources import VolumeMasks, Volumes, constant, joined, read_mask, within
+from cnnkit.tasks.segmentation.volumes.sources import VolumeMasks, Volumes, joined, read_mask, within
 
 SUFFIXES = frozenset([".nii", ".gz", ".mha", ".mhd", ".nrrd", ".nhdr"])
 MOST_SEGMENTS = 62  # that masks name: a voxel's set of them is one number
@@ -190,21 +191,19 @@ def _look(
                 series.opened(root / name), warn=lambda line: told.append((case.pictures[0], line))
             )
             if len(case.pictures) == 1 and count != channels:
-                return [], [
-                    (
-                        name,
-                        f"it has {count} channel{'s' * (count != 1)} where {channels} {'is' if channels == 1 else 'are'} due",
-                    )
-                ]
+                has, due = f"{count} channel{'s' * (count != 1)}", f"{channels} {'is' if channels == 1 else 'are'}"
+                return [], [(name, f"it has {has} where {due} due")]
             if verify:
-                volume = joined([root / path for path in case.pictures], channels, geometry)
-                if reason := constant(volume):
-                    return [], [(name, reason)]
+                joined([root / path for path in case.pictures], channels, geometry)
             volume_file, name = root / name, case.masks[0][0]
             rounded: list[str] = []
             paths = [root / path for path, _ in case.masks]
             labels = read_mask(paths, geometry, segments, volume_file, rounded.append)
             seen = Seen(labels.shape, *values.count(labels), "rounded" if rounded else "", "")
+            if len(seen.values) > MOST + 1:  # a picture in the place of a mask, say: the others are none the worse
+                return [], [
+                    (name, f"it has {len(seen.values):,} different values, and a mask has {MOST} labels at most")
+                ]
             return [(case, geometry, seen)], []
         except VolumeError as error:
             return [], [(name, within(name, error))]

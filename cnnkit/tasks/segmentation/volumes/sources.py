@@ -17,6 +17,7 @@ from cnnkit.device.volumes.geometry import Geometry
 from cnnkit.device.volumes.labels import read_labels
 from cnnkit.device.volumes.reading import read_channels, read_volume
 from cnnkit.device.volumes.segments import quoted
+from cnnkit.device.volumes.values import varied
 from cnnkit.errors import DataError
 from cnnkit.files import printable, sha256
 from cnnkit.tasks.segmentation.formats.cases import Case
@@ -67,12 +68,10 @@ class Volumes:
         case, own = self.cases[index], self.geometries[index]
         try:
             volume = joined([self.root / name for name in case.pictures], self._count, own)
-            reason = constant(volume)
         except VolumeError as error:
-            reason = within(case.pictures[0], error)
-        if reason:
             advice = "Replace it or delete it, or go on without it with `skip_bad`."
-            raise DataError(f"{self.name(index)} cannot be used: {reason}. {advice}")
+            said = within(case.pictures[0], error)
+            raise DataError(f"{self.name(index)} cannot be used: {said}. {advice}") from error
         return own.turn().apply(volume)
 
     def spacing(self, index: int) -> tuple[float, ...]:
@@ -106,23 +105,19 @@ def joined(paths: Sequence[Path], channels: int, geometry: Geometry | None = Non
     """Read a volume whose channels are in one file, or in a file each: numbers (z, y, x, channels).
 
     Raises:
-        DataError: a file cannot be read, channels lie apart, or the volume lies elsewhere than `geometry` says.
+        DataError: a file cannot be read, channels lie apart, all voxels are alike, or the volume lies elsewhere than `geometry`
+            says.
     """
     found = read_volume(opened(paths[0]), channels) if len(paths) == 1 else read_channels(paths)
     if geometry is not None and not found.geometry.same(geometry):
         raise DataError(f"{printable(str(paths[0]))} has changed since it was looked at. Start again.")
-    return found.array
+    return varied(found.array, paths[0])
 
 
 def within(name: str, error: VolumeError) -> str:
     """Return the reason of an error; with its file, where that is one of several of a case of this name."""
     file = PurePath(error.name).name
     return error.reason if file == PurePath(name).name else f"{file}: {error.reason}"
-
-
-def constant(volume: np.ndarray) -> str:
-    """Say that all voxels of a volume are alike, where they are; else ""."""
-    return f"every voxel of it is {volume.flat[0]}" if volume.size > 1 and volume.min() == volume.max() else ""
 
 
 def add_files(path: Path, add: Callable[[Any], None]) -> None:

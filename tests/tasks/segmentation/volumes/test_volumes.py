@@ -166,6 +166,30 @@ def test_labels_that_are_rounded_are_said(tmp_path, ending):
     assert np.array_equal(np.unique(found.more.native(1)), [0, 1, 2])
 
 
+@pytest.mark.parametrize("value", [np.int16(-1000), np.float32(0.5), np.uint8(0)])
+def test_a_volume_without_contrast_is_named_wherever_it_is_read(tmp_path, value):
+    from cnnkit.reporter import SILENT
+    from cnnkit.tasks.segmentation.volumes.drawn import opened
+
+    root = folder(tmp_path / "data", count=3)
+    path = root / "images" / "case01.nii.gz"
+    write(path, np.full(SHAPE, value), geometry())
+    said = f"case01.nii.gz cannot be used: every voxel of it is {value:g}. "
+    for read in (lambda: load(root, whole=True), lambda: opened(path, [path], 1, SILENT)):
+        with pytest.raises(DataError, match=said):
+            read()
+    assert len(load(root, whole=True, skip_bad=True).train) == 2
+
+
+def test_a_picture_in_the_place_of_a_mask_is_named_and_the_others_used(tmp_path):
+    root = folder(tmp_path / "data", count=3)
+    write(root / "masks" / "case01.nii.gz", np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE), geometry())
+    with pytest.raises(DataError, match=r"masks/case01.nii.gz \(it has 3,456 different values, and a mask has 254"):
+        load(root, whole=True)
+    found = load(root, whole=True, skip_bad=True)
+    assert len(found.train) == 2 and found.train.label_names == ("1", "2")
+
+
 def test_where_nothing_can_be_used_one_line_says_why_and_what_to_do(tmp_path):
     root = folder(tmp_path / "data", count=1)
     write(root / "masks" / "case00.nii.gz", pair(0)[1] + np.float32(0.5), geometry())
