@@ -127,7 +127,7 @@ def mobile(seed: int) -> Case:
 
 
 def detector(seed: int) -> Case:
-    from cnnkit.models.detector import detector as build
+    from cnnkit.models.detectors import detector as build
     from cnnkit.tasks.detection.loss import DetectionLoss
 
     data = toy_boxes.splits(32, 8, 20, strides=(8, 16))

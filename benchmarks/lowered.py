@@ -45,7 +45,7 @@ def network(shape: tuple[int, ...], options: dict[str, Any]) -> Any:
     """Return a network whose batch norms do something."""
     import keras
 
-    from cnnkit.models.unet import unet
+    from cnnkit.models.unets import unet
 
     keras.utils.set_random_seed(0)
     model, rng = unet(shape, 2, **options), np.random.default_rng(0)

@@ -16,7 +16,7 @@ from cnnkit.export.convert import PRECISIONS, convert
 from cnnkit.export.graph import graph_of, values
 from cnnkit.export.lowered import lowered, volumetric
 from cnnkit.export.rounding import STEPS
-from cnnkit.models.unet import unet
+from cnnkit.models.unets import unet
 from tests.contracts import told
 from tests.toys import apps
 

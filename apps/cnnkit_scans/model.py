@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from cnnkit.models.unet import backbone_unet, unet
+from cnnkit.models.unets import backbone_unet, unet
 from cnnkit.tasks.segmentation.views import Views
 from cnnkit.tasks.segmentation.volumes.fingerprint import levels
 from cnnkit.tasks.segmentation.volumes.inputs import MaskedVolumes

@@ -18,7 +18,7 @@ from typing import Any
 from cnnkit import augment
 from cnnkit.models.arguments import takes
 from cnnkit.models.backbones import FAMILIES
-from cnnkit.models.detector import OWN, detector
+from cnnkit.models.detectors import OWN, detector
 from cnnkit.models.images import MODELS
 from cnnkit.tasks.detection.views import Views
 

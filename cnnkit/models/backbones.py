@@ -228,6 +228,11 @@ def backbone(
         ValueError: no such family, sides below 32 px, an `alpha` for a family of one width.
 
     Source: `keras.applications`; the papers are named there.
+
+    Example:
+        >>> model = cnnkit.models.backbone("mobilenet_v2", (64, 64, 3), alpha=0.35)
+        >>> model.output["stride16"].shape
+        (None, 4, 4, 192)
     """
     if name not in FAMILIES:
         raise ValueError(f"`name` needs one of {', '.join(FAMILIES)}. Received: name={name!r}.")

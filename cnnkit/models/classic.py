@@ -26,6 +26,11 @@ def lenet5(image_shape: tuple[int, int, int], classes: int) -> keras.Model:
     the scaled tanh and the radial basis outputs (logits here). The paper's 32x32 frame is the zero padding of C1.
 
     Source: LeCun et al. 1998, "Gradient-based learning applied to document recognition".
+
+    Example:
+        >>> model = cnnkit.models.lenet5((28, 28, 1), 10)
+        >>> model.output_shape
+        (None, 10)
     """
     check_arguments(image_shape, classes, 12, "`lenet5`")
     image = keras.Input(image_shape, name="image")
@@ -54,6 +59,13 @@ def simple_cnn(image_shape: tuple[int, int, int], classes: int, *, width: int = 
 
     Raises:
         ValueError: sides below 4 px, or a width below 1.
+
+    Source: LeCun et al. 1998 (the layout), with ReLU and largest values, as introductions have it.
+
+    Example:
+        >>> model = cnnkit.models.simple_cnn((28, 28, 1), 10, width=8)
+        >>> model.output_shape
+        (None, 10)
     """
     check_positive(width=width)
     check_arguments(image_shape, classes, 4, "`simple_cnn`")
@@ -85,6 +97,11 @@ def resnet(image_shape: tuple[int, int, int], classes: int, *, width: int = 16, 
 
     Source: He et al. 2016, arXiv:1512.03385, section 4.2; shortcuts that change the shape are 1x1 convolutions with
     batch norm (option B), which convert to built-in operators.
+
+    Example:
+        >>> model = cnnkit.models.resnet((32, 32, 3), 10, depth=1)
+        >>> model.output_shape
+        (None, 10)
     """
     check_positive(width=width, depth=depth)
     check_arguments(image_shape, classes, 8, "`resnet`")
@@ -128,6 +145,11 @@ def densenet(
 
     Source: Huang et al. 2017, arXiv:1608.06993: DenseNet-BC for CIFAR, bottlenecks of four times the growth rate,
     compression 0.5.
+
+    Example:
+        >>> model = cnnkit.models.densenet((32, 32, 3), 10, depth=2, stages=2)
+        >>> model.output_shape
+        (None, 10)
     """
     check_positive(width=width, depth=depth, stages=stages)
     check_arguments(image_shape, classes, 2**stages, f"`stages={stages}`")

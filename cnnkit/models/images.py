@@ -39,6 +39,13 @@ def classifier(
 
     Raises:
         ValueError: as `backbone`; a `dropout` outside [0, 1).
+
+    Source: `keras.applications`; the papers are named there.
+
+    Example:
+        >>> model = cnnkit.models.classifier((64, 64, 3), 10)
+        >>> model.output_shape
+        (None, 10)
     """
     check_arguments(image_shape, classes, SMALLEST, f"`{backbone}`")
     if not 0 <= dropout < 1:

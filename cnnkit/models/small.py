@@ -27,6 +27,11 @@ def small_cnn(image_shape: tuple[int, int, int], classes: int, *, width: int = 2
     The linear layer reads positions, where global pooling would throw them away.
 
     Source: Simonyan and Zisserman 2015 (the layout), Ioffe and Szegedy 2015 (batch norm).
+
+    Example:
+        >>> model = cnnkit.models.small_cnn((28, 28, 1), 10, width=8)
+        >>> model.output_shape
+        (None, 10)
     """
     check_positive(width=width, depth=depth)
     smallest = 3  # what the last convolution needs
@@ -65,6 +70,11 @@ def spot_cnn(image_shape: tuple[int, int, int], classes: int, *, width: int = 16
     the sides, so that a large image stays affordable.
 
     Source: Oquab et al. 2015, "Is object localization for free?" (the maximum).
+
+    Example:
+        >>> model = cnnkit.models.spot_cnn((64, 64, 1), 2, depth=2)
+        >>> model.output_shape
+        (None, 2)
     """
     check_positive(width=width, depth=depth)
     check_arguments(image_shape, classes, 2**depth, f"`depth={depth}`")
@@ -102,6 +112,11 @@ def micro_cnn(image_shape: tuple[int, int, int], classes: int, *, width: int = 1
 
     Source: Howard et al. 2017, arXiv:1704.04861 (depthwise separable), Chen et al. 2018, arXiv:1804.07573 (learned
     global pooling).
+
+    Example:
+        >>> model = cnnkit.models.micro_cnn((28, 28, 1), 10)
+        >>> model.output_shape
+        (None, 10)
     """
     check_positive(width=width)
     check_arguments(image_shape, classes, 8, "`micro_cnn`")

@@ -123,6 +123,11 @@ def wide_cnn(
 
     Sources: Kim 2014, arXiv:1408.5882 (convolutions, largest values); Iyyer et al. 2015 (the mean); Wang and Manning 2012 (naive
     Bayes as a start); Cheng et al. 2016, arXiv:1606.07792 (wide and deep).
+
+    Example:
+        >>> model = cnnkit.models.wide_cnn((40,), 2, size=1000, maps=8)
+        >>> model.output_shape
+        (None, 2)
     """
     _check(image_shape, classes)
     regions = _check_regions(regions)
@@ -195,6 +200,11 @@ def kim(
         two classes.
 
     Source: Kim 2014, arXiv:1408.5882; multichannel: filters of both channels are added, which is one filter over both.
+
+    Example:
+        >>> model = cnnkit.models.kim((40,), 2, size=1000, width=16, maps=8)
+        >>> model.output_shape
+        (None, 2)
     """
     _check(image_shape, classes)
     regions = _check_regions(regions)
@@ -240,6 +250,11 @@ def char_cnn(
     A character is a vector with one 1, as in the paper; what is not in the alphabet, the space too, is zeros.
 
     Source: Zhang, Zhao and LeCun 2015, arXiv:1509.01626, tables 1 and 2.
+
+    Example:
+        >>> model = cnnkit.models.char_cnn((123,), 2, size=70, maps=8, units=16)
+        >>> model.output_shape
+        (None, 2)
     """
     length = _check(image_shape, classes)
     check_positive(size=size, maps=maps, units=units)
@@ -300,6 +315,11 @@ def dpcnn(
     Source: Johnson and Zhang 2017, "Deep Pyramid Convolutional Neural Networks for Text Categorization", ACL, section 2: regions
     of 3, shortcuts without projections, activation before convolution, pooling of 3 by 2. The region embedding is a
     convolution of 3 words, without the unsupervised part.
+
+    Example:
+        >>> model = cnnkit.models.dpcnn((40,), 2, size=1000, width=16, maps=8)
+        >>> model.output_shape
+        (None, 2)
     """
     length = _check(image_shape, classes)
     check_positive(size=size, width=width, maps=maps)

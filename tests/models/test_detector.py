@@ -13,7 +13,7 @@ from cnnkit.device.model import METADATA
 from cnnkit.evaluation.artifacts import outputs
 from cnnkit.keras_files import refuse_code
 from cnnkit.models import weights
-from cnnkit.models.detector import FIRST_SCORE, FIRST_SIZE, Cells, detector
+from cnnkit.models.detectors import FIRST_SCORE, FIRST_SIZE, Cells, detector
 from cnnkit.tasks.detection.loss import DetectionLoss
 from tests.contracts import images, told
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnnkit.keras_files import refuse_code
-from cnnkit.models.unet import backbone_unet, unet
+from cnnkit.models.unets import backbone_unet, unet
 from tests.contracts import images, told
 
 

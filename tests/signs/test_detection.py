@@ -346,7 +346,7 @@ class TestData:
         """A detector that has learnt nothing yet knows the classes."""
         from cnnkit import training
         from cnnkit.device.detection import Plan
-        from cnnkit.models.detector import detector
+        from cnnkit.models.detectors import detector
 
         path = tmp_path_factory.mktemp("untrained") / "model.keras"
         metadata = {"app": "signs", "task": "detection", "labels": list(toy_boxes.LABELS), "input": {"kind": "image"}}

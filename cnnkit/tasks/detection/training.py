@@ -58,7 +58,7 @@ class Detection(TaskTraining):
         )
 
     def layers(self) -> None:
-        import cnnkit.models.detector  # noqa: F401 - Keras knows our layers only once they are imported
+        import cnnkit.models.detectors  # noqa: F401 - Keras knows our layers only once they are imported
 
 
 KIND = Detection()

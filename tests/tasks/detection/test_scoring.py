@@ -237,7 +237,7 @@ def test_the_worst_errors_come_with_picture_and_name():
 
 
 def test_what_is_shown_for_an_explanation_is_the_best_box_of_each_class():
-    from cnnkit.models.detector import detector
+    from cnnkit.models.detectors import detector
     from tests.contracts import images
 
     model = detector((32, 32, 3), 2, strides=(8, 16), width=8)

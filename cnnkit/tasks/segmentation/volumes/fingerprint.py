@@ -308,7 +308,7 @@ def levels(
         voxel: mm along each axis.
 
     Returns:
-        `strides` and `kernels` of `cnnkit.models.unet.unet`.
+        `strides` and `kernels` of `cnnkit.models.unet`.
     """
     size, left = np.array(voxel, float), np.array(sides)
     strides: list[tuple[int, ...]] = []

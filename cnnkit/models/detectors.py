@@ -86,6 +86,13 @@ def detector(
 
     Raises:
         ValueError: sides that are no multiples of the largest stride, strides that do not follow, as `backbone`.
+
+    Source: Tian et al. 2019, arXiv:1904.01355 (one prediction a cell); Liu et al. 2018, arXiv:1803.01534 (the pyramid).
+
+    Example:
+        >>> model = cnnkit.models.detector((64, 64, 3), 4)
+        >>> model.output_shape
+        (None, 84, 11)
     """
     strides = tuple(strides)
     if not strides or strides[0] not in (4, 8, 16) or strides != tuple(strides[0] * 2**n for n in range(len(strides))):

@@ -69,6 +69,13 @@ def unet(
 
     Raises:
         ValueError: sides that cannot be divided so often, another rank, numbers below 1, too few strides or kernels.
+
+    Source: Ronneberger et al. 2015, arXiv:1505.04597; He et al. 2016, arXiv:1512.03385 (what is added).
+
+    Example:
+        >>> model = cnnkit.models.unet((64, 64, 1), 2, depth=2)
+        >>> model.output_shape
+        (None, 64, 64, 2)
     """
     *sides, _ = input_shape
     if len(sides) not in (2, 3):
@@ -150,6 +157,13 @@ def backbone_unet(
 
     Raises:
         ValueError: as `backbone`; sides that are no multiples of 32.
+
+    Source: Ronneberger et al. 2015, arXiv:1505.04597 (the layout); `keras.applications` (the coarse maps).
+
+    Example:
+        >>> model = cnnkit.models.backbone_unet((64, 64, 3), 2)
+        >>> model.output_shape
+        (None, 64, 64, 2)
     """
     if len(input_shape) != 3 or any(side % 32 or side < 32 for side in input_shape[:2]):
         raise ValueError(f"The sides need to be multiples of 32 px. Received: image_shape={tuple(input_shape)}.")
