@@ -157,7 +157,7 @@ class _Kept:
         self._array: np.ndarray | None = None
         if self._bytes * shape[0] > HELD:
             try:
-                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it goes with this object
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it goes with this object
                 return
             except OSError:  # no place for one
                 pass
@@ -170,7 +170,8 @@ class _Kept:
         found = np.empty((right - left, *self._shape[1:]), np.float32)
         if depth:
             self._file.seek(left * self._bytes)
-            self._file.readinto(found.data.cast("B"))
+            if self._file.readinto(found.data.cast("B")) != found.nbytes:  # type: ignore[attr-defined]
+                raise OSError("A temporary file is shorter than what was written into it.")
         return found[:, :depth].swapaxes(0, 1)
 
     def put(self, left: int, values: np.ndarray) -> None:
