@@ -56,7 +56,7 @@ def main() -> None:
             def cut(places):
                 return predict(np.stack([picture[top : top + SIDE, left : left + SIDE] for top, left in places]))
 
-            found = np.empty(picture.shape, np.float32)
+            found = np.empty((*picture.shape[:2], NOTHING.shape[-1]), np.float32)
             for place, block in windows.blended(picture.shape[:2], (SIDE, SIDE), cut, at_once=AT_ONCE):
                 found[windows.there(place, block)] = block
             return found

@@ -3,9 +3,9 @@
 Design choices:
 - An answer near the edge of a window saw little around it, so windows overlap and their middles count most: a Gaussian whose
   deviation is an eighth of the side, as nnU-Net has it (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z).
-- Windows come in rows along the first axis, and in columns of a row along the second. A block of the whole is given away as soon
-  as no later window reaches it. So memory holds the windows of a column, and what the next row still adds to; where that is
-  much, it goes through a file. A volume ten times as large then takes hardly more.
+- Windows come in rows along the first axis. A row that is small is held whole, which is two to three times as fast; else a column
+  of it, along the second axis, and what the next row still adds to, which goes through a file where it is much. A block of the
+  whole is given away as soon as no later window reaches it, so a volume ten times as large takes hardly more memory.
 - What is blended are scores and not labels, and they are brought to another size as scores, too, block by block.
 - Nothing here knows pictures from volumes: an extent has as many axes as it has.
 """
@@ -21,7 +21,7 @@ OVERLAP = 0.5  # share of a window that the next one covers again
 DEVIATION = 1 / 8  # of the Gaussian, of the side
 LEAST = 1e-3  # weight, of the largest: the edge of the whole is seen by the edges of windows alone
 AT_ONCE = 8  # windows that a model is given together
-HELD = 4 << 20  # bytes that wait in memory for the next row of windows
+HELD = 4 << 20  # bytes of a row of windows that is held whole, and of what waits in memory for the next row
 
 Place = tuple[int, ...]
 Block = tuple[Place, np.ndarray]
@@ -85,19 +85,81 @@ def blended(
 
     Yields:
         blocks that fill the whole, each once: row by row along the first axis, in each along the second. All rows are cut alike.
+        Where a row is small its block is all of it.
     """
-    if len(extent) == 1:
-        flat = blended(
-            (*extent, 1),
-            (*sides, 1),
-            lambda places: answer([place[:1] for place in places])[:, :, None],
-            overlap=overlap,
-            at_once=at_once,
-        )
-        yield from ((place[:1], block[:, 0]) for place, block in flat)
-        return
-    rows, columns, *others = (starts(length, side, overlap) for length, side in zip(extent, sides, strict=True))
-    across = list(itertools.product(columns, *others))
+    rows, *others = (starts(length, side, overlap) for length, side in zip(extent, sides, strict=True))
+    across = list(itertools.product(*others))
+    first = answer([(rows[0], *place) for place in across[:at_once]])
+    answers = itertools.chain([first], _asked(rows, across, answer, at_once))
+    if len(extent) == 1 or 4 * sides[0] * math.prod(extent[1:]) * first.shape[-1] <= HELD:
+        yield from _by_rows(extent, sides, rows, across, answers)
+    else:
+        yield from _by_columns(extent, sides, rows, across, answers)
+
+
+def _asked(
+    rows: Sequence[int], across: Sequence[Place], answer: Callable[[list[Place]], np.ndarray], at_once: int
+) -> Iterator[np.ndarray]:
+    """Yield the scores of windows, row by row, some at once, without the very first."""
+    for top in rows:
+        for first in range(0, len(across), at_once):
+            if top != rows[0] or first:
+                yield answer([(top, *place) for place in across[first : first + at_once]])
+
+
+def _by_rows(
+    extent: Sequence[int],
+    sides: Sequence[int],
+    rows: Sequence[int],
+    across: Sequence[Place],
+    answers: Iterable[np.ndarray],
+) -> Iterator[Block]:
+    """Blend rows of windows whose sums are held whole; arguments as `_by_columns`."""
+    scores = itertools.chain.from_iterable(answers)
+    weights = gaussian(sides)
+    line = np.zeros((sides[0], *extent[1:]), np.float32)  # what all windows of a row weigh together, alike for each row
+    for place in across:
+        line[(slice(None), *_box(place, sides[1:]))] += weights
+    total = np.zeros_like(line)
+    sums = factors = weighed = np.empty(0, np.float32)
+    for top, bottom in zip(rows, [*rows[1:], extent[0]], strict=True):
+        total += line
+        for place, found in zip(across, scores):
+            if not sums.size:
+                sums = np.zeros((*line.shape, found.shape[-1]), np.float32)
+                # repeated, so that both factors lie in memory alike: three times as fast
+                factors = np.repeat(weights[..., None], found.shape[-1], axis=-1)
+                weighed = np.empty_like(factors)
+            np.multiply(found, factors, out=weighed)
+            sums[(slice(None), *_box(place, sides[1:]))] += weighed
+        done = bottom - top
+        block = np.empty((done, *sums.shape[1:]), np.float32)
+        for channel in range(sums.shape[-1]):
+            np.divide(sums[:done, ..., channel], total[:done], out=block[..., channel])
+        yield (top, *[0] * (len(extent) - 1)), block
+        for values in (sums, total):  # what the next row still reaches moves up
+            values[: sides[0] - done] = values[done:]
+            values[sides[0] - done :] = 0
+
+
+def _by_columns(
+    extent: Sequence[int],
+    sides: Sequence[int],
+    rows: Sequence[int],
+    across: Sequence[Place],
+    answers: Iterable[np.ndarray],
+) -> Iterator[Block]:
+    """Blend rows of windows whose sums are held for one column of windows.
+
+    Args:
+        extent: of the whole.
+        sides: of a window.
+        rows: where rows of windows begin, along the first axis.
+        across: where the windows of a row begin, by the other axes.
+        answers: scores of windows, some at once, in this order.
+    """
+    scores_of = itertools.chain.from_iterable(answers)
+    columns = sorted({place[0] for place in across})
     ends = [[*axis[1:], length] for axis, length in zip((rows, columns), extent)]  # up to where a row or column is done
     weights = gaussian(sides)
     factors = weighed = sums = np.empty(0, np.float32)
@@ -105,9 +167,10 @@ def blended(
     for number, (top, bottom) in enumerate(zip(rows, ends[0], strict=True)):
         given, done, right = top + sides[0] - bottom, bottom - top, 0
         before = rows[number - 1] + sides[0] - top if number else 0  # of this one, what the row above adds to
-        windows = _answered(across, top, answer, at_once)
+        windows = iter(across)
         for left, stop in zip(columns, ends[1], strict=True):
-            for place, scores in itertools.islice(windows, len(across) // len(columns)):
+            for place in itertools.islice(windows, len(across) // len(columns)):
+                scores = next(scores_of)
                 if not sums.size:
                     sums = np.empty((*sides[:2], *extent[2:], scores.shape[-1]), np.float32)
                     deepest = max(low + sides[0] - end for low, end in zip(rows, ends[0], strict=True))
@@ -127,21 +190,12 @@ def blended(
             for channel in range(sums.shape[-1]):
                 np.divide(sums[:done, :wide, ..., channel], total, out=block[..., channel])
             del total
-            yield (top, left, *[0] * len(others)), block
+            yield (top, left, *[0] * (len(extent) - 2)), block
             del block
             if given:
                 kept.put(left, sums[done:, :wide])
             for row in range(len(sums)):  # one by one: what overlaps is copied aside
                 sums[row, : sides[1] - wide] = sums[row, wide:]
-
-
-def _answered(
-    across: Sequence[Place], top: int, answer: Callable[[list[Place]], np.ndarray], at_once: int
-) -> Iterator[tuple[Place, np.ndarray]]:
-    """Yield the windows of a row, by the axes but the first, and their scores."""
-    for first in range(0, len(across), at_once):
-        part = across[first : first + at_once]
-        yield from zip(part, answer([(top, *place) for place in part]), strict=True)
 
 
 class _Kept:
@@ -221,12 +275,16 @@ def _total(
 
 def _inside(place: Sequence[int], sides: Sequence[int]) -> tuple[slice, ...]:
     """Return where a window lies in a part that has all of it along the first two axes."""
-    return (slice(None), slice(None), *(slice(low, low + side) for low, side in zip(place, sides, strict=True)))
+    return slice(None), slice(None), *_box(place, sides)
+
+
+def _box(place: Sequence[int], sides: Sequence[int]) -> tuple[slice, ...]:
+    return tuple(slice(low, low + side) for low, side in zip(place, sides, strict=True))
 
 
 def there(place: Place, block: np.ndarray) -> tuple[slice, ...]:
     """Return where in the whole a block lies."""
-    return tuple(slice(low, low + side) for low, side in zip(place, block.shape[: len(place)]))
+    return _box(place, block.shape[: len(place)])
 
 
 def resized(blocks: Iterable[Block], extent: Sequence[int], wanted: Sequence[int]) -> Iterator[Block]:

@@ -88,8 +88,10 @@ def test_a_model_is_never_given_more_windows_than_asked_for():
     assert sum(counts) == 4 * 9
 
 
-def test_memory_holds_a_column_of_windows_and_not_the_whole():
-    """A block is given away before the next column of windows is asked for."""
+@pytest.mark.parametrize("held", [0, 4096])
+def test_memory_holds_a_column_of_windows_or_a_small_row_and_not_the_whole(monkeypatch, held):
+    """A block is given away before windows beyond it are asked for."""
+    monkeypatch.setattr(windows, "HELD", held)
     order = []
 
     def answer(places):
@@ -98,7 +100,16 @@ def test_memory_holds_a_column_of_windows_and_not_the_whole():
 
     for place, block in blended((40, 12), (8, 8), answer, at_once=1):
         order.append(("given", place, block.shape[:2]))
-    assert order[:4] == [("asked", (0, 0)), ("given", (0, 0), (4, 4)), ("asked", (0, 4)), ("given", (0, 4), (4, 8))]
+    row = [
+        ("asked", (0, 0)),
+        ("given", (0, 0), (4, 4)),
+        ("asked", (0, 4)),
+        ("given", (0, 4), (4, 8)),
+        ("asked", (4, 0)),
+    ]
+    if held:
+        row = [("asked", (0, 0)), ("asked", (0, 4)), ("given", (0, 0), (4, 12)), ("asked", (4, 0))]
+    assert order[: len(row)] == row
 
 
 def test_what_is_kept_grows_with_a_part_of_a_slice_alone():
@@ -114,8 +125,10 @@ def test_what_is_kept_grows_with_a_part_of_a_slice_alone():
 
 
 @pytest.mark.parametrize("overlap", [0.25, 0.5, 0.8])
-def test_blocks_are_sums_over_all_windows(overlap):
+@pytest.mark.parametrize("held", [0, windows.HELD])
+def test_blocks_are_sums_over_all_windows(monkeypatch, overlap, held):
     """By windows whose answers differ, laid over the whole one after the other."""
+    monkeypatch.setattr(windows, "HELD", held)
     extent, sides = (20, 27, 18), (8, 12, 10)
     rng = np.random.default_rng(2)
     said = {}
