@@ -15,8 +15,6 @@ Source: DICOM PS3.3 (2024e), C.7.6.1 to C.7.6.3 and C.11.1.
 """
 
 import hashlib
-import logging
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.device.volumes.faults import MOST_VOXELS, VolumeError, damaged, missing, unreadable
+from cnnkit.device.volumes import dicom_file
+from cnnkit.device.volumes.faults import MOST_VOXELS, VolumeError, damaged, unreadable
 from cnnkit.device.volumes.geometry import LEANING, Geometry
 from cnnkit.device.volumes.values import scaled
 
@@ -34,8 +33,6 @@ _ROUNDED = 0.11  # mm: so are these, as places are often written with one decima
 TILT = 0.1  # degrees, and this share of a pixel over the whole stack: from here on a stack leans
 _MOST_FILES = 20_000
 _LOOKED_AT = 50  # files of a folder before it is said to have no DICOM
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
-_MOST_DEFLATED = 4 << 20  # bytes, of which 4 GB may come
 _NO_PICTURES = {"SEG", "SR", "PR", "KO", "RTSTRUCT", "RTPLAN", "RTDOSE", "REG", "DOC", "FID", "AU"}
 _OF_A_UNIT = {"CT", "PT", "NM"}
 _DIFFER = {  # what may tell pictures of one place apart
@@ -262,48 +259,9 @@ def _stacked(series: Series, warnings: list[str]) -> Stack:
 # Headers -------------------------------------------------------------------------------------------------------------
 
 
-def _pydicom(path: Path | str) -> Any:
-    try:
-        import pydicom
-    except ImportError:
-        raise missing(path, "pydicom") from None
-    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE  # what it warns of may quote a patient
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-    return pydicom
-
-
-def _looked_at(path: Path) -> None:
-    """Refuse a file that is packed as a whole and could fill the memory: pydicom unpacks all of it for its header."""
-    try:
-        with path.open("rb") as file:
-            packed = _DEFLATED in file.read(2048)
-            size = file.seek(0, 2)
-    except OSError as error:
-        raise unreadable(path, error) from None
-    if packed and size > _MOST_DEFLATED:
-        raise VolumeError(path, f"it is deflated, and larger than {_MOST_DEFLATED >> 20} MB", "Export it uncompressed.")
-
-
 def header(path: Path) -> Any:
-    """Return what is asked for of a file's header; as `whole`."""
-    return whole(path, pixels=False, specific_tags=_TAGS)
-
-
-def whole(path: Path, *, pixels: bool = True, **how: Any) -> Any:
-    """Return all of a file's data set; `pixels=False`: without its pixels; `how`: as `pydicom.dcmread`.
-
-    Raises:
-        VolumeError: it cannot be read.
-        MissingExtra: pydicom is not installed.
-    """
-    pydicom = _pydicom(path)
-    _looked_at(path)
-    try:
-        return pydicom.dcmread(path, stop_before_pixels=not pixels, force=path.suffix.lower() == ".dcm", **how)
-    except OSError as error:
-        raise unreadable(path, error) from None
-    except Exception:  # whatever a damaged file makes it stumble over
-        raise VolumeError(path, "it is no DICOM file, or damaged", "Copy it anew.") from None
+    """Return what is asked for of a file's header; as `dicom_file.whole`."""
+    return dicom_file.whole(path, pixels=False, specific_tags=_TAGS)
 
 
 def _numbers(head: Any, keyword: str, count: int, path: Path) -> np.ndarray | None:
@@ -365,13 +323,13 @@ def of_frame(whole: Any, k: int, sequence: str, keyword: str) -> Any:
 
 def _frames(path: Path, head: Any) -> list[Slice]:
     """Return a slice for each frame of a file that says where each is; of another file one, which is refused later."""
-    full = whole(path, pixels=False)
+    full = dicom_file.whole(path, pixels=False)
     count = int(head.NumberOfFrames)
     if len(full.get("PerFrameFunctionalGroupsSequence") or []) != count:
         return [_slice(path, head)]
     found = []
     for k in range(count):
-        own = _pydicom(path).Dataset()
+        own = dicom_file.library(path).Dataset()
         own.update({element.tag: element for element in head if element.keyword != "NumberOfFrames"})
         for sequence, keywords in _OF_FRAMES.items():
             for keyword, called in keywords.items():
@@ -617,18 +575,18 @@ def _pixels(one: Slice, opened: dict[Path, Any] | None = None) -> np.ndarray:
 
 
 def _values(one: Slice, opened: dict[Path, Any]) -> np.ndarray:
-    data = opened.get(one.path) or whole(one.path)
+    data = opened.get(one.path) or dicom_file.whole(one.path)
     if one.frame is not None:
         opened[one.path] = data
     head = one.head
-    stored = decoded(data, one.path, one.frame)
+    stored = dicom_file.decoded(data, one.path, one.frame)
     if stored.shape != (int(head.Rows), int(head.Columns)):
         raise VolumeError(one.path, f"its pixels are of the shape {stored.shape}", "Export it anew.")
     if str(head.get("PhotometricInterpretation", "")) == "MONOCHROME1" and head.get("Modality") not in _OF_A_UNIT:
         stored = _turned_over(stored, int(head.get("BitsStored", 16)), int(head.get("PixelRepresentation", 0)))
     if data.get("ModalityLUTSequence"):
         try:
-            return np.asarray(_pydicom(one.path).pixels.apply_modality_lut(stored, data))
+            return np.asarray(dicom_file.library(one.path).pixels.apply_modality_lut(stored, data))
         except Exception:  # pydicom raises what its parts do
             raise VolumeError(one.path, "the table of its values is damaged", "Export it anew.") from None
     slope, intercept = (_numbers(head, f"Rescale{part}", 1, one.path) for part in ("Slope", "Intercept"))
@@ -640,77 +598,3 @@ def _turned_over(stored: np.ndarray, bits: int, signed: int) -> np.ndarray:
     if stored.dtype.kind == "f":
         return -stored
     return (-1 - stored if signed else (2**bits - 1) - stored.astype(np.int64)).astype(stored.dtype)
-
-
-def decoded(whole: Any, path: Path, frame: int | None = None) -> np.ndarray:
-    """Return the stored numbers of a data set, or of one of its frames, whatever they are compressed by.
-
-    Raises:
-        VolumeError: they are damaged, or compressed in a way that nothing here reads.
-    """
-    try:
-        if "PixelData" not in whole and "FloatPixelData" not in whole and "DoubleFloatPixelData" not in whole:
-            raise VolumeError(path, "it has no pixels, or is cut off", "Copy it anew.")
-        if not getattr(whole, "file_meta", None) or "TransferSyntaxUID" not in whole.file_meta:
-            import pydicom
-
-            whole.file_meta = getattr(whole, "file_meta", None) or pydicom.dataset.FileMetaDataset()
-            whole.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
-        return np.asarray(whole.pixel_array if frame is None else _pydicom(path).pixels.pixel_array(whole, index=frame))
-    except (MemoryError, VolumeError):
-        raise
-    except Exception:  # whatever a damaged file makes it stumble over
-        syntax = _compressed(whole)
-        other = _by_simpleitk(whole) if syntax else None
-        if other is not None:
-            return other
-        if syntax:
-            raise VolumeError(
-                path,
-                f"it is compressed as {syntax}, which cannot be read here",
-                "Export it uncompressed, or install pylibjpeg with its decoders.",
-            ) from None
-        raise VolumeError(path, "its pixels are damaged or cut off", "Copy it anew.") from None
-
-
-def _compressed(whole: Any) -> str | None:
-    """Return what the pixels of a data set are compressed by; None where by nothing."""
-    syntax = whole.file_meta.get("TransferSyntaxUID") if getattr(whole, "file_meta", None) else None
-    try:
-        return str(syntax.name) if syntax is not None and syntax.is_compressed else None
-    except ValueError:
-        return "something unknown"
-
-
-_OF_PIXELS = (
-    *("SOPClassUID", "SOPInstanceUID", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit"),
-    *("PixelRepresentation", "PixelData"),
-)
-
-
-def _by_simpleitk(whole: Any) -> np.ndarray | None:
-    """Decode one picture by SimpleITK, which knows JPEG without loss; None where it cannot, or is not installed.
-
-    It is handed the pixels alone: of a whole file it would scale the numbers and turn them over itself.
-    """
-    try:
-        import SimpleITK
-        from pydicom.dataset import Dataset
-    except ImportError:
-        return None
-    if int(whole.get("NumberOfFrames", 1) or 1) > 1:
-        return None
-    plain = Dataset()
-    for keyword in _OF_PIXELS:
-        if keyword in whole:
-            plain[keyword] = whole[keyword]
-    plain.file_meta, plain.PhotometricInterpretation = whole.file_meta, "MONOCHROME2"
-    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            plain.save_as(f"{folder}/one.dcm", enforce_file_format=True)
-            image = SimpleITK.ReadImage(f"{folder}/one.dcm", imageIO="GDCMImageIO")
-        except Exception:  # SimpleITK cannot either; what pydicom lacks is then said
-            return None
-    array = SimpleITK.GetArrayFromImage(image)
-    return array[0] if array.ndim == 3 else array

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit import __version__, files
-from cnnkit.device.volumes import dicom
+from cnnkit.device.volumes import dicom, dicom_file
 from cnnkit.device.volumes.dicom import Series, Stack
 from cnnkit.device.volumes.faults import MOST_VOXELS, VolumeError, damaged, missing
 from cnnkit.device.volumes.geometry import ROUNDING, Geometry
@@ -216,7 +216,7 @@ def _sources(stack: Stack) -> list[Any]:
     """Return the data sets of a series, with what may be empty there where it is missing."""
     found = []
     for path in dict.fromkeys(one.path for one in stack.slices):
-        whole = dicom.whole(path, pixels=False)
+        whole = dicom_file.whole(path, pixels=False)
         for keyword in _MAY_BE_EMPTY:
             if keyword not in whole:
                 setattr(whole, keyword, "")
@@ -275,7 +275,7 @@ def _together(
 
 
 def _opened(path: Path | str, *, pixels: bool) -> Any:
-    whole = dicom.whole(Path(path), pixels=pixels)
+    whole = dicom_file.whole(Path(path), pixels=pixels)
     if str(whole.get("SOPClassUID", "")) not in CLASSES:
         raise VolumeError(path, "it is no DICOM SEG", "Check its name.")
     return whole
@@ -410,7 +410,7 @@ def _frames(whole: Any, path: Path | str) -> np.ndarray:
     count, rows, columns = _count(whole, path), int(whole.Rows), int(whole.Columns)
     if count * rows * columns > MOST_VOXELS:
         raise VolumeError(path, f"its header claims {count * rows * columns:,} voxels")
-    stored = dicom.decoded(whole, Path(path)).reshape(-1, rows, columns)
+    stored = dicom_file.decoded(whole, Path(path)).reshape(-1, rows, columns)
     if len(stored) != count:
         raise VolumeError(path, "its pixels are damaged or cut off", "Copy it anew.")
     if whole.get("SegmentationType") == "FRACTIONAL":

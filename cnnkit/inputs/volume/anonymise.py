@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit import files
-from cnnkit.device.volumes import dicom
+from cnnkit.device.volumes import dicom, dicom_file
 from cnnkit.device.volumes.faults import VolumeError, shown
 from cnnkit.errors import DataError
 from cnnkit.inputs.volume import profile
@@ -164,7 +164,7 @@ def _look_at(file: _File, looked: _Looked) -> None:
         looked.others += 1
         return
     try:
-        dataset = dicom.whole(file.path)
+        dataset = dicom_file.whole(file.path)
         why = _why_not(dataset)
         file.study, file.series = str(dataset.get("StudyInstanceUID", "")), str(dataset.get("SeriesInstanceUID", ""))
         key = ("PatientID", "IssuerOfPatientID") if dataset.get("PatientID") else ("PatientName", "PatientBirthDate")
@@ -365,7 +365,7 @@ def _one(
 ) -> tuple[int, int]:
     """Anonymise one file and write it, if nothing in it identifies any more."""
     try:
-        dataset = dicom.whole(source)
+        dataset = dicom_file.whole(source)
         counts = profile.apply(dataset, case, identifying.says)
         path.parent.mkdir(parents=True, exist_ok=True)
         dataset.save_as(path, enforce_file_format=True)
@@ -385,7 +385,7 @@ def _one(
 
 def _left(path: Path, identifying: Identifying, new: set[str], own: set[str]) -> str | None:
     """Return what a written file still says of whom; None: nothing."""
-    dataset = dicom.whole(path)
+    dataset = dicom_file.whole(path)
     content = path.read_bytes()
     packed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
     for keyword in profile.OF_PIXELS & {element.keyword for element in dataset}:

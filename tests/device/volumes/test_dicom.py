@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnnkit.device import volumes
-from cnnkit.device.volumes import dicom
+from cnnkit.device.volumes import dicom, dicom_file
 from cnnkit.device.volumes.geometry import Geometry
 from cnnkit.errors import MissingExtra
 from tests.device.volumes import files_of, series_of
@@ -317,7 +317,7 @@ def test_what_is_compressed_without_loss_is_read(tmp_path, stored, compressor, s
     writer.UseCompressionOn()
     writer.SetCompressor(compressor)
     writer.Execute(sitk.GetImageFromArray(pixels))
-    packed = dicom.whole(tmp_path / "packed.dcm")
+    packed = dicom_file.whole(tmp_path / "packed.dcm")
     assert packed.file_meta.TransferSyntaxUID.is_compressed
     most = -1 if signed else 2**16 - 1
     for photometric, expected in (("MONOCHROME2", pixels), ("MONOCHROME1", most - pixels.astype(int))):
@@ -357,7 +357,7 @@ def test_a_file_that_is_packed_whole_is_read_unless_it_could_fill_the_memory(tmp
     ds.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     path = series_of.save(ds, tmp_path / "a.dcm")
     np.testing.assert_array_equal(volumes.read_volume(path).array[0, ..., 0], stored[0])
-    monkeypatch.setattr(dicom, "_MOST_DEFLATED", 100)
+    monkeypatch.setattr(dicom_file, "_MOST_DEFLATED", 100)
     with pytest.raises(volumes.VolumeError, match=r"a\.dcm cannot be used: it is deflated"):
         volumes.read_volume(path)
 
