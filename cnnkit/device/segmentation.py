@@ -53,7 +53,7 @@ class Plan:
         rim: px of the network's input that the border of an object is wide, where objects of the only label are told apart: the
             network then scores background, inside and border; 0: they are not.
         seed: score of the inside from which a pixel speaks for an object of its own.
-        lengths: px, the longest sides of training pictures: the least, the median, the most; (): not known.
+        lengths: px, of volumes mm, the longest sides of training pictures: the least, the median, the most; (): not known.
         slender: longest side over shortest of the most slender of them; 0: not known.
         mirrored: axes along which training saw views mirrored; None: not known.
         voxel: of a network of volumes, mm that a voxel of its input has along each axis; None: it takes pictures.
@@ -187,11 +187,30 @@ def _too_slender(extent: Sequence[int], plan: Plan) -> bool:
     return bool(known) and max(extent) > SLENDER * plan.slender * min(extent)
 
 
-def unlike(extent: Sequence[int], plan: Plan) -> str:
-    """Say that a picture's size (h, w) is far from that of any picture of training; "" where it is not, or that is not known."""
+def unlike(extent: Sequence[int], plan: Plan, spacing: Sequence[float] | None = None) -> str:
+    """Say that a picture's size is far from that of any picture of training; "" where it is not, or that is not known.
+
+    Args:
+        extent: (h, w), or (d, h, w) of a volume.
+        plan: how it meets the network.
+        spacing: of a volume's voxels, mm.
+    """
     if not plan.lengths:
         return ""
     least, _, most = plan.lengths
+    if plan.voxel is not None and spacing is not None:
+        length = max(side * step for side, step in zip(extent, spacing, strict=True))
+        if length > FAR * most or FAR * length < least:
+            return (
+                f"it is {length:.0f} mm long, training volumes {_span(least, most)} mm. What they did not show is answered "
+                "all the same: cut out what shows as much as they do"
+            )
+        step, wanted = max(zip(spacing, plan.voxel, strict=True), key=lambda pair: pair[0] / pair[1])
+        if step > FAR * wanted:
+            return (
+                f"its voxels are {step:.3g} mm long, those of the network {wanted:.3g} mm: what lies between is guessed"
+            )
+        return ""
     in_windows = plan.scale is not None or _too_slender(extent, plan)
     own = min(extent) if in_windows else max(extent)
     if own <= FAR * most and FAR * max(extent) >= least:

@@ -162,6 +162,21 @@ def test_a_size_far_from_any_of_training_is_said(extent, plan, words):
     assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
 
 
+@pytest.mark.parametrize(
+    ("extent", "spacing", "words"),
+    [
+        ((36, 50, 36), (1, 1, 1), None),
+        ((300, 512, 512), (1, 0.8, 0.8), "it is 410 mm long, training volumes 44 to 60 mm"),
+        ((12, 14, 12), (1, 1, 1), "it is 14 mm long"),
+        ((8, 60, 60), (6.5, 0.9, 0.9), "its voxels are 6.5 mm long, those of the network 1 mm"),
+    ],
+)
+def test_a_volume_far_from_those_of_training_is_said(extent, spacing, words):
+    plan = Plan(scale=1.0, voxel=(1.0, 1.0, 1.0), lengths=(44, 50, 60))
+    found = unlike(extent, plan, spacing)
+    assert re.search(words, found) if words else found == ""
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_values_are_spread_over_bytes(dtype):
     picture = np.linspace(0, 200, 100).reshape(10, 10).astype(dtype)

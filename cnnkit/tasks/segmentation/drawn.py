@@ -181,7 +181,7 @@ class Drawn(Answers):
                     self.rows.append({"input": str(path), **row})
                     yield self.rows[-1]
         if self.far > SAID:
-            tell.warning(f"{self.far - SAID:,} more pictures are as far from the size of training pictures.")
+            tell.warning(f"{self.far - SAID:,} more {self.noun}s are as far from the size of those of training.")
 
     def _of(self, path: Path, parts: Sequence[Path], target: Sequence[Path], tell: Reporter) -> list[dict[str, Any]]:
         """Draw the masks of a file's pages, write them, and return what is said of each."""
@@ -195,17 +195,19 @@ class Drawn(Answers):
             raise DataError(f"{path} cannot be used: {error}.") from error
         if target and (most := max(int(answer.max(initial=0)) for answer in found)) > MOST:
             raise DataError(f"{path} has {most:,} objects; a mask tells {MOST:,} apart. Leave out `out`.")
-        far = next((text for page in pages if (text := unlike(page.shape[:2], self.plan))), "")
-        if far:
-            self.far += 1
-            if self.far <= SAID:
-                tell.warning(f"{path}: {far}.")
+        self._tell_far(path, next((text for page in pages if (text := unlike(page.shape[:2], self.plan))), ""), tell)
         written = self._written(pages, found, *target) if target else {}
         numbered = [{"page": number} if len(found) > 1 else {} for number in range(1, len(found) + 1)]
         return [
             {**page, **measured(answer, self.plan, self.model.labels), **written}
             for page, answer in zip(numbered, found, strict=True)
         ]
+
+    def _tell_far(self, path: Path, far: str, tell: Reporter) -> None:
+        """Tell that an input's size is far from those of training, of some inputs."""
+        self.far += bool(far)
+        if far and self.far <= SAID:
+            tell.warning(f"{path}: {far}.")
 
     def _kept(
         self,

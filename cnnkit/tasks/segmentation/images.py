@@ -184,7 +184,8 @@ def _given(
     for stem, picture, options in opened:
         taken[stem] = taken.get(stem, 0) + 1
         name = stem if taken[stem] == 1 else f"{stem}-{taken[stem]}"
-        if plan.voxel is None and (far := unlike(picture.shape[:2], plan)):
+        extent = picture.shape[: 2 if plan.voxel is None else 3]
+        if far := unlike(extent, plan, options.get("spacing")):
             tell.warning(f"{name}: {far}.")
         yield name, picture, options
 

@@ -145,7 +145,7 @@ class TestAnswers:
         assert len(list(run("a.png", *(f"{name}.png" for name in "bcdef"), tell=heard))) == 6
         assert [text.split(":")[0] for text in heard.warnings[:3]] == ["b.png", "c.png", "d.png"]
         assert "80x80 px, the longest side of training pictures 16 to 20" in heard.warnings[0]
-        assert heard.warnings[3:] == ["2 more pictures are as far from the size of training pictures."]
+        assert heard.warnings[3:] == ["2 more pictures are as far from the size of those of training."]
 
     def test_masks_beside_pictures_are_left_out_and_it_is_said(self, there):
         for folder in ("set/images", "set/masks"):

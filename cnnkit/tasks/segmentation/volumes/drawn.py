@@ -16,7 +16,7 @@ import numpy as np
 from cnnkit import files
 from cnnkit.device.contours import captioned
 from cnnkit.device.drawing import colour
-from cnnkit.device.segmentation import Plan, extent_of, segment
+from cnnkit.device.segmentation import Plan, extent_of, segment, unlike
 from cnnkit.device.volumes.geometry import Geometry
 from cnnkit.device.volumes.labels import ending_for, write_labels
 from cnnkit.device.volumes.reading import Volume, read_channels, read_volume, stem_of, suffix_of
@@ -111,6 +111,7 @@ class DrawnVolumes(Drawn):
             raise
         except ValueError as error:
             raise DataError(f"{path} cannot be used: {error}.") from error
+        self._tell_far(path, unlike(turned.shape[:-1], self.plan, geometry.spacing), tell)
         written = (
             self._saved(path, turned, found, geometry, turn.undo(found), volume.geometry, target) if target else {}
         )

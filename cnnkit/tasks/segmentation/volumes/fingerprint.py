@@ -69,6 +69,7 @@ class Fingerprint:
         oriented: for each axis, whether labels lie elsewhere in volumes that are mirrored along it.
         empty: share of the volumes without any label.
         seldom: as of pictures.
+        lengths: mm, the longest sides of volumes: the least, the median, the most.
     """
 
     count: int
@@ -88,6 +89,7 @@ class Fingerprint:
     empty: float
     seldom: tuple[str, float] | None = None
     several: tuple[int, int] = (0, 0)
+    lengths: tuple[int, ...] = ()
 
     def lines(self) -> list[str]:
         """Return what was found, for a person."""
@@ -161,6 +163,7 @@ def measure(
     else:
         low, high = np.median([lows[k] for k in same], axis=0), np.median([highs[k] for k in same], axis=0)
     spans = np.array(spacings)
+    longest = (np.array(sides) * spans).max(1)
     return Fingerprint(
         count=len(chosen),
         sides=tuple(int(side) for side in np.median(np.array(sides), axis=0)),
@@ -178,6 +181,7 @@ def measure(
         oriented=tuple(oriented(np.stack(where), axis) for axis in range(3)),
         empty=empty / max(1, len(chosen)),
         seldom=seldom(pieces, labels, len(chosen)),
+        lengths=tuple(round(float(value)) for value in (longest.min(), np.median(longest), longest.max())),
     )
 
 
@@ -246,7 +250,9 @@ def choose(
         why.append(
             f"Voxels are {voxel.max() / voxel.min():.1f} times as long as wide: {alone} of the network look at slices alone."
         )
-    plan = Plan(scale=1.0, spacing=facts.spacing, voxel=tuple(round(float(size), 4) for size in voxel))
+    plan = Plan(
+        scale=1.0, spacing=facts.spacing, lengths=facts.lengths, voxel=tuple(round(float(size), 4) for size in voxel)
+    )
     plan, line = _valued(plan, facts, values)
     why.append(line)
     plan = told_apart(plan, regions, order, why)

@@ -355,6 +355,7 @@ def test_other_sizes_of_voxels_are_resampled(tmp_path, data):
     write_labels(mixed / "masks" / "case00.nii.gz", codes.repeat(2, 0), geometry((24, 18, 16), (1.0, 1.0, 1.0)))
     found = load(str(mixed), validation=0, test=0).train
     assert found.plan.voxel == (2.0, 1.0, 1.0)
+    assert len(found.plan.lengths) == 3 and found.plan.lengths[0] <= found.plan.lengths[2], "mm"
     sizes = {found.seen(index)[1].shape for index in range(len(found))}
     assert sizes == {SHAPE}
     index = next(k for k in range(len(found)) if found.spacing(k)[0] == 1.0)
