@@ -129,7 +129,7 @@ class Otsu:
 class Pixels:
     """A classifier that says of each pixel what it is."""
 
-    def __init__(self, sample: Sample, regions: Sequence[Sequence[int]], seed: int = 0):
+    def __init__(self, sample: Sample, regions: Sequence[Sequence[int]], seed: int = 0, of: str = "pictures"):
         self._codes = np.unique(sample.codes)
         pictures = int(sample.owners.max()) + 1
         chances = np.zeros((len(sample.codes), len(self._codes)))
@@ -141,7 +141,7 @@ class Pixels:
         tried = [(sample.dice(self._chosen(chances, weight), regions), weight) for weight in _WEIGHTS]
         self.dice, self._weight = max(tried, key=lambda entry: (entry[0], -abs(np.log(entry[1]))))
         self._classifier = _learnt(sample, np.ones(len(sample.codes), bool), seed)
-        self.name = f"a classifier of pixels, taught by {len(sample.codes):,} pixels of {pictures:,} pictures"
+        self.name = f"a classifier of pixels, taught by {len(sample.codes):,} pixels of {pictures:,} {of}"
 
     def _chances(self, classifier: Any, seen: np.ndarray) -> np.ndarray:
         """Return chances of all codes, those that it was not taught too, float (n, codes)."""
@@ -222,6 +222,7 @@ def baseline(
     count: int,
     regions: Sequence[Sequence[int]] | None = None,
     seed: int = 0,
+    of: str = "pictures",
 ) -> Finder:
     """Return what finds masks best without a network.
 
@@ -230,10 +231,11 @@ def baseline(
         count: of codes beside the background.
         regions: of the labels; None: one code each.
         seed: of the sample.
+        of: what the pictures are called.
     """
     regions = alone(count) if regions is None else regions
     sample = Sample(pictures, count, seed)
-    finders: tuple[Finder, ...] = (Pixels(sample, regions, seed), Otsu(sample, regions))
+    finders: tuple[Finder, ...] = (Pixels(sample, regions, seed, of), Otsu(sample, regions))
     return max(finders, key=lambda finder: np.nan_to_num(finder.dice))
 
 
@@ -252,7 +254,8 @@ def scored(task: Any, train: "MaskRecords", test: "MaskRecords", truth: Sequence
         picture, mask = train.flattened(_bytes(train, index, train), train.mask(index))
         return picture, mask
 
-    finder = baseline(map(taught, chosen), len(train.label_names), train.regions)
+    of = "pictures" if train.plan.voxel is None else "slices, one a volume"
+    finder = baseline(map(taught, chosen), len(train.label_names), train.regions, of=of)
     found = [test.by_pictures(_bytes(test, index, train), finder.find) for index in range(len(test))]
     about = {"segmentation": test.plan.to_dict()}
     scores = task.score(found, truth, train.label_names, about)
