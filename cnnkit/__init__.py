@@ -24,12 +24,13 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 if TYPE_CHECKING:
-    from cnnkit import augment, metrics, models
+    from cnnkit import augment, kinds, metrics, models
     from cnnkit.api.answering import Model, load_model
     from cnnkit.api.apps import apps
-    from cnnkit.api.datasets import Data, Part, load_data
+    from cnnkit.api.datasets import Data, Split, load_data
     from cnnkit.api.runs import Run, load_run, train
     from cnnkit.cli import App
+    from cnnkit.data.reading import Part, Reader, Request
     from cnnkit.errors import (
         ArtifactError,
         ArtifactNotFound,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         GateRefused,
         MissingExtra,
     )
+    from cnnkit.inputs.image.pictures import Pictures
     from cnnkit.recipe import Recipe
 
 _ERRORS = (
@@ -50,11 +52,16 @@ _WHERE = {
     "App": "cnnkit.cli",
     "Data": "cnnkit.api.datasets",
     "Model": "cnnkit.api.answering",
-    "Part": "cnnkit.api.datasets",
+    "Part": "cnnkit.data.reading",
+    "Pictures": "cnnkit.inputs.image.pictures",
+    "Reader": "cnnkit.data.reading",
     "Recipe": "cnnkit.recipe",
+    "Request": "cnnkit.data.reading",
     "Run": "cnnkit.api.runs",
+    "Split": "cnnkit.api.datasets",
     "apps": "cnnkit.api.apps",
     "augment": "",
+    "kinds": "",
     "load_data": "cnnkit.api.datasets",
     "load_model": "cnnkit.api.answering",
     "load_run": "cnnkit.api.runs",
@@ -77,10 +84,15 @@ __all__ = (
     "MissingExtra",
     "Model",
     "Part",
+    "Pictures",
+    "Reader",
     "Recipe",
+    "Request",
     "Run",
+    "Split",
     "apps",
     "augment",
+    "kinds",
     "load_data",
     "load_model",
     "load_run",

@@ -4,6 +4,7 @@
 when work begins.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,17 +18,35 @@ if TYPE_CHECKING:  # settings are imported when somebody asks for them
     from cnnkit.settings import Room
 
 
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What an app is made of, where its inputs and its answers are those of the toolkit; `cnnkit.kinds` lists what there is.
+
+    Attributes:
+        recipe: (the app's own fields of a `Recipe`) -> `Recipe`; imports what is slow.
+        rooms: returns the settings of its input and its task; imports nothing slow.
+        commands: what the command line says of its inputs and of what is found in them.
+    """
+
+    recipe: Callable[..., Any]
+    rooms: "Callable[[], Sequence[type[Room]]]"
+    commands: Commands
+
+
 class Definition:
     """What an app says of itself.
 
     Args:
         help: one line on what it does.
         recipe: returns the app's `Recipe`; called only when work needs it, so it may import what is slow. Of an app with
-            several tasks one each, by the word that `task` takes; the first is the default.
+            several tasks one each, by the word that `task` takes; the first is the default. With a `kind`: returns the
+            recipe's fields that are the app's own, as a dictionary: `data`, `builders` and what else `Recipe` has.
         name: of the app, as in `cnnkit NAME`.
+        kind: one of `cnnkit.kinds`, which brings inputs, task, reading, `rooms` and `commands`; None: the recipe has all of them.
         rooms: returns the settings of its input and its task, as `inputs.rooms` and `task.rooms` of the recipe have them; of an
-            app with several tasks by the word of each.
-        commands: what they say of its inputs and of what is found in them, as the rooms of these kinds have it.
+            app with several tasks by the word of each. Of a `kind`: its own.
+        commands: what they say of its inputs and of what is found in them, as the rooms of these kinds have it. Of a `kind`: its
+            own.
         build_options: Click options of `train` that go to the model's builder, None where not given.
         preparation: returns what the app does to an input beyond fitting it into the model's shape, a
             `cnnkit.device.preparation.Preparation`, as `Recipe.inputs` has it. It must not load TensorFlow.
@@ -44,17 +63,34 @@ class Definition:
         recipe: Callable[[], Any] | Mapping[str, Callable[[], Any]],
         *,
         name: str,
-        rooms: "Callable[[], Sequence[type[Room]] | Mapping[str, Sequence[type[Room]]]]",
-        commands: Commands = FILES,
+        kind: Kind | None = None,
+        rooms: "Callable[[], Sequence[type[Room]] | Mapping[str, Sequence[type[Room]]]] | None" = None,
+        commands: Commands | None = None,
         build_options: Sequence[Callable[..., Any]] = (),
         preparation: Callable[[], Any] | None = None,
         by_data: bool = False,
     ):
-        self.help, self.name, self.commands = help, name, commands
-        self.recipes = dict(recipe) if isinstance(recipe, Mapping) else {"": recipe}
+        if kind is None and rooms is None:
+            raise TypeError("An app needs a `kind`, one of cnnkit.kinds, or the `rooms` of its recipe.")
+        if kind is not None and isinstance(recipe, Mapping):
+            raise TypeError("An app of a `kind` has one task. Leave `kind` out, and give recipes and `rooms` by task.")
+        self.help, self.name = help, name
+        self.commands = commands or (kind.commands if kind else FILES)
+        self.recipes = (
+            dict(recipe) if isinstance(recipe, Mapping) else {"": recipe if kind is None else self._of(kind, recipe)}
+        )
         self.words = () if len(self.recipes) < 2 or by_data else tuple(self.recipes)
         self.build_options, self.preparation = tuple(build_options), preparation
-        self._rooms = rooms
+        self._rooms = rooms or (kind.rooms if kind else tuple)
+
+    def _of(self, kind: Kind, own: Callable[[], Mapping[str, Any]]) -> Callable[[], Any]:
+        def recipe() -> Any:
+            from cnnkit.quiet import quiet
+
+            with quiet():  # TensorFlow greets on standard error
+                return kind.recipe(app=self.name, **own())
+
+        return recipe
 
     def __repr__(self) -> str:
         return f"<app {self.name}: {self.help}>"

@@ -54,6 +54,7 @@ LAYERS = {
     "time_budget": 4,
     "verbs": 4,
     "app": 4,
+    "kinds": 4,
     "cli": 4,
     "api": 4,
 }
@@ -105,7 +106,7 @@ KINDS = {
 }
 SHAPE = re.compile(r"len\(.*shape\b.*\)$")  # its length, compared with a number
 FLAGS = {"boxed", "boxes", "texts"}
-FACES = {"cnnkit", "cnnkit.models"}  # they show names that only type checkers import
+FACES = {"cnnkit", "cnnkit.kinds", "cnnkit.models"}  # they show names that only type checkers import
 APPS = {path.name.removeprefix("cnnkit_") for path in (ROOT / "apps").glob("cnnkit_*") if path.is_dir()} - KINDS
 # Strings that are such a word and mean another thing: (file, string).
 MEANT_OTHERWISE = {

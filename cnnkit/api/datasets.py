@@ -22,7 +22,7 @@ from cnnkit.reporter import SILENT
 SHOWN = 5  # labels in a line
 
 
-class Part:
+class Split:
     """A split of a data set: some records, each an input and its target.
 
     Attributes:
@@ -132,7 +132,7 @@ class Part:
 
 
 class Data:
-    """A data set, divided: `train`, `validation` and `test`, each a `Part`.
+    """A data set, divided: `train`, `validation` and `test`, each a `Split`.
 
     Attributes:
         train, validation, test: the splits; none of their records is in two of them.
@@ -148,7 +148,7 @@ class Data:
         from cnnkit.data import inventory
 
         self.source, self.splits, self.settings = source, splits, dict(settings)
-        self.train, self.validation, self.test = (Part(name, part, reading) for name, part in splits.parts.items())
+        self.train, self.validation, self.test = (Split(name, part, reading) for name, part in splits.parts.items())
         self.task: str = splits.card.get("task", "")
         self.title: str = splits.card.get("title", source)
         self.warnings: list[str] = splits.warnings
@@ -159,7 +159,7 @@ class Data:
         """What the labels are called, in the order of their codes."""
         return self.train.labels
 
-    def __iter__(self) -> Iterator[Part]:
+    def __iter__(self) -> Iterator[Split]:
         return iter((self.train, self.validation, self.test))
 
     def __repr__(self) -> str:
@@ -191,7 +191,8 @@ def load_data(source: Any, app: Any = None, *, task: str | None = None, **settin
         source: the name of a card (`cnnkit digits data list`), or the path of a card, a folder or a file.
         app: whose pictures or texts they are to be: its name or a `cnnkit.App`. Inputs then have the size and the preparation
             that its models take. None: the data say what they are for.
-        task: of an app with several tasks, the word that `train --task` takes; None: what the data is for.
+        task: of an app with several tasks, the word that `train --task` takes; without an app what a folder or file is for:
+            "classification", "detection", "segmentation" or "text". None: what the data is for.
         settings: by their names on the command line, such as `validation=0.2`, `limit=500`, `image_size=64`, `skip_bad=True`,
             `label="colour"`; `model` where that decides the size.
 
@@ -205,7 +206,7 @@ def load_data(source: Any, app: Any = None, *, task: str | None = None, **settin
     """
     source = named(source)
     if app is None:
-        return _of_its_own(source, settings)
+        return _of_its_own(source, task or "", settings)
     definition = app_of(app)
     recipe = chosen(definition, {"data": source, **({"task": task} if task else {})})
     return of_recipe(definition, recipe, source, settings)
@@ -266,15 +267,20 @@ def of_recipe(definition: Any, recipe: Any, source: str, settings: Mapping[str, 
     return Data(source, splits, TASKS.half(task, TRAINING, definition.name), settings)
 
 
-def _of_its_own(source: str, settings: Mapping[str, Any]) -> Data:
-    """Load data that says what it is for."""
-    from cnnkit.data import cards
+def _of_its_own(source: str, task: str, settings: Mapping[str, Any]) -> Data:
+    """Load data that says what it is for, or that is for `task`."""
+    from cnnkit.data import cards, readers
     from cnnkit.data.loading import reading_of
     from cnnkit.data.settings import Data as DataRoom
     from cnnkit.run_data import load
     from cnnkit.settings import checked, fields, joined, rooms
 
-    card = cards.load(source)
+    path = cards.path_of(source)
+    if not task and path is not None and path.suffix.lower() != ".toml":
+        task = readers.likeliest(path)
+    card = cards.load(source, task)
+    if task and card.task != task:
+        raise DataError(f"{card.title} is for {card.task}, not for {task}. Leave `task` out, or name other data.")
     kind = reading_of(card)
     inputs = kind.inputs()
     every = joined(DataRoom, *inputs.rooms)

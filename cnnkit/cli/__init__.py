@@ -113,11 +113,11 @@ class Apps(Group):
         try:
             if near is not None:
                 module, _, attribute = near.partition(":")
-                return getattr(importlib.import_module(module), attribute)
+                return _commands_of(getattr(importlib.import_module(module), attribute))
             from cnnkit import plugins
 
             found = [entry for entry in plugins.installed("cnnkit.apps") if entry.name == name]
-            return found[0].load() if found else None
+            return _commands_of(found[0].load()) if found else None
         except Exception as error:  # of an app of another package, which may raise anything
             raise MissingExtra(f"The app {name!r} cannot be loaded: {reason(error)}. Install it anew.") from error
 
@@ -125,9 +125,15 @@ class Apps(Group):
         from cnnkit import plugins
 
         loaded = {entry.name: plugins.load(entry) for entry in plugins.installed("cnnkit.apps")}
-        rows = [(name, command.get_short_help_str(80)) for name, command in loaded.items() if command is not None]
+        every = {name: _commands_of(app) for name, app in loaded.items() if app is not None}
+        rows = [(name, command.get_short_help_str(80)) for name, command in every.items()]
         with formatter.section("Apps"):
             formatter.write_dl(rows)
+
+
+def _commands_of(loaded: Any) -> click.Command:
+    """Return the command line that an entry point names, or that of the app which it names."""
+    return loaded.command_line if isinstance(loaded, App) else loaded
 
 
 @click.command(cls=Apps, context_settings=CONTEXT)

@@ -1,10 +1,11 @@
 """The readers that are installed: found by name, or by asking each whether it fits a user's folder or file."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnkit import plugins
-from cnnkit.data.reading import Reader
+from cnnkit.data.reading import LAST, Reader
 from cnnkit.errors import DataError
 
 if TYPE_CHECKING:
@@ -80,6 +81,32 @@ def detect(path: Path, name: str = "", task: str = "") -> tuple[Path, str, dict[
     usual = sorted(asked.values(), key=lambda reader: -reader.rank)
     about = dict.fromkeys(reader.about for reader in usual if reader.about)
     raise DataError(f"{path} is no data set: it needs to be {', '.join(about)} or a card (.toml).")
+
+
+def likeliest(path: Path) -> str:
+    """Return what a user's folder or file is for, where nobody says it; "": what `detect` makes of it.
+
+    A reader that waits for its task is heard where it is surer than all that do not wait, or where none of these fits: a folder
+    of `images` and `masks` is no pair of classes.
+
+    Raises:
+        DataError: it may be for several tasks.
+    """
+    fitting: dict[tuple[bool, int], set[str]] = {}
+    for entry in _entries().values():
+        reader = plugins.load(entry)
+        if reader is not None and reader.fits is not None:
+            with contextlib.suppress(DataError):  # said by whoever reads it
+                if _ask(reader, path):
+                    fitting.setdefault((reader.waits, reader.rank), set()).add(reader.task)
+    at_once = min((rank for waits, rank in fitting if not waits), default=LAST + 1)
+    waiting = min((rank for waits, rank in fitting if waits), default=LAST + 1)
+    if waiting >= at_once or (path.is_file() and at_once <= LAST):  # a table of pictures is one of words too
+        return ""
+    first, *others = sorted(fitting[True, waiting])
+    if others:
+        raise DataError(f"{path} may be for {first} or for {others[0]}. Say which with `task`.")
+    return first
 
 
 def _asked(task: str) -> dict[str, Reader]:

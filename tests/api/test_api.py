@@ -67,6 +67,7 @@ class TestTrain:
         assert isinstance(error.value, ValueError) and "\n" not in str(error.value)
         assert capfd.readouterr().out == ""
 
+    @pytest.mark.slow
     def test_a_model_of_ones_own_is_trained_as_a_copy(self, tmp_path):
         import keras
         from keras import layers
@@ -129,21 +130,45 @@ class TestLoadData:
         part = cnnkit.load_data("digits", limit=20).train
         assert next(iter(part.dataset(4, one_hot=True)))[1].shape == (4, 10)
 
-    def test_boxes_come_in_the_form_of_keras(self):
-        data = cnnkit.load_data("road-scenes", limit=4)
-        _, targets = next(iter(data.train.dataset(2)))
-        assert set(targets) == {"boxes", "labels"} and targets["boxes"].shape[2] == 4
-        labels, boxes = targets["labels"].numpy(), targets["boxes"].numpy()
-        assert labels.dtype == np.int32 and (labels >= -1).all() and (boxes[labels < 0] == -1).all()
-        there = boxes[labels >= 0]
-        assert len(there) and (there[:, 2] > there[:, 0]).all() and (there[:, 3] > there[:, 1]).all()
+    def test_boxes_come_in_the_form_of_keras(self, tmp_path):
+        import cv2
 
-    def test_masks_are_code_maps_and_texts_are_ids(self):
-        pictures, masks = next(iter(cnnkit.load_data("phantoms", limit=4).train.dataset(2)))
-        assert masks.shape == pictures.shape[:3] and masks.dtype == "uint8"
-        texts = cnnkit.load_data("docstrings", limit=20)
+        for name in ("images", "labels"):
+            (tmp_path / name).mkdir()
+        for number in range(16):
+            picture = np.random.default_rng(number).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+            cv2.imwrite(str(tmp_path / "images" / f"{number}.png"), picture)
+            rows = [f"{k} {0.3 + 0.3 * k} 0.5 0.2 0.3" for k in range(1 + number % 2)]
+            (tmp_path / "labels" / f"{number}.txt").write_text("\n".join(rows))
+        (tmp_path / "data.yaml").write_text("train: images\nnames: [dog, cat]\n")
+        data = cnnkit.load_data(tmp_path)
+        assert data.task == "detection" and data.labels == ("dog", "cat")
+        pictures, targets = next(iter(data.train.dataset(4)))
+        labels, boxes = targets["labels"].numpy(), targets["boxes"].numpy()
+        assert set(targets) == {"boxes", "labels"} and boxes.shape == (4, labels.shape[1], 4)
+        assert labels.dtype == np.int32 and (labels >= -1).all() and (boxes[labels < 0] == -1).all()
+        scale = pictures.shape[1] / 64
+        first = boxes[np.arange(4), labels.argmin(1) * 0]
+        np.testing.assert_allclose(first, np.tile(np.array([12.8, 22.4, 25.6, 41.6]) * scale, (4, 1)), atol=0.5 * scale)
+
+    def test_masks_are_code_maps(self, tmp_path):
+        from tests.tasks.segmentation import small_masks
+
+        small_masks.pairs(tmp_path, count=16)
+        data = cnnkit.load_data(tmp_path)
+        pictures, masks = next(iter(data.train.dataset(2)))
+        assert data.task == "segmentation" and masks.shape == pictures.shape[:3] and masks.dtype == "uint8"
+        assert set(np.unique(masks)) <= {0, 1, 255}
+
+    def test_texts_are_ids(self, tmp_path):
+        from tests import toy_texts
+
+        lines = [f"{label},{text}" for label, text in toy_texts.rows(60)]
+        (tmp_path / "texts.csv").write_text("label,text\n" + "\n".join(lines))
+        texts = cnnkit.load_data(tmp_path / "texts.csv", "text")
         ids, labels = next(iter(texts.train.dataset(4)))
         assert ids.dtype == "int32" and labels.shape == (4,) and isinstance(texts.train[0][0], str)
+        assert texts.labels == tuple(sorted(toy_texts.LABELS)) and texts.train[-1][1] in (0, 1, 2)
 
     @pytest.mark.parametrize(
         ("given", "line"),

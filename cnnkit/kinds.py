@@ -1,0 +1,41 @@
+"""What apps are made of: kinds of inputs with what is learnt of them, by public names.
+
+    app = cnnkit.App("Tell shapes apart.", fields, name="shapes", kind=cnnkit.kinds.image_classification)
+
+Each brings the inputs, the task, the reading of data, the settings and the words of the command line. Nothing is imported before
+it is asked for.
+"""
+
+TYPE_CHECKING = False  # as type checkers read it
+
+KINDS = {
+    "image_classification": "cnnkit.tasks.classification.kinds",
+    "image_segmentation": "cnnkit.tasks.segmentation.kinds",
+    "object_detection": "cnnkit.tasks.detection.kinds",
+    "text_classification": "cnnkit.tasks.classification.kinds",
+}
+"""The kinds by name, and the module of each."""
+
+if TYPE_CHECKING:
+    from cnnkit.tasks.classification.kinds import image_classification, text_classification
+    from cnnkit.tasks.detection.kinds import object_detection
+    from cnnkit.tasks.segmentation.kinds import image_segmentation
+
+__all__ = ("image_classification", "image_segmentation", "object_detection", "text_classification")
+
+
+def _kind(name):  # without annotations, which would need `typing`
+    if name not in KINDS:
+        raise AttributeError(f"module 'cnnkit.kinds' has no kind {name!r}, only {', '.join(KINDS)}")
+    import importlib
+
+    globals()[name] = found = getattr(importlib.import_module(KINDS[name]), name)
+    return found
+
+
+if not TYPE_CHECKING:  # a type checker that saw this would believe any name
+    __getattr__ = _kind
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

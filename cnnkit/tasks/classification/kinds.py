@@ -1,0 +1,50 @@
+"""Apps that tell pictures or texts apart: what they are made of (`cnnkit.kinds`)."""
+
+from typing import Any
+
+from cnnkit.app import Kind
+from cnnkit.inputs.image.commands import IMAGES
+from cnnkit.inputs.text.commands import TEXTS
+
+
+def _images(**own: Any) -> Any:
+    from cnnkit.inputs.image.images import Images
+    from cnnkit.inputs.image.loading import load
+    from cnnkit.recipe import Recipe
+    from cnnkit.tasks.classification.scoring import Classification
+
+    return Recipe(**{"task": Classification(), "inputs": Images(), "load": load, **own})
+
+
+def _image_rooms() -> Any:
+    from cnnkit.evaluation.settings import Classes
+    from cnnkit.inputs.image.settings import IMAGES
+
+    return (*IMAGES, Classes)
+
+
+def _texts(**own: Any) -> Any:
+    from cnnkit.inputs.text.loading import load
+    from cnnkit.inputs.text.texts import Texts
+    from cnnkit.recipe import Recipe
+    from cnnkit.tasks.classification.texts import TextClassification
+
+    def options(records: Any, model: str) -> dict[str, Any]:
+        return {"size": records.tokenizer.size}
+
+    def describe(records: Any, model: str) -> dict[str, Any]:
+        return {"input": {"ids": records.tokenizer.size}, "text": {**records.tokenizer.to_dict(), "margin": 0}}
+
+    known = {"options": options, "follows": ("size",), "describe": describe}
+    return Recipe(**{"task": TextClassification(), "inputs": Texts(), "load": load, **known, **own})
+
+
+def _text_rooms() -> Any:
+    from cnnkit.evaluation.settings import Classes
+    from cnnkit.inputs.text.settings import TEXTS
+
+    return (*TEXTS, Classes)
+
+
+image_classification = Kind(_images, _image_rooms, IMAGES)
+text_classification = Kind(_texts, _text_rooms, TEXTS)

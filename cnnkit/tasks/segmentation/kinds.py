@@ -1,0 +1,35 @@
+"""Apps that draw masks on pictures: what they are made of (`cnnkit.kinds`)."""
+
+from typing import Any
+
+from cnnkit.app import Kind
+from cnnkit.tasks.segmentation.commands import DRAWING
+
+
+def _recipe(**own: Any) -> Any:
+    from cnnkit.recipe import Recipe
+    from cnnkit.tasks.segmentation.images import Masked
+    from cnnkit.tasks.segmentation.loading import load
+    from cnnkit.tasks.segmentation.scoring import Segmentation
+    from cnnkit.tasks.segmentation.views import Views
+
+    def views(records: Any, settings: Any) -> Any:
+        focus = records.focus if settings.focus is None else settings.focus
+        moved = {"rotation": settings.rotation, "elastic": settings.elastic, "flips": records.flips}
+        return Views(records, settings.seed, **moved, focus=focus)
+
+    known = {
+        "views": views,
+        "side_step": 32,
+        "describe": lambda records, model: {"segmentation": records.plan.to_dict()},
+    }
+    return Recipe(**{"task": Segmentation(), "inputs": Masked(), "load": load, **known, **own})
+
+
+def _rooms() -> Any:
+    from cnnkit.tasks.segmentation.settings import MASKS
+
+    return MASKS
+
+
+image_segmentation = Kind(_recipe, _rooms, DRAWING)
