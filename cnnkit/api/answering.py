@@ -10,6 +10,7 @@ Design choices:
 - Answers are the plain values that `predict --json` prints, so both faces say the same.
 """
 
+import contextlib
 import functools
 import inspect
 import threading
@@ -135,10 +136,9 @@ class Model:
     def _in_memory(self, samples: Sequence[Any], options: Mapping[str, Any]) -> list[dict[str, Any]]:
         answers = self._task.answers() or self._kind.answers() or self._usual
         _check(answers, options)
-        if isinstance(self._opened(), DeviceModel):
-            return list(answers(self._opened(), samples, **options))
-        with self._lock:
-            return list(answers(self._opened(), samples, **options))
+        model = self._opened()
+        with contextlib.nullcontext() if isinstance(model, DeviceModel) else self._lock:
+            return list(answers(model, samples, **options))
 
     def _usual(
         self, model: Any, samples: Sequence[Any], *, top: int = 1, prepare: bool | None = None
@@ -161,10 +161,9 @@ class Model:
         each = functools.partial(Each, task=self._task, kind=self._kind, preparation=self._preparation)
         predicts = self._task.predicts() or self._kind.predicts() or each
         _check(predicts, options)
-        with self._lock:  # what is written, and a Keras model, is one thread's at a time
-            return list(
-                predicts(self.metadata.get("app") or "", self._opened(), [Path(path) for path in paths], **options)
-            )
+        model = self._opened()
+        with contextlib.nullcontext() if isinstance(model, DeviceModel) else self._lock:
+            return list(predicts(self.metadata.get("app") or "", model, [Path(path) for path in paths], **options))
 
     @functools.cached_property
     def _preparation(self) -> Any:
