@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         GateRefused,
         MissingExtra,
     )
-    from cnnkit.inputs.image.pictures import Pictures
+    from cnnkit.inputs.image.pictures import ImageSource
     from cnnkit.recipe import Recipe
 
 _ERRORS = (
@@ -53,7 +53,7 @@ _WHERE = {
     "Data": "cnnkit.api.datasets",
     "Model": "cnnkit.api.answering",
     "Part": "cnnkit.data.reading",
-    "Pictures": "cnnkit.inputs.image.pictures",
+    "ImageSource": "cnnkit.inputs.image.pictures",
     "Reader": "cnnkit.data.reading",
     "Recipe": "cnnkit.recipe",
     "Request": "cnnkit.data.reading",
@@ -81,10 +81,10 @@ __all__ = (
     "DataError",
     "DataNotFound",
     "GateRefused",
+    "ImageSource",
     "MissingExtra",
     "Model",
     "Part",
-    "Pictures",
     "Reader",
     "Recipe",
     "Request",

@@ -9,7 +9,7 @@ from cnnkit.data.records import Shape
 from cnnkit.device.image import fit_image
 
 
-class Pictures:
+class ImageSource:
     """Where the pictures of records are; for readers (`cnnkit.Reader`).
 
     A class that draws says `native` and `__len__`, and may say `shape`; everything else follows.
