@@ -19,7 +19,8 @@ class Recipe:
         inputs: what kind its inputs are, such as `cnnkit.inputs.image.images.Images()`.
         load: (source, *, seed, limit, ...) -> `Splits`; as `cnnkit.inputs.image.loading.load`.
         builders: model builders by name, each f(shape, units of its last layer, **options) -> `keras.Model`.
-        augmentation: seed -> augmentation as `cnnkit.augment` makes them; None: none.
+        augmentation: seed -> what is done to a batch of training: of pictures a `cnnkit.augment.Pipeline`, of other inputs a
+            function (inputs, targets, step) -> (inputs, targets); None: nothing.
         views: (training records, settings) -> (indices, step) -> (images, targets): what training sees of records, where that
             is more than `augmentation` of them; None: the records.
         side: model -> side in px of its square input; None: the data's own size.

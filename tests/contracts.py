@@ -276,7 +276,7 @@ class TextModelContract:
 
 
 class AugmentationContract:
-    """What every pipeline keeps: a pure function of (seed, step, images) that keeps shapes, types and ranges.
+    """What every pipeline keeps: a pure function of (seed, step, batch) that keeps shapes, types and ranges.
 
     Attributes:
         inputs: images as `images` makes them, (b, h, w, c).
@@ -298,7 +298,9 @@ class AugmentationContract:
         import tensorflow as tf
 
         data = tf.data.Dataset.from_tensor_slices(np.asarray(steps, "int64"))
-        data = data.map(lambda step: (step, *augmentation(self.inputs, self.targets(), step)))
+        batch = {"images": self.inputs, "labels": self.targets()}
+        data = data.map(lambda step: (step, augmentation(batch, step=step)))
+        data = data.map(lambda step, found: (step, found["images"], found["labels"]))
         return {int(step): (x.numpy(), y.numpy()) for step, x, y in data}
 
     def test_it_keeps_shape_type_and_range(self):
@@ -325,7 +327,9 @@ class AugmentationContract:
     def test_outside_tf_data_it_is_the_same_to_rounding(self):
         from keras import ops
 
-        x, y = self.build(5)(ops.convert_to_tensor(self.inputs), ops.convert_to_tensor(self.targets()), 4)
+        batch = {"images": ops.convert_to_tensor(self.inputs), "labels": ops.convert_to_tensor(self.targets())}
+        found = self.build(5)(batch, step=4)
+        x, y = found["images"], found["labels"]
         inside = self.batches(self.build(5), [4])[4]
         if _tensorflow_backend():  # other frameworks draw other numbers
             np.testing.assert_allclose(np.array(x), inside[0], atol=0.05)

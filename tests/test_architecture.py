@@ -73,7 +73,7 @@ ROOMS = {
         "device/stored.py",
         "device/tags.py",
         "device/transparency.py",
-        "augment.py",
+        "augment/*",
         "models/backbones.py",
         "models/blocks.py",
         "models/classic.py",

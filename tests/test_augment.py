@@ -12,7 +12,7 @@ from tests.contracts import AugmentationContract, images
 
 
 def warp(**amounts):
-    return augment.on_images(augment.RandomWarp(**amounts), seed=0)
+    return augment.Pipeline(augment.RandomWarp(**amounts), seed=0)
 
 
 def digit(side=28):
@@ -33,15 +33,15 @@ def mass(image):
     ) / total
 
 
-def augmented(augmentation, batch, step=0):
+def augmented(pipeline, batch, step=0):
     """Images of one step as an array."""
-    return np.array(augmentation(keras.ops.convert_to_tensor(batch), keras.ops.ones((len(batch), 2)) / 2, step)[0])
+    return np.array(pipeline(batch, step=step))
 
 
 class TestWarpPipeline(AugmentationContract):
     def build(self, seed):
         layer = augment.RandomWarp(rotation=10, translation=0.05, zoom=0.1, shear=0.1, elastic=1)
-        return augment.on_images(layer, seed=seed)
+        return augment.Pipeline(layer, seed=seed)
 
     def test_images_of_a_batch_differ(self):
         same = np.repeat(digit()[None], 5, axis=0)
@@ -59,7 +59,7 @@ class TestWarpOfColour(TestWarpPipeline):
 
 class TestKerasLayers(AugmentationContract):
     def build(self, seed):
-        return augment.on_images(
+        return augment.Pipeline(
             keras.layers.RandomRotation(0.05, fill_mode="constant", data_format="channels_last"),
             keras.layers.RandomTranslation(0.1, 0.1, fill_mode="constant", data_format="channels_last"),
             keras.layers.RandomErasing(0.5, data_format="channels_last"),
@@ -69,24 +69,26 @@ class TestKerasLayers(AugmentationContract):
 
 class TestMixup(AugmentationContract):
     def build(self, seed):
-        return augment.on_images(augment.mixup(0.4), seed=seed)
+        return augment.Pipeline(augment.mixup(0.4), seed=seed)
 
     def test_targets_are_mixed_as_the_images_are(self):
         levels = np.linspace(0, 250, 6).astype("float32")
         flat = np.ones((6, 4, 4, 1), "float32") * levels[:, None, None, None]
-        x, y = self.build(0)(keras.ops.convert_to_tensor(flat), keras.ops.eye(6), 0)
+        found = self.build(0)({"images": flat, "labels": np.eye(6, dtype="float32")}, step=0)
+        x, y = np.array(found["images"]), np.array(found["labels"])
         np.testing.assert_allclose(np.array(x)[:, 0, 0, 0], np.array(y) @ levels, atol=0.01)
         assert not np.array_equal(np.array(y), np.eye(6))
 
 
 class TestCutmix(AugmentationContract):
     def build(self, seed):
-        return augment.on_images(augment.cutmix(1.0), seed=seed)
+        return augment.Pipeline(augment.cutmix(1.0), seed=seed)
 
     def test_targets_are_mixed_by_the_area_that_was_pasted(self):
         levels = np.linspace(0, 250, 6).astype("float32")
         flat = np.ones((6, 64, 64, 1), "float32") * levels[:, None, None, None]
-        x, y = self.build(0)(keras.ops.convert_to_tensor(flat), keras.ops.eye(6), 0)
+        found = self.build(0)({"images": flat, "labels": np.eye(6, dtype="float32")}, step=0)
+        x, y = np.array(found["images"]), np.array(found["labels"])
         np.testing.assert_allclose(
             np.array(x).mean((1, 2, 3)), np.array(y) @ levels, atol=10
         )  # whole pixels are pasted
@@ -97,7 +99,7 @@ class TestRandAugment(AugmentationContract):
     inputs = images(3, 12, 12, 1)
 
     def build(self, seed):
-        return augment.on_images(augment.rand_augment(0.5, operations=1), seed=seed)
+        return augment.Pipeline(augment.rand_augment(0.5, operations=1), seed=seed)
 
     def test_steps_and_seeds_differ(self):  # one operation may leave one batch as it is
         results = [x for x, _ in self.batches(self.build(0), range(6)).values()]
@@ -207,9 +209,9 @@ class TestRandomWarp:
 
 def test_only_preprocessing_layers_are_taken():
     with pytest.raises(ValueError, match=r"`layers` needs Keras image preprocessing layers\. Received: layers=Dense\."):
-        augment.on_images(keras.layers.Dense(3), seed=0)
+        augment.Pipeline(keras.layers.Dense(3), seed=0)
     with pytest.raises(ValueError, match=r"`seed` needs .* Received: seed=-1\."):
-        augment.on_images(seed=-1)
+        augment.Pipeline(seed=-1)
 
 
 def test_wrong_strengths_are_refused_with_what_came():
@@ -228,9 +230,10 @@ import sys, zlib
 import keras, numpy as np, tensorflow as tf
 from cnnkit import augment
 x = np.random.default_rng(0).integers(0, 256, (6, 28, 28, 1)).astype("float32")
-f = augment.on_images(augment.RandomWarp(rotation=10, translation=0.1, elastic=1), augment.cutmix(), seed=4)
-data = tf.data.Dataset.range(9, 12).map(lambda s: f(x, np.eye(6, dtype="float32"), s))
-print(keras.backend.backend(), *(zlib.crc32(part.numpy().tobytes()) for pair in data for part in pair))
+f = augment.Pipeline(augment.RandomWarp(rotation=10, translation=0.1, elastic=1), augment.cutmix(), seed=4)
+batch = {"images": x, "labels": np.eye(6, dtype="float32")}
+data = tf.data.Dataset.range(9, 12).map(lambda s: f(batch, step=s))
+print(keras.backend.backend(), *(zlib.crc32(found[key].numpy().tobytes()) for found in data for key in batch))
 """
 
 
@@ -255,7 +258,7 @@ class TestExposure(AugmentationContract):
     inputs = images(3, 20, 33, 3)
 
     def build(self, seed):
-        return augment.on_images(augment.RandomExposure(1.0), seed=seed)
+        return augment.Pipeline(augment.RandomExposure(1.0), seed=seed)
 
     def test_light_is_a_factor_within_its_stops(self):
         batch = np.full((200, 2, 2, 3), 60, "float32")
@@ -268,7 +271,7 @@ class TestExposure(AugmentationContract):
     def test_what_is_too_bright_is_clipped_and_zero_stops_change_nothing(self):
         batch = np.full((50, 2, 2, 3), 200, "float32")
         assert augmented(self.build(0), batch).max() == 255
-        same = augment.on_images(augment.RandomExposure(0.0), seed=0)
+        same = augment.Pipeline(augment.RandomExposure(0.0), seed=0)
         np.testing.assert_allclose(augmented(same, batch), batch)
 
     def test_a_negative_amount_is_refused(self):
@@ -278,7 +281,7 @@ class TestExposure(AugmentationContract):
 
 def test_outside_the_image_a_warp_draws_the_edge_out_if_told():
     batch = np.full((20, 16, 16, 1), 90, "float32")
-    shifted = augment.on_images(augment.RandomWarp(translation=0.4, rotation=20, fill_mode="nearest"), seed=0)
+    shifted = augment.Pipeline(augment.RandomWarp(translation=0.4, rotation=20, fill_mode="nearest"), seed=0)
     np.testing.assert_allclose(augmented(shifted, batch), 90, atol=1e-3)
     assert augmented(warp(translation=0.4), batch).min() == 0
     with pytest.raises(ValueError, match='`fill_mode` needs "constant" or "nearest". Received'):

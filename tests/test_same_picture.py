@@ -152,6 +152,6 @@ def test_pictures_without_three_colours_are_augmented_without_changing_colours(c
 
     images = np.random.default_rng(0).integers(0, 256, (2, 12, 12, channels)).astype("float32")
     targets = np.eye(2, dtype="float32")
-    for pipeline in (augmentation(0), augment.on_images(augment.rand_augment(), seed=0)):
-        seen, _ = pipeline(images, targets, 0)
+    for pipeline in (augmentation(0), augment.Pipeline(augment.rand_augment(), seed=0)):
+        seen = pipeline({"images": images, "labels": targets}, step=0)["images"]
         assert np.asarray(seen).shape == images.shape and np.isfinite(np.asarray(seen)).all()

@@ -18,6 +18,7 @@ from cnnkit.data.pipeline import Order, evaluation_batches, training_batches
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError
 from cnnkit.evaluation.artifacts import KerasArtifact, open_artifact
 from cnnkit.evaluation.scoring import score
+from cnnkit.inputs.image.images import with_targets
 from cnnkit.run import CHECKPOINT, HISTORY, MODEL, Run
 from tests import toys
 
@@ -279,10 +280,10 @@ def test_the_order_is_a_permutation_of_each_epoch_and_a_function_of_the_step():
 def test_batches_from_the_middle_are_those_of_the_whole():
     recipe, records = toys.recipe(), toys.splits().train
     order = Order(len(records), 24, seed=0)
-    encode = recipe.task.encoder(3)
+    encode, augmentation = recipe.task.encoder(3), with_targets(recipe.augmentation(3))
 
     def batches(start):
-        made = training_batches(records, order, start=start, stop=8, encode=encode, augmentation=recipe.augmentation(3))
+        made = training_batches(records, order, start=start, stop=8, encode=encode, augmentation=augmentation)
         return [tuple(np.array(part) for part in batch) for batch in made]
 
     whole, tail = batches(0), batches(5)

@@ -16,7 +16,7 @@ BUILDERS = MODELS
 SMALL = 10_000  # training images; a data set below that gets smaller batches, and its own number of epochs
 
 
-def augmentation(seed: int) -> augment.Augmentation:
+def augmentation(seed: int) -> augment.Pipeline:
     """Turn, shift, scale, slant and bend a digit a little, in one resampling.
 
     No flips: a mirrored 2 is not a 2, and a 6 upside down is a 9; so no large turns either.
@@ -25,9 +25,9 @@ def augmentation(seed: int) -> augment.Augmentation:
         seed: of every random number.
 
     Returns:
-        (images float32 (b, h, w, c) in [0, 255], targets float32 (b, classes), step) -> (images, targets).
+        A layer for images (b, h, w, c) in [0, 255], with labels if there are some.
     """
-    return augment.on_images(
+    return augment.Pipeline(
         augment.RandomWarp(
             rotation=7,  # degrees
             translation=0.04,  # one pixel of 28

@@ -24,12 +24,12 @@ SIDE = 128  # px
 VIEWS = 48_000  # that a training has, about
 
 
-def augmentation(seed: int) -> augment.Augmentation:
-    """Turn, shift and scale a little, change the light; as `cnnkit.augment.on_images`."""
+def augmentation(seed: int) -> augment.Pipeline:
+    """Turn, shift and scale a little, change the light."""
     from keras import layers
 
     pixels = (0, 255)
-    return augment.on_images(
+    return augment.Pipeline(
         augment.RandomWarp(rotation=10, translation=0.06, zoom=0.1, fill_mode="nearest"),
         layers.RandomBrightness(0.1, value_range=pixels),
         layers.RandomContrast(0.2, value_range=pixels),

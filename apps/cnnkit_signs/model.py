@@ -30,19 +30,19 @@ def side(model: str) -> int:
     return 128 if model == "backbone" else 48
 
 
-def augmentation(seed: int) -> augment.Augmentation:
+def augmentation(seed: int) -> augment.Pipeline:
     """Turn, shift, scale and slant a sign, change its light and colours, blur it.
 
     Args:
         seed: of every random number.
 
     Returns:
-        (images float32 (b, h, w, c) in [0, 255], targets float32 (b, classes), step) -> (images, targets).
+        A layer for images (b, h, w, c) in [0, 255], with labels if there are some.
     """
     from keras import layers
 
     pixels = (0, 255)
-    return augment.on_images(
+    return augment.Pipeline(
         augment.RandomWarp(rotation=15, translation=0.12, zoom=0.25, shear=0.2, fill_mode="nearest"),
         augment.RandomExposure(0.8),
         layers.RandomContrast(0.5, value_range=pixels),

@@ -84,7 +84,10 @@ class Input:
         raise NotImplementedError
 
     def augmentations(self, own: Any, settings: Any) -> list[Any]:
-        """Return what is done to a batch of training, one after the other: the app's own, or None, and what settings add."""
+        """Return what is done to a batch of training, one after the other: the app's own, or None, and what settings add.
+
+        Each is a function (inputs, targets, step) -> (inputs, targets).
+        """
         return [] if own is None else [own]
 
     # Looking ----------------------------------------------------------------------------------------------------------

@@ -92,7 +92,7 @@ def recipe(data=None, **changes):
     def augmentation(seed):
         from cnnkit import augment
 
-        return augment.on_images(augment.RandomWarp(translation=0.1), seed=seed)
+        return augment.Pipeline(augment.RandomWarp(translation=0.1), seed=seed)
 
     data = data or splits()
     return Recipe(

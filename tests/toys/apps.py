@@ -186,7 +186,7 @@ def pictures_with_number():
         inputs=Images(),
         load=load,
         builders={"default": picture_cnn},
-        augmentation=lambda seed: augment.on_images(augment.RandomWarp(translation=0.05), seed=seed),
+        augmentation=lambda seed: augment.Pipeline(augment.RandomWarp(translation=0.05), seed=seed),
         preset=preset,
     )
 

@@ -1,6 +1,6 @@
 """Images with one label each: the kind of inputs that a recipe has unless it says otherwise."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +73,10 @@ class Images(Input):
             layers.append(augment.cutmix(settings.cutmix))
         parts = []
         if settings.mirror:
-            parts.append(augment.on_images(keras.layers.RandomFlip("horizontal"), seed=settings.seed + 2))
+            parts.append(augment.Pipeline(keras.layers.RandomFlip("horizontal"), seed=settings.seed + 2))
         parts += [own] if own is not None else []
-        parts += [augment.on_images(*layers, seed=settings.seed + 1)] if layers else []
-        return parts
+        parts += [augment.Pipeline(*layers, seed=settings.seed + 1)] if layers else []
+        return [with_targets(part) for part in parts]  # one row would number its draws otherwise, and seed them alike
 
     def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:
         """Return splits whose images are read at the size that the settings ask for."""
@@ -132,9 +132,8 @@ class Images(Input):
             ("MixUp", augment.mixup(1.0)),
             ("CutMix", augment.cutmix(1.0)),
         ):
-            changed, _ = augment.on_images(layer, seed=settings.seed)(
-                tf.cast(images, tf.float32), encoded, tf.constant(0, tf.int64)
-            )
+            batch = {"images": tf.cast(images, tf.float32), "labels": encoded}
+            changed = augment.Pipeline(layer, seed=settings.seed)(batch, step=0)["images"]
             rows.append(np.clip(np.asarray(changed), 0, 255).astype(np.uint8))
             titles.append(title)
         return images, names, np.stack(rows), titles
@@ -150,7 +149,8 @@ class Images(Input):
             augmentation = recipe.augmentation(settings.seed)
             encoded = recipe.task.encoder(len(records.label_names))(targets)
             for step in range(ROUNDS):
-                seen, _ = augmentation(tf.cast(images, tf.float32), encoded, tf.constant(step, tf.int64))
+                batch = {"images": tf.cast(images, tf.float32), "labels": encoded}
+                seen = augmentation(batch, step=step)["images"]
                 made.append(np.clip(np.asarray(seen), 0, 255).astype(np.uint8))
         return images, names, np.stack(made) if made else np.zeros((0, *images.shape), np.uint8)
 
@@ -256,3 +256,13 @@ def _layer_row(row: Mapping[str, Any]) -> list[str]:
         f"{row['parameters']:,}",
         f"{row['multiply_adds']:,}" if row["multiply_adds"] is not None else "",
     ]
+
+
+def with_targets(pipeline: Any) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+    """Return a `cnnkit.augment.Pipeline` as a function (images, targets, step) -> (images, targets), as training takes it."""
+
+    def augmented(images: Any, targets: Any, step: Any) -> tuple[Any, Any]:
+        found = pipeline({"images": images, "labels": targets}, training=True, step=step)
+        return found["images"], found["labels"]
+
+    return augmented

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.inputs.contract import chosen
-from cnnkit.inputs.image.images import Images, drawn
+from cnnkit.inputs.image.images import Images, drawn, with_targets
 from cnnkit.shown import Shown
 from cnnkit.tasks.detection import settings as box_settings
 
@@ -28,7 +28,7 @@ class Boxes(Images):
         return {**found, "strides": strides} if isinstance(strides, list | tuple) else found  # a model's maps are there
 
     def augmentations(self, own: Any, settings: Any) -> list[Any]:
-        return [] if own is None else [own]  # `Recipe.views` mirror, and move the boxes too
+        return [] if own is None else [with_targets(own)]  # `Recipe.views` mirror, and move the boxes too
 
     def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:
         return splits

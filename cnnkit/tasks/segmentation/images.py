@@ -12,7 +12,7 @@ from cnnkit.device.drawing import colour
 from cnnkit.device.segmentation import unlike
 from cnnkit.errors import CnnkitError, DataError
 from cnnkit.inputs.contract import chosen
-from cnnkit.inputs.image.images import Images, drawn, layer_table
+from cnnkit.inputs.image.images import Images, drawn, layer_table, with_targets
 from cnnkit.reporter import Reporter
 from cnnkit.shown import Shown, Table
 from cnnkit.tasks.segmentation import settings as mask_settings
@@ -35,7 +35,7 @@ class Masked(Images):
         return {key: settings[key] for key in names if settings.get(key) is not None}
 
     def augmentations(self, own: Any, settings: Any) -> list[Any]:
-        return [] if own is None else [own]  # `Recipe.views` move masks too
+        return [] if own is None else [with_targets(own)]  # `Recipe.views` move masks too
 
     def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:
         return splits

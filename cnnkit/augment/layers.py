@@ -1,44 +1,19 @@
-"""Augmentation pipelines: Keras preprocessing layers in a row, made a pure function of (seed, step, images).
+"""Augmentation layers beside Keras's own, for rows of them (`cnnkit.augment.Pipeline`).
 
 Design choices:
-- Keras's own layers wherever they do the job. Their random numbers come from a `SeedGenerator`, which counts calls;
-  here each is given one that counts only the draws of the current batch, so what happens at a step depends on the seed,
-  the step and the layer's place in the row, and not on what ran before. A resumed run augments as the first one did.
-- One layer of our own, `RandomWarp`: rotation, translation, zoom, shear and elastic distortion in a single resampling.
+- Keras's own layers wherever they do the job.
+- One of our own, `RandomWarp`: rotation, translation, zoom, shear and elastic distortion in a single resampling.
   Four Keras layers in a row would resample four times, which blurs a 28 px image until thin strokes vanish;
   `keras.layers.RandomElasticTransform` is far slower and moves all images of a batch alike.
-- Images travel with their targets as Keras's dictionary, so mixing layers see both, and geometric layers take masks or
-  boxes along once a pipeline puts them there.
-- Keras's layers augment in a plain call too, as `training=True` is their default. So they are in the training map only, and
-  never in a model.
-- Inside `tf.data` the layers compute with TensorFlow under every Keras backend, as Keras's own do.
 """
 
 import math
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-Augmentation = Callable[[Any, Any, Any], tuple[Any, Any]]
-
-
-def on_images(*layers: keras.layers.Layer, seed: int) -> Augmentation:
-    """Make a pipeline over images and their targets.
-
-    Args:
-        layers: Keras image preprocessing layers (`keras.layers.RandomRotation`, ..., `RandomWarp`), applied in order.
-            They belong to this pipeline from now on; their own `seed` argument has no effect.
-        seed: of every random number.
-
-    Layers that change colours leave images alone that do not have three channels.
-
-    Returns:
-        A function (images float32 (b, h, w, c) in [0, 255], targets float32 one-hot (b, classes), step int64) ->
-        (images, targets) of the same shapes. The same step gives the same result, in any order and in any process.
-    """
-    return _Pipeline(layers, seed, key="labels")
+from cnnkit.augment import boxes as moving
 
 
 def mixup(alpha: float = 0.2) -> keras.layers.Layer:
@@ -67,7 +42,9 @@ def cutmix(alpha: float = 1.0) -> keras.layers.Layer:
     return keras.layers.CutMix(factor=(alpha, alpha), data_format="channels_last")
 
 
-def rand_augment(strength: float = 0.3, *, operations: int = 2) -> keras.layers.Layer:
+def rand_augment(
+    strength: float = 0.3, *, operations: int = 2, value_range: tuple[float, float] = (0, 255)
+) -> keras.layers.Layer:
     """Apply a few operations (shear, shift, turn, brightness, contrast, ...) drawn anew for every batch. No flips.
 
     Images of four channels stay as they are.
@@ -75,9 +52,10 @@ def rand_augment(strength: float = 0.3, *, operations: int = 2) -> keras.layers.
     Args:
         strength: in [0, 1].
         operations: how many in a row.
+        value_range: of the images.
 
     Returns:
-        A layer for grey images and for RGB.
+        A layer for grey images and for RGB. Masks move with their images; it moves no boxes.
 
     Source: Cubuk et al. 2020, arXiv:1909.13719.
     """
@@ -85,8 +63,8 @@ def rand_augment(strength: float = 0.3, *, operations: int = 2) -> keras.layers.
         raise ValueError(f"`strength` needs a number in [0, 1]. Received: strength={strength}.")
     if operations < 1:
         raise ValueError(f"`operations` needs at least 1. Received: operations={operations}.")
-    options = {"num_ops": operations, "factor": strength, "data_format": "channels_last"}
-    return _RandAugment(**options, name="rand_augment")
+    options = {"num_ops": operations, "factor": strength, "data_format": "channels_last", "value_range": value_range}
+    return RandAugment(**options, name="rand_augment")
 
 
 @keras.saving.register_keras_serializable(package="cnnkit")
@@ -107,7 +85,9 @@ class RandomWarp(keras.layers.RandomElasticTransform):
         fill_value: of "constant".
 
     Input and output: images float (b, h, w, c) in any range; each output value lies between input values and
-    `fill_value`. Masks follow their images, by nearest neighbour.
+    `fill_value`. Masks follow their images, by nearest neighbour; outside them is 0, or their edge drawn out. Boxes follow too:
+    as the smallest box around the four corners, where they went; with `elastic`, around 9 points of each side. They are cut at
+    the image's edge, and one of which nothing is left gets the label -1, as Keras does.
 
     Source: Simard et al. 2003 (elastic distortion of handwriting).
     """
@@ -136,6 +116,7 @@ class RandomWarp(keras.layers.RandomElasticTransform):
         super().__init__(fill_mode=fill_mode, fill_value=fill_value, data_format="channels_last", **kwargs)
         self.amounts = amounts
         self.smoothness = smoothness
+        self.value_range = None  # any
 
     def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         """Draw where each output pixel comes from: (x, y) float32, each (b, h, w), in px from the top left pixel."""
@@ -145,6 +126,8 @@ class RandomWarp(keras.layers.RandomElasticTransform):
         rank = len(images.shape)
         batch = 1 if rank == 3 else self.backend.shape(images)[0]
         height, width = images.shape[-3:-1]
+        if height is None or width is None:
+            raise ValueError(f"`images` needs a known height and width. Received: shape={tuple(images.shape)}.")
         generator = seed or self._get_seed_generator(self.backend._backend)
         ops, amounts = self.backend.numpy, self.amounts
 
@@ -167,35 +150,69 @@ class RandomWarp(keras.layers.RandomElasticTransform):
             )
             noise = ops.matmul(ops.matmul(up, noise), left.T)
             x, y = x + noise[0], y + noise[1]
-        return {"x": x, "y": y}
+        else:
+            noise = None
+
+        def matrix() -> Any:
+            turned = (across * cos, slant - across * sin, down * sin, down * cos)
+            middle, centre = (width - 1) / 2, (height - 1) / 2
+            right = draws[4] * amounts["translation"] * width + middle - turned[0] * middle - turned[1] * centre
+            low = draws[5] * amounts["translation"] * height + centre - turned[2] * middle - turned[3] * centre
+            return (*turned[:2], right, *turned[2:], low)
+
+        return {"x": x, "y": y, "matrix": matrix, "noise": noise, "size": (height, width)}
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         """Sample the images there, bilinearly."""
         images = self.backend.cast(images, self.compute_dtype)
-        return images if transformation is None else self._sample(images, transformation, "bilinear")
+        if transformation is None:
+            return images
+        x, y = transformation["x"], transformation["y"]
+        return self._sample(images, x, y, "bilinear", self.fill_mode, self.fill_value)
 
     def transform_segmentation_masks(self, segmentation_masks: Any, transformation: Any, training: bool = True) -> Any:
         """Sample the masks there, at the nearest pixel."""
         if transformation is None:
             return segmentation_masks
-        return self._sample(segmentation_masks, transformation, "nearest")
+        return self._sample(segmentation_masks, transformation["x"], transformation["y"], "nearest", self.fill_mode, 0)
 
-    def _sample(self, images: Any, transformation: Any, interpolation: str) -> Any:
+    def transform_bounding_boxes(self, bounding_boxes: Any, transformation: Any, training: bool = True) -> Any:
+        """Put boxes around where theirs went: {"boxes": (b, n, 4), "labels": (b, n)}."""
+        if transformation is None:
+            return bounding_boxes
+        ops, noise = self.backend, transformation["noise"]
+        height, width = transformation["size"]
+        sizes = {"height": height, "width": width}
+
+        def bend(x: Any, y: Any) -> Any:
+            field = ops.numpy.transpose(noise, (1, 2, 3, 0))
+            found = self._sample(field, x[..., None], y[..., None], "bilinear", "nearest", 0)
+            return found[..., 0, 0], found[..., 0, 1]
+
+        utilities = keras.utils.bounding_boxes
+        format_ = self.bounding_box_format
+        boxes = utilities.convert_format(bounding_boxes["boxes"], source=format_, target="xyxy", **sizes)
+        boxes = moving.moved(ops, boxes, transformation["matrix"](), bend if noise is not None else None)
+        clipped = utilities.clip_to_image_size({**bounding_boxes, "boxes": boxes}, bounding_box_format="xyxy", **sizes)
+        return utilities.convert_format(clipped, source="xyxy", target=format_, **sizes)
+
+    def _sample(self, images: Any, x: Any, y: Any, interpolation: str, fill_mode: str, fill_value: float) -> Any:
         # A frame of one pixel of `fill_value` stands for everything outside: no test for each of the four neighbours.
         ops, cast = self.backend.numpy, self.backend.cast
         height, width, channels = images.shape[1:]
         batch, stride = self.backend.shape(images)[0], width + 2
-        fill = cast(self.fill_value, images.dtype)
+        shape = (*self.backend.shape(x), channels)
+        fill = cast(fill_value, images.dtype)
         framed = ops.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="constant", constant_values=fill)
         pixels = ops.reshape(framed, (-1,) if channels == 1 else (-1, channels))
         first = ops.reshape(ops.arange(batch, dtype="int32") * ((height + 2) * stride), (-1, 1, 1))
-        x, y = transformation["x"] + 1, transformation["y"] + 1
-        if self.fill_mode == "nearest":
+        x, y = x + 1, y + 1
+        if fill_mode == "nearest":
             x, y = ops.clip(x, 1, width), ops.clip(y, 1, height)
         if interpolation == "nearest":
             x, y = ops.clip(ops.round(x), 0, width + 1), ops.clip(ops.round(y), 0, height + 1)
             index = cast(y, "int32") * stride + cast(x, "int32") + first
-            return ops.reshape(ops.take(pixels, index, axis=0), self.backend.shape(images))
+            return ops.reshape(ops.take(pixels, index, axis=0), shape)
         x, y = ops.clip(x, 0, width + 0.999), ops.clip(y, 0, height + 0.999)
         left, top = ops.floor(x), ops.floor(y)
         index = cast(top, "int32") * stride + cast(left, "int32") + first
@@ -205,32 +222,35 @@ class RandomWarp(keras.layers.RandomElasticTransform):
         upper = _blend(ops.take(pixels, index, axis=0), ops.take(pixels, index + 1, axis=0), right_share)
         index = index + stride
         lower = _blend(ops.take(pixels, index, axis=0), ops.take(pixels, index + 1, axis=0), right_share)
-        return ops.reshape(_blend(upper, lower, low_share), self.backend.shape(images))
+        return ops.reshape(_blend(upper, lower, low_share), shape)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         config = {"name": self.name, "dtype": self.dtype_policy.name, "fill_value": self.fill_value}
         config["fill_mode"] = self.fill_mode
+        if self.bounding_box_format is not None:
+            config["bounding_box_format"] = self.bounding_box_format
         return {**config, "smoothness": self.smoothness, **self.amounts}
 
 
 @keras.saving.register_keras_serializable(package="cnnkit")
 class RandomExposure(keras.layers.RandomBrightness):
-    """Expose each image longer or shorter: 2^e x, clipped to [0, 255].
+    """Expose each image longer or shorter: 2^e times its light, clipped to `value_range`.
 
     Light reaches a sensor as a factor: this keeps what can be seen in dark images, where adding to every pixel, as
     `keras.layers.RandomBrightness` does, would turn them black.
 
     Args:
         stops: largest exposure e either way, in photographic stops (1: half to twice the light).
+        value_range: what black and white are in the images.
 
-    Input and output: images float (b, h, w, c) in [0, 255]; targets, masks and boxes stay.
+    Input and output: images float (b, h, w, c) in `value_range`; targets, masks and boxes stay.
     """
 
-    def __init__(self, stops: float = 1.0, **kwargs: Any):
+    def __init__(self, stops: float = 1.0, *, value_range: tuple[float, float] = (0, 255), **kwargs: Any):
         if not stops >= 0:
             raise ValueError(f"`stops` needs a number of at least 0. Received: stops={stops}.")
-        super().__init__(factor=1.0, value_range=(0, 255), **kwargs)
+        super().__init__(factor=1.0, value_range=value_range, **kwargs)
         self.stops = stops
 
     def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
@@ -246,23 +266,32 @@ class RandomExposure(keras.layers.RandomBrightness):
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         """Change the light."""
         images = self.backend.cast(images, self.compute_dtype)
-        return images if transformation is None else self.backend.numpy.clip(images * transformation, 0, 255)
+        if transformation is None:
+            return images
+        low, high = self.value_range
+        light = images * transformation if low == 0 else (images - low) * transformation + low
+        return self.backend.numpy.clip(light, low, high)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {"name": self.name, "dtype": self.dtype_policy.name, "stops": self.stops}
+        config = {"name": self.name, "dtype": self.dtype_policy.name, "stops": self.stops}
+        return {**config, "value_range": tuple(self.value_range)}
 
 
-class _RandAugment(keras.layers.RandAugment):
+@keras.saving.register_keras_serializable(package="cnnkit")
+class RandAugment(keras.layers.RandAugment):
     """Keras's, taught grey images, which some of its operations refuse, and to leave `tf.data` as it came."""
 
     def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Any:
         for name in self._AUGMENT_LAYERS:  # Keras leaves them on TensorFlow after a tf.data map
             getattr(self, name).backend.set_backend(self.backend.name)
-        return super().get_random_transformation(data, training=training, seed=seed)
+        images = data["images"] if isinstance(data, dict) else data
+        drawn = super().get_random_transformation(data, training=training, seed=seed)
+        return None if images.shape[-1] == 4 else drawn  # no colours
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
-        if images.shape[-1] == 4:  # no colours
+        images = self.backend.cast(images, self.compute_dtype)
+        if transformation is None:
             return images
         grey = images.shape[-1] == 1
         if grey:
@@ -271,65 +300,10 @@ class _RandAugment(keras.layers.RandAugment):
         images = self.backend.numpy.clip(images, *self.value_range)
         return images[..., :1] if grey else images
 
-
-_OF_COLOURS = (  # which grey images and those of four channels do not have
-    keras.layers.RandomColorDegeneration,
-    keras.layers.RandomColorJitter,
-    keras.layers.RandomGrayscale,
-    keras.layers.RandomHue,
-    keras.layers.RandomSaturation,
-)
-
-
-class _Pipeline:
-    """Layers in a row over {"images", key}; every draw from (seed, number of the draw, step)."""
-
-    def __init__(self, layers: Sequence[keras.layers.Layer], seed: int, key: str):
-        for layer in layers:
-            if not hasattr(layer, "get_random_transformation"):
-                raise ValueError(
-                    f"`layers` needs Keras image preprocessing layers. Received: layers={type(layer).__name__}."
-                )
-        if not 0 <= seed < 2**31:
-            raise ValueError(f"`seed` needs an integer in [0, 2**31). Received: seed={seed}.")
-        self.layers, self.key = layers, key
-        self._draws = _Draws(seed)
-        for layer in layers:
-            for part in (layer, *layer._flatten_layers(include_self=False)):
-                if hasattr(part, "generator"):
-                    part.generator = self._draws
-                    part._get_seed_generator = self._draws.on  # Keras would make a new one for tf.data
-
-    def __call__(self, images: Any, targets: Any, step: Any) -> tuple[Any, Any]:
-        data = {"images": images, self.key: targets}
-        self._draws.begin(step)
-        for layer in self.layers:
-            if images.shape[-1] == 3 or not isinstance(layer, _OF_COLOURS):
-                data = layer(data, training=True)
-        return data["images"], data[self.key]
-
-
-class _Draws(keras.random.SeedGenerator):
-    """Hands out a seed for each draw of a batch, from the pipeline's seed, the number of the draw and the step."""
-
-    def __init__(self, seed: int):
-        super().__init__(seed)
-        self._seed, self._step, self._count, self._backend = seed, 0, 0, keras.backend.backend()
-
-    def begin(self, step: Any) -> None:
-        self._step, self._count = step, 0
-
-    def on(self, backend: str | None = None) -> "_Draws":
-        self._backend = backend or keras.backend.backend()
-        return self
-
-    def next(self, ordered: bool = True) -> Any:
-        draw = int(np.random.SeedSequence((self._seed, self._count)).generate_state(1)[0]) % (2**31 - 1)
-        self._count += 1
-        seed = self._step * np.array([0, 1]) + np.array([draw, 0])  # in the step's own framework, so in tf.data's
-        if self._backend != keras.backend.backend():
-            return seed
-        return keras.ops.cast(seed, "uint32" if self._backend == "jax" else "int64")
+    def transform_segmentation_masks(self, segmentation_masks: Any, transformation: Any, training: bool = True) -> Any:
+        if transformation is None:
+            return segmentation_masks
+        return super().transform_segmentation_masks(segmentation_masks, transformation, training)
 
 
 def _smoothing(size: int, smoothness: float) -> np.ndarray:
