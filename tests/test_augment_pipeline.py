@@ -133,6 +133,15 @@ class TestTogether:
         for a, b in zip(keras.tree.flatten(many), keras.tree.flatten(single), strict=True):
             np.testing.assert_array_equal(np.asarray(a)[0], np.asarray(b))
 
+    def test_tensors_and_arrays_may_come_together(self):
+        arrays = scene()
+        mixed = {**arrays, "images": keras.ops.convert_to_tensor(arrays["images"]), "names": ["a"]}
+        pipeline = augment.Pipeline(augment.RandomWarp(**WARP))
+        found, expected = pipeline(mixed, step=3), pipeline(arrays, step=3)
+        for key in ("images", "segmentation_masks"):
+            np.testing.assert_array_equal(np.asarray(found[key]), np.asarray(expected[key]))
+        assert found["names"] == ["a"]
+
     def test_types_ranges_and_all_else_are_kept(self):
         batch = {
             "images": photos().astype("uint8"),

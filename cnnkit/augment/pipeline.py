@@ -128,6 +128,15 @@ class Pipeline(keras.layers.Layer):
         self._allow_non_tensor_positional_args = True
         self.built = True
 
+    def __call__(self, inputs: Any, *args: Any, **options: Any) -> Any:
+        """Take tensors beside arrays too, which Keras refuses in one dictionary."""
+        if isinstance(inputs, Mapping):
+            parts = keras.tree.flatten(inputs)
+            tensors = sum(keras.ops.is_tensor(part) or isinstance(part, keras.KerasTensor) for part in parts)
+            if 0 < tensors < len(parts):
+                inputs = _Mixed(inputs)
+        return super().__call__(inputs, *args, **options)
+
     def call(self, inputs: Any, training: bool | None = None, step: Any = None) -> Any:
         """Augment a batch; see the class."""
         try:
@@ -139,6 +148,7 @@ class Pipeline(keras.layers.Layer):
     def _made(self, inputs: Any, training: bool | None, step: Any) -> Any:
         if training is None:
             training = self._get_call_context().entry_layer is self  # nobody's layer: by hand, or in tf.data
+        inputs = inputs.given if isinstance(inputs, _Mixed) else inputs
         data = inputs if isinstance(inputs, Mapping) else {IMAGES: inputs}
         if IMAGES not in data:
             raise ValueError(f"The dictionary needs `images`. Received: {', '.join(map(str, data)) or 'nothing'}.")
@@ -185,6 +195,13 @@ class Pipeline(keras.layers.Layer):
                 if batch.channels == 3 or not isinstance(layer, _OF_COLOURS):
                     batch.through(layer, home)
             return {**data, **batch.given_back()}
+
+
+class _Mixed:
+    """A dictionary that Keras does not look into."""
+
+    def __init__(self, given: Mapping[str, Any]):
+        self.given = given
 
 
 class _Batch:
