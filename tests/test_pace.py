@@ -194,6 +194,7 @@ def test_the_same_decisions_give_the_same_weights_whatever_the_time(timed, tmp_p
     assert state_of(tmp_path / "again").log == log
 
 
+@pytest.mark.slow
 def test_two_runs_that_were_interrupted_and_resumed_end_as_one(timed, tmp_path):
     log = state_of(timed[0]).log
     for name, stops in (("one", (1, 3)), ("other", (2,))):

@@ -60,6 +60,7 @@ def test_progressive_sizes_rise_to_the_whole_across_the_phases(toy_run):
     assert phases[0].name == "head only, images at 60% of their size" and phases[2].name == "all layers"
 
 
+@pytest.mark.slow
 def test_progressive_training_learns_and_resumes_to_the_same_weights(tmp_path):
     from cnnkit.evaluation.artifacts import KerasArtifact
     from cnnkit.evaluation.scoring import score

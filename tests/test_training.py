@@ -298,6 +298,7 @@ def test_evaluation_sees_every_record_once_in_order():
     assert np.array_equal(np.concatenate([np.array(labels) for _, labels in made]), records.labels)
 
 
+@pytest.mark.slow
 def test_another_backend_trains_too(tmp_path):
     program = textwrap.dedent(
         """

@@ -172,6 +172,7 @@ class TestBadInput:
         assert "broken.png" in done.stderr
         assert json.loads(done.stdout)["scores"]["test"]["count"] == 12
 
+    @pytest.mark.slow
     def test_photos_of_digits_of_odd_sizes_train_as_digits(self):
         redrawn(Path("photos"), 120, inverted=False)
         words = ("train", "--data", "photos", "--model", "micro", "--epochs", "30", "--out", "run", "--json")

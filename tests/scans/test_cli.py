@@ -228,6 +228,7 @@ class TestFolds:
         )
         assert json.loads(found.stdout)["predictions"][0]["labels"].keys() == set(LABELS)
 
+    @pytest.mark.slow
     def test_a_run_that_was_stopped_goes_on_to_the_same_model(self, home):
         shutil.copytree(home / "run", home / "stopped")
         for name in ("model.keras", "report.html"):

@@ -260,6 +260,7 @@ main(sys.argv[1:])
         assert f"{options[0]} is for --task recognise" in line
         assert not Path("run").exists()
 
+    @pytest.mark.slow
     def test_tiles_are_cut_or_not_as_told(self, tmp_path):
         words = ("train", *self.small, "--epochs", "1", "--limit", "16")
         self.run(*words, "--tiles", "--out", "tiled")

@@ -409,6 +409,7 @@ class TestTraining(Commands):
         run = json.loads(Path("run/run.json").read_text())
         assert "refit" not in run and run["training"]["steps"] < 20 and "baseline" in run["scores"]["test"]
 
+    @pytest.mark.slow
     def test_a_run_cut_in_the_second_training_is_gone_on_with(self, folder, monkeypatch):
         from cnnkit import training
 
