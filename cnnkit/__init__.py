@@ -60,13 +60,13 @@ _WHERE = {
     "Run": "cnnkit.api.runs",
     "Split": "cnnkit.api.datasets",
     "apps": "cnnkit.api.apps",
-    "augment": "",
-    "kinds": "",
+    "augment": "cnnkit.augment",
+    "kinds": "cnnkit.kinds",
     "load_data": "cnnkit.api.datasets",
     "load_model": "cnnkit.api.answering",
     "load_run": "cnnkit.api.runs",
-    "metrics": "",
-    "models": "",
+    "metrics": "cnnkit.metrics",
+    "models": "cnnkit.models",
     "train": "cnnkit.api.runs",
     **dict.fromkeys(_ERRORS, "cnnkit.errors"),
 }
@@ -102,19 +102,10 @@ __all__ = (
 )
 
 
-def _public(name):  # without annotations, which would need `typing`
-    if name not in _WHERE:
-        raise AttributeError(f"module 'cnnkit' has no attribute {name!r}")
-    import importlib
-
-    where = _WHERE[name]
-    found = getattr(importlib.import_module(where), name) if where else importlib.import_module(f"cnnkit.{name}")
-    globals()[name] = found
-    return found
-
-
 if not TYPE_CHECKING:  # a type checker that saw this would believe any name
-    __getattr__ = _public
+    from cnnkit.late import getter
+
+    __getattr__ = getter(__name__, _WHERE, "attribute")
 
 
 def __dir__() -> list[str]:

@@ -24,17 +24,10 @@ if TYPE_CHECKING:
 __all__ = ("image_classification", "image_segmentation", "object_detection", "text_classification")
 
 
-def _kind(name):  # without annotations, which would need `typing`
-    if name not in KINDS:
-        raise AttributeError(f"module 'cnnkit.kinds' has no kind {name!r}, only {', '.join(KINDS)}")
-    import importlib
-
-    globals()[name] = found = getattr(importlib.import_module(KINDS[name]), name)
-    return found
-
-
 if not TYPE_CHECKING:  # a type checker that saw this would believe any name
-    __getattr__ = _kind
+    from cnnkit.late import getter
+
+    __getattr__ = getter(__name__, KINDS, "kind")
 
 
 def __dir__() -> list[str]:

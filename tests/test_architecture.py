@@ -18,6 +18,7 @@ CORE = ROOT / "cnnkit"
 # A module imports only from its own layer or from those above it.
 LAYERS = {
     "errors": 0,
+    "late": 0,
     "excerpts": 0,
     "settings": 0,
     "reporter": 0,

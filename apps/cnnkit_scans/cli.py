@@ -22,6 +22,7 @@ def segmentation() -> Any:
         from cnnkit.tasks.segmentation.images import Masked
         from cnnkit.tasks.segmentation.loading import load
         from cnnkit.tasks.segmentation.scoring import Segmentation
+        from cnnkit.tasks.segmentation.volumes.inputs import fitting
         from cnnkit_scans import model
 
     return Recipe(
@@ -31,10 +32,11 @@ def segmentation() -> Any:
         inputs=Masked(),
         load=load,
         builders=model.MODELS,
-        views=model.views,
+        views=lambda records, settings: records.views(settings),
         side_step=32,
         options=model.options,
-        fitting=model.fitting,
+        preset=model.preset,
+        fitting=lambda recipe, splits: fitting(recipe, splits, model.VOLUMES),
         describe=lambda records, model: {"segmentation": records.plan.to_dict()},
         intended_use=f"Where in pictures its labels are, to measure them. {USE}",
         limits="Pictures of other devices, sites or patients than those of the training data are drawn worse.",

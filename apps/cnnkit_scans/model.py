@@ -10,36 +10,16 @@ Design choices:
   after 18 epochs as it is after 7 with these (one seed).
 """
 
-import dataclasses
 import math
-from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from cnnkit.models.unets import backbone_unet, unet
-from cnnkit.tasks.segmentation.views import Views
 from cnnkit.tasks.segmentation.volumes.fingerprint import levels
-from cnnkit.tasks.segmentation.volumes.inputs import MaskedVolumes
-from cnnkit.tasks.segmentation.volumes.records import VolumeRecords
-from cnnkit.tasks.segmentation.volumes.views import VolumeViews
 
 MODELS = {"default": unet, "backbone": backbone_unet}
 COARSEST = 8  # px, least side of the coarsest map
 VIEWS = 7000  # that a training has, about
 VOLUME_VIEWS = 4000  # that one of volumes has, about
-
-
-def views(records: Any, settings: Any) -> Views:
-    """Return what a network sees in training."""
-    focus = records.focus if settings.focus is None else settings.focus
-    return Views(
-        records,
-        settings.seed,
-        rotation=settings.rotation,
-        elastic=settings.elastic,
-        flips=records.flips,
-        focus=focus,
-    )
 
 
 def options(records: Any, model: str) -> dict[str, Any]:
@@ -49,36 +29,16 @@ def options(records: Any, model: str) -> dict[str, Any]:
     return {"depth": max(2, min(5, int(math.log2(records.input_shape[0] / COARSEST))))}
 
 
-def preset(model: str, count: int, loaded: bool, advice: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings that suit a model, training pictures, and whether it starts from loaded weights.
-
-    Args:
-        model: a name in `MODELS`.
-        count: training pictures.
-        loaded: whether weights are loaded.
-        advice: what the fingerprint of the data advises, `MaskRecords.advice`.
-    """
-    settings = {**advice, "warmup": 0.1, "weight_decay": 0.02, "ema": 0.99, "learning_rate": 6e-3}
+def preset(model: str, count: int, loaded: bool) -> dict[str, Any]:
+    """Return settings that suit a model, a number of training pictures, and whether it starts from loaded weights."""
+    settings = {"warmup": 0.1, "weight_decay": 0.02, "ema": 0.99, "learning_rate": 6e-3}
     settings["epochs"] = max(3, round(VIEWS / max(count, 320)))
     if loaded:
         settings |= {"learning_rate": 2e-3, "freeze": 0.05, "backbone_rate": 0.5, "freeze_norm": True}
-        settings["batch_size"] = 2 * advice["batch_size"]
     return settings
 
 
 # Volumes --------------------------------------------------------------------------------------------------------------
-
-
-def volume_views(records: Any, settings: Any) -> VolumeViews:
-    """Return what a network sees of volumes in training."""
-    return VolumeViews(
-        records,
-        settings.seed,
-        rotation=settings.rotation,
-        elastic=settings.elastic,
-        flips=records.flips,
-        focus=records.focus if settings.focus is None else settings.focus,
-    )
 
 
 def volume_options(records: Any, model: str) -> dict[str, Any]:
@@ -88,23 +48,13 @@ def volume_options(records: Any, model: str) -> dict[str, Any]:
     return {"depth": len(strides), "width": 12, **{name: [list(row) for row in rows] for name, rows in every.items()}}
 
 
-def volume_preset(model: str, count: int, loaded: bool, advice: Mapping[str, Any]) -> dict[str, Any]:
+def volume_preset(model: str, count: int, loaded: bool) -> dict[str, Any]:
     """Return settings that suit a number of training volumes; as `preset`."""
-    settings = {**advice, "warmup": 0.1, "weight_decay": 0.02, "ema": 0.99, "learning_rate": 4e-3}
+    settings = {"warmup": 0.1, "weight_decay": 0.02, "ema": 0.99, "learning_rate": 4e-3}
     settings["epochs"] = max(3, round(VOLUME_VIEWS / max(count, 320)))
     if loaded:
         settings |= {"learning_rate": 2e-3}
     return settings
 
 
-VOLUMES = {"builders": {"default": unet}, "views": volume_views, "options": volume_options}
-
-
-def fitting(recipe: Any, splits: Any) -> Any:
-    """Return the recipe that fits data: pictures or volumes, and what their fingerprint advises."""
-    advice = splits.train.advice
-    if isinstance(splits.train, VolumeRecords):
-        more = {**VOLUMES, "inputs": MaskedVolumes(), "preset": partial(volume_preset, advice=advice)}
-    else:
-        more = {"preset": partial(preset, advice=advice)}
-    return dataclasses.replace(recipe, **more)
+VOLUMES = {"builders": {"default": unet}, "options": volume_options, "preset": volume_preset}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from cnnkit.errors import ConfigError
-from cnnkit.reporter import Reporter
+from cnnkit.reporter import SILENT, Reporter, Silent
 
 EVERY = 0.25  # seconds between two lines of progress in a notebook
 
@@ -28,17 +28,15 @@ class Kept:
     def __init__(self, tell: Reporter | None = None):
         self.messages: list[str] = []
         self.warnings: list[str] = []
-        self._tell = tell
+        self._tell = SILENT if tell is None else tell
 
     def message(self, text: str = "") -> None:
         self.messages.append(text)
-        if self._tell is not None:
-            self._tell.message(text)
+        self._tell.message(text)
 
     def note(self, text: str) -> None:
         self.messages.append(text)
-        if self._tell is not None:
-            self._tell.note(text)
+        self._tell.note(text)
 
     def once(self, text: str) -> None:
         if text not in self.messages:
@@ -46,30 +44,16 @@ class Kept:
 
     def warning(self, text: str) -> None:
         self.warnings.append(text)
-        if self._tell is not None:
-            self._tell.warning(text)
+        self._tell.warning(text)
 
-    @contextlib.contextmanager
     def progress(
         self, description: str, total: float, unit: str = "", *, to_the_end: bool = True
-    ) -> Iterator[Callable[..., None]]:
-        if self._tell is None:
-            yield lambda completed, text="": None
-            return
-        with self._tell.progress(description, total, unit, to_the_end=to_the_end) as update:
-            yield update
+    ) -> contextlib.AbstractContextManager[Callable[..., None]]:
+        return self._tell.progress(description, total, unit, to_the_end=to_the_end)
 
 
-class Notebook:
+class Notebook(Silent):
     """A reporter that shows progress in the cell that runs; messages are kept by `Kept` and shown with the result."""
-
-    def message(self, text: str = "") -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def once(self, text: str) -> None: ...
-
-    def warning(self, text: str) -> None: ...
 
     @contextlib.contextmanager
     def progress(

@@ -82,6 +82,14 @@ class Records:
     passes = 1  # times that an epoch of training reads each, where it sees another part of it each time
     _PLACE: type = np.int64  # of where each record is in its source
 
+    def advised(self, loaded: bool) -> dict[str, Any]:
+        """Return settings of training that suit these records, unless the recipe or somebody says others.
+
+        Args:
+            loaded: whether training begins with loaded weights.
+        """
+        return {}
+
     @staticmethod
     def _joined(first: "Records", second: "Records") -> Source:
         """Return the inputs of two sets of records, one after the other."""

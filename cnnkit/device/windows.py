@@ -3,7 +3,7 @@
 Design choices:
 - An answer near the edge of a window saw little around it, so windows overlap and their middles count most: a Gaussian whose
   deviation is an eighth of the side, as nnU-Net has it (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z).
-- Windows come in rows along the first axis. A row that is small is held whole, which is two to three times as fast; else a column
+- Windows come in rows along the first axis. A row that is small is held whole, which is faster; else a column
   of it, along the second axis, and what the next row still adds to, which goes through a file where it is much. A block of the
   whole is given away as soon as no later window reaches it, so a volume ten times as large takes hardly more memory.
 - What is blended are scores and not labels, and they are brought to another size as scores, too, block by block.

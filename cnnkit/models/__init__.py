@@ -60,21 +60,10 @@ __all__ = (
 )
 
 
-def _builder(name):  # without annotations, which would need `typing`
-    if name not in BUILDERS:
-        import difflib
-
-        near = difflib.get_close_matches(name, BUILDERS, 1)
-        meant = f" Is {near[0]!r} meant?" if near else ""
-        raise AttributeError(f"module 'cnnkit.models' has no builder {name!r}.{meant}")
-    import importlib
-
-    globals()[name] = found = getattr(importlib.import_module(BUILDERS[name]), name)
-    return found
-
-
 if not TYPE_CHECKING:  # a type checker that saw this would believe any name
-    __getattr__ = _builder
+    from cnnkit.late import getter
+
+    __getattr__ = getter(__name__, BUILDERS, "builder")
 
 
 def __dir__() -> list[str]:

@@ -122,7 +122,8 @@ def _warn_of_seen_validation(given: Mapping[str, Any], splits: Any, tell: Report
 def _decided(recipe: Any, given: Mapping[str, Any], splits: Any) -> Any:
     """Return the settings: as given, the rest as the recipe has them for this model and data."""
     model = given["model"]
-    preset = recipe.preset(model, len(splits.train), given.get("weights", "none") != "none")
+    loaded = given.get("weights", "none") != "none"
+    preset = {**splits.train.advised(loaded), **recipe.preset(model, len(splits.train), loaded)}
     preset = checked(recipe.Settings, preset, f"the preset of {model}")
     if any(field.name in preset for room in rooms(recipe.Settings) if room.of_data for field in fields(room)):
         raise ValueError(f"a preset cannot change the data, which is loaded before it is known. Received: {preset}.")

@@ -161,7 +161,7 @@ def _merged(card: cards.Card, parts: Mapping[str, Part]) -> Iterator[Finding]:
         return
     check_only(card, train.names, train.more.regions)
     every = [k for k in range(len(train.images)) if train.more.objects(k) is None]
-    several, count = apart.merged([np.isin(train.more.native(k), train.more.regions[0]) for k in every])
+    several, count = apart.merged(np.isin(train.more.native(k), train.more.regions[0]) for k in every)
     if several:
         yield Finding("warning", "objects", f"{several:,} of {count:,} pieces {MERGED}")
 

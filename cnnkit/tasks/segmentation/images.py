@@ -74,9 +74,15 @@ class Masked(Images):
         indices = chosen(records, settings, SHOWN)
         pictures, codes = records.read(indices)
         views = recipe.views(records, settings)
-        made = [_outlined(records, *views(indices, step)) for step in range(ROUNDS)]
+        made = [self.outlined(records, *views(indices, step)) for step in range(ROUNDS)]
         names = [recipe.task.words(mask, records.label_names) for mask in codes]
-        return _outlined(records, pictures, codes), names, np.stack(made)
+        return self.outlined(records, pictures, codes), names, np.stack(made)
+
+    def outlined(self, records: Any, pictures: np.ndarray, codes: Sequence[np.ndarray]) -> np.ndarray:
+        """Return pictures with the outlines of their masks, uint8 (n, h, w, 3)."""
+        return np.stack(
+            [outlined(picture, planes(mask, records.taught), line=1) for picture, mask in zip(pictures, codes)]
+        )
 
     def reported(
         self, recipe: Any, settings: Any, splits: Any, artifact: Any, scores: Any, found: Any, targets: Any
@@ -207,7 +213,3 @@ def _colours(records: Any) -> list[tuple[tuple[int, int, int], str]]:
     """Return what the colours of samples mean: what the network is taught."""
     taught = ("inside", "border") if records.plan.rim else records.label_names
     return [(colour(place), name) for place, name in enumerate(taught)]
-
-
-def _outlined(records: Any, pictures: np.ndarray, codes: Sequence[np.ndarray]) -> np.ndarray:
-    return np.stack([outlined(picture, planes(mask, records.taught), line=1) for picture, mask in zip(pictures, codes)])

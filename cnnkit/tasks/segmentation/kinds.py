@@ -1,4 +1,4 @@
-"""Apps that draw masks on pictures: what they are made of (`cnnkit.kinds`)."""
+"""Apps that draw masks on pictures and volumes: what they are made of (`cnnkit.kinds`)."""
 
 from typing import Any
 
@@ -11,15 +11,11 @@ def _recipe(**own: Any) -> Any:
     from cnnkit.tasks.segmentation.images import Masked
     from cnnkit.tasks.segmentation.loading import load
     from cnnkit.tasks.segmentation.scoring import Segmentation
-    from cnnkit.tasks.segmentation.views import Views
-
-    def views(records: Any, settings: Any) -> Any:
-        focus = records.focus if settings.focus is None else settings.focus
-        moved = {"rotation": settings.rotation, "elastic": settings.elastic, "flips": records.flips}
-        return Views(records, settings.seed, **moved, focus=focus)
+    from cnnkit.tasks.segmentation.volumes.inputs import fitting
 
     known = {
-        "views": views,
+        "views": lambda records, settings: records.views(settings),
+        "fitting": fitting,
         "side_step": 32,
         "describe": lambda records, model: {"segmentation": records.plan.to_dict()},
     }

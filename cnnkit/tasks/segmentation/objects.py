@@ -13,7 +13,7 @@ Design choices:
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import cv2
@@ -85,7 +85,7 @@ def rim_of(diameter: float) -> int:
     return int(np.clip(round(RIM * diameter), low, high))
 
 
-def merged(planes: Sequence[np.ndarray]) -> tuple[int, int]:
+def merged(planes: Iterable[np.ndarray]) -> tuple[int, int]:
     """Count pieces of masks, bool (h, w) each, that look like several objects in one; and all pieces."""
     several = every = 0
     for plane in planes:

@@ -203,13 +203,32 @@ class MaskRecords(ImageRecords):
         """Return what `find` says of a picture."""
         return find(picture)
 
+    def advised(self, loaded: bool) -> dict[str, Any]:
+        """Return what the fingerprint advises; from loaded weights twice as many inputs a step."""
+        if not loaded or "batch_size" not in self.advice:
+            return self.advice
+        return {**self.advice, "batch_size": 2 * self.advice["batch_size"]}
+
+    def views(self, settings: Any) -> Any:
+        """Return what a network sees of these records in training, as settings have it."""
+        return self._views(
+            seed=settings.seed,
+            rotation=settings.rotation,
+            elastic=settings.elastic,
+            flips=self.flips,
+            focus=self.focus if settings.focus is None else settings.focus,
+        )
+
+    def _views(self, **options: Any) -> Any:
+        return Views(self, **options)
+
     def read(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Read these records as the plan shows them, always alike.
 
         Returns:
             pictures uint8 (b, h, w, c); code maps uint8 (b, h, w).
         """
-        return Views(self, seed=0, still=True)(self._checked(indices), 0)
+        return self._views(seed=0, still=True)(self._checked(indices), 0)
 
     def counts(self) -> np.ndarray:
         """Return the number of pictures that have each label: int64 (labels,)."""

@@ -8,10 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
+from cnnkit import kinds
 from cnnkit.device.segmentation import ALIKE, AS_IS, EACH, Plan
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.tasks.segmentation.fingerprint import Fingerprint, choose, measure, oriented, width_of
 from cnnkit.tasks.segmentation.loading import load
+from cnnkit.verbs import work
 from tests.tasks.segmentation.small_masks import card, pairs, picture, save
 
 
@@ -268,6 +270,19 @@ def test_overlap_is_of_each_input_where_nearly_all_have_every_label(changes, los
     choice = chosen(facts(**changes))
     assert choice.advice["loss"] == loss
     assert any(why in line for line in choice.why)
+
+
+def test_an_app_of_the_kind_trains_as_the_masks_advise(discs):
+    splits = load(discs)
+    assert splits.train.advised(False) == {"batch_size": 8, "loss": "dice"}
+    assert splits.train.advised(True)["batch_size"] == 16
+    recipe = kinds.image_segmentation.recipe(app="discs", data="discs", builders={})
+    settings = work._decided(recipe, {"model": "default"}, splits)
+    assert (settings.batch_size, settings.loss) == (8, "dice")
+    settings = work._decided(recipe, {"model": "default", "loss": "focal", "batch_size": 3}, splits)
+    assert (settings.batch_size, settings.loss) == (3, "focal"), "asked for"
+    assert recipe.fitting(recipe, splits) is recipe
+    assert recipe.views(splits.train, settings)(np.arange(2), 0)[0].shape == (2, *splits.train.input_shape)
 
 
 def test_it_is_measured_on_pictures(discs):

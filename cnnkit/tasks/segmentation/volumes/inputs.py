@@ -1,14 +1,13 @@
 """Volumes with masks, for the commands: what differs from pictures with masks (`cnnkit.tasks.segmentation.images`)."""
 
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from cnnkit.inputs.contract import chosen
 from cnnkit.report.record import Record
 from cnnkit.tasks.segmentation.images import Masked
-
-SHOWN, ROUNDS = 6, 3
 
 
 class MaskedVolumes(Masked):
@@ -22,13 +21,15 @@ class MaskedVolumes(Masked):
     def stated(self, records: Any) -> dict[str, Any]:
         return {"kind": self.kind, "shape": list(records.input_shape), "range": [0, 255]}
 
-    def samples(self, recipe: Any, records: Any, settings: Any) -> tuple[np.ndarray, list[str], np.ndarray]:
-        """Return the fullest slices of samples with outlines, the labels that each has, and augmented versions."""
+    def outlined(self, records: Any, pictures: np.ndarray, codes: Sequence[np.ndarray]) -> np.ndarray:
+        """Return of each volume the slice that shows most of its labels."""
         from cnnkit.tasks.segmentation.volumes import sheets
 
-        indices = chosen(records, settings, SHOWN)
-        volumes, codes = records.read(indices)
-        views = recipe.views(records, settings)
-        made = [sheets.fullest(records, *views(indices, step)) for step in range(ROUNDS)]
-        names = [recipe.task.words(mask, records.label_names) for mask in codes]
-        return sheets.fullest(records, volumes, codes), names, np.stack(made)
+        return sheets.fullest(records, pictures, codes)
+
+
+def fitting(recipe: Any, splits: Any, changes: Mapping[str, Any] | None = None) -> Any:
+    """Return the recipe that fits the data: pictures as it is, volumes with their inputs and with `changes`."""
+    if splits.train.plan.voxel is None:
+        return recipe
+    return dataclasses.replace(recipe, inputs=MaskedVolumes(), **(changes or {}))

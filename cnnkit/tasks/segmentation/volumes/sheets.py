@@ -14,7 +14,7 @@ from cnnkit.tasks.segmentation.masks import planes
 GAP = 4  # px between slices
 
 
-def fullest(records: Any, volumes: np.ndarray, codes: np.ndarray) -> np.ndarray:
+def fullest(records: Any, volumes: np.ndarray, codes: Sequence[np.ndarray]) -> np.ndarray:
     """Return of each volume the slice that shows most of its labels, with outlines: uint8 (n, h, w, 3).
 
     Args:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from cnnkit import kinds
 from cnnkit.data.reading import Request
 from cnnkit.device.drawing import colour
 from cnnkit.device.segmentation import (
@@ -393,6 +394,15 @@ def test_a_window_of_a_whole_volume_is_no_larger_than_it_for_rounding(splits):
         found = choose(dataclasses.replace(facts, spacing=spacing), 4, splits.train.regions)
         assert found.shape == (24, 40, 48, 1), size
         assert "Input: 24x40x48 voxels: a whole volume." in found.why, size
+
+
+def test_an_app_of_the_kind_takes_volumes(splits):
+    recipe = kinds.image_segmentation.recipe(app="balls", data="balls", builders={})
+    fitted = recipe.fitting(recipe, splits)
+    assert fitted.inputs.kind == "volume"
+    settings = fitted.Settings(batch_size=2)
+    volumes, codes = fitted.views(splits.train, settings)(np.arange(2), 0)
+    assert volumes.shape == (2, *splits.train.input_shape) and codes.shape == volumes.shape[:-1]
 
 
 def test_a_thick_axis_is_spared():
