@@ -11,6 +11,7 @@ Design choices:
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -175,7 +176,7 @@ def picture(seed: int, patient: int, number: int, z: float, disease: Disease = A
     """
     seen, shown = cut(seed, patient, z, disease), look(seed, patient)
     rng = np.random.default_rng((seed, patient, 5, number))
-    page = _Canvas(seen, shown).page
+    page = Canvas(seen, shown).page
     coarse = rng.standard_normal((SIDE // 8, SIDE // 8), np.float32)  # no tissue is the same everywhere
     page *= 1 + 0.03 * cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     return _scanned_ct(page, shown, rng) if shown.ct else _scanned_mr(page, shown, rng)
@@ -184,46 +185,62 @@ def picture(seed: int, patient: int, number: int, z: float, disease: Disease = A
 look = lru_cache(maxsize=1024)(Look)
 
 
-class _Canvas:
-    """Paints every tissue in its grey, from the skin inwards, what is later over what is earlier."""
+class Canvas:
+    """Paints every tissue in its grey, from the skin inwards, what is later over what is earlier.
 
-    def __init__(self, seen: Cut, shown: Look):
+    Args:
+        seen: a plane through a body, or a box of it.
+        shown: how it looks.
+    """
+
+    edge = 3.5  # mm, of a lesion, which is less sharp than the organ's
+
+    def __init__(self, seen: Any, shown: Look):
         self.seen, self.made, self.shown, self.grey = seen, seen.made, shown, shown.grey
-        self.page = np.full((SIDE, SIDE), self.grey["air"], np.float32)
+        self.page = np.full(seen.organ.shape, self.grey["air"], np.float32)
         depth = seen.depth()
-        self.cavity = soft(self.made.fat + self.made.wall - depth)
+        self.cavity = self.soft(self.made.fat + self.made.wall - depth)
         self.skin(depth)
         self.entrails()
-        if seen.z > 0:
-            self.lungs()
+        self.lungs()
         self.layers("heart", (0, "heart"), kept=True)
         self.organ()
         self.layers("cava", (0, "blood"))
         self.layers("aorta", (0, "blood"))
         self.bones()
 
-    def paint(self, share: Page, value: float, window: Window = _ALL) -> None:
+    def soft(self, off: Page, edge: float = SPACING) -> Page:
+        return soft(off, edge)
+
+    def paint(self, share: Page, value: Any, window: Any = _ALL) -> None:
         under = self.page[window]
         under += share * np.float32(value) - share * under
 
-    def layers(self, shape: str | Ellipsoid, *layers: tuple[float, str | float], kept: bool = False) -> None:
+    def within(self, value: Any, window: Any) -> Any:
+        """Return a grey, or one a plane, in a window."""
+        return value
+
+    def layers(self, shape: str | Ellipsoid, *layers: tuple[float, Any], kept: bool = False) -> None:
         """Paint a shape in layers: so many mm inside of its surface begins a tissue. `kept`: inside the cavity."""
         window, off = self.seen.off(self.made.shapes[shape] if isinstance(shape, str) else shape)
         if off.size:
             for inward, tissue in layers:
-                share = soft(off + np.float32(inward))
-                value = self.grey[tissue] if isinstance(tissue, str) else tissue
+                share = self.soft(off + np.float32(inward))
+                value = self.grey[tissue] if isinstance(tissue, str) else self.within(tissue, window)
                 self.paint(share * self.cavity[window] if kept else share, value, window)
 
     def skin(self, depth: Page) -> None:
-        if self.shown.ct:
-            _table(self.page, self.made)
-        self.paint(soft(-depth), self.grey["muscle"])
-        self.paint(soft(2.2 - depth), self.grey["fat"])
-        self.paint(soft(self.made.fat - depth), self.grey["muscle"])
+        self.table()
+        self.paint(self.soft(-depth), self.grey["muscle"])
+        self.paint(self.soft(2.2 - depth), self.grey["fat"])
+        self.paint(self.soft(self.made.fat - depth), self.grey["muscle"])
         self.layers("left back", (0, "muscle"))
         self.layers("right back", (0, "muscle"))
         self.paint(self.cavity, self.grey["fat"])
+
+    def table(self) -> None:
+        if self.shown.ct:
+            _table(self.page, self.made)
 
     def entrails(self) -> None:
         self.layers("pancreas", (0, "wall"))
@@ -234,14 +251,20 @@ class _Canvas:
             self.layers(loop, (0, "wall"), (3.5, inner), kept=True)
         self.layers("spleen", (0, "spleen"), kept=True)
         self.layers("stomach", (0, "wall"), (5, "fluid"), kept=True)
-        stomach = self.made.shapes["stomach"]
-        window, off = self.seen.off(stomach)
-        if off.size:  # air above the fluid
-            level = self.seen.y[window] - (stomach.centre[1] - 12)
-            self.paint(soft(np.maximum(off + 5, level)) * self.cavity[window], self.grey["air"], window)
+        self.gas()
         self.layers("gall bladder", (0, "fluid"))
 
+    def gas(self) -> None:
+        """Paint the air above the fluid of the stomach."""
+        stomach = self.made.shapes["stomach"]
+        window, off = self.seen.off(stomach)
+        if off.size:
+            level = self.seen.y[window] - (stomach.centre[1] - 12)
+            self.paint(soft(np.maximum(off + 5, level)) * self.cavity[window], self.grey["air"], window)
+
     def lungs(self) -> None:
+        if self.seen.z <= 0:
+            return
         lungs = self.cavity * soft(-self.seen.domes())
         window, off = self.seen.off(self.made.shapes["mediastinum"])
         lungs[window] *= soft(-off)
@@ -253,17 +276,21 @@ class _Canvas:
         self.paint(seen.vessel, self.grey["vessel"])
         for window, off in seen.lesions:
             inside = seen.organ[window]
-            self.paint(soft(off, 3.5) * inside, self.shown.lesion, window)  # its edge is less sharp than the organ's
+            self.paint(self.soft(off, self.edge) * inside, self.shown.lesion, window)
             if self.shown.rim:
                 self.paint(np.exp(-np.square(off / 2.5)) * inside * 0.8, organ + self.shown.rim, window)
 
     def bones(self) -> None:
         grey, z = self.grey, self.seen.z
-        there = 0.5 + 0.5 * math.tanh(4 * math.sin(2 * math.pi * (z + 9) / 34) + 3)  # between vertebrae is a disc
+        there = 0.5 + 0.5 * np.tanh(4 * np.sin(2 * math.pi * (z + 9) / 34) + 3)  # between vertebrae is a disc
         bone, marrow = (grey[name] * there + grey["muscle"] * (1 - there) for name in ("bone", "marrow"))
         self.layers("process", (0, bone), (3, marrow))
         self.layers("spine", (0, bone), (2.6, marrow))
         self.layers("canal", (-3, bone), (0, "canal"))
+        self.ribs()
+
+    def ribs(self) -> None:
+        grey = self.grey
         whole, core = np.zeros((2, SIDE, SIDE), np.uint8)
         for place, long, tilt in self._ribs():
             for page, thin in ((whole, 0.0), (core, 2.2)):

@@ -20,7 +20,7 @@ import numpy as np
 
 from cnnkit.device.volumes.geometry import Geometry
 from cnnkit_scans.phantom_parts import ANY, Body, Ellipsoid, Growth, Lesion, Tubes, body, grown
-from cnnkit_scans.phantom_slices import LESION, ORGAN, VESSEL, Look, look
+from cnnkit_scans.phantom_slices import LESION, ORGAN, VESSEL, Canvas, Look, look
 
 SIDES = (40, 48)  # px of a slice, down and right
 DEEP = 96.0  # mm, of all slices
@@ -103,6 +103,10 @@ class Scene:
             codes[(self.sliced(share) > 0.5) & (codes > 0)] = LESION
         return codes
 
+    def depth(self) -> Voxels:
+        """Return how deep below the skin each place is, mm."""
+        return self.made.depth(self.x, self.y)
+
     def sliced(self, planes: Voxels) -> Voxels:
         """Return the means of the planes of each slice."""
         return planes.reshape(-1, self.box.planes, *planes.shape[1:]).mean(1)
@@ -147,86 +151,37 @@ class Scene:
         return self.soft(off.reshape(self.organ.shape))
 
 
-class _Canvas:
-    """Paints every tissue in its grey, from the skin inwards, what is later over what is earlier; as that of slices."""
+class _Canvas(Canvas):
+    """Paints the planes of a box as it does a slice."""
 
-    def __init__(self, scene: Scene, shown: Look):
-        self.scene, self.made, self.shown, self.grey = scene, scene.made, shown, shown.grey
-        self.page = np.full(scene.organ.shape, self.grey["air"], np.float32)
-        depth = self.made.depth(scene.x, scene.y)
-        self.cavity = scene.soft(self.made.fat + self.made.wall - depth)
-        self.skin(depth)
-        self.entrails()
-        self.lungs()
-        self.layers("heart", (0, "heart"), kept=True)
-        self.organ()
-        self.layers("cava", (0, "blood"))
-        self.layers("aorta", (0, "blood"))
-        self.bones()
+    def __init__(self, seen: Scene, shown: Look):
+        self.edge = 1.5 * seen.pixel
+        super().__init__(seen, shown)
+
+    def soft(self, off: Voxels, edge: float | None = None) -> Voxels:
+        return self.seen.soft(off, edge)
 
     def paint(self, share: Voxels, value: float | Voxels, window: Window = _ALL) -> None:
         under = self.page[window]
         under += share * (np.float32(value) - under)
 
-    def layers(self, shape: str | Ellipsoid, *layers: tuple[float, str | float | Voxels], kept: bool = False) -> None:
-        """Paint a shape in layers: so many mm inside of its surface begins a tissue. `kept`: inside the cavity."""
-        window, off = self.scene.off(self.made.shapes[shape] if isinstance(shape, str) else shape)
-        if not off.size:
-            return
-        for inward, tissue in layers:
-            share = self.scene.soft(off + np.float32(inward))
-            value = self.grey[tissue] if isinstance(tissue, str) else tissue
-            value = value[window[0]] if isinstance(value, np.ndarray) else value
-            self.paint(share * self.cavity[window] if kept else share, value, window)
+    def within(self, value: float | Voxels, window: Window) -> float | Voxels:
+        return value[window[0]] if isinstance(value, np.ndarray) else value
 
-    def skin(self, depth: Voxels) -> None:
-        self.paint(self.scene.soft(-depth), self.grey["muscle"])
-        self.paint(self.scene.soft(2.2 - depth), self.grey["fat"])
-        self.paint(self.scene.soft(self.made.fat - depth), self.grey["muscle"])
-        self.layers("left back", (0, "muscle"))
-        self.layers("right back", (0, "muscle"))
-        self.paint(self.cavity, self.grey["fat"])
+    def table(self) -> None: ...  # lies outside of the box
 
-    def entrails(self) -> None:
-        self.layers("pancreas", (0, "wall"))
-        for side in ("left", "right"):
-            self.layers(f"{side} kidney", (0, "cortex"), (7, "medulla"), (17, "fat"))
-        for loop, content in self.made.gut:
-            inner = "air" if content < 0.2 else "fluid" if content < 0.6 else "muscle"
-            self.layers(loop, (0, "wall"), (3.5, inner), kept=True)
-        self.layers("spleen", (0, "spleen"), kept=True)
-        self.layers("stomach", (0, "wall"), (5, "fluid"), kept=True)
-        self.layers("gall bladder", (0, "fluid"))
+    def gas(self) -> None: ...
 
     def lungs(self) -> None:
-        scene = self.scene
-        lungs = self.cavity * scene.soft(-self.made.domes(scene.x, scene.y, scene.z))
-        window, off = scene.off(self.made.shapes["mediastinum"])
-        lungs[window] *= scene.soft(-off)
-        self.paint(lungs * (scene.z > 0), self.grey["lung"])
-
-    def organ(self) -> None:
-        scene, organ = self.scene, self.grey["organ"]
-        self.paint(scene.organ, organ)
-        self.paint(scene.vessel, self.grey["vessel"])
-        for window, off in scene.lesions:
-            inside = scene.organ[window]
-            self.paint(scene.soft(off, 1.5 * scene.pixel) * inside, self.shown.lesion, window)
-            if self.shown.rim:
-                self.paint(np.exp(-np.square(off / 2.5)) * inside * 0.8, organ + self.shown.rim, window)
-
-    def bones(self) -> None:
-        grey, z = self.grey, self.scene.z
-        there = 0.5 + 0.5 * np.tanh(4 * np.sin(2 * math.pi * (z + 9) / 34) + 3)  # between vertebrae is a disc
-        bone, marrow = (grey[name] * there + grey["muscle"] * (1 - there) for name in ("bone", "marrow"))
-        self.layers("process", (0, bone), (3, marrow))
-        self.layers("spine", (0, bone), (2.6, marrow))
-        self.layers("canal", (-3, bone), (0, "canal"))
-        self.ribs()
+        seen = self.seen
+        lungs = self.cavity * seen.soft(-self.made.domes(seen.x, seen.y, seen.z))
+        window, off = seen.off(self.made.shapes["mediastinum"])
+        lungs[window] *= seen.soft(-off)
+        self.paint(lungs * (seen.z > 0), self.grey["lung"])
 
     def ribs(self) -> None:
         """Paint the ribs of the right: those of the left lie outside of the box."""
-        made, scene = self.made, self.scene
+        made, scene = self.made, self.seen
         a, b = made.half
         x, y = scene._straight
         for turn, rise, long in made.ribs.tolist():
