@@ -6,6 +6,7 @@
     python benchmarks/scans.py drive                      # DRIVE, its own division; the second person's drawings beside it
     python benchmarks/scans.py isbi                       # ISBI 2012, five folds of six neighbouring sections
     python benchmarks/scans.py kvasir                     # Kvasir-SEG, from nothing, and on MobileNetV2 0.35
+    python benchmarks/scans.py overlap --seeds 0 1 2      # learnt of each picture, and of a step together, on polyps
     python benchmarks/scans.py hippocampus                # five folds of the 130 volumes; one exported, against plain conversion
     python benchmarks/scans.py speed                      # `predict` of one DRIVE picture from int8, the whole process
     python benchmarks/scans.py memory                     # its peak memory, and that of a picture ten times as large
@@ -40,6 +41,7 @@ DRIVE = ("--data", "drive", "--validation", "0")
 ISBI = ("--folds", "5")
 HIPPOCAMPUS = ("--data", "hippocampus", "--folds", "5")
 KVASIR = ("--data", "kvasir-seg")
+OVERLAP = ("--model", "backbone", "--image-size", "128", "--epochs", "15", "--groups", "none")
 PLAIN = ("--epochs", "40")
 BACKBONE = ("--model", "backbone", "--image-size", "192", "--epochs", "60")
 KEYS = ("dice", "dice_interval", "iou", "iou_interval", "nsd", "hd95", "sensitivity", "precision", "count", "patients")
@@ -163,6 +165,26 @@ def kvasir(arguments: argparse.Namespace) -> None:
             rows.append({**row(arguments, run, *KVASIR, *options, "--seed", str(seed)), "network": name})
             print(name, rows[-1]["dice"], flush=True)
     write("kvasir", rows)
+
+
+def overlap(arguments: argparse.Namespace) -> None:
+    """Train on Kvasir-SEG's training pictures with the overlap of each picture, and of a step together; a fifth is the test."""
+    weights = arguments.weights or Path(os.environ["CNNKIT_DATA"]) / WEIGHTS
+    data, rows = arguments.runs / "polyps", []
+    for name in ("images", "masks"):
+        (data / name).mkdir(parents=True, exist_ok=True)
+        for file in (Path(os.environ["CNNKIT_DATA"]) / "kvasir-seg" / "train" / name).iterdir():
+            if not (data / name / file.name).exists():
+                (data / name / file.name).symlink_to(file)
+    for seed in arguments.seeds:
+        for loss in ("dice", "batch-dice"):
+            run = arguments.runs / f"overlap-{loss}-{seed}"
+            words = ("--data", str(data), *OVERLAP, "--weights", str(weights), "--loss", loss, "--seed", str(seed))
+            document = results.trained("scans", run, *words, threads=arguments.threads)
+            test = document["scores"]["test"]
+            rows.append({**about(run, document), "network": loss, **{key: test[key] for key in KEYS if key in test}})
+            print(loss, seed, rows[-1]["dice"], flush=True)
+    write("overlap", rows)
 
 
 def hippocampus(arguments: argparse.Namespace) -> None:
@@ -380,7 +402,20 @@ def write(name: str, rows: list[dict[str, Any]], **more: Any) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    every = (phantoms, volumes, diagnose, drive, isbi, kvasir, hippocampus, speed, memory, volume_speed, volume_memory)
+    every = (
+        phantoms,
+        volumes,
+        diagnose,
+        drive,
+        isbi,
+        kvasir,
+        overlap,
+        hippocampus,
+        speed,
+        memory,
+        volume_speed,
+        volume_memory,
+    )
     works = {work.__name__.replace("_", "-"): work for work in every}
     parser.add_argument("work", choices=works)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])

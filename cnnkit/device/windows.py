@@ -221,11 +221,12 @@ class _Kept:
         """Return what was put from `left` to `right`: float32 (depth, right - left, *others, channels)."""
         if self._array is not None:
             return self._array[left:right, :depth].swapaxes(0, 1)
-        found = np.empty((right - left, *self._shape[1:]), np.float32)
-        if depth:
-            self._file.seek(left * self._bytes)
-            if self._file.readinto(found.data.cast("B")) != found.nbytes:  # type: ignore[attr-defined]
-                raise OSError("A temporary file is shorter than what was written into it.")
+        size = (right - left) * self._bytes
+        self._file.seek(left * self._bytes)
+        data = self._file.read(size) if depth else bytes(size)
+        if len(data) != size:
+            raise OSError("A temporary file is shorter than what was written into it.")
+        found = np.frombuffer(data, np.float32).reshape(-1, *self._shape[1:])
         return found[:, :depth].swapaxes(0, 1)
 
     def put(self, left: int, values: np.ndarray) -> None:
