@@ -5,7 +5,8 @@ Design choices:
   So an entry is never out of date, and no name of a file or a patient is in the cache.
 - Entries are written whole or not at all, so that processes share them; a broken one is made anew. Of all entries those that were
   not used for longest go, where they are more than `MOST`. A cache that cannot be written costs time and nothing else.
-- Reading and resampling a packed volume takes far longer than hashing its file and mapping what was made of it. Sets that memory holds (`cnnkit.tasks.segmentation.records.KEPT`) need no file: they are read once a run either way.
+- Reading and resampling a packed volume takes far longer than hashing its file and mapping what was made of it. Sets that
+  memory holds (`cnnkit.tasks.segmentation.records.KEPT`) need no file: they are read once a run either way.
 """
 
 import contextlib
