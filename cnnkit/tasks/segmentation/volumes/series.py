@@ -86,11 +86,25 @@ def opened(path: Path) -> Path | Series:
     numbered = _NUMBERED.fullmatch(path.name)
     if numbered is None or path.exists():
         return path
-    found = series_in(path.parent / (numbered[1] or ""))
+    found = _inside(path.parent / (numbered[1] or ""))
     number = int(numbered[2])
     if number > len(found):
         raise VolumeError(path, "it is there no longer", "Start again.")
     return found[number - 1]
+
+
+def _inside(folder: Path) -> list[Series]:
+    """Return the series in a folder, whose headers are read once while its files stay the same."""
+    try:
+        rows = [(entry.name, entry.stat()) for entry in os.scandir(folder)]
+    except OSError:
+        return series_in(folder)  # which says what is wrong
+    return _read(folder, tuple(sorted((name, status.st_size, status.st_mtime_ns) for name, status in rows)))
+
+
+@functools.lru_cache(maxsize=4)
+def _read(folder: Path, files: tuple[tuple[str, int, int], ...]) -> list[Series]:
+    return series_in(folder)
 
 
 def holds(root: Path) -> bool:

@@ -14,6 +14,7 @@ from cnnkit.device.volumes.labels import write_labels
 from cnnkit.errors import DataError
 from cnnkit.tasks.segmentation.loading import load
 from cnnkit.tasks.segmentation.volumes import readers
+from cnnkit.tasks.segmentation.volumes import series as finding
 from tests.device.volumes import series_of
 from tests.tasks.segmentation.volumes.small_series import SHAPE, mark, series, study
 from tests.tasks.segmentation.volumes.small_volumes import NAMES, folder, pair
@@ -71,6 +72,23 @@ def test_a_seg_is_of_the_series_that_it_names_and_not_of_its_neighbour(tmp_path)
     other = []
     found.images.digest(np.array([1]), other.append)
     assert before != other
+
+
+def test_headers_of_a_folder_of_several_series_are_read_once(tmp_path, monkeypatch):
+    together = tmp_path / "together"
+    together.mkdir()
+    for seed in range(3):
+        series(tmp_path / f"{seed}", seed)
+        for file in (tmp_path / f"{seed}").iterdir():
+            file.rename(together / f"{seed}-{file.name}")
+    read: list[str] = []
+    whole = dicom.header
+    monkeypatch.setattr(dicom, "header", lambda path: (read.append(path.name), whole(path))[1])
+    uids = {finding.opened(together / f"series {number}").uid for number in (1, 2, 3, 1, 2)}
+    assert len(uids) == 3 and len(read) == 3 * SHAPE[0]
+    (together / "0-new.dcm").write_bytes(next(together.iterdir()).read_bytes())
+    finding.opened(together / "series 1")
+    assert len(read) == 6 * SHAPE[0] + 1, "another file: read anew"
 
 
 def test_split_folders_are_splits(tmp_path):
