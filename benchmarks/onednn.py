@@ -41,7 +41,8 @@ def measured(name: str, steps: int) -> dict[str, Any]:
 
     module, maker, model = NETWORKS[name]
     recipe = getattr(importlib.import_module(module), maker)()
-    splits = run_data.load(recipe, {"data": recipe.data, "image_size": recipe.side(model)}, warn=False)
+    asked = {"data": recipe.data}
+    _, splits = run_data.at_their_side(recipe, model, asked, run_data.load(recipe, asked, warn=False))
     recipe = recipe.fitting(recipe, splits)
     preset = recipe.preset(model, len(splits.train), False)
     options = {**recipe.options(splits.train, model), **preset.pop("options", {})}

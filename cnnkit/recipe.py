@@ -23,7 +23,8 @@ class Recipe:
             function (inputs, targets, step) -> (inputs, targets); None: nothing.
         views: (training records, settings) -> (indices, step) -> (images, targets): what training sees of records, where that
             is more than `augmentation` of them; None: the records.
-        side: model -> side in px of its square input; None: the data's own size.
+        side: model -> side in px of its square input; or (least, most): that of the data, within these; None: the data's own
+            size, square or not.
         preset: (model, number of training records, whether weights are loaded) -> settings that suit them.
         side_step: sides of the input are multiples of it, px.
         options: (training records, model) -> options of the builder that suit them, unless others are given.
@@ -44,7 +45,7 @@ class Recipe:
     builders: Mapping[str, Callable[..., Any]]
     augmentation: Callable[[int], Callable[..., Any]] | None = None
     views: Callable[..., Callable[..., Any]] | None = None
-    side: Callable[[str], int | None] = lambda model: None
+    side: Callable[[str], int | tuple[int, int] | None] = lambda model: None
     side_step: int = 1
     options: Callable[[Any, str], dict[str, Any]] = lambda records, model: {}
     preset: Callable[[str, int, bool], dict[str, Any]] = lambda model, count, loaded: {}

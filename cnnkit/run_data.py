@@ -55,6 +55,21 @@ def load(
     return splits
 
 
+def at_their_side(recipe: Any, model: str, settings: Mapping[str, Any], splits: Any) -> tuple[dict[str, Any], Any]:
+    """Return settings with the side at which a model sees these splits, and the splits at that side.
+
+    Where `image_size` is set, or the recipe leaves the size to the data, both are as they came.
+    """
+    side = recipe.side(model)
+    if not side or settings.get("image_size"):
+        return dict(settings), splits
+    if isinstance(side, tuple):
+        (least, most), step = side, recipe.side_step
+        side = min(most, max(least, -(-max(splits.train.input_shape[:-1]) // step) * step))
+    chosen = {"image_size": side}
+    return {**settings, **chosen}, recipe.inputs.shaped(splits, chosen)
+
+
 def settings_in(config_file: Path, kind: type[Room] | None = None) -> dict[str, Any]:
     """Read settings as `cnnkit.settings.read`; of a run, its data is where it lies, not what its name means in this folder."""
     from cnnkit.data import cards, places

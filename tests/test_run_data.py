@@ -3,12 +3,18 @@
 import json
 import os
 import shutil
+import types
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from cnnkit.data.records import Splits
+from cnnkit.inputs.image.images import Images
+from cnnkit.inputs.image.pictures import ImageSource
+from cnnkit.inputs.image.records import ImageRecords
+from cnnkit.run_data import at_their_side
 from cnnkit_digits.cli import main
 from tests.contracts import AppContract
 
@@ -180,3 +186,24 @@ class TestPlaces:
     def test_a_name_that_is_nothing_says_what_the_variable_is(self, home, monkeypatch):
         monkeypatch.delenv("CNNKIT_DATA", raising=False)
         assert "CNNKIT_DATA" in self.fails("train", "--data", "no-such-set")
+
+
+@pytest.mark.parametrize(
+    "shape, side, found",
+    [
+        ((20, 20, 1), None, (20, 20, 1)),
+        ((20, 20, 1), 48, (48, 48, 1)),
+        ((20, 30, 3), (16, 64), (32, 32, 3)),  # in steps, and square
+        ((200, 100, 3), (16, 64), (64, 64, 3)),
+        ((10, 12, 1), (64, 128), (64, 64, 1)),
+    ],
+)
+def test_the_side_that_a_model_wants_may_follow_the_data_within_bounds(shape, side, found):
+    recipe = types.SimpleNamespace(side=lambda model: side, side_step=8, inputs=Images())
+    records = ImageRecords(ImageSource(np.zeros((4, *shape), np.uint8)), np.array([0, 1, 0, 1]), ("a", "b"))
+    splits = Splits(records, records.take(np.arange(0)), records, {})
+    settings, seen = at_their_side(recipe, "default", {}, splits)
+    assert seen.train.input_shape == seen.test.input_shape == found
+    assert settings == ({"image_size": found[0]} if side else {})
+    settings, seen = at_their_side(recipe, "default", {"image_size": 24}, splits)
+    assert settings == {"image_size": 24} and seen is splits  # as it was loaded

@@ -252,7 +252,7 @@ def chosen(definition: Any, settings: Mapping[str, Any], **how: Any) -> Any:
 
 def of_recipe(definition: Any, recipe: Any, source: str, settings: Mapping[str, Any]) -> Data:
     """Load data as an app does for training."""
-    from cnnkit.run_data import load
+    from cnnkit.run_data import at_their_side, load
     from cnnkit.settings import checked, fields, rooms
 
     of_data = [field.name for room in rooms(recipe.Settings) if room.of_data for field in fields(room)]
@@ -260,9 +260,8 @@ def of_recipe(definition: Any, recipe: Any, source: str, settings: Mapping[str, 
     definition.fitting(recipe, settings)
     given = checked(recipe.Settings, settings, "load_data", of_file=False)
     model = given.get("model") or recipe.Settings.model
-    side = recipe.side(model)
-    given = {**({"image_size": side} if side else {}), **given, "model": model, "data": source}
-    splits = load(recipe, given, tell=SILENT)
+    given = {**given, "model": model, "data": source}
+    _, splits = at_their_side(recipe, model, given, load(recipe, given, tell=SILENT))
     task = recipe.fitting(recipe, splits).task.name
     return Data(source, splits, TASKS.half(task, TRAINING, definition.name), settings)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from cnnkit import own_files
 from cnnkit.reporter import SILENT, Reporter, reported
-from cnnkit.run_data import load, those_given
+from cnnkit.run_data import at_their_side, load, those_given
 
 
 def known(recipe: Any) -> dict[str, Any]:
@@ -109,8 +109,8 @@ def show(
         a `cnnkit.shown.Shown`; where it is a picture, that is in `out`.
     """
     settings = recipe.Settings(data=source or recipe.data, seed=seed)
-    given = {"data": source, "seed": seed, "image_size": recipe.side(settings.model), **those_given(columns or {})}
+    given = {"data": source, "seed": seed, **those_given(columns or {})}
     own_files.check([out] if out else [])
-    splits = load(recipe, given, tell=tell)
+    _, splits = at_their_side(recipe, settings.model, given, load(recipe, given, tell=tell))
     recipe = recipe.fitting(recipe, splits)
     return recipe.inputs.show(recipe, splits, settings, out)

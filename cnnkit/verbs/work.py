@@ -11,7 +11,7 @@ from cnnkit.device.model import read_metadata
 from cnnkit.errors import CnnkitError
 from cnnkit.reporter import Reporter
 from cnnkit.run import DATA_RECORDS, MODEL, Run, new_path
-from cnnkit.run_data import describe_data, load, own_data, remember_place, undivided
+from cnnkit.run_data import at_their_side, describe_data, load, own_data, remember_place, undivided
 from cnnkit.settings import checked, fields, rooms
 from cnnkit.training.settings import weights_of
 from cnnkit.verbs.asked import FOUND, Asked
@@ -50,9 +50,8 @@ def begun(recipe: Any, asked: Asked, held: contextlib.ExitStack, tell: Reporter)
     model = asked.settings.get("model") or _model_for(recipe, asked.settings)
     building.builder_of(recipe, model, asked.settings.get("options", {}))
     weights.check_source(asked.settings.get("weights", "none"))
-    side = recipe.side(model)
-    given = {**({"image_size": side} if side else {}), **asked.settings, "model": model}
-    splits = _checked(load(recipe, given, tell=tell))
+    given = {**asked.settings, "model": model}
+    given, splits = at_their_side(recipe, model, given, _checked(load(recipe, given, tell=tell)))
     recipe = fitted(recipe, splits, _known_to_weights(given))
     _warn_of_seen_validation(given, splits, tell)
     settings = _decided(recipe, given, splits)
