@@ -26,11 +26,14 @@ class Kind:
         recipe: (the app's own fields of a `Recipe`) -> `Recipe`; imports what is slow.
         rooms: returns the settings of its input and its task; imports nothing slow.
         commands: what the command line says of its inputs and of what is found in them.
+        build_options: Click options of builders of the toolkit, for the `build_options` of an app that has these: of pictures
+            those of `cnnkit.models.classifier`.
     """
 
     recipe: Callable[..., Any]
     rooms: "Callable[[], Sequence[type[Room]]]"
     commands: Commands
+    build_options: Sequence[Callable[..., Any]] = ()
 
 
 class Definition:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cnnkit.app import Kind
-from cnnkit.inputs.image.commands import IMAGES
+from cnnkit.inputs.image.commands import BACKBONE_OPTIONS, IMAGES
 from cnnkit.inputs.text.commands import TEXTS
 
 
@@ -46,5 +46,5 @@ def _text_rooms() -> Any:
     return (*TEXTS, Classes)
 
 
-image_classification = Kind(_images, _image_rooms, IMAGES)
+image_classification = Kind(_images, _image_rooms, IMAGES, BACKBONE_OPTIONS)
 text_classification = Kind(_texts, _text_rooms, TEXTS)
