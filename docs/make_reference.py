@@ -9,6 +9,7 @@ import click
 
 from cnnkit.files import write_text
 from cnnkit_digits.cli import main as digits
+from cnnkit_photos.cli import main as photos
 from cnnkit_scans.cli import main as scans
 from cnnkit_signs.cli import main as signs
 from cnnkit_text.cli import main as text
@@ -33,7 +34,7 @@ def pages(command: click.Command, context: click.Context) -> list[str]:
 def reference() -> str:
     """Return the whole page."""
     sections = ["# Reference\n\nMade from the commands by `make docs`.\n"]
-    for app in (digits, scans, signs, text):
+    for app in (photos.command_line, digits, scans, signs, text):
         context = click.Context(
             app,
             info_name=f"cnnkit {app.name}",

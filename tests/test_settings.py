@@ -183,13 +183,19 @@ def test_a_message_names_settings_and_the_command_line_spells_options():
 
 @pytest.mark.parametrize(
     "app, makers",
-    [("digits", ["recipe"]), ("signs", ["detection", "recognition"]), ("text", ["classification", "tagging"])],
+    [
+        ("digits", ["recipe"]),
+        ("photos", []),
+        ("signs", ["detection", "recognition"]),
+        ("text", ["classification", "tagging"]),
+    ],
 )
 def test_the_options_of_train_are_the_settings_of_what_the_app_trains(app, makers):
     module = import_module(f"cnnkit_{app}.cli")
-    train = module.main.commands["train"]
+    train = getattr(module.main, "command_line", module.main).commands["train"]
     shown = {p.name for p in train.get_params(click.Context(train)) if isinstance(p, options.SettingOption)}
-    kinds = [getattr(module, maker)().Settings for maker in makers]
+    made = [getattr(module, maker) for maker in makers] or list(module.main.recipes.values())  # of a `cnnkit.App`
+    kinds = [make().Settings for make in made]
     have = {field.name for kind in kinds for field in settings.fields(kind) if field.metadata["option"]}
     assert shown == have
 

@@ -1,0 +1,49 @@
+"""What is special about photos of anything: how cameras see the same thing, sizes of pictures, settings that suit each model.
+
+Design choices:
+- Half of the pictures are mirrored, unless the data's labels say that left is not right (`cnnkit` looks), or `--no-mirror`.
+- A backbone sees pictures at the size that it was made for, 224 px, and smaller ones enlarged: its last map has 1/32 of the side.
+- The plain network looks for something anywhere in a picture, as photos are not cut out around what is asked for.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from cnnkit import augment, models
+
+BUILDERS: dict[str, Callable[..., Any]] = {"default": models.spot_cnn, "backbone": models.classifier}
+
+
+def side(model: str) -> tuple[int, int]:
+    """Return between which sides a model's input may be, px; the data decide."""
+    return (128, 224) if model == "backbone" else (64, 128)
+
+
+def augmentation(seed: int) -> augment.Pipeline:
+    """Turn a picture a little, cut it closer or wider, change its light and its colours, as a second photo would."""
+    from keras import layers
+
+    pixels = (0, 255)
+    return augment.Pipeline(
+        augment.RandomWarp(rotation=10, translation=0.1, zoom=0.25, shear=0.05, fill_mode="nearest"),
+        augment.RandomExposure(0.6),
+        layers.RandomContrast(0.4, value_range=pixels),
+        layers.RandomSaturation((0.3, 0.65), value_range=pixels),
+        seed=seed,
+    )
+
+
+def preset(model: str, count: int, loaded: bool) -> dict[str, Any]:
+    """Return settings that suit a model, a number of training pictures, and whether it starts from loaded weights."""
+    settings = {
+        "batch_size": 32,
+        "warmup": 0.1,
+        "label_smoothing": 0.1,
+        "weight_decay": 0.05,
+        "ema": 0.99,
+        "mirror": True,
+    }
+    if loaded:
+        settings["epochs"] = max(6, min(60, 12_000 // count))
+        return {**settings, "learning_rate": 2e-3, "freeze": 0.3, "backbone_rate": 0.3, "freeze_norm": True}
+    return {**settings, "learning_rate": 5e-3, "epochs": max(6, min(60, 30_000 // count))}

@@ -1,0 +1,110 @@
+"""`cnnkit photos`: the contract of every app, and what is special about pictures of anything."""
+
+import ast
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+
+import cnnkit_photos
+from cnnkit_photos.cli import main
+from cnnkit_photos.drawn_surfaces import LABELS, draw
+from tests.contracts import AppContract
+
+KINDS = ("patches", "pitted_surface", "scratches")
+HOUSE = Path(cnnkit_photos.__file__).parent
+GENERATOR = "drawn_surfaces.py"
+
+
+def write_surfaces(folder, each, first=0):
+    """Write so many drawn surfaces of three kinds as PNG files of 100 px, a folder a kind."""
+    for kind in KINDS:
+        (folder / kind).mkdir(parents=True)
+        for number in range(each):
+            picture = draw(9, 6 * (first + number) + LABELS.index(kind))
+            small = cv2.resize(picture, (100, 100), interpolation=cv2.INTER_AREA)
+            cv2.imwrite(str(folder / kind / f"{number:03}.png"), small)
+
+
+class TestPhotos(AppContract):
+    app = "photos"
+    group = main.command_line
+
+    @pytest.fixture(scope="class", autouse=True)
+    def data(self, request, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("few")
+        write_surfaces(folder / "train", 60)
+        write_surfaces(folder / "test", 30, first=60)
+        request.cls.small = ("--weights", "none", "--image-size", "64", "--epochs", "12", "--data", str(folder))
+        return folder
+
+    def inputs(self, folder):
+        for number in range(3):
+            cv2.imwrite(str(folder / f"{number}.png"), draw(1, number))
+        return [str(folder / f"{number}.png") for number in range(3)]
+
+    def test_surfaces_that_it_was_not_trained_on_are_told_apart(self, home):
+        scores = json.loads(Path("runs/photos/latest/run.json").read_text())["scores"]["test"]
+        assert scores["count"] == 90 and scores["accuracy"] > 0.6  # chance is 0.33
+        assert scores["accuracy"] > scores["baseline"]["accuracy"] + 0.1
+
+    def test_pictures_are_mirrored_unless_told_otherwise(self, home, data):
+        settings = json.loads(Path("runs/photos/latest/run.json").read_text())["settings"]
+        assert settings["mirror"] is True
+        words = ("--weights", "none", "--image-size", "32", "--epochs", "1", "--data", data, "--no-mirror")
+        run = json.loads(self.run("train", *words, "--out", "straight", "--json").stdout)["run"]
+        assert json.loads((Path(run) / "run.json").read_text())["settings"]["mirror"] is False
+
+
+@pytest.mark.parametrize(
+    "model, side, found", [("default", 48, 64), ("default", 90, 96), ("default", 300, 128), ("backbone", 48, 128)]
+)
+def test_the_size_of_the_input_follows_the_data(model, side, found, class_folders):
+    from cnnkit.run_data import at_their_side, load
+
+    recipe = main.recipes[""]()
+    folder = class_folders({"a": 8, "b": 8}, height=side, width=side + 4)
+    _, seen = at_their_side(recipe, model, {}, load(recipe, {"data": str(folder)}))
+    assert seen.train.input_shape == (found, found, 3)
+
+
+# The app as an example ------------------------------------------------------------------------------------------------
+
+
+def modules():
+    return [path for path in sorted(HOUSE.rglob("*.py")) if "__pycache__" not in path.parts]
+
+
+def test_beside_its_generator_the_app_has_at_most_a_hundred_lines():
+    lines = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in modules()}
+    assert GENERATOR in lines
+    assert sum(count for name, count in lines.items() if name != GENERATOR) <= 100, lines
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.name)
+def test_it_imports_public_names_only(path):
+    import cnnkit
+
+    public = {f"cnnkit.{name}" for name in dir(cnnkit)} | {"cnnkit"}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in found:
+            if name.split(".")[0] == "cnnkit":
+                assert name in public, f"{path.name}:{node.lineno}: {name} is no public name"
+
+
+def test_its_help_loads_neither_keras_nor_opencv():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, cnnkit_photos.cli; print([m for m in ('keras', 'tensorflow', 'cv2', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
