@@ -48,6 +48,10 @@ def load(
     with reported(tell, "Loading data") as update:
         splits = recipe.load(settings.get("data") or recipe.data, **chosen, progress=update)
     if settings.get("replay"):
+        if settings.get("folds"):
+            raise ConfigError(
+                "`folds` cuts one set of data, and `replay` adds that of an earlier run. Leave one of them out."
+            )
         splits = _with_replayed(recipe, splits, Path(settings.get("weights") or "none"), tell)
     splits = recipe.inputs.shaped(splits, settings)
     for line in splits.card.get("warnings", ()) if warn else ():
@@ -93,7 +97,8 @@ def undivided(recipe: Any, settings: Settings, splits: Any, source: Any, tell: R
     """
     if not settings.refit or not len(splits.validation):
         return None
-    limit = settings.limit and settings.limit + len(splits.validation)
+    # Of folds the limit is that of all of them together.
+    limit = settings.limit and settings.limit + (0 if "folds" in splits.card else len(splits.validation))
     asked = {**settings.to_dict(), "validation": 0.0, "limit": limit, **({"data": source} if source else {})}
     whole = load(recipe, asked, tell=tell, warn=False)
     return None if len(whole.validation) else whole

@@ -121,12 +121,15 @@ def about(
         seen: the splits as they are learnt from and scored.
         what, entries, notes: as `inventory.describe`.
     """
+    origins = {
+        split: "the source's own" if split in parts else f"held out, seed {asked.split_seed}"
+        for split in ("validation", "test")
+    }
+    if asked.fold is not None:
+        origins["test"] = f"fold {asked.fold} of {asked.folds}, seed {asked.split_seed}"
     return {
         **card.describe(),
-        "splits": {
-            split: "the source's own" if split in parts else f"held out, seed {asked.split_seed}"
-            for split in ("validation", "test")
-        },
+        "splits": origins,
         "inventory": inventory.describe(what, {split: len(part) for split, part in seen.items()}, entries, notes),
         "private": readers.find(card.forms[0].reader).private,
     }
@@ -134,9 +137,11 @@ def about(
 
 def limited(train: Any, limit: int | None, seed: int) -> Any:
     """Return at most `limit` records, stratified; a smaller limit keeps a subset of a larger one."""
-    if limit is None or limit >= len(train):
-        return train
-    return train.take(np.sort(splits.spread(train.labels, seed=seed)[:limit]))
+    return train if limit is None or limit >= len(train) else train.take(_kept(train, limit, seed))
+
+
+def _kept(train: Any, limit: int, seed: int) -> np.ndarray:
+    return np.sort(splits.spread(train.labels, seed=seed)[:limit])
 
 
 def check_divided(divided: Splits) -> None:
@@ -233,26 +238,42 @@ def fold(records: Any, asked: Asked, own: Sequence[Sequence[int]] = ()) -> np.nd
     return found
 
 
-def in_folds(records: Mapping[str, Any], asked: Asked, own: Sequence[Sequence[int]] = ()) -> Splits:
-    """Divide for cross-validation: the source's own validation and test splits stay, unless one fold is asked for alone.
+def in_folds(
+    records: Mapping[str, Any],
+    asked: Asked,
+    own: Sequence[Sequence[int]] = (),
+    *,
+    validation: float | None = None,
+) -> Splits:
+    """Divide for cross-validation: the source's own test split stays, unless one fold is asked for alone.
 
     Args:
         records: of the source's own splits.
-        asked: which fold.
+        asked: which fold; at most `limit` records are cut into folds.
         own: as `fold`.
+        validation: the part of a fold's training records that it holds out to choose by, where the source has no validation
+            split; None: a fold chooses nothing, and the source's is left out too.
 
     Returns:
         `Splits`; `card["folds"]` says in which fold each record is held out.
     """
     every = records["train"]
     held = fold(every, asked, own)
+    if asked.limit is not None and asked.limit < len(every):
+        kept = _kept(every, asked.limit, asked.seed)
+        every, held = every.take(kept), held[kept]
+        if len(np.unique(held)) < (asked.folds or 0):
+            raise ConfigError(f"`limit={asked.limit}` leaves a fold empty. Ask for more records, or fewer `folds`.")
     nothing = every.take(np.zeros(0, int))
+    choosing = nothing if validation is None else records.get("validation", nothing)
     card = {"folds": held.tolist()}
     if asked.fold is None:
-        return Splits(every, nothing, records.get("test", nothing), card)
-    return Splits(
-        every.take(np.flatnonzero(held != asked.fold)), nothing, every.take(np.flatnonzero(held == asked.fold)), card
-    )
+        return Splits(every, choosing, records.get("test", nothing), card)
+    test, rest = every.take(np.flatnonzero(held == asked.fold)), every.take(np.flatnonzero(held != asked.fold))
+    if validation and not len(choosing):
+        divided = splits.make(rest, test=test, validation=validation, seed=asked.split_seed)
+        return Splits(divided.train, divided.validation, test, card)
+    return Splits(rest, choosing, test, card)
 
 
 def align_labels(card: Card, parts: dict[str, Part]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
@@ -331,6 +352,11 @@ def with_options(
             raise ConfigError(refusal(unknown[0], form))
         forms.append(replace(form, options={**form.options, **{k: v for k, v in given.items() if k not in unknown}}))
     return replace(card, forms=tuple(forms)) if given else card
+
+
+def over(every: Any, divided: Splits, train: Any) -> int:
+    """Return how many records a limit left out of training: of `every` before it was cut into folds, or of what was divided."""
+    return len(every) - len(divided.card["folds"]) if "folds" in divided.card else len(divided.train) - len(train)
 
 
 def over_limit(count: int, what: str) -> list[inventory.Entry]:

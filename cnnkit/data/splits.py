@@ -18,6 +18,8 @@ import numpy as np
 from cnnkit.data.records import Records, Splits
 from cnnkit.errors import MissingExtra
 
+_SPREAD = 0x5B17  # of the seed, for the order of records
+
 
 def make(
     records: Records,
@@ -80,7 +82,8 @@ def folds(records: Records, count: int, *, seed: int = 0) -> np.ndarray:
     """
     found = np.zeros(len(records), int)
     if records.groups is None:
-        found[spread(records.labels, seed=seed)] = np.arange(len(records)) % count
+        # Dealt class by class: of classes laid out evenly over the whole, every second or fifth may be of one class alone.
+        found[_by_class(records.labels, np.random.default_rng((seed, _SPREAD)))] = np.arange(len(records)) % count
         return found
     try:
         from sklearn.model_selection import StratifiedGroupKFold
@@ -117,13 +120,17 @@ def spread(labels: np.ndarray, *, seed: int = 0) -> np.ndarray:
     Returns:
         int64 (n,), a permutation.
     """
-    rng = np.random.default_rng((seed, 0x5B17))
-    shuffled = rng.permutation(places(len(labels)))
-    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    del shuffled
+    rng = np.random.default_rng((seed, _SPREAD))
+    by_class = _by_class(labels, rng)
     counts = np.bincount(labels) if len(labels) else np.zeros(0, int)
     where = np.concatenate([np.zeros(0), *((np.arange(count) + 0.5) / count for count in counts if count)])
     return by_class[np.lexsort((rng.random(len(labels)), where))].astype(np.int64)
+
+
+def _by_class(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the places of all records, class after class, each class shuffled."""
+    shuffled = rng.permutation(places(len(labels)))
+    return shuffled[np.argsort(labels[shuffled], kind="stable")]
 
 
 def place_type(count: int) -> type:

@@ -179,3 +179,16 @@ class Task:
             `name`, the headline score with its interval, and what compares it with what was `found`.
         """
         raise NotImplementedError
+
+    def baselines(self, parts: Sequence[tuple[int, Mapping[str, Any]]], name: str) -> dict[str, Any]:
+        """Return the baselines of several parts of the data as one.
+
+        Args:
+            parts: how many records each was scored on, and what `baseline` returned.
+            name: of the score.
+
+        Returns:
+            `name`, and this score: the mean over records.
+        """
+        value = sum(count * part[name] for count, part in parts) / sum(count for count, _ in parts)
+        return {"name": parts[0][1]["name"], name: value}

@@ -9,9 +9,10 @@ from cnnkit.errors import CnnkitError, DataError
 from cnnkit.evaluation import verdict
 from cnnkit.quiet import quiet
 from cnnkit.reporter import SILENT, Reporter
-from cnnkit.run import MODEL, latest
+from cnnkit.run import MODEL, Run, latest
 from cnnkit.run_data import Loaded, data_for, everything, named_as, own_data, say_drawn, seen, those_given
 from cnnkit.score import Scores
+from cnnkit.verbs.folds import out_of_fold
 from cnnkit.verbs.scoring import score
 
 
@@ -21,7 +22,7 @@ class Evaluated:
 
     Attributes:
         artifact: the file that was scored.
-        split: on which part of the data; "all": on the whole.
+        split: on which part of the data; "all": on the whole; "folds": each record by the model of the fold that held it out.
         data: name of its card.
         own_data: whether that is what the artifact was trained on.
         seen_in_training: records of other data that it was trained on or chosen by; None: not known, or its own data.
@@ -60,7 +61,8 @@ def evaluate(
         recipe: of the app.
         artifact: a run, a `.keras` or a `.tflite`; None: the latest run.
         data: other data than the run's own, or where that is now.
-        split: "test", "validation", "train" or "all"; None: the test split of the run's own data, and all of other data.
+        split: "test", "validation", "train" or "all"; None: the test split of the run's own data, or what its folds held out
+            where that is all there is, and all of other data.
         skip_bad: whether what cannot be read is left out, with a warning.
         columns: where other data has texts and labels.
         tell: hears of progress and warnings.
@@ -87,6 +89,22 @@ def evaluate(
             "train with `refit=False`."
         )
     splits = named_as(loaded.splits, opened.labels, tell)
+    if split == "test" and loaded.own and loaded.run and path.is_dir() and _held_out_by_folds(loaded.run, splits):
+        outside = out_of_fold(recipe, loaded.run, splits, opened.metadata, tell)
+        known = about.get("scores", {}).get("folds", {})
+        judged = verdict.judge(outside.scores, known.get("baseline"))
+        return Evaluated(
+            opened.path,
+            "folds",
+            splits.card.get("name"),
+            True,
+            None,
+            outside.scores,
+            known.get("baseline"),
+            judged,
+            next=_next(recipe.app, path, loaded, data) if judged["bad"] or verdict.behind(judged) else "",
+            task=recipe.task,
+        )
     records = everything(splits) if split == "all" else getattr(splits, split)
     if loaded.own and split in ("train", "all"):
         tell.warning(f"{path} was trained on these records, so the score says nothing of new ones.")
@@ -110,6 +128,11 @@ def evaluate(
         next=_next(recipe.app, path, loaded, data) if judged["bad"] or verdict.behind(judged) else "",
         task=recipe.task,
     )
+
+
+def _held_out_by_folds(run: Run, splits: Any) -> bool:
+    """Whether each record was held out by one of a run's folds, and there are no others to score it on."""
+    return bool(run.document.get("training", {}).get("folds")) and not len(splits.test)
 
 
 def _known_baseline(about: Mapping[str, Any], split: str, opened: Any) -> dict[str, Any] | None:

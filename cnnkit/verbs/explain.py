@@ -47,7 +47,12 @@ def explain(
         rest,
         layer=layer,
         folder=out or run.path / "explain",  # type: ignore[union-attr]
-        test=lambda: data_for(recipe, path, data, tell=tell, prepare=prepare).splits.test,
+        test=lambda: _held_out(data_for(recipe, path, data, tell=tell, prepare=prepare).splits),
         prepare=prepare,
         tell=tell,
     )
+
+
+def _held_out(splits: Any) -> Any:
+    """Return the test split; of folds without one, all records, as each was held out once."""
+    return splits.train if "folds" in splits.card and not len(splits.test) else splits.test

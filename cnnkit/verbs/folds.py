@@ -4,10 +4,14 @@ Design choices:
 - A fold is a run as any other, in the folder `fold-N` of the whole: it can be killed, resumed, looked at and exported by itself.
 - The whole is a run too. Its model is the mean of the folds' models; its scores are those of each record by the model of the fold
   that held it out, so nothing is left of the data that was not scored, and nothing scored by a model that had seen it.
+- Where folds hold something out to choose by, each calibrates its own model by that, and its answers are scored as it gives them.
+  The whole has no such records: it is calibrated by the answers of the folds to what they never saw, as they are before their
+  own calibration. So the scores are of no record that calibrated the model which answered it.
 """
 
+import copy
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +55,12 @@ def trained_folds(run: Run) -> list[dict[str, Any]]:
     return [fold.document["training"] for fold in folds_of(run)]
 
 
-def baseline_of_folds(run: Run, name: str) -> dict[str, Any] | None:
-    """Return the score of this name of the folds' baselines, the mean over records; None where a fold has none."""
+def baseline_of_folds(task: Any, run: Run, name: str) -> dict[str, Any] | None:
+    """Return the folds' baselines as one, with the score of this name, as the task says; None where one has none."""
     tests = [fold.document["scores"]["test"] for fold in folds_of(run)]
     if not all(test.get("baseline") for test in tests):
         return None
-    count = sum(test["count"] for test in tests)
-    value = sum(test["count"] * test["baseline"][name] for test in tests) / count
-    return {"name": tests[0]["baseline"]["name"], name: value}
+    return task.baselines([(test["count"], test["baseline"]) for test in tests], name)
 
 
 def put_together(recipe: Any, settings: Any, splits: Any, run: Run) -> Any:
@@ -72,30 +74,75 @@ def put_together(recipe: Any, settings: Any, splits: Any, run: Run) -> Any:
     return model
 
 
-def out_of_fold(recipe: Any, run: Run, splits: Any, tell: Reporter) -> Outside:
+def calibrated(recipe: Any, settings: Any, splits: Any, run: Run, tell: Reporter) -> Any:
+    """Open the model of the whole, once what the folds answer to records that they never saw has decided what that decides."""
+    from cnnkit import training
+
+    artifact = keras_of(run.path / MODEL, recipe.app)
+    if not any(fold.document["data"]["sizes"]["validation"] for fold in folds_of(run)):
+        return artifact
+    found, targets, together = _answers(recipe, run, splits, "Calibrating on all folds", tell, artifact.metadata)
+    known = copy.copy(recipe.task)
+    known.outputs = lambda *given, **more: (found, targets)
+    decided = known.calibrate(artifact, together.test, **recipe.task.asked(settings))
+    for line in recipe.task.cautions(decided):
+        tell.warning(line)
+    before = artifact.metadata
+    artifact.finalize(decided)
+    if artifact.metadata != before:
+        training.save(artifact.model, run.path / MODEL, artifact.metadata)
+    return artifact
+
+
+def out_of_fold(recipe: Any, run: Run, splits: Any, metadata: Mapping[str, Any], tell: Reporter) -> Outside:
     """Score each record by the model of the fold that held it out.
 
     Args:
         recipe: of the app, as it fits the data.
         run: the whole.
         splits: its data.
+        metadata: of the whole's model.
         tell: hears of progress.
     """
+    found, targets, together = _answers(recipe, run, splits, "Scoring each fold", tell)
+    scores = noted(recipe, recipe.task.score(found, targets, splits.train.label_names, metadata))
+    return Outside(scores, found, targets, together)
+
+
+def _answers(
+    recipe: Any, run: Run, splits: Any, text: str, tell: Reporter, metadata: Mapping[str, Any] | None = None
+) -> tuple[Any, Any, Any]:
+    """Return what the folds answer to the records that each held out, the targets, and the data with these as its test split.
+
+    Args:
+        recipe, run, splits, tell: as `out_of_fold`.
+        text: what is being done.
+        metadata: by which the models answer; None: each by its own.
+    """
     from cnnkit.evaluation import scoring
+    from cnnkit.evaluation.artifacts import KerasArtifact
 
     held = np.array(splits.card["folds"])
     order = np.argsort(held, kind="stable")
     found: list[Any] = []
     targets: list[Any] = []
-    with tell.progress("Scoring each fold", len(order)) as update:
+    with tell.progress(text, len(order)) as update:
         for number, fold in enumerate(folds_of(run)):
             artifact = keras_of(fold.path / MODEL, recipe.app)
+            if metadata is not None:
+                artifact = KerasArtifact(artifact.path, artifact.model, dict(metadata))
             records = splits.train.take(np.flatnonzero(held == number))
-            update(len(found), f"fold {number + 1}")
+            update(int((held < number).sum()), f"fold {number + 1}")
             said, there = scoring.outputs(artifact, records, recipe.task)
-            found += list(said)
-            targets += list(there)
-    together = dataclasses.replace(splits, test=splits.train.take(order))
-    labels = splits.train.label_names
-    scores = noted(recipe, recipe.task.score(found, targets, labels, artifact.metadata))
-    return Outside(scores, found, targets, together)
+            found.append(said)
+            targets.append(there)
+    return _joined(found), _joined(targets), dataclasses.replace(splits, test=splits.train.take(order))
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Return outputs or targets of several sets of records, one after the other: arrays, lists, or arrays by name."""
+    if isinstance(parts[0], Mapping):
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    return [entry for part in parts for entry in part]

@@ -40,7 +40,7 @@ def report(
     model = keras_of(run.file(MODEL), recipe.app)
     splits = own_data(recipe, run, tell=tell, source=data).splits
     if run.document.get("training", {}).get("folds"):
-        outside = out_of_fold(recipe, run, splits, tell)
+        outside = out_of_fold(recipe.fitting(recipe, splits), run, splits, model.metadata, tell)
         about = run.document["scores"]["folds"]
         return write_report(
             recipe, run, outside.splits, model, outside.found, outside.targets, out, scores=about, tell=tell

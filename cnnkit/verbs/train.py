@@ -23,7 +23,7 @@ from cnnkit.reporter import SILENT, Reporter
 from cnnkit.run import HISTORY, MODEL, Run, begin, finish, holding
 from cnnkit.score import Scores
 from cnnkit.verbs.asked import Asked, asked_for, like_earlier, resumable
-from cnnkit.verbs.folds import baseline_of_folds, fold_path, out_of_fold, put_together, trained_folds
+from cnnkit.verbs.folds import baseline_of_folds, calibrated, fold_path, out_of_fold, put_together, trained_folds
 from cnnkit.verbs.report import write_report
 from cnnkit.verbs.scoring import keras_of, score, with_verdict
 from cnnkit.verbs.work import Work, begun, fitted, gone_on
@@ -99,7 +99,7 @@ def train(
         work = begun(recipe, asked, held, tell) if run is None else gone_on(recipe, asked, run, tell)
         work = dataclasses.replace(work, within=within)
         _say_what_is_trained(work)
-        if getattr(work.settings, "folds", None) and work.settings.fold is None:
+        if _is_of_folds(work):
             return _in_folds(work, finished)
         budget, baseline = _timed(work, began, starting)
         _fit(work, budget)
@@ -141,10 +141,20 @@ def _say_what_is_trained(work: Work) -> None:
         tell.message(line)
     for line in work.recipe.inputs.looked_at(splits):
         tell.warning(line)
+    held = f"{len(splits.validation):,} for validation, {len(splits.test):,} for the test"
+    if _is_of_folds(work):
+        held = f"each held out in one of {work.settings.folds} folds" + (
+            f", {len(splits.test):,} more for the test" if len(splits.test) else ""
+        )
     tell.message(
-        f"Training {work.settings.model} on {work.run.document['data']['title']}: {len(splits.train):,} {noun}, "
-        f"{len(splits.validation):,} for validation, {len(splits.test):,} for the test -> {work.run.path}"
+        f"Training {work.settings.model} on {work.run.document['data']['title']}: {len(splits.train):,} {noun}, {held} "
+        f"-> {work.run.path}"
     )
+
+
+def _is_of_folds(work: Work) -> bool:
+    """Whether each fold of the data is trained as a run, and not one of them or none."""
+    return bool(getattr(work.settings, "folds", None)) and work.settings.fold is None
 
 
 # Training -------------------------------------------------------------------------------------------------------------
@@ -304,9 +314,9 @@ def _in_folds(work: Work, finished: bool) -> Trained:
         own = {**settings, "fold": number}
         train(work.recipe, own, options, out=fold_path(run, number), resume=True, within=True, tell=tell)
     model = put_together(work.recipe, work.settings, work.splits, run)
-    artifact = keras_of(run.path / MODEL, work.recipe.app)
-    outside = out_of_fold(work.recipe, run, work.splits, tell)
-    kept = with_verdict(outside.scores, baseline_of_folds(run, outside.scores.headline.name))
+    artifact = calibrated(work.recipe, work.settings, work.splits, run, tell)
+    outside = out_of_fold(work.recipe, run, work.splits, artifact.metadata, tell)
+    kept = with_verdict(outside.scores, baseline_of_folds(work.recipe.task, run, outside.scores.headline.name))
     scored = {"folds": kept}
     scores, baseline = outside.scores, kept["baseline"]
     if len(work.splits.test):

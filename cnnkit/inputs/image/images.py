@@ -97,6 +97,19 @@ class Images(Input):
             f"Nothing is on {len(empty)} of {len(few)} training pictures looked at, such as {few.name(int(empty[0]))}."
         ]
 
+    def write_folds(self, path: Path, records: Any, folds: Sequence[int]) -> None:
+        """Write `folds.csv`: image, fold."""
+        import csv
+        import io
+
+        from cnnkit.files import write_text
+
+        rows = io.StringIO()
+        csv.writer(rows, lineterminator="\n").writerows(
+            [("image", "fold"), *((records.alias(index), fold) for index, fold in enumerate(folds))]
+        )
+        write_text(path / "folds.csv", rows.getvalue())
+
     def taken_over(self, shape: Sequence[int]) -> dict[str, Any]:
         """Return the settings that a run takes over from an earlier one, whose data had this shape."""
         height, width, _ = shape
@@ -161,6 +174,7 @@ class Images(Input):
         from cnnkit import explain
         from cnnkit.inputs.image import report as reporting
         from cnnkit.inputs.image.explain import images as explaining
+        from cnnkit.training.ensemble import members
 
         worst = recipe.task.top_losses(found, targets, splits.test, artifact.labels)
         samples = self.samples(recipe, splits.train, settings)
@@ -172,7 +186,7 @@ class Images(Input):
             "record": self.record,
             "made": [reporting.top_losses(worst, artifact.labels), reporting.evidence(evidence)],
             "samples": reporting.samples(*samples),
-            "layers": explain.layer_table(artifact.model),
+            "layers": explain.layer_table((members(artifact.model) or [artifact.model])[0]),
         }
 
     def explain(

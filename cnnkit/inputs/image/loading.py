@@ -61,14 +61,18 @@ def load(
     }
     if not asked.whole:
         _check_classes(card, records["train"])
-    divided = loading.divide(records, held_out, seed=asked.split_seed)
+    if asked.folds is None or asked.whole:
+        divided = loading.divide(records, held_out, seed=asked.split_seed)
+    else:
+        divided = loading.in_folds(records, asked, validation=held_out.get("validation", loading.VALIDATION))
     train = loading.limited(divided.train, asked.limit, asked.seed)
     if not len(train):
         raise DataError(f"Nothing of {card.title} is left to train on. Ask for less validation and test.")
     seen = {**divided.parts, "train": train}
-    entries = [*fates(parts), *loading.over_limit(len(divided.train) - len(train), "images")]
+    entries = [*fates(parts), *loading.over_limit(loading.over(records["train"], divided, train), "images")]
     about = {
-        **loading.about(asked, card, parts, seen, "images", entries, told(parts, whole=asked.whole)),
+        **loading.about(asked, card, parts, seen, "images", entries, told(parts, asked)),
+        **divided.card,
         "notes": plan,
         "warnings": notes + loading.missing_classes(seen, "image"),
     }
@@ -112,10 +116,11 @@ def fates(parts: dict[str, Part], what: str = "images") -> list[inventory.Entry]
     return found
 
 
-def told(parts: dict[str, Part], *, whole: bool = False) -> list[str]:
+def told(parts: dict[str, Part], asked: loading.Asked | None = None) -> list[str]:
     """Return what readers found out; of groups only where something is cut from training."""
     notes = [line for part in parts.values() for line in part.notes]
-    cut = not whole and parts.keys() < {"train", "validation", "test"}
+    asked = asked or loading.Asked()
+    cut = not asked.whole and (asked.folds is not None or parts.keys() < {"train", "validation", "test"})
     return [*notes, parts["train"].group_note] if cut and parts["train"].group_note else notes
 
 

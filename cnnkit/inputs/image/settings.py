@@ -1,5 +1,6 @@
 """Settings of pictures."""
 
+from cnnkit.data.settings import Folds
 from cnnkit.settings import Room, room, setting
 from cnnkit.training.settings import Norms, Sizes
 
@@ -60,4 +61,4 @@ class Mixing(Room, title="Augmentation"):
     cutmix: float = setting(0.0, "CutMix: alpha of its Beta distribution; 0: off.", least=0, most=100)
 
 
-IMAGES = (Source, Side, Norms, Sizes, Mirroring, Mixing)  # of pictures with one label each
+IMAGES = (Folds, Source, Side, Norms, Sizes, Mirroring, Mixing)  # of pictures with one label each

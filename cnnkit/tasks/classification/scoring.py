@@ -170,6 +170,17 @@ class Classification(Task):
         name, scores = linear(train if whole is None else whole, test)
         return bar(name, scores.argmax(1), test.targets(np.arange(len(test))), found)
 
+    def baselines(self, parts: Sequence[tuple[int, Mapping[str, Any]]], name: str) -> dict[str, Any]:
+        """As `Task.baselines`; of an accuracy with its interval, and `against` where all parts have it."""
+        made = super().baselines(parts, name)
+        if name == "accuracy":
+            count = sum(count for count, _ in parts)
+            made["accuracy_interval"] = list(metrics.wilson(round(made[name] * count), count))
+        if all("against" in part for _, part in parts):
+            won, lost = (sum(part["against"][key] for _, part in parts) for key in ("only_model", "only_baseline"))
+            made["against"] = {"only_model": won, "only_baseline": lost, "p": metrics.mcnemar(won, lost)}
+        return made
+
 
 def linear(train: Records, test: Records) -> tuple[str, np.ndarray]:
     """Fit logistic regression to records as `Records.flat` has them; return its name, and scores (n, classes) of others."""

@@ -160,10 +160,10 @@ def load(
     )
     entries = [
         *fates(parts, "volumes" if in_volumes else "images"),
-        *loading.over_limit(len(divided.train) - len(train), kind.noun),
+        *loading.over_limit(loading.over(records["train"], divided, train), kind.noun),
     ]
     about = {
-        **loading.about(asked, card, parts, seen, kind.noun, entries, told(parts, whole=asked.whole)),
+        **loading.about(asked, card, parts, seen, kind.noun, entries, told(parts, asked)),
         "notes": [*facts.lines(), *choice.why],
         "warnings": notes,
         **divided.card,

@@ -1,4 +1,7 @@
-"""Explaining a classifier of images: every picture of one image, and examples for a report."""
+"""Explaining a classifier of images: every picture of one image, and examples for a report.
+
+Of the mean of several models, as of folds, the evidence is the mean of theirs, and the layers are those of the first.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +18,7 @@ from cnnkit.inputs.image.explain.activations import all_feature_maps, feature_ma
 from cnnkit.inputs.image.explain.classic import classic_filters
 from cnnkit.registry import DEVICE, task_of
 from cnnkit.report.drawing import save
+from cnnkit.training.ensemble import members
 
 Answer = Callable[[np.ndarray], tuple[int, float]]  # an image (h, w, c) -> the class it gets, and how sure that is
 SAMPLES, ERRORS = 6, 6  # of a report; a row each
@@ -46,22 +50,24 @@ def explain(
     Errors: `CnnkitError` for a layer that the model does not have, and where a picture cannot be written.
     """
     out = Path(out)
-    rows = layer_table(model)
+    each = members(model) or [model]
+    one = each[0]
+    rows = layer_table(one)
     if layer is None:
         shown = [row["name"] for row in rows if row["kernel"]]  # what learns and what pools; the rest repeats them
-        maps = {name: values for name, values in all_feature_maps(model, image).items() if name in shown}
+        maps = {name: values for name, values in all_feature_maps(one, image).items() if name in shown}
         maps_figure = pictures.journey_figure(image, maps)
         cam_layer = None
     else:
-        values = feature_maps(model, image, layer)
+        values = feature_maps(one, image, layer)
         maps_figure = pictures.feature_maps_figure(values, layer)
         cam_layer = layer if values.ndim == 3 and min(values.shape[:2]) > 1 else None
     asked, sure = (answer or largest(model))(image)
-    heatmap = grad_cam(model, image, asked, layer=cam_layer)
+    heatmap = _evidence(each, image, asked, cam_layer)
     label = str(asked) if labels is None else labels[asked]
     figures = {
-        "layers": pictures.layer_table_figure(rows, f"The layers of {model.name}"),
-        "filters": pictures.filters_figure(first_filters(model)),
+        "layers": pictures.layer_table_figure(rows, f"The layers of {one.name}"),
+        "filters": pictures.filters_figure(first_filters(one)),
         "feature_maps": maps_figure,
         "grad_cam": pictures.grad_cam_figure(image, heatmap, label, sure),
         "classic_filters": pictures.classic_filters_figure(classic_filters(image)),
@@ -76,6 +82,16 @@ def explain(
         "totals": totals(rows),
         "pictures": paths,
     }
+
+
+def _evidence(models: Sequence[keras.Model], image: np.ndarray, asked: int, layer: str | None = None) -> np.ndarray:
+    """Return the mean of what `grad_cam` shows of several models, its peak 1; `layer` is one of the first."""
+    if len(models) == 1:
+        return grad_cam(models[0], image, asked, layer=layer)
+    first = f"{models[0].name}_"
+    named = [layer and f"{model.name}_{layer.removeprefix(first)}" for model in models]
+    heat = np.mean([grad_cam(m, image, asked, layer=name) for m, name in zip(models, named, strict=True)], axis=0)
+    return heat / max(float(heat.max()), 1e-9)
 
 
 def largest(model: keras.Model) -> Answer:
@@ -126,6 +142,7 @@ def examples(
         of a model without feature maps, or with another backend than Grad-CAM knows.
     """
     shape = tuple(model.input_shape[1:])
+    each = members(model) or [model]
     chosen = [(image, str(name)) for image, name in zip(*samples[:2])][:SAMPLES]
     for entry in [entry for entry in worst if entry.get("image") is not None][:ERRORS]:
         true = entry["true"]
@@ -136,7 +153,7 @@ def examples(
             continue
         try:
             asked, sure = (answer or largest(model))(image)
-            heatmap = grad_cam(model, image, asked)
+            heatmap = _evidence(each, image, asked)
         except CnnkitError:  # no feature maps or another backend: the report is written without this section
             return []
         found.append(
