@@ -8,7 +8,7 @@ import numpy as np
 CHANCE = 0.05  # p below which a difference is hardly by chance
 
 
-def wilson(right: int, count: int, z: float = 1.959964) -> tuple[float, float]:
+def wilson(right: float, count: float, z: float = 1.959964) -> tuple[float, float]:
     """Return the 95 % confidence interval of a share.
 
     Args:
@@ -29,6 +29,35 @@ def wilson(right: int, count: int, z: float = 1.959964) -> tuple[float, float]:
     centre = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     return (max(0.0, centre - half) if right else 0.0), (min(1.0, centre + half) if right < count else 1.0)
+
+
+def wilson_of_groups(right: np.ndarray, groups: np.ndarray | None = None) -> tuple[float, float]:
+    """Return the 95 % confidence interval of a share of records that come in groups, such as those of one patient.
+
+    It is Wilson's of as many independent records as these are worth: fewer by the factor by which the share varies more over
+    groups than it would over independent records. Where all or none are right that cannot be seen, and the groups are counted.
+
+    Args:
+        right: bool (n,).
+        groups: int (n,), equal for records of one group; None: each record is one of its own.
+
+    Returns:
+        (low, high), in [0, 1]; (0, 1) where nothing was counted.
+
+    Source: Rao and Scott 1992, the ratio estimator's effective sample size.
+    """
+    count, hit = len(right), int(np.count_nonzero(right))
+    if groups is None or not count:
+        return wilson(hit, count)
+    own = np.unique(groups, return_inverse=True)[1]
+    sizes = np.bincount(own)
+    many, share = len(sizes), hit / count
+    if share in (0, 1) or many == 1:
+        return wilson(share * many, many)
+    apart = np.bincount(own, right) - share * sizes
+    spread = many / (many - 1) * float((apart**2).sum()) / count**2
+    worth = min(float(count), share * (1 - share) / spread) if spread else float(count)
+    return wilson(share * worth, worth)
 
 
 def sign_test(lost: int, won: int) -> float:

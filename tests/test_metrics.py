@@ -13,6 +13,20 @@ def test_wilson_interval_of_nine_out_of_ten():
     assert high == pytest.approx(0.9821, abs=1e-4)
 
 
+def test_wilson_interval_of_groups_counts_what_these_are_worth():
+    right = np.array([True, False] * 20)
+    each = np.arange(40)
+    assert metrics.wilson_of_groups(right) == metrics.wilson(20, 40)
+    # groups of one record: 40 are worth 39, as the spread is estimated; two alike in each of 40 groups are worth no more
+    assert metrics.wilson_of_groups(right, each) == pytest.approx(metrics.wilson(19.5, 39))
+    assert metrics.wilson_of_groups(np.repeat(right, 2), np.repeat(each, 2)) == pytest.approx(metrics.wilson(19.5, 39))
+    # four groups of three, each all right or all wrong: 4 / 3 of 9 / 144 is the spread, and 0.25 over that is 3
+    alike = np.repeat([True, False, True, False], 3)
+    assert metrics.wilson_of_groups(alike, np.repeat(np.arange(4), 3)) == pytest.approx(metrics.wilson(1.5, 3))
+    assert metrics.wilson_of_groups(np.ones(12, bool), np.repeat(np.arange(4), 3)) == metrics.wilson(4, 4)
+    assert metrics.wilson_of_groups(np.zeros(0, bool), np.zeros(0)) == (0.0, 1.0)
+
+
 def test_wilson_interval_stays_inside_and_knows_its_limits():
     assert metrics.wilson(10, 10)[1] == 1.0
     assert metrics.wilson(0, 10)[0] == 0.0

@@ -36,10 +36,10 @@ def recipe() -> Any:
 
 
 def rooms() -> Any:
-    from cnnkit.evaluation.settings import Classes
+    from cnnkit.evaluation.settings import Answers, Classes
     from cnnkit.inputs.image.settings import IMAGES, Preparation
 
-    return (*IMAGES, Preparation, Classes)
+    return (*IMAGES, Preparation, Classes, Answers)
 
 
 def preparation() -> Any:

@@ -76,11 +76,11 @@ def diagnosis() -> Any:
 
 
 def rooms() -> Any:
-    from cnnkit.evaluation.settings import Classes
+    from cnnkit.evaluation.settings import Answers, Classes
     from cnnkit.inputs.image.settings import IMAGES
     from cnnkit.tasks.segmentation.settings import MASKS
 
-    return {"segment": MASKS, "diagnose": (*IMAGES, Classes)}
+    return {"segment": MASKS, "diagnose": (*IMAGES, Classes, Answers)}
 
 
 main = cli.app(

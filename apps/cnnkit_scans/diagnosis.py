@@ -67,4 +67,4 @@ def fitting(recipe: Any, splits: Any) -> Any:
 
 def start(model: Any, records: Any, settings: Any) -> list[str]:
     """Return lines on what is looked for."""
-    return said_of(records)
+    return said_of(records, settings.positive)

@@ -60,11 +60,11 @@ def recognition() -> Any:
 
 
 def rooms() -> Any:
-    from cnnkit.evaluation.settings import Classes
+    from cnnkit.evaluation.settings import Answers, Classes
     from cnnkit.inputs.image.settings import IMAGES
     from cnnkit.tasks.detection.settings import BOXES
 
-    return {"detect": BOXES, "recognise": (*IMAGES, Classes)}
+    return {"detect": BOXES, "recognise": (*IMAGES, Classes, Answers)}
 
 
 main = cli.app(

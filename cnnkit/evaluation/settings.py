@@ -12,6 +12,23 @@ class Classes(Room, title="Training"):
 
 
 @room
+class Answers(Room, title="Answers"):
+    """Of classification: what validation data decide about answers."""
+
+    specificity: float | None = setting(
+        None,
+        "Two classes: the threshold, chosen on validation data, that lets this share of what is not positive go.",
+        above=0,
+        below=1,
+    )
+    positive: str | None = setting(
+        None,
+        "Two classes: the one that is looked for.  [default: the one that is not called none, normal, ...; else the second]",
+        metavar="LABEL",
+    )
+
+
+@room
 class Tags(Room, title="Training"):
     """Of several labels a record."""
 

@@ -59,6 +59,13 @@ class Task:
         """
         return self
 
+    def refuse(self, settings: Any, splits: Any) -> None:
+        """Refuse settings of this task that mean nothing for the data.
+
+        Raises:
+            ConfigError: naming the setting.
+        """
+
     def facts(self) -> dict[str, Any]:
         """Return what `fitted` found out, as plain values that artifacts carry: nothing."""
         return {}

@@ -55,6 +55,7 @@ def begun(recipe: Any, asked: Asked, held: contextlib.ExitStack, tell: Reporter)
     recipe = fitted(recipe, splits, _known_to_weights(given))
     _warn_of_seen_validation(given, splits, tell)
     settings = _decided(recipe, given, splits)
+    recipe.task.refuse(settings, splits)
     if asked.words.get("learning_rate") == FOUND:
         settings = _with_found_rate(recipe, settings, splits, tell)
     run = _created(recipe, asked, settings, splits, held)

@@ -7,13 +7,13 @@ data. `number` and `series` are kinds that no app has, and `apps` brings both th
 import numpy as np
 
 from cnnkit.data.records import Splits
-from cnnkit.evaluation.settings import Classes
+from cnnkit.evaluation.settings import Answers, Classes
 from cnnkit.inputs.image.records import ImageRecords
 from cnnkit.inputs.image.settings import IMAGES
 from cnnkit.settings import joined
 from cnnkit.training import settings as of_training
 
-Settings = joined(of_training.Settings, *IMAGES, Classes)  # of its runs
+Settings = joined(of_training.Settings, *IMAGES, Classes, Answers)  # of its runs
 
 ABOUT = {"task": "classification", "input": {"kind": "image"}}  # the least that an artifact of images says
 

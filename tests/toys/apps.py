@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from cnnkit import cli
-from cnnkit.evaluation.settings import Classes
+from cnnkit.evaluation.settings import Answers, Classes
 from cnnkit.inputs.image import commands
 from cnnkit.inputs.image import settings as image_settings
 
@@ -193,7 +193,9 @@ def pictures_with_number():
 
 APPS = {
     "heights": cli.app("Tell the height of waves.", series_with_number, name="heights", rooms=lambda: ()),
-    "speeds": cli.app("Tell slow waves from fast ones.", series_with_classes, name="speeds", rooms=lambda: (Classes,)),
+    "speeds": cli.app(
+        "Tell slow waves from fast ones.", series_with_classes, name="speeds", rooms=lambda: (Classes, Answers)
+    ),
     "radii": cli.app(
         "Tell the radius of discs.",
         pictures_with_number,

@@ -17,10 +17,10 @@ def _images(**own: Any) -> Any:
 
 
 def _image_rooms() -> Any:
-    from cnnkit.evaluation.settings import Classes
+    from cnnkit.evaluation.settings import Answers, Classes
     from cnnkit.inputs.image.settings import IMAGES
 
-    return (*IMAGES, Classes)
+    return (*IMAGES, Classes, Answers)
 
 
 def _texts(**own: Any) -> Any:

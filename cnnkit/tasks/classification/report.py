@@ -27,21 +27,25 @@ def characteristic(scores: Mapping[str, Any]) -> Section | None:
     point = ((1 - specificity, sensitivity), (1 - second[1], 1 - second[0]), tuple(first))
     chart = Chart(figures.roc(curve, point), "Found, over false alarms", described, axes="false alarms")
     chosen_on = scores.get("chosen_on")
-    how = f"chosen on {chosen_on:,} validation records (Youden's J)" if chosen_on else "as nothing chose another"
+    asked = scores.get("asked_specificity")
+    rule = "Youden's J" if asked is None else f"for a specificity of {percent(asked, 1)} there"
+    how = f"chosen on {chosen_on:,} validation records ({rule})" if chosen_on else "as nothing chose another"
+    groups = scores["patients"] != scores["count"]
     facts = {
         "Finding": what,
-        "Threshold": f"{threshold:.4f} of the calibrated score, {how}",
+        "Threshold": f"{threshold:.4f} of its score, {how}",
         "Sensitivity": f"{said[0]}: so many with it are found",
         "Specificity": f"{said[1]}: so many without it are let go",
         "Area under the curve": area,
-        "Patients": f"{scores['patients']:,}, of {scores['count']:,} records",
+        "Records": f"{scores['count']:,}" + (f", of {scores['patients']:,} groups, such as patients" if groups else ""),
     }
     text = (
         "Every threshold is a point: how many records with the finding it finds, over how many without it it takes for one. "
         "The dot is the threshold in use, with 95 % intervals of both; the dashed line is a score by lot. The area is the "
-        "share of pairs, one with the finding and one without, whose scores are in the right order; its interval resamples "
-        "patients."
+        "share of pairs, one with the finding and one without, whose scores are in the right order."
     )
+    if groups:
+        text += " Records of one group are no independent cases: the intervals count groups."
     return Section("Finding it", text, [Charts([chart]), Facts("At the threshold", facts)])
 
 

@@ -94,6 +94,24 @@ def youden(scores: np.ndarray, there: np.ndarray) -> float:
     return float((levels[best] + below) / 2)
 
 
+def specific(scores: np.ndarray, there: np.ndarray, specificity: float) -> float:
+    """Return the lowest threshold that lets at least such a share of the records without the finding go.
+
+    It lies halfway between two neighbouring scores; above the highest one, where that is of too many records without it.
+    Arguments as `parts`; scores in [0, 1].
+
+    Args:
+        specificity: that is to be reached, in (0, 1).
+    """
+    levels, _, wrong = _steps(scores, there)
+    enough = np.flatnonzero(wrong <= (1 - specificity) * wrong[-1] + 1e-9)
+    if not len(enough):
+        return float((levels[0] + 1) / 2)
+    last = int(enough[-1])
+    below = levels[last + 1] if last + 1 < len(levels) else 0.0
+    return float((levels[last] + below) / 2)
+
+
 def _steps(scores: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, Any, Any]:
     """Return the scores that occur, falling, and how many records with and without the finding reach each."""
     levels, place = np.unique(-np.asarray(scores, np.float64), return_inverse=True)

@@ -13,17 +13,18 @@ import numpy as np
 from cnnkit import metrics
 from cnnkit.data.records import Records
 from cnnkit.data.splits import balanced_weights
-from cnnkit.evaluation.settings import Classes
-from cnnkit.evaluation.task import WORST, Metadata, Task
+from cnnkit.evaluation.settings import Answers, Classes
+from cnnkit.evaluation.task import WORST, Done, Metadata, Task
 from cnnkit.score import LESS, Score, Scores
 from cnnkit.settings import Room
+from cnnkit.tasks.classification import operating
 
 BASELINE_RECORDS = 10_000  # a linear model gains little from more, and takes minutes
 Outputs = dict[str, np.ndarray]
 
 
-class Classification(Task):
-    """One class an input."""
+class OneClass(Task):
+    """One class an input, whatever kind that is of."""
 
     name = "classification"
     rooms: tuple[type[Room], ...] = (Classes,)
@@ -64,6 +65,14 @@ class Classification(Task):
         """Return the class that each record is answered with, int (n,): that of the highest score."""
         return outputs["scores"].argmax(1)
 
+    def beside(
+        self, outputs: Outputs, targets: np.ndarray, said: np.ndarray, labels: Sequence[str], metadata: Metadata
+    ) -> tuple[list[Score], dict[str, Any]]:
+        """Return scores of how sure the answers `said` may be, and facts: `ece`; `reliability`, the points of a diagram."""
+        confidences, right = outputs["scores"][np.arange(len(said)), said], said == targets
+        ece = Score("ece", metrics.expected_calibration_error(confidences, right), unit="", better=LESS)
+        return [ece], {"reliability": metrics.reliability(confidences, right)}
+
     def score(self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None) -> Scores:
         """Score probabilities.
 
@@ -75,14 +84,14 @@ class Classification(Task):
 
         Returns:
             `accuracy` with its 95 % interval, of a class its recall; `macro_f1`, `ece`, `count`, `per_class` (precision,
-            recall, f1, support by label), `confusion` (a row a true class), `reliability` (points of the diagram).
+            recall, f1, support by label), `confusion` (a row a true class), and what `beside` has.
         """
         predictions = self.answers(outputs, labels, metadata)
-        confidences = outputs["scores"][np.arange(len(predictions)), predictions]
         right = predictions == targets
         matrix = metrics.confusion(targets, predictions, len(labels))
         by_class = metrics.per_class(matrix)
         present = by_class["support"] > 0
+        beside, facts = self.beside(outputs, targets, predictions, labels, metadata)
         return Scores(
             Score(
                 "accuracy",
@@ -92,15 +101,15 @@ class Classification(Task):
                 per_record=right.astype(np.float64),
             ),
             Score("macro_f1", float(by_class["f1"][present].mean())),
-            Score("ece", metrics.expected_calibration_error(confidences, right), unit="", better=LESS),
+            *beside,
             count=len(right),
             per_class={
                 label: {name: values[number].item() for name, values in by_class.items()}
                 for number, label in enumerate(labels)
             },
             confusion=matrix.tolist(),
-            reliability=metrics.reliability(confidences, right),
             constant=_constant(matrix, labels),
+            **facts,
         )
 
     def changes(
@@ -182,6 +191,84 @@ class Classification(Task):
         return made
 
 
+class Classification(OneClass):
+    """One class an input, such as a picture; two classes may have a threshold.
+
+    Of two classes, sensitivity and specificity are scored beside the accuracy (`operating`).
+    """
+
+    rooms = (Classes, Answers)
+
+    def refuse(self, settings: Any, splits: Any) -> None:
+        """As `Task.refuse`: what is for two classes, where there are others."""
+        operating.refuse(settings, splits.train.label_names)
+
+    def outputs(
+        self, artifact: Any, records: Records, progress: Done = lambda done: None
+    ) -> tuple[Outputs, np.ndarray]:
+        """As `Task.outputs`; of two classes also `patients`, groups of records where these are known, and `said`, the answers by
+        a file's threshold.
+        """
+        found, targets = super().outputs(artifact, records, progress)
+        if len(artifact.labels) == 2:
+            found.update(operating.groups_of(records))
+            if operating.entry(artifact.metadata):
+                found["said"] = self.answers(found, artifact.labels, artifact.metadata)
+        return found, targets
+
+    def answers(self, outputs: Outputs, labels: Sequence[str], metadata: Metadata = None) -> np.ndarray:
+        """As `OneClass.answers`; of two classes that which is looked for, from its threshold on, where a file has one."""
+        if "said" in outputs:
+            return outputs["said"]
+        if len(labels) == 2 and operating.entry(metadata):
+            return operating.answers(outputs["scores"], labels, metadata)
+        return super().answers(outputs, labels, metadata)
+
+    def asked(self, settings: Any) -> dict[str, Any]:
+        return operating.asked(settings)
+
+    def calibrate(
+        self, artifact: Any, records: Records, *, specificity: float | None = None, positive: str | None = None
+    ) -> dict[str, Any]:
+        """Choose the threshold of two classes on validation data, where a specificity is asked for.
+
+        Args:
+            artifact: the trained model.
+            records: of the validation split.
+            specificity: that is to be reached; None: the answer is the class of the higher score.
+            positive: the class that is looked for; None: as `operating.finding` says.
+
+        Returns:
+            `screening`, as `operating.decide`; nothing where neither was asked for.
+        """
+        if specificity is None and positive is None:
+            return {}
+        labels = artifact.labels
+        place = operating.place_of(labels, positive)
+        if specificity is None:  # answers stay as they are
+            return {operating.ENTRY: {"finding": positive, "threshold": operating.MIDDLE}}
+        chances, targets = np.zeros(0), np.zeros(0, np.int64)
+        if len(records):
+            found, targets = self.outputs(artifact, records)
+            chances = found["scores"][:, place].astype(np.float64)
+        return {operating.ENTRY: operating.decide(chances, targets, labels, place, specificity)}
+
+    def cautions(self, decided: Mapping[str, Any]) -> list[str]:
+        """Say where the threshold rests on few records, or on none."""
+        return operating.cautions(decided.get(operating.ENTRY))
+
+    def beside(
+        self, outputs: Outputs, targets: np.ndarray, said: np.ndarray, labels: Sequence[str], metadata: Metadata
+    ) -> tuple[list[Score], dict[str, Any]]:
+        """As `OneClass.beside`; where records of both of two classes are there, as `operating.scored`."""
+        if len(labels) == 2 and len(np.unique(targets)) == 2:
+            return operating.scored(outputs, targets, said, labels, metadata)
+        return super().beside(outputs, targets, said, labels, metadata)
+
+    def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
+        return operating.columns(scores) if "sensitivity" in scores else super().columns(scores)
+
+
 def linear(train: Records, test: Records) -> tuple[str, np.ndarray]:
     """Fit logistic regression to records as `Records.flat` has them; return its name, and scores (n, classes) of others."""
     from sklearn.exceptions import ConvergenceWarning
@@ -207,7 +294,11 @@ def bar(name: str, predicted: np.ndarray, targets: np.ndarray, found: Outputs | 
         "accuracy": float(theirs.mean()),
         "accuracy_interval": list(metrics.wilson(int(theirs.sum()), len(theirs))),
     }
-    return result if found is None else {**result, "against": against(found["scores"].argmax(1) == targets, theirs)}
+    return (
+        result
+        if found is None
+        else {**result, "against": against(found.get("said", found["scores"].argmax(1)) == targets, theirs)}
+    )
 
 
 def against(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:

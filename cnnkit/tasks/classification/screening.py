@@ -3,14 +3,15 @@
 Design choices:
 - It is classification in all but its scores and its answer. The area under the ROC curve stands first: it asks for no threshold,
   and what is rare does not flatter it.
-- The label that is looked for is the one that is not called none, normal, healthy and the like; else the second.
-- An answer is the finding from a threshold on, which validation data chose (`cnnkit.tasks.classification.roc`); without them 0.5.
+- Which label is looked for, its threshold, sensitivity and specificity are those of any two labels
+  (`cnnkit.tasks.classification.operating`). The threshold is Youden's, unless a specificity is asked for; without validation data
+  it is 0.5.
 - Scores are calibrated by one temperature, fitted on validation data. Where training weighed the rarer label up, the odds that it
   added are taken away again, so that a score says how often the finding is there in data like those of training.
 - With more than two labels it is plain classification.
 """
 
-import re
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,29 +21,13 @@ from cnnkit import metrics
 from cnnkit.data.records import Records
 from cnnkit.errors import DataError
 from cnnkit.evaluation.task import Done, Metadata
-from cnnkit.score import LESS, Score, Scores
-from cnnkit.tasks.classification import roc
+from cnnkit.score import Score, Scores
+from cnnkit.tasks.classification import operating, roc
 from cnnkit.tasks.classification.calibration import PRIOR, best_temperature, softmax
+from cnnkit.tasks.classification.operating import finding
 from cnnkit.tasks.classification.scoring import Classification, Outputs, linear
 
-MIDDLE = 0.5  # threshold where nothing chose one
-FEW = 10  # validation records of a label; with fewer a threshold is much a matter of chance
 RARE = 1 / 3  # of the training records: a label of fewer is weighed up
-_ABSENT = re.compile(
-    r"(no|non|not|without|-?0|neg|negative|none|nothing|normals?|healthy|benign|clear|clean|absent|controls?|false|good|ok)"
-    r"(?![a-z0-9]).*"
-)
-_NOT = ("no", "non", "not", "un")  # before the other label's name
-
-
-def finding(labels: Sequence[str]) -> int:
-    """Return which of two labels is looked for: the one that is not called none, normal ...; else the second."""
-    first, second = (str(label).strip().lower() for label in labels)
-    absent = [
-        bool(_ABSENT.fullmatch(own)) or own in [word + other for word in _NOT]
-        for own, other in ((first, second), (second, first))
-    ]
-    return 0 if absent == [False, True] else 1
 
 
 def is_rare(records: Records) -> bool:
@@ -51,15 +36,14 @@ def is_rare(records: Records) -> bool:
     return len(counts) == 2 and bool(counts.min() < RARE * counts.sum())
 
 
-def said_of(records: Records) -> list[str]:
-    """Return a line on what is looked for; none where there are other than two labels."""
+def said_of(records: Records, positive: str | None = None) -> list[str]:
+    """Return a line on what is looked for, perhaps by its name; none where there are other than two labels."""
     labels = records.label_names
     if len(labels) != 2:
         return []
-    count = records.counts()[finding(labels)]
-    return [
-        f"The finding is {labels[finding(labels)]!r}: {count:,} of {len(records):,} training {records.noun} show it."
-    ]
+    place = operating.place_of(labels, positive)
+    count = records.counts()[place]
+    return [f"The finding is {labels[place]!r}: {count:,} of {len(records):,} training {records.noun} show it."]
 
 
 class Screening(Classification):
@@ -93,48 +77,50 @@ class Screening(Classification):
         return type(self)(float(np.log(counts[place] / counts[1 - place])) if counts.all() else None)
 
     def asked(self, settings: Any) -> dict[str, Any]:
-        return {"weighted": bool(settings.class_weights)}
+        return {"weighted": bool(settings.class_weights), **operating.asked(settings)}
 
     def outputs(
         self, artifact: Any, records: Records, progress: Done = lambda done: None
     ) -> tuple[Outputs, np.ndarray]:
-        """As `Classification.outputs`; also `said`, the label that each record gets, and `patients`, where these are known."""
+        """As `Classification.outputs`; of two labels always with `said`, the label that each record gets."""
         found, targets = super().outputs(artifact, records, progress)
         if len(artifact.labels) == 2:
             found["said"] = self.answers(found, artifact.labels, artifact.metadata)
-        if records.groups is not None:
-            found["patients"] = np.asarray(records.groups)
         return found, targets
 
     def answers(self, outputs: Outputs, labels: Sequence[str], metadata: Metadata = None) -> np.ndarray:
         if "said" in outputs or len(labels) != 2:
-            return outputs.get("said", outputs["scores"].argmax(1))
-        place = finding(labels)
-        return np.where(outputs["scores"][:, place] >= _threshold(metadata), place, 1 - place)
+            return super().answers(outputs, labels, metadata)
+        return operating.answers(outputs["scores"], labels, metadata)
 
-    def calibrate(self, artifact: Any, records: Records, *, weighted: bool = False) -> dict[str, Any]:
+    def calibrate(
+        self,
+        artifact: Any,
+        records: Records,
+        *,
+        weighted: bool = False,
+        specificity: float | None = None,
+        positive: str | None = None,
+    ) -> dict[str, Any]:
         """Fit the temperature on validation data, and choose the threshold of the calibrated score.
 
         Args:
             artifact: the trained model.
             records: of the validation split.
             weighted: whether training weighed labels by the inverse of their frequency.
+            specificity: that is to be reached; None: the threshold is Youden's.
+            positive: the label that is looked for; None: as `operating.finding` says.
 
         Returns:
-            `temperature`; `offset` (labels,), what is added to logits then; `screening`: `finding`, its `threshold`, and
-            `chosen_on`, how many validation records had each label.
+            `temperature`; `offset` (labels,), what is added to logits then; `screening`, as `operating.decide`.
         """
-        place = finding(artifact.labels)
-        counts = records.counts().tolist() if len(records) else [0, 0]
+        labels = artifact.labels
+        place = operating.place_of(labels, positive)
         offset = np.zeros(2)
         if weighted and self.odds is not None:
-            offset[place] = self.odds
+            offset[place] = self.odds if place == finding(labels) else -self.odds
         decided: dict[str, Any] = {"offset": offset.tolist()} if offset.any() else {}
-        screening = {
-            "finding": artifact.labels[place],
-            "threshold": MIDDLE,
-            "chosen_on": dict(zip(artifact.labels, counts, strict=True)),
-        }
+        chances, targets = np.zeros(0), np.zeros(0, np.int64)
         if len(records):
             found, targets = self.outputs(artifact, records)
             earlier = artifact.metadata
@@ -142,19 +128,8 @@ class Screening(Classification):
             logits = logits * earlier.get("temperature", 1.0)
             temperature = round(best_temperature(logits, targets, PRIOR, offset), 4)
             decided["temperature"] = temperature
-            if all(counts):
-                chances = softmax(logits / temperature + offset)[:, place]
-                screening["threshold"] = roc.youden(chances, targets == place)
-        return {**decided, "screening": screening}
-
-    def cautions(self, decided: Mapping[str, Any]) -> list[str]:
-        """Say where the threshold rests on few records, or on none."""
-        about = decided.get("screening")
-        if not about or min(about["chosen_on"].values()) >= FEW:
-            return []
-        counts = " and ".join(f"{count:,} of {label}" for label, count in about["chosen_on"].items())
-        how = f"is {MIDDLE}" if not min(about["chosen_on"].values()) else "is much a matter of chance"
-        return [f"The threshold {how}: the validation split has {counts} only. Hold out more to choose it."]
+            chances = softmax(logits / temperature + offset)[:, place]
+        return {**decided, operating.ENTRY: operating.decide(chances, targets, labels, place, specificity)}
 
     def score(self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None) -> Scores:
         """Score probabilities and answers.
@@ -166,10 +141,7 @@ class Screening(Classification):
             metadata: of the artifact, for its threshold.
 
         Returns:
-            `auc` with its 95 % interval (resampled patients), per class sensitivity and specificity; `sensitivity`,
-            `specificity`, `accuracy` with Wilson's intervals; `ece` and `reliability` of the score of the finding; `finding`,
-            `threshold`, `chosen_on` (validation records that chose it), `roc`, `patients`, and what `Classification.score` has
-            beside them.
+            as `Classification.score`, with the `auc` first, and per class sensitivity and specificity.
 
         Raises:
             DataError: no record has one of the labels, so that there is nothing to tell apart.
@@ -177,55 +149,25 @@ class Screening(Classification):
         plain = super().score(outputs, targets, labels, metadata)
         if len(labels) != 2:
             return plain
-        place = finding(labels)
-        there, chances = targets == place, outputs["scores"][:, place].astype(np.float64)
-        if there.all() or not there.any():
+        if len(np.unique(targets)) < 2:
             raise DataError(
-                f"All {len(there):,} records are of {labels[int(targets[0])]!r}. Give data with both labels."
+                f"All {len(targets):,} records are of {labels[int(targets[0])]!r}. Give data with both labels."
             )
-        said = self.answers(outputs, labels, metadata) == place
-        patients = outputs.get("patients")
-        low, high = roc.interval(chances, there, patients)
-        shares = {}
-        for name, mask, right in (("sensitivity", there, said), ("specificity", ~there, ~said)):
-            hit, count = int((right & mask).sum()), int(mask.sum())
-            shares[name] = Score(name, hit / count, interval=metrics.wilson(hit, count))
-        own = {labels[place]: shares["sensitivity"].value, labels[1 - place]: shares["specificity"].value}
-        worth = roc.parts(chances, there)
+        said = self.answers(outputs, labels, metadata)
+        (area, *shares, ece), facts = operating.scored(outputs, targets, said, labels, metadata)
+        accuracy = Score("accuracy", plain["accuracy"], interval=plain.headline.interval)
+        low = (area.interval or (0.0, 1.0))[0]
         return Scores(
-            Score(
-                "auc",
-                float(worth.mean()),
-                interval=(low, high),
-                per_class={label: own[label] for label in labels},
-                per_record=worth,
-            ),
-            *shares.values(),
-            Score("accuracy", plain["accuracy"], interval=plain.headline.interval),
-            Score("ece", metrics.expected_calibration_error(chances, there), unit="", better=LESS),
-            count=len(there),
-            patients=len(there) if patients is None else len(np.unique(patients)),
-            finding=labels[place],
-            threshold=_threshold(metadata),
-            chosen_on=_chosen_on(metadata),
-            roc=roc.curve(chances, there),
+            dataclasses.replace(area, per_class=plain.headline.per_class),
+            *shares,
+            accuracy,
+            ece,
+            count=len(targets),
             per_class=plain["per_class"],
             confusion=plain["confusion"],
-            reliability=metrics.reliability(chances, there),
             constant={"name": "a score by lot", "value": 0.5, "sure": low > 0.5},
+            **facts,
         )
-
-    def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
-        """Return what a table shows beside the headline score."""
-        if "sensitivity" not in scores:
-            return super().columns(scores)
-
-        def said(name: str) -> str:
-            low, high = scores[f"{name}_interval"]
-            return f"{100 * scores[name]:.1f} ({100 * low:.1f} to {100 * high:.1f})"
-
-        shares = {f"{name} %": said(name) for name in ("sensitivity", "specificity")}
-        return {**shares, "ECE": f"{scores['ece']:.4f}", "records": f"{scores['count']:,}"}
 
     def compared(self, baseline: Mapping[str, Any]) -> str:
         if "auc" not in baseline or not (found := baseline.get("against")):
@@ -246,7 +188,8 @@ class Screening(Classification):
         if len(labels) != 2:
             return super().baseline(train, test, validation, found, whole)
         name, scores = linear(train if whole is None else whole, test)
-        place, targets = finding(labels), test.targets(np.arange(len(test)))
+        targets = test.targets(np.arange(len(test)))
+        place = finding(labels)  # the area is the same whichever of two is looked for
         there = targets == place
         result: dict[str, Any] = {
             "name": name,
@@ -260,12 +203,3 @@ class Screening(Classification):
             apart = np.bincount(np.unique(test.groups, return_inverse=True)[1], apart)
         p = min(1.0, 2 * min(metrics.sign_flips(apart), metrics.sign_flips(-apart)))
         return {**result, "against": {"p": p}}
-
-
-def _threshold(metadata: Metadata) -> float:
-    return float(((metadata or {}).get("screening") or {}).get("threshold", MIDDLE))
-
-
-def _chosen_on(metadata: Metadata) -> int:
-    counts = ((metadata or {}).get("screening") or {}).get("chosen_on") or {"": 0}
-    return sum(counts.values()) if min(counts.values()) else 0

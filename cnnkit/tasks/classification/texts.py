@@ -29,7 +29,7 @@ from cnnkit.inputs.text.records import TextRecords
 from cnnkit.score import Score, Scores
 from cnnkit.tasks.classification import thresholds as choosing
 from cnnkit.tasks.classification.calibration import PRIOR, best_temperature, softmax
-from cnnkit.tasks.classification.scoring import Classification, Outputs, bar
+from cnnkit.tasks.classification.scoring import OneClass, Outputs, bar
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # of the baseline: C of scikit-learn
 BASELINE_TEXTS = 100_000  # a linear model gains little from more, and their counts are in memory
@@ -42,8 +42,8 @@ CURVES = 60  # labels with a curve of precision over recall, the most frequent
 LEAST_ANSWERED = 0.5  # of the texts get an answer, however unsure
 
 
-class TextClassification(Classification):
-    """One label a text. Attributes as `Classification`."""
+class TextClassification(OneClass):
+    """One label a text. Attributes as `OneClass`."""
 
     rooms = (Classes, Tags)  # the data decide how many labels a text has
     tolerance = (0.3, 1.0)
@@ -88,7 +88,7 @@ class TextClassification(Classification):
         return {"temperature": round(float(temperature), 4), "sure": float(np.floor(sure * 1e4) / 1e4)}
 
     def score(self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None) -> Scores:
-        """Score probabilities; as `Classification.score`, with what the answers are worth that count as sure."""
+        """Score probabilities; as `OneClass.score`, with what the answers are worth that count as sure."""
         scores = super().score(outputs, targets, labels, metadata)
         least = (metadata or {}).get("sure")
         if least is not None:
@@ -120,7 +120,7 @@ class TextClassification(Classification):
 class TextTagging(TextClassification):
     """Several labels a text, or none: each has a probability and a threshold of its own.
 
-    Attributes as `Classification`; the headline is F1 over all labels and texts together (micro-F1).
+    Attributes as `OneClass`; the headline is F1 over all labels and texts together (micro-F1).
     """
 
     name = "multilabel"
@@ -153,7 +153,7 @@ class TextTagging(TextClassification):
             raise ConfigError("`class_weights` is for one label a text: here each text may have several.")
 
     def outputs(self, artifact: Any, records: Any, progress: Done = lambda done: None) -> tuple[Outputs, np.ndarray]:
-        """As `Classification.outputs`; a text without known words gets no label, as in `predict`: its probabilities are 0."""
+        """As `OneClass.outputs`; a text without known words gets no label, as in `predict`: its probabilities are 0."""
         found, targets = super().outputs(artifact, records, progress)
         read = self.as_read_by(artifact, records)
         if getattr(read, "tokenizer", None) is not None:
