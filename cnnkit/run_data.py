@@ -262,7 +262,7 @@ def own_data(
     Raises:
         DataError: it is not there, or differs; the line says in what.
     """
-    from cnnkit.data import cards, fetch
+    from cnnkit.data import cards, fetch, kept
 
     settings = _as_trained(recipe, run)
     tried: list[Any] = []
@@ -290,6 +290,11 @@ def own_data(
             tried.append(entry)
     if not tried:
         where = run.document.get("data", {}).get("place", {}).get("path", settings.get("data"))
+        if isinstance(where, str) and kept.is_kept(where):
+            raise DataNotFound(
+                f"The data of {run.path} was arrays given in Python, kept in {Path(where).parent}, and is not there now. "
+                "Evaluate it from Python, with `data` the same arrays, which keeps them again."
+            )
         raise DataNotFound(
             f"The data of {run.path} was in {where}, and is not there now. Put it back, name where it is with `data`, or set "
             "CNNKIT_DATA to the folder that holds it."

@@ -6,20 +6,59 @@ model.fit(data.train.dataset(batch_size=32), validation_data=data.validation.dat
 Records are read as they are asked for, so a data set may be larger than memory.
 """
 
+import operator
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnnkit.api.apps import app_of, meant, saying_what_is_missing
+from cnnkit.data import kept
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.quiet import quiet
-from cnnkit.registry import TASKS, TRAINING
+from cnnkit.registry import INPUTS, TASKS, TRAINING
 from cnnkit.reporter import SILENT
 
 SHOWN = 5  # labels in a line
+
+
+class Sample(tuple[Any, Any]):
+    """A record to be looked at: `image, target = data.train[0]`. A notebook shows it.
+
+    Attributes:
+        input: as it is stored.
+        target: a code; of several labels a row of zeros and ones; {"boxes", "labels"}; a code map.
+        words: what a person calls the target: its label, or labels.
+        name: what a person calls the record: the path of its file, or its place in an array.
+    """
+
+    input: Any
+    target: Any
+    words: str
+    name: str
+
+    def __new__(cls, part: "Split", place: int) -> "Sample":
+        found = super().__new__(cls, part.records.sample(place))
+        found.input, found.target = found
+        found.words, found.name = part.records.words(place), part.records.name(place)
+        found._of = (part, place)
+        return found
+
+    _of: tuple["Split", int]
+
+    def __repr__(self) -> str:
+        given = self.input
+        said = (
+            repr(given) if isinstance(given, str) else f"{given.dtype} {given.shape}" if hasattr(given, "shape") else ""
+        )
+        return f"<{self.name}: {self.words}; {_short(said) if isinstance(given, str) else said}>"
+
+    def _repr_html_(self) -> str:
+        from cnnkit.api import notebook
+
+        return notebook.of_record(*self._of)
 
 
 class Split:
@@ -39,16 +78,24 @@ class Split:
     def __repr__(self) -> str:
         return f"<{self.name}: {len(self):,} {self.records.noun} of {self.records.input_shape}>"
 
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        """Return one record: its input as it is stored (a picture uint8 of its own size, a text as `str`), and its target.
+    def __getitem__(self, index: int) -> "Sample":
+        """Return one record as it is stored, to be looked at: a picture uint8 of its own size, a text as `str`; and its target.
 
-        The target is as `dataset` gives it, without the batch axis.
+        Boxes are in px of this picture, a mask has its size: `dataset` gives both as a network sees them.
+
+        Raises:
+            IndexError: there is no such record.
+            TypeError: it is no whole number.
         """
-        place = range(len(self))[index]  # as a list counts, from the end too
-        target = self._reading.keras_targets(self.records.targets(np.array([place])))
-        return self.records.native(place), _first(target)
+        try:
+            place = range(len(self))[operator.index(index)]  # as a list counts, from the end too
+        except IndexError:
+            raise IndexError(
+                f"The {self.name} split has {len(self):,} records, so there is no record {index}."
+            ) from None
+        return Sample(self, place)
 
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+    def __iter__(self) -> Iterator["Sample"]:
         return (self[index] for index in range(len(self)))
 
     @property
@@ -179,20 +226,22 @@ def _as_keras(inputs: np.ndarray) -> np.ndarray:
     return inputs if inputs.dtype == np.int32 else inputs.astype(np.float32, copy=False)
 
 
-def _first(target: Any) -> Any:
-    return {name: values[0] for name, values in target.items()} if isinstance(target, dict) else target[0]
-
-
 @saying_what_is_missing
-def load_data(source: Any, app: Any = None, *, task: str | None = None, **settings: Any) -> Data:
+def load_data(
+    source: Any, app: Any = None, *, task: str | None = None, labels: Sequence[str] = (), **settings: Any
+) -> Data:
     """Load a data set and divide it, as a training does: the same seed gives the same splits, and groups stay together.
 
     Args:
-        source: the name of a card (`cnnkit digits data list`), or the path of a card, a folder or a file.
+        source: the name of a card (`cnnkit digits data list`), or the path of a card, a folder or a file. Or arrays: (x, y),
+            ((x, y), (x, y)) to train and to test as `keras.datasets` have them, or {"train": (x, y), "validation": ...}: x
+            pictures (n, h, w) or (n, h, w, c), y their labels (n,) or masks (n, h, w); or x texts, y their labels. They are
+            kept in the cache, where a run finds them again.
         app: whose pictures or texts they are to be: its name or a `cnnkit.App`. Inputs then have the size and the preparation
             that its models take. None: the data say what they are for.
         task: of an app with several tasks, the word that `train --task` takes; without an app what a folder or file is for:
             "classification", "detection", "segmentation" or "text". None: what the data is for.
+        labels: of arrays, what their labels are called: of the codes 0, 1, ..., of the values 1, 2, ... of masks.
         settings: by their names on the command line, such as `validation=0.2`, `limit=500`, `image_size=64`, `skip_bad=True`,
             `label="colour"`; `model` where that decides the size.
 
@@ -204,7 +253,7 @@ def load_data(source: Any, app: Any = None, *, task: str | None = None, **settin
         DataError: it cannot be read, or cannot be trained on.
         ConfigError: there is no such app or setting, or no such value.
     """
-    source = named(source)
+    source = named(source, labels)
     if app is None:
         return _of_its_own(source, task or "", settings)
     definition = app_of(app)
@@ -212,19 +261,37 @@ def load_data(source: Any, app: Any = None, *, task: str | None = None, **settin
     return of_recipe(definition, recipe, source, settings)
 
 
-def named(source: Any) -> str:
-    """Return the name or path of data as the core takes it.
+def named(source: Any, labels: Sequence[str] = ()) -> str:
+    """Return the name or path of data as the core takes it; arrays are kept in files first.
 
     Raises:
         DataError: it is no name and no path.
     """
     if isinstance(source, Data):
         return source.source
+    if not isinstance(source, str | Path) and (parts := kept.pairs(source)) is not None:
+        return str(_kept(parts, labels).keep())
+    if labels:
+        raise ConfigError("`labels` names the labels of arrays; the labels of files stand in them. Leave it out.")
     if not isinstance(source, str | Path) or not str(source):
         raise DataError(
-            f"Data is named: a card's name, or the path of a card, a folder or a file. Got {_short(source)}."
+            f"Data is named: a card's name, or the path of a card, a folder or a file; or it is arrays. Got {_short(source)}."
         )
     return str(source)
+
+
+def _kept(parts: kept.Pairs, labels: Sequence[str]) -> kept.Kept:
+    if isinstance(labels, str) or not all(isinstance(name, str) for name in labels) or len(set(labels)) < len(labels):
+        raise ConfigError(f"`labels` is a list of names, no two alike. Got {_short(labels)}.")
+    kinds = [registry.half(name, TRAINING, name) for registry in (INPUTS, TASKS) for name in registry.ours()]
+    for kind in kinds:
+        if (found := kind.kept(parts, labels)) is not None:
+            return found
+    given = " and ".join(_short(part) for part in parts["train"])
+    raise DataError(
+        "Arrays are pictures (n, h, w) or (n, h, w, c) with a label or a mask each, or texts with a label each; anything else "
+        f"has to lie in files. Got {given}."
+    )
 
 
 def _short(value: Any) -> str:

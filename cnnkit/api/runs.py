@@ -21,6 +21,15 @@ from cnnkit.run import EXPORT, HISTORY, MODEL, REPORT
 from cnnkit.run import Run as Folder
 
 
+class Scored(dict[str, Any]):
+    """Scores by name; a notebook shows them as a table."""
+
+    def _repr_html_(self) -> str:
+        from cnnkit.api import notebook
+
+        return notebook.of_scores(self)
+
+
 class Run:
     """A trained model with all that belongs to it: a run folder. `cnnkit.train` and `cnnkit.load_run` return one.
 
@@ -67,7 +76,7 @@ class Run:
     def scores(self) -> dict[str, Any]:
         """The scores on the test split, with intervals, of the `baseline` too, and a `verdict`; of folds, of all together."""
         scored = self.document.get("scores") or {}
-        return dict(scored.get("test") or scored.get("folds") or {})
+        return Scored(scored.get("test") or scored.get("folds") or {})
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -127,7 +136,7 @@ class Run:
         found = evaluate(
             self._recipe, self.path, data=source, split=split, skip_bad=skip_bad, columns=columns, tell=teller(verbose)
         )
-        return {**found.scores, "baseline": found.baseline, "verdict": found.verdict}
+        return Scored({**found.scores, "baseline": found.baseline, "verdict": found.verdict})
 
     @saying_what_is_missing
     def export(

@@ -1,9 +1,10 @@
 """Who hears what work tells in Python: nobody, though it is kept; the cell of a notebook; standard output where asked for.
 
-Progress in a notebook is one line that is written anew, so that it does not fill the page.
+Progress in a notebook is one output that is written anew, so that it does not fill the page.
 """
 
 import contextlib
+import html
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,8 @@ from typing import Any
 from cnnkit.errors import ConfigError
 from cnnkit.reporter import SILENT, Reporter, Silent
 
-EVERY = 0.25  # seconds between two lines of progress in a notebook
+EVERY = 0.25  # seconds between two looks of progress in a notebook
+LONG = 1.0  # seconds from which on work is worth a line when it is done
 
 
 class Kept:
@@ -53,25 +55,51 @@ class Kept:
 
 
 class Notebook(Silent):
-    """A reporter that shows progress in the cell that runs; messages are kept by `Kept` and shown with the result."""
+    """A reporter that shows progress and warnings in the cell that runs; messages are kept by `Kept`.
+
+    One output of the cell has all of them, and is written anew: what is done and took its time, a line each, then what goes on.
+    """
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+        self._done: list[str] = []
+
+    def warning(self, text: str) -> None:
+        self._done.append(f"Warning: {text}")
+        self._show()
 
     @contextlib.contextmanager
     def progress(
         self, description: str, total: float, unit: str = "", *, to_the_end: bool = True
     ) -> Iterator[Callable[..., None]]:
-        display = sys.modules["IPython"].display.display
-        handle = display({"text/plain": description}, raw=True, display_id=True)
-        last = 0.0
+        began = last = time.monotonic()
+        words = ""
 
         def update(completed: float, text: str = "") -> None:
-            nonlocal last
+            nonlocal last, words
+            words = text or words
             if time.monotonic() - last >= EVERY:
                 last = time.monotonic()
-                line = f"{description}: {100 * completed / max(total, 1e-9):.0f} % {text}".rstrip()
-                handle.update({"text/plain": line}, raw=True)
+                self._show(description, min(1.0, completed / max(total, 1e-9)), text)
 
         yield update
-        handle.update({"text/plain": f"{description}: done"}, raw=True)
+        if (took := time.monotonic() - began) >= LONG:
+            self._done.append(f"{description}: {took:.0f} s" + (f"; {words}" if words else ""))
+        if self._handle is not None or took >= LONG:
+            self._show()
+
+    def _show(self, description: str = "", share: float = 0.0, text: str = "") -> None:
+        now = [f"{description}: {100 * share:.0f} % {text}".rstrip()] if description else []
+        lines = [f"<div>{html.escape(line)}</div>" for line in self._done]
+        if now:
+            bar = f'<progress value="{share:.3f}" max="1" style="width:12em;vertical-align:middle"></progress>'
+            lines.append(f"<div>{bar} {html.escape(now[0])}</div>")
+        # the zero-width space: an empty output has no height, and what is below would jump
+        shown = {"text/plain": "\n".join([*self._done, *now]), "text/html": "".join(lines) or "\u200b"}
+        if self._handle is None:
+            self._handle = sys.modules["IPython"].display.display(shown, raw=True, display_id=True)
+        else:
+            self._handle.update(shown, raw=True)
 
 
 def in_notebook() -> bool:

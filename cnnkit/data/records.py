@@ -173,6 +173,31 @@ class Records:
         """Return what can be shown of each of these records in a report: nothing."""
         return [{} for _ in indices]
 
+    def sample(self, index: int) -> tuple[Any, Any]:
+        """Return a record as it is stored, for people: its input, and its target in the measure of that."""
+        return self.native(index), self.targets(np.array([index]))[0]
+
+    def words(self, index: int) -> str:
+        """Return what a person calls the target of a record: its label, or labels; "" where it has no words."""
+        target = np.asarray(self.targets(np.array([index]))[0])
+        if target.ndim == 0 and target.dtype.kind in "iu" and self.label_names:
+            return self.label_names[int(target)]
+        if target.ndim == 1 and len(target) == len(self.label_names):
+            return ", ".join(self.label_names[code] for code in np.flatnonzero(target > 0)) or "no label"
+        return f"{float(target):.4g}" if target.ndim == 0 else ""
+
+    def drawn(self, index: int, side: int) -> np.ndarray | None:
+        """Return a picture of a record with its target drawn in, for people; None: it has none.
+
+        Args:
+            index: which.
+            side: px of the longer side.
+
+        Returns:
+            uint8 (h, w) or (h, w, 3) RGB.
+        """
+        return None
+
     def as_read_by(self, artifact: Any) -> Self:
         """Return a view whose inputs are read as an artifact takes them."""
         fitted = getattr(self._source, "as_read_by", None)

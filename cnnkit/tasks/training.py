@@ -24,6 +24,18 @@ class TaskTraining:
         """Return what is asked of data for `reads`: an `Input` (`cnnkit.inputs.contract`)."""
         raise NotImplementedError
 
+    def kept(self, parts: Any, labels: Sequence[str]) -> Any:
+        """Return how arrays become files that `load` reads: a `cnnkit.data.kept.Kept`; None: they are not of this kind.
+
+        Args:
+            parts: inputs and targets of each split.
+            labels: what the labels are called; none: as they are written.
+
+        Raises:
+            DataError: they are of this kind, and cannot be used.
+        """
+        return None
+
     def keras_targets(self, targets: Any) -> Any:
         """Return targets as records have them in the form that Keras's own losses and layers take: as they are."""
         return targets

@@ -45,12 +45,11 @@ class Image(InputKind):
             low, high = float(values.min()), float(values.max())
             if low < 0 or high > 255:
                 raise DataError(f"{need} of numbers from 0 to 255. Got numbers from {low:g} to {high:g}.")
-            if values.dtype.kind == "f":
-                if high <= 1 and (values != np.rint(values)).any():
-                    raise DataError(
-                        f"{need} of numbers from 0 to 255. Got numbers from {low:g} to {high:g}: multiply them by 255."
-                    )
-                values = np.rint(values)
+            if 0 < high <= 1:  # of 255 that is black, whatever their type: they are shares
+                raise DataError(
+                    f"{need} of numbers from 0 to 255. Got numbers from {low:g} to {high:g}: multiply them by 255."
+                )
+            values = np.rint(values) if values.dtype.kind == "f" else values
             values = values.astype(np.uint8)
         return ([values], True) if one else (list(values), False)
 

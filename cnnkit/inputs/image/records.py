@@ -42,9 +42,23 @@ class ImageRecords(Records):
             )
         return super().with_shape(input_shape)
 
+    def drawn(self, index: int, side: int) -> np.ndarray:
+        """Return the image, its longer side `side` px; as `Records.drawn`."""
+        image = self.native(index)
+        return at_side(image[..., :3] if image.ndim == 3 and image.shape[2] > 3 else image, side)
+
     def native(self, index: int) -> np.ndarray:
         """Return the image as it is stored: uint8 (h, w), (h, w, 3) RGB or (h, w, 4) RGBA, of its own size."""
         return super().native(index)
+
+
+def at_side(image: np.ndarray, side: int) -> np.ndarray:
+    """Return an image whose longer side has `side` px; smaller ones are made larger, their pixels to be seen."""
+    import cv2
+
+    scale = side / max(image.shape[:2])
+    width, height = (max(1, round(length * scale)) for length in image.shape[1::-1])
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
 
 
 class JoinedImages(Joined):

@@ -1,5 +1,6 @@
 """Pictures: what a graph takes, raw and in [0, 255]."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,11 @@ class Image(InputGraph):
         from cnnkit.inputs.image.images import Images
 
         return Images()
+
+    def kept(self, parts: Any, labels: Sequence[str]) -> Any:
+        from cnnkit.inputs.image import kept
+
+        return kept.kept(parts, labels)
 
     def calibration(self, inputs: np.ndarray) -> np.ndarray:
         """Give the first image a 0 and a 255 in its corners, so that the input's scale is exactly 1."""

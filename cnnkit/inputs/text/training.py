@@ -27,6 +27,11 @@ class Text(InputGraph):
 
         return Texts()
 
+    def kept(self, parts: Any, labels: Sequence[str]) -> Any:
+        from cnnkit.inputs.text import kept
+
+        return kept.kept(parts, labels)
+
     def batch(self, inputs: np.ndarray) -> np.ndarray:
         return np.asarray(inputs, np.int32)
 

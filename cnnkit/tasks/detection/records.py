@@ -15,9 +15,12 @@ import numpy as np
 
 from cnnkit.data.records import Records, Shape, Source
 from cnnkit.device.detection import Plan
+from cnnkit.device.drawing import annotate, colour
 from cnnkit.inputs.image.records import ImageRecords, JoinedImages
 from cnnkit.tasks.detection.boxes import Annotations
 from cnnkit.tasks.detection.views import Views
+
+NAMED = 320  # px of a drawn image, from which the names of boxes can be read in it
 
 
 class Boxes:
@@ -174,6 +177,26 @@ class BoxRecords(ImageRecords):
         """Return width and height of a record's image, px."""
         width, height = self._boxes.sizes[self._index[index]].tolist()
         return width, height
+
+    def sample(self, index: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Return an image and its boxes, in px of that: `boxes` float32 (k, 4), left, top, right, bottom; `labels` int32 (k,)."""
+        corners, codes, ignored = self.boxes(index)
+        return self.native(index), {"boxes": corners[~ignored].astype(np.float32), "labels": codes[~ignored]}
+
+    def words(self, index: int) -> str:
+        """Return the labels of a record's boxes, each with how many; as `Records.words`."""
+        _, codes, ignored = self.boxes(index)
+        counts = np.bincount(codes[~ignored], minlength=len(self.label_names))
+        several = [f"{count} {name}" if count > 1 else name for name, count in zip(self.label_names, counts) if count]
+        return ", ".join(several) or "no box"
+
+    def drawn(self, index: int, side: int) -> np.ndarray:
+        """Return the image with its boxes, each label in a colour; as `Records.drawn`."""
+        image = super().drawn(index, side)
+        corners, codes, ignored = self.boxes(index)
+        scale = np.tile(np.array(image.shape[1::-1]) / self.size(index), 2)
+        names = [self.label_names[code] if side >= NAMED else "" for code in codes[~ignored]]
+        return annotate(image, corners[~ignored] * scale, names, [colour(int(code)) for code in codes[~ignored]])
 
     def read(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Read these records as the plan shows them, always alike.

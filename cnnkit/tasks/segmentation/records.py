@@ -14,11 +14,12 @@ from typing import Any, Self
 import numpy as np
 
 from cnnkit.data.records import Records, Shape, Source
+from cnnkit.device.contours import as_shown, outlined
 from cnnkit.device.segmentation import Plan, as_bytes, scale_of, scaled, stretch
 from cnnkit.errors import DataError
-from cnnkit.inputs.image.records import ImageRecords, JoinedImages
+from cnnkit.inputs.image.records import ImageRecords, JoinedImages, at_side
 from cnnkit.tasks.segmentation import objects
-from cnnkit.tasks.segmentation.masks import IGNORE, Masks, Regions
+from cnnkit.tasks.segmentation.masks import IGNORE, Masks, Regions, planes
 from cnnkit.tasks.segmentation.views import PLACES, Views
 
 KEPT = 768 * 2**20  # bytes of pictures, masks and places that are kept
@@ -197,6 +198,22 @@ class MaskRecords(ImageRecords):
     def flattened(picture: np.ndarray, *masks: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return a picture and masks of it as pictures to be looked at: as they are."""
         return picture, *masks
+
+    def sample(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return a picture and its code map, of the size of that; as `mask`."""
+        return self.native(index), self.mask(index)
+
+    def words(self, index: int) -> str:
+        """Return the labels that a record's mask has; as `Records.words`."""
+        codes = np.unique(self.mask(index))
+        there = [np.isin(codes, region).any() for region in self.regions]
+        return ", ".join(name for name, has in zip(self.label_names, there) if has) or "no label"
+
+    def drawn(self, index: int, side: int) -> np.ndarray:
+        """Return the picture with its mask; of a volume, the slice that shows most of that; as `Records.drawn`."""
+        picture, mask = self.flattened(*self.sample(index))
+        picture = at_side(as_shown(picture), side)
+        return outlined(picture, planes(nearest(mask, picture.shape[:2]), self.regions), line=1)
 
     @staticmethod
     def by_pictures(picture: np.ndarray, find: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

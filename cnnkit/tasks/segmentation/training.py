@@ -22,6 +22,11 @@ class Segmentation(TaskTraining):
 
         return Masked()
 
+    def kept(self, parts: Any, labels: Sequence[str]) -> Any:
+        from cnnkit.tasks.segmentation import kept
+
+        return kept.kept(parts, labels)
+
     def finish(self, model: Any, metadata: Mapping[str, Any]) -> dict[str, Any]:
         from keras import layers, ops
 
