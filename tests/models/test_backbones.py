@@ -1,4 +1,4 @@
-"""Backbones: one interface over `keras.applications`, equal to it feature for feature."""
+"""Backbones: one interface over `keras.applications`, equal to it feature for feature; and EfficientNet-Lite."""
 
 import importlib
 import inspect
@@ -24,6 +24,7 @@ QUICK = {
     "convnext_tiny": "convnext",
     "vgg16": "vgg16",
 }
+OWN = [name for name, family in FAMILIES.items() if not isinstance(family.constructor, str)]  # not in Keras
 
 
 def randomised(model, seed=0):
@@ -41,7 +42,7 @@ def run(model, pixels):
     return np.array(model(pixels.astype("float32"), training=False))
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", [*QUICK, *OWN])
 def test_taps_halve_from_a_quarter_to_a_thirty_second(name):
     found = backbone(name, (64, 96, 3)).output
     assert list(found) == [f"stride{stride}" for stride in STRIDES]
@@ -93,7 +94,7 @@ def test_a_grey_image_is_repeated_where_channels_are_scaled_apart(name):
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4])
-@pytest.mark.parametrize("name", some(["mobilenet_v2", "resnet50"], ["mobilenet_v2"]))
+@pytest.mark.parametrize("name", some(["mobilenet_v2", "resnet50", *OWN], ["mobilenet_v2"]))
 def test_any_number_of_channels_and_odd_sizes_are_taken(name, channels):
     pixels = images(1, 33, 50, channels)
     found = backbone(name, (33, 50, channels))(pixels)
@@ -164,6 +165,8 @@ def test_every_checksum_and_address_is_one_that_keras_states():
     import keras
 
     for name, family in FAMILIES.items():
+        if name in OWN:
+            continue
         source = inspect.getsource(inspect.getmodule(getattr(keras.applications, family.constructor)))
         if name.startswith("resnet") and "v2" in name:
             source = inspect.getsource(importlib.import_module("keras.src.applications.resnet"))
