@@ -15,7 +15,11 @@ IMAGES = Commands(
 
 # Of the builder `cnnkit.models.images.classifier`; for the `build_options` of apps that have it.
 BACKBONE_OPTIONS = [
-    click.option("--backbone", metavar="NAME", help="Network of keras.applications.  [default: mobilenet_v2]"),
+    click.option(
+        "--backbone",
+        metavar="NAME",
+        help="Network of keras.applications, or efficientnet_lite0.  [default: mobilenet_v2]",
+    ),
     click.option("--alpha", type=click.FloatRange(0, min_open=True), help="Width of a MobileNet: 0.35, 0.5, 1 ..."),
     click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Share of the features dropped."),
 ]
