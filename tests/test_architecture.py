@@ -78,6 +78,7 @@ ROOMS = {
         "models/backbones.py",
         "models/blocks.py",
         "models/classic.py",
+        "models/efficientnet_lite.py",
         "models/images.py",
         "models/small.py",
     ),

@@ -22,11 +22,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import layers, ops
 
 from cnnkit.models import efficientnet_lite
 from cnnkit.models.blocks import MOMENTUM, check_arguments
+from cnnkit.models.published import Pretrained
 
 STRIDES = (4, 8, 16, 32)
 SMALLEST = 32  # px, of a side
@@ -54,32 +54,6 @@ LITE = Scaling((1 / 128,) * 3, (-127 / 128,) * 3)
 # mean 0, deviation 1; "torch"
 STANDARD = Scaling(tuple(1 / (255 * d) for d in DEVIATION), tuple(-m / d for m, d in zip(MEAN, DEVIATION)))
 CENTRED = Scaling((1.0,) * 3, (-123.68, -116.779, -103.939), bgr=True)  # mean 0; "caffe"
-
-
-@dataclasses.dataclass(frozen=True)
-class Pretrained:
-    """The published ImageNet weights of a network: a file of Keras without a classifier, or a file of PyTorch in a package.
-
-    Attributes:
-        file: name of the file, as Keras caches it; of a package, its path there.
-        url: where Keras gets it; empty for a package's.
-        md5, sha256: its checksum, where one is stated.
-        bgr: its first kernel reads blue first.
-        package: what is installed to have it, where Keras does not publish it.
-        extra: of cnnkit, that installs the package.
-        layers: turns the tensors of a PyTorch file into variables by layer.
-        top: layer among these that is the classifier of ImageNet, which no network here has.
-    """
-
-    file: str
-    url: str = ""
-    md5: str | None = None
-    sha256: str | None = None
-    bgr: bool = False
-    package: str = ""
-    extra: str = ""
-    layers: Callable[[Mapping[str, np.ndarray]], dict[str, dict[str, np.ndarray]]] | None = None
-    top: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,7 +40,7 @@ from cnnkit.errors import ArtifactError, ArtifactNotFound, ConfigError
 from cnnkit.keras_files import DAMAGED, refuse_code
 from cnnkit.models import torch_files
 from cnnkit.models.axes import Rows, axes_of
-from cnnkit.models.backbones import Pretrained
+from cnnkit.models.published import Pretrained
 from cnnkit.run import MODEL, Run
 
 HEAD = "logits"  # the layer whose last axis is the classes; others say so (`cnnkit.models.axes`)
