@@ -152,6 +152,10 @@ class Task:
             for index, shown in zip(order, records.shown(order), strict=True)
         ]
 
+    def tolerated(self, metadata: Mapping[str, Any]) -> tuple[float, float]:
+        """Return what an exported model may lose, as `tolerance`, where that depends on the artifact with these metadata."""
+        return self.tolerance
+
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
         """Return what a table shows beside the headline score."""
         return {"records": f"{scores['count']:,}"}

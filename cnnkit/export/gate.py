@@ -296,7 +296,7 @@ def export(
         GateRefused: a check of a file failed; `gate.json` says which, by how much and where.
     """
     progress(0, "scoring the trained model")
-    tolerance, class_tolerance = task.tolerance if tolerance is None else (tolerance, tolerance)
+    tolerance, class_tolerance = task.tolerated(artifact.metadata) if tolerance is None else (tolerance, tolerance)
     trained, targets = outputs(artifact, held_out, task) if scored is None else scored
     reference = task.score(trained, targets, artifact.labels, artifact.metadata)
     most = calibrating(task, artifact)

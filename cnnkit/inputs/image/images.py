@@ -180,7 +180,7 @@ class Images(Input):
         samples = self.samples(recipe, splits.train, settings)
         evidence = []
         if recipe.task.explains:
-            answer = explaining.as_predicted(artifact)
+            answer = self.answer(artifact)
             evidence = explaining.examples(artifact.model, artifact.labels, worst, samples, answer)
         return {
             "record": self.record,
@@ -188,6 +188,12 @@ class Images(Input):
             "samples": reporting.samples(*samples),
             "layers": explain.layer_table((members(artifact.model) or [artifact.model])[0]),
         }
+
+    def answer(self, artifact: Any) -> Any:
+        """Return what answers a picture as `predict` does, for `explain` and the report; None: the class of the largest score."""
+        from cnnkit.inputs.image.explain import images as explaining
+
+        return explaining.as_predicted(artifact)
 
     def explain(
         self,
@@ -226,18 +232,22 @@ class Images(Input):
             pictures = {"test-0": test().read(np.array([0]))[0][0]}
         done = {}
         model, added = recipe.task.explained(artifact.model)
-        answer = explaining.as_predicted(artifact)
+        answer = self.answer(artifact)
         labels = [*artifact.labels, *added]
         for name, image in pictures.items():
             with tell.progress(f"Explaining {name}", 1):
                 done[name] = explaining.explain(model, image, folder / name, labels=labels, layer=layer, answer=answer)
         images = {name: {**d, "pictures": {k: str(p) for k, p in d["pictures"].items()}} for name, d in done.items()}
         lines = [
-            f"{name}: {result['label']} ({result['confidence']:.1%}); pictures in {folder / name}"
+            f"{name}: {result['label']}{_sure(result['confidence'])}; pictures in {folder / name}"
             for name, result in done.items()
         ]
         first = next(iter(done.values()))
         return Shown({"folder": str(folder), "images": images}, [layer_table(first["layers"]), *lines])
+
+
+def _sure(confidence: float | None) -> str:
+    return "" if confidence is None else f" ({confidence:.1%})"
 
 
 def drawn(picture: Path) -> Shown:

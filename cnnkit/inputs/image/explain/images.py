@@ -5,7 +5,7 @@ Of the mean of several models, as of folds, the evidence is the mean of theirs, 
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -20,7 +20,22 @@ from cnnkit.registry import DEVICE, task_of
 from cnnkit.report.drawing import save
 from cnnkit.training.ensemble import members
 
-Answer = Callable[[np.ndarray], tuple[int, float]]  # an image (h, w, c) -> the class it gets, and how sure that is
+
+class Answered(NamedTuple):
+    """What a model answers to an image.
+
+    Attributes:
+        place: of the output that is asked for its evidence: the class.
+        sure: how sure the answer is, in [0, 1]; None where that is not known.
+        words: what the answer is called; "": as the label of its place.
+    """
+
+    place: int
+    sure: float | None
+    words: str = ""
+
+
+Answer = Callable[[np.ndarray], Answered]  # of an image (h, w, c)
 SAMPLES, ERRORS = 6, 6  # of a report; a row each
 
 
@@ -44,7 +59,7 @@ def explain(
         answer: as `predict` answers; without it the class of the largest logit.
 
     Returns:
-        `label` and `confidence` in [0, 1] of the answer, `layers` (the layer table), `totals`, and
+        `label` of the answer and its `confidence` in [0, 1], or None; `layers` (the layer table), `totals`, and
         `pictures`: dict from `layers`, `filters`, `feature_maps`, `grad_cam`, `classic_filters` to the path written.
 
     Errors: `CnnkitError` for a layer that the model does not have, and where a picture cannot be written.
@@ -62,9 +77,9 @@ def explain(
         values = feature_maps(one, image, layer)
         maps_figure = pictures.feature_maps_figure(values, layer)
         cam_layer = layer if values.ndim == 3 and min(values.shape[:2]) > 1 else None
-    asked, sure = (answer or largest(model))(image)
+    asked, sure, words = (answer or largest(model))(image)
     heatmap = _evidence(each, image, asked, cam_layer)
-    label = str(asked) if labels is None else labels[asked]
+    label = words or (str(asked) if labels is None else labels[asked])
     figures = {
         "layers": pictures.layer_table_figure(rows, f"The layers of {one.name}"),
         "filters": pictures.filters_figure(first_filters(one)),
@@ -97,11 +112,11 @@ def _evidence(models: Sequence[keras.Model], image: np.ndarray, asked: int, laye
 def largest(model: keras.Model) -> Answer:
     """Return what answers an image, (h, w) or (h, w, c) in [0, 255], by the class of the largest logit, and its softmax."""
 
-    def answer(image: np.ndarray) -> tuple[int, float]:
+    def answer(image: np.ndarray) -> Answered:
         array = np.asarray(image, np.float32).reshape(1, *image.shape[:2], -1)
         logits = keras.ops.cast(model(array, training=False), "float32")
         scores = keras.ops.convert_to_numpy(keras.ops.softmax(logits))[0]
-        return int(scores.argmax()), float(scores.max())
+        return Answered(int(scores.argmax()), float(scores.max()))
 
     return answer
 
@@ -112,11 +127,11 @@ def as_predicted(artifact: Any) -> Answer | None:
     if not isinstance(task, Scores) or tuple(task.outputs) != tuple(Scores.outputs):  # one row of scores an image
         return None
 
-    def answer(image: np.ndarray) -> tuple[int, float]:
+    def answer(image: np.ndarray) -> Answered:
         scores = artifact.run_batch(np.asarray(image).reshape(1, *artifact.input_shape))["scores"][0]
         label = task.answer({"scores": scores}, artifact.metadata, artifact.labels, 1)["label"]
         place = artifact.labels.index(label)
-        return place, float(scores[place])
+        return Answered(place, float(scores[place]))
 
     return answer
 
@@ -138,7 +153,7 @@ def examples(
         answer: as `explain`.
 
     Returns:
-        For each: `image` uint8 (h, w, 3), orange where the evidence is; `label`; `predicted`; `confidence` in [0, 1]. None
+        For each: `image` uint8 (h, w, 3), orange where the evidence is; `label`; `predicted`; `confidence` in [0, 1], or None. None
         of a model without feature maps, or with another backend than Grad-CAM knows.
     """
     shape = tuple(model.input_shape[1:])
@@ -152,7 +167,7 @@ def examples(
         if np.shape(image) != shape:
             continue
         try:
-            asked, sure = (answer or largest(model))(image)
+            asked, sure, words = (answer or largest(model))(image)
             heatmap = _evidence(each, image, asked)
         except CnnkitError:  # no feature maps or another backend: the report is written without this section
             return []
@@ -160,7 +175,7 @@ def examples(
             {
                 "image": overlay(image, heatmap),
                 "label": label,
-                "predicted": labels[asked] if asked < len(labels) else str(asked),
+                "predicted": words or (labels[asked] if asked < len(labels) else str(asked)),
                 "confidence": sure,
             }
         )
