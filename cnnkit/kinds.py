@@ -10,6 +10,7 @@ TYPE_CHECKING = False  # as type checkers read it
 
 KINDS = {
     "image_classification": "cnnkit.tasks.classification.kinds",
+    "image_regression": "cnnkit.tasks.regression.kinds",
     "image_segmentation": "cnnkit.tasks.segmentation.kinds",
     "object_detection": "cnnkit.tasks.detection.kinds",
     "text_classification": "cnnkit.tasks.classification.kinds",
@@ -19,9 +20,10 @@ KINDS = {
 if TYPE_CHECKING:
     from cnnkit.tasks.classification.kinds import image_classification, text_classification
     from cnnkit.tasks.detection.kinds import object_detection
+    from cnnkit.tasks.regression.kinds import image_regression
     from cnnkit.tasks.segmentation.kinds import image_segmentation
 
-__all__ = ("image_classification", "image_segmentation", "object_detection", "text_classification")
+__all__ = ("image_classification", "image_regression", "image_segmentation", "object_detection", "text_classification")
 
 
 if not TYPE_CHECKING:  # a type checker that saw this would believe any name

@@ -103,7 +103,18 @@ ROOMS = {
 }
 # How shared code would know a kind: a string that is one of these, or a flag of this name that is asked for.
 KINDS = {
-    *("box", "boxes", "classification", "detection", "image", "images", "masks", "multilabel", "segmentation"),
+    *(
+        "box",
+        "boxes",
+        "classification",
+        "detection",
+        "image",
+        "images",
+        "masks",
+        "multilabel",
+        "regression",
+        "segmentation",
+    ),
     *("picture", "pictures", "text", "texts", "tokenizer", "vocabulary"),
 }
 SHAPE = re.compile(r"len\(.*shape\b.*\)$")  # its length, compared with a number

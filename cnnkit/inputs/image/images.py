@@ -236,7 +236,8 @@ class Images(Input):
         labels = [*artifact.labels, *added]
         for name, image in pictures.items():
             with tell.progress(f"Explaining {name}", 1):
-                done[name] = explaining.explain(model, image, folder / name, labels=labels, layer=layer, answer=answer)
+                given: dict[str, Any] = {"labels": labels, "layer": layer, "answer": answer, "listed": artifact.model}
+                done[name] = explaining.explain(model, image, folder / name, **given)
         images = {name: {**d, "pictures": {k: str(p) for k, p in d["pictures"].items()}} for name, d in done.items()}
         lines = [
             f"{name}: {result['label']}{_sure(result['confidence'])}; pictures in {folder / name}"

@@ -47,6 +47,7 @@ def explain(
     labels: Sequence[str] | None = None,
     layer: str | None = None,
     answer: Answer | None = None,
+    listed: keras.Model | None = None,
 ) -> dict[str, Any]:
     """Explain one image and write every picture.
 
@@ -57,6 +58,7 @@ def explain(
         labels: the classes' names; without them, their numbers.
         layer: a layer for feature maps and Grad-CAM; without it, every layer's maps, and Grad-CAM on the last.
         answer: as `predict` answers; without it the class of the largest logit.
+        listed: whose layers are listed, where `model` has some more that only explain; None: its own.
 
     Returns:
         `label` of the answer and its `confidence` in [0, 1], or None; `layers` (the layer table), `totals`, and
@@ -67,7 +69,7 @@ def explain(
     out = Path(out)
     each = members(model) or [model]
     one = each[0]
-    rows = layer_table(one)
+    rows = layer_table(one if listed is None or listed is model else listed)
     if layer is None:
         shown = [row["name"] for row in rows if row["kernel"]]  # what learns and what pools; the rest repeats them
         maps = {name: values for name, values in all_feature_maps(one, image).items() if name in shown}
@@ -153,7 +155,8 @@ def examples(
         answer: as `explain`.
 
     Returns:
-        For each: `image` uint8 (h, w, 3), orange where the evidence is; `label`; `predicted`; `confidence` in [0, 1], or None. None
+        For each: `image` uint8 (h, w, 3), orange where the evidence is; `label`; `predicted`; `confidence` in [0, 1] or
+            None. Nothing
         of a model without feature maps, or with another backend than Grad-CAM knows.
     """
     shape = tuple(model.input_shape[1:])

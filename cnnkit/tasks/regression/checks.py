@@ -1,0 +1,157 @@
+"""What would spoil training on pictures with numbers, found before it.
+
+Design choices:
+- Lines that cannot be used are findings here, and not the end.
+- A value far off is one beyond ten times the middle half of all values: a unit that changed, a missing number written as -999.
+- Duplicates across splits are looked for as in other data of pictures; of neighbours in time the gap between splits takes care.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit.data import inventory
+from cnnkit.data.findings import Finding, ranked
+from cnnkit.data.records import Progress, Splits
+from cnnkit.errors import DataError
+from cnnkit.tasks.regression import loading
+from cnnkit.tasks.regression.readers import said
+from cnnkit.tasks.regression.records import ValueRecords
+
+FAR = 10.0  # ranges between the quartiles, from the nearer of them
+FEW = 200  # training pictures below which little is learnt
+SAME = 0.8  # of the values are equal: most of the data says one thing
+MOST = 20_000  # pictures that are held against each other
+
+
+def check(
+    source: Path | str, *, looked: list[str] | None = None, progress: Progress | None = None, **columns: Any
+) -> list[Finding]:
+    """Look for what spoils training on pictures with numbers.
+
+    Args:
+        source: name of a card, or path of a card, a folder or a table.
+        looked: takes lines on what was looked at.
+        progress: called as progress(what, done, total).
+        columns: settings of data, as `loading.load`.
+
+    Returns:
+        findings, errors first; none for a clean data set.
+
+    Raises:
+        DataError: there is no such data at all, or none of it can be read.
+    """
+    findings: list[Finding] = []
+    splits = _opened(source, columns, progress, findings)
+    if splits is None:
+        return ranked(findings)
+    told: list[str] = inventory.lines(splits.card.get("inventory", {}))
+    for split, part in splits.parts.items():
+        if isinstance(part, ValueRecords) and len(part):
+            told += [f"{split}: {line}" for line in _described(part)]
+    findings += _values(splits)
+    findings += _copies(splits, progress)
+    if looked is not None:
+        looked += told
+    return ranked(findings)
+
+
+def _opened(
+    source: Path | str, columns: dict[str, Any], progress: Progress | None, findings: list[Finding]
+) -> Splits | None:
+    """Load the data; what is wrong with it becomes findings. None: it cannot be loaded at all."""
+    from cnnkit.data import loading as data_loading
+
+    given = {name: columns.get(name) for name in loading.READ_BY}
+    card = loading.with_options(source, given)
+    _, parts, _ = data_loading.read_parts(card, task=loading.TASK, progress=progress)
+    bad = [row for part in parts.values() for row in part.bad]
+    kinds: dict[str, list[str]] = {}
+    for name, reason in bad:
+        kinds.setdefault(reason, []).append(name)
+    for reason, names in kinds.items():
+        text = f"{said([(name, reason) for name in names])}. Mend them, or `skip_bad`."
+        findings.append(Finding("error", "bad-line", text, names))
+    try:
+        return loading.load(source, skip_bad=True, progress=progress, **columns)
+    except DataError as error:
+        findings.append(Finding("error", "values", str(error)))
+        return None
+
+
+def _described(records: ValueRecords) -> Iterable[str]:
+    numbers = records.numbers()
+    for name, column in zip(loading.names_said(records.values), numbers.T, strict=True):
+        low, quarter, median, three, high = np.quantile(column, [0, 0.25, 0.5, 0.75, 1])
+        yield (
+            f"{name} from {low:.4g} to {high:.4g}, half of them from {quarter:.4g} to {three:.4g}, median {median:.4g}, mean "
+            f"{column.mean():.4g}, of {len(column):,} pictures."
+        )
+
+
+def _values(splits: Splits) -> Iterable[Finding]:
+    train: Any = splits.train
+    if len(train) < FEW:
+        yield Finding(
+            "warning", "few", f"There are {len(train):,} training pictures; little is learnt of fewer than {FEW}."
+        )
+    for place, name in enumerate(train.values.names):
+        column = train.numbers()[:, place]
+        values, counts = np.unique(column, return_counts=True)
+        most = int(counts.argmax())
+        if counts[most] > SAME * len(column):
+            text = (
+                f"{100 * counts[most] / len(column):.0f} % of the training values `{name}` are {values[most]:g}: "
+                f"a model may learn to say "
+                "always that. Leave some of these out, or collect others."
+            )
+            yield Finding("warning", "one-value", text)
+        quarter, three = np.quantile(column, [0.25, 0.75])
+        reach = FAR * float(three - quarter)
+        if reach > 0:
+            far = np.flatnonzero((column < quarter - reach) | (column > three + reach))
+            if len(far):
+                files = [f"{train.name(int(k))} ({column[k]:g})" for k in far[:20]]
+                text = f"{len(far):,} values `{name}` lie far off all others. A number for what is missing, or another unit?"
+                yield Finding("warning", "far-off", text, files)
+        for split in ("validation", "test"):
+            part: Any = splits.parts[split]
+            if not len(part):
+                continue
+            other = part.numbers()[:, place]
+            outside = int(((other < column.min()) | (other > column.max())).sum())
+            if outside > 0.05 * len(other):
+                text = f"{outside:,} of {len(other):,} values `{name}` of the {split} split lie beyond all of training."
+                yield Finding("warning", "beyond", text)
+
+
+def _copies(splits: Splits, progress: Progress | None) -> Iterable[Finding]:
+    """Name equal pictures, in two splits or under two values."""
+    total = sum(len(part) for part in splits.parts.values())
+    if not total or total > MOST:
+        return
+    if progress:
+        progress("Looking for copies", 0, total)
+    digests = np.concatenate([part.digests() for part in splits.parts.values()])
+    numbers = np.concatenate([part.numbers() for part in splits.parts.values()])  # type: ignore[attr-defined]
+    names = [(split, part, k) for split, part in splits.parts.items() for k in range(len(part))]
+    order = np.argsort(digests, kind="stable")
+    cuts = np.flatnonzero(digests[order][1:] != digests[order][:-1]) + 1
+    across, apart = [], []
+    for members in np.split(order, cuts):
+        if len(members) < 2:
+            continue
+        row = " = ".join(names[m][1].name(names[m][2]) for m in members[:4].tolist())
+        if len({names[m][0] for m in members.tolist()}) > 1:
+            across.append(row)
+        if np.ptp(numbers[members], axis=0).max() > 0:
+            apart.append(row)
+    if across:
+        text = (
+            f"{len(across):,} pictures are in two splits: the score would count what was learnt by heart. Delete one."
+        )
+        yield Finding("error", "leak", text, across)
+    if apart:
+        yield Finding("warning", "two-values", f"{len(apart):,} pictures stand there with two values.", apart)

@@ -1,0 +1,50 @@
+"""Numbers of a picture: how the graph of a trained model ends, and what a report says of its scores."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cnnkit.tasks.training import TaskTraining, plain
+
+
+class Regression(TaskTraining):
+    """Brings what the network answers, of mean 0 and deviation 1, back to the units of the data.
+
+    One multiplication and one addition behind a linear layer: converters fold both into its weights.
+    """
+
+    reads = "regression"
+
+    def load(self, source: Any, **how: Any) -> Any:
+        from cnnkit.tasks.regression import loading
+
+        return loading.load(source, **how)
+
+    def inputs(self) -> Any:
+        from cnnkit.tasks.regression.images import Measured
+
+        return Measured()
+
+    def finish(self, model: Any, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        from keras import layers
+
+        about = metadata["regression"]
+        scaled = plain(model.output, "float_values")
+        return {"values": layers.Rescaling(about["std"], about["mean"], dtype="float32", name="values")(scaled)}
+
+    def layers(self) -> None:
+        import cnnkit.tasks.regression.losses  # noqa: F401 - Keras knows our losses only once they are imported
+
+    def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
+        from cnnkit.report.sections import per_class
+        from cnnkit.tasks.regression import report
+
+        return [report.scatter(scores), report.by_value(scores), report.bars(scores), per_class(scores)]
+
+    def silent(self, labels: Sequence[str], record: Any) -> str:
+        return (
+            f"It answers with a number to every {record.one}, also to one of something else. Values beyond those of its training "
+            "data were not measured."
+        )
+
+
+KIND = Regression()

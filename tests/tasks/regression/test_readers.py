@@ -1,0 +1,158 @@
+"""Tables of pictures and numbers, and driving logs."""
+
+import cv2
+import numpy as np
+import pytest
+
+import cnnkit
+from cnnkit.tasks.regression import checks, loading
+from tests.tasks.regression import lines
+
+UDACITY = ("center", "left", "right", "steering", "throttle", "brake", "speed")
+
+
+def load(source, **how):
+    return loading.load(source, **how)
+
+
+def every(splits):
+    return np.concatenate([part.numbers() for part in splits.parts.values() if len(part)])
+
+
+def test_a_table_with_any_names_is_read_by_what_it_holds(tmp_path):
+    data = lines.write(tmp_path, 60, header=("Photo", "Tilt of the mast"))
+    splits = load(data)
+    assert splits.train.values.names == ("Tilt of the mast",)
+    assert np.isin(every(splits).astype(np.float32), np.float32(lines.angles(60))).all()
+    assert any("Values: Tilt of the mast" in line for line in splits.card["inventory"]["notes"])
+
+
+def test_a_table_without_a_header_and_the_file_itself(tmp_path):
+    data = lines.write(tmp_path, 60, header=())
+    assert load(data / "values.csv").train.values.names == ("column 1",)
+
+
+def test_several_columns_of_numbers_are_asked_for(tmp_path):
+    data = lines.write(tmp_path, 60, header=("image", "angle", "speed"), more=lambda k: (k % 5,))
+    with pytest.raises(cnnkit.DataError, match="several columns of numbers: angle, speed. Say which"):
+        load(data)
+    both = load(data, values="speed,angle", unit="km/h,degrees")
+    assert both.train.values.names == ("speed", "angle") and both.train.values.units == ("km/h", "degrees")
+    assert load(data, values="2").train.values.names == ("speed",)
+    with pytest.raises(cnnkit.DataError, match="no column `values=tilt`. It has image, angle, speed"):
+        load(data, values="tilt")
+    with pytest.raises(cnnkit.ConfigError, match="3 units, and there are 1 values"):
+        load(data, values="angle", unit="a,b,c")
+
+
+def test_columns_of_split_group_and_time(tmp_path):
+    words = ("train", "train", "train", "val", "test")
+    data = lines.write(tmp_path / "s", 60, header=("image", "angle", "split"), more=lambda k: (words[k % 5],))
+    splits = load(data)
+    assert [len(part) for part in splits.parts.values()] == [36, 12, 12]
+    data = lines.write(tmp_path / "g", 60, header=("image", "angle", "drive"), more=lambda k: (f"d{k // 6}",))
+    splits = load(data)
+    groups = [set(part.groups.tolist()) for part in splits.parts.values()]
+    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+    data = lines.write(tmp_path / "t", 60, header=("image", "angle", "timestamp"), more=lambda k: ((k * 37) % 60,))
+    first = load(data, by_time=True).train
+    numbers = [int(first.name(k)[-8:-4]) * 37 % 60 for k in range(len(first))]
+    assert numbers == sorted(numbers)
+    data = lines.write(tmp_path / "u", 20, header=("image", "angle", "time"), more=lambda k: ("noon",))
+    with pytest.raises(cnnkit.DataError, match="the column time holds 'noon', which is no time"):
+        load(data)
+    assert len(load(data, time="none").test)
+
+
+def test_what_cannot_be_used_is_said_by_its_kind(tmp_path):
+    data = lines.write(tmp_path, 40)
+    with (data / "values.csv").open("a") as file:
+        file.write("pictures/no.png,1\npictures/no2.png,1\npictures/0001.png,left\n")
+        file.write("pictures/0002.png,nan\npictures/0003.png,\npictures/0004.png,inf\n")
+    with pytest.raises(cnnkit.DataError) as caught:
+        load(data)
+    text = str(caught.value)
+    assert "6 of 46 lines" in text and "\n" not in text
+    assert "2 lines have no picture there (first values.csv, line 42: pictures/no.png)" in text
+    assert "1 line has a value that is no number (values.csv, line 44: left)" in text
+    assert "2 lines have a value that is NaN or infinite" in text and "1 line has no value" in text
+    splits = load(data, skip_bad=True)
+    assert len(splits.warnings) == 4 and sum(map(len, splits.parts.values())) <= 40
+    kinds = [finding.kind for finding in checks.check(data)]
+    assert kinds.count("bad-line") == 4
+
+
+def test_a_damaged_picture_is_a_bad_line(tmp_path):
+    data = lines.write(tmp_path, 40)
+    (data / "pictures" / "0007.png").write_bytes(b"no picture")
+    with pytest.raises(cnnkit.DataError, match="1 line cannot be read .*0007.png"):
+        load(data)
+    assert sum(map(len, load(data, skip_bad=True, gap=0).parts.values())) == 39
+
+
+def test_values_that_never_change_are_refused(tmp_path):
+    data = lines.write(tmp_path, 40, header=("image", "angle", "speed"), more=lambda k: (3,))
+    with pytest.raises(cnnkit.DataError, match="`speed` of .* are all 3: there is nothing to learn"):
+        load(data, values="speed")
+    assert [f.kind for f in checks.check(data, values="speed")] == ["values"]
+
+
+def test_a_check_names_values_far_off_copies_and_one_value(tmp_path):
+    data = lines.write(tmp_path, 60)
+    rows = [(f"pictures/{k:04d}.png", -999 if k == 5 else k % 9) for k in range(60)]
+    lines.table(data / "values.csv", ("image", "value"), [*rows, ("pictures/0000.png", 7)])
+    looked = []
+    found = {f.kind: f for f in checks.check(data, looked=looked)}
+    assert "far-off" in found and "-999" in found["far-off"].files[0]
+    assert any("value from" in line and "median" in line for line in looked)
+    assert {"two-values", "leak"} & found.keys()
+    lines.table(data / "values.csv", ("image", "value"), [(row[0], 0 if k % 10 else 1) for k, row in enumerate(rows)])
+    assert "one-value" in [f.kind for f in checks.check(data)]
+
+
+def test_folders_of_tables_are_groups_and_folders_of_splits_are_splits(tmp_path):
+    for number in range(6):
+        lines.write(tmp_path / "drives" / f"drive{number}", 12, seed=number)
+    splits = load(tmp_path / "drives")
+    assert sum(map(len, splits.parts.values())) == 72 and "whole groups, of 6" in splits.card["inventory"]["notes"][-1]
+    for name, count in (("train", 30), ("test", 10)):
+        lines.write(tmp_path / "split" / name, count)
+    splits = load(tmp_path / "split")
+    assert len(splits.test) == 10 and len(splits.train) + len(splits.validation) <= 30
+
+
+def log(folder, count=60, header=UDACITY, path="C:\\Users\\me\\IMG\\{}", sides=True):
+    """Write a driving log as Udacity's simulator does."""
+    rng = np.random.default_rng(0)
+    (folder / "IMG").mkdir(parents=True)
+    rows = []
+    for k, angle in enumerate(lines.angles(count)):
+        names = [f"{camera}_{k:04d}.jpg" for camera in ("center", "left", "right")]
+        for name in names[: 3 if sides else 1]:
+            cv2.imwrite(str(folder / "IMG" / name), lines.picture(angle, rng))
+        rows.append((*(path.format(name) for name in names), angle / 40, 0.5, 0, 20 + k % 3))
+    lines.table(folder / "driving_log.csv", header, rows)
+    return folder
+
+
+@pytest.mark.parametrize("header", [UDACITY, ()])
+def test_a_driving_log_has_side_cameras_in_training_alone(tmp_path, header):
+    splits = load(log(tmp_path, header=header))
+    assert splits.train.values.names == ("steering",) and splits.train.values.negated == (True,)
+    for part in (splits.test, splits.validation):
+        assert len(part) and all("center" in part.name(k) for k in range(len(part)))
+    train = splits.train
+    for k in range(len(train)):
+        camera, moment = train.name(k).rsplit("IMG", 1)[1][1:-4].split("_")
+        expected = lines.angles(60)[int(moment)] / 40 + {"center": 0, "left": 0.2, "right": -0.2}[camera]
+        assert train.numbers()[k, 0] == pytest.approx(expected, abs=1e-6)
+    assert {train.name(k).rsplit("IMG", 1)[1][1:2] for k in range(len(train))} == {"c", "l", "r"}
+    whole = load(tmp_path, side_angle=0)
+    assert all("center" in whole.train.name(k) for k in range(len(whole.train)))
+
+
+def test_a_driving_log_without_side_cameras_or_with_several_values(tmp_path):
+    splits = load(log(tmp_path / "one", sides=False), values="steering,speed")
+    assert splits.train.values.names == ("steering", "speed") and splits.train.values.negated == (True, False)
+    assert any("side cameras are not there" in line for line in splits.card["inventory"]["notes"])
+    assert len(cnnkit.load_data(tmp_path / "one", task="regression", side_angle=0.1).train)
