@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnnkit.app import Kind
+from cnnkit.inputs.image.commands import BACKBONE_OPTIONS
 from cnnkit.tasks.regression.commands import MEASURING
 
 
@@ -25,4 +26,4 @@ def _rooms() -> Any:
     return VALUES
 
 
-image_regression = Kind(_recipe, _rooms, MEASURING)
+image_regression = Kind(_recipe, _rooms, MEASURING, BACKBONE_OPTIONS)

@@ -9,6 +9,7 @@ import numpy as np
 from cnnkit.data.records import JoinedTargets, Records
 from cnnkit.errors import DataError
 from cnnkit.inputs.image.records import ImageRecords
+from cnnkit.tasks.regression.device import with_unit
 
 FLAT_PIXELS = 1024  # of a picture for a linear model, about
 
@@ -63,6 +64,12 @@ class ValueRecords(ImageRecords):
     def numbers(self) -> np.ndarray:
         """Return the numbers of all records, float64 (n, k)."""
         return np.asarray(self.targets(np.arange(len(self))), np.float64).reshape(len(self), len(self.values.names))
+
+    def words(self, index: int) -> str:
+        """Return the values of a record with their units, as people call them."""
+        (row,) = self.targets(np.array([index]))
+        units = self.values.units
+        return ", ".join(with_unit(float(number), unit) for number, unit in zip(row, units, strict=True))
 
     def flat(self, indices: np.ndarray) -> tuple[np.ndarray, str]:
         """Return pictures as a linear model reads them: in grey, of their own proportions, about `FLAT_PIXELS`; in [0, 1]."""

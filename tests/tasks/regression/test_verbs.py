@@ -123,6 +123,7 @@ def test_the_same_from_python(trained):
     loaded = cnnkit.load_data(data, task="regression")
     inputs, targets = next(iter(loaded.train.dataset(batch_size=4)))
     assert inputs.shape == (4, 24, 48, 3) and targets.shape == (4, 1) and targets.dtype.name == "float32"
+    assert loaded.train.records.words(0).replace(".", "").lstrip("-").isdigit()
 
 
 def test_a_run_repeats_bit_for_bit_and_other_weights_keep_their_scale(trained, tmp_path):
