@@ -109,13 +109,20 @@ class Run:
 
     @saying_what_is_missing
     def evaluate(
-        self, data: Any = None, *, split: str | None = None, verbose: bool | None = None, **settings: Any
+        self,
+        data: Any = None,
+        *,
+        split: str | None = None,
+        unknown: str | Path | None = None,
+        verbose: bool | None = None,
+        **settings: Any,
     ) -> dict[str, Any]:
         """Score the trained model, with intervals, beside a baseline.
 
         Args:
             data: other data than the run's own: a card's name, a path, or `Data`; None: its own.
             split: "test", "validation", "train" or "all"; None: the test split of its own data, all of other data.
+            unknown: folder of inputs that show none of the labels: how many are found out is `unknown` then.
             verbose: as `train`.
             settings: how other data is read, such as `label="colour"`, `skip_bad=True`.
 
@@ -134,9 +141,17 @@ class Run:
         columns = self._columns(settings)
         source = None if data is None else named(data)
         found = evaluate(
-            self._recipe, self.path, data=source, split=split, skip_bad=skip_bad, columns=columns, tell=teller(verbose)
+            self._recipe,
+            self.path,
+            data=source,
+            split=split,
+            skip_bad=skip_bad,
+            columns=columns,
+            unknown=None if unknown is None else Path(unknown),
+            tell=teller(verbose),
         )
-        return Scored({**found.scores, "baseline": found.baseline, "verdict": found.verdict})
+        strange = {} if found.unknown is None else {"unknown": found.unknown}
+        return Scored({**found.scores, "baseline": found.baseline, "verdict": found.verdict, **strange})
 
     @saying_what_is_missing
     def export(

@@ -375,11 +375,19 @@ def _command_line(app: App) -> click.Group:
         type=click.Choice(["test", "validation", "train", "all"]),
         help="Which part of the data.  [default: test; all of data that the run was not trained on]",
     )
+    @click.option(
+        "--unknown", metavar="FOLDER", type=FILE, help="Inputs that show none of the classes: how many are found out."
+    )
     @more
     @skip_bad
     @json_option
     def evaluate(
-        artifact: Path | None, data: str | None, split: str | None, skip_bad: bool | None, **columns: Any
+        artifact: Path | None,
+        data: str | None,
+        split: str | None,
+        unknown: Path | None,
+        skip_bad: bool | None,
+        **columns: Any,
     ) -> None:
         """Score a run, a .keras or a .tflite on a split, with confidence intervals, beside a baseline."""
         from cnnkit import console
@@ -393,6 +401,7 @@ def _command_line(app: App) -> click.Group:
             split=split,
             skip_bad=bool(skip_bad),
             columns=columns,
+            unknown=unknown,
             tell=console,
         )
         printing.evaluated(found)

@@ -79,9 +79,16 @@ def evaluated(found: Any) -> None:
             **found.scores,
             "baseline": found.baseline,
             "verdict": found.verdict,
+            **({} if found.unknown is None else {"unknown": found.unknown}),
         }
     )
     scores(found.task, found.artifact.name, found.scores, found.baseline, per_class=True)
+    if strange := found.unknown:
+        low, high = strange["interval"]
+        console.message(
+            f"Of {strange['count']:,} in {strange['folder']}, which show none of the classes, {100 * strange['found']:.1f} % "
+            f"({100 * low:.1f} to {100 * high:.1f}) are found out to be unknown."
+        )
     verdict(found.verdict)
     if found.next:
         console.message(f"Next: {found.next}")

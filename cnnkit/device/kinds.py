@@ -165,6 +165,14 @@ class TaskKind:
         """Return an answer as cells of a table."""
         return [", ".join(f"{name} {value}" for name, value in answer.items())]
 
+    def unknown(self, metadata: Mapping[str, Any], labels: Sequence[str]) -> Callable[[Mapping[str, Any]], bool] | None:
+        """Return what says of an answer whether the input shows none of the labels; None: this model never says so.
+
+        Args:
+            metadata, labels: of the artifact.
+        """
+        return None
+
     def predicts(self) -> Callable[..., Answers] | None:
         """Return what `predict` runs for this task, called with (app, artifact, inputs, *, tell) and options; None: the usual."""
         return None

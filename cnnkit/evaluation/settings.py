@@ -15,6 +15,12 @@ class Classes(Room, title="Training"):
 class Answers(Room, title="Answers"):
     """Of classification: what validation data decide about answers."""
 
+    accept: float | None = setting(
+        None,
+        "Answer `unknown` below the score that this share of the validation records reach, such as 0.95.  [default: never]",
+        above=0,
+        below=1,
+    )
     specificity: float | None = setting(
         None,
         "Two classes: the threshold, chosen on validation data, that lets this share of what is not positive go.",

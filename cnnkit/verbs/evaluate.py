@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnkit.errors import CnnkitError, DataError
+from cnnkit import metrics
+from cnnkit.errors import CnnkitError, ConfigError, DataError
 from cnnkit.evaluation import verdict
 from cnnkit.quiet import quiet
 from cnnkit.reporter import SILENT, Reporter
@@ -31,6 +32,8 @@ class Evaluated:
         verdict: what the scores are worth, as `cnnkit.evaluation.verdict.judge`.
         next: what to do about it; "": nothing.
         task: that scored.
+        unknown: what becomes of inputs that show none of the labels: `folder`, `count`, `found`, the share that is said to be
+            unknown, and `interval`; None: there are none.
     """
 
     artifact: Path
@@ -43,6 +46,7 @@ class Evaluated:
     verdict: dict[str, Any]
     next: str
     task: Any
+    unknown: dict[str, Any] | None = None
 
 
 def evaluate(
@@ -53,6 +57,7 @@ def evaluate(
     split: str | None = None,
     skip_bad: bool = False,
     columns: Mapping[str, Any] | None = None,
+    unknown: Path | None = None,
     tell: Reporter = SILENT,
 ) -> Evaluated:
     """Score an artifact.
@@ -65,12 +70,14 @@ def evaluate(
             where that is all there is, and all of other data.
         skip_bad: whether what cannot be read is left out, with a warning.
         columns: where other data has texts and labels.
+        unknown: folder of inputs that show none of the labels.
         tell: hears of progress and warnings.
 
     Raises:
         ArtifactError: there is no such artifact, or it is one of another app.
         DataError: the data is not there, has labels that the artifact does not know, or is a validation split that was
-            trained on too.
+            trained on too; `unknown` has nothing in it.
+        ConfigError: `unknown`, and a model that never says so.
     """
     from cnnkit.evaluation.artifacts import open_artifact
 
@@ -79,6 +86,7 @@ def evaluate(
         opened = open_artifact(path, recipe.app)
     if doubt := getattr(opened, "doubt", None):
         tell.warning(doubt)
+    strange = None if unknown is None else _of_none(recipe, opened, unknown, skip_bad, tell)
     changes = {**those_given(columns or {}), **({"skip_bad": True} if skip_bad else {})}
     loaded = data_for(recipe, path, data, tell=tell, whole=split in (None, "all"), **changes)
     split = split or ("test" if loaded.own else "all")
@@ -104,6 +112,7 @@ def evaluate(
             judged,
             next=_next(recipe.app, path, loaded, data) if judged["bad"] or verdict.behind(judged) else "",
             task=recipe.task,
+            unknown=strange,
         )
     records = everything(splits) if split == "all" else getattr(splits, split)
     if loaded.own and split in ("train", "all"):
@@ -127,7 +136,36 @@ def evaluate(
         verdict=judged,
         next=_next(recipe.app, path, loaded, data) if judged["bad"] or verdict.behind(judged) else "",
         task=recipe.task,
+        unknown=strange,
     )
+
+
+def _of_none(recipe: Any, opened: Any, folder: Path, skip_bad: bool, tell: Reporter) -> dict[str, Any]:
+    """Return how many inputs in a folder, which show none of the labels, are said to be unknown, as `predict` answers them."""
+    from cnnkit.registry import DEVICE, input_of, task_of
+    from cnnkit.verbs.predict import Each
+
+    metadata = opened.metadata
+    kind, task = input_of(metadata, DEVICE, opened.path), task_of(metadata, DEVICE, opened.path)
+    says = None if task.predicts() or kind.predicts() else task.unknown(metadata, opened.labels)
+    if says is None:
+        raise ConfigError(
+            f"{opened.path} never answers that an input is unknown, so `unknown` means nothing to it. Of a model that names one "
+            "class, train with `accept=0.95`, or with a class `unknown`."
+        )
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder. Give a folder of inputs that show none of the labels.")
+    preparation = getattr(recipe.inputs, "preparation", None)
+    answers = Each(
+        recipe.app, opened, [folder], task=task, kind=kind, preparation=preparation, skip_bad=skip_bad, tell=tell
+    )
+    with tell.progress(f"Answering {folder}", 1):
+        found = [bool(answer.get("nothing")) or says(answer) for answer in answers]
+    if not found:
+        raise DataError(f"{folder} has nothing in it that could be answered. Give a folder of {recipe.inputs.noun}.")
+    count = sum(found)
+    interval = list(metrics.wilson(count, len(found)))
+    return {"folder": str(folder), "count": len(found), "found": count / len(found), "interval": interval}
 
 
 def _held_out_by_folds(run: Run, splits: Any) -> bool:

@@ -49,6 +49,33 @@ def characteristic(scores: Mapping[str, Any]) -> Section | None:
     return Section("Finding it", text, [Charts([chart]), Facts("At the threshold", facts)])
 
 
+def answered(scores: Mapping[str, Any]) -> Section | None:
+    """How many answers are given, and what these are worth, where the others are "unknown"."""
+    found = scores.get("answered")
+    if not found:
+        return None
+
+    def said(name: str) -> str:
+        if found[name] is None:
+            return "nothing is answered"
+        low, high = found[f"{name}_interval"]
+        return f"{percent(found[name], 1)} ({percent(low, 1)} to {percent(high, 1)})"
+
+    facts = {
+        "Answered from": f"a score of {percent(found['known_from'], 1)} on",
+        "Answered": said("share"),
+        "Of these right": said("accuracy"),
+    }
+    asked = percent(found["asked"], 1)
+    text = (
+        f'Below this score the answer is "unknown". It was chosen so that {asked} of the validation records are answered; these '
+        "are its shares of the test records, each of which shows a class. They do not say how many records that show none are "
+        "found out: `evaluate --unknown FOLDER` does. One that looks like a class to the model has a high score and is not "
+        "found out. The other sections count unknown records by the class that is nearest."
+    )
+    return Section("Answered, or unknown", text, [Facts("Answers", facts)])
+
+
 def confusion(scores: Mapping[str, Any], labels: Sequence[str]) -> Section | None:
     """The confusion matrix and the pairs confused most."""
     counts = scores.get("confusion")

@@ -18,6 +18,8 @@ from cnnkit.evaluation.task import WORST, Done, Metadata, Task
 from cnnkit.score import LESS, Score, Scores
 from cnnkit.settings import Room
 from cnnkit.tasks.classification import operating
+from cnnkit.tasks.classification.calibration import accepting, answered
+from cnnkit.tasks.classification.device import UNKNOWN, least
 
 BASELINE_RECORDS = 10_000  # a linear model gains little from more, and takes minutes
 Outputs = dict[str, np.ndarray]
@@ -225,37 +227,59 @@ class Classification(OneClass):
         return super().answers(outputs, labels, metadata)
 
     def asked(self, settings: Any) -> dict[str, Any]:
-        return operating.asked(settings)
+        accept = getattr(settings, "accept", None)
+        return {**operating.asked(settings), **({} if accept is None else {"accept": accept})}
 
     def calibrate(
-        self, artifact: Any, records: Records, *, specificity: float | None = None, positive: str | None = None
+        self,
+        artifact: Any,
+        records: Records,
+        *,
+        specificity: float | None = None,
+        positive: str | None = None,
+        accept: float | None = None,
     ) -> dict[str, Any]:
-        """Choose the threshold of two classes on validation data, where a specificity is asked for.
+        """Choose on validation data what was asked for: the threshold of two classes, and the score below which one is unknown.
 
         Args:
             artifact: the trained model.
             records: of the validation split.
             specificity: that is to be reached; None: the answer is the class of the higher score.
             positive: the class that is looked for; None: as `operating.finding` says.
+            accept: share of the records that are not to be unknown; None: no record is.
 
         Returns:
-            `screening`, as `operating.decide`; nothing where neither was asked for.
+            `screening`, as `operating.decide`; `unknown`, as `calibration.accepting`; only what was asked for.
         """
-        if specificity is None and positive is None:
+        if specificity is None and positive is None and accept is None:
             return {}
-        labels = artifact.labels
-        place = operating.place_of(labels, positive)
-        if specificity is None:  # answers stay as they are
-            return {operating.ENTRY: {"finding": positive, "threshold": operating.MIDDLE}}
-        chances, targets = np.zeros(0), np.zeros(0, np.int64)
+        scores, targets = np.zeros((0, len(artifact.labels))), np.zeros(0, np.int64)
         if len(records):
             found, targets = self.outputs(artifact, records)
-            chances = found["scores"][:, place].astype(np.float64)
-        return {operating.ENTRY: operating.decide(chances, targets, labels, place, specificity)}
+            scores = found["scores"].astype(np.float64)
+        decided: dict[str, Any] = {} if accept is None else {UNKNOWN: accepting(scores.max(1), accept)}
+        if specificity is not None:
+            place = operating.place_of(artifact.labels, positive)
+            decided[operating.ENTRY] = operating.decide(scores[:, place], targets, artifact.labels, place, specificity)
+        elif positive is not None:  # answers stay as they are
+            decided[operating.ENTRY] = {"finding": positive, "threshold": operating.MIDDLE}
+        return decided
 
     def cautions(self, decided: Mapping[str, Any]) -> list[str]:
-        """Say where the threshold rests on few records, or on none."""
-        return operating.cautions(decided.get(operating.ENTRY))
+        """Say where what was chosen rests on few records, or on none."""
+        lines = operating.cautions(decided.get(operating.ENTRY))
+        if decided.get(UNKNOWN) == {}:
+            lines.append(
+                "No answer will be `unknown`: there are too few validation records to choose the score below which it is. Hold "
+                "out more, or ask for a smaller `accept`."
+            )
+        return lines
+
+    def score(self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None) -> Scores:
+        """As `OneClass.score`, whose answers are the labels that unknown records are nearest to; also what `answered` has."""
+        scores = super().score(outputs, targets, labels, metadata)
+        add_answered(scores, outputs, self.answers(outputs, labels, metadata) == targets, metadata)
+        return scores
 
     def beside(
         self, outputs: Outputs, targets: np.ndarray, said: np.ndarray, labels: Sequence[str], metadata: Metadata
@@ -266,7 +290,31 @@ class Classification(OneClass):
         return super().beside(outputs, targets, said, labels, metadata)
 
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
-        return operating.columns(scores) if "sensitivity" in scores else super().columns(scores)
+        found = operating.columns(scores) if "sensitivity" in scores else super().columns(scores)
+        return found | answered_columns(scores)
+
+
+def add_answered(scores: Scores, outputs: Outputs, right: np.ndarray, metadata: Metadata) -> None:
+    """Add `answered` to scores, as `calibration.answered` has it, and the share that was asked for, where some are unknown."""
+    limit = least(metadata)
+    if limit is not None and metadata is not None:
+        found = answered(outputs["scores"].max(1), right, limit)
+        scores["answered"] = {**found, "asked": metadata[UNKNOWN]["accepted"]}
+
+
+def answered_columns(scores: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a table shows of answers that are not unknown."""
+    found = scores.get("answered")
+    if not found:
+        return {}
+
+    def said(name: str) -> str:
+        if found[name] is None:
+            return ""
+        low, high = found[f"{name}_interval"]
+        return f"{100 * found[name]:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+    return {"answered %": said("share"), "of these right %": said("accuracy")}
 
 
 def linear(train: Records, test: Records) -> tuple[str, np.ndarray]:

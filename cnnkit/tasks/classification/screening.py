@@ -23,7 +23,8 @@ from cnnkit.errors import DataError
 from cnnkit.evaluation.task import Done, Metadata
 from cnnkit.score import Score, Scores
 from cnnkit.tasks.classification import operating, roc
-from cnnkit.tasks.classification.calibration import PRIOR, best_temperature, softmax
+from cnnkit.tasks.classification.calibration import PRIOR, accepting, best_temperature, softmax
+from cnnkit.tasks.classification.device import UNKNOWN
 from cnnkit.tasks.classification.operating import finding
 from cnnkit.tasks.classification.scoring import Classification, Outputs, linear
 
@@ -77,7 +78,7 @@ class Screening(Classification):
         return type(self)(float(np.log(counts[place] / counts[1 - place])) if counts.all() else None)
 
     def asked(self, settings: Any) -> dict[str, Any]:
-        return {"weighted": bool(settings.class_weights), **operating.asked(settings)}
+        return {"weighted": bool(settings.class_weights), **super().asked(settings)}
 
     def outputs(
         self, artifact: Any, records: Records, progress: Done = lambda done: None
@@ -101,6 +102,7 @@ class Screening(Classification):
         weighted: bool = False,
         specificity: float | None = None,
         positive: str | None = None,
+        accept: float | None = None,
     ) -> dict[str, Any]:
         """Fit the temperature on validation data, and choose the threshold of the calibrated score.
 
@@ -110,9 +112,10 @@ class Screening(Classification):
             weighted: whether training weighed labels by the inverse of their frequency.
             specificity: that is to be reached; None: the threshold is Youden's.
             positive: the label that is looked for; None: as `operating.finding` says.
+            accept: as `Classification.calibrate`, of the calibrated scores.
 
         Returns:
-            `temperature`; `offset` (labels,), what is added to logits then; `screening`, as `operating.decide`.
+            `temperature`; `offset` (labels,), what is added to logits then; `screening`, as `operating.decide`; `unknown`.
         """
         labels = artifact.labels
         place = operating.place_of(labels, positive)
@@ -129,6 +132,8 @@ class Screening(Classification):
             temperature = round(best_temperature(logits, targets, PRIOR, offset), 4)
             decided["temperature"] = temperature
             chances = softmax(logits / temperature + offset)[:, place]
+        if accept is not None:
+            decided[UNKNOWN] = accepting(np.maximum(chances, 1 - chances), accept)
         return {**decided, operating.ENTRY: operating.decide(chances, targets, labels, place, specificity)}
 
     def score(self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None) -> Scores:
@@ -157,6 +162,7 @@ class Screening(Classification):
         (area, *shares, ece), facts = operating.scored(outputs, targets, said, labels, metadata)
         accuracy = Score("accuracy", plain["accuracy"], interval=plain.headline.interval)
         low = (area.interval or (0.0, 1.0))[0]
+        kept = {"answered": plain["answered"]} if "answered" in plain else {}
         return Scores(
             dataclasses.replace(area, per_class=plain.headline.per_class),
             *shares,
@@ -167,6 +173,7 @@ class Screening(Classification):
             confusion=plain["confusion"],
             constant={"name": "a score by lot", "value": 0.5, "sure": low > 0.5},
             **facts,
+            **kept,
         )
 
     def compared(self, baseline: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ class Classification(TaskTraining):
 
         return [
             report.characteristic(scores),
+            report.answered(scores),
             report.confusion(scores, labels),
             per_class(scores),
             report.calibration(scores),
@@ -34,8 +35,8 @@ class Classification(TaskTraining):
 
     def silent(self, labels: Sequence[str], record: Any) -> str:
         return (
-            f"It always answers with one of its {len(labels)} classes, also for {record.article} {record.one} of none of them. "
-            "Data unlike its training data was not measured."
+            f"It knows its {len(labels)} classes alone: {record.article} {record.one} of none of them gets one all the same, "
+            "unless it was trained with `accept` and the score is low. Data unlike its training data was not measured."
         )
 
 
