@@ -90,6 +90,10 @@ class Input:
         """
         return [] if own is None else [own]
 
+    def suited(self, preset: Mapping[str, Any], records: Any) -> tuple[dict[str, Any], list[str]]:
+        """Return a recipe's preset as it suits training records, and lines on what is otherwise in it then."""
+        return dict(preset), []
+
     # Looking ----------------------------------------------------------------------------------------------------------
 
     def sketch(self, sample: Any) -> str:

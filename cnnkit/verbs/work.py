@@ -9,7 +9,7 @@ from typing import Any
 from cnnkit import training
 from cnnkit.device.model import read_metadata
 from cnnkit.errors import CnnkitError
-from cnnkit.reporter import Reporter
+from cnnkit.reporter import SILENT, Reporter
 from cnnkit.run import DATA_RECORDS, MODEL, Run, new_path
 from cnnkit.run_data import at_their_side, describe_data, load, own_data, remember_place, undivided
 from cnnkit.settings import checked, fields, rooms
@@ -54,7 +54,7 @@ def begun(recipe: Any, asked: Asked, held: contextlib.ExitStack, tell: Reporter)
     given, splits = at_their_side(recipe, model, given, _checked(load(recipe, given, tell=tell)))
     recipe = fitted(recipe, splits, _known_to_weights(given))
     _warn_of_seen_validation(given, splits, tell)
-    settings = _decided(recipe, given, splits)
+    settings = _decided(recipe, given, splits, tell)
     recipe.task.refuse(settings, splits)
     if asked.words.get("learning_rate") == FOUND:
         settings = _with_found_rate(recipe, settings, splits, tell)
@@ -119,7 +119,7 @@ def _warn_of_seen_validation(given: Mapping[str, Any], splits: Any, tell: Report
         )
 
 
-def _decided(recipe: Any, given: Mapping[str, Any], splits: Any) -> Any:
+def _decided(recipe: Any, given: Mapping[str, Any], splits: Any, tell: Reporter = SILENT) -> Any:
     """Return the settings: as given, the rest as the recipe has them for this model and data."""
     model = given["model"]
     loaded = given.get("weights", "none") != "none"
@@ -127,6 +127,11 @@ def _decided(recipe: Any, given: Mapping[str, Any], splits: Any) -> Any:
     preset = checked(recipe.Settings, preset, f"the preset of {model}")
     if any(field.name in preset for room in rooms(recipe.Settings) if room.of_data for field in fields(room)):
         raise ValueError(f"a preset cannot change the data, which is loaded before it is known. Received: {preset}.")
+    preset, lines = recipe.inputs.suited(
+        {name: value for name, value in preset.items() if name not in given}, splits.train
+    )
+    for line in lines:
+        tell.message(line)
     made = recipe.options(splits.train, model)
     follow = {name: made[name] for name in recipe.follows if name in made}
     options = {**made, **given.get("options", {}), **follow}

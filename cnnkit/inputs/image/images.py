@@ -78,6 +78,18 @@ class Images(Input):
         parts += [augment.Pipeline(*layers, seed=settings.seed + 1)] if layers else []
         return [with_targets(part) for part in parts]  # one row would number its draws otherwise, and seed them alike
 
+    def suited(self, preset: Mapping[str, Any], records: Any) -> tuple[dict[str, Any], list[str]]:
+        """Return a preset that mirrors no pictures where a mirror exchanges labels; as `Input.suited`."""
+        from cnnkit.inputs.image.sided import exchanged
+
+        pairs = exchanged(records) if preset.get("mirror") else []
+        if not pairs:
+            return dict(preset), []
+        first, second = pairs[0]
+        more = f", and {len(pairs) - 1} more pair{'s' * (len(pairs) > 2)}" if len(pairs) > 1 else ""
+        line = f"In a mirror {first} looks like {second}{more}, so no picture is mirrored in training. `mirror` mirrors them."
+        return {**preset, "mirror": False}, [line]
+
     def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:
         """Return splits whose images are read at the size that the settings ask for."""
         side = settings.get("image_size")

@@ -49,7 +49,9 @@ class Side(Room, title="Model", of_data=True):
 class Mirroring(Room, title="Augmentation"):
     """Augmentation of anything that is seen."""
 
-    mirror: bool = setting(False, "Mirror half of the images; only where labels allow.  [default: off]")
+    mirror: bool = setting(
+        False, "Mirror half of the images; only where labels allow.  [default: as suits the app and its data]"
+    )
 
 
 @room
