@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 PAGES = [
     ROOT / "README.md",
-    *(ROOT / "apps" / f"cnnkit_{app}" / "README.md" for app in ("digits", "scans", "signs", "text")),
+    *(ROOT / "apps" / f"cnnkit_{app}" / "README.md" for app in ("digits", "photos", "scans", "signs", "text")),
 ]
 TITLES = {
     "digits-default": "embedded digits, held-out fifth, `default`",
@@ -363,6 +363,70 @@ def scans() -> str:
     return "\n".join(lines)
 
 
+def photos() -> str:
+    """Return the table of pictures of anything, a row a data set that was measured."""
+    lines = [
+        "| | accuracy %, mean (95 % interval, or sd of seeds) | beside it % | int8: points lost, kB | minutes, all of it |",
+        "|---|---|---|---|---|",
+    ]
+    titles = {
+        ("drawn", None): "drawn surfaces, `cnnkit photos train`",
+        ("neu", None): "NEU surfaces, 1,770 photos, five folds, on EfficientNet-Lite0",
+        ("few", None): "the same, from 10 photos a class, all others for the test",
+        ("gtsrb", "efficientnet_lite0"): "gtsrb-small, 2 tracks a sign, on EfficientNet-Lite0",
+        ("gtsrb", "mobilenet_v2"): "the same on MobileNetV2 0.35",
+    }
+    facts = []
+    for (name, network), title in titles.items():
+        rows = [row for row in (maybe(f"photos-{name}") or {}).get("runs", []) if row.get("network") == network]
+        if not rows:
+            continue
+        values = [100 * row["accuracy"] for row in rows]
+        low, high = (100 * bound for bound in rows[0]["interval"])
+        spread = (
+            f"{low:.1f} to {high:.1f}" if len(rows) == 1 else f"sd {statistics.stdev(values):.1f}, {len(rows)} seeds"
+        )
+        what = "frozen features" if "frozen" in rows[0] else "linear baseline"
+        other = [row["frozen"]["accuracy"] if "frozen" in row else row["baseline"] for row in rows]
+        int8 = [row["lost"]["int8"] for row in rows if "lost" in row]
+        lost = (
+            f"{-statistics.mean(entry['difference'] for entry in int8):+.2f}, {int8[0]['bytes'] / 1000:.0f}"
+            if int8
+            else ""
+        )
+        cells = [
+            title,
+            f"{statistics.mean(values):.1f} ({spread})",
+            f"{100 * statistics.mean(other):.1f}, {what}",
+            lost,
+            f"{statistics.mean(row['whole_minutes'] for row in rows):.1f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+        if "frozen" in rows[0]:
+            said = ", ".join(
+                f"{100 * row['frozen']['difference']:+.1f} points ({100 * row['frozen']['difference_interval'][0]:.1f} to "
+                f"{100 * row['frozen']['difference_interval'][1]:.1f}; p {_p(row['frozen']['p'])})"
+                for row in rows
+            )
+            many = "in five folds" if name == "neu" else "from 10 photos a class"
+            facts.append(f"Beside frozen features on the same photos, {many}: {said}.")
+        if name == "drawn":
+            real = statistics.mean(row["real"]["accuracy"] for row in rows)
+            best, *_, worst = sorted(rows[0]["real_recall"].items(), key=lambda entry: -entry[1])
+            facts.append(
+                f"A model that knows drawings alone has {100 * real:.1f} % of {rows[0]['real']['count']:,} real photos right, "
+                f"where one in six is chance: of {best[0]} {100 * best[1]:.0f} %, of {worst[0]} {100 * worst[1]:.0f} % (seed "
+                f"{rows[0]['seed']})."
+            )
+    if not facts:
+        return "Not measured yet. Script: `photos.py`."
+    return "\n".join([*lines, "", " ".join([*facts, "Script: `photos.py`."])])
+
+
+def _p(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.01 else "below 0.01"
+
+
 def _also(rows: list[dict[str, Any]]) -> str:
     """Return what else is known of runs: IoU of those scored by it, what membranes are scored by."""
     means = {
@@ -407,6 +471,7 @@ def page(text: str) -> str:
         ("signs", signs),
         ("detection", detection),
         ("checks", checks),
+        ("photos", photos),
         ("scans", scans),
         ("text", texts),
         ("machine", machine),

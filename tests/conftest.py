@@ -29,7 +29,7 @@ def pytest_xdist_auto_num_workers():
 
 
 FIRST, LAST = (
-    ("test_readme.py", "test_toys.py", "signs", "digits", "text"),
+    ("test_readme.py", "test_toys.py", "photos", "signs", "digits", "text"),
     ("device", "evaluation", "inputs", "tasks", "data"),
 )
 

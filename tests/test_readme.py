@@ -41,7 +41,7 @@ def test_its_commands_run_one_after_another(page, tmp_path):
         (tmp_path / name).symlink_to(ROOT / name)
     for command in commands(page):
         words = shlex.split(command)
-        assert words[0] == "cnnkit" and words[1] in ("digits", "signs", "text"), command
+        assert words[0] == "cnnkit" and words[1] in ("digits", "photos", "signs", "text"), command
         run = [sys.executable, "-m", f"cnnkit_{words[1]}.cli", *words[2:]]
         done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
@@ -88,5 +88,5 @@ def test_the_tables_are_those_of_the_benchmarks():
     specification.loader.exec_module(module)
     for page in module.PAGES:
         text = page.read_text(encoding="utf-8")
-        assert any(f"<!-- {name} -->" in text for name in ("accuracy", "scans", "signs", "text"))
+        assert any(f"<!-- {name} -->" in text for name in ("accuracy", "photos", "scans", "signs", "text"))
         assert text == module.page(text), f"{page}: run `python benchmarks/table.py`"
