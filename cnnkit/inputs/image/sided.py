@@ -28,9 +28,12 @@ def exchanged(records: Any) -> list[tuple[str, str]]:
     """Return the pairs of labels that a mirror exchanges.
 
     Args:
-        records: labelled pictures, one label each. At most `EACH` of a label are looked at.
+        records: pictures, one label each; of others nothing is known. At most `EACH` of a label are looked at.
     """
     labels = records.labels
+    first = records.targets(np.arange(min(1, len(records))))
+    if not isinstance(first, np.ndarray) or not np.array_equal(first, labels[: len(first)]):
+        return []  # the labels are strata, to split by
     each = max(LEAST, min(EACH, MOST // max(1, len(records.label_names))))
     places = [np.flatnonzero(labels == code) for code in range(len(records.label_names))]
     known = [code for code, own in enumerate(places) if len(own) >= LEAST]

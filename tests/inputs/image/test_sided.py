@@ -49,6 +49,16 @@ def test_classes_of_too_few_pictures_say_nothing():
     assert exchanged(records(arrow, (-1, 1), each=3)) == []
 
 
+def test_pictures_with_other_targets_have_no_such_labels():
+    class Numbers:
+        def read(self, indices):
+            return np.ones((len(indices), 2), np.float32)
+
+    known = records(arrow, (-1, 1))
+    measured = ImageRecords(known._source, known.labels, known.label_names, targets=Numbers())
+    assert exchanged(known) and exchanged(measured) == []
+
+
 def test_a_preset_that_mirrors_does_not_where_labels_are_exchanged():
     inputs = Images()
     preset = {"mirror": True, "epochs": 3}
