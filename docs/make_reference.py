@@ -12,6 +12,7 @@ from cnnkit_digits.cli import main as digits
 from cnnkit_photos.cli import main as photos
 from cnnkit_scans.cli import main as scans
 from cnnkit_signs.cli import main as signs
+from cnnkit_steering.cli import main as steering
 from cnnkit_text.cli import main as text
 
 PATH = Path(__file__).parent / "reference.md"
@@ -34,7 +35,7 @@ def pages(command: click.Command, context: click.Context) -> list[str]:
 def reference() -> str:
     """Return the whole page."""
     sections = ["# Reference\n\nMade from the commands by `make docs`.\n"]
-    for app in (photos.command_line, digits, scans, signs, text):
+    for app in (photos.command_line, digits, scans, signs, steering.command_line, text):
         context = click.Context(
             app,
             info_name=f"cnnkit {app.name}",

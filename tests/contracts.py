@@ -452,7 +452,7 @@ class AppContract:
         run = Path("runs") / self.app / "latest"
         again = json.loads(self.run("train", "--config", run / "run.json", "--out", "again", "--json").stdout)
         first = json.loads((run / "run.json").read_text())
-        assert again["scores"]["test"]["per_class"] == first["scores"]["test"]["per_class"]
+        assert again["scores"]["test"].get("per_class") == first["scores"]["test"].get("per_class")
         assert again["training"]["epochs"] == first["training"]["epochs"]
         with np.load(run / "checkpoint.npz") as one, np.load(Path("again", "checkpoint.npz")) as other:
             assert one.files == other.files and len(one.files) > 10

@@ -54,11 +54,19 @@ def test_the_wheel_holds_the_core_the_apps_and_the_cards_and_nothing_else(wheel)
         scripts = archive.read(metadata).decode()
     tops = {name.split("/")[0] for name in names}
     packages = {top for top in tops if not top.endswith(".dist-info")}
-    assert packages == {"cnnkit", "cnnkit_digits", "cnnkit_photos", "cnnkit_scans", "cnnkit_signs", "cnnkit_text"}
+    assert packages == {
+        "cnnkit",
+        "cnnkit_digits",
+        "cnnkit_photos",
+        "cnnkit_scans",
+        "cnnkit_signs",
+        "cnnkit_steering",
+        "cnnkit_text",
+    }
     assert {"cnnkit/datasets/mnist.toml", "cnnkit_signs/datasets/drawn-signs.toml"} <= set(names)
     assert any(name.startswith("cnnkit/report/templates/") for name in names)
     assert "cnnkit = cnnkit.cli:main" in scripts
-    for app in ("digits", "photos", "signs", "text"):
+    for app in ("digits", "photos", "signs", "steering", "text"):
         assert f"cnnkit-{app} = cnnkit_{app}.cli:main" in scripts and f"\n{app} = cnnkit_{app}.cli:main" in scripts
     assert not [name for name in names if "__pycache__" in name or name.endswith((".npz", ".keras", ".tflite"))]
 

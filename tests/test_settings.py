@@ -187,6 +187,7 @@ def test_a_message_names_settings_and_the_command_line_spells_options():
         ("digits", ["recipe"]),
         ("photos", []),
         ("signs", ["detection", "recognition"]),
+        ("steering", []),
         ("text", ["classification", "tagging"]),
     ],
 )

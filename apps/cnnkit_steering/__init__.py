@@ -1,0 +1,1 @@
+"""`cnnkit steering`: how far the wheel is turned, from a picture of the road ahead."""
