@@ -1,5 +1,4 @@
-"""The networks of `keras.applications`, and a few more, as feature extractors: any image size, any channels, raw [0, 255]
-pixels.
+"""Networks of `keras.applications`, and EfficientNet-Lite0, as feature extractors: any size, any channels, raw [0, 255] pixels.
 
 Design choices:
 - One table, `FAMILIES`, says what is special of each: constructor, input scaling, the published weights.

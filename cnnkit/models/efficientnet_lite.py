@@ -3,6 +3,8 @@
 Design choices:
 - ReLU6 and no squeeze-and-excitation, so that every convolution becomes one int8 operator. Stem (32) and head (1280) have
   the widths of the paper.
+- Pixels are scaled by (pixel - 127) / 128, as Google's code does. The package does not say so, and the usual scaling of PyTorch
+  would be another: behind the first convolution photos then vary by far more than batch norm remembers (a test shows it).
 - Padding is TensorFlow's "same" everywhere, as the network was trained; its batch norm divides by variance + 0.001.
 - No stochastic depth, which the published network was trained with: a short fine-tuning has no need of it, and inference
   knows nothing of it.

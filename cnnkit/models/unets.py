@@ -142,7 +142,7 @@ def backbone_unet(
     width: int = 16,
     momentum: float = MOMENTUM,
 ) -> keras.Model:
-    """Build a U-Net whose coarse maps are those of a network of `keras.applications`.
+    """Build a U-Net whose coarse maps are those of a backbone.
 
     Args:
         input_shape: (height, width, channels), in px; sides are multiples of 32.
