@@ -148,7 +148,7 @@ class TestOneScoreEverywhere:
         from cnnkit.verbs.evaluate import evaluate
 
         recipe, path, _ = run
-        with pytest.raises(DataError, match="has nothing in it"):
+        with pytest.raises(DataError, match="holds no image"):
             evaluate(recipe, path, unknown=tmp_path)
         with pytest.raises(DataError, match="is no folder"):
             evaluate(recipe, path, unknown=tmp_path / "nowhere")
