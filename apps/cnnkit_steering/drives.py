@@ -2,11 +2,9 @@
 
 Design choices:
 - A drive is a car on a smooth random track, simulated: a driver steers at a point of the lane ahead (pure pursuit, Coulter
-  1992), and gusts
-  push the car aside. What is noted is the angle that brings the car back, so that what is learnt holds the lane.
-- The angle is that of the steering wheel in degrees, negative to the left: it follows from the bend ahead, the place in the
-  lane and the
-  heading, which can all be seen, and from the speed hardly at all.
+  1992), and gusts push the car aside. What is noted is the angle that brings the car back, so that what is learnt holds the lane.
+- The angle is that of the steering wheel in degrees, negative to the left: it follows from the bend ahead, the place in the lane
+  and the heading, which can all be seen, and not from the speed, which cannot.
 - Frame k of drive d is a pure function of (seed, d, k); what stays through a drive (surface, marks, verge, light, camera)
   is drawn first.
 - Nothing but the road tells the angle: colours, light, trees, other cars, shadows and wear are drawn whatever the bend.
@@ -27,6 +25,7 @@ SHAPE = (60, 160, 3)  # (height, width, channels) px of a frame
 WHEELBASE, RATIO = 2.7, 15.0  # m between axles; turns of the steering wheel for one of the wheels
 STEP = 0.2  # s between frames
 SIGHT = 110  # m of the road that are drawn
+AHEAD = 12  # m, the point of the lane that is steered at: the same at any speed, which no picture shows
 MOST = 90.0  # degrees that the wheel is turned, at most
 KEPT = 1 << 28  # bytes
 
@@ -77,7 +76,7 @@ def drive(seed: int, number: int, frames: int) -> Drive:
     found = np.zeros((4, frames))
     for k in range(frames):
         for part in range(4):
-            angle = _pursued(bends, place, aside, heading, speed)
+            angle = _pursued(bends, place, aside, heading)
             if part == 0:
                 found[:, k] = place, aside, heading, np.clip(np.degrees(angle) * RATIO, -MOST, MOST)
             push += -0.25 * push + 0.012 * gusts[k, part]
@@ -90,10 +89,9 @@ def drive(seed: int, number: int, frames: int) -> Drive:
     return Drive(*found, bends, rises, _look(rng), _things(rng, metres))
 
 
-def _pursued(bends: np.ndarray, place: float, aside: float, heading: float, speed: float) -> float:
-    """Return the angle of the front wheels, radians, that leads to the lane's middle some metres ahead."""
-    ahead = 5.0 + 0.5 * speed
-    steps = np.arange(int(ahead) + 1)
+def _pursued(bends: np.ndarray, place: float, aside: float, heading: float) -> float:
+    """Return the angle of the front wheels, radians, that leads to the lane's middle `AHEAD` metres further."""
+    steps = np.arange(AHEAD)
     turned = np.cumsum(bends[int(place) + steps])
     across, along = np.sin(turned).sum() - aside, np.cos(turned).sum()
     right = across * np.cos(heading) - along * np.sin(heading)

@@ -16,6 +16,6 @@ MEASURING = dataclasses.replace(
     options=[
         click.option("--results", type=click.Path(path_type=Path), help="File of the answers: .json or .csv."),
     ],
-    foreign="is for models that tell numbers.",
+    foreign="means nothing to a model of numbers.",
     writes=True,
 )

@@ -27,7 +27,7 @@ def divided(
     seed: int = 0,
     by_time: bool = True,
     gap: int | None = None,
-) -> tuple[np.ndarray, np.ndarray, str]:
+) -> tuple[np.ndarray, np.ndarray | None, str]:
     """Say which split each record belongs to.
 
     Args:
@@ -39,22 +39,21 @@ def divided(
         gap: places left out between blocks of two splits; None: a tenth of a block.
 
     Returns:
-        int8 (n,), `TRAIN`, `VALIDATION`, `TEST` or `GAP`, which is none of them; int (n,), what was held out together; and a line
-        that says how.
+        int8 (n,), `TRAIN`, `VALIDATION`, `TEST` or `GAP`, which is none of them; int (n,), the block of neighbours of each, None
+        where there are no blocks; and a line that says how.
     """
     rng = np.random.default_rng((seed, 0x71E5))
     parts = (test > 0) + (validation > 0)
     members = np.zeros(len(places), int) if groups is None else np.unique(groups, return_inverse=True)[1]
     count = int(members.max(initial=-1)) + 1
     if not parts:
-        return np.zeros(len(places), np.int8), members, ""
+        return np.zeros(len(places), np.int8), None, ""
     if groups is not None and count > parts + 1:
         dealt = _dealt(np.bincount(members), rng.permutation(count), test, validation)
-        return dealt[members], members, f"Splits: whole groups, of {count:,}."
+        return dealt[members], None, f"Splits: whole groups, of {count:,}."
     if not by_time:
-        alone = np.arange(len(places))
         dealt = _dealt(np.ones(len(places), int), rng.permutation(len(places)), test, validation)
-        return dealt, alone, "Splits: single pictures, drawn at random."
+        return dealt, None, "Splits: single pictures, drawn at random."
     moments = sum(int(places[members == group].max(initial=-1)) + 1 for group in range(count))
     size = max(1, min(FEWEST, moments // (2 * (parts + 1))), math.ceil(moments / BLOCKS))
     lengths = 1 + int(places.max(initial=0)) // size

@@ -59,6 +59,19 @@ class Measured(Images):
         parts += [own] if own is not None else []
         return [with_targets(part) for part in parts]
 
+    def suited(self, preset: Mapping[str, Any], records: Any) -> tuple[dict[str, Any], list[str]]:
+        """Return a preset that mirrors nothing where a value that would change sign never does, and a line on what it does."""
+        if not preset.get("mirror"):
+            return dict(preset), []
+        numbers = records.numbers()
+        for name, negated, column in zip(records.values.names, self.negated, numbers.T, strict=True):
+            if negated and (column.min() >= 0 or column.max() <= 0):
+                line = f"The values `{name}` are all of one sign, so no picture is mirrored."
+                return {**preset, "mirror": False}, [line]
+        turned = [name for name, negated in zip(records.values.names, self.negated, strict=True) if negated]
+        sign = f"{', '.join(turned)} with the other sign" if turned else "values as they are"
+        return dict(preset), [f"Half of the training pictures are mirrored, {sign} (`mirror`, `negate`)."]
+
     def check(self, source: str, progress: Any, looked: list[str], **columns: Any) -> list[Any]:
         from cnnkit.tasks.regression import checks
 

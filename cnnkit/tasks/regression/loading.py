@@ -7,6 +7,7 @@ Design choices:
 - Splits are by what belongs together or by time; `cnnkit.tasks.regression.division` says how.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from cnnkit.inputs.image.prepared import PreparedImages
 from cnnkit.tasks.regression import division
 from cnnkit.tasks.regression.readers import TASK, said
 from cnnkit.tasks.regression.records import Numbers, ValueRecords, Values
+from cnnkit.tasks.regression.tables import counted
 
 READ_BY = ("image", "values", "group", "time", "side_angle")  # settings that are options of readers
 
@@ -131,8 +133,6 @@ def left_out(card: Card, parts: Mapping[str, Part], skip_bad: bool) -> list[str]
 
 def _without_bad(parts: Mapping[str, Part]) -> dict[str, Part]:
     """Return parts without what `_entries` says by its kind."""
-    import dataclasses
-
     return {split: dataclasses.replace(part, bad=[]) for split, part in parts.items()}
 
 
@@ -240,18 +240,19 @@ def _divided(
         "validation": np.flatnonzero((split == division.VALIDATION) & ~side),
         "test": np.flatnonzero((split == division.TEST) & ~side),
     }
-    grouped = (
-        every if part.groups is not None or not note.startswith("Splits: blocks") else every._changed(groups=blocks)
-    )
+    if asked.whole:  # all is scored, and side cameras have an angle that nobody measured
+        chosen["train"] = np.flatnonzero(~side)
+    grouped = every if blocks is None else every._changed(groups=blocks)
     found = {name: grouped.take(places) for name, places in chosen.items()}
     found |= {name: _of_middle(parts[name], records[name]) for name in records if name != "train"}
     lost = int((split == division.GAP).sum())
-    beside = int((side & np.isin(split, (division.VALIDATION, division.TEST))).sum())
+    used = asked.whole | np.isin(split, (division.VALIDATION, division.TEST))
+    beside = int((side & used).sum())
     entries = []
     if lost:
         entries.append(inventory.Entry("left out", lost, "images", "too near in time to what is held out"))
     if beside:
-        entries.append(inventory.Entry("left out", beside, "images", "of side cameras, where it is held out"))
+        entries.append(inventory.Entry("left out", beside, "images", "of side cameras, in what is scored"))
     return Splits(**found), [note] if note else [], entries  # type: ignore[arg-type]
 
 
@@ -262,8 +263,6 @@ def _of_middle(part: Part, records: ValueRecords) -> ValueRecords:
 
 def _places(groups: np.ndarray | None, count: int) -> np.ndarray:
     """Return where each record is among those of its group, in the order they come."""
-    from cnnkit.tasks.regression.tables import counted
-
     return np.arange(count) if groups is None else counted([str(group) for group in groups])
 
 

@@ -56,3 +56,22 @@ def test_the_metric_is_in_the_unit():
     metric = ScaledError([10.0], [4.0], [1.0], name="mean_absolute_error")
     metric.update_state(np.array([[14.0], [10.0]], "float32"), np.array([[0.0], [0.5]], "float32"))
     assert float(metric.result()) == pytest.approx(3.0)
+
+
+def test_what_never_changes_its_sign_is_not_mirrored_by_a_preset():
+    from cnnkit.inputs.image.pictures import ImageSource
+    from cnnkit.tasks.regression.images import Measured
+    from cnnkit.tasks.regression.records import Numbers, ValueRecords
+
+    def records(numbers):
+        values = Values(("age",), ("years",))
+        pictures = ImageSource(np.zeros((3, 4, 4, 3), np.uint8))
+        return ValueRecords(pictures, targets=Numbers(np.array(numbers, float)[:, None], values))
+
+    inputs = Measured(negated=[True])
+    preset, (line,) = inputs.suited({"mirror": True, "epochs": 3}, records([1, 2, 3]))
+    assert preset == {"mirror": False, "epochs": 3} and "`age` are all of one sign" in line
+    preset, (line,) = inputs.suited({"mirror": True}, records([-1, 2, 3]))
+    assert preset["mirror"] and "age with the other sign" in line
+    assert inputs.suited({}, records([1, 2, 3])) == ({}, [])
+    assert Measured(negated=[False]).suited({"mirror": True}, records([1, 2, 3]))[0]["mirror"]

@@ -147,6 +147,8 @@ def test_a_driving_log_has_side_cameras_in_training_alone(tmp_path, header):
         expected = lines.angles(60)[int(moment)] / 40 + {"center": 0, "left": 0.2, "right": -0.2}[camera]
         assert train.numbers()[k, 0] == pytest.approx(expected, abs=1e-6)
     assert {train.name(k).rsplit("IMG", 1)[1][1:2] for k in range(len(train))} == {"c", "l", "r"}
+    scored = load(tmp_path, whole=True).train
+    assert len(scored) == 60 and all("center" in scored.name(k) for k in range(60))
     whole = load(tmp_path, side_angle=0)
     assert all("center" in whole.train.name(k) for k in range(len(whole.train)))
 
