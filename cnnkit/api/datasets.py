@@ -206,6 +206,12 @@ class Data:
         """What the labels are called, in the order of their codes."""
         return self.train.labels
 
+    @property
+    def tokenizer(self) -> Any:
+        """Of texts what makes ids of them, learnt from the training split: `size` is how many ids there are, `batch(texts)`
+        returns them as int32 (n, length); None of other data."""
+        return getattr(self.train.records, "tokenizer", None)
+
     def __iter__(self) -> Iterator[Split]:
         return iter((self.train, self.validation, self.test))
 

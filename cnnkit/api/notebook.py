@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 MOST = 12  # labels in a table
-SHOWN, SIDE = 8, 128  # records, px
+SHOWN, SIDE = 8, 112  # records, px
+ALONE = 320  # px of a record that is looked at alone, at most
 TEXT = 160  # letters of a text
 
 
@@ -54,16 +55,17 @@ def of_data(data: Any) -> str:
     rows += [["...", "", "", ""]] if len(data.labels) > MOST else []
     rows.append([data.train.records.noun, *(f"{len(part):,}" for part in data)])
     parts = [f"<b>{_text(data.title)}</b>", _table(["", *(part.name for part in data)], rows)]
-    parts.append("".join(of_record(data.train, index) for index in _spread(len(data.train))))
+    parts.append("".join(of_record(data.train, index, alone=False) for index in _spread(len(data.train))))
     parts += [f"Warning: {_text(line)}" for line in data.warnings]
     return _divided(parts)
 
 
-def of_record(part: Any, index: int) -> str:
-    """Return a record of a split as HTML: its picture or its text, and what it is called."""
+def of_record(part: Any, index: int, *, alone: bool = True) -> str:
+    """Return a record of a split as HTML: its picture or its text, and its words; `alone`: larger, if it has the pixels."""
     records = part.records
     words = records.words(index)
-    image = records.drawn(index, SIDE)
+    longest = max(records.native(index).shape[:3]) if alone and records.drawn(index, SIDE) is not None else SIDE
+    image = records.drawn(index, min(max(longest, SIDE), ALONE))
     if image is None:
         native = records.native(index)
         said = native if isinstance(native, str) else f"{type(native).__name__} {np.shape(native)}"

@@ -12,8 +12,6 @@ from typing import Any
 from cnnkit.errors import CnnkitError, ConfigError, reason
 from cnnkit.registry import DEVICE, TASKS, TRAINING
 
-NEED = "A model of one's own takes one input and ends in logits, a number a label, without softmax or sigmoid"
-
 
 class Own:
     """A builder that an app did not bring.
@@ -60,9 +58,18 @@ def checking(builder: Callable[..., Any], task: str) -> Callable[..., Any]:
 
     def build(shape: Sequence[int], units: int, **options: Any) -> Any:
         model = _as_graph(builder(shape, units, **options))
-        if why := _unfit(model, tuple(shape), units, task):
+        half = TASKS.half(task, TRAINING, task)
+        why = _unfit(model, tuple(shape))
+        if not why:
+            try:
+                model = half.owned(model, tuple(shape), units)
+                why = _unreleasable(model, units, task)
+            except ValueError as error:
+                why = f"it {error}"
+        if why:
             raise ConfigError(
-                f"`model`: {model.name} cannot be trained for {task}: {why}. {NEED}; here {units} of inputs {_sides(shape)}."
+                f"`model`: {model.name} cannot be trained for {task}: {why}. A model of one's own {half.need}. Here are {units} "
+                f"labels, and inputs {_sides(shape)}."
             )
         return model
 
@@ -91,8 +98,8 @@ def _is_model(given: Any) -> bool:
     return isinstance(given, keras.Model)
 
 
-def _unfit(model: Any, shape: tuple[int, ...], units: int, task: str) -> str:
-    """Say why a model cannot be trained for a task; "" where it can."""
+def _unfit(model: Any, shape: tuple[int, ...]) -> str:
+    """Say why a model cannot be trained on inputs of a shape; "" where it can."""
     import keras
 
     try:
@@ -111,14 +118,20 @@ def _unfit(model: Any, shape: tuple[int, ...], units: int, task: str) -> str:
     ends = getattr(getattr(last, "activation", None), "__name__", "")
     if ends in ("softmax", "sigmoid") or isinstance(last, keras.layers.Softmax):
         return f"it ends in {ends or 'softmax'}"
-    metadata = {"task": task, "labels": [str(number) for number in range(units)]}
+    return ""
+
+
+def _unreleasable(model: Any, units: int, task: str) -> str:
+    """Say why a model cannot become an artifact of a task; "" where it can."""
+    half = TASKS.half(task, TRAINING, task)
+    metadata = {"task": task, "labels": [str(number) for number in range(units)], **half.tried(units)}
     try:
-        outputs = TASKS.half(task, TRAINING, task).finish(model, metadata)
+        outputs = half.finish(model, metadata)
         TASKS.half(task, DEVICE, task).labels(metadata, {name: tuple(values.shape) for name, values in outputs.items()})
     except CnnkitError:
         raise
     except Exception as error:  # of layers that are not as the task needs them
-        return _plainly(error, units, answer)
+        return _plainly(error, units, model.output)
     return ""
 
 

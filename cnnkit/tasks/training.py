@@ -12,9 +12,28 @@ class TaskTraining:
 
     Attributes:
         reads: what data is for that `load` reads, as cards and readers say it; "": its input reads it.
+        need: what a model of somebody's own has to be.
     """
 
     reads = ""
+    need = "takes one input and ends in logits, a number a label, without softmax or sigmoid"
+
+    def owned(self, model: Any, shape: Sequence[int], units: int) -> Any:
+        """Return a model of somebody's own as this task trains it.
+
+        Args:
+            model: `keras.Model` of one input and one output.
+            shape: of its input.
+            units: numbers that it has to answer with.
+
+        Raises:
+            ValueError: what it lacks, to stand behind "it".
+        """
+        return model
+
+    def tried(self, units: int) -> dict[str, Any]:
+        """Return metadata with which `finish` can be tried on a model of so many units, beside `task` and `labels`."""
+        return {}
 
     def load(self, source: Any, **how: Any) -> Any:
         """Load a data set for `reads`, divided; as `cnnkit.data.loading.load`."""

@@ -12,6 +12,21 @@ class Detection(TaskTraining):
     """Raw boxes, and a sigmoid of every cell's logits: the layers `boxes` and `every_logit` of our detectors."""
 
     reads = "detection"
+    need = (
+        "answers as cnnkit.models.detector does, (b, cells, 4 + labels + 3), and has its layers `boxes` and `every_logit`: "
+        "change what that builds, or its `backbone`"
+    )
+
+    def owned(self, model: Any, shape: Sequence[int], units: int) -> Any:
+        names = {layer.name for layer in model.layers}
+        if lacking := [name for name in ("boxes", "every_logit") if name not in names]:
+            raise ValueError(f"has no layer `{lacking[0]}`")
+        cells, found = model.get_layer("every_logit").output.shape[1:]
+        if found != units:
+            raise ValueError(f"scores {found} labels, and the data has {units}")
+        if tuple(model.output.shape[1:]) != (cells, 4 + units + 3):
+            raise ValueError(f"ends in {' x '.join(map(str, model.output.shape[1:]))}")
+        return model
 
     def load(self, source: Any, **how: Any) -> Any:
         from cnnkit.tasks.detection import loading

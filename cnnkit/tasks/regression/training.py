@@ -13,6 +13,17 @@ class Regression(TaskTraining):
     """
 
     reads = "regression"
+    need = "takes one input and ends in a number a value, (b, values), of mean 0 and deviation 1, without an activation"
+
+    def owned(self, model: Any, shape: Sequence[int], units: int) -> Any:
+        if len(model.output.shape) != 2 or model.output.shape[-1] != units:
+            ends = " x ".join(map(str, model.output.shape[1:]))
+            raise ValueError(f"ends in {ends} numbers for {units} value{'s' * (units != 1)}")
+        return model
+
+    def tried(self, units: int) -> dict[str, Any]:
+        names = [str(number) for number in range(units)]
+        return {"regression": {"names": names, "units": [""] * units, "mean": [0.0] * units, "std": [1.0] * units}}
 
     def load(self, source: Any, **how: Any) -> Any:
         from cnnkit.tasks.regression import loading

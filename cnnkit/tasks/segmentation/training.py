@@ -11,6 +11,22 @@ class Segmentation(TaskTraining):
     """A sigmoid of each label's logits, or a softmax of them and of the background, whose logit is 0."""
 
     reads = "segmentation"
+    need = (
+        "takes one input and ends in a map of logits as large as that, (b, *sides, labels), without softmax or sigmoid: the "
+        "background's logit is 0"
+    )
+
+    def owned(self, model: Any, shape: Sequence[int], units: int) -> Any:
+        import keras
+
+        ends = tuple(model.output.shape[1:])
+        if len(ends) != len(shape) or any(own not in (None, side) for own, side in zip(ends[:-1], shape[:-1])):
+            raise ValueError(f"ends in {_sides(ends)}, and a mask has {_sides([*shape[:-1], units])}")
+        if ends[-1] != units:
+            raise ValueError(f"ends in {ends[-1]} numbers a pixel for {units} labels")
+        if any(layer.name == "logits" for layer in model.layers):
+            return model
+        return keras.Model(model.input, plain(model.output, "logits"), name=model.name)
 
     def load(self, source: Any, **how: Any) -> Any:
         from cnnkit.tasks.segmentation import loading
@@ -48,6 +64,10 @@ class Segmentation(TaskTraining):
             f"It looks for its {len(labels)} label{'s' * (len(labels) != 1)} only, and some of what it draws is wrong. "
             "Pictures unlike those of its data were not measured."
         )
+
+
+def _sides(shape: Sequence[Any]) -> str:
+    return " x ".join("any" if side is None else str(side) for side in shape)
 
 
 KIND = Segmentation()
