@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit import opening
-from cnnkit.api.apps import app_of, meant, saying_what_is_missing
+from cnnkit.api.apps import app_of, meant, plain, saying_what_is_missing
 from cnnkit.device.kinds import InputKind, TaskKind
 from cnnkit.device.model import DeviceModel
 from cnnkit.errors import ArtifactError, ArtifactNotFound, ConfigError, DataError
@@ -91,6 +91,7 @@ class Model:
             DataError: an input of another shape, type or range, NaN, nothing at all; `DataNotFound`: no such file.
             ConfigError: an option that this model does not take.
         """
+        options = {name: plain(value) for name, value in options.items()}
         if isinstance(inputs, str) and self._kind.worded:
             return next(iter(self._in_memory([_worded(inputs)], options)))
         if isinstance(inputs, str | Path):
@@ -200,6 +201,7 @@ def load_model(path: str | Path, *, threads: int | None = None) -> Model:
     """
     if not isinstance(path, str | Path) or not str(path):
         raise ArtifactError(f"A model is named by a path: of a .tflite, a .keras or a run folder. Got {path!r}.")
+    threads = plain(threads)
     if threads is not None and (type(threads) is not int or not 1 <= threads <= 64):
         raise ConfigError(f"`threads` must lie in [1, 64]. Got {threads!r}.")
     file = Path(path)
@@ -242,5 +244,5 @@ def _check(answers: Callable[..., Any], options: Mapping[str, Any]) -> None:
         if name == "top" and (type(value) is not int or value < 1):
             raise ConfigError(f"`top` needs a whole number of at least 1. Got {value!r}.")
         share = name in ("threshold", "iou", "min_confidence") and value is not None
-        if share and not (isinstance(value, int | float) and 0 <= value <= 1):
+        if share and not (type(value) in (int, float) and 0 <= value <= 1):
             raise ConfigError(f"`{name}` must lie in [0, 1]. Got {value!r}.")

@@ -3,6 +3,7 @@
 import difflib
 import functools
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from cnnkit import plugins
@@ -27,6 +28,26 @@ def saying_what_is_missing(work: Callable[P, T]) -> Callable[P, T]:
             raise lacking from error
 
     return done
+
+
+def plain(value: Any) -> Any:
+    """Return a number of NumPy as Python's own, a path as its words, and anything else as it is."""
+    if isinstance(value, Path):
+        return str(value)
+    return value.item() if hasattr(value, "item") and getattr(value, "shape", None) == () else value
+
+
+def path_of(value: Any, name: str) -> Path | None:
+    """Return the path that an argument names; None where it is not given.
+
+    Raises:
+        ConfigError: it is no path.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str | Path) or not str(value):
+        raise ConfigError(f"`{name}` needs the path of a file or folder. Got {value!r}.")
+    return Path(value)
 
 
 def apps() -> list[str]:

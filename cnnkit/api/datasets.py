@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.api.apps import app_of, meant, saying_what_is_missing
+from cnnkit.api.apps import app_of, meant, plain, saying_what_is_missing
 from cnnkit.data import kept
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.quiet import quiet
@@ -143,8 +143,10 @@ class Split:
             ConfigError: a batch of no records, or `one_hot` where a record has not one label.
             DataError: later, a record cannot be read.
         """
-        if type(batch_size) is not int or batch_size < 1:
-            raise ConfigError(f"`batch_size` needs a whole number of at least 1. Got {batch_size!r}.")
+        batch_size, seed = plain(batch_size), plain(seed)
+        for name, number, least in (("batch_size", batch_size, 1), ("seed", seed, 0)):
+            if type(number) is not int or number < least:
+                raise ConfigError(f"`{name}` needs a whole number of at least {least}. Got {number!r}.")
         if not len(self):
             raise DataError(f"The {self.name} split is empty, so there are no batches of it.")
         with quiet():  # TensorFlow greets on standard error
@@ -259,7 +261,7 @@ def load_data(
         DataError: it cannot be read, or cannot be trained on.
         ConfigError: there is no such app or setting, or no such value.
     """
-    source = named(source, labels)
+    source, settings = named(source, labels), {name: plain(value) for name, value in settings.items()}
     if app is None:
         return _of_its_own(source, task or "", settings)
     definition = app_of(app)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnkit.api.apps import app_of, meant, saying_what_is_missing
+from cnnkit.api.apps import app_of, meant, path_of, plain, saying_what_is_missing
 from cnnkit.api.datasets import Data, chosen, named
 from cnnkit.api.telling import teller
 from cnnkit.app import Definition
@@ -186,15 +186,16 @@ class Run:
             raise ConfigError(
                 f"`precision` needs one of float32, float16, int8; export them one by one. Got {precision!r}."
             )
-        if tolerance is not None and not tolerance >= 0:
-            raise ConfigError(f"`tolerance` must be at least 0. Got {tolerance}.")
+        tolerance = plain(tolerance)
+        if tolerance is not None and not (type(tolerance) in (int, float) and tolerance >= 0):
+            raise ConfigError(f"`tolerance` must be a number of at least 0. Got {tolerance!r}.")
         found = export(
             self._recipe,
             self.path,
             precision=precision,
             tolerance=tolerance,
             data=None if data is None else named(data),
-            out=None if out is None else Path(out),
+            out=path_of(out, "out"),
             columns=self._columns(settings),
             tell=teller(verbose),
         )
@@ -222,7 +223,7 @@ class Run:
                 raise ConfigError(
                     f"There is no setting `{name}` here.{meant(name, known)} There are {', '.join(sorted(known))}."
                 )
-        return dict(settings)
+        return {name: plain(value) for name, value in settings.items()}
 
 
 @saying_what_is_missing
@@ -265,14 +266,14 @@ def train(
     """
     began = time.monotonic()
     definition, tell = app_of(app), teller(verbose, reporter)
-    given = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
+    given = {name: plain(value) for name, value in settings.items()}
     if data is not None:
         given = {**(data.settings if isinstance(data, Data) else {}), **given, "data": named(data)}
     if task is not None:
         given["task"] = task
     where: dict[str, Any] = {
-        "out": None if out is None else Path(out),
-        "config": None if config is None else Path(config),
+        "out": path_of(out, "out"),
+        "config": path_of(config, "config"),
     }
     recipe = chosen(definition, given, **where, resume=resume, tell=tell)
     given.pop("task", None)
