@@ -193,3 +193,17 @@ class TestRefused:
 
         model = checking(Own(painter, "painter"), "segmentation")((32, 32, 1), 2)
         assert model.get_layer("logits").output.shape == (None, 32, 32, 2)
+
+
+def test_every_kind_that_a_task_makes_is_listed():
+    import importlib
+    from pathlib import Path
+
+    from cnnkit.app import Kind
+
+    found = {}
+    for path in Path(cnnkit.__file__).parent.glob("tasks/*/kinds.py"):
+        module = f"cnnkit.tasks.{path.parent.name}.kinds"
+        made = importlib.import_module(module)
+        found |= {name: module for name, value in vars(made).items() if isinstance(value, Kind)}
+    assert found == cnnkit.kinds.KINDS and set(dir(cnnkit.kinds)) == set(found)
