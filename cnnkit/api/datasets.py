@@ -212,7 +212,7 @@ class Data:
     def tokenizer(self) -> Any:
         """Of texts what makes ids of them, learnt from the training split: `size` is how many ids there are, `batch(texts)`
         returns them as int32 (n, length); None of other data."""
-        return getattr(self.train.records, "tokenizer", None)
+        return self.train.records.tokenizer
 
     def __iter__(self) -> Iterator[Split]:
         return iter((self.train, self.validation, self.test))

@@ -79,6 +79,7 @@ class Records:
     """
 
     noun = "records"  # what one is called, in the plural
+    tokenizer: Any = None  # what makes ids of an input, where inputs are words
     passes = 1  # times that an epoch of training reads each, where it sees another part of it each time
     _PLACE: type = np.int64  # of where each record is in its source
 
