@@ -133,15 +133,17 @@ class Definition:
         if task is not None:
             for make in self.recipes.values():
                 found = make()
-                if found.task.name == task:
-                    return found
+                if task in (found.task.name, *(other.name for other in found.others)):
+                    return found.of_task(task)
         return next(iter(self.recipes.values()))()
 
     def for_artifact(self, path: Path | None, tell: Reporter = SILENT) -> Any:
         """Return the recipe that an artifact was made by; None: the latest run."""
         from cnnkit import opening
 
-        return self.for_task(opening.task_of(self.name, path, tell) if len(self.recipes) > 1 else None)
+        if len(self.recipes) == 1 and not (only := self.for_task(None)).others:
+            return only
+        return self.for_task(opening.task_of(self.name, path, tell))
 
     def for_data(self, source: str | None) -> Any:
         """Return the recipe that data is for; None: the default data."""

@@ -31,7 +31,8 @@ class Recipe:
         follows: those of these options that nothing else may set: an earlier run's settings do not fit other records.
         describe: (training records, model) -> what artifacts should say of their input beyond its shape.
         fitting: (this recipe, splits) -> the recipe that fits them, where the data decide the task.
-        tasks: names of the tasks that `fitting` chooses from; none: the recipe's own.
+        tasks: names of the tasks that `fitting` chooses from; none: the recipe's own and the `others`.
+        others: tasks that the data may ask for in place of `task`, where all else is the same; `fitting` says when.
         start: (new model, training records, settings) -> lines that say what it begins with, where weights come from the data.
         intended_use, limits: a sentence each for the model card.
         notice: what everyone is to know who sees scores, answers or a report; "": nothing.
@@ -53,6 +54,7 @@ class Recipe:
     describe: Callable[[Any, str], dict[str, Any]] = lambda records, model: {}
     fitting: Callable[[Any, Any], Any] = lambda recipe, splits: recipe
     tasks: tuple[str, ...] = ()
+    others: tuple[Any, ...] = ()
     start: Callable[[Any, Any, Any], list[str]] = lambda model, records, settings: []
     intended_use: str = ""
     limits: str = ""
@@ -62,3 +64,14 @@ class Recipe:
     def Settings(self) -> Any:
         """The class of a run's settings: those that every training has, those of the input, those of the task."""
         return joined(Settings, *self.inputs.rooms, *self.task.rooms)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all its tasks."""
+        return self.tasks or tuple(task.name for task in (self.task, *self.others))
+
+    def of_task(self, name: str) -> "Recipe":
+        """Return the recipe of one of its tasks; itself where it has none of this name."""
+        every = (self.task, *self.others)
+        chosen = next((task for task in every if task.name == name), self.task)
+        return dataclasses.replace(self, task=chosen, others=tuple(task for task in every if task is not chosen))

@@ -58,8 +58,9 @@ def table(found, columns=("kind", "sentence")):
 
 def records(found, tokenizer=None, labels=LABELS):
     """Records in memory; without a tokenizer one is learnt from them."""
+    from cnnkit.data.tags import Tags
     from cnnkit.device.text import learn
-    from cnnkit.inputs.text.records import Tags, TextRecords
+    from cnnkit.inputs.text.records import TextRecords
     from cnnkit.inputs.text.sources import ListTexts
 
     texts = [text for _, text in found]

@@ -25,10 +25,10 @@ from pathlib import Path
 import numpy as np
 
 from cnnkit.data.records import Progress
+from cnnkit.data.tags import narrow
 from cnnkit.errors import MissingExtra
 from cnnkit.inputs.text.files import Read
 from cnnkit.inputs.text.index import Found, text_hash
-from cnnkit.inputs.text.records import narrow
 from cnnkit.inputs.text.sources import ListTexts
 
 MOST = 1000  # texts of a library

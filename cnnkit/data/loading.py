@@ -192,8 +192,9 @@ def read_parts(
         raise DataError(f"The card {card.name} needs `train` under [splits].")
     parts: dict[str, Part] = {}
     for split in sorted(own, key=lambda split: split != "train"):  # it decides what is black and white
-        decided = parts["train"].value_range if parts else None
-        parts[split] = reader.read(Request(root, own[split], dict(form.options), verify, progress, decided))
+        first = parts.get("train")
+        decided = first.value_range if first is not None else None
+        parts[split] = reader.read(Request(root, own[split], dict(form.options), verify, progress, decided, first))
     if reader.left is not None and root is not None and card.root == root:
         parts["train"].entries += reader.left(root, list(own.values()))
     card = replace(card, forms=(form,))

@@ -67,6 +67,7 @@ class Request:
         verify: decode every image once.
         progress: called while it goes.
         train_range: what is black and white in the training split, where this is another one.
+        train: what was read of the training split, where this is another one.
     """
 
     root: Path | None
@@ -75,6 +76,7 @@ class Request:
     verify: bool = False
     progress: Progress | None = None
     train_range: tuple[float, float] | None = None
+    train: "Part | None" = None
 
     def path(self, key: str) -> Path:
         """Return the file or folder that the split names under `key`."""

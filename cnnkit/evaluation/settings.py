@@ -40,7 +40,7 @@ class Tags(Room, title="Training"):
 
     min_precision: float | None = setting(  # None: one half of rare ones
         None,
-        "Several labels a text: share of what a label is given that has to be right.  [default: 0.5]",
+        "Several labels each: share of what a label is given that has to be right.  [default: 0.5]",
         above=0,
         below=1,
     )

@@ -64,7 +64,7 @@ def like_earlier(recipe: Any, asked: Asked) -> Asked:
     earlier = Run.open(path) if path is not None and path.is_dir() else None
     if earlier is None or earlier.document["app"] != recipe.app:
         return asked
-    if earlier.document.get("task") not in (recipe.tasks or (recipe.task.name,)):  # only some of its layers may fit
+    if earlier.document.get("task") not in recipe.names:  # only some of its layers may fit
         return asked
     before = earlier.settings(recipe.Settings)
     same = given.get("model", before.model) == before.model

@@ -6,10 +6,12 @@ import pytest
 from cnnkit.data import records as data
 from cnnkit.data.asked import UNASKED, asked
 from cnnkit.data.records import Splits
-from cnnkit.inputs.text.records import Tags, TextRecords
+from cnnkit.data.tags import Tags
+from cnnkit.inputs.text.records import TextRecords
 from cnnkit.inputs.text.sources import ListTexts
 from cnnkit.tasks.classification import asked as asked_losses
-from cnnkit.tasks.classification.texts import TextTagging, _ByLabel
+from cnnkit.tasks.classification.tagging import ByLabel
+from cnnkit.tasks.classification.texts import TextTagging
 from cnnkit.tasks.classification.thresholds import best_threshold
 from cnnkit.tasks.detection import loss as detection_loss
 from cnnkit.tasks.detection.boxes import MOST, NOT_ASKED
@@ -125,8 +127,6 @@ class TestSeveralLabels:
 
         features = np.array([[0.0], [1], [0], [1], [1], [1]])
         truth = np.array([[0, 0], [1, 1], [0, 0], [1, 1], [1, UNASKED], [1, UNASKED]], np.float32)
-        model = _ByLabel(LogisticRegression(C=100)).fit(features, truth)
+        model = ByLabel(LogisticRegression(C=100)).fit(features, truth)
         assert model.predict(np.array([[1.0], [0]])).tolist() == [[1, 1], [0, 0]]
-        assert (
-            _ByLabel(LogisticRegression()).fit(features[:1], truth[:1]).predict(features[:2]).tolist() == [[0, 0]] * 2
-        )
+        assert ByLabel(LogisticRegression()).fit(features[:1], truth[:1]).predict(features[:2]).tolist() == [[0, 0]] * 2

@@ -37,7 +37,6 @@ from cnnkit.device import image
 from cnnkit.errors import DataError
 from cnnkit.inputs.image import label_check
 from cnnkit.inputs.image import loading as image_loading
-from cnnkit.inputs.image.records import ImageRecords
 
 DISTANCE = 4  # bits in which the hashes of near-duplicates may differ
 CORRELATION = 0.995  # of near-duplicates at 32x32; the most alike ones of MNIST's two splits have 0.9945
@@ -56,6 +55,7 @@ def check(
     source: Path | str | Splits,
     *,
     label: str | int | None = None,
+    separator: str | None = None,
     groups: str | None = None,
     looked: list[str] | None = None,
     progress: Progress | None = None,
@@ -67,7 +67,7 @@ def check(
 
     Args:
         source: name of a card, path of a card, folder or file; or splits that are loaded already.
-        label, groups: as `image_loading.load`.
+        label, separator, groups: as `image_loading.load`.
         looked: takes lines on what was looked at: what was found and left out, classes, sizes, groups, splits.
         progress: called as progress(what, done, total).
 
@@ -83,7 +83,7 @@ def check(
         divided, own = source, {"train", "validation", "test"}
         told += inventory.lines(source.card.get("inventory", {}))
     else:
-        card = image_loading.with_options(source, {"label": label, "groups": groups})
+        card = image_loading.with_options(source, {"label": label, "separator": separator, "groups": groups})
         divided, own = _open(card, findings, told, progress)
     records = divided.parts
     traits = _measure(records, findings, progress)
@@ -111,10 +111,7 @@ def _open(source: Card, findings: list[Finding], told: list[str], progress: Prog
     ignored = [path for part in parts.values() for path in part.ignored]
     findings += listed("note", "ignored", f"{len(ignored)} files are no images by their names.", ignored)
     names, codes = _labels(card, parts, findings)
-    records = {
-        split: ImageRecords(part.images, codes[split], names, groups=part.groups, input_shape=stated)
-        for split, part in parts.items()
-    }
+    records = image_loading.as_records(parts, names, codes, stated)
     divided = replace(loading.divide(records, held_out), card={"title": card.title})
     used = {split: len(part) for split, part in divided.parts.items()}
     told += inventory.lines(inventory.describe("images", used, image_loading.fates(parts), image_loading.told(parts)))
@@ -314,7 +311,7 @@ def _classes(records: dict[str, Records], own: set[str]) -> Iterable[Finding]:
     for label in np.flatnonzero(starved):
         text = f"{names[label]} has {counts[label]:,} training images, the median class {median:,.0f}. Collect more."
         yield Finding("warning", "starved-class", text)
-    if train.groups is not None:
+    if train.groups is not None and not getattr(train, "multi_label", False):
         yield from _few_groups(train, train.groups, counts)
     for split, part in records.items():
         missing = names[(part.counts() == 0) & (counts > 0)]
@@ -340,7 +337,9 @@ def _few_groups(train: Records, groups: np.ndarray, counts: np.ndarray) -> Itera
 def _labels_in_doubt(
     records: dict[str, Records], traits: dict[str, _Traits], progress: Progress | None
 ) -> Iterable[Finding]:
-    """Judge the labels of all splits together: single images, then whole groups."""
+    """Judge the labels of all splits together: single images, then whole groups. Of several labels an image nothing is said."""
+    if any(getattr(part, "multi_label", False) for part in records.values()):
+        return
     chosen = {split: kept.read[kept.chosen] & ~kept.flat[kept.chosen] for split, kept in traits.items()}
     places = [(split, int(k)) for split, kept in traits.items() for k in kept.chosen[chosen[split]]]
     if not places:
@@ -419,7 +418,7 @@ def _exact_duplicates(records: dict[str, Records], traits: dict[str, _Traits], o
     read = np.concatenate([traits[split].read for split in splits])
     owner = np.repeat(np.arange(len(splits)), [len(records[split]) for split in splits])
     place = np.concatenate([np.arange(len(records[split])) for split in splits])
-    labels = np.concatenate([records[split].labels for split in splits])
+    labels = _told_apart([records[split] for split in splits])
     order = np.argsort(pixels.view([("a", "<u8"), ("b", "<u8")]), order=("a", "b"), kind="stable")
     order = order[read[order]]
     if not len(order):
@@ -451,6 +450,14 @@ def _exact_duplicates(records: dict[str, Records], traits: dict[str, _Traits], o
     )
     yield from listed("warning", "leak", text, drawn)
     yield from listed("note", "duplicate", f"{len(within)} pictures occur more than once in a split.", within)
+
+
+def _told_apart(parts: list[Records]) -> np.ndarray:
+    """Return int (n,) of all records of several splits, equal where they have the same label or labels."""
+    if not any(getattr(part, "multi_label", False) for part in parts):
+        return np.concatenate([part.labels for part in parts])
+    rows = np.concatenate([part.targets(np.arange(len(part))) for part in parts])
+    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def near_duplicates(source: Splits) -> dict[tuple[str, str], list[tuple[int, int]]]:

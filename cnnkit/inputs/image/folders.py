@@ -116,7 +116,7 @@ def scan(root: Path, request: Request) -> Part:
                 request.progress(f"Looking at images: {len(found.paths):,}", len(found.paths), None)
         counts.append(len(found.paths) - before)
     codes = np.repeat(np.arange(len(classes), dtype=np.int32), counts)
-    return _looked_through(root, found, codes, tuple(classes), request)
+    return _looked_through(root, found, codes, tuple(classes), request)[0]
 
 
 def scan_files(
@@ -127,8 +127,8 @@ def scan_files(
     bad: list[tuple[str, str]],
     request: Request,
     together: Sequence[str] | None = None,
-) -> Part:
-    """Read the header of every image of a list; as `scan`.
+) -> tuple[Part, np.ndarray]:
+    """Read the header of every image of a list; as `scan`. Return also which of the files can be used: int64 (k,), ascending.
 
     Args:
         root: the folder that the files lie in.
@@ -150,7 +150,8 @@ def scan_files(
         if request.progress and k % 1000 == 999:
             request.progress(f"Looking at images: {k + 1:,}", k + 1, len(files))
     own = None if together is None else np.array(together)[added]
-    return _looked_through(root, found, codes[added], names, request, own)
+    part, good = _looked_through(root, found, codes[added], names, request, own)
+    return part, np.flatnonzero(added)[good]
 
 
 def _looked_through(
@@ -160,8 +161,8 @@ def _looked_through(
     classes: tuple[str, ...],
     request: Request,
     together: np.ndarray | None = None,
-) -> Part:
-    """Make of what was gathered the good images and what belongs together."""
+) -> tuple[Part, np.ndarray]:
+    """Make of what was gathered the good images and what belongs together; return also which of them are good."""
     images = FolderImages(root, found.paths, (1, 1, 1))
     _decode_suspects(images, found, range(len(images)) if request.verify else found.suspects, request.progress)
     good = np.setdiff1d(np.arange(len(images)), np.array(sorted(found.broken), np.int64))
@@ -177,11 +178,12 @@ def _looked_through(
         grouping = groups.told(together[good])
     else:
         grouping = groups.find(images.paths, codes[good], images.native, pattern)
-    return Part(
+    part = Part(
         *(images, codes[good], classes, grouping.groups, found.bad, found.ignored, found.left.entries()),
         group_note=grouping.note,
         notes=_dark(images),
     )
+    return part, good
 
 
 class _Found:

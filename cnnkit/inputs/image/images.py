@@ -28,7 +28,7 @@ class Images(Input):
     kind = "image"
     preparation: Preparation | None = None
     noun = "images"
-    columns: tuple[str, ...] = ("label",)
+    columns: tuple[str, ...] = ("label", "separator")
     size_setting = "image_size"
     record = Record("image", "an", "px", "on augmented images", "{sides}, values 0 to 255")
     sound = (
@@ -48,7 +48,7 @@ class Images(Input):
 
     def asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return what `Recipe.load` is asked for beyond what all kinds of data take."""
-        columns = {key: settings[key] for key in ("label", "groups") if settings.get(key) is not None}
+        columns = {key: settings[key] for key in ("label", "separator", "groups") if settings.get(key) is not None}
         asked = settings.get("prepare")
         if self.preparation is None:
             return columns

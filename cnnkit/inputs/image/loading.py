@@ -1,4 +1,4 @@
-"""From the name of a data set of images, with a label each, to its splits."""
+"""From the name of a data set of images, with a label each or several, to its splits."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from cnnkit.data import cards, inventory, loading
+from cnnkit.data.asked import asked as asked_for
 from cnnkit.data.cards import Card, Form
 from cnnkit.data.reading import Part
 from cnnkit.data.records import Records, Shape, Splits
+from cnnkit.data.tags import Tags
 from cnnkit.device.preparation import Preparation
 from cnnkit.errors import DataError
 from cnnkit.inputs.image.prepared import PreparedImages
@@ -22,6 +24,7 @@ def load(
     preparation: Preparation | None = None,
     prepare: bool | None = None,
     label: str | int | None = None,
+    separator: str | None = None,
     groups: str | None = None,
     **how: Any,
 ) -> Splits:
@@ -31,7 +34,9 @@ def load(
         source: name of a card, or path of a card, a folder or a data file.
         preparation: what the app does to a picture; each is then read as `predict` prepares it.
         prepare: whether it is done; None: unless the card says that its pictures are prepared.
-        label: the column of a table that holds the labels: its name, or its number from 0; -1 is the last. None: found out.
+        label: the column of a table that holds the labels: its name, or its number from 0; -1 is the last. Several, of 0 and 1,
+            with commas. None: found out.
+        separator: between several labels in one cell, such as "|"; "none": a cell is one label. None: found out.
         groups: which images of a folder belong together: "none", or a regular expression, as `groups.find`. None: found out.
         how: as the attributes of `cnnkit.data.loading.Asked`.
 
@@ -43,7 +48,7 @@ def load(
         ConfigError: parts to hold out that leave nothing.
     """
     asked = loading.Asked(**how)
-    card = with_options(source, {"label": label, "groups": groups}, lenient=asked.whole)
+    card = with_options(source, {"label": label, "separator": separator, "groups": groups}, lenient=asked.whole)
     shape: Shape | None = stated_shape(card)
     card, parts, held_out = asked.read(card, "classification")
     notes = loading.left_out(parts, asked.skip_bad, "images")
@@ -55,10 +60,7 @@ def load(
         shape = preparation.shape
         plan = [f"Pictures are {preparation.about}. --no-prepare takes them as they are."]
     shape = shape or parts["train"].images.shape
-    records: dict[str, Records] = {
-        split: ImageRecords(part.images, codes[split], names, groups=part.groups, input_shape=shape)
-        for split, part in parts.items()
-    }
+    records = as_records(parts, names, codes, shape)
     if not asked.whole:
         _check_classes(card, records["train"])
     if asked.folds is None or asked.whole:
@@ -77,6 +79,31 @@ def load(
         "warnings": notes + loading.missing_classes(seen, "image"),
     }
     return Splits(**seen, card=about)
+
+
+def as_records(
+    parts: Mapping[str, Part], names: tuple[str, ...], codes: Mapping[str, np.ndarray], shape: Shape | None
+) -> dict[str, Records]:
+    """Make records of the parts of a source, labels being `codes` of `names`; of several labels an image, if a part has such."""
+    several = any(part.more is not None for part in parts.values())
+    records: dict[str, Records] = {}
+    for split, part in parts.items():
+        labels, tags, known = codes[split], None, None
+        if several:
+            ends = np.arange(1, len(part.images) + 1) if part.more is None else part.more.ends
+            tags = Tags(labels, ends)
+            labels = tags.strata(len(names))
+            # Beside what is most frequent those without a label do not hide a rare one.
+            labels[np.diff(ends, prepend=0) == 0] = np.bincount(tags.codes, minlength=len(names)).argmax()
+            if part.more is not None and part.more.asked is not None:
+                rows = np.ones((len(part.images), len(names)), bool)
+                there = [(k, names.index(name)) for k, name in enumerate(part.names) if name in names]
+                rows[:, [place for _, place in there]] = part.more.asked[:, [k for k, _ in there]]
+                known = asked_for(rows)
+        records[split] = ImageRecords(
+            part.images, labels, names, groups=part.groups, input_shape=shape, tags=tags, asked=known
+        )
+    return records
 
 
 def stated_shape(card: Card) -> Shape | None:
@@ -99,7 +126,8 @@ def with_options(source: Path | str | Card, options: Mapping[str, Any], *, lenie
     card = cards.load(source)
 
     def refusal(option: str, form: Form) -> str:
-        what = {"label": "no columns to choose from", "groups": "no files to group"}[option]
+        columns = "no columns to choose from"
+        what = {"label": columns, "separator": columns, "groups": "no files to group"}[option]
         return f"`{option}={options[option]}`: {card.title} has {what}. Leave the option out."
 
     return loading.with_options(card, options, refusal, lenient=lenient)
@@ -132,5 +160,5 @@ def _check_classes(card: Card, records: Records) -> None:
             f"{card.title} has no training image of {loading.some(empty)}. Add some, or remove the class"
             f"{' from the labels of the card' if card.labels else ''}."
         )
-    if np.count_nonzero(counts) < 2:
+    if np.count_nonzero(counts) < 2 and not (getattr(records, "multi_label", False) and len(counts) > 1):
         raise DataError(f"{card.title} has one class only, {records.label_names[0]}; there is nothing to tell apart.")

@@ -222,7 +222,9 @@ def _tables(path: Path) -> tuple[bool, dict[str, Path]] | None:
         if len(kinds) == 1:
             return kinds.pop(), each
     lists = [entry for entry in found if listed.columns(entry)]
-    return (True, {"train": lists[0]}) if len(lists) == 1 and not _class_folders(path) else None
+    if len(lists) != 1 or (_class_folders(path) and listed.is_of_folders(lists[0])):
+        return None
+    return True, {"train": lists[0]}
 
 
 def _class_folders(path: Path) -> bool:
@@ -246,6 +248,8 @@ def _is_pixels(path: Path, named: bool) -> bool:
 def _table_splits(path: Path) -> dict[str, dict[str, str]]:
     found = _tables(path)
     assert found is not None  # it fits
+    if found[0] and len(found[1]) == 1:
+        return listed.splits(found[1]["train"])
     return {split: {"file": file.name} for split, file in found[1].items()}
 
 
@@ -302,7 +306,8 @@ LISTED = Reader(
     read_listed,
     _TASK,
     ("file",),
-    options=frozenset(["first_label", "groups", "label"]),
+    frozenset(["part"]),
+    frozenset(["first_label", "groups", "label", "separator"]),
     about="a .csv of image files and labels",
     fits=_is_listed,
     splits=_table_splits,

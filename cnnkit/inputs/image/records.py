@@ -5,12 +5,13 @@ from typing import Any, Self
 import numpy as np
 
 from cnnkit.data.records import Joined, Records, Shape
+from cnnkit.data.tags import Tagged
 
 FLAT_SIDE = 32  # px, of images for a linear model
 
 
-class ImageRecords(Records):
-    """An immutable view of labelled images; as `Records`. They are read as uint8 (b, h, w, c) in [0, 255]."""
+class ImageRecords(Tagged):
+    """An immutable view of labelled images; as `Tagged`. They are read as uint8 (b, h, w, c) in [0, 255]."""
 
     noun = "images"
 

@@ -11,8 +11,14 @@ class Source(Room, title="Data", of_data=True):
 
     label: str | None = setting(
         None,
-        "Column of the labels in a table, by name or number.  [default: found out, and said]",
+        "Column of the labels in a table, by name or number; several, of 0 and 1, with commas.  [default: found out, and said]",
         metavar="COLUMN",
+        reading="data",
+    )
+    separator: str | None = setting(
+        None,
+        "Between several labels in one cell of a table, such as |; none: a cell is one label.  [default: found out, and said]",
+        metavar="CHARACTER",
         reading="data",
     )
     groups: str | None = setting(

@@ -26,12 +26,12 @@ import numpy as np
 
 from cnnkit.data.naming import class_order
 from cnnkit.data.records import Progress
+from cnnkit.data.tags import Tags, narrow
 from cnnkit.data.walks import Paths
 from cnnkit.errors import DataError
 from cnnkit.inputs.text import encodings
 from cnnkit.inputs.text.containers import Plain, refuse_foreign, unmarked
 from cnnkit.inputs.text.formats import MOST_BYTES, REPEATED, STRAY, Source
-from cnnkit.inputs.text.records import Tags, narrow
 from cnnkit.inputs.text.sources import FileTexts, FolderTexts, Texts, stamp
 
 MOST_LABELS = 10_000

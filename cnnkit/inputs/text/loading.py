@@ -19,10 +19,11 @@ from cnnkit.data import cards, inventory, loading, splits
 from cnnkit.data.cards import Card, Form
 from cnnkit.data.reading import Part
 from cnnkit.data.records import Progress, Splits
+from cnnkit.data.tags import Tags
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.inputs.text import division
 from cnnkit.inputs.text.index import Found
-from cnnkit.inputs.text.records import Tags, TextRecords
+from cnnkit.inputs.text.records import TextRecords
 
 _ORDER = ("train", "validation", "test")
 

@@ -15,85 +15,19 @@ Design choices:
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 
-from cnnkit.data.asked import UNASKED
 from cnnkit.data.records import Records
+from cnnkit.data.tags import Tagged, narrow, ragged
 from cnnkit.device.text import lengths, widths
-from cnnkit.errors import DataError
 from cnnkit.inputs.text.sources import JoinedTexts, Texts
 
 MOST_CACHED = 32 * 2**20  # bytes of ids
 _BLOCK = 2048  # texts at once
 _PADDING = 0  # the id that fills a row up
-
-
-@dataclass(frozen=True)
-class Tags:
-    """Several labels a text.
-
-    Attributes:
-        codes: int (m,), the labels of all texts, one text after the other.
-        ends: int (n,), where those of each text end.
-    """
-
-    codes: np.ndarray
-    ends: np.ndarray
-
-    def of(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return codes (k,) of these texts, and of each code which of `indices` (by place) it belongs to."""
-        return _ragged(self.codes, self.ends, indices)
-
-    def hot(self, indices: np.ndarray, classes: int) -> np.ndarray:
-        """Return float32 (b, classes), 1 where a text has the label."""
-        targets = np.zeros((len(indices), classes), np.float32)
-        codes, rows = self.of(indices)
-        targets[rows, codes] = 1
-        return targets
-
-    def renamed(self, codes: np.ndarray) -> "Tags":
-        """Return tags whose class k is `codes[k]`."""
-        return Tags(narrow(np.asarray(codes)[self.codes]), self.ends)
-
-    def take(self, indices: np.ndarray) -> "Tags":
-        """Return the tags of these texts, in this order."""
-        codes, rows = self.of(indices)
-        return Tags(codes, np.cumsum(np.bincount(rows, minlength=len(indices))))
-
-    def strata(self, classes: int) -> np.ndarray:
-        """Return the rarest label of each text, 0 where it has none: int32 (n,)."""
-        counts = np.bincount(self.codes, minlength=classes)
-        order = np.argsort(counts[: max(classes, 1)], kind="stable")
-        rank = np.empty(len(counts), np.int64)
-        rank[order] = np.arange(len(order))
-        found = np.zeros(len(self.ends), np.int32)
-        sizes = np.diff(self.ends, prepend=0)
-        some = sizes > 0
-        if some.any():
-            starts = (self.ends - sizes)[some].astype(np.int64)
-            found[some] = order[np.minimum.reduceat(rank[self.codes], starts)]
-        return found
-
-
-def _ragged(values: np.ndarray, ends: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the values of some rows of a ragged array, and the place in `indices` that each belongs to."""
-    indices = np.asarray(indices, np.int64)
-    stops = ends[indices].astype(np.int64)
-    starts = np.where(indices > 0, ends[np.maximum(indices - 1, 0)], 0).astype(np.int64)
-    sizes = stops - starts
-    rows = np.repeat(np.arange(len(indices)), sizes)
-    places = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes) + np.repeat(starts, sizes)
-    return values[places], rows
-
-
-def narrow(values: np.ndarray) -> np.ndarray:
-    """Return whole numbers from 0 in the smallest type that holds them."""
-    most = int(values.max()) if len(values) else 0
-    return np.ascontiguousarray(values, np.min_scalar_type(most))
 
 
 class _Ids:
@@ -109,7 +43,7 @@ class _Ids:
         """Return ids (k,) and the row each belongs to."""
         kept = self._filled()
         if kept is not None:
-            return _ragged(*kept, places)
+            return ragged(*kept, places)
         return self._tokenised(places)
 
     def _tokenised(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -144,7 +78,7 @@ class _Ids:
         return np.frombuffer(kept, kind) if kept else np.zeros(0, kind), ends
 
 
-class TextRecords(Records):
+class TextRecords(Tagged):
     """An immutable view of labelled texts.
 
     Args:
@@ -152,11 +86,11 @@ class TextRecords(Records):
         labels: int (n,), the class of each record; of several labels a text, the stratum.
         label_names: what the classes are called.
         tokenizer: makes ids; None until `with_tokenizer`.
-        tags: of every text in the source, where a text has several labels.
         ids: what is kept of ids; made here.
-        others: as `Records`; `input_shape` is (length,), the ids of one text.
+        others: as `Tagged`; `input_shape` is (length,), the ids of one text.
     """
 
+    noun = "texts"
     _PLACE = np.uint32  # 4,294,967,295 texts
 
     def __init__(
@@ -166,7 +100,6 @@ class TextRecords(Records):
         label_names: Sequence[str],
         *,
         tokenizer: Any = None,
-        tags: Tags | None = None,
         ids: _Ids | None = None,
         input_shape: Any = None,
         **others: Any,
@@ -175,25 +108,20 @@ class TextRecords(Records):
         super().__init__(source, labels, label_names, input_shape=shape, **others)
         self.labels = narrow(self.labels)
         self.labels.flags.writeable = False
-        self.tokenizer, self._tags = tokenizer, tags
+        self.tokenizer = tokenizer
         self._ids = _Ids(source, tokenizer) if ids is None and tokenizer is not None else ids
 
     def __repr__(self) -> str:
         return f"TextRecords({len(self):,} texts, {len(self.label_names)} labels)"
 
     def _changed(self, **changes: Any) -> Self:
-        kept = {"tokenizer": self.tokenizer, "tags": self._tags, "ids": self._ids}
+        kept = {"tokenizer": self.tokenizer, "ids": self._ids}
         return super()._changed(**{**kept, **changes})
 
     @property
     def source(self) -> Texts:
         """Where the texts are."""
         return self._source  # type: ignore[return-value]
-
-    @property
-    def multi_label(self) -> bool:
-        """Whether a text may have several labels, or none."""
-        return self._tags is not None
 
     def with_tokenizer(self, tokenizer: Any) -> "TextRecords":
         """Return a view whose texts are read as ids of this tokenizer."""
@@ -257,44 +185,13 @@ class TextRecords(Records):
         batch[rows[inside], columns[inside]] = ids[inside]
         return batch, self.targets(indices)
 
-    def targets(self, indices: np.ndarray) -> np.ndarray:
-        """Return int32 (b,), the classes; or of several labels float32 (b, classes): 1, 0, or `UNASKED` where nobody asked."""
-        indices = self._checked(indices)
-        if self._tags is None:
-            return self.labels[indices].astype(np.int32)
-        hot = self._tags.hot(self._index[indices], len(self.label_names))
-        asked = self.asked(indices)
-        return hot if asked is None else np.where(asked, hot, np.float32(UNASKED))
-
     def native(self, index: int) -> Any:
         """Return the text of a record."""
         return self.texts(np.array([index]))[0]
 
-    def counts(self) -> np.ndarray:
-        """Return the number of texts that have each label: int64 (classes,)."""
-        codes = self.labels if self._tags is None else self._tags.of(self._index)[0]
-        return np.bincount(codes, minlength=len(self.label_names))
-
-    def named(self, names: Sequence[str]) -> Self:
-        """Return a view whose labels are the places of the same names in `names`; as `Records.named`."""
-        codes = np.array([list(names).index(name) for name in self.label_names], np.int32)
-        if self._tags is None:
-            return self._changed(labels=codes[self.labels], label_names=names)
-        asked = self._asked_as(names, codes)
-        return self._changed(labels=codes[self.labels], label_names=names, tags=self._tags.renamed(codes), asked=asked)
-
     def plus(self, other: Records, names: tuple[str, ...]) -> "TextRecords":
         """Return these records and then others, with the tokenizer of these; as `Records.plus`."""
-        if not isinstance(other, TextRecords) or self.multi_label != other.multi_label:
-            raise DataError(
-                "Texts with one label and texts with several cannot be joined: one of the two needs the other form."
-            )
-        ours, theirs = self.named(names), other.named(names)
-        tags = None
-        if ours._tags is not None and theirs._tags is not None:
-            first, second = ours._tags.take(ours._index), theirs._tags.take(theirs._index)
-            offset = int(first.ends[-1]) if len(first.ends) else 0
-            tags = Tags(np.concatenate([first.codes, second.codes]), np.concatenate([first.ends, second.ends + offset]))
+        ours, theirs, tags = self._tagged_with(other, names)
         return TextRecords(
             JoinedTexts(self, other),
             np.concatenate([ours.labels, theirs.labels]),

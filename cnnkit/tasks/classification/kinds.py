@@ -1,4 +1,7 @@
-"""Apps that tell pictures or texts apart: what they are made of (`cnnkit.kinds`)."""
+"""Apps that tell pictures or texts apart: what they are made of (`cnnkit.kinds`).
+
+The data decide whether a picture has one label or several.
+"""
 
 from typing import Any
 
@@ -11,16 +14,25 @@ def _images(**own: Any) -> Any:
     from cnnkit.inputs.image.images import Images
     from cnnkit.inputs.image.loading import load
     from cnnkit.recipe import Recipe
-    from cnnkit.tasks.classification.scoring import Classification
+    from cnnkit.tasks.classification.tagging import ImageClassification, ImageTagging
 
-    return Recipe(**{"task": Classification(), "inputs": Images(), "load": load, **own})
+    if "task" in own:  # then the data decide nothing
+        return Recipe(**{"inputs": Images(), "load": load, **own})
+    fit = own.pop("fitting", lambda recipe, splits: recipe)
+
+    def fitting(recipe: Any, splits: Any) -> Any:
+        several = bool(getattr(splits.train, "multi_label", False))
+        return fit(recipe.of_task((ImageTagging if several else ImageClassification).name), splits)
+
+    made = {"task": ImageClassification(), "others": (ImageTagging(),), "inputs": Images(), "load": load}
+    return Recipe(**{**made, **own, "fitting": fitting})
 
 
 def _image_rooms() -> Any:
-    from cnnkit.evaluation.settings import Answers, Classes
+    from cnnkit.evaluation.settings import Answers, Classes, Tags
     from cnnkit.inputs.image.settings import IMAGES
 
-    return (*IMAGES, Classes, Answers)
+    return (*IMAGES, Classes, Answers, Tags)
 
 
 def _texts(**own: Any) -> Any:

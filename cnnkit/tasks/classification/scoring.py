@@ -199,7 +199,7 @@ class Classification(OneClass):
     Of two classes, sensitivity and specificity are scored beside the accuracy (`operating`).
     """
 
-    rooms = (Classes, Answers)
+    rooms: tuple[type[Room], ...] = (Classes, Answers)
 
     def refuse(self, settings: Any, splits: Any) -> None:
         """As `Task.refuse`: what is for two classes, where there are others."""

@@ -8,8 +8,6 @@ Design choices:
 - Network and baseline answer the same texts, so they are compared text by text, with McNemar's test in its exact form.
 - Probabilities are calibrated by one temperature, fitted on validation data, inside the artifact; a person is told "not sure"
   below the confidence from which 95 % of the validation answers are right.
-- Of several labels each has its own threshold, chosen on validation data (`thresholds`), inside the artifact too; an answer is
-  sure where each label is surely given or surely left out.
 """
 
 import functools
@@ -20,16 +18,14 @@ from typing import Any
 import numpy as np
 
 from cnnkit import metrics
-from cnnkit.device.several import confidence, given
 from cnnkit.device.word_apart import CLASS
-from cnnkit.errors import ConfigError
 from cnnkit.evaluation.settings import Classes, Tags
-from cnnkit.evaluation.task import WORST, Done, Metadata
+from cnnkit.evaluation.task import Done, Metadata
 from cnnkit.inputs.text.records import TextRecords
-from cnnkit.score import Score, Scores
-from cnnkit.tasks.classification import thresholds as choosing
+from cnnkit.score import Scores
 from cnnkit.tasks.classification.calibration import PRIOR, best_temperature, softmax
 from cnnkit.tasks.classification.scoring import OneClass, Outputs, bar
+from cnnkit.tasks.classification.tagging import ByLabel, Tagging, refuse_other_form, sure_column, sure_from, sure_of
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # of the baseline: C of scikit-learn
 BASELINE_TEXTS = 100_000  # a linear model gains little from more, and their counts are in memory
@@ -37,9 +33,6 @@ BASELINE_CHARACTERS = 40_000_000  # the same for long texts
 SMALL = 20_000  # texts: with so many or fewer the baseline knows every word and pair; so many are enough to choose its strength
 HASHES = 2**22  # of words and pairs of words
 WEIGHTS = 1_000_000  # of the baseline of a large set, at most; its solver keeps some twenty numbers for each
-SURE = 0.95  # of the answers at a confidence, or a higher one, have to be right for it to count as sure
-CURVES = 60  # labels with a curve of precision over recall, the most frequent
-LEAST_ANSWERED = 0.5  # of the texts get an answer, however unsure
 
 
 class TextClassification(OneClass):
@@ -57,16 +50,8 @@ class TextClassification(OneClass):
             DataError: texts with one label for a model of several, or the other way round.
         """
         from cnnkit.device.text import Tokenizer
-        from cnnkit.errors import DataError
 
-        kinds = "one label a text", "several labels a text"
-        task = artifact.metadata.get("task")
-        several = task == "multilabel"
-        if task is not None and records.multi_label != several:
-            raise DataError(
-                f"The data has {kinds[records.multi_label]}, the model was trained on {kinds[several]}. "
-                "Give data of its kind."
-            )
+        refuse_other_form(artifact, records, "a text")
         written = artifact.metadata.get("text")
         if written is None:
             return records
@@ -92,7 +77,7 @@ class TextClassification(OneClass):
         scores = super().score(outputs, targets, labels, metadata)
         least = (metadata or {}).get("sure")
         if least is not None:
-            scores["sure"] = _sure(least, outputs["scores"].max(1), outputs["scores"].argmax(1) == targets)
+            scores["sure"] = sure_of(least, outputs["scores"].max(1), outputs["scores"].argmax(1) == targets)
         return scores
 
     def baseline(
@@ -114,179 +99,24 @@ class TextClassification(OneClass):
 
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
         """Return what a table shows beside the headline score."""
-        return super().columns(scores) | _sure_column(scores, "right")
+        return super().columns(scores) | sure_column(scores, "right")
 
 
-class TextTagging(TextClassification):
-    """Several labels a text, or none: each has a probability and a threshold of its own.
+class TextTagging(Tagging, TextClassification):
+    """Several labels a text, or none; attributes as `Tagging`."""
 
-    Attributes as `OneClass`; the headline is F1 over all labels and texts together (micro-F1).
-    """
-
-    name = "multilabel"
-    headline = "micro_f1"
-    tolerance = (0.5, 2.0)
-
-    def encoder(self, classes: int) -> Callable[[Any], Any]:
-        """Return what leaves targets, float32 (b, classes) of zeros and ones, as they are."""
-        return lambda targets: targets
-
-    def loss(self, settings: Any) -> Any:
-        """Return binary cross-entropy of logits, with label smoothing, of the labels that a text was asked for."""
-        from cnnkit.tasks.classification.asked import AskedCrossentropy
-
-        return AskedCrossentropy(settings.label_smoothing)
-
-    def metrics(self) -> list[Any]:
-        """Return what training shows: the share of labels asked for that are right, at a probability of one half."""
-        from cnnkit.tasks.classification.asked import AskedAccuracy
-
-        return [AskedAccuracy()]
-
-    def sample_weights(self, records: Any, settings: Any) -> None:
-        """Return nothing.
-
-        Raises:
-            ConfigError: weights are asked for, but a text has several labels, so it has no class to be weighed by.
-        """
-        if settings.class_weights:
-            raise ConfigError("`class_weights` is for one label a text: here each text may have several.")
+    rooms = TextClassification.rooms
+    noun, one = TextClassification.noun, "a text"
 
     def outputs(self, artifact: Any, records: Any, progress: Done = lambda done: None) -> tuple[Outputs, np.ndarray]:
-        """As `OneClass.outputs`; a text without known words gets no label, as in `predict`: its probabilities are 0."""
+        """As `Tagging.outputs`; a text without known words gets no label, as in `predict`: its probabilities are 0."""
         found, targets = super().outputs(artifact, records, progress)
         read = self.as_read_by(artifact, records)
         if getattr(read, "tokenizer", None) is not None:
             known = [read.tokenizer.known(read.read(block)[0]) for block in read.blocks(2048)]
-            found["scores"] = found["scores"] * np.concatenate([np.zeros(0, bool), *known])[:, None]
+            said = np.concatenate([np.zeros(0, bool), *known])[:, None]
+            found |= {"scores": found["scores"] * said, "given": found["given"] & said}
         return found, targets
-
-    def asked(self, settings: Any) -> dict[str, Any]:
-        return {} if settings.min_precision is None else {"min_precision": settings.min_precision}
-
-    def calibrate(self, artifact: Any, records: Any, *, min_precision: float | None = None) -> dict[str, Any]:
-        """Choose a threshold for each label on validation data, and the confidence below which an answer is "not sure".
-
-        Args:
-            artifact: the trained model.
-            records: of the validation split.
-            min_precision: share of what is given that has to be right, of every label; None: as `thresholds.choose`.
-
-        Returns:
-            `thresholds` (labels,); `sure`; `rare`: validation texts of each label that has too few for its threshold to say much;
-            `unreached`: labels that no threshold gives rightly often enough.
-        """
-        if not len(records):
-            return {}
-        found, targets = self.outputs(artifact, records)
-        chosen = choosing.choose(found["scores"], targets, least=min_precision)
-        asked = targets >= 0
-        right = (given(found["scores"], chosen.values) == (targets > 0.5)) | ~asked
-        sure = sure_from(confidence(found["scores"], chosen.values, chosen.rare, asked), right.all(1))
-        names = artifact.labels
-        return {
-            "thresholds": chosen.values,
-            "sure": float(np.floor(sure * 1e4) / 1e4),
-            "rare": {names[k]: int((targets[:, k] > 0.5).sum()) for k in chosen.rare},
-            "unreached": [names[k] for k in chosen.unreached],
-        }
-
-    def cautions(self, decided: Mapping[str, Any]) -> list[str]:
-        """Say which labels' thresholds say little, and which are not given rightly as often as was asked for."""
-        return choosing.cautions(decided.get("rare") or {}, decided.get("unreached") or ())
-
-    def score(self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None) -> Scores:
-        """Score probabilities, at the artifact's thresholds.
-
-        Returns:
-            `micro_f1` with its 95 % interval (bootstrap over texts), `macro_f1` over labels that occur, `exact` (share of texts
-            whose labels are all right), `count`, `per_class` (precision, recall, f1, support by label), `thresholds`, `curves`
-            (of each label that occurs, precision over recall), and of a model that says so `sure` and `rare`.
-        """
-        about = metadata or {}
-        thresholds = np.array(about.get("thresholds") or [0.5] * len(labels))
-        known = np.asarray(targets) >= 0
-        predicted = (outputs["scores"] >= thresholds) & known
-        truth = np.asarray(targets) > 0.5
-        worth: dict[str, Any] = {}
-        if about.get("sure") is not None:
-            rare = about.get("rare") or {}
-            places = [k for k, label in enumerate(labels) if label in rare]
-            confidences = confidence(outputs["scores"], thresholds, places, known)
-            worth = {
-                "sure": _sure(about["sure"], confidences, ((predicted == truth) | ~known).all(1)),
-                "rare": dict(rare),
-            }
-        hit, said, there = (predicted & truth), predicted, truth
-        by_label = metrics.rates(hit.sum(0), said.sum(0), there.sum(0))
-        rows = np.stack([hit.sum(1), said.sum(1), there.sum(1)], axis=1)
-        rng = np.random.default_rng(0)
-        drawn = [rows[rng.integers(0, len(rows), len(rows))].sum(0) for _ in range(400)]
-        several = metrics.rates(*np.array(drawn).T)["f1"]
-        present: Any = truth.any(0)
-        value = float(metrics.rates(*rows.sum(0))["f1"])
-        low, high = (float(np.quantile(several, q)) for q in (0.025, 0.975))
-        return Scores(
-            Score(
-                "micro_f1",
-                value,
-                interval=(low, high),
-                per_class={label: float(by_label["f1"][k]) for k, label in enumerate(labels) if present[k]},
-            ),
-            Score("macro_f1", float(by_label["f1"][present].mean()) if present.any() else 0.0),
-            Score("exact", float((predicted == truth).all(1).mean())),
-            count=len(truth),
-            per_class={
-                label: {
-                    **{key: float(values[k]) for key, values in by_label.items()},
-                    "support": int(there[:, k].sum()),
-                }
-                for k, label in enumerate(labels)
-            },
-            thresholds={label: float(value) for label, value in zip(labels, thresholds, strict=True)},
-            curves={
-                labels[k]: choosing.curve(outputs["scores"][:, k], np.asarray(targets)[:, k])
-                for k in np.argsort(-there.sum(0), kind="stable")[:CURVES].tolist()
-                if present[k]
-            },
-            constant=_constant(there.sum(0), len(truth), low),
-            **worth,
-        )
-
-    def changes(
-        self, before: Outputs, after: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None
-    ) -> dict[str, tuple[int, int]]:
-        """Compare two models' outputs on the same texts, at the artifact's thresholds.
-
-        Returns:
-            for each label the number of texts of which only the first, and only the second, rightly said or left it out.
-        """
-        thresholds = np.array((metadata or {}).get("thresholds") or [0.5] * len(labels))
-        truth = np.asarray(targets) > 0.5
-        first, second = ((outputs["scores"] >= thresholds) == truth for outputs in (before, after))
-        lost, won = (first & ~second).sum(0), (second & ~first).sum(0)
-        return {label: (int(lost[k]), int(won[k])) for k, label in enumerate(labels)}
-
-    def top_losses(
-        self, outputs: Outputs, targets: np.ndarray, records: Any, labels: Sequence[str]
-    ) -> list[dict[str, Any]]:
-        """Return the labels that were given or missed most confidently, with their texts."""
-        wrongness = np.where(targets >= 0, np.abs(outputs["scores"] - targets), 0)
-        places = np.argsort(-wrongness, axis=None, kind="stable")[:WORST]
-        rows, kinds = np.unravel_index(places, wrongness.shape)
-        chosen = [(int(row), int(kind)) for row, kind in zip(rows, kinds) if wrongness[row, kind] > 0.5]
-        shown = records.shown(np.array([row for row, _ in chosen], np.int64))
-        return [
-            {
-                "index": row,
-                "name": records.name(row),
-                "true": labels[kind] if targets[row, kind] else f"not {labels[kind]}",
-                "predicted": f"not {labels[kind]}" if targets[row, kind] else labels[kind],
-                "confidence": float(wrongness[row, kind]),
-                **more,
-            }
-            for (row, kind), more in zip(chosen, shown, strict=True)
-        ]
 
     def baseline(
         self, train: Any, test: Any, validation: Any = None, found: Any = None, whole: Any = None
@@ -296,43 +126,6 @@ class TextTagging(TextClassification):
         targets = test.targets(np.arange(len(test)))
         scores = self.score({"scores": predicted.astype(np.float32)}, targets, test.label_names)
         return {"name": name, **{key: scores[key] for key in ("micro_f1", "micro_f1_interval", "macro_f1")}}
-
-    def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
-        """Return what a table shows beside the headline score."""
-        return {
-            "macro F1 %": f"{100 * scores['macro_f1']:.2f}",
-            "all labels right %": f"{100 * scores['exact']:.2f}",
-            "records": f"{scores['count']:,}",
-            **_sure_column(scores, "all right"),
-        }
-
-
-def _sure(least: float, confidences: np.ndarray, right: np.ndarray) -> dict[str, Any]:
-    """Return what the answers are worth that are `least` confident: how many get one, and how many of these are right."""
-    chosen = confidences >= least
-    accuracy = float(right[chosen].mean()) if chosen.any() else None
-    return {"confidence": least, "answered": float(chosen.mean()), "accuracy": accuracy}
-
-
-def _sure_column(scores: Mapping[str, Any], right: str) -> dict[str, str]:
-    sure = scores.get("sure")
-    if not sure or sure["accuracy"] is None:
-        return {}
-    return {"sure": f"{100 * sure['answered']:.0f} %, {100 * sure['accuracy']:.1f} % {right}"}
-
-
-def _constant(there: np.ndarray, count: int, low: float) -> dict[str, Any]:
-    """Return what always giving the most frequent labels scores at best, and whether the model is surely better.
-
-    Args:
-        there: texts that have each label, int (labels,).
-        count: of texts.
-        low: end of the interval of the model's score.
-    """
-    frequent = np.sort(there)[::-1]
-    given = count * np.arange(1, len(frequent) + 1)
-    value = float((2 * np.cumsum(frequent) / np.maximum(1, given + frequent.sum())).max(initial=0.0))
-    return {"name": "always giving the most frequent labels", "value": value, "sure": low > value}
 
 
 @functools.lru_cache(maxsize=1)  # with a budget of time it is fitted before training, and asked for again after it
@@ -386,33 +179,9 @@ def _linear_of(train: TextRecords) -> tuple[Any, Callable[[float], Any], int]:
             if targets.ndim == 1 and len(train.label_names) == 2:
                 return LogisticRegression(C=strength, max_iter=300).fit(features, targets)
             one = LogisticRegression(C=strength, solver="liblinear")  # much faster than all labels at once
-            return (OneVsRestClassifier(one) if targets.ndim == 1 else _ByLabel(one)).fit(features, targets)
+            return (OneVsRestClassifier(one) if targets.ndim == 1 else ByLabel(one)).fit(features, targets)
 
     return words, fitted, len(chosen)
-
-
-class _ByLabel:
-    """A classifier for each label, fitted on the texts that were asked for it."""
-
-    def __init__(self, one: Any):
-        self._one = one
-
-    def fit(self, features: Any, targets: np.ndarray) -> "_ByLabel":
-        from sklearn.base import clone
-
-        self._models: list[Any] = []
-        for column in targets.T:
-            known = np.flatnonzero(column >= 0)
-            both = 0 < np.count_nonzero(column[known]) < len(known)
-            always = bool(len(known) and column[known[0]])
-            self._models.append(clone(self._one).fit(features[known], column[known]) if both else always)
-        return self
-
-    def predict(self, features: Any) -> np.ndarray:
-        """Return float (n, labels) of 0 and 1."""
-        count = features.shape[0]
-        columns = [m.predict(features) if hasattr(m, "predict") else np.full(count, m) for m in self._models]
-        return np.stack(columns, axis=1).astype(np.float32)
 
 
 def features_of(count: int, rows: int, *, apart: bool = False) -> Any:
@@ -466,16 +235,3 @@ def _agreement(predicted: np.ndarray, truth: np.ndarray) -> float:
         return float((predicted == truth).mean())
     predicted, truth = (predicted > 0.5) & (truth >= 0), truth > 0.5
     return float(metrics.rates((predicted & truth).sum(), predicted.sum(), truth.sum())["f1"])
-
-
-def sure_from(confidences: np.ndarray, right: np.ndarray) -> float:
-    """Return the lowest confidence from which on 95 % of the answers are right, 0 where all of them are that good.
-
-    At least half of the texts get an answer: where 95 % cannot be had, the confidence of the middle text.
-    """
-    order = np.argsort(-confidences, kind="stable")
-    shares = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    ends = np.append(np.diff(confidences[order]) < 0, True)  # equal ones are sure together
-    enough = np.flatnonzero((shares >= SURE) & ends)
-    count = max(int(enough[-1]) + 1 if len(enough) else 0, round(LEAST_ANSWERED * len(order)), 1)
-    return 0.0 if count >= len(order) else float(confidences[order[count - 1]])

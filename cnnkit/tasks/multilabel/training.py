@@ -14,6 +14,11 @@ class Multilabel(TaskTraining):
 
         return {"scores": layers.Activation("sigmoid", name="scores")(plain(model.output, "float_logits"))}
 
+    def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
+        from cnnkit.tasks.multilabel import report
+
+        return [*super().sections(scores, labels), report.thresholds(scores)]
+
     def silent(self, labels: Sequence[str], record: Any) -> str:
         return (
             f"It gives any number of its {len(labels)} labels, also none, and knows no others. "

@@ -60,7 +60,7 @@ def _part(root: Path, rows: Rows, request: Request) -> Part:
     if not rows.files:
         raise DataError(f"No line of {request.split.get('file')} can be used: {said(rows.bad)}. Mend them.")
     codes = np.arange(len(rows.files), dtype=np.int32)
-    found = folders.scan_files(root, rows.files, codes, ("",), [], alone)
+    found, _ = folders.scan_files(root, rows.files, codes, ("",), [], alone)
     good = found.codes
     numbered = None if rows.groups is None else np.unique(np.array(rows.groups), return_inverse=True)[1][good]
     return Part(

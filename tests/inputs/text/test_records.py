@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnkit.data.records import join
+from cnnkit.data.tags import Tags
 from cnnkit.device.text import Tokenizer, learn
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.inputs.text import division, files, index
 from cnnkit.inputs.text import records as texts
 from cnnkit.inputs.text.formats import LabelSentence
 from cnnkit.inputs.text.loading import load
-from cnnkit.inputs.text.records import Tags, TextRecords
+from cnnkit.inputs.text.records import TextRecords
 from cnnkit.inputs.text.sources import ListTexts
 
 SENTENCES = ["one two three", "two", "three four five six seven eight nine ten eleven twelve", "one one"]

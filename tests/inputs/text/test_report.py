@@ -14,6 +14,7 @@ from cnnkit.report import figures, page
 from cnnkit.score import headline
 from cnnkit.tasks.classification.scoring import against
 from cnnkit.tasks.classification.texts import TextClassification, TextTagging
+from cnnkit.tasks.multilabel.report import thresholds
 from tests.test_report import EVIL, Page
 
 TEXTS = ("a good film", "not a bad film", "so good", "quite bad", EVIL, "")
@@ -159,7 +160,7 @@ class TestPage:
         text = rendered(labels, scores, made)
         read = Page(text)
         names = [attributes["id"] for tag, attributes in read.tags if tag == "section"]
-        assert names == ["classes", "beside-the-baseline", "thresholds", "worst-errors", "model-card"]
+        assert names == ["classes", "thresholds", "beside-the-baseline", "worst-errors", "model-card"]
         assert "Micro F1" in read.words and "All labels right" in read.words and "0.610" in read.words
         assert "any number of its 3 labels" in read.words and "Compared text by text" not in read.words
 
@@ -167,7 +168,7 @@ class TestPage:
         scores, _ = several()
         scores["rare"] = {"fear": 2}
         scores["per_class"]["anger"]["f1"] = 0.1
-        section = texts.thresholds(scores)
+        section = thresholds(scores)
         table, charts = section.blocks
         assert charts.charts[0].title.startswith("anger") and len(charts.charts) == 3
         assert any(str(row[0]) == "fear, too rare to say" for row in table.rows) and "1 of the labels" in section.text

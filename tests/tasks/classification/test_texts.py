@@ -12,16 +12,14 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.tasks.classification import texts as evaluation
 from cnnkit.tasks.classification.scoring import against
+from cnnkit.tasks.classification.tagging import LEAST_ANSWERED, SURE, sure_from
 from cnnkit.tasks.classification.texts import (
-    LEAST_ANSWERED,
     PRIOR,
-    SURE,
     TextClassification,
     TextTagging,
     best_temperature,
     linear,
     softmax,
-    sure_from,
 )
 from cnnkit.tasks.classification.thresholds import best_threshold, choose, curve
 from tests import toy_texts

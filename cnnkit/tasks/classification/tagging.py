@@ -1,0 +1,383 @@
+"""The task of several labels an input, or none, whatever kind that is of.
+
+Design choices:
+- Of several labels each has its own threshold, chosen on validation data (`thresholds`), inside the artifact; an answer is
+  sure where each label is surely given or surely left out.
+- What a record is given is an output of its own, by the file's thresholds: records that several models answered are scored by
+  what each of these gave.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnkit import metrics
+from cnnkit.device.several import confidence, given
+from cnnkit.errors import ConfigError, DataError
+from cnnkit.evaluation.settings import Answers, Classes, Tags
+from cnnkit.evaluation.task import WORST, Done, Metadata
+from cnnkit.score import Score, Scores
+from cnnkit.settings import fields
+from cnnkit.tasks.classification import thresholds as choosing
+from cnnkit.tasks.classification.scoring import BASELINE_RECORDS, Classification, OneClass, Outputs
+
+SURE = 0.95  # of the answers at a confidence, or a higher one, have to be right for it to count as sure
+CURVES = 60  # labels with a curve of precision over recall, the most frequent
+LEAST_ANSWERED = 0.5  # of the records get an answer, however unsure
+
+
+class Tagging(OneClass):
+    """Several labels an input, or none: each has a probability and a threshold of its own.
+
+    Attributes as `OneClass`, and `one`, what a record is; the headline is F1 over all labels and records together (micro-F1).
+    """
+
+    name = "multilabel"
+    headline = "micro_f1"
+    tolerance = (0.5, 2.0)
+    one = "a record"
+
+    def encoder(self, classes: int) -> Callable[[Any], Any]:
+        """Return what leaves targets, float32 (b, classes) of zeros and ones, as they are."""
+        return lambda targets: targets
+
+    def loss(self, settings: Any) -> Any:
+        """Return binary cross-entropy of logits, with label smoothing, of the labels that a record was asked for."""
+        from cnnkit.tasks.classification.asked import AskedCrossentropy
+
+        return AskedCrossentropy(settings.label_smoothing)
+
+    def metrics(self) -> list[Any]:
+        """Return what training shows: the share of labels asked for that are right, at a probability of one half."""
+        from cnnkit.tasks.classification.asked import AskedAccuracy
+
+        return [AskedAccuracy()]
+
+    def sample_weights(self, records: Any, settings: Any) -> None:
+        """Return nothing.
+
+        Raises:
+            ConfigError: weights are asked for, but a record has several labels, so it has no class to be weighed by.
+        """
+        if settings.class_weights:
+            raise ConfigError(f"`class_weights` is for one label {self.one}: here each may have several.")
+
+    def words(self, target: Any, labels: Sequence[str]) -> str:
+        """Return the labels of a record."""
+        return ", ".join(labels[code] for code in np.flatnonzero(np.asarray(target) > 0.5).tolist()) or "none"
+
+    def as_read_by(self, artifact: Any, records: Any) -> Any:
+        """As `Task.as_read_by`.
+
+        Raises:
+            DataError: records with one label for a model of several.
+        """
+        refuse_other_form(artifact, records, self.one)
+        return super().as_read_by(artifact, records)
+
+    def outputs(self, artifact: Any, records: Any, progress: Done = lambda done: None) -> tuple[Outputs, np.ndarray]:
+        """As `Task.outputs`; also `given`, the labels that each record gets by the artifact's thresholds: bool (n, labels)."""
+        found, targets = super().outputs(artifact, records, progress)
+        thresholds = artifact.metadata.get("thresholds") or [0.5] * len(artifact.labels)
+        return {**found, "given": given(found["scores"], thresholds)}, targets
+
+    def asked(self, settings: Any) -> dict[str, Any]:
+        return {} if settings.min_precision is None else {"min_precision": settings.min_precision}
+
+    def calibrate(self, artifact: Any, records: Any, *, min_precision: float | None = None) -> dict[str, Any]:
+        """Choose a threshold for each label on validation data, and the confidence below which an answer is "not sure".
+
+        Args:
+            artifact: the trained model.
+            records: of the validation split.
+            min_precision: share of what is given that has to be right, of every label; None: as `thresholds.choose`.
+
+        Returns:
+            `thresholds` (labels,); `sure`; `rare`: validation records of each label that has too few for its threshold to say
+            much; `unreached`: labels that no threshold gives rightly often enough.
+        """
+        if not len(records):
+            return {}
+        found, targets = self.outputs(artifact, records)
+        chosen = choosing.choose(found["scores"], targets, least=min_precision)
+        asked = targets >= 0
+        right = (given(found["scores"], chosen.values) == (targets > 0.5)) | ~asked
+        sure = sure_from(confidence(found["scores"], chosen.values, chosen.rare, asked), right.all(1))
+        names = artifact.labels
+        return {
+            "thresholds": chosen.values,
+            "sure": float(np.floor(sure * 1e4) / 1e4),
+            "rare": {names[k]: int((targets[:, k] > 0.5).sum()) for k in chosen.rare},
+            "unreached": [names[k] for k in chosen.unreached],
+        }
+
+    def cautions(self, decided: Mapping[str, Any]) -> list[str]:
+        """Say which labels' thresholds say little, and which are not given rightly as often as was asked for."""
+        return choosing.cautions(decided.get("rare") or {}, decided.get("unreached") or ())
+
+    def score(self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None) -> Scores:
+        """Score probabilities, at the artifact's thresholds.
+
+        Returns:
+            `micro_f1` with its 95 % interval (bootstrap over records), `macro_f1` over labels that occur, `exact` (share of
+            records whose labels are all right), `count`, `per_class` (precision, recall, f1, support by label), `thresholds`,
+            `curves` (of each label that occurs, precision over recall), and of a model that says so `sure` and `rare`.
+        """
+        about = metadata or {}
+        thresholds = np.array(about.get("thresholds") or [0.5] * len(labels))
+        known = np.asarray(targets) >= 0
+        predicted = outputs.get("given", given(outputs["scores"], thresholds)) & known
+        truth = np.asarray(targets) > 0.5
+        worth: dict[str, Any] = {}
+        if about.get("sure") is not None:
+            rare = about.get("rare") or {}
+            places = [k for k, label in enumerate(labels) if label in rare]
+            confidences = confidence(outputs["scores"], thresholds, places, known)
+            worth = {
+                "sure": sure_of(about["sure"], confidences, ((predicted == truth) | ~known).all(1)),
+                "rare": dict(rare),
+            }
+        hit, said, there = (predicted & truth), predicted, truth
+        by_label = metrics.rates(hit.sum(0), said.sum(0), there.sum(0))
+        rows = np.stack([hit.sum(1), said.sum(1), there.sum(1)], axis=1)
+        rng = np.random.default_rng(0)
+        drawn = [rows[rng.integers(0, len(rows), len(rows))].sum(0) for _ in range(400)]
+        several = metrics.rates(*np.array(drawn).T)["f1"]
+        present: Any = truth.any(0)
+        value = float(metrics.rates(*rows.sum(0))["f1"])
+        low, high = (float(np.quantile(several, q)) for q in (0.025, 0.975))
+        return Scores(
+            Score(
+                "micro_f1",
+                value,
+                interval=(low, high),
+                per_class={label: float(by_label["f1"][k]) for k, label in enumerate(labels) if present[k]},
+            ),
+            Score("macro_f1", float(by_label["f1"][present].mean()) if present.any() else 0.0),
+            Score("exact", float((predicted == truth).all(1).mean())),
+            count=len(truth),
+            per_class={
+                label: {
+                    **{key: float(values[k]) for key, values in by_label.items()},
+                    "support": int(there[:, k].sum()),
+                }
+                for k, label in enumerate(labels)
+            },
+            thresholds={label: float(value) for label, value in zip(labels, thresholds, strict=True)},
+            curves={
+                labels[k]: choosing.curve(outputs["scores"][:, k], np.asarray(targets)[:, k])
+                for k in np.argsort(-there.sum(0), kind="stable")[:CURVES].tolist()
+                if present[k]
+            },
+            constant=_constant(there.sum(0), len(truth), low),
+            **worth,
+        )
+
+    def changes(
+        self, before: Outputs, after: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None
+    ) -> dict[str, tuple[int, int]]:
+        """Compare two models' outputs on the same records, at the artifact's thresholds.
+
+        Returns:
+            for each label the number of records of which only the first, and only the second, rightly said or left it out.
+        """
+        thresholds = np.array((metadata or {}).get("thresholds") or [0.5] * len(labels))
+        truth = np.asarray(targets) > 0.5
+        first, second = (given(outputs["scores"], thresholds) == truth for outputs in (before, after))
+        lost, won = (first & ~second).sum(0), (second & ~first).sum(0)
+        return {label: (int(lost[k]), int(won[k])) for k, label in enumerate(labels)}
+
+    def top_losses(
+        self, outputs: Outputs, targets: np.ndarray, records: Any, labels: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """Return the labels that were given or missed most confidently, with their records."""
+        wrongness = np.where(targets >= 0, np.abs(outputs["scores"] - targets), 0)
+        places = np.argsort(-wrongness, axis=None, kind="stable")[:WORST]
+        rows, kinds = np.unravel_index(places, wrongness.shape)
+        chosen = [(int(row), int(kind)) for row, kind in zip(rows, kinds) if wrongness[row, kind] > 0.5]
+        shown = records.shown(np.array([row for row, _ in chosen], np.int64))
+        return [
+            {
+                "index": row,
+                "name": records.name(row),
+                "true": labels[kind] if targets[row, kind] else f"not {labels[kind]}",
+                "predicted": f"not {labels[kind]}" if targets[row, kind] else labels[kind],
+                "confidence": float(wrongness[row, kind]),
+                **more,
+            }
+            for (row, kind), more in zip(chosen, shown, strict=True)
+        ]
+
+    def baseline(
+        self, train: Any, test: Any, validation: Any = None, found: Any = None, whole: Any = None
+    ) -> dict[str, Any]:
+        """Score what plain linear models make of the same inputs: a logistic regression for each label.
+
+        They see at most 10,000 training records, as `Records.flat` has them, and their thresholds are chosen on validation data,
+        as the network's are. Where the model was trained on the `whole`, so are they then.
+
+        Returns:
+            `name`, `micro_f1` with its interval, `macro_f1`.
+        """
+        targets, thresholds = test.targets(np.arange(len(test))), [0.5] * len(test.label_names)
+        name, scores = _linear(train)
+        if validation is not None and len(validation):
+            chosen = choosing.choose(scores(validation), validation.targets(np.arange(len(validation))))
+            thresholds = chosen.values
+        if whole is not None:
+            name, scores = _linear(whole)
+        made = self.score({"scores": scores(test)}, targets, test.label_names, {"thresholds": thresholds})
+        return {"name": name, **{key: made[key] for key in ("micro_f1", "micro_f1_interval", "macro_f1")}}
+
+    def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
+        """Return what a table shows beside the headline score."""
+        return {
+            "macro F1 %": f"{100 * scores['macro_f1']:.2f}",
+            "all labels right %": f"{100 * scores['exact']:.2f}",
+            "records": f"{scores['count']:,}",
+            **sure_column(scores, "all right"),
+        }
+
+
+ROOMS = (Classes, Answers, Tags)  # where the data decide how many labels there are
+
+
+class ImageClassification(Classification):
+    """One label an image, of an app that takes data with several too. Attributes as `Classification`."""
+
+    rooms = ROOMS
+
+    def as_read_by(self, artifact: Any, records: Any) -> Any:
+        """As `Task.as_read_by`.
+
+        Raises:
+            DataError: records with several labels for a model of one.
+        """
+        refuse_other_form(artifact, records, "an image")
+        return super().as_read_by(artifact, records)
+
+    def refuse(self, settings: Any, splits: Any) -> None:
+        """As `Task.refuse`: what is for several labels."""
+        super().refuse(settings, splits)
+        if settings.min_precision is not None:
+            raise ConfigError("`min_precision` is for images with several labels each; these have one.")
+
+
+class ImageTagging(Tagging):
+    """Several labels an image, or none. Attributes as `Tagging`."""
+
+    rooms = ROOMS
+    noun, one = "images", "an image"
+
+    def refuse(self, settings: Any, splits: Any) -> None:
+        """As `Task.refuse`: what is for one label."""
+        given = [field.name for field in fields(Answers) if getattr(settings, field.name) not in (None, False)]
+        if given:
+            raise ConfigError(f"`{given[0]}` is for one label an image; these may have several.")
+
+
+def sure_of(least: float, confidences: np.ndarray, right: np.ndarray) -> dict[str, Any]:
+    """Return what the answers are worth that are `least` confident: how many get one, and how many of these are right."""
+    chosen = confidences >= least
+    accuracy = float(right[chosen].mean()) if chosen.any() else None
+    return {"confidence": least, "answered": float(chosen.mean()), "accuracy": accuracy}
+
+
+def sure_column(scores: Mapping[str, Any], right: str) -> dict[str, str]:
+    sure = scores.get("sure")
+    if not sure or sure["accuracy"] is None:
+        return {}
+    return {"sure": f"{100 * sure['answered']:.0f} %, {100 * sure['accuracy']:.1f} % {right}"}
+
+
+def _constant(there: np.ndarray, count: int, low: float) -> dict[str, Any]:
+    """Return what always giving the most frequent labels scores at best, and whether the model is surely better.
+
+    Args:
+        there: records that have each label, int (labels,).
+        count: of records.
+        low: end of the interval of the model's score.
+    """
+    frequent = np.sort(there)[::-1]
+    given = count * np.arange(1, len(frequent) + 1)
+    value = float((2 * np.cumsum(frequent) / np.maximum(1, given + frequent.sum())).max(initial=0.0))
+    return {"name": "always giving the most frequent labels", "value": value, "sure": low > value}
+
+
+def refuse_other_form(artifact: Any, records: Any, one: str) -> None:
+    """Refuse records with one label each for a model of several, and the other way round; `one` is what a record is.
+
+    Raises:
+        DataError: saying which.
+    """
+    kinds = f"one label {one}", f"several labels {one}"
+    task, several = artifact.metadata.get("task"), bool(getattr(records, "multi_label", False))
+    if task is not None and several != (task == Tagging.name):
+        raise DataError(
+            f"The data has {kinds[several]}, the model was trained on {kinds[not several]}. Give data of its kind."
+        )
+
+
+def _linear(train: Any) -> tuple[str, Callable[[Any], np.ndarray]]:
+    """Fit a logistic regression for each label to records; return the name, and what scores others: float32 (n, labels)."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:BASELINE_RECORDS])
+    numbers, what = train.flat(chosen)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 60 iterations are enough for a bar to clear
+        model = ByLabel(LogisticRegression(C=0.05, max_iter=60)).fit(numbers, train.targets(chosen))
+
+    def scores(records: Any) -> np.ndarray:
+        alike = records.with_shape(train.input_shape)  # other data may have a shape of its own
+        return np.concatenate([model.chances(alike.flat(indices)[0]) for indices in alike.blocks(2000)])
+
+    return f"logistic regression of each label on {what}, {len(chosen):,} {train.noun}", scores
+
+
+class ByLabel:
+    """A classifier for each label, fitted on the records that were asked for it."""
+
+    def __init__(self, one: Any):
+        self._one = one
+
+    def fit(self, features: Any, targets: np.ndarray) -> "ByLabel":
+        from sklearn.base import clone
+
+        self._models: list[Any] = []
+        for column in targets.T:
+            known = np.flatnonzero(column >= 0)
+            both = 0 < np.count_nonzero(column[known]) < len(known)
+            always = bool(len(known) and column[known[0]])
+            self._models.append(clone(self._one).fit(features[known], column[known]) if both else always)
+        return self
+
+    def predict(self, features: Any) -> np.ndarray:
+        """Return float32 (n, labels) of 0 and 1."""
+        count = features.shape[0]
+        columns = [m.predict(features) if hasattr(m, "predict") else np.full(count, m) for m in self._models]
+        return np.stack(columns, axis=1).astype(np.float32)
+
+    def chances(self, features: Any) -> np.ndarray:
+        """Return float32 (n, labels), the probability of each label."""
+        count = features.shape[0]
+        columns = [
+            m.predict_proba(features)[:, 1] if hasattr(m, "predict_proba") else np.full(count, m) for m in self._models
+        ]
+        return np.stack(columns, axis=1).astype(np.float32)
+
+
+def sure_from(confidences: np.ndarray, right: np.ndarray) -> float:
+    """Return the lowest confidence from which on 95 % of the answers are right, 0 where all of them are that good.
+
+    At least half of the texts get an answer: where 95 % cannot be had, the confidence of the middle text.
+    """
+    order = np.argsort(-confidences, kind="stable")
+    shares = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    ends = np.append(np.diff(confidences[order]) < 0, True)  # equal ones are sure together
+    enough = np.flatnonzero((shares >= SURE) & ends)
+    count = max(int(enough[-1]) + 1 if len(enough) else 0, round(LEAST_ANSWERED * len(order)), 1)
+    return 0.0 if count >= len(order) else float(confidences[order[count - 1]])
