@@ -74,8 +74,8 @@ def measure(arguments: argparse.Namespace, root: Path) -> None:
                 words += {
                     "fine-tuned": ["--weights", arguments.weights],
                     "frozen": ["--weights", arguments.weights, "--freeze", "1"],
-                    "scratch": ["--model", "backbone", "--minutes", f"{1.05 * minutes:.3f}"],
-                    "plain": ["--minutes", f"{1.05 * minutes:.3f}"],
+                    "scratch": ["--weights", "none", "--model", "backbone", "--minutes", f"{1.05 * minutes:.3f}"],
+                    "plain": ["--weights", "none", "--minutes", f"{1.05 * minutes:.3f}"],
                 }[mode]
                 if not finished(run):
                     results.cnnkit("signs", "train", *words, "--out", str(run), "--resume", threads=arguments.threads)

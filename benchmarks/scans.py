@@ -37,12 +37,12 @@ import membranes
 import results
 
 WEIGHTS = "weights/mobilenet_v2_0.35_224_no_top.weights.h5"  # below $CNNKIT_DATA
-DRIVE = ("--data", "drive", "--validation", "0")
-ISBI = ("--folds", "5")
+DRIVE = ("--data", "drive", "--validation", "0", "--weights", "none")
+ISBI = ("--folds", "5", "--weights", "none")
 HIPPOCAMPUS = ("--data", "hippocampus", "--folds", "5")
 KVASIR = ("--data", "kvasir-seg")
 OVERLAP = ("--model", "backbone", "--image-size", "128", "--epochs", "15", "--groups", "none")
-PLAIN = ("--epochs", "40")
+PLAIN = ("--epochs", "40", "--weights", "none")
 BACKBONE = ("--model", "backbone", "--image-size", "192", "--epochs", "60")
 KEYS = ("dice", "dice_interval", "iou", "iou_interval", "nsd", "hd95", "sensitivity", "precision", "count", "patients")
 

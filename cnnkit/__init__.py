@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         MissingExtra,
     )
     from cnnkit.inputs.image.pictures import ImageSource
-    from cnnkit.recipe import Recipe
+    from cnnkit.recipe import Candidate, Recipe
 
 _ERRORS = (
     *("CnnkitError", "DataError", "DataNotFound", "ArtifactError", "ArtifactNotFound", "ConfigError", "MissingExtra"),
@@ -50,6 +50,7 @@ _ERRORS = (
 )
 _WHERE = {
     "App": "cnnkit.cli",
+    "Candidate": "cnnkit.recipe",
     "Data": "cnnkit.api.datasets",
     "Model": "cnnkit.api.answering",
     "Part": "cnnkit.data.reading",
@@ -75,6 +76,7 @@ __all__ = (
     "App",
     "ArtifactError",
     "ArtifactNotFound",
+    "Candidate",
     "CnnkitError",
     "ConfigError",
     "Data",

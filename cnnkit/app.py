@@ -54,6 +54,7 @@ class Definition:
         preparation: returns what the app does to an input beyond fitting it into the model's shape, a
             `cnnkit.device.preparation.Preparation`, as `Recipe.inputs` has it. It must not load TensorFlow.
         by_data: whether the data decide which of several tasks it is (`Recipe.fitting`), and nobody is asked.
+        pretrained: whether its recipes name models on published weights (`Recipe.pretrained`), so that `--help` speaks of them.
 
     Attributes:
         recipes: what makes the recipe of each task, by its word; "" is that of the only one.
@@ -72,12 +73,13 @@ class Definition:
         build_options: Sequence[Callable[..., Any]] = (),
         preparation: Callable[[], Any] | None = None,
         by_data: bool = False,
+        pretrained: bool = False,
     ):
         if kind is None and rooms is None:
             raise TypeError("An app needs a `kind`, one of cnnkit.kinds, or the `rooms` of its recipe.")
         if kind is not None and isinstance(recipe, Mapping):
             raise TypeError("An app of a `kind` has one task. Leave `kind` out, and give recipes and `rooms` by task.")
-        self.help, self.name = help, name
+        self.help, self.name, self.pretrained = help, name, pretrained
         self.commands = commands or (kind.commands if kind else FILES)
         self.recipes = (
             dict(recipe) if isinstance(recipe, Mapping) else {"": recipe if kind is None else self._of(kind, recipe)}

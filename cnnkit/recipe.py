@@ -9,6 +9,38 @@ from cnnkit.training.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A model on weights that somebody publishes, which an app prefers to its plain one for a user's own pictures.
+
+    Attributes:
+        options: of the builder. `backbone` names the network, as `cnnkit.models.backbones.FAMILIES` has it, and `alpha` its
+            width, where it has several.
+        worth: what it is worth beside the plain model: a sentence with a number that was measured.
+        model: the builder.
+    """
+
+    options: Mapping[str, Any]
+    worth: str = ""
+    model: str = "backbone"
+
+    @classmethod
+    def of(cls, *networks: tuple[str, *tuple[float, ...]], worth: str = "") -> tuple["Candidate", ...]:
+        """Return candidates for the builder "backbone".
+
+        Args:
+            networks: the name of each, and of one with several widths those that may be taken, the best first.
+            worth: of the one whose worth was measured; it names the network.
+
+        Example:
+            >>> Candidate.of(("efficientnet_lite0",), ("mobilenet", 0.25, 0.5), worth="AP50 was 87 on MobileNet 0.25, and 66.")
+        """
+        options: list[dict[str, Any]] = []
+        for name, *alphas in networks:
+            options += [{"backbone": name, "alpha": alpha} for alpha in alphas] or [{"backbone": name}]
+        return tuple(cls(entry, worth) for entry in options)
+
+
+@dataclasses.dataclass(frozen=True)
 class Recipe:
     """One domain.
 
@@ -33,6 +65,8 @@ class Recipe:
         fitting: (this recipe, splits) -> the recipe that fits them, where the data decide the task.
         tasks: names of the tasks that `fitting` chooses from; none: the recipe's own and the `others`.
         others: tasks that the data may ask for in place of `task`, where all else is the same; `fitting` says when.
+        pretrained: models on published weights, the best first: the first whose weights are on the machine is trained on a user's
+            own data, where `weights` is "auto" (`cnnkit.verbs.pretrained`). None: training starts from nothing.
         start: (new model, training records, settings) -> lines that say what it begins with, where weights come from the data.
         intended_use, limits: a sentence each for the model card.
         notice: what everyone is to know who sees scores, answers or a report; "": nothing.
@@ -55,6 +89,7 @@ class Recipe:
     fitting: Callable[[Any, Any], Any] = lambda recipe, splits: recipe
     tasks: tuple[str, ...] = ()
     others: tuple[Any, ...] = ()
+    pretrained: tuple[Candidate, ...] = ()
     start: Callable[[Any, Any, Any], list[str]] = lambda model, records, settings: []
     intended_use: str = ""
     limits: str = ""

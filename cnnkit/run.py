@@ -51,6 +51,7 @@ SECTIONS = (
     "training",
     "scores",
     "weights",
+    "weights_choice",
     "refit",
 )  # of `run.json`
 

@@ -83,6 +83,14 @@ def own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("CNNKIT_CACHE", str(folder / "cache"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_at_hand():
+    """Let no training start from weights that happen to be installed, or in Keras's folder; tests of that undo it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cnnkit.verbs.pretrained.at_hand", lambda published: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def toy_run(tmp_path_factory):
     """Return the folder of a trained run of the toy recipe; read only."""

@@ -15,6 +15,7 @@ def fields() -> dict[str, Any]:
         "side": model.side,
         "side_step": 32,
         "preset": model.preset,
+        "pretrained": model.STARTS,
         "intended_use": "What a picture shows, of the labels that it was trained on.",
         "limits": "What no training picture shows, or shows like that, still gets one of the labels; look at its score.",
     }
@@ -26,6 +27,7 @@ main = cnnkit.App(
     name="photos",
     kind=cnnkit.kinds.image_classification,
     build_options=cnnkit.kinds.image_classification.build_options,
+    pretrained=True,
 )
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ Design choices:
 from collections.abc import Callable
 from typing import Any
 
-from cnnkit import augment, models
+from cnnkit import Candidate, augment, models
 
 BUILDERS: dict[str, Callable[..., Any]] = {"default": models.spot_cnn, "backbone": models.classifier}
+STARTS = Candidate.of(("efficientnet_lite0",), ("mobilenet_v2", 0.35), ("mobilenet", 0.25, 0.5, 0.75, 1.0))
 
 
 def side(model: str) -> tuple[int, int]:

@@ -36,6 +36,7 @@ def segmentation() -> Any:
         side_step=32,
         options=model.options,
         preset=model.preset,
+        pretrained=model.STARTS,
         fitting=lambda recipe, splits: fitting(recipe, splits, model.VOLUMES),
         describe=lambda records, model: {"segmentation": records.plan.to_dict()},
         intended_use=f"Where in pictures its labels are, to measure them. {USE}",
@@ -66,6 +67,7 @@ def diagnosis() -> Any:
         side=lambda model: diagnosis.SIDE,
         options=diagnosis.options,
         preset=diagnosis.preset,
+        pretrained=diagnosis.STARTS,
         fitting=diagnosis.fitting,
         start=diagnosis.start,
         intended_use=f"Whether a picture shows a finding, one label a picture. {USE}",
@@ -90,6 +92,7 @@ main = cli.app(
     rooms=rooms,
     commands=dataclasses.replace(DRAWING, stand_ins=[VOLUMES], data=[anonymise]),
     build_options=[*BACKBONE_OPTIONS, *UNET_OPTIONS],
+    pretrained=True,
 )
 
 

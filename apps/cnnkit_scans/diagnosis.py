@@ -17,9 +17,11 @@ from typing import Any
 from cnnkit import augment
 from cnnkit.models.images import MODELS
 from cnnkit.models.small import spot_cnn
+from cnnkit.recipe import Candidate
 from cnnkit.tasks.classification.screening import is_rare, said_of
 
 BUILDERS = {**MODELS, "default": spot_cnn}
+STARTS = Candidate.of(("efficientnet_lite0",), ("mobilenet_v2", 0.35), ("mobilenet", 0.25, 0.5, 0.75, 1.0))
 SIDE = 128  # px
 VIEWS = 48_000  # that a training has, about
 

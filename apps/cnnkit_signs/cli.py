@@ -28,6 +28,7 @@ def detection() -> Any:
         side_step=32,
         options=lambda records, model: {"strides": list(records.plan.strides)},
         preset=model.detection_preset,
+        pretrained=model.DETECTION_STARTS,
         describe=lambda records, model: {"detection": records.plan.to_dict()},
         intended_use="Where traffic signs are in photos and videos, and of which kind each is.",
         limits="Signs that are smaller, darker or of other countries than those of the training data are found less often.",
@@ -54,6 +55,7 @@ def recognition() -> Any:
         augmentation=model.augmentation,
         side=model.side,
         preset=model.preset,
+        pretrained=model.STARTS,
         intended_use="Which traffic sign a picture shows, one sign a picture, cut out of a photo.",
         limits="A picture without a sign, or with one that was not in the training data, still gets a class; look at its score.",
     )
@@ -74,6 +76,7 @@ main = cli.app(
     rooms=rooms,
     commands=finding("sign", "signs", recogniser="A run or .tflite of --task recognise"),
     build_options=[*BACKBONE_OPTIONS, *DETECTOR_OPTIONS],
+    pretrained=True,
 )
 
 

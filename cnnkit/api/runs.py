@@ -254,7 +254,8 @@ def train(
         verbose: True: tell as the command line does; False: nobody; None: progress in the cell of a notebook, nothing elsewhere.
         reporter: hears of it instead: a `cnnkit.reporter.Reporter`.
         settings: by their names on the command line, such as `epochs=5`, `minutes=10`, `weights="imagenet"`, `seed=1`, and
-            options of the model's builder, such as `width=32`.
+            options of the model's builder, such as `width=32`. `weights` is "auto" unless it is given: of a user's own data what
+            the app has for it, where that is on this machine (`run.messages` says which); "none": nothing.
 
     Returns:
         `Run`, which is scored.
@@ -373,6 +374,7 @@ def _with_own(recipe: Any, model: Any, given: dict[str, Any]) -> tuple[Any, str]
             preset=lambda model, count, loaded: preset(first, count, loaded),
             side=lambda model: side(first),
             start=lambda model, records, settings: [],
+            pretrained=(),
         )
 
     fitting = recipe.fitting

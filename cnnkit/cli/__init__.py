@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cnnkit.settings import Room
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+OWN_WEIGHTS = "auto, which is ImageNet's for data of your own, where they are at hand"
 FILE = click.Path(path_type=Path)  # existence is checked where the error can say what to do
 
 
@@ -247,6 +248,7 @@ def app(
     build_options: Sequence[Callable[..., Any]] = (),
     preparation: Callable[[], Any] | None = None,
     by_data: bool = False,
+    pretrained: bool = False,
 ) -> click.Group:
     """Make an app's command line.
 
@@ -262,6 +264,7 @@ def app(
         preparation: returns what the app does to an input beyond fitting it into the model's shape, a
             `cnnkit.device.preparation.Preparation`, as `Recipe.inputs` has it. It must not load TensorFlow.
         by_data: whether the data decide which of several tasks it is (`Recipe.fitting`), and no `train --task`.
+        pretrained: whether its recipes name models on published weights (`Recipe.pretrained`), so that `--help` speaks of them.
 
     Returns:
         The group with data, train, evaluate, predict, explain, export, bench and report.
@@ -276,6 +279,7 @@ def app(
         build_options=build_options,
         preparation=preparation,
         by_data=by_data,
+        pretrained=pretrained,
     ).command_line
 
 
@@ -321,6 +325,8 @@ def _command_line(app: App) -> click.Group:
         own_files.use_force(False)
 
     def note(setting: str) -> str:
+        if setting == "weights":
+            return f"  [default: {OWN_WEIGHTS if app.pretrained else 'none'}]"
         return f"  [--task {app.only(setting)[0]}]" if app.only(setting) else ""
 
     def of_all(*before: "type[Room]", reading: Sequence[str] = ()) -> list[Any]:

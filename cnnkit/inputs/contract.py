@@ -68,6 +68,13 @@ class Input:
         """Return the settings that a run takes over from an earlier one, whose data had this shape."""
         return {}
 
+    def published(self, options: Mapping[str, Any], shape: Sequence[int] | None = None) -> list[Any]:
+        """Return the published weights (`cnnkit.models.published`) of the network that options of a builder name.
+
+        For inputs of a shape: those that would be loaded, none where the network takes no such input. None: of any shape.
+        """
+        return []
+
     def rows(self, records: Any) -> Any:
         """Return the names of the rows that a model's tables have for these records (`cnnkit.models.axes.Rows`); None: none."""
         return None

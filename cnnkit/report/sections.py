@@ -404,6 +404,7 @@ def card(
         "Input": record.input.format(sides=blocks.TIMES.join(map(str, shape))) if shape else None,
         "Parameters": f"{model['parameters']:,}" if "parameters" in model else None,
         "Files": blocks.plain(files) if files else None,
+        "Starts from": (run.get("weights_choice") or {}).get("why"),
         "Made": run.get("created", "").replace("T", " "),
     }
 

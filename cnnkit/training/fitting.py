@@ -25,7 +25,7 @@ from cnnkit.training.compiling import compiled, schedule
 from cnnkit.training.loop import SMALL, Chunks, Epochs
 from cnnkit.training.pace import TICKS, Budget, Pace, second_fits
 from cnnkit.training.phases import Phase, planned, set_free
-from cnnkit.training.settings import Settings
+from cnnkit.training.settings import Settings, starts_loaded
 
 RECALIBRATION = 5120  # plain training inputs from which batch norm gets its last statistics; of large ones fewer
 ENDLESS = 10**9  # time decides
@@ -82,7 +82,7 @@ def fit(
         on_start(recipe.start(model, splits.train, settings))
         found = model_weights.load(
             model,
-            settings.weights,
+            settings.weights if starts_loaded(settings) else "none",
             labels=splits.train.label_names,
             rows=recipe.inputs.rows(splits.train),
             progress=on_download,

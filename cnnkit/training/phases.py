@@ -6,7 +6,7 @@ import itertools
 import keras
 
 from cnnkit.models import weights as model_weights
-from cnnkit.training.settings import Norms, Settings, Sizes
+from cnnkit.training.settings import Norms, Settings, Sizes, starts_loaded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ def planned(settings: Settings, epochs: int) -> list[Phase]:
         Phases that follow one another and fill the epochs; those that would have no epoch are left out.
     """
     parts = [("all layers", 0, epochs, 1.0)]
-    if settings.weights != "none":
+    if starts_loaded(settings):
         head = round(settings.freeze * epochs)
         if 0 < settings.freeze < 1:
             head = min(max(1, head), epochs - 1)  # something of both, unless there is one epoch: it trains all

@@ -7,6 +7,8 @@ from typing import Any
 from cnnkit.data.settings import Data
 from cnnkit.settings import Room, room, setting
 
+AUTO = "auto"  # weights that `cnnkit.verbs.pretrained` chooses before a training begins; where nobody chose, there are none
+
 
 @room
 class Model(Room, title="Model", of_data=True):
@@ -15,7 +17,7 @@ class Model(Room, title="Model", of_data=True):
     model: str = setting("default", "Model to build: a name the app knows; a wrong one lists them.")
     options: dict[str, Any] = setting({}, "Options of the model's builder.", option=False)
     # a run or its model.keras too
-    weights: str = setting("none", "Weights to start from.  [default: none]", metavar="imagenet|none|FILE|RUN")
+    weights: str = setting(AUTO, "Weights to start from.", metavar="imagenet|none|FILE|RUN")
 
 
 @room
@@ -95,6 +97,11 @@ class Settings(Data, Model, FineTuning, Training, Augmentation):
 
 
 def weights_of(settings: Mapping[str, Any]) -> Path | None:
-    """Return the file or run that weights come from; None: from none. A folder called none or imagenet is not meant."""
+    """Return the file or run that weights come from; None: from none. A folder called as a word for weights is not meant."""
     source = settings.get("weights") or "none"
-    return None if source in ("none", "imagenet") else Path(source)
+    return None if source in ("none", "imagenet", AUTO) else Path(source)
+
+
+def starts_loaded(settings: Settings) -> bool:
+    """Whether a training begins with loaded weights."""
+    return settings.weights not in ("none", AUTO)

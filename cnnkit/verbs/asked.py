@@ -12,7 +12,7 @@ from cnnkit.reporter import SILENT, Reporter
 from cnnkit.run import Run, to_resume
 from cnnkit.run_data import settings_in
 from cnnkit.settings import checked
-from cnnkit.training.settings import weights_of
+from cnnkit.training.settings import AUTO, weights_of
 
 FOUND = "auto"  # a learning rate that is looked for first
 
@@ -119,6 +119,7 @@ def _changed(recipe: Any, run: Run, words: Mapping[str, Any]) -> tuple[str, Any,
     first, became = flat(run.document.get("asked", {})), {**flat(defaults), **flat(settings.to_dict())}
     for name, now in flat(words).items():
         known = [before[name] for before in (first, became) if name in before]
+        known += [AUTO] if name == "weights" and name not in first else []  # whoever says nothing says that
         if name != "data" and not any(same(now, before) for before in known):  # the content of data decides
             return name, (known or [None])[0], now
     return None

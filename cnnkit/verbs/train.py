@@ -22,6 +22,7 @@ from cnnkit.quiet import quiet
 from cnnkit.reporter import SILENT, Reporter
 from cnnkit.run import HISTORY, MODEL, Run, begin, finish, holding
 from cnnkit.score import Scores
+from cnnkit.training.settings import starts_loaded
 from cnnkit.verbs.asked import Asked, asked_for, like_earlier, resumable
 from cnnkit.verbs.folds import baseline_of_folds, calibrated, fold_path, out_of_fold, put_together, trained_folds
 from cnnkit.verbs.report import write_report
@@ -184,7 +185,7 @@ def _fit(work: Work, budget: Any) -> None:
     def on_load(loaded: Any) -> None:
         if not work.within:
             begin(run.path, work.recipe.app)
-        for line in loaded.lines() if settings.weights != "none" else ():
+        for line in loaded.lines() if starts_loaded(settings) else ():
             tell.message(line)
 
     try:

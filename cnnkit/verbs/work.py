@@ -15,6 +15,7 @@ from cnnkit.run_data import at_their_side, describe_data, load, own_data, rememb
 from cnnkit.settings import checked, fields, rooms
 from cnnkit.training.settings import weights_of
 from cnnkit.verbs.asked import FOUND, Asked
+from cnnkit.verbs.pretrained import chosen
 
 BACKBONE = "backbone"  # the builder, in every app that has it, of a classifier on a network of keras.applications
 
@@ -45,21 +46,38 @@ class Work:
 def begun(recipe: Any, asked: Asked, held: contextlib.ExitStack, tell: Reporter) -> Work:
     """Load the data, decide what follows from it, make the run; what cannot be is refused before."""
     from cnnkit.models import weights
-    from cnnkit.training import building
 
-    model = asked.settings.get("model") or _model_for(recipe, asked.settings)
-    building.builder_of(recipe, model, asked.settings.get("options", {}))
-    weights.check_source(asked.settings.get("weights", "none"))
-    given = {**asked.settings, "model": model}
-    given, splits = at_their_side(recipe, model, given, _checked(load(recipe, given, tell=tell)))
-    recipe = fitted(recipe, splits, _known_to_weights(given))
+    choice = chosen(recipe, asked.settings)
+    weights.check_source(choice.settings["weights"])
+    read = _checked(load(recipe, _completed(recipe, choice.settings), tell=tell))
+    while True:
+        given = _completed(recipe, choice.settings)
+        given, splits = at_their_side(recipe, given["model"], given, read)
+        fits = fitted(recipe, splits, _known_to_weights(given))
+        other = choice.fitting(fits, splits.train.input_shape)
+        if other is choice:
+            break
+        choice = other
+    recipe = fits
     _warn_of_seen_validation(given, splits, tell)
     settings = _decided(recipe, given, splits, tell)
     recipe.task.refuse(settings, splits)
     if asked.words.get("learning_rate") == FOUND:
         settings = _with_found_rate(recipe, settings, splits, tell)
-    run = _created(recipe, asked, settings, splits, held)
+    plain = asked.settings.get("model") or _model_for(recipe, {**asked.settings, "weights": "none"})
+    run = _created(recipe, asked, settings, splits, held, choice.to_dict(plain))
+    if line := choice.line():
+        tell.message(line)
     return _work(recipe, run, splits, None, tell)
+
+
+def _completed(recipe: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with the model that they mean; what its builder does not know is refused."""
+    from cnnkit.training import building
+
+    model = settings.get("model") or _model_for(recipe, settings)
+    building.builder_of(recipe, model, settings.get("options", {}))
+    return {**settings, "model": model}
 
 
 def gone_on(recipe: Any, asked: Asked, run: Run, tell: Reporter) -> Work:
@@ -90,7 +108,7 @@ def _model_for(recipe: Any, given: Mapping[str, Any]) -> str:
 
     The app's `default` has no layer that they fit.
     """
-    weights = given.get("weights", "none")
+    weights = given["weights"]
     published = weights == "imagenet" or weights.endswith(".h5")
     meant = BACKBONE in recipe.builders and (published or "backbone" in given.get("options", {}))
     return BACKBONE if meant else recipe.Settings.model
@@ -122,7 +140,7 @@ def _warn_of_seen_validation(given: Mapping[str, Any], splits: Any, tell: Report
 def _decided(recipe: Any, given: Mapping[str, Any], splits: Any, tell: Reporter = SILENT) -> Any:
     """Return the settings: as given, the rest as the recipe has them for this model and data."""
     model = given["model"]
-    loaded = given.get("weights", "none") != "none"
+    loaded = given["weights"] != "none"
     preset = {**splits.train.advised(loaded), **recipe.preset(model, len(splits.train), loaded)}
     preset = checked(recipe.Settings, preset, f"the preset of {model}")
     if any(field.name in preset for room in rooms(recipe.Settings) if room.of_data for field in fields(room)):
@@ -145,8 +163,10 @@ def _with_found_rate(recipe: Any, settings: Any, splits: Any, tell: Reporter) ->
     return dataclasses.replace(settings, learning_rate=float(f"{rate:.2g}"))
 
 
-def _created(recipe: Any, asked: Asked, settings: Any, splits: Any, held: contextlib.ExitStack) -> Run:
-    """Make the run; it knows its data, and is held for this process alone."""
+def _created(
+    recipe: Any, asked: Asked, settings: Any, splits: Any, held: contextlib.ExitStack, choice: Mapping[str, Any]
+) -> Run:
+    """Make the run; it knows its data, and what was chosen for it, and is held for this process alone."""
     from cnnkit.data import seen
 
     about = {
@@ -157,6 +177,8 @@ def _created(recipe: Any, asked: Asked, settings: Any, splits: Any, held: contex
     }
     if facts := recipe.task.facts():
         about["fitted"] = facts  # the same when it goes on, wherever its weights came from
+    if choice:
+        about["weights_choice"] = dict(choice)
     path = asked.out or new_path(recipe.app, settings.model)
     run = Run.create(path, recipe.app, settings, held=held, fresh=asked.out is None, **about)
     try:

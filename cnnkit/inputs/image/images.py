@@ -42,6 +42,17 @@ class Images(Input):
         if preparation is not None:
             self.rooms = (*self.rooms, image_settings.Preparation)
 
+    def published(self, options: Mapping[str, Any], shape: Sequence[int] | None = None) -> list[Any]:
+        """Return the published weights of a backbone, for images of a shape or of any; of a name without any: none."""
+        from cnnkit.models.backbones import FAMILIES, SMALLEST
+
+        family, alpha = FAMILIES.get(options.get("backbone", "")), float(options.get("alpha") or 1.0)
+        if family is None or (not family.alphas and alpha != 1) or (shape is not None and min(shape[:-1]) < SMALLEST):
+            return []
+        shapes = [(side, side, 3) for side in family.sides] if shape is None else [shape]
+        found = [family.pretrained(entry, alpha) for entry in shapes]
+        return [file for file in found if file is not None]
+
     def stated(self, records: Any) -> dict[str, Any]:
         """Return what artifacts say of their input."""
         return {**super().stated(records), "range": [0, 255]}

@@ -29,7 +29,10 @@ class MaskedVolumes(Masked):
 
 
 def fitting(recipe: Any, splits: Any, changes: Mapping[str, Any] | None = None) -> Any:
-    """Return the recipe that fits the data: pictures as it is, volumes with their inputs and with `changes`."""
+    """Return the recipe that fits the data: pictures as it is, volumes with their inputs and with `changes`.
+
+    Published weights are of pictures.
+    """
     if splits.train.plan.voxel is None:
         return recipe
-    return dataclasses.replace(recipe, inputs=MaskedVolumes(), **(changes or {}))
+    return dataclasses.replace(recipe, inputs=MaskedVolumes(), pretrained=(), **(changes or {}))
