@@ -11,6 +11,7 @@ from typing import Any
 
 from cnnkit import Candidate, augment, models
 
+FEW = 500  # pictures
 BUILDERS: dict[str, Callable[..., Any]] = {"default": models.spot_cnn, "backbone": models.classifier}
 STARTS = Candidate.of(("efficientnet_lite0",), ("mobilenet_v2", 0.35), ("mobilenet", 0.25, 0.5, 0.75, 1.0))
 
@@ -35,16 +36,14 @@ def augmentation(seed: int) -> augment.Pipeline:
 
 
 def preset(model: str, count: int, loaded: bool) -> dict[str, Any]:
-    """Return settings that suit a model, a number of training pictures, and whether it starts from loaded weights."""
-    settings = {
-        "batch_size": 32,
-        "warmup": 0.1,
-        "label_smoothing": 0.1,
-        "weight_decay": 0.05,
-        "ema": 0.99,
-        "mirror": True,
-    }
+    """Return settings that suit a model, a number of training pictures, and whether it starts from loaded weights.
+
+    Few pictures are seen in more epochs, and by smaller steps. What is loaded stands still at first, while the new layer learns
+    what its features say; then all of it learns, more slowly, and keeps its batch norm.
+    """
+    settings = {"warmup": 0.1, "label_smoothing": 0.1, "weight_decay": 0.05, "ema": 0.99, "mirror": True}
+    settings["batch_size"] = 16 if count < FEW else 32
     if loaded:
-        settings["epochs"] = max(6, min(60, 12_000 // count))
+        settings["epochs"] = max(4, min(30, 10_000 // count))
         return {**settings, "learning_rate": 2e-3, "freeze": 0.3, "backbone_rate": 0.3, "freeze_norm": True}
-    return {**settings, "learning_rate": 5e-3, "epochs": max(6, min(60, 30_000 // count))}
+    return {**settings, "learning_rate": 5e-3, "epochs": max(4, min(60, 30_000 // count))}

@@ -69,6 +69,15 @@ def test_the_size_of_the_input_follows_the_data(model, side, found, class_folder
     assert seen.train.input_shape == (found, found, 3)
 
 
+def test_few_pictures_are_seen_more_often_and_loaded_layers_learn_slowly():
+    preset = main.recipes[""]().preset
+    epochs = [preset("backbone", count, True)["epochs"] for count in (60, 500, 1400, 100_000)]
+    assert epochs == sorted(epochs, reverse=True) and len(set(epochs)) == 4
+    assert preset("default", 60, False)["epochs"] > epochs[0]
+    loaded = preset("backbone", 60, True)
+    assert 0 < loaded["freeze"] < 1 and loaded["backbone_rate"] < 1 and loaded["freeze_norm"] and loaded["mirror"]
+
+
 # The app as an example ------------------------------------------------------------------------------------------------
 
 
