@@ -46,4 +46,4 @@ def preset(model: str, count: int, loaded: bool) -> dict[str, Any]:
     if loaded:
         settings["epochs"] = max(4, min(30, 10_000 // count))
         return {**settings, "learning_rate": 2e-3, "freeze": 0.3, "backbone_rate": 0.3, "freeze_norm": True}
-    return {**settings, "learning_rate": 5e-3, "epochs": max(4, min(60, 30_000 // count))}
+    return {**settings, "learning_rate": 5e-3, "epochs": max(4, min(60, 38_000 // count))}
