@@ -133,7 +133,7 @@ class TestPage:
     def test_it_speaks_of_texts_and_not_of_images(self, one_label):
         words = Page(one_label).words
         assert "image" not in words and " px" not in words and "augmented" not in words
-        assert "56 ids of a text" in words and "also for a text of none of them" in words
+        assert "56 ids of a text" in words and "a text of none of them gets one all the same" in words
         assert "120 held-out texts" in words and "how much of the text" in words
 
     def test_texts_labels_and_n_grams_are_escaped(self):
