@@ -34,9 +34,9 @@ class TestPhotos(AppContract):
     @pytest.fixture(scope="class", autouse=True)
     def data(self, request, tmp_path_factory):
         folder = tmp_path_factory.mktemp("few")
-        write_surfaces(folder / "train", 100)
+        write_surfaces(folder / "train", 40)
         write_surfaces(folder / "test", 30, first=100)
-        request.cls.small = ("--weights", "none", "--image-size", "64", "--epochs", "20", "--data", str(folder))
+        request.cls.small = ("--weights", "none", "--image-size", "64", "--epochs", "6", "--data", str(folder))
         return folder
 
     def inputs(self, folder):
@@ -44,9 +44,14 @@ class TestPhotos(AppContract):
             cv2.imwrite(str(folder / f"{number}.png"), draw(1, number))
         return [str(folder / f"{number}.png") for number in range(3)]
 
-    def test_surfaces_that_it_was_not_trained_on_are_told_apart(self, home):
-        scores = json.loads(Path("runs/photos/latest/run.json").read_text())["scores"]["test"]
-        assert scores["count"] == 90 and scores["accuracy"] > 0.52  # chance is 0.33, 0.64 was measured
+    @pytest.mark.slow
+    def test_surfaces_that_it_was_not_trained_on_are_told_apart(self, home, tmp_path):
+        write_surfaces(tmp_path / "train", 200)
+        write_surfaces(tmp_path / "test", 60, first=200)
+        words = ("--weights", "none", "--image-size", "64", "--epochs", "25", "--data", tmp_path, "--out", "more")
+        run = json.loads(self.run("train", *words, "--json").stdout)["run"]
+        scores = json.loads((Path(run) / "run.json").read_text())["scores"]["test"]
+        assert scores["count"] == 180 and scores["accuracy"] > 0.55  # chance is 0.33
         assert scores["accuracy"] > scores["baseline"]["accuracy"] + 0.05
 
     def test_pictures_are_mirrored_unless_told_otherwise(self, home, data):

@@ -117,7 +117,8 @@ def test_training_says_what_is_looked_for():
     from cnnkit_scans.cli import diagnosis as recipe
 
     train = load("phantom-lesions", limit=10).train
-    (line,) = recipe().start(None, train, None)
+    made = recipe()
+    (line,) = made.start(None, train, made.Settings())
     assert line.startswith("The finding is 'lesion': ") and line.endswith(" of 10 training images show it.")
 
 

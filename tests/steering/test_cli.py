@@ -25,7 +25,7 @@ reader = "road-drives"
 frames = 40
 
 [splits]
-train = { drives = 12, seed = 0 }
+train = { drives = 6, seed = 0 }
 validation = { drives = 3, seed = 1 }
 test = { drives = 4, seed = 2 }
 """
@@ -40,7 +40,7 @@ class TestSteering(AppContract):
     def data(self, request, tmp_path_factory):
         card = tmp_path_factory.mktemp("drives") / "few.toml"
         card.write_text(CARD)
-        request.cls.small = ("--data", str(card), "--epochs", "10")
+        request.cls.small = ("--data", str(card), "--epochs", "4")
         return card
 
     def inputs(self, folder):
@@ -48,12 +48,19 @@ class TestSteering(AppContract):
             cv2.imwrite(str(folder / f"{k}.png"), drives.frame(7, 0, k, 40)[..., ::-1])
         return [str(folder / f"{k}.png") for k in range(3)]
 
-    def test_roads_that_it_was_not_trained_on_are_steered_on(self, home):
+    def test_errors_are_in_degrees_and_beside_always_straight(self, home):
         scores = json.loads(Path("runs/steering/latest/run.json").read_text())["scores"]["test"]
         assert scores["count"] == 160 and scores["headline"]["unit"] == "degrees"
-        assert scores["mean_absolute_error"] < 0.75 * scores["constant"]["value"]
-        assert scores["mean_absolute_error"] < 0.75 * scores["baseline"]["mean_absolute_error"]
         assert "always 0 (straight)" in scores["always"]
+
+    @pytest.mark.slow
+    def test_roads_that_it_was_not_trained_on_are_steered_on(self, home, data):
+        card = data.with_name("more.toml")
+        card.write_text(CARD.replace("drives = 6", "drives = 20"))
+        run = json.loads(self.run("train", "--data", card, "--epochs", "12", "--out", "more", "--json").stdout)["run"]
+        scores = json.loads((Path(run) / "run.json").read_text())["scores"]["test"]
+        assert scores["mean_absolute_error"] < 0.7 * scores["constant"]["value"]
+        assert scores["mean_absolute_error"] < 0.7 * scores["baseline"]["mean_absolute_error"]
 
     def test_roads_are_mirrored_with_their_angle(self, home):
         assert json.loads(Path("runs/steering/latest/run.json").read_text())["settings"]["mirror"] is True

@@ -277,9 +277,9 @@ def test_an_app_of_the_kind_trains_as_the_masks_advise(discs):
     assert splits.train.advised(False) == {"batch_size": 8, "loss": "dice"}
     assert splits.train.advised(True)["batch_size"] == 16
     recipe = kinds.image_segmentation.recipe(app="discs", data="discs", builders={})
-    settings = work._decided(recipe, {"model": "default"}, splits)
+    settings = work._decided(recipe, {"model": "default", "weights": "none"}, splits)
     assert (settings.batch_size, settings.loss) == (8, "dice")
-    settings = work._decided(recipe, {"model": "default", "loss": "focal", "batch_size": 3}, splits)
+    settings = work._decided(recipe, {"model": "default", "weights": "none", "loss": "focal", "batch_size": 3}, splits)
     assert (settings.batch_size, settings.loss) == (3, "focal"), "asked for"
     assert recipe.fitting(recipe, splits) is recipe
     assert recipe.views(splits.train, settings)(np.arange(2), 0)[0].shape == (2, *splits.train.input_shape)
