@@ -107,7 +107,7 @@ def neu(arguments: argparse.Namespace) -> None:
 def few(arguments: argparse.Namespace) -> None:
     """Train on ten pictures of each class of the real surfaces, drawn by the seed; all others are the test."""
     rows = []
-    root = Path(str(cards.load("neu-surfaces").root))
+    root = Path(os.environ["CNNKIT_DATA"]) / "neu-surfaces"
     for seed in arguments.seeds:
         run = arguments.runs / f"few-{seed}"
         data = drawn_by_seed(root, arguments.runs / f"few-data-{seed}", seed)
