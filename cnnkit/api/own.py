@@ -20,10 +20,14 @@ class Own:
         model: `keras.Model`, made with the functional API or `Sequential`; or f(input shape, number of labels, **options) that
             returns one.
         name: in the run.
+
+    Attributes:
+        wanted: options that the app's own builders would be given for the data.
     """
 
     def __init__(self, model: Any, name: str):
         self.model, self.name = model, name
+        self.wanted: dict[str, Any] = {}
         self.__signature__ = inspect.signature(self._none if _is_model(model) else model)
 
     @staticmethod
@@ -49,7 +53,7 @@ class Own:
         return copy
 
 
-def checking(builder: Callable[..., Any], task: str) -> Callable[..., Any]:
+def checking(builder: Own, task: str) -> Callable[..., Any]:
     """Return a builder whose models are looked at before they are trained for a task.
 
     Raises, when called:
@@ -62,7 +66,7 @@ def checking(builder: Callable[..., Any], task: str) -> Callable[..., Any]:
         why = _unfit(model, tuple(shape))
         if not why:
             try:
-                model = half.owned(model, tuple(shape), units)
+                model = half.owned(model, tuple(shape), units, builder.wanted)
                 why = _unreleasable(model, units, task)
             except ValueError as error:
                 why = f"it {error}"
@@ -77,8 +81,9 @@ def checking(builder: Callable[..., Any], task: str) -> Callable[..., Any]:
     return build
 
 
-def options_of(builder: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Return those of some options that a builder takes."""
+def options_of(builder: Own, given: dict[str, Any]) -> dict[str, Any]:
+    """Return those of some options that a builder takes; it remembers all of them."""
+    builder.wanted = {**builder.wanted, **given}
     parameters = inspect.signature(builder).parameters.values()
     return {p.name: given[p.name] for p in parameters if p.kind is p.KEYWORD_ONLY and p.name in given}
 

@@ -18,13 +18,14 @@ class TaskTraining:
     reads = ""
     need = "takes one input and ends in logits, a number a label, without softmax or sigmoid"
 
-    def owned(self, model: Any, shape: Sequence[int], units: int) -> Any:
+    def owned(self, model: Any, shape: Sequence[int], units: int, options: Mapping[str, Any]) -> Any:
         """Return a model of somebody's own as this task trains it.
 
         Args:
             model: `keras.Model` of one input and one output.
             shape: of its input.
             units: numbers that it has to answer with.
+            options: that the app's own builders would be given for the data.
 
         Raises:
             ValueError: what it lacks, to stand behind "it".
@@ -85,8 +86,13 @@ class TaskTraining:
 
         return [sections.per_class(scores)]
 
-    def silent(self, labels: Sequence[str], record: Any) -> str:
-        """Return what a model of this task cannot say, for its card; `record`: `cnnkit.report.record.Record`."""
+    def silent(self, labels: Sequence[str], record: Any, metadata: Mapping[str, Any]) -> str:
+        """Return what a model of this task cannot say, for its card.
+
+        Args:
+            labels, metadata: of the artifact.
+            record: a `cnnkit.report.record.Record`.
+        """
         return ""
 
 

@@ -97,7 +97,7 @@ def write_report(
             **parts,
             intended_use=recipe.intended_use,
             limits=recipe.limits,
-            silent=task.silent(artifact.labels, parts["record"]),
+            silent=task.silent(artifact.labels, parts["record"], artifact.metadata),
             notice=recipe.notice,
         )
     own_files.note([path])

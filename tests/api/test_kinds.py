@@ -170,6 +170,17 @@ class TestRefused:
         found = self.line(lambda shape, units: cnnkit.models.detector(shape, 5, width=8), "detection", (64, 64, 3), 2)
         assert "it scores 5 labels, and the data has 2" in found
 
+    def test_boxes_need_the_strides_that_the_data_asks_for(self, tmp_path):
+        made = app(cnnkit.kinds.object_detection, "squares", cnnkit.models.detector)
+        data = squares(tmp_path / "data")
+        wanted = cnnkit.load_data(data, made).train.records.plan.strides
+        other = (8, 16, 32) if wanted[0] == 4 else (4, 8, 16)
+        model = cnnkit.models.detector((256, 256, 3), 1, strides=other, width=8)
+        with pytest.raises(cnnkit.ConfigError) as error:
+            cnnkit.train(made, data, model=model, out=tmp_path / "run")
+        assert f"has maps at strides {other}" in str(error.value) and f"`strides={wanted}`" in str(error.value)
+        assert not (tmp_path / "run").exists()
+
     def test_numbers_need_a_number_a_value(self):
         import keras
         from keras import layers

@@ -33,10 +33,11 @@ class Classification(TaskTraining):
             report.calibration(scores),
         ]
 
-    def silent(self, labels: Sequence[str], record: Any) -> str:
+    def silent(self, labels: Sequence[str], record: Any, metadata: Mapping[str, Any]) -> str:
+        unless = ", unless its score is so low that it is called unknown" if "unknown" in metadata else ""
         return (
-            f"It knows its {len(labels)} classes alone: {record.article} {record.one} of none of them gets one all the same, "
-            "unless it was trained with `accept` and the score is low. Data unlike its training data was not measured."
+            f"It knows its {len(labels)} classes alone: {record.article} {record.one} of none of them gets one all the same"
+            f"{unless}. Data unlike its training data was not measured."
         )
 
 

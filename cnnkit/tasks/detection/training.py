@@ -17,7 +17,7 @@ class Detection(TaskTraining):
         "change what that builds, or its `backbone`"
     )
 
-    def owned(self, model: Any, shape: Sequence[int], units: int) -> Any:
+    def owned(self, model: Any, shape: Sequence[int], units: int, options: Mapping[str, Any]) -> Any:
         names = {layer.name for layer in model.layers}
         if lacking := [name for name in ("boxes", "every_logit") if name not in names]:
             raise ValueError(f"has no layer `{lacking[0]}`")
@@ -26,6 +26,10 @@ class Detection(TaskTraining):
             raise ValueError(f"scores {found} labels, and the data has {units}")
         if tuple(model.output.shape[1:]) != (cells, 4 + units + 3):
             raise ValueError(f"ends in {' x '.join(map(str, model.output.shape[1:]))}")
+        wanted = tuple(options.get("strides", ()))
+        strides = tuple(getattr(model.get_layer("boxes"), "strides", wanted))
+        if wanted and strides != wanted:  # its boxes would be read on another grid
+            raise ValueError(f"has maps at strides {strides}, and the boxes of the data ask for `strides={wanted}`")
         return model
 
     def load(self, source: Any, **how: Any) -> Any:
@@ -66,7 +70,7 @@ class Detection(TaskTraining):
 
         return [report.confusion(scores, labels), per_class(scores), report.curves(scores), report.sizes(scores)]
 
-    def silent(self, labels: Sequence[str], record: Any) -> str:
+    def silent(self, labels: Sequence[str], record: Any, metadata: Mapping[str, Any]) -> str:
         return (
             f"It looks for its {len(labels)} classes only, and some of what it shows is wrong. "
             "Scenes unlike those of its data were not measured."

@@ -19,7 +19,7 @@ class Multilabel(TaskTraining):
 
         return [*super().sections(scores, labels), report.thresholds(scores)]
 
-    def silent(self, labels: Sequence[str], record: Any) -> str:
+    def silent(self, labels: Sequence[str], record: Any, metadata: Mapping[str, Any]) -> str:
         return (
             f"It gives any number of its {len(labels)} labels, also none, and knows no others. "
             "Data unlike its training data was not measured."

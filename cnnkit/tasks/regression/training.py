@@ -15,7 +15,7 @@ class Regression(TaskTraining):
     reads = "regression"
     need = "takes one input and ends in a number a value, (b, values), of mean 0 and deviation 1, without an activation"
 
-    def owned(self, model: Any, shape: Sequence[int], units: int) -> Any:
+    def owned(self, model: Any, shape: Sequence[int], units: int, options: Mapping[str, Any]) -> Any:
         if len(model.output.shape) != 2 or model.output.shape[-1] != units:
             ends = " x ".join(map(str, model.output.shape[1:]))
             raise ValueError(f"ends in {ends} numbers for {units} value{'s' * (units != 1)}")
@@ -51,7 +51,7 @@ class Regression(TaskTraining):
 
         return [report.scatter(scores), report.by_value(scores), report.bars(scores), per_class(scores)]
 
-    def silent(self, labels: Sequence[str], record: Any) -> str:
+    def silent(self, labels: Sequence[str], record: Any, metadata: Mapping[str, Any]) -> str:
         return (
             f"It answers with a number to every {record.one}, also to one of something else. Values beyond those of its training "
             "data were not measured."

@@ -16,7 +16,7 @@ class Segmentation(TaskTraining):
         "background's logit is 0"
     )
 
-    def owned(self, model: Any, shape: Sequence[int], units: int) -> Any:
+    def owned(self, model: Any, shape: Sequence[int], units: int, options: Mapping[str, Any]) -> Any:
         import keras
 
         ends = tuple(model.output.shape[1:])
@@ -59,7 +59,7 @@ class Segmentation(TaskTraining):
 
         return report.sections(scores)
 
-    def silent(self, labels: Sequence[str], record: Any) -> str:
+    def silent(self, labels: Sequence[str], record: Any, metadata: Mapping[str, Any]) -> str:
         return (
             f"It looks for its {len(labels)} label{'s' * (len(labels) != 1)} only, and some of what it draws is wrong. "
             "Pictures unlike those of its data were not measured."

@@ -94,7 +94,7 @@ def rendered(labels, scores, made, **parts):
     }
     task = TASKS.half("multilabel" if "thresholds" in scores else "classification", TRAINING, "a run")
     own, record = [*task.sections(scores, labels), *made], Texts.record
-    return page.render(run=run, made=own, record=record, silent=task.silent(labels, record), **parts)
+    return page.render(run=run, made=own, record=record, silent=task.silent(labels, record, {}), **parts)
 
 
 class TestPage:

@@ -50,7 +50,7 @@ def report(labels, **options):
 
 def rendered(labels, scores, made):
     run = {"app": "signs", "data": {"labels": list(labels)}, "scores": {"test": scores}}
-    silent = TASKS.half("detection", TRAINING, "a run").silent(labels, Boxes.record)
+    silent = TASKS.half("detection", TRAINING, "a run").silent(labels, Boxes.record, {})
     return page.render(run=run, made=made, record=Boxes.record, silent=silent)
 
 
