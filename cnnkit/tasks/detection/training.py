@@ -18,6 +18,8 @@ class Detection(TaskTraining):
     )
 
     def owned(self, model: Any, shape: Sequence[int], units: int, options: Mapping[str, Any]) -> Any:
+        from cnnkit.models.detectors import Cells
+
         names = {layer.name for layer in model.layers}
         if lacking := [name for name in ("boxes", "every_logit") if name not in names]:
             raise ValueError(f"has no layer `{lacking[0]}`")
@@ -27,9 +29,11 @@ class Detection(TaskTraining):
         if tuple(model.output.shape[1:]) != (cells, 4 + units + 3):
             raise ValueError(f"ends in {' x '.join(map(str, model.output.shape[1:]))}")
         wanted = tuple(options.get("strides", ()))
-        strides = tuple(getattr(model.get_layer("boxes"), "strides", wanted))
-        if wanted and strides != wanted:  # its boxes would be read on another grid
-            raise ValueError(f"has maps at strides {strides}, and the boxes of the data ask for `strides={wanted}`")
+        for grid in (layer for layer in model.layers if isinstance(layer, Cells)):
+            if wanted and grid.strides != wanted:  # its boxes would be read on another grid
+                raise ValueError(
+                    f"has maps at strides {grid.strides}, and the boxes of the data ask for `strides={wanted}`"
+                )
         return model
 
     def load(self, source: Any, **how: Any) -> Any:
