@@ -448,6 +448,7 @@ class AppContract:
             assert score[headline] == pytest.approx(scores[0][headline], rel=1e-5, abs=1e-6)
             assert headline in score["baseline"]
 
+    @pytest.mark.slow
     def test_run_json_is_a_config_that_trains_the_same_model_bit_for_bit(self, home):
         run = Path("runs") / self.app / "latest"
         again = json.loads(self.run("train", "--config", run / "run.json", "--out", "again", "--json").stdout)
@@ -459,6 +460,7 @@ class AppContract:
             arrays = [name for name in one.files if name != "state"]  # it holds how long each epoch took
             assert not [name for name in arrays if not np.array_equal(one[name], other[name])], "not bit for bit"
 
+    @pytest.mark.slow
     def test_a_refit_has_all_records_but_those_that_the_source_held_out(self, home, tmp_path):
         words = ("train", *self.small, "--epochs", "1", "--refit", "--out", "refitted", "--json")
         scores = json.loads(self.run(*words).stdout)["scores"]["test"]

@@ -219,6 +219,7 @@ def test_a_resumed_run_keeps_what_was_decided_and_has_the_time_that_was_left(tim
     assert same(model, weights(fit(tmp_path / "cut", SETTINGS)))
 
 
+@pytest.mark.slow
 def test_phases_and_sizes_follow_time_and_resume_too(toy_run, tmp_path):
     settings = dataclasses.replace(SETTINGS, weights=str(toy_run), freeze=0.3, unfreeze=2, progressive=2)
     whole = weights(fit(tmp_path / "whole", settings, budget=Budget(SECONDS, 0.0, Clock(0.3))))

@@ -262,6 +262,7 @@ class TestChannels:
     fails = AppContract.fails
     group = main
 
+    @pytest.mark.slow
     def test_channels_are_files_when_it_draws_too(self, tmp_path, monkeypatch):
         """The disc shows in one channel, the box in the other: without both, or the other way round, it cannot be right."""
         monkeypatch.chdir(tmp_path)

@@ -38,6 +38,7 @@ def written(folder, patients, each=4, share=0.5, first=0):
     return folder / "table.csv"
 
 
+@pytest.mark.slow
 class TestDiagnose(AppContract):
     app = "scans"
     group = main

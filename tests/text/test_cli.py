@@ -440,6 +440,7 @@ class TestTraining(Commands):
         found = [Path(name, "refit/history.csv").read_text().splitlines() for name in ("whole", "cut")]
         assert [row.split(",")[:2] for row in found[0]] == [row.split(",")[:2] for row in found[1]]
 
+    @pytest.mark.slow
     def test_given_vectors_are_told_and_kept(self, folder):
         words = ("--data", folder / "toy.csv", "--config", folder / "small.toml", "--epochs", "1")
         vectors = ("--model", "kim-multichannel", "--vectors", folder / "glove.txt")
@@ -480,6 +481,7 @@ class TestTraining(Commands):
         line = self.fails("train", "--data", folder / "toy.csv", *options, "--out", "run")
         assert what in line and not Path("run").exists(), line
 
+    @pytest.mark.slow
     def test_case_is_kept_unless_it_is_said(self, folder):
         lines = [
             f"{label},{word} {number}" for label, word in (("a", "Turkey"), ("b", "turkey")) for number in range(40)

@@ -238,6 +238,7 @@ class Sure(Classification):
         return {"sure_from": float(found["scores"].max(1).min()), "chosen_on": len(records)}
 
 
+@pytest.mark.slow
 def test_what_validation_decides_of_the_whole_all_folds_decide(class_folders, tmp_path):
     def own():
         return {**fields(), "task": Sure()}
