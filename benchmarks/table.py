@@ -15,7 +15,10 @@ ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 PAGES = [
     ROOT / "README.md",
-    *(ROOT / "apps" / f"cnnkit_{app}" / "README.md" for app in ("digits", "photos", "scans", "signs", "text")),
+    *(
+        ROOT / "apps" / f"cnnkit_{app}" / "README.md"
+        for app in ("digits", "photos", "scans", "signs", "steering", "text")
+    ),
 ]
 TITLES = {
     "digits-default": "embedded digits, held-out fifth, `default`",
@@ -423,6 +426,28 @@ def photos() -> str:
     return "\n".join([*lines, "", " ".join([*facts, "Script: `photos.py`."])])
 
 
+def steering() -> str:
+    """Return what the first command of steering reaches, in sentences."""
+    found = maybe("steering")
+    if found is None:
+        return "Not measured yet. Script: `steering.py`."
+    rows = [row for row in found["runs"] if row["loss"] == "huber"]
+    first = rows[0]
+    errors = [row["mean_absolute_error"] for row in rows]
+    low, high = first["mean_absolute_error_interval"]
+    spread = f"{low:.2f} to {high:.2f}" if len(rows) == 1 else f"sd {statistics.stdev(errors):.2f}, {len(rows)} seeds"
+    straight = next(value for name, value in first["always"].items() if name.startswith("always 0"))
+    int8 = [row["files"]["int8"] for row in rows]
+    return (
+        f"Error {statistics.mean(errors):.2f} degrees ({spread}); {first['baseline']['name']} "
+        f"{first['baseline']['mean_absolute_error']:.2f}, always straight {straight:.2f}. The interval of its answers held for "
+        f"{100 * statistics.mean(row['coverage']['share'] for row in rows):.1f} % of the test. int8: "
+        f"{statistics.mean(entry['difference'] for entry in int8):+.3f} degrees, {int8[0]['bytes'] / 1000:.0f} kB. "
+        f"{first['parameters']:,} parameters; {statistics.mean(row['whole_seconds'] for row in rows) / 60:.1f} minutes, all of "
+        "it. Script: `steering.py`."
+    )
+
+
 def _p(value: float) -> str:
     return f"{value:.2f}" if value >= 0.01 else "below 0.01"
 
@@ -473,6 +498,7 @@ def page(text: str) -> str:
         ("checks", checks),
         ("photos", photos),
         ("scans", scans),
+        ("steering", steering),
         ("text", texts),
         ("machine", machine),
     ):
