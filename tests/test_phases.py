@@ -103,6 +103,7 @@ def test_patience_counts_on_images_of_the_last_size_alone(tmp_path, monkeypatch,
     assert document["best_epoch"] == (epochs if epochs == 10 or not keeps_best else 7)
 
 
+@pytest.mark.slow
 def test_averages_are_handed_on_where_the_layers_change_but_not_where_the_size_does(toy_run, tmp_path):
     def handed_on(settings, epoch):
         """Whether the weights after an epoch are those that the optimizer keeps as averages."""

@@ -238,6 +238,7 @@ main(sys.argv[1:])
         line = self.fails("evaluate", "--data", other)
         assert "labels that the model does not know: cone" in line
 
+    @pytest.mark.slow
     def test_a_continued_detector_copies_its_classes_and_keeps_its_data(self, home, data, tmp_path):
         new = write_shapes(tmp_path / "new", "voc", names=("cone", "disc"), train=24, test=8)
         words = ("--epochs", "1", "--learning-rate", "0.00001", "--out", tmp_path / "run")

@@ -353,6 +353,7 @@ class TestTraining(Commands):
         assert self.document("predict", "run", "soup bread salt")["predictions"][0]["label"] == "food"
         assert len(self.document("bench", "run", "--runs", "3")["models"]) == 1
 
+    @pytest.mark.slow
     def test_validation_texts_stay_out_where_that_is_asked_or_the_source_held_them_out(self, folder):
         small = ("--config", folder / "small.toml", "--epochs", "1")
         output = self.run("train", "--data", folder / "toy.csv", *small, "--no-refit", "--out", "run").output

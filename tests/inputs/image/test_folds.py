@@ -212,6 +212,7 @@ class TestTraining:
         first, second = (self.document(home / name)["scores"]["test"] for name in ("run/fold-1", "alone-1"))
         assert first == second
 
+    @pytest.mark.slow
     def test_a_test_split_of_the_data_scores_all_folds_together(self, home):
         self.run(
             "train", "--data", "divided", "--folds", "2", "--groups", "none", "--epochs", "1", "--out", "divided-run"
