@@ -35,6 +35,7 @@ LAYERS = {
     "console": 1,
     "device": 1,
     "run": 1,
+    "results": 1,
     "own_files": 1,
     "plugins": 1,
     "registry": 1,

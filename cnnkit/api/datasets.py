@@ -248,7 +248,7 @@ def load_data(
         app: whose pictures or texts they are to be: its name or a `cnnkit.App`. Inputs then have the size and the preparation
             that its models take. None: the data say what they are for.
         task: of an app with several tasks, the word that `train --task` takes; without an app what a folder or file is for:
-            "classification", "detection", "segmentation" or "text". None: what the data is for.
+            "classification", "detection", "segmentation", "regression" or "text". None: what the data is for.
         labels: of arrays, what their labels are called: of the codes 0, 1, ..., of the values 1, 2, ... of masks.
         settings: by their names on the command line, such as `validation=0.2`, `limit=500`, `image_size=64`, `skip_bad=True`,
             `label="colour"`; `model` where that decides the size.

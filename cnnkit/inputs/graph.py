@@ -9,41 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from cnnkit.data.readable import Readable
 
-class InputGraph:
+
+class InputGraph(Readable):
     """The start of an exported graph.
 
     Attributes:
         rounded: whether int8 weights are rounded by what it does to the layers' outputs (`cnnkit.export.rounding`).
-        reads: what data is for that `load` reads, as cards and readers say it; "": it reads none by itself.
     """
 
     rounded = False
-    reads = ""
-
-    def load(self, source: Any, **how: Any) -> Any:
-        """Load a data set for `reads`, divided; as `cnnkit.data.loading.load`."""
-        raise NotImplementedError
-
-    def inputs(self) -> Any:
-        """Return what is asked of data for `reads`: an `Input` (`cnnkit.inputs.contract`)."""
-        raise NotImplementedError
-
-    def kept(self, parts: Any, labels: Sequence[str]) -> Any:
-        """Return how arrays become files that `load` reads: a `cnnkit.data.kept.Kept`; None: they are not of this kind.
-
-        Args:
-            parts: inputs and targets of each split.
-            labels: what the labels are called; none: as they are written.
-
-        Raises:
-            DataError: they are of this kind, and cannot be used.
-        """
-        return None
-
-    def keras_targets(self, targets: Any) -> Any:
-        """Return targets as records have them in the form that Keras's own losses and layers take: as they are."""
-        return targets
 
     def batch(self, inputs: np.ndarray) -> np.ndarray:
         """Return inputs (n, *shape) as a trained model and the converter take them."""

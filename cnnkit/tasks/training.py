@@ -6,16 +6,16 @@ Kinds override what differs; `cnnkit.registry` finds them. Keras is imported ins
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cnnkit.data.readable import Readable
 
-class TaskTraining:
-    """What is a task's own of a trained model.
+
+class TaskTraining(Readable):
+    """What is a task's own of a trained model; one that reads no data leaves that to its input.
 
     Attributes:
-        reads: what data is for that `load` reads, as cards and readers say it; "": its input reads it.
         need: what a model of somebody's own has to be.
     """
 
-    reads = ""
     need = "takes one input and ends in logits, a number a label, without softmax or sigmoid"
 
     def owned(self, model: Any, shape: Sequence[int], units: int, options: Mapping[str, Any]) -> Any:
@@ -35,30 +35,6 @@ class TaskTraining:
     def tried(self, units: int) -> dict[str, Any]:
         """Return metadata with which `finish` can be tried on a model of so many units, beside `task` and `labels`."""
         return {}
-
-    def load(self, source: Any, **how: Any) -> Any:
-        """Load a data set for `reads`, divided; as `cnnkit.data.loading.load`."""
-        raise NotImplementedError
-
-    def inputs(self) -> Any:
-        """Return what is asked of data for `reads`: an `Input` (`cnnkit.inputs.contract`)."""
-        raise NotImplementedError
-
-    def kept(self, parts: Any, labels: Sequence[str]) -> Any:
-        """Return how arrays become files that `load` reads: a `cnnkit.data.kept.Kept`; None: they are not of this kind.
-
-        Args:
-            parts: inputs and targets of each split.
-            labels: what the labels are called; none: as they are written.
-
-        Raises:
-            DataError: they are of this kind, and cannot be used.
-        """
-        return None
-
-    def keras_targets(self, targets: Any) -> Any:
-        """Return targets as records have them in the form that Keras's own losses and layers take: as they are."""
-        return targets
 
     def finish(self, model: Any, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a device reads, by the names that the device half has: by default the model's output, as float32.

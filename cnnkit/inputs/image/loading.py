@@ -14,7 +14,7 @@ from cnnkit.data.records import Records, Shape, Splits
 from cnnkit.data.tags import Tags
 from cnnkit.device.preparation import Preparation
 from cnnkit.errors import DataError
-from cnnkit.inputs.image.prepared import PreparedImages
+from cnnkit.inputs.image.prepared import prepare_parts
 from cnnkit.inputs.image.records import ImageRecords
 
 
@@ -53,13 +53,8 @@ def load(
     card, parts, held_out = asked.read(card, "classification")
     notes = loading.left_out(parts, asked.skip_bad, "images")
     names, codes = loading.align_labels(card, parts)
-    plan = []
-    if preparation is not None and (not card.prepared if prepare is None else prepare):
-        for part in parts.values():
-            part.images = PreparedImages(part.images, preparation)
-        shape = preparation.shape
-        plan = [f"Pictures are {preparation.about}. --no-prepare takes them as they are."]
-    shape = shape or parts["train"].images.shape
+    made, plan = prepare_parts(card, parts, preparation, prepare)
+    shape = made or shape or parts["train"].images.shape
     records = as_records(parts, names, codes, shape)
     if not asked.whole:
         _check_classes(card, records["train"])

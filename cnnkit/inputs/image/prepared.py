@@ -5,16 +5,38 @@ are stored in the size of the layout are read in one piece, and only those that 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from cnnkit.data.cards import Card
 from cnnkit.data.records import Shape, Source
 from cnnkit.device.image import fit_images
 from cnnkit.device.preparation import Preparation, ready
 
 KEPT = 1 << 26  # bytes, of one split's images
+
+
+def prepare_parts(
+    card: Card, parts: Mapping[str, Any], preparation: Preparation | None, prepare: bool | None
+) -> tuple[Shape | None, list[str]]:
+    """Have the images of all parts of a source prepared, where an app prepares its own and these are not prepared already.
+
+    Args:
+        card: of the data.
+        parts: with `images`, which are replaced.
+        preparation: what the app does to an image; None: nothing.
+        prepare: whether it is done; None: unless the card says that its images are prepared.
+
+    Returns:
+        Their shape, and a line on it; None and no line where nothing is done.
+    """
+    if preparation is None or not (not card.prepared if prepare is None else prepare):
+        return None, []
+    for part in parts.values():
+        part.images = PreparedImages(part.images, preparation)
+    return preparation.shape, [f"Pictures are {preparation.about}. --no-prepare takes them as they are."]
 
 
 class PreparedImages:

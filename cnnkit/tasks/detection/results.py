@@ -7,13 +7,12 @@ Design choices:
 - Where a recogniser named the boxes, its names are COCO's categories, and the score is that of the box times that of the name.
 """
 
-import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cnnkit import files
-from cnnkit.errors import DataError
+from cnnkit.results import form_of, write_table
 
 COLUMNS = (
     ("input", "frame", "time", "width", "height", "track")
@@ -28,13 +27,7 @@ def writer(path: Path) -> Callable[[Mapping[str, Any], Sequence[str]], None]:
     Raises:
         DataError: its suffix is none that is known, or it is a folder.
     """
-    name = path.name.lower()
-    forms = {".coco.json": _coco, ".json": _json, ".csv": _csv}
-    write = next((form for suffix, form in forms.items() if name.endswith(suffix)), None)
-    if write is None:
-        raise DataError(f"`results={path}`: no format has this suffix. End it in .json, .csv or .coco.json.")
-    if path.is_dir():
-        raise DataError(f"`results={path}` is a folder. Give the name of a file.")
+    write = form_of(path, {".coco.json": _coco, ".json": _json, ".csv": _csv})
     return lambda document, labels: write(path, document, labels)
 
 
@@ -43,13 +36,13 @@ def _json(path: Path, document: Mapping[str, Any], labels: Sequence[str]) -> Non
 
 
 def _csv(path: Path, document: Mapping[str, Any], labels: Sequence[str]) -> None:
-    with files.atomic(path, "w") as file:
-        table = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
-        table.writeheader()
-        for entry in document["predictions"]:
-            for box in entry["boxes"]:
-                sides = dict(zip(("left", "top", "right", "bottom"), box["box"], strict=True))
-                table.writerow({**entry, **box, **sides})
+    write_table(path, COLUMNS, _rows(document["predictions"]))
+
+
+def _rows(entries: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    for entry in entries:
+        for box in entry["boxes"]:
+            yield {**entry, **box, **dict(zip(("left", "top", "right", "bottom"), box["box"], strict=True))}
 
 
 def _coco(path: Path, document: Mapping[str, Any], labels: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from cnnkit.data.records import Records, Shape, Splits
 from cnnkit.device.preparation import Preparation
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.inputs.image.loading import fates, stated_shape
-from cnnkit.inputs.image.prepared import PreparedImages
+from cnnkit.inputs.image.prepared import prepare_parts
 from cnnkit.tasks.regression import division
 from cnnkit.tasks.regression.readers import TASK, said
 from cnnkit.tasks.regression.records import Numbers, ValueRecords, Values
@@ -75,13 +75,8 @@ def load(
     card, parts, held_out = asked.read(card, TASK)
     warnings = left_out(card, parts, asked.skip_bad)
     about = described(parts["train"], unit, negate)
-    notes = []
-    if preparation is not None and (not card.prepared if prepare is None else prepare):
-        for part in parts.values():
-            part.images = PreparedImages(part.images, preparation)
-        shape = preparation.shape
-        notes = [f"Pictures are {preparation.about}. --no-prepare takes them as they are."]
-    shape = shape or parts["train"].images.shape
+    made, notes = prepare_parts(card, parts, preparation, prepare)
+    shape = made or shape or parts["train"].images.shape
     records = {split: _records(card, part, about, shape) for split, part in parts.items()}
     if not asked.whole:
         check_values(card, records["train"])

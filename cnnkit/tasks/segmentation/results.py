@@ -6,13 +6,12 @@ Design choices:
 - Each line says what the numbers are not for: lines are copied into other tables.
 """
 
-import csv
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from cnnkit import files
-from cnnkit.errors import DataError
+from cnnkit.results import form_of, write_table
 
 COLUMNS = (
     "input",
@@ -39,19 +38,14 @@ def writer(path: Path) -> Callable[[Mapping[str, Any]], None]:
     Raises:
         DataError: its suffix is none that is known, or it is a folder.
     """
-    forms = {".json": files.write_json, ".csv": _csv}
-    write = forms.get(path.suffix.lower())
-    if write is None:
-        raise DataError(f"`results={path}`: no format has this suffix. End it in .json or .csv.")
-    if path.is_dir():
-        raise DataError(f"`results={path}` is a folder. Give the name of a file.")
+    write = form_of(path, {".json": files.write_json, ".csv": _csv})
     return lambda document: write(path, document)
 
 
 def _csv(path: Path, document: Mapping[str, Any]) -> None:
-    with files.atomic(path, "w") as file:
-        table = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
-        table.writeheader()
-        for entry in document["predictions"]:
-            for label, about in entry["labels"].items():
-                table.writerow({**entry, **about, "label": label, "notice": document["notice"]})
+    rows = (
+        {**entry, **about, "label": label, "notice": document["notice"]}
+        for entry in document["predictions"]
+        for label, about in entry["labels"].items()
+    )
+    write_table(path, COLUMNS, rows)
