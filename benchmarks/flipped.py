@@ -2,12 +2,11 @@
 
     python benchmarks/flipped.py [--files 1000] [--older 15] [--commands 4] [--seed 0]
 
-The default networks of all apps with random weights, float32 and int8, exported as `export` does. Each damaged file has 1 to 16
-flipped bits: in a third of them anywhere, in a third anywhere in the ZIP behind the flatbuffer (headers, `cnnkit.json`, labels,
-vocabulary, checksum), in a third close together. It is opened and asked in a process that may die; `--commands` of each kind go
-through `cnnkit APP predict` as a whole. `--older`: as many of each kind without their checksum, as files of older exports are;
-there a changed weight cannot be told, and is counted.
-"""
+The default networks of digits, signs and texts with random weights, float32 and int8, exported as `export` does. Each damaged
+file has 1 to 16 flipped bits: in a third of them anywhere, in a third anywhere in the ZIP behind the flatbuffer (headers,
+`cnnkit.json`, labels, vocabulary, checksum), in a third close together. It is opened and asked in a process that may die;
+`--commands` of each kind go through `cnnkit APP predict` as a whole. `--older`: as many of each kind without their checksum,
+as files of older exports are; there a changed weight cannot be told, and is counted."""
 
 import argparse
 import collections

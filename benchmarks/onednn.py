@@ -1,4 +1,4 @@
-"""Training with TensorFlow's own kernels and with oneDNN's: seconds a step of the networks of every app.
+"""Training with TensorFlow's own kernels and with oneDNN's: seconds a step of the networks of digits, signs and texts.
 
     python benchmarks/onednn.py [--rounds 3] [--steps 30]
 

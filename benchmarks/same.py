@@ -1,4 +1,4 @@
-"""Whether this checkout computes what an earlier one did, bit for bit: small runs of every app and model, side by side.
+"""Whether this checkout computes what an earlier one did, bit for bit: small runs of digits, signs and texts, side by side.
 
     python benchmarks/same.py                        # against the tag before-rooms
     python benchmarks/same.py --base HEAD            # against the last commit; without changes all is equal, as it is twice over

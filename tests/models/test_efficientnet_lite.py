@@ -264,7 +264,10 @@ class TestPackage:
 
     def test_a_layer_that_the_network_has_no_place_for_refuses_the_file(self, install):
         model = install()
-        more = lambda found: {**self.layers(found), "more": dict(found)}  # noqa: E731
+
+        def more(found):
+            return {**self.layers(found), "more": dict(found)}
+
         model.pretrained = dataclasses.replace(model.pretrained, layers=more)
         with pytest.raises(ArtifactError, match="is not the file that is published for .* Reinstall its package"):
             weights.load(model, "imagenet")

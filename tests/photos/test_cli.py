@@ -1,6 +1,5 @@
 """`cnnkit photos`: the contract of every app, and what is special about pictures of anything."""
 
-import ast
 import json
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 import cnnkit_photos
 from cnnkit_photos.cli import main
 from cnnkit_photos.drawn_surfaces import LABELS, draw
-from tests.contracts import AppContract
+from tests.contracts import AppContract, private_names
 
 KINDS = ("patches", "pitted_surface", "scratches")
 HOUSE = Path(cnnkit_photos.__file__).parent
@@ -98,19 +97,7 @@ def test_beside_its_generator_the_app_has_at_most_a_hundred_lines():
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: path.name)
 def test_it_imports_public_names_only(path):
-    import cnnkit
-
-    public = {f"cnnkit.{name}" for name in dir(cnnkit)} | {"cnnkit"}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            found = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for name in found:
-            if name.split(".")[0] == "cnnkit":
-                assert name in public, f"{path.name}:{node.lineno}: {name} is no public name"
+    assert not private_names(path)
 
 
 def test_its_help_loads_neither_keras_nor_opencv():

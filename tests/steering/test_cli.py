@@ -1,6 +1,5 @@
 """`cnnkit steering`: the contract of every app, the drives that it draws, and what is special about a steering wheel."""
 
-import ast
 import json
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import cnnkit_steering
 from cnnkit_steering import drives
 from cnnkit_steering.cli import main
 from cnnkit_steering.model import on_backbone, pilot_net
-from tests.contracts import AppContract
+from tests.contracts import AppContract, private_names
 
 HOUSE = Path(cnnkit_steering.__file__).parent
 CARD = """title = "A few drives"
@@ -118,7 +117,4 @@ def test_the_app_is_made_of_public_names_and_short():
     files = [path for path in HOUSE.glob("*.py") if path.name != "drives.py"]
     assert sum(len(path.read_text().splitlines()) for path in files) <= 150
     for path in HOUSE.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not [name for name in names if name.startswith("cnnkit.")], path
+        assert not private_names(path)
