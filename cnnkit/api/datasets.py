@@ -25,28 +25,36 @@ SHOWN = 5  # labels in a line
 
 
 class Sample(tuple[Any, Any]):
-    """A record to be looked at: `image, target = data.train[0]`. A notebook shows it.
+    """A record to be looked at: `image, target = data.train[0]`. A notebook shows it."""
 
-    Attributes:
-        input: as it is stored.
-        target: a code; of several labels a row of zeros and ones; {"boxes", "labels"}; a code map.
-        words: what a person calls the target: its label, or labels.
-        name: what a person calls the record: the path of its file, or its place in an array.
-    """
-
-    input: Any
-    target: Any
-    words: str
-    name: str
+    _of: tuple["Split", int]
 
     def __new__(cls, part: "Split", place: int) -> "Sample":
         found = super().__new__(cls, part.records.sample(place))
-        found.input, found.target = found
-        found.words, found.name = part.records.words(place), part.records.name(place)
-        found._of = (part, place)
+        found._of = part, place
         return found
 
-    _of: tuple["Split", int]
+    @property
+    def input(self) -> Any:
+        """The record as it is stored."""
+        return self[0]
+
+    @property
+    def target(self) -> Any:
+        """A code; of several labels a row of zeros and ones; {"boxes", "labels"}; a code map."""
+        return self[1]
+
+    @property
+    def words(self) -> str:
+        """What a person calls the target: its label, or labels. To find it a mask may be read again."""
+        part, place = self._of
+        return part.records.words(place)
+
+    @property
+    def name(self) -> str:
+        """What a person calls the record: the path of its file, or its place in an array."""
+        part, place = self._of
+        return part.records.name(place)
 
     def __repr__(self) -> str:
         given = self.input
@@ -58,7 +66,7 @@ class Sample(tuple[Any, Any]):
     def _repr_html_(self) -> str:
         from cnnkit.api import notebook
 
-        return notebook.of_record(*self._of)
+        return notebook.of_record(*self._of, getattr(self.input, "shape", ()))
 
 
 class Split:

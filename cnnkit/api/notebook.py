@@ -6,7 +6,7 @@ Design choices:
 """
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,17 +55,22 @@ def of_data(data: Any) -> str:
     rows += [["...", "", "", ""]] if len(data.labels) > MOST else []
     rows.append([data.train.records.noun, *(f"{len(part):,}" for part in data)])
     parts = [f"<b>{_text(data.title)}</b>", _table(["", *(part.name for part in data)], rows)]
-    parts.append("".join(of_record(data.train, index, alone=False) for index in _spread(len(data.train))))
+    parts.append("".join(of_record(data.train, index) for index in _spread(len(data.train))))
     parts += [f"Warning: {_text(line)}" for line in data.warnings]
     return _divided(parts)
 
 
-def of_record(part: Any, index: int, *, alone: bool = True) -> str:
-    """Return a record of a split as HTML: its picture or its text, and its words; `alone`: larger, if it has the pixels."""
+def of_record(part: Any, index: int, shape: Sequence[int] = ()) -> str:
+    """Return a record of a split as HTML: its picture or its text, and its words.
+
+    Args:
+        part: the split.
+        index: of the record.
+        shape: of the record as it is stored, where it is looked at alone: it is as large as it has pixels, within `ALONE`.
+    """
     records = part.records
     words = records.words(index)
-    longest = max(records.native(index).shape[:3]) if alone and records.drawn(index, SIDE) is not None else SIDE
-    image = records.drawn(index, min(max(longest, SIDE), ALONE))
+    image = records.drawn(index, min(max((*shape[:3], SIDE)), ALONE))
     if image is None:
         native = records.native(index)
         said = native if isinstance(native, str) else f"{type(native).__name__} {np.shape(native)}"

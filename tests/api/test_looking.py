@@ -45,6 +45,36 @@ class TestSamples:
         sample = cnnkit.load_data(tmp_path).train[0]
         assert sample.input.shape[:2] == sample.target.shape and "<img" in sample._repr_html_() and sample.words
 
+    def test_a_record_is_read_once_to_be_looked_at_and_once_to_be_shown(self, tmp_path, monkeypatch):
+        from cnnkit.tasks.segmentation.records import MaskRecords
+        from tests.tasks.segmentation import small_masks
+
+        small_masks.pairs(tmp_path, count=16)
+        part = cnnkit.load_data(tmp_path).train
+        reads = {"mask": [], "native": []}
+        for what, seen in reads.items():
+            plain = getattr(MaskRecords, what)
+            monkeypatch.setattr(
+                MaskRecords, what, lambda self, index, p=plain, s=seen: s.append(index) or p(self, index)
+            )
+        every = list(part)
+        assert reads == {"mask": list(range(len(part))), "native": list(range(len(part)))}
+        words = [sample.words for sample in every]
+        for seen in reads.values():
+            seen.clear()
+        assert [sample.words for sample in every] == words and not reads["mask"]
+        assert "<img" in every[0]._repr_html_()
+        assert reads == {"mask": [0], "native": [0]}
+
+    def test_a_record_alone_is_as_large_as_it_has_pixels_within_bounds(self):
+        asked = []
+        records = types.SimpleNamespace(
+            words=lambda index: "a", drawn=lambda index, side: asked.append(side) or np.zeros((side, side, 3), np.uint8)
+        )
+        for shape in ((), (60, 80, 3), (300, 200, 3), (40, 250, 250, 1), (4000, 3000)):
+            notebook.of_record(types.SimpleNamespace(records=records), 0, shape)
+        assert asked == [112, 112, 300, 250, 320]
+
     def test_a_text(self, tmp_path):
         (tmp_path / "a.csv").write_text("label,text\n" + "yes,<b>good</b> one\nno,a bad one\n" * 20)
         sample = cnnkit.load_data(tmp_path / "a.csv", "text").train[0]

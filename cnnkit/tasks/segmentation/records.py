@@ -205,9 +205,13 @@ class MaskRecords(ImageRecords):
 
     def words(self, index: int) -> str:
         """Return the labels that a record's mask has; as `Records.words`."""
-        codes = np.unique(self.mask(index))
+        codes = self._codes(index)
         there = [np.isin(codes, region).any() for region in self.regions]
         return ", ".join(name for name, has in zip(self.label_names, there) if has) or "no label"
+
+    def _codes(self, index: int) -> np.ndarray:
+        """Return the codes that a record's mask has, uint8, sorted."""
+        return self._kept("codes", index, lambda index: np.unique(self.mask(index)))
 
     def drawn(self, index: int, side: int) -> np.ndarray:
         """Return the picture with its mask; of a volume, the slice that shows most of that; as `Records.drawn`."""
@@ -251,7 +255,7 @@ class MaskRecords(ImageRecords):
         """Return the number of pictures that have each label: int64 (labels,)."""
         counts = np.zeros(len(self.label_names), np.int64)
         for index in range(len(self)):
-            codes = self._kept("codes", index, lambda index: np.unique(self.mask(index)))
+            codes = self._codes(index)
             counts += [bool(np.isin(codes, region).any()) for region in self.regions]
         return counts
 
