@@ -83,6 +83,11 @@ class Header:
         return (self.height, self.width) if swapped else (self.width, self.height)
 
 
+def is_named(name: str) -> bool:
+    """Whether a name ends as those of images do."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - a Path for each of a million is slow
+
+
 def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read an image file, or standard input where `path` is "-".
 

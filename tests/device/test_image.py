@@ -51,6 +51,13 @@ def file(tmp_path):
     return write
 
 
+@pytest.mark.parametrize(
+    "name, is_one", [("a.png", True), ("b/a.b.JPG", True), ("png", False), (".png", False), ("", False)]
+)
+def test_an_image_is_known_by_its_name(name, is_one):
+    assert image.is_named(name) is is_one
+
+
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".ppm"])
 def test_lossless_colours_come_back_as_rgb(file, suffix):
     pixels = picture()

@@ -79,9 +79,9 @@ def beside(root: Path, used: Collection[str]) -> list[Entry]:
         if path.is_dir():
             left = walks.Left()
             names = [name for name, _ in walks.files(str(root), path.name, left)]
-            count = sum(os.path.splitext(name)[1].lower() in image.SUFFIXES for name in names)  # noqa: PTH122
+            count = sum(image.is_named(name) for name in names)
             places += [printable(f"{path.name}{os.sep}")] * count
-        elif path.suffix.lower() in image.SUFFIXES:
+        elif image.is_named(path.name):
             places.append(printable(path.name))
     if not places:
         return []
@@ -108,7 +108,7 @@ def scan(root: Path, request: Request) -> Part:
     for name in classes:
         before = len(found.paths)
         for path, child in walks.files(str(root), name, found.left):
-            if os.path.splitext(path)[1].lower() not in image.SUFFIXES:  # noqa: PTH122
+            if not image.is_named(path):
                 found.ignored.append(printable(path))
                 continue
             found.add(path, child)
@@ -232,7 +232,7 @@ def _class_folders(root: Path, left: walks.Left, ignored: list[str]) -> list[str
         else:
             ignored.append(printable(entry.path))
     if not classes:
-        loose = any(Path(entry.name).suffix.lower() in image.SUFFIXES for entry in entries)
+        loose = any(image.is_named(entry.name) for entry in entries)
         what = "images, but no class folders" if loose else "no class folders with images"
         raise DataError(
             f"{root} holds {what}. Put the images of each class in a folder of its own: {root}/CLASS/1.png. "

@@ -4,7 +4,8 @@ Design choices:
 - Columns are known by their names (ClassId and Path, label and filename, ...), else by what is in them: the column of images is
   one whose cells are files that are there. What was found out and not told is said.
 - Files are looked for below the table's folder: as written, with the suffixes that images have, in the folders beside the table,
-  and without the folders that the name begins with. None may lead out of it; a name that two files there have is nobody's.
+  and without the folders that the name begins with. None may lead out of it; a name that two files there have is nobody's, and
+  what a line means never follows from the lines before it (`Places`).
 - Several labels an image stand in columns of 0 and 1, in one cell with a separator between them, or in a line each. Columns of 0
   and 1 of which each line has exactly one are one label an image. An image may then have no label at all.
 - In a column of 0 and 1 that has zeros, an empty cell or -1 says that nobody looked: neither yes nor no (`data.asked`).
@@ -162,7 +163,7 @@ def is_of_folders(path: Path) -> bool:
     found = columns(path)
     if found is None or isinstance(found.label, tuple):
         return False
-    places = _Places(path.parent)
+    places = Places(path.parent)
     for _, cells in _rows(path, found, _LOOKED_FOR):
         file = places.find(cells[found.path].strip()) or ""
         if cells[found.label].strip() not in file.split("/")[:-1]:
@@ -256,7 +257,7 @@ class _Line:
 
 def _lines(path: Path, found: Columns, wanted: str | None) -> list[_Line]:
     """Return the lines of a table, or of one split of it."""
-    places = _Places(path.parent)
+    places = Places(path.parent)
     labels = found.label if isinstance(found.label, tuple) else (found.label,)
     lines = []
     for number, cells in _rows(path, found):
@@ -466,10 +467,10 @@ def _path_of(root: Path, names: Sequence[str], sample: Sequence[Sequence[str]], 
     """Return the column whose cells are images: by its name, else by the files that are there."""
     labels = told if isinstance(told, tuple) else (told,)
     usual = [names.index(name) for name in _PATHS if name in names]
-    places = _Places(root)
+    places = Places(root)
     for column in usual:
         cell = sample[0][column].strip()
-        suffixed = os.path.splitext(cell)[1].lower() in image.SUFFIXES  # noqa: PTH122
+        suffixed = image.is_named(cell)
         if column not in labels and (suffixed or any(places.find(row[column].strip()) for row in sample[:_LOOKED_FOR])):
             return column
     for column in range(len(names)):
@@ -501,56 +502,69 @@ def _numeric(cells: Sequence[str]) -> bool:
 # Files ----------------------------------------------------------------------------------------------------------------
 
 
-class _Places:
-    """Where the images of a table lie, below its folder."""
+class Places:
+    """Where the images of a table lie, below its folder. What a name means follows from the files alone, not from other names.
+
+    Args:
+        root: the folder of the table. Each folder below it that a name may mean is listed once.
+    """
 
     def __init__(self, root: Path):
         self._root = root
-        self._last: tuple[int, str, str] | None = None  # folders left out, folder put before, suffix
+        self._names: dict[str, frozenset[str]] = {}
         self._folders: list[str] | None = None
         self._twice: dict[str, list[str]] = {}
 
     def find(self, name: str) -> str | None:
-        """Return the path of an image below the folder, with /; None where there is none, or more than one."""
-        name = name.replace("\\", "/").removeprefix("./")
-        root = self._root.as_posix().rstrip("/") + "/"
-        if name.startswith(root):
-            name = name[len(root) :]
-        if not inside(name):
-            return None
-        if self._last is not None and self._last[1] == "":
-            file = self._at(name, *self._last)
-            if file is not None:
-                return file
-        parts = name.split("/")
+        """Return the path of an image below the folder, with /; None where there is none, or more than one.
+
+        It is looked for as written, then in the folders beside the table, then the same without the first folder of the name, and
+        without the first two.
+        """
+        parts = self._parts(name)
         for left in range(min(3, len(parts))):
-            for before in ("", *self._beside()):
-                matches = [(left, before, suffix) for suffix in _SUFFIXES if self._at(name, left, before, suffix)]
-                if not matches:
-                    continue
-                file = self._at(name, *matches[0])
-                others = [self._at(name, left, folder, matches[0][2]) for folder in self._beside() if folder != before]
-                if before and any(others):
-                    self._twice[name] = [str(file), *(other for other in others if other)]
-                    return None
-                self._last = matches[0]
-                return file
+            folder, file = "/".join(parts[left:-1]), parts[-1]
+            found = self._at(folder, file)
+            if not found:
+                found = [path for beside in self._beside() for path in self._at(f"{beside}/{folder}".rstrip("/"), file)]
+            if len(found) > 1:
+                self._twice[name] = found[:2]
+            if found:
+                return found[0] if len(found) == 1 else None
         return None
 
     def why(self, name: str) -> str:
         """Return why `find` found no image of this name."""
-        if several := self._twice.get(name.replace("\\", "/").removeprefix("./")):
-            return f"{printable(name)} may be {printable(several[0])} or {printable(several[1])}; write its folder too"
+        if several := self._twice.get(name):
+            what = "folder" if Path(several[0]).name == Path(several[1]).name else "suffix"
+            return f"{printable(name)} may be {printable(several[0])} or {printable(several[1])}; write its {what} too"
         return f"there is no image {printable(name)} below {self._root}" if name else "it names no image"
 
-    def _at(self, name: str, left: int, before: str, suffix: str) -> str | None:
-        parts = name.split("/")
-        if left >= len(parts):
-            return None
-        file = before + "/".join(parts[left:]) + suffix
-        if not suffix and os.path.splitext(file)[1].lower() not in image.SUFFIXES:  # noqa: PTH122
-            return None
-        return file if os.path.isfile(self._root / file) else None  # noqa: PTH113
+    def _parts(self, name: str) -> list[str]:
+        """Return the folders below the table's, and the file, that a name is made of; none where it leads out of it."""
+        name = name.replace("\\", "/")
+        name = name.removeprefix(self._root.as_posix().rstrip("/") + "/")
+        return [part for part in name.split("/") if part not in ("", ".")] if inside(name) else []
+
+    def _at(self, folder: str, name: str) -> list[str]:
+        """Return the paths of the images of a folder that have the name, or else have it before their suffix."""
+        there = self._listed(folder)
+        names = (
+            [name]
+            if name in there and image.is_named(name)
+            else [name + end for end in _SUFFIXES if name + end in there]
+        )
+        return [f"{folder}/{file}" if folder else file for file in names]
+
+    def _listed(self, folder: str) -> frozenset[str]:
+        """Return the names of the files of a folder; none where it is not there, may not be read or is no valid path."""
+        if folder not in self._names:
+            try:
+                with os.scandir(self._root / folder) as entries:
+                    self._names[folder] = frozenset(entry.name for entry in entries if _is_file(entry))
+            except (OSError, ValueError):
+                self._names[folder] = frozenset()
+        return self._names[folder]
 
     def _beside(self) -> list[str]:
         if self._folders is None:
@@ -558,8 +572,15 @@ class _Places:
                 found = sorted(entry.name for entry in self._root.iterdir() if entry.is_dir())
             except OSError:
                 found = []
-            self._folders = [f"{name}/" for name in found if not walks.is_system(name)][:_FOLDERS]
+            self._folders = [name for name in found if not walks.is_system(name)][:_FOLDERS]
         return self._folders
 
 
-_SUFFIXES = ("", *sorted(image.SUFFIXES), *(suffix.upper() for suffix in sorted(image.SUFFIXES)))
+def _is_file(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+_SUFFIXES = (*sorted(image.SUFFIXES), *(suffix.upper() for suffix in sorted(image.SUFFIXES)))

@@ -416,7 +416,7 @@ def together(parts: Sequence[Rows]) -> Rows:
 
 
 def _is_image(cell: str) -> bool:
-    return os.path.splitext(cell.strip())[1].lower() in image.SUFFIXES  # noqa: PTH122
+    return image.is_named(cell.strip())
 
 
 def _number(cell: str) -> float | None:

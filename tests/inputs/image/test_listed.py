@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from cnnkit.errors import DataError
+from cnnkit.inputs.image import listed
+from cnnkit.inputs.image.listed import Places
 from cnnkit.inputs.image.loading import load
 
 
@@ -109,3 +111,84 @@ def test_deep_pictures_that_use_little_of_their_range_are_said(tmp_path, picture
         save(tmp_path / ("a", "b")[k % 2] / f"{k}.png", deep)
     notes = " ".join(load(tmp_path, test=0, validation=0).card["inventory"]["notes"])
     assert ("with 65,535 as white" in notes and "of 256 greys 16 are left" in notes) is told
+
+
+def tree(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+    return root
+
+
+FILES = (
+    "a.jpg",
+    "b.jpg",
+    "images/a.jpg",
+    "images/c.png",
+    "more/c.png",
+    "more/d.png",
+    "more/deep/e.jpg",
+    "f.jpg",
+    "f.png",
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("a.jpg", "a.jpg"),
+        ("images/a.jpg", "images/a.jpg"),
+        ("./images//a.jpg", "images/a.jpg"),
+        ("images\\a", "images/a.jpg"),
+        ("data/b.jpg", "b.jpg"),
+        ("some/data/b", "b.jpg"),
+        ("d", "more/d.png"),
+        ("deep/e.jpg", "more/deep/e.jpg"),
+        ("c.png", None),
+        ("f", None),
+        ("f.png", "f.png"),
+        ("images", None),
+        ("images/", None),
+        ("../a.jpg", None),
+        ("", None),
+        ("a\0.jpg", None),
+        ("\udc80/a\ud800.jpg", None),
+        ("x" * 5000 + "/y.jpg", None),
+    ],
+)
+def test_a_name_means_the_same_file_whatever_was_asked_before(tmp_path, name, file):
+    root = tree(tmp_path, *FILES)
+    assert Places(root).find(name) == file
+    for before in FILES + ("data/b.jpg", "some/data/b.jpg", "d", "gone.jpg"):
+        places = Places(root)
+        places.find(before)
+        assert places.find(name) == file
+
+
+def test_pictures_of_lines_after_one_without_its_folder_are_their_own(tmp_path, picture, save):
+    names = ["a.png", "b.png", "images/a.png"]
+    for k, name in enumerate([*names, *(f"images/{k}.png" for k in range(20))]):
+        save(tmp_path / name, picture(k, 8, 8))
+    rows = ["data/b.png,x", "images/a.png,y", *(f"images/{k}.png,{'xy'[k % 2]}" for k in range(20))]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *rows]) + "\n")
+    train = load(tmp_path / "labels.csv", test=0, validation=0).train
+    assert {train.name(k).removeprefix(f"{tmp_path}/") for k in range(len(train))} >= {"b.png", "images/a.png"}
+    assert "a.png" not in {train.name(k).removeprefix(f"{tmp_path}/") for k in range(len(train))}
+
+
+def test_each_folder_is_read_once(tmp_path, monkeypatch):
+    root = tree(tmp_path, *(f"images/{k}.jpg" for k in range(50)))
+    looked, scandir = [], listed.os.scandir
+    monkeypatch.setattr(listed.os, "scandir", lambda path: looked.append(str(path)) or scandir(path))
+    places = Places(root)
+    assert all(places.find(f"{k}") == f"images/{k}.jpg" for k in range(50))
+    assert places.find("51") is None and "no image 51" in places.why("51")
+    assert len(looked) == len(set(looked)) <= 4
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), [("c.png", "write its folder too"), ("f", "f.jpg or f.png; write its suffix too")]
+)
+def test_a_name_of_two_files_is_neither(tmp_path, name, line):
+    places = Places(tree(tmp_path, *FILES))
+    assert places.find(name) is None and line in places.why(name)

@@ -142,6 +142,12 @@ def test_voc_finds_its_images_wherever_they_are(tmp_path, images):
     assert len(annotations.read(tmp_path).pictures) == 1
 
 
+def test_voc_takes_no_image_by_chance_for_a_file_name_without_a_suffix(voc):
+    root = voc(name="a")
+    png(root / "images" / "a.jpg")
+    assert "its image may be images/a.jpg or images/a.png" in message(root)
+
+
 def test_voc_reads_a_file_name_without_a_suffix_and_an_unknown_size(voc):
     root = voc(voc_xml(name="a", size=(0, 0)))
     assert annotations.read(root).pictures[0].width == 40

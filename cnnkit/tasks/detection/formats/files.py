@@ -161,12 +161,8 @@ def walk(root: Path, below: str = "") -> Iterator[str]:
         yield path.replace(os.sep, "/")
 
 
-def is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in image.SUFFIXES  # noqa: PTH122 - a Path for each of a million is slow
-
-
 def images_below(root: Path, below: str = "") -> list[str]:
-    return [path for path in walk(root, below) if is_image(path)]
+    return [path for path in walk(root, below) if image.is_named(path)]
 
 
 def subfolder(root: Path, names: tuple[str, ...]) -> str | None:

@@ -236,17 +236,19 @@ def _voc_image(file: str, name: Element | None, names: ImageNames, folders: list
             raise shared.Fault(f"its <filename> {text!r} leads out of the data's folder", line)
         text = text.rpartition("/")[2]  # of a path of another machine
     wanted = text or own.stem
-    suffixes = ("",) if shared.is_image(wanted) else ("", *sorted(image.SUFFIXES))
+    suffixes = ("",) if image.is_named(wanted) else ("", *sorted(image.SUFFIXES))
     inner = "/".join(own.parts[1:-1])  # annotations/a/1.xml means images/a/1.png before images/1.png
     beside = own.parent.as_posix().lstrip(".")
     places = [f"{folder}/{inner}".strip("/") for folder in folders if inner] + [beside, *folders]
     for place in places:
-        for suffix in suffixes:
-            path = f"{place}/{wanted}{suffix}".lstrip("/")
-            if path in names.files:
-                return path
+        paths = [f"{place}/{wanted}{suffix}".lstrip("/") for suffix in suffixes]
+        there = [path for path in paths if path in names.files]
+        if len(there) > 1:
+            raise shared.Fault(f"its image may be {there[0]} or {there[1]}", line)
+        if there:
+            return there[0]
     try:
-        found = names.alike(wanted, places) if shared.is_image(wanted) else None
+        found = names.alike(wanted, places) if image.is_named(wanted) else None
         found = found or names.alike(own.stem, places, f"{own.name} ({given})")
     except shared.Fault as fault:
         raise shared.Fault(fault.reason, line) from None
