@@ -1,12 +1,12 @@
 """What would spoil training on pictures with numbers, found before it.
 
 Design choices:
-- Lines that cannot be used are findings here, and not the end.
+- Lines that cannot be used are findings here, and not the end. Every picture is decoded once to find those that are damaged.
 - A value far off is one beyond ten times the middle half of all values: a unit that changed, a missing number written as -999.
 - Duplicates across splits are looked for as in other data of pictures; of neighbours in time the gap between splits takes care.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,16 @@ import numpy as np
 
 from cnnkit.data import inventory
 from cnnkit.data.findings import Finding, ranked
+from cnnkit.data.loading import Asked
 from cnnkit.data.records import Progress, Splits
 from cnnkit.errors import DataError
 from cnnkit.tasks.regression import loading
-from cnnkit.tasks.regression.readers import said
+from cnnkit.tasks.regression.readers import by_reason, said
 from cnnkit.tasks.regression.records import ValueRecords
 
 FAR = 10.0  # ranges between the quartiles, from the nearer of them
 FEW = 200  # training pictures below which little is learnt
 SAME = 0.8  # of the values are equal: most of the data says one thing
-MOST = 20_000  # pictures that are held against each other
 
 
 def check(
@@ -35,7 +35,7 @@ def check(
         source: name of a card, or path of a card, a folder or a table.
         looked: takes lines on what was looked at.
         progress: called as progress(what, done, total).
-        columns: settings of data, as `loading.load`.
+        columns: settings of data: `unit`, `negate`, `by_time`, `gap` and what columns hold, as `loading.load`.
 
     Returns:
         findings, errors first; none for a clean data set.
@@ -59,23 +59,19 @@ def check(
 
 
 def _opened(
-    source: Path | str, columns: dict[str, Any], progress: Progress | None, findings: list[Finding]
+    source: Path | str, columns: Mapping[str, Any], progress: Progress | None, findings: list[Finding]
 ) -> Splits | None:
-    """Load the data; what is wrong with it becomes findings. None: it cannot be loaded at all."""
-    from cnnkit.data import loading as data_loading
-
-    given = {name: columns.get(name) for name in loading.READ_BY}
-    card = loading.with_options(source, given)
-    _, parts, _ = data_loading.read_parts(card, task=loading.TASK, progress=progress)
-    bad = [row for part in parts.values() for row in part.bad]
-    kinds: dict[str, list[str]] = {}
-    for name, reason in bad:
-        kinds.setdefault(reason, []).append(name)
-    for reason, names in kinds.items():
+    """Load the data, with every picture decoded once; what is wrong becomes findings. None: it cannot be loaded at all."""
+    asked = Asked(skip_bad=True, progress=progress)
+    options = {name: columns.get(name) for name in loading.READ_BY}
+    card, parts, held_out = asked.read(loading.with_options(source, options), loading.TASK)
+    for reason, names in by_reason(loading.bad_of(parts)).items():
         text = f"{said([(name, reason) for name in names])}. Mend them, or `skip_bad`."
         findings.append(Finding("error", "bad-line", text, names))
     try:
-        return loading.load(source, skip_bad=True, progress=progress, **columns)
+        return loading.of_parts(
+            card, parts, held_out, asked, **{k: columns[k] for k in columns.keys() - options.keys()}
+        )
     except DataError as error:
         findings.append(Finding("error", "values", str(error)))
         return None
@@ -130,13 +126,14 @@ def _values(splits: Splits) -> Iterable[Finding]:
 def _copies(splits: Splits, progress: Progress | None) -> Iterable[Finding]:
     """Name equal pictures, in two splits or under two values."""
     total = sum(len(part) for part in splits.parts.values())
-    if not total or total > MOST:
+    if not total:
         return
     if progress:
         progress("Looking for copies", 0, total)
-    digests = np.concatenate([part.digests() for part in splits.parts.values()])
-    numbers = np.concatenate([part.numbers() for part in splits.parts.values()])  # type: ignore[attr-defined]
-    names = [(split, part, k) for split, part in splits.parts.items() for k in range(len(part))]
+    parts: dict[str, Any] = dict(splits.parts)
+    digests = np.concatenate([part.digests() for part in parts.values()])
+    numbers = np.concatenate([part.numbers() for part in parts.values()])
+    names = [(split, part, k) for split, part in parts.items() for k in range(len(part))]
     order = np.argsort(digests, kind="stable")
     cuts = np.flatnonzero(digests[order][1:] != digests[order][:-1]) + 1
     across, apart = [], []

@@ -17,13 +17,13 @@ import numpy as np
 from cnnkit.data import cards, inventory, loading
 from cnnkit.data.cards import Card, Form
 from cnnkit.data.reading import Part
-from cnnkit.data.records import Records, Shape, Splits
+from cnnkit.data.records import Shape, Splits
 from cnnkit.device.preparation import Preparation
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.inputs.image.loading import fates, stated_shape
 from cnnkit.inputs.image.prepared import prepare_parts
 from cnnkit.tasks.regression import division
-from cnnkit.tasks.regression.readers import TASK, said
+from cnnkit.tasks.regression.readers import TASK, by_reason, clauses, said
 from cnnkit.tasks.regression.records import Numbers, ValueRecords, Values
 from cnnkit.tasks.regression.tables import counted
 
@@ -70,11 +70,34 @@ def load(
     if asked.folds is not None:
         raise ConfigError("`folds` is nothing that numbers of pictures have. Leave it out.")
     given = {"image": image, "values": values, "group": group, "time": time, "side_angle": side_angle}
-    card = with_options(source, given, lenient=asked.whole)
-    shape: Shape | None = stated_shape(card)
-    card, parts, held_out = asked.read(card, TASK)
-    warnings = left_out(card, parts, asked.skip_bad)
+    card, parts, held_out = asked.read(with_options(source, given, lenient=asked.whole), TASK)
+    refuse_bad(card, parts, asked.skip_bad)
+    about: dict[str, Any] = {"unit": unit, "negate": negate, "by_time": by_time, "gap": gap}
+    return of_parts(card, parts, held_out, asked, preparation=preparation, prepare=prepare, **about)
+
+
+def of_parts(
+    card: Card,
+    parts: Mapping[str, Part],
+    held_out: Mapping[str, float],
+    asked: loading.Asked,
+    *,
+    preparation: Preparation | None = None,
+    prepare: bool | None = None,
+    unit: str | None = None,
+    negate: str | None = None,
+    by_time: bool = True,
+    gap: int | None = None,
+) -> Splits:
+    """Divide a data set that is read, without its lines that cannot be used.
+
+    Args:
+        card, parts, held_out: as `Asked.read` returns them.
+        asked: how they were read.
+        preparation, prepare, unit, negate, by_time, gap: as `load`, which says also what is returned and raised.
+    """
     about = described(parts["train"], unit, negate)
+    shape: Shape | None = stated_shape(card)
     made, notes = prepare_parts(card, parts, preparation, prepare)
     shape = made or shape or parts["train"].images.shape
     records = {split: _records(card, part, about, shape) for split, part in parts.items()}
@@ -84,7 +107,7 @@ def load(
     train = loading.limited(divided.train, asked.limit, asked.seed)
     if not len(train):
         raise DataError(f"Nothing of {card.title} is left to train on. Ask for less validation and test.")
-    seen: dict[str, Records] = {**divided.parts, "train": train}
+    seen = {**divided.parts, "train": train}
     entries = [
         *fates(_without_bad(parts)),
         *_entries(parts),
@@ -93,11 +116,11 @@ def load(
     ]
     told = [*dict.fromkeys(note for part in parts.values() for note in part.notes), *lines]
     return Splits(
-        **seen,  # type: ignore[arg-type]
+        **seen,
         card={
             **loading.about(asked, card, parts, seen, "images", entries, told),
             "notes": notes,
-            "warnings": warnings,
+            "warnings": [f"Left out: {clause}." for clause in clauses(bad_of(parts))],
         },
     )
 
@@ -112,18 +135,20 @@ def with_options(source: Path | str | Card, given: Mapping[str, Any], *, lenient
     return loading.with_options(card, given, refusal, lenient=lenient)
 
 
-def left_out(card: Card, parts: Mapping[str, Part], skip_bad: bool) -> list[str]:
-    """Return warnings of lines that cannot be used, one a kind; refuse where leaving out was not asked for."""
-    bad = [row for part in parts.values() for row in part.bad]
-    if not bad:
-        return []
-    if not skip_bad:
+def bad_of(parts: Mapping[str, Part]) -> list[tuple[str, str]]:
+    """Return (name, reason) of all lines that cannot be used."""
+    return [row for part in parts.values() for row in part.bad]
+
+
+def refuse_bad(card: Card, parts: Mapping[str, Part], skip_bad: bool) -> None:
+    """Refuse lines that cannot be used where leaving them out was not asked for."""
+    bad = bad_of(parts)
+    if bad and not skip_bad:
         total = len(bad) + sum(len(part.images) for part in parts.values())
         raise DataError(
             f"{len(bad):,} of {total:,} lines of {card.title} cannot be used: {said(bad)}. Mend them, or go on without them with "
             "`skip_bad`."
         )
-    return [f"Left out: {clause}." for clause in said(bad).split("; ")]
 
 
 def _without_bad(parts: Mapping[str, Part]) -> dict[str, Part]:
@@ -133,10 +158,7 @@ def _without_bad(parts: Mapping[str, Part]) -> dict[str, Part]:
 
 def _entries(parts: Mapping[str, Part]) -> list[inventory.Entry]:
     """Return the entries of the inventory about lines that cannot be used, one a kind."""
-    kinds: dict[str, list[str]] = {}
-    for part in parts.values():
-        for name, reason in part.bad:
-            kinds.setdefault(reason, []).append(name)
+    kinds = by_reason(bad_of(parts))
     return [inventory.entry("left out", "images", f"whose line {reason}", names) for reason, names in kinds.items()]
 
 
@@ -248,7 +270,7 @@ def _divided(
         entries.append(inventory.Entry("left out", lost, "images", "too near in time to what is held out"))
     if beside:
         entries.append(inventory.Entry("left out", beside, "images", "of side cameras, in what is scored"))
-    return Splits(**found), [note] if note else [], entries  # type: ignore[arg-type]
+    return Splits(found["train"], found["validation"], found["test"]), [note] if note else [], entries
 
 
 def _of_middle(part: Part, records: ValueRecords) -> ValueRecords:

@@ -1,6 +1,6 @@
 """Readers of pictures with numbers: tables, driving logs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,16 +74,26 @@ def _part(root: Path, rows: Rows, request: Request) -> Part:
     )
 
 
-def said(bad: list[tuple[str, str]]) -> str:
-    """Say what cannot be used, a clause a kind: how many lines, and the first."""
+def by_reason(bad: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Put the names of what cannot be used together by its reason; `bad` has (name, reason) of each."""
     kinds: dict[str, list[str]] = {}
     for name, reason in bad:
         kinds.setdefault(reason, []).append(name)
-    return "; ".join(
+    return kinds
+
+
+def clauses(bad: Iterable[tuple[str, str]]) -> list[str]:
+    """Say what cannot be used, a clause a kind: how many lines, and the first."""
+    return [
         f"{len(names):,} {'line' if len(names) == 1 else 'lines'} {reason if len(names) == 1 else _plural(reason)} "
         f"({'' if len(names) == 1 else 'first '}{names[0]})"
-        for reason, names in kinds.items()
-    )
+        for reason, names in by_reason(bad).items()
+    ]
+
+
+def said(bad: Iterable[tuple[str, str]]) -> str:
+    """Say in one line what cannot be used; as `clauses`."""
+    return "; ".join(clauses(bad))
 
 
 def _plural(reason: str) -> str:

@@ -90,6 +90,27 @@ def test_a_damaged_picture_is_a_bad_line(tmp_path):
     assert sum(map(len, load(data, skip_bad=True, gap=0).parts.values())) == 39
 
 
+def test_a_check_decodes_every_picture_once(tmp_path):
+    data = lines.write(tmp_path, 40)
+    whole = (data / "pictures" / "0007.png").read_bytes()
+    (data / "pictures" / "0007.png").write_bytes(whole[:60])  # its header is sound
+    looked = []
+    (finding,) = [f for f in checks.check(data, looked=looked) if f.severity == "error"]
+    assert any("1 image" in line and "cannot be read" in line for line in looked)
+    assert finding.kind == "bad-line" and "cannot be read" in finding.text and "0007.png" in finding.files[0]
+    (data / "pictures" / "0007.png").write_bytes(whole)
+    steps = []
+    checks.check(data, progress=lambda what, done, total: steps.append((what.split(":")[0], done)))
+    assert len(steps) == len(set(steps))
+
+
+def test_a_check_looks_for_copies_however_many_pictures_there_are(tmp_path):
+    data = lines.write(tmp_path, 2)
+    rows = [(f"pictures/{k % 2:04d}.png", k % 2) for k in range(20_002)]
+    lines.table(data / "values.csv", ("image", "value"), rows)
+    assert "leak" in [finding.kind for finding in checks.check(data)]
+
+
 def test_values_that_never_change_are_refused(tmp_path):
     data = lines.write(tmp_path, 40, header=("image", "angle", "speed"), more=lambda k: (3,))
     with pytest.raises(cnnkit.DataError, match="`speed` of .* are all 3: there is nothing to learn"):
