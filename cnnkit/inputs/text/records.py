@@ -22,7 +22,7 @@ import numpy as np
 
 from cnnkit.data.records import Records
 from cnnkit.data.tags import Tagged, narrow, ragged
-from cnnkit.device.text import lengths, widths
+from cnnkit.device.text import Tokenizer, lengths, widths
 from cnnkit.inputs.text.sources import JoinedTexts, Texts
 
 MOST_CACHED = 32 * 2**20  # bytes of ids
@@ -123,9 +123,15 @@ class TextRecords(Tagged):
         """Where the texts are."""
         return self._source  # type: ignore[return-value]
 
-    def with_tokenizer(self, tokenizer: Any) -> "TextRecords":
+    def with_tokenizer(self, tokenizer: Any) -> Self:
         """Return a view whose texts are read as ids of this tokenizer."""
         return self._changed(tokenizer=tokenizer, ids=None, input_shape=(int(tokenizer.length),))
+
+    def as_read_by(self, artifact: Any) -> Self:
+        """Return a view whose texts become ids as the artifact's file says, whatever vocabulary they were loaded with."""
+        written = artifact.metadata.get("text")
+        tokenizer = self.tokenizer if written is None else Tokenizer.from_dict(written)
+        return self if tokenizer == self.tokenizer else self.with_tokenizer(tokenizer)
 
     def sharing(self, other: "TextRecords") -> "TextRecords":
         """Return a view with the tokenizer of `other`; of the same source, what is kept of ids is shared too."""

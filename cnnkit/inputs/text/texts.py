@@ -63,8 +63,6 @@ class Texts(Input):
         return found
 
     def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:
-        if settings.get("min_precision") is not None and not splits.train.multi_label:
-            raise ConfigError("`min_precision` is for texts with several labels each; these have one.")
         tokenizer = self.asked(settings).get("tokenizer") if settings.get("replay") else None
         if tokenizer is None or tokenizer == splits.train.tokenizer:
             return splits

@@ -13,6 +13,7 @@ import numpy as np
 from cnnkit import metrics
 from cnnkit.data.records import Records
 from cnnkit.data.splits import balanced_weights
+from cnnkit.errors import ConfigError, DataError
 from cnnkit.evaluation.settings import Answers, Classes
 from cnnkit.evaluation.task import WORST, Done, Metadata, Task
 from cnnkit.score import LESS, Score, Scores
@@ -22,16 +23,45 @@ from cnnkit.tasks.classification.calibration import accepting, answered
 from cnnkit.tasks.classification.device import UNKNOWN, least
 
 BASELINE_RECORDS = 10_000  # a linear model gains little from more, and takes minutes
+SEVERAL = "multilabel"  # the task of several labels an input
 Outputs = dict[str, np.ndarray]
 
 
 class OneClass(Task):
-    """One class an input, whatever kind that is of."""
+    """One class an input, whatever kind that is of.
+
+    Attributes as `Task`, and:
+        one: what a record is.
+        several: whether it may have several labels.
+    """
 
     name = "classification"
     rooms: tuple[type[Room], ...] = (Classes,)
     headline = "accuracy"
     explains = True
+    one = "a record"
+    several = False
+
+    def refuse(self, settings: Any, splits: Any) -> None:
+        """As `Task.refuse`: what is for another number of labels.
+
+        Raises:
+            DataError: records may have several labels where one is learnt, or the other way round.
+        """
+        _refuse_form(splits.train, self.several, self.one, "what is learnt here is")
+        if not self.several and getattr(settings, "min_precision", None) is not None:
+            raise ConfigError(f"`min_precision` is for several labels {self.one}; these have one. Leave it out.")
+
+    def as_read_by(self, artifact: Any, records: Any) -> Any:
+        """As `Task.as_read_by`.
+
+        Raises:
+            DataError: records with several labels for a model of one, or the other way round.
+        """
+        task = artifact.metadata.get("task")
+        if task is not None:
+            _refuse_form(records, task == SEVERAL, self.one, "the model was trained on")
+        return super().as_read_by(artifact, records)
 
     def encoder(self, classes: int) -> Callable[[Any], Any]:
         """Return what turns int32 labels (b,) into float32 one-hot targets (b, classes), inside tf.data."""
@@ -202,7 +232,8 @@ class Classification(OneClass):
     rooms: tuple[type[Room], ...] = (Classes, Answers)
 
     def refuse(self, settings: Any, splits: Any) -> None:
-        """As `Task.refuse`: what is for two classes, where there are others."""
+        """As `OneClass.refuse`; also what is for two classes, where there are others."""
+        super().refuse(settings, splits)
         operating.refuse(settings, splits.train.label_names)
 
     def outputs(
@@ -292,6 +323,14 @@ class Classification(OneClass):
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
         found = operating.columns(scores) if "sensitivity" in scores else super().columns(scores)
         return found | answered_columns(scores)
+
+
+def _refuse_form(records: Any, several: bool, one: str, due: str) -> None:
+    """Refuse records with another number of labels each than is `due`, such as "the model was trained on"; `one`: a record."""
+    found = bool(getattr(records, "multi_label", False))
+    if found != several:
+        kinds = f"one label {one}", f"several labels {one}"
+        raise DataError(f"The data has {kinds[found]}, {due} {kinds[several]}. Give data of that kind.")
 
 
 def add_answered(scores: Scores, outputs: Outputs, right: np.ndarray, metadata: Metadata) -> None:

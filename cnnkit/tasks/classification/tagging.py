@@ -15,13 +15,13 @@ import numpy as np
 
 from cnnkit import metrics
 from cnnkit.device.several import confidence, given
-from cnnkit.errors import ConfigError, DataError
+from cnnkit.errors import ConfigError
 from cnnkit.evaluation.settings import Answers, Classes, Tags
 from cnnkit.evaluation.task import WORST, Done, Metadata
 from cnnkit.score import Score, Scores
 from cnnkit.settings import fields
 from cnnkit.tasks.classification import thresholds as choosing
-from cnnkit.tasks.classification.scoring import BASELINE_RECORDS, Classification, OneClass, Outputs
+from cnnkit.tasks.classification.scoring import BASELINE_RECORDS, SEVERAL, Classification, OneClass, Outputs
 
 SURE = 0.95  # of the answers at a confidence, or a higher one, have to be right for it to count as sure
 CURVES = 60  # labels with a curve of precision over recall, the most frequent
@@ -31,13 +31,13 @@ LEAST_ANSWERED = 0.5  # of the records get an answer, however unsure
 class Tagging(OneClass):
     """Several labels an input, or none: each has a probability and a threshold of its own.
 
-    Attributes as `OneClass`, and `one`, what a record is; the headline is F1 over all labels and records together (micro-F1).
+    Attributes as `OneClass`; the headline is F1 over all labels and records together (micro-F1).
     """
 
-    name = "multilabel"
+    name = SEVERAL
     headline = "micro_f1"
     tolerance = (0.5, 2.0)
-    one = "a record"
+    several = True
 
     def encoder(self, classes: int) -> Callable[[Any], Any]:
         """Return what leaves targets, float32 (b, classes) of zeros and ones, as they are."""
@@ -55,27 +55,18 @@ class Tagging(OneClass):
 
         return [AskedAccuracy()]
 
-    def sample_weights(self, records: Any, settings: Any) -> None:
-        """Return nothing.
-
-        Raises:
-            ConfigError: weights are asked for, but a record has several labels, so it has no class to be weighed by.
-        """
-        if settings.class_weights:
+    def refuse(self, settings: Any, splits: Any) -> None:
+        """As `OneClass.refuse`; also weights of classes: a record has several labels, so it has no class to be weighed by."""
+        super().refuse(settings, splits)
+        if getattr(settings, "class_weights", False):
             raise ConfigError(f"`class_weights` is for one label {self.one}: here each may have several.")
+
+    def sample_weights(self, records: Any, settings: Any) -> None:
+        """Return nothing: `refuse` lets no weights be asked for."""
 
     def words(self, target: Any, labels: Sequence[str]) -> str:
         """Return the labels of a record."""
         return ", ".join(labels[code] for code in np.flatnonzero(np.asarray(target) > 0.5).tolist()) or "none"
-
-    def as_read_by(self, artifact: Any, records: Any) -> Any:
-        """As `Task.as_read_by`.
-
-        Raises:
-            DataError: records with one label for a model of several.
-        """
-        refuse_other_form(artifact, records, self.one)
-        return super().as_read_by(artifact, records)
 
     def outputs(self, artifact: Any, records: Any, progress: Done = lambda done: None) -> tuple[Outputs, np.ndarray]:
         """As `Task.outputs`; also `given`, the labels that each record gets by the artifact's thresholds: bool (n, labels)."""
@@ -248,21 +239,7 @@ class ImageClassification(Classification):
     """One label an image, of an app that takes data with several too. Attributes as `Classification`."""
 
     rooms = ROOMS
-
-    def as_read_by(self, artifact: Any, records: Any) -> Any:
-        """As `Task.as_read_by`.
-
-        Raises:
-            DataError: records with several labels for a model of one.
-        """
-        refuse_other_form(artifact, records, "an image")
-        return super().as_read_by(artifact, records)
-
-    def refuse(self, settings: Any, splits: Any) -> None:
-        """As `Task.refuse`: what is for several labels."""
-        super().refuse(settings, splits)
-        if settings.min_precision is not None:
-            raise ConfigError("`min_precision` is for images with several labels each; these have one.")
+    one = "an image"
 
 
 class ImageTagging(Tagging):
@@ -272,7 +249,8 @@ class ImageTagging(Tagging):
     noun, one = "images", "an image"
 
     def refuse(self, settings: Any, splits: Any) -> None:
-        """As `Task.refuse`: what is for one label."""
+        """As `Tagging.refuse`; also what is for one label."""
+        super().refuse(settings, splits)
         given = [field.name for field in fields(Answers) if getattr(settings, field.name) not in (None, False)]
         if given:
             raise ConfigError(f"`{given[0]}` is for one label an image; these may have several.")
@@ -304,20 +282,6 @@ def _constant(there: np.ndarray, count: int, low: float) -> dict[str, Any]:
     given = count * np.arange(1, len(frequent) + 1)
     value = float((2 * np.cumsum(frequent) / np.maximum(1, given + frequent.sum())).max(initial=0.0))
     return {"name": "always giving the most frequent labels", "value": value, "sure": low > value}
-
-
-def refuse_other_form(artifact: Any, records: Any, one: str) -> None:
-    """Refuse records with one label each for a model of several, and the other way round; `one` is what a record is.
-
-    Raises:
-        DataError: saying which.
-    """
-    kinds = f"one label {one}", f"several labels {one}"
-    task, several = artifact.metadata.get("task"), bool(getattr(records, "multi_label", False))
-    if task is not None and several != (task == Tagging.name):
-        raise DataError(
-            f"The data has {kinds[several]}, the model was trained on {kinds[not several]}. Give data of its kind."
-        )
 
 
 def _linear(train: Any) -> tuple[str, Callable[[Any], np.ndarray]]:

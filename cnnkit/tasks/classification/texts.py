@@ -25,7 +25,7 @@ from cnnkit.inputs.text.records import TextRecords
 from cnnkit.score import Scores
 from cnnkit.tasks.classification.calibration import PRIOR, best_temperature, softmax
 from cnnkit.tasks.classification.scoring import OneClass, Outputs, bar
-from cnnkit.tasks.classification.tagging import ByLabel, Tagging, refuse_other_form, sure_column, sure_from, sure_of
+from cnnkit.tasks.classification.tagging import ByLabel, Tagging, sure_column, sure_from, sure_of
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # of the baseline: C of scikit-learn
 BASELINE_TEXTS = 100_000  # a linear model gains little from more, and their counts are in memory
@@ -40,23 +40,8 @@ class TextClassification(OneClass):
 
     rooms = (Classes, Tags)  # the data decide how many labels a text has
     tolerance = (0.3, 1.0)
-    noun = "texts"
+    noun, one = "texts", "a text"
     compares = True  # a baseline with what the model found, text by text
-
-    def as_read_by(self, artifact: Any, records: Any) -> Any:
-        """Return records whose texts become ids as the artifact's file says, whatever vocabulary they were loaded with.
-
-        Raises:
-            DataError: texts with one label for a model of several, or the other way round.
-        """
-        from cnnkit.device.text import Tokenizer
-
-        refuse_other_form(artifact, records, "a text")
-        written = artifact.metadata.get("text")
-        if written is None:
-            return records
-        tokenizer = Tokenizer.from_dict(written)
-        return records if records.tokenizer == tokenizer else records.with_tokenizer(tokenizer)
 
     def calibrate(self, artifact: Any, records: Any) -> dict[str, Any]:
         """Fit the temperature on validation data, and the confidence below which an answer is "not sure"."""
@@ -106,7 +91,7 @@ class TextTagging(Tagging, TextClassification):
     """Several labels a text, or none; attributes as `Tagging`."""
 
     rooms = TextClassification.rooms
-    noun, one = TextClassification.noun, "a text"
+    noun, one = TextClassification.noun, TextClassification.one
 
     def outputs(self, artifact: Any, records: Any, progress: Done = lambda done: None) -> tuple[Outputs, np.ndarray]:
         """As `Tagging.outputs`; a text without known words gets no label, as in `predict`: its probabilities are 0."""

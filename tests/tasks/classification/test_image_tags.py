@@ -9,6 +9,8 @@ from click.testing import CliRunner
 
 import cnnkit
 from cnnkit.errors import ConfigError, DataError
+from cnnkit.tasks.classification.scoring import Classification
+from cnnkit.tasks.classification.screening import Screening
 from cnnkit.tasks.classification.tagging import ImageClassification, ImageTagging
 from cnnkit.tasks.multilabel.device import KIND
 
@@ -107,7 +109,7 @@ class TestVerbs:
         line = " ".join(
             self.run("train", "--data", "single", "--min-precision", "0.9", "--out", "none", code=1).output.split()
         )
-        assert "--min-precision is for images with several labels" in line
+        assert "--min-precision is for several labels an image" in line
 
     @pytest.mark.slow
     def test_folds_score_each_image_by_what_its_own_model_gives(self, home):
@@ -159,4 +161,23 @@ def test_the_baseline_has_thresholds_of_its_own(tmp_path):
     with pytest.raises(DataError, match="has several labels an image"):
         ImageClassification().as_read_by(type("Model", (), {"metadata": {"task": "classification"}}), splits.test)
     with pytest.raises(ConfigError, match="class_weights"):
-        ImageTagging().sample_weights(splits.train, type("Settings", (), {"class_weights": True}))
+        ImageTagging().refuse(type("Settings", (), {"class_weights": True}), splits)
+
+
+@pytest.mark.parametrize("task", [Classification, Screening])
+def test_an_app_of_one_label_refuses_data_with_several_before_a_run_begins(tmp_path, monkeypatch, task):
+    write(tmp_path / "data", 60)
+    monkeypatch.chdir(tmp_path)
+    app = cnnkit.App(
+        "Name one.", lambda: {**fields(), "task": task()}, name="one", kind=cnnkit.kinds.image_classification
+    )
+    result = CliRunner().invoke(app.command_line, ["train", "--data", "data", "--groups", "none", "--out", "run"])
+    assert result.exit_code == 1 and not (tmp_path / "run").exists()
+    line = " ".join(result.output.split())
+    assert "The data has several labels a record, what is learnt here is one label a record" in line
+    from cnnkit.inputs.image.loading import load
+
+    splits = load(tmp_path / "data", groups="none")
+    model = type("Model", (), {"metadata": {"task": "classification"}})
+    with pytest.raises(DataError, match="has several labels a record, the model was trained on one label a record"):
+        task().as_read_by(model, splits.test)

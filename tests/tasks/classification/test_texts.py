@@ -387,9 +387,17 @@ def test_the_linear_model_of_several_labels_and_of_a_label_that_training_lacks()
     assert 0.3 < less["micro_f1"] < found["micro_f1"]
 
 
-def test_class_weights_are_for_one_label_a_text():
+def test_what_is_for_the_other_number_of_labels_is_refused_before_a_run_begins():
+    one, several = toy_texts.splits(9, 6, 6), toy_texts.splits(40, 9, 9, make=toy_texts.tagged)
     with pytest.raises(ConfigError, match="`class_weights` is for one label a text"):
-        SEVERAL.sample_weights(toy_texts.records(toy_texts.tagged(9)), toy_texts.Settings(class_weights=True))
+        SEVERAL.refuse(toy_texts.Settings(class_weights=True), several)
+    with pytest.raises(ConfigError, match="`min_precision` is for several labels a text"):
+        ONE.refuse(toy_texts.Settings(min_precision=0.9), one)
+    for task, data in ((ONE, several), (SEVERAL, one)):
+        with pytest.raises(DataError, match="The data has (one|several) labels? a text, what is learnt here"):
+            task.refuse(toy_texts.Settings(), data)
+    ONE.refuse(toy_texts.Settings(class_weights=True), one)
+    SEVERAL.refuse(toy_texts.Settings(min_precision=0.9), several)
 
 
 class TestBaselineOfALargeSet:
