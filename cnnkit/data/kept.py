@@ -60,14 +60,14 @@ class Kept:
         rows = [f"{key} = {_toml(getattr(self, key))}" for key in ("title", "task", "reader")]
         rows += [f"labels = {_toml(list(self.labels))}"] if self.labels else []
         for name, table in (("options", self.options), ("splits", self.tables)):
-            rows += ["", f"[{name}]", *(f"{json.dumps(key)} = {_toml(value)}" for key, value in table.items())]
+            rows += ["", f"[{name}]", *(f"{_toml(key)} = {_toml(value)}" for key, value in table.items())]
         return "\n".join(rows) + "\n"
 
     def keep(self) -> Path:
         """Write the data set, where it is not there, and return its card.
 
         Raises:
-            DataError: the cache cannot be written to.
+            DataError: a name is no text, or the cache cannot be written to.
         """
         card = self.card()
         folder = files.cache_folder() / FOLDER / _digest(card, self.arrays)
@@ -171,5 +171,12 @@ def _digest(card: str, values: Sequence[Any]) -> str:
 
 def _toml(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(entry)}" for key, entry in value.items()) + " }"
-    return json.dumps(value)  # texts, numbers, lists and truth are written alike in both
+        return "{ " + ", ".join(f"{_toml(key)} = {_toml(entry)}" for key, entry in value.items()) + " }"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    # Texts, numbers and truth are written as in JSON, but for its pairs of surrogates and a bare delete.
+    written = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    try:
+        return written.encode().decode()
+    except UnicodeEncodeError:
+        raise DataError(f"{value!r} is no text: it has half of a character. Call it otherwise.") from None

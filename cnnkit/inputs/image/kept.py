@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def kept(parts: Pairs, labels: Sequence[str]) -> Kept | None:
     """
     if any(is_words(inputs) or np.ndim(targets) > 2 for inputs, targets in parts.values()):
         return None
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     for split, (inputs, targets) in parts.items():
         images, what = numbers(inputs, f"The inputs of {split}"), f"What was given as {split}"
         images = images.astype(np.uint8) * 255 if images.dtype.kind == "b" else images
@@ -40,7 +41,7 @@ def kept(parts: Pairs, labels: Sequence[str]) -> Kept | None:
 
     def write(folder: Path) -> None:
         with files.atomic(folder / "arrays.npz") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            np.savez(file, **arrays)
 
     tables = {split: {"file": "arrays.npz", "images": f"x_{split}", "labels": f"y_{split}"} for split in parts}
     title = f"{len(arrays['x_train']):,} arrays of {' x '.join(map(str, arrays['x_train'].shape[1:]))}"
