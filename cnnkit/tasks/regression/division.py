@@ -35,7 +35,7 @@ def divided(
         places: int (n,), where each is in time among those of its group; equal for pictures of one moment.
         test, validation: parts to hold out, of all.
         seed: another seed, another division.
-        by_time: whether neighbours stay together; else each record stands alone, where there are no groups.
+        by_time: whether neighbours stay together; else each moment stands alone, where there are too few groups.
         gap: places left out between blocks of two splits; None: a tenth of a block.
 
     Returns:
@@ -52,8 +52,11 @@ def divided(
         dealt = _dealt(np.bincount(members), rng.permutation(count), test, validation)
         return dealt[members], None, f"Splits: whole groups, of {count:,}."
     if not by_time:
-        dealt = _dealt(np.ones(len(places), int), rng.permutation(len(places)), test, validation)
-        return dealt, None, "Splits: single pictures, drawn at random."
+        _, alone = np.unique(members * (int(places.max(initial=0)) + 1) + places, return_inverse=True)
+        sizes = np.bincount(alone)
+        dealt = _dealt(sizes, rng.permutation(len(sizes)), test, validation)
+        what = "single pictures" if len(sizes) == len(places) else "pictures of a moment together"
+        return dealt[alone], None, f"Splits: {what}, drawn at random."
     moments = sum(int(places[members == group].max(initial=-1)) + 1 for group in range(count))
     size = max(1, min(FEWEST, moments // (2 * (parts + 1))), math.ceil(moments / BLOCKS))
     lengths = 1 + int(places.max(initial=0)) // size
@@ -80,8 +83,7 @@ def _dealt(sizes: np.ndarray, order: np.ndarray, test: float, validation: float)
     total = int(sizes.sum())
     found = np.full(len(sizes), TRAIN, np.int8)
     position = 0
-    later = [int(part > 0) for part in (validation, 0)]
-    for name, part, after in ((TEST, test, later[0] + 1), (VALIDATION, validation, 1)):
+    for name, part, after in ((TEST, test, 1 + (validation > 0)), (VALIDATION, validation, 1)):
         if part <= 0:
             continue
         wanted, taken = part * total, 0

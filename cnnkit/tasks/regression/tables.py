@@ -66,6 +66,7 @@ NUMBERS = (
 )  # that say which line it is, and nothing of the picture
 VALUES = ("value", "target", "label", "y")
 LOOKED_AT = 200  # lines
+SPLIT = 3  # training, validation and test: fewer times cannot be divided
 ABSENT, DAMAGED = "has no picture there", "cannot be read"
 NO_VALUE, NO_NUMBER, INFINITE = "has no value", "has a value that is no number", "has a value that is NaN or infinite"
 
@@ -269,7 +270,7 @@ def read(root: Path, table: Table, options: Mapping[str, Any], split: str | None
         numbers.append(values)
         groups.append(f"{group}/{cells[together]}" if together is not None else group)
         times.append(cells[when] if when is not None else "")
-    order = in_time(table, groups, times, when)
+    order, moments = in_time(table, groups, times, when)
     numbers_ = np.array(numbers, np.float64).reshape(len(kept), len(columns))[order]
     groups = [groups[k] for k in order]
     notes = []
@@ -280,7 +281,7 @@ def read(root: Path, table: Table, options: Mapping[str, Any], split: str | None
         numbers_,
         tuple(table.names[column] for column in columns),
         groups if together is not None or group else None,
-        counted(groups),
+        moments,
         np.zeros(len(kept), bool),
         bad,
         notes,
@@ -296,8 +297,14 @@ def split_column(table: Table) -> int | None:
     return place if "train" in found else None
 
 
-def in_time(table: Table, groups: Sequence[str], times: Sequence[str], when: int | None) -> np.ndarray:
+def in_time(
+    table: Table, groups: Sequence[str], times: Sequence[str], when: int | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the order of lines: by group, as these first come, then by time, then as they are written.
+
+    Returns:
+        int (n,), which line is the first, the second, ...; int (n,), where each of these is in time among those of its group:
+        lines of one time are of one moment, unless nearly all have the same.
 
     Raises:
         DataError: a time is none.
@@ -314,7 +321,12 @@ def in_time(table: Table, groups: Sequence[str], times: Sequence[str], when: int
                     "2026-05-31 12:30:00. Name another with `time`, or say `time=none`."
                 )
             seconds[k] = value
-    return np.lexsort((seconds, rank))
+    order = np.lexsort((seconds, rank))
+    rank, seconds = rank[order], seconds[order]
+    starts = np.diff(rank, prepend=-1) > 0
+    told = len(np.unique(seconds)) >= SPLIT  # a date alone says nothing of neighbours
+    moments = np.cumsum(starts | (np.diff(seconds, prepend=0) != 0) if told else np.ones(len(rank), int))
+    return order, moments - moments[starts][rank]
 
 
 def moment(text: str) -> float | None:

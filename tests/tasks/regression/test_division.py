@@ -40,10 +40,16 @@ def test_few_groups_are_cut_in_time_each_by_itself():
     assert all(len(set(groups[blocks == block])) == 1 for block in np.unique(blocks))
 
 
-def test_pictures_of_one_moment_are_never_torn_apart():
-    moments = np.repeat(np.arange(60), 3)
-    split, _, _ = division.divided(None, moments, test=0.2, validation=0.1)
-    assert all(len(set(split[moments == m])) == 1 for m in range(60))
+@pytest.mark.parametrize("by_time", [True, False])
+@pytest.mark.parametrize("drives", [1, 2])  # too few to hold whole ones out
+def test_pictures_of_one_moment_are_never_torn_apart(by_time, drives):
+    moments = np.tile(np.repeat(np.arange(60), 3), drives)
+    groups = np.repeat(np.arange(drives), 180)
+    split, _, note = division.divided(groups, moments, test=0.2, validation=0.1, by_time=by_time)
+    assert ("of a moment together, drawn at random" in note) is not by_time
+    for group in range(drives):
+        assert all(len(set(split[(groups == group) & (moments == m)])) == 1 for m in range(60))
+    assert 0.15 < np.mean(split == TEST) < 0.25 and np.mean(split == VALIDATION) > 0.05
 
 
 def test_single_pictures_where_nobody_minds_time():

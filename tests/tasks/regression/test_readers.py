@@ -64,6 +64,28 @@ def test_columns_of_split_group_and_time(tmp_path):
     assert len(load(data, time="none").test)
 
 
+def moments(splits):
+    """Of each split, the moments of its pictures, three of which are of one."""
+    return [{int(part.name(k)[-8:-4]) // 3 for k in range(len(part))} for part in splits.parts.values()]
+
+
+@pytest.mark.parametrize("by_time", [True, False])
+def test_pictures_of_one_time_are_of_one_moment(tmp_path, by_time):
+    data = lines.write(tmp_path / "a", 90, header=("image", "angle", "time"), more=lambda k: (k // 3 / 10,))
+    train, validation, test = moments(load(data, by_time=by_time, gap=0))
+    assert not (train & validation or train & test or validation & test)
+    assert sorted(train | validation | test) == list(range(30))
+    data = lines.write(tmp_path / "b", 90, header=("image", "angle", "date"), more=lambda k: ("2026-05-31",))
+    assert all(map(len, load(data, by_time=by_time).parts.values()))  # one date for all says nothing
+
+
+@pytest.mark.parametrize("by_time", [True, False])
+def test_the_cameras_of_a_moment_are_in_one_split(tmp_path, by_time):
+    splits = load(log(tmp_path), by_time=by_time, gap=0)
+    found = [{part.name(k)[-8:-4] for k in range(len(part))} for part in splits.parts.values()]
+    assert not (found[0] & found[1] or found[0] & found[2] or found[1] & found[2])
+
+
 def test_what_cannot_be_used_is_said_by_its_kind(tmp_path):
     data = lines.write(tmp_path, 40)
     with (data / "values.csv").open("a") as file:
