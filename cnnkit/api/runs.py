@@ -147,7 +147,7 @@ class Run:
             split=split,
             skip_bad=skip_bad,
             columns=columns,
-            unknown=None if unknown is None else Path(unknown),
+            unknown=path_of(unknown, "unknown"),
             tell=teller(verbose),
         )
         strange = {} if found.unknown is None else {"unknown": found.unknown}

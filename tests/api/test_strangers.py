@@ -1,6 +1,7 @@
 """What a stranger may give to the functions of Python: numbers of NumPy are numbers, and what cannot be used is one line of the
 toolkit's own, which is a `ValueError` or a `FileNotFoundError` too; nothing is printed, nothing exits."""
 
+import types
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,21 @@ import pytest
 
 import cnnkit
 from cnnkit.api.answering import Model
+from cnnkit.api.runs import Run
+from cnnkit.data.settings import Data as Settings
 from tests.device.red import RedFinder
 
 
 @pytest.fixture
 def data():
     return cnnkit.load_data("digits", limit=30)
+
+
+def run():
+    """A run that answers for nothing: what is given to it is looked at first."""
+    recipe = types.SimpleNamespace(Settings=Settings)
+    folder = types.SimpleNamespace(path=Path("run"), document={"app": "digits"})
+    return Run(folder, None, recipe)
 
 
 @pytest.fixture
@@ -49,6 +59,9 @@ class TestNumbersOfNumpy:
         (lambda d: cnnkit.train("digits", out=3), "`out` needs the path"),
         (lambda d: cnnkit.train("digits", config=[1]), "`config` needs the path"),
         (lambda d: cnnkit.train("digits", out=""), "`out` needs the path"),
+        (lambda d: run().evaluate(unknown=3), "`unknown` needs the path"),
+        (lambda d: run().evaluate(unknown=""), "`unknown` needs the path"),
+        (lambda d: run().export(out=["x"]), "`out` needs the path"),
         (lambda d: cnnkit.train("digits", task=3), "no task 3"),
         (lambda d: cnnkit.train("digits", epochs=True), "`epochs` needs int"),
         (lambda d: cnnkit.train("digits", batch_size=0), "`batch_size` must be at least 1"),
