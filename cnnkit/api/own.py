@@ -5,12 +5,14 @@ Design choices:
 - What cannot become an artifact is refused before anything is trained, in a line that says what a model has to be.
 """
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from cnnkit.errors import CnnkitError, ConfigError, reason
 from cnnkit.registry import DEVICE, TASKS, TRAINING
+from cnnkit.tasks.training import sides
 
 
 class Own:
@@ -60,6 +62,7 @@ def checking(builder: Own, task: str) -> Callable[..., Any]:
         ConfigError: the model cannot be trained and released for the task; the line says why.
     """
 
+    @functools.wraps(builder, updated=())
     def build(shape: Sequence[int], units: int, **options: Any) -> Any:
         model = _as_graph(builder(shape, units, **options))
         half = TASKS.half(task, TRAINING, task)
@@ -67,17 +70,17 @@ def checking(builder: Own, task: str) -> Callable[..., Any]:
         if not why:
             try:
                 model = half.owned(model, tuple(shape), units, builder.wanted)
-                why = _unreleasable(model, units, task)
             except ValueError as error:
                 why = f"it {error}"
+            else:
+                why = _unreleasable(model, units, task)
         if why:
             raise ConfigError(
                 f"`model`: {model.name} cannot be trained for {task}: {why}. A model of one's own {half.need}. Here are {units} "
-                f"labels, and inputs {_sides(shape)}."
+                f"labels, and inputs {sides(shape)}."
             )
         return model
 
-    build.__signature__ = inspect.signature(builder)  # type: ignore[attr-defined]
     return build
 
 
@@ -115,7 +118,7 @@ def _unfit(model: Any, shape: tuple[int, ...]) -> str:
         return "it has several inputs or outputs"
     takes = tuple(given.shape[1:])
     if len(takes) != len(shape) or any(own not in (None, side) for own, side in zip(takes, shape, strict=True)):
-        return f"it takes {_sides(takes)}, and the data has {_sides(shape)}"
+        return f"it takes {sides(takes)}, and the data has {sides(shape)}"
     foreign = [layer for layer in model._flatten_layers(include_self=False) if not _carried(layer)]
     if foreign:
         return f"it has a {type(foreign[0]).__name__} layer, code of its own, which its file cannot carry"
@@ -149,7 +152,3 @@ def _plainly(error: Exception, units: int, answer: Any) -> str:
 
 def _carried(layer: Any) -> bool:
     return type(layer).__module__.split(".")[0] in ("keras", "cnnkit")
-
-
-def _sides(shape: Sequence[Any]) -> str:
-    return " x ".join("any" if side is None else str(side) for side in shape)

@@ -72,6 +72,11 @@ class TaskTraining(Readable):
         return ""
 
 
+def sides(shape: Sequence[int | None]) -> str:
+    """Return a shape as a person reads it: 28 x 28 x 1."""
+    return " x ".join("any" if side is None else str(side) for side in shape)
+
+
 def plain(tensor: Any, name: str) -> Any:
     """Return a tensor as float32, whatever precision the model computes in."""
     from keras import layers

@@ -172,6 +172,51 @@ class TestRefused:
         found = self.line(lambda shape, units: cnnkit.models.detector(shape, 5, width=8), "detection", (64, 64, 3), 2)
         assert "it scores 5 labels, and the data has 2" in found
 
+    def test_boxes_need_scores_of_cells_and_labels(self):
+        import keras
+        from keras import layers
+
+        def flat(shape, units):
+            image = keras.Input(shape)
+            scores = layers.Dense(units, name="every_logit")(layers.Flatten()(image))
+            return keras.Model(image, layers.Dense(4, name="boxes")(scores))
+
+        found = self.line(flat, "detection", (64, 64, 3), 2)
+        assert "it has a layer `every_logit` that ends in 2, and not in cells x labels. A model" in found
+
+    @pytest.mark.parametrize(("task", "units"), [("detection", 2), ("regression", 2), ("segmentation", 2)])
+    def test_a_side_that_may_be_anything_is_called_any(self, task, units):
+        import keras
+        from keras import layers
+
+        def opened(shape, units):
+            image = keras.Input((None, None, 3))
+            every = layers.Reshape((-1, units), name="every_logit")(layers.Conv2D(units, 1)(image))
+            return keras.Model(image, layers.Conv1D(5, 1, name="boxes")(every))
+
+        found = self.line(opened, task, (64, 64, 3), units)
+        assert "it ends in any x 5" in found and "None" not in found
+
+    def test_what_a_task_itself_says_stays_as_it_is(self, monkeypatch):
+        from cnnkit.api.own import Own, checking
+        from cnnkit.tasks.segmentation.training import Segmentation
+
+        def lacking(self, model, metadata):
+            raise cnnkit.ConfigError("`plan` is of another model.")
+
+        monkeypatch.setattr(Segmentation, "finish", lacking)
+        with pytest.raises(cnnkit.ConfigError, match=r"^`plan` is of another model\.$"):
+            checking(Own(painter, "mine"), "segmentation")((32, 32, 1), 2)
+
+    def test_what_is_checked_takes_what_the_builder_takes(self):
+        import inspect
+
+        from cnnkit.api.own import Own, checking
+
+        for builder in (painter, painter((32, 32, 1), 2)):
+            own = Own(builder, "mine")
+            assert inspect.signature(checking(own, "segmentation")) == inspect.signature(own)
+
     def test_boxes_need_the_strides_that_the_data_asks_for(self, tmp_path):
         made = app(cnnkit.kinds.object_detection, "squares", cnnkit.models.detector)
         data = squares(tmp_path / "data")

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.tasks.training import TaskTraining, plain
+from cnnkit.tasks.training import TaskTraining, plain, sides
 
 
 class Detection(TaskTraining):
@@ -23,11 +23,14 @@ class Detection(TaskTraining):
         names = {layer.name for layer in model.layers}
         if lacking := [name for name in ("boxes", "every_logit") if name not in names]:
             raise ValueError(f"has no layer `{lacking[0]}`")
-        cells, found = model.get_layer("every_logit").output.shape[1:]
+        scores = tuple(model.get_layer("every_logit").output.shape[1:])
+        if len(scores) != 2:
+            raise ValueError(f"has a layer `every_logit` that ends in {sides(scores)}, and not in cells x labels")
+        cells, found = scores
         if found != units:
             raise ValueError(f"scores {found} labels, and the data has {units}")
         if tuple(model.output.shape[1:]) != (cells, 4 + units + 3):
-            raise ValueError(f"ends in {' x '.join(map(str, model.output.shape[1:]))}")
+            raise ValueError(f"ends in {sides(model.output.shape[1:])}")
         wanted = tuple(options.get("strides", ()))
         for grid in (layer for layer in model.layers if isinstance(layer, Cells)):
             if wanted and grid.strides != wanted:  # its boxes would be read on another grid

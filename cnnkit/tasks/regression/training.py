@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnnkit.tasks.training import TaskTraining, plain
+from cnnkit.tasks.training import TaskTraining, plain, sides
 
 
 class Regression(TaskTraining):
@@ -17,8 +17,7 @@ class Regression(TaskTraining):
 
     def owned(self, model: Any, shape: Sequence[int], units: int, options: Mapping[str, Any]) -> Any:
         if len(model.output.shape) != 2 or model.output.shape[-1] != units:
-            ends = " x ".join(map(str, model.output.shape[1:]))
-            raise ValueError(f"ends in {ends} numbers for {units} value{'s' * (units != 1)}")
+            raise ValueError(f"ends in {sides(model.output.shape[1:])} numbers for {units} value{'s' * (units != 1)}")
         return model
 
     def tried(self, units: int) -> dict[str, Any]:

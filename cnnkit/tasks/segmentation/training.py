@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnkit.device.segmentation import Plan
-from cnnkit.tasks.training import TaskTraining, plain
+from cnnkit.tasks.training import TaskTraining, plain, sides
 
 
 class Segmentation(TaskTraining):
@@ -21,7 +21,7 @@ class Segmentation(TaskTraining):
 
         ends = tuple(model.output.shape[1:])
         if len(ends) != len(shape) or any(own not in (None, side) for own, side in zip(ends[:-1], shape[:-1])):
-            raise ValueError(f"ends in {_sides(ends)}, and a mask has {_sides([*shape[:-1], units])}")
+            raise ValueError(f"ends in {sides(ends)}, and a mask has {sides([*shape[:-1], units])}")
         if ends[-1] != units:
             raise ValueError(f"ends in {ends[-1]} numbers a pixel for {units} labels")
         if any(layer.name == "logits" for layer in model.layers):
@@ -64,10 +64,6 @@ class Segmentation(TaskTraining):
             f"It looks for its {len(labels)} label{'s' * (len(labels) != 1)} only, and some of what it draws is wrong. "
             "Pictures unlike those of its data were not measured."
         )
-
-
-def _sides(shape: Sequence[Any]) -> str:
-    return " x ".join("any" if side is None else str(side) for side in shape)
 
 
 KIND = Segmentation()
