@@ -28,7 +28,7 @@ class Candidate:
         """Return candidates for the builder "backbone".
 
         Args:
-            networks: the name of each, and of one with several widths those that may be taken, the best first.
+            networks: the name of each, and the widths of one with several, in the order in which they are tried.
             worth: of the one whose worth was measured; it names the network.
 
         Example:

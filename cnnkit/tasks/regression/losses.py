@@ -2,8 +2,7 @@
 
 Design choices:
 - Targets stay in the units of the data until the loss: so augmentation can change them as a person would, a mirrored angle
-  being its
-  negative, and no offset of a scale is in the way.
+  being its negative, and no offset of a scale is in the way.
 """
 
 from collections.abc import Sequence

@@ -5,8 +5,8 @@ Design choices:
 - Labels that exclude each other compete in a softmax with the background; labels that overlap are a sigmoid each.
 - Overlap and cross-entropy are added, each the mean it is known by: over labels without the background, over pixels. Dice is
   the case alpha = beta = 0.5 of Tversky, cross-entropy the case gamma = 0 of focal loss, so each pair is one formula.
-- Overlap is of the whole batch by default: a picture without a label then says nothing odd. Where every picture has one, overlap
-  of each picture teaches more (`fingerprint.advised`).
+- Overlap is of the whole batch by default: a picture without a label then says nothing odd. Where nearly all have every label,
+  `fingerprint.advised` chooses that of each picture.
 - Boundary loss wants the distance to the true border. It is measured in the graph by growing the mask step by step, in turn to
   8 and to 4 neighbours (octagonal distance), and ends at `REACH`: no target but the code map has to travel.
 - Pixels that are `IGNORE` weigh nothing in any part; a batch of them alone has loss 0.

@@ -247,7 +247,7 @@ class MaskRecords(ImageRecords):
         """Read these records as the plan shows them, always alike.
 
         Returns:
-            pictures uint8 (b, h, w, c); code maps uint8 (b, h, w).
+            pictures uint8 (b, h, w, c), volumes float32 (b, d, h, w, c); code maps uint8 (b, *sides).
         """
         return self._views(seed=0, still=True)(self._checked(indices), 0)
 

@@ -121,10 +121,6 @@ class VolumeRecords(MaskRecords):
     def _views(self, **options: Any) -> VolumeViews:
         return VolumeViews(self, **options)
 
-    def read(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Read windows of these records, always alike: float32 (b, d, h, w, c), code maps uint8 (b, d, h, w)."""
-        return self._views(seed=0, still=True)(self._checked(indices), 0)
-
     def shown(self, indices: np.ndarray) -> list[dict[str, Any]]:
         """Return `volume`, float32 (d, h, w, c), of each of these records."""
         return [{"volume": volume} for volume in self.read(indices)[0]]
