@@ -48,12 +48,12 @@ class Tags:
         return Tags(codes, np.cumsum(np.bincount(rows, minlength=len(indices))))
 
     def strata(self, classes: int) -> np.ndarray:
-        """Return the rarest label of each record, 0 where it has none: int32 (n,)."""
+        """Return the rarest label of each record; of one without any the most frequent, which hides no rare one: int32 (n,)."""
         counts = np.bincount(self.codes, minlength=classes)
         order = np.argsort(counts[: max(classes, 1)], kind="stable")
         rank = np.empty(len(counts), np.int64)
         rank[order] = np.arange(len(order))
-        found = np.zeros(len(self.ends), np.int32)
+        found = np.full(len(self.ends), counts.argmax() if len(counts) else 0, np.int32)
         sizes = np.diff(self.ends, prepend=0)
         some = sizes > 0
         if some.any():

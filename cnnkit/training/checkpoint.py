@@ -60,7 +60,7 @@ def write_history(path: Path, rows: list[dict[str, float]]) -> None:
 
 
 def write_checkpoint(path: Path, state: State, model: keras.Model, best: list[np.ndarray]) -> None:
-    arrays = {"state": np.frombuffer(json.dumps(dataclasses.asdict(state)).encode(), np.uint8)}
+    arrays: dict[str, Any] = {"state": np.frombuffer(json.dumps(dataclasses.asdict(state)).encode(), np.uint8)}
     for name, values in (
         ("model", copied(model.variables)),
         ("optimizer", copied(model.optimizer.variables)),
@@ -68,7 +68,7 @@ def write_checkpoint(path: Path, state: State, model: keras.Model, best: list[np
     ):
         arrays |= {f"{name}{number}": value for number, value in enumerate(values)}
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, **arrays)
     write_bytes(path, sealed(buffer.getvalue()))
 
 

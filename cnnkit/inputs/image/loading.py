@@ -88,8 +88,6 @@ def as_records(
             ends = np.arange(1, len(part.images) + 1) if part.more is None else part.more.ends
             tags = Tags(labels, ends)
             labels = tags.strata(len(names))
-            # Beside what is most frequent those without a label do not hide a rare one.
-            labels[np.diff(ends, prepend=0) == 0] = np.bincount(tags.codes, minlength=len(names)).argmax()
             if part.more is not None and part.more.asked is not None:
                 rows = np.ones((len(part.images), len(names)), bool)
                 there = [(k, names.index(name)) for k, name in enumerate(part.names) if name in names]

@@ -276,6 +276,13 @@ def test_of_several_labels_a_text_may_have_none(tmp_path):
     assert len(targets) == 80 and (targets.sum(1) == 0).sum() == 20
 
 
+def test_texts_without_a_label_hide_no_rare_one_from_the_test(tmp_path):
+    body = "".join(f"sentence {k} of words,{'a' if k < 10 else 'b' if k < 40 else ''}\n" for k in range(200))
+    path = written(tmp_path / "a.csv", "text,labels\n" + body)
+    found = [load(path, separator="|", test=0.2, validation=0, split_seed=seed) for seed in range(4)]
+    assert [splits.test.counts()[0] for splits in found] == [2, 2, 2, 2]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
