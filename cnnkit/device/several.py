@@ -1,8 +1,20 @@
 """Several labels an input: which are given, and how sure an answer is. The same on a device as where it was decided."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+
+
+def thresholds_of(metadata: Mapping[str, Any] | None, labels: Sequence[str]) -> np.ndarray:
+    """Return the threshold of each label that a file says, float (labels,); one half where it says none."""
+    return np.array((metadata or {}).get("thresholds") or [0.5] * len(labels), np.float64)
+
+
+def rare_of(metadata: Mapping[str, Any] | None, labels: Sequence[str]) -> list[int]:
+    """Return the places of labels of which a file says that too little is known."""
+    rare = (metadata or {}).get("rare") or {}
+    return [place for place, label in enumerate(labels) if label in rare]
 
 
 def given(scores: np.ndarray, thresholds: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ import numpy as np
 
 from cnnkit import opening
 from cnnkit.device.model import DeviceModel, processors
-from cnnkit.device.several import confidence
+from cnnkit.device.several import confidence, rare_of, thresholds_of
 from cnnkit.device.text import Tokenizer
 from cnnkit.errors import ArtifactError, ConfigError, DataError
 from cnnkit.inputs.text import named
@@ -134,9 +134,9 @@ class _Answers:
         self.thresholds: np.ndarray | None = None  # of several labels a text
         self.rare: list[int] = []
         if model.metadata.get("task") == "multilabel":
-            written = model.metadata.get("thresholds") or [0.5] * len(model.labels)
-            self.thresholds = _thresholds(np.array(written, np.float64), thresholds, model.labels)
-            self.rare = [k for k, label in enumerate(model.labels) if label in (model.metadata.get("rare") or {})]
+            written = thresholds_of(model.metadata, model.labels)
+            self.thresholds = _thresholds(written, thresholds, model.labels)
+            self.rare = rare_of(model.metadata, model.labels)
         elif thresholds:
             raise ConfigError(
                 "`threshold` is for models of several labels a text; this one gives one. `min_confidence` says how sure."

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit import metrics
-from cnnkit.device.several import confidence, given
+from cnnkit.device.several import confidence, given, rare_of, thresholds_of
 from cnnkit.errors import ConfigError
 from cnnkit.evaluation.settings import Answers, Classes, Tags
 from cnnkit.evaluation.task import WORST, Done, Metadata
@@ -71,8 +71,13 @@ class Tagging(OneClass):
     def outputs(self, artifact: Any, records: Any, progress: Done = lambda done: None) -> tuple[Outputs, np.ndarray]:
         """As `Task.outputs`; also `given`, the labels that each record gets by the artifact's thresholds: bool (n, labels)."""
         found, targets = super().outputs(artifact, records, progress)
-        thresholds = artifact.metadata.get("thresholds") or [0.5] * len(artifact.labels)
-        return {**found, "given": given(found["scores"], thresholds)}, targets
+        return {**found, "given": self.answers(found, artifact.labels, artifact.metadata)}, targets
+
+    def answers(self, outputs: Outputs, labels: Sequence[str], metadata: Metadata = None) -> np.ndarray:
+        """Return the labels that each record gets, bool (n, labels)."""
+        if "given" in outputs:
+            return outputs["given"]
+        return given(outputs["scores"], thresholds_of(metadata, labels))
 
     def asked(self, settings: Any) -> dict[str, Any]:
         return {} if settings.min_precision is None else {"min_precision": settings.min_precision}
@@ -93,9 +98,8 @@ class Tagging(OneClass):
             return {}
         found, targets = self.outputs(artifact, records)
         chosen = choosing.choose(found["scores"], targets, least=min_precision)
-        asked = targets >= 0
-        right = (given(found["scores"], chosen.values) == (targets > 0.5)) | ~asked
-        sure = sure_from(confidence(found["scores"], chosen.values, chosen.rare, asked), right.all(1))
+        right: Any = _right(given(found["scores"], chosen.values), targets).all(1)
+        sure = sure_from(confidence(found["scores"], chosen.values, chosen.rare, targets >= 0), right)
         names = artifact.labels
         return {
             "thresholds": chosen.values,
@@ -116,27 +120,21 @@ class Tagging(OneClass):
             records whose labels are all right), `count`, `per_class` (precision, recall, f1, support by label), `thresholds`,
             `curves` (of each label that occurs, precision over recall), and of a model that says so `sure` and `rare`.
         """
-        about = metadata or {}
-        thresholds = np.array(about.get("thresholds") or [0.5] * len(labels))
-        known = np.asarray(targets) >= 0
-        predicted = outputs.get("given", given(outputs["scores"], thresholds)) & known
-        truth = np.asarray(targets) > 0.5
+        about, thresholds = metadata or {}, thresholds_of(metadata, labels)
+        known, there = targets >= 0, targets > 0.5
+        said = self.answers(outputs, labels, metadata) & known
+        hit = said & there
+        right: Any = _right(said, targets).all(1)
         worth: dict[str, Any] = {}
         if about.get("sure") is not None:
-            rare = about.get("rare") or {}
-            places = [k for k, label in enumerate(labels) if label in rare]
-            confidences = confidence(outputs["scores"], thresholds, places, known)
-            worth = {
-                "sure": sure_of(about["sure"], confidences, ((predicted == truth) | ~known).all(1)),
-                "rare": dict(rare),
-            }
-        hit, said, there = (predicted & truth), predicted, truth
+            confidences = confidence(outputs["scores"], thresholds, rare_of(metadata, labels), known)
+            worth = {"sure": sure_of(about["sure"], confidences, right), "rare": dict(about.get("rare") or {})}
         by_label = metrics.rates(hit.sum(0), said.sum(0), there.sum(0))
         rows = np.stack([hit.sum(1), said.sum(1), there.sum(1)], axis=1)
         rng = np.random.default_rng(0)
         drawn = [rows[rng.integers(0, len(rows), len(rows))].sum(0) for _ in range(400)]
         several = metrics.rates(*np.array(drawn).T)["f1"]
-        present: Any = truth.any(0)
+        present: Any = there.any(0)
         value = float(metrics.rates(*rows.sum(0))["f1"])
         low, high = (float(np.quantile(several, q)) for q in (0.025, 0.975))
         return Scores(
@@ -147,8 +145,8 @@ class Tagging(OneClass):
                 per_class={label: float(by_label["f1"][k]) for k, label in enumerate(labels) if present[k]},
             ),
             Score("macro_f1", float(by_label["f1"][present].mean()) if present.any() else 0.0),
-            Score("exact", float((predicted == truth).all(1).mean())),
-            count=len(truth),
+            Score("exact", float(right.mean())),
+            count=len(there),
             per_class={
                 label: {
                     **{key: float(values[k]) for key, values in by_label.items()},
@@ -158,11 +156,11 @@ class Tagging(OneClass):
             },
             thresholds={label: float(value) for label, value in zip(labels, thresholds, strict=True)},
             curves={
-                labels[k]: choosing.curve(outputs["scores"][:, k], np.asarray(targets)[:, k])
+                labels[k]: choosing.curve(outputs["scores"][:, k], targets[:, k])
                 for k in np.argsort(-there.sum(0), kind="stable")[:CURVES].tolist()
                 if present[k]
             },
-            constant=_constant(there.sum(0), len(truth), low),
+            constant=_constant(there.sum(0), len(there), low),
             **worth,
         )
 
@@ -174,9 +172,7 @@ class Tagging(OneClass):
         Returns:
             for each label the number of records of which only the first, and only the second, rightly said or left it out.
         """
-        thresholds = np.array((metadata or {}).get("thresholds") or [0.5] * len(labels))
-        truth = np.asarray(targets) > 0.5
-        first, second = (given(outputs["scores"], thresholds) == truth for outputs in (before, after))
+        first, second = (_right(self.answers(outputs, labels, metadata), targets) for outputs in (before, after))
         lost, won = (first & ~second).sum(0), (second & ~first).sum(0)
         return {label: (int(lost[k]), int(won[k])) for k, label in enumerate(labels)}
 
@@ -184,10 +180,10 @@ class Tagging(OneClass):
         self, outputs: Outputs, targets: np.ndarray, records: Any, labels: Sequence[str]
     ) -> list[dict[str, Any]]:
         """Return the labels that were given or missed most confidently, with their records."""
-        wrongness = np.where(targets >= 0, np.abs(outputs["scores"] - targets), 0)
-        places = np.argsort(-wrongness, axis=None, kind="stable")[:WORST]
-        rows, kinds = np.unravel_index(places, wrongness.shape)
-        chosen = [(int(row), int(kind)) for row, kind in zip(rows, kinds) if wrongness[row, kind] > 0.5]
+        wrong = np.argwhere(~_right(self.answers(outputs, labels), targets))
+        wrongness = np.abs(outputs["scores"] - targets)
+        order = np.argsort(-wrongness[tuple(wrong.T)], kind="stable")[:WORST]
+        chosen = [(int(row), int(kind)) for row, kind in wrong[order]]
         shown = records.shown(np.array([row for row, _ in chosen], np.int64))
         return [
             {
@@ -254,6 +250,11 @@ class ImageTagging(Tagging):
         given = [field.name for field in fields(Answers) if getattr(settings, field.name) not in (None, False)]
         if given:
             raise ConfigError(f"`{given[0]}` is for one label an image; these may have several.")
+
+
+def _right(said: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return which labels are rightly given or left out, bool (n, labels); those that were not asked for are right."""
+    return (said == (targets > 0.5)) | (targets < 0)
 
 
 def sure_of(least: float, confidences: np.ndarray, right: np.ndarray) -> dict[str, Any]:

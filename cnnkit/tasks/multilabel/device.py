@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.device.kinds import Scores
-from cnnkit.device.several import confidence, given
+from cnnkit.device.several import confidence, given, rare_of, thresholds_of
 
 
 class Multilabel(Scores):
@@ -35,8 +35,7 @@ class Multilabel(Scores):
         Also `sure`, whether the answer is; where none is given, `label` is None, and `nearest` is the label nearest to it.
         """
         scores = np.asarray(outputs["scores"], np.float64)
-        thresholds = metadata.get("thresholds") or [0.5] * len(labels)
-        rare = [place for place, label in enumerate(labels) if label in (metadata.get("rare") or {})]
+        thresholds, rare = thresholds_of(metadata, labels), rare_of(metadata, labels)
         chosen = given(scores, thresholds)
         best = [
             {"label": labels[place], "score": round(float(scores[place]), 6)}
@@ -46,7 +45,7 @@ class Multilabel(Scores):
         sure = bool(confidence(scores[None], thresholds, rare)[0] >= (metadata.get("sure") or 0.0))
         if best:
             return {**best[0], "sure": sure, "top": best}
-        nearest = labels[int((scores - np.asarray(thresholds)).argmax())]
+        nearest = labels[int((scores - thresholds).argmax())]
         return {"label": None, "score": None, "sure": sure, "top": [], "nearest": nearest}
 
     def told(self, answer: Mapping[str, Any]) -> list[str]:

@@ -151,6 +151,34 @@ def test_outputs_of_several_models_are_scored_by_what_each_gave():
     assert found["exact"] == 0.5 and ImageTagging().score({"scores": scores}, truth, ("a", "b"))["exact"] == 0
 
 
+class Named:
+    """Records with names."""
+
+    name = staticmethod(str)
+
+    def shown(self, indices):
+        return [{} for _ in indices]
+
+
+def test_errors_and_changes_go_by_thresholds_and_leave_out_labels_that_were_not_asked_for():
+    task, about = ImageTagging(), {"thresholds": [0.3, 0.5, 0.1], "sure": 0.5}
+    targets = np.array([[1, -1, 0], [0, 1, -1]], np.float32)
+    scores = np.array([[0.4, 0.9, 0.2], [0.2, 0.4, 0.9]])
+    outputs = {"scores": scores, "given": task.answers({"scores": scores}, NAMES, about)}
+    worst = task.top_losses(outputs, targets, Named(), NAMES)
+    assert [(row["index"], row["true"], row["predicted"]) for row in worst] == [
+        (1, "green", "not green"),
+        (0, "not blue", "blue"),
+    ], "red is given at 0.4, as its threshold has it"
+    other = np.where(targets < 0, 1 - scores, scores)
+    assert task.changes({"scores": scores}, {"scores": other}, targets, NAMES, about) == dict.fromkeys(NAMES, (0, 0))
+    other[0, 0] = 0.25
+    assert task.changes({"scores": scores}, {"scores": other}, targets, NAMES, about)["red"] == (1, 0)
+    assert task.changes(outputs, {**outputs, "scores": other}, targets, NAMES, about)["red"] == (0, 0), "what was given"
+    other[0, 0] = 0.4
+    assert task.score({"scores": other}, targets, NAMES, about) == task.score(outputs, targets, NAMES, about)
+
+
 def test_the_baseline_has_thresholds_of_its_own(tmp_path):
     write(tmp_path / "data", 60)
     from cnnkit.inputs.image.loading import load
