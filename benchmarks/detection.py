@@ -3,7 +3,7 @@
     python benchmarks/detection.py scenes --seeds 0 1 2      # the standard command
     python benchmarks/detection.py real                      # a detector that knows only drawn scenes, on real photos
     python benchmarks/detection.py road --weights ...        # road-signs-877, fine-tuned; an hour on two cores
-    python benchmarks/detection.py starts                    # road-signs-877, 20 minutes from each of three starts
+    python benchmarks/detection.py starts --weights ...      # road-signs-877, 20 minutes from each of three starts
     python benchmarks/detection.py gtsdb                     # gtsdb-200, five folds, tiles against whole images; an hour
     python benchmarks/detection.py speed                     # predict on one photo of 1360x800 px, int8 against Keras
 
@@ -41,6 +41,7 @@ import numpy as np
 import results
 
 EPOCHS = 10  # of a fold
+STARTS = ("efficientnet_lite0", "mobilenet_v2", "none")
 # Chosen on a fifth of the training images; as many epochs as an hour allows, of all training images.
 ROAD = ("--tile-scale", "1.5", "--mirror", "--progressive", "1", "--validation", "0", "--epochs", "72")
 NUMBERS = {"prohibitory": [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 15, 16], "mandatory": [*range(33, 41)]}
@@ -50,46 +51,38 @@ KEYS = ("ap50", "ap50_interval", "ap", "ap75", "ap50_small", "ap50_medium", "ap5
 
 def scenes(arguments: argparse.Namespace) -> None:
     """Train and export on the drawn scenes."""
-    rows = []
     for seed in arguments.seeds:
         run = arguments.runs / f"scenes-{seed}"
-        there, began = (run / "run.json").exists(), time.perf_counter()
-        document = results.trained("signs", run, "--seed", str(seed), threads=arguments.threads)
-        whole = None if there else (time.perf_counter() - began) / 60  # with start, scores and report
-        rows.append({**row(run, document, arguments.threads), "command_minutes": whole})
-    write("scenes", rows)
+        document, whole = results.timed("signs", run, "--seed", str(seed), threads=arguments.threads)
+        write("scenes", {**row(run, document, arguments.threads), "command_minutes": whole})
 
 
 def road(arguments: argparse.Namespace) -> None:
     """Fine-tune on road-signs-877."""
-    rows = []
     for seed in arguments.seeds:
         run = arguments.runs / f"road-{seed}"
         words = ["--data", "road-signs-877", "--seed", str(seed), "--weights", str(weights(arguments)), *ROAD]
         document = results.trained("signs", run, *words, *arguments.options, threads=arguments.threads)
-        rows.append(row(run, document, arguments.threads))
-    write("road", rows)
+        write("road", row(run, document, arguments.threads))
 
 
 def starts(arguments: argparse.Namespace) -> None:
     """Train on road-signs-877 for 20 minutes, from what there is to start from."""
+    if "mobilenet_v2" in arguments.starts:
+        what = "the file of ImageNet's weights for MobileNetV2 0.35, or `--starts` without mobilenet_v2"
+        results.needed(arguments.weights, "--weights", what)
     words = {
         "efficientnet_lite0": ["--weights", "imagenet", "--backbone", "efficientnet_lite0"],
         "mobilenet_v2": ["--weights", str(arguments.weights), "--backbone", "mobilenet_v2", "--alpha", "0.35"],
         "none": ["--weights", "none"],
     }
-    path = results.FOLDER / "detection-starts.json"
-    before = json.loads(path.read_text(encoding="utf-8"))["starts"] if path.exists() else {}
-    rows = {}
     for name in arguments.starts:
         run = arguments.runs / f"start-{name}-{arguments.seeds[0]}"
-        began, there = time.perf_counter(), (run / "run.json").exists()
         own = ["--data", "road-signs-877", "--minutes", "20", "--seed", str(arguments.seeds[0]), *words[name]]
-        document = results.trained("signs", run, *own, *arguments.options, threads=arguments.threads)
-        whole = None if there else (time.perf_counter() - began) / 60
-        rows[name] = {**row(run, document, arguments.threads), "command_minutes": whole, "command": results.command()}
-        print(name, rows[name]["ap50"], flush=True)
-    results.write("detection-starts", {"starts": {**before, **rows}})
+        document, whole = results.timed("signs", run, *own, *arguments.options, threads=arguments.threads)
+        found = {**row(run, document, arguments.threads), "command_minutes": whole, "command": results.command()}
+        print(name, found["ap50"], flush=True)
+        results.write("detection-starts", {"starts": results.beside("detection-starts", "starts", {name: found})})
 
 
 def weights(arguments: argparse.Namespace) -> Path:
@@ -121,19 +114,15 @@ def row(run: Path, document: dict[str, Any], threads: int) -> dict[str, Any]:
     }
 
 
-def write(name: str, rows: list[dict[str, Any]], **more: Any) -> None:
-    """Write the rows, each with its command, beside those of other seeds that the file has, their means and spreads."""
-    path = results.FOLDER / f"detection-{name}.json"
-    before = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
-    now = {entry["seed"] for entry in rows}
-    rows = [{**entry, "command": results.command()} for entry in rows]
-    rows = sorted([*rows, *(entry for entry in before if entry["seed"] not in now)], key=lambda entry: entry["seed"])
+def write(name: str, found: dict[str, Any]) -> None:
+    """Write a row with its command, beside those of other seeds that the file has, their means and spreads."""
+    rows = results.beside(f"detection-{name}", "rows", [{**found, "command": results.command()}])
     summary = {}
     for key in ("ap50", "ap", "minutes"):
         values = [entry[key] for entry in rows]
         summary[key] = statistics.mean(values)
         summary[f"{key}_sd"] = statistics.stdev(values) if len(values) > 1 else 0.0
-    results.write(f"detection-{name}", {"mean": summary, "rows": rows, **more})
+    results.write(f"detection-{name}", {"mean": summary, "rows": rows})
 
 
 def super_classes(path: Path) -> Any:
@@ -276,7 +265,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--weights", type=Path)
-    parser.add_argument("--starts", nargs="+", default=["efficientnet_lite0", "mobilenet_v2", "none"])
+    parser.add_argument("--starts", nargs="+", choices=STARTS, default=STARTS)
     parser.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="further options of train, last")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=7)

@@ -19,7 +19,6 @@ import argparse
 import json
 import os
 import statistics
-import time
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +38,9 @@ DRAWS = 9999  # of records, for the interval of a difference
 
 def drawn(arguments: argparse.Namespace) -> None:
     """Train and export on the drawn surfaces; score the model on the real ones too."""
-    rows = []
     for seed in arguments.seeds:
         run = arguments.runs / f"drawn-{seed}"
-        document, whole = timed(run, "--seed", str(seed), threads=arguments.threads)
+        document, whole = results.timed("photos", run, "--seed", str(seed), threads=arguments.threads)
         if not (run / "export" / "gate.json").exists():
             results.cnnkit("photos", "export", str(run), threads=arguments.threads)
         real = results.cnnkit("photos", "evaluate", str(run), "--data", "neu-surfaces", threads=arguments.threads)
@@ -59,8 +57,7 @@ def drawn(arguments: argparse.Namespace) -> None:
             "real_recall": {label: entry["recall"] for label, entry in real["per_class"].items()},
         }
         print(f"seed {seed}: {row['accuracy']:.4f}, real {row['real']['accuracy']:.4f}", flush=True)
-        rows.append(row)
-    write("drawn", rows)
+        write("drawn", row)
 
 
 def neu(arguments: argparse.Namespace) -> None:
@@ -70,11 +67,10 @@ def neu(arguments: argparse.Namespace) -> None:
     from cnnkit.verbs.folds import folds_of
     from cnnkit.verbs.scoring import keras_of
 
-    rows = []
     for seed in arguments.seeds:
         run = arguments.runs / f"neu-{seed}"
         words = ("--data", "neu-surfaces", "--folds", str(FOLDS), *LITE0, "--seed", str(seed))
-        document, whole = timed(run, *words, threads=arguments.threads)
+        document, whole = results.timed("photos", run, *words, threads=arguments.threads)
         opened, recipe, splits = again(run)
         records, held = splits.train, np.array(splits.card["folds"])
         ours = np.zeros(len(records), bool)
@@ -100,19 +96,17 @@ def neu(arguments: argparse.Namespace) -> None:
             "frozen": {**compared(ours, theirs), "costs": costs},
         }
         print(f"seed {seed}: {row['accuracy']:.4f}, frozen {row['frozen']['accuracy']:.4f}", flush=True)
-        rows.append(row)
-    write("neu", rows)
+        write("neu", row)
 
 
 def few(arguments: argparse.Namespace) -> None:
     """Train on ten pictures of each class of the real surfaces, drawn by the seed; all others are the test."""
-    rows = []
     root = Path(os.environ["CNNKIT_DATA"]) / "neu-surfaces"
     for seed in arguments.seeds:
         run = arguments.runs / f"few-{seed}"
         data = drawn_by_seed(root, arguments.runs / f"few-data-{seed}", seed)
         words = ("--data", str(data), "--validation", "0", *LITE0, "--seed", str(seed))
-        document, whole = timed(run, *words, threads=arguments.threads)
+        document, whole = results.timed("photos", run, *words, threads=arguments.threads)
         _, recipe, splits = again(run)
         said, targets = test_outputs(recipe, run, splits)
         ours = said["scores"].argmax(1) == targets
@@ -120,13 +114,11 @@ def few(arguments: argparse.Namespace) -> None:
         theirs = fitted.predict(frozen(splits.test)) == splits.test.labels
         row = {**about(document, whole), "frozen": {**compared(ours, theirs), "costs": [cost(fitted)]}}
         print(f"seed {seed}: {row['accuracy']:.4f}, frozen {row['frozen']['accuracy']:.4f}", flush=True)
-        rows.append(row)
-    write("few", rows)
+        write("few", row)
 
 
 def gtsrb(arguments: argparse.Namespace) -> None:
     """Train on two tracks of each sign, drawn as `finetune.py` draws them, on both backbones."""
-    rows = []
     root = Path(str(cards.load("gtsrb-small").root))
     file = str(arguments.weights or Path(os.environ["CNNKIT_DATA"]) / MOBILENET)
     networks = {
@@ -138,28 +130,17 @@ def gtsrb(arguments: argparse.Namespace) -> None:
         for network, words in networks.items():
             run = arguments.runs / f"gtsrb-{network}-{seed}"
             asked = ("--data", str(data), "--validation", "0", *words, "--seed", str(seed))
-            document, whole = timed(run, *asked, threads=arguments.threads)
+            document, whole = results.timed("photos", run, *asked, threads=arguments.threads)
             row = {**about(document, whole), "network": network}
             row["baseline"] = document["scores"]["test"]["baseline"]["accuracy"]
             print(f"seed {seed}, {network}: {row['accuracy']:.4f} in {row['minutes']:.1f} minutes", flush=True)
-            rows.append(row)
-    write("gtsrb", rows)
+            write("gtsrb", row)
 
 
 # Parts ----------------------------------------------------------------------------------------------------------------
 
 
-def timed(run: Path, *words: str, threads: int) -> tuple[dict[str, Any], float]:
-    """Train a run, unless that is done; return its `run.json`, and the minutes of the whole command, as kept beside it."""
-    kept = run.with_suffix(".minutes")
-    began = time.perf_counter()
-    document = results.trained("photos", run, *words, threads=threads)
-    if not kept.exists():
-        kept.write_text(f"{(time.perf_counter() - began) / 60}")
-    return document, float(kept.read_text())
-
-
-def about(document: dict[str, Any], whole: float) -> dict[str, Any]:
+def about(document: dict[str, Any], whole: float | None) -> dict[str, Any]:
     """Return what every row says of a run."""
     test, settings = document["scores"]["test"], document["settings"]
     keys = (
@@ -266,17 +247,11 @@ def compared(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
     }
 
 
-def write(name: str, rows: list[dict[str, Any]]) -> None:
-    """Write rows beside those of other seeds."""
-    path = results.FOLDER / f"photos-{name}.json"
-    before = json.loads(path.read_text(encoding="utf-8")).get("runs", []) if path.exists() else []
-    keys = {(entry["seed"], entry.get("network")) for entry in rows}
-    rows = sorted(
-        [*rows, *(entry for entry in before if (entry["seed"], entry.get("network")) not in keys)],
-        key=lambda entry: (entry.get("network") or "", entry["seed"]),
-    )
-    accuracies = [row["accuracy"] for row in rows]
-    results.write(f"photos-{name}", {"runs": rows, "mean_accuracy": statistics.mean(accuracies)})
+def write(name: str, row: dict[str, Any]) -> None:
+    """Write a row beside those of other seeds."""
+    rows = results.beside(f"photos-{name}", "runs", [row], ("network", "seed"))
+    accuracy = statistics.mean(entry["accuracy"] for entry in rows)
+    results.write(f"photos-{name}", {"runs": rows, "mean_accuracy": accuracy})
 
 
 def main() -> None:

@@ -49,25 +49,18 @@ KEYS = ("dice", "dice_interval", "iou", "iou_interval", "nsd", "hd95", "sensitiv
 
 def phantoms(arguments: argparse.Namespace) -> None:
     """Train and export on the drawn phantoms."""
-    rows = []
     for seed in arguments.seeds:
-        run = arguments.runs / f"phantoms-{seed}"
-        rows.append(row(arguments, run, "--seed", str(seed)))
-    write("phantoms", rows)
+        write("phantoms", row(arguments, arguments.runs / f"phantoms-{seed}", "--seed", str(seed)))
 
 
 def volumes(arguments: argparse.Namespace) -> None:
     """Train and export on the drawn volumes."""
-    rows = []
     for seed in arguments.seeds:
-        run = arguments.runs / f"volumes-{seed}"
-        rows.append(row(arguments, run, "--volumes", "--seed", str(seed)))
-    write("volumes", rows)
+        write("volumes", row(arguments, arguments.runs / f"volumes-{seed}", "--volumes", "--seed", str(seed)))
 
 
 def diagnose(arguments: argparse.Namespace) -> None:
     """Train and export on drawn slices with a lesion or none."""
-    rows = []
     for seed in arguments.seeds:
         run = arguments.runs / f"diagnose-{seed}"
         document = results.trained("scans", run, "--task", "diagnose", "--seed", str(seed), threads=arguments.threads)
@@ -76,18 +69,15 @@ def diagnose(arguments: argparse.Namespace) -> None:
             key: value for key, value in document["scores"]["test"].items() if isinstance(value, int | float | list)
         }
         test = {key: value for key, value in test.items() if key not in ("roc", "reliability", "confusion")}
-        rows.append({**about(run, document), **test, "lost": lost(run)})
-    write("diagnose", rows)
+        write("diagnose", {**about(run, document), **test, "lost": lost(run)})
 
 
 def drive(arguments: argparse.Namespace) -> None:
     """Train on DRIVE's training pictures; score its test pictures, at full resolution, inside the field of view."""
-    rows = []
     for seed in arguments.seeds:
-        run = arguments.runs / f"drive-{seed}"
-        rows.append(row(arguments, run, *DRIVE, "--seed", str(seed)))
-        print(rows[-1]["dice"], flush=True)
-    write("drive", rows, second_person=second_person())
+        found = row(arguments, arguments.runs / f"drive-{seed}", *DRIVE, "--seed", str(seed))
+        print(found["dice"], flush=True)
+        write("drive", found, second_person=second_person())
 
 
 def second_person() -> dict[str, Any]:
@@ -108,7 +98,6 @@ def isbi(arguments: argparse.Namespace) -> None:
 
     data = arguments.runs / "isbi-data"
     blocks(data)
-    rows = []
     for seed in arguments.seeds:
         run = arguments.runs / f"isbi-{seed}"
         document = results.trained(
@@ -125,18 +114,16 @@ def isbi(arguments: argparse.Namespace) -> None:
         rand = [membranes.v_rand(said, there) for said, there in zip(answers, truth, strict=True)]
         scores = document["scores"]["folds"]
         exported(arguments, run / "fold-0")
-        rows.append(
-            {
-                **about(run, document),
-                "parameters": document["model"]["parameters"] // int(ISBI[1]),  # of a fold
-                **{key: scores[key] for key in KEYS if key in scores},
-                "pixel_error": float(np.mean(wrong)),
-                "v_rand": float(np.mean(rand)),
-                "baseline": scores.get("baseline"),
-                "lost": lost(run / "fold-0"),
-            }
-        )
-    write("isbi", rows)
+        found = {
+            **about(run, document),
+            "parameters": document["model"]["parameters"] // int(ISBI[1]),  # of a fold
+            **{key: scores[key] for key in KEYS if key in scores},
+            "pixel_error": float(np.mean(wrong)),
+            "v_rand": float(np.mean(rand)),
+            "baseline": scores.get("baseline"),
+            "lost": lost(run / "fold-0"),
+        }
+        write("isbi", found)
 
 
 def blocks(folder: Path) -> None:
@@ -149,7 +136,7 @@ def blocks(folder: Path) -> None:
         for number in range(30):
             link = folder / name / f"{number}.png"
             if not link.exists():
-                link.symlink_to(source / name / f"{number}.png")
+                link.symlink_to((source / name / f"{number}.png").resolve())
     lines += [f"{number}.png,{number // 6}" for number in range(30)]
     (folder / "patients.csv").write_text("\n".join(lines) + "\n")
     (folder / "labels.json").write_text(json.dumps({"membrane": 0}))
@@ -158,55 +145,51 @@ def blocks(folder: Path) -> None:
 def kvasir(arguments: argparse.Namespace) -> None:
     """Train on Kvasir-SEG from nothing and on ImageNet's weights."""
     weights = arguments.weights or Path(os.environ["CNNKIT_DATA"]) / WEIGHTS
-    rows = []
     for seed in arguments.seeds:
         for name, options in (("plain", PLAIN), ("backbone", (*BACKBONE, "--weights", str(weights)))):
             run = arguments.runs / f"kvasir-{name}-{seed}"
-            rows.append({**row(arguments, run, *KVASIR, *options, "--seed", str(seed)), "network": name})
-            print(name, rows[-1]["dice"], flush=True)
-    write("kvasir", rows)
+            found = {**row(arguments, run, *KVASIR, *options, "--seed", str(seed)), "network": name}
+            print(name, found["dice"], flush=True)
+            write("kvasir", found)
 
 
 def overlap(arguments: argparse.Namespace) -> None:
     """Train on Kvasir-SEG's training pictures with the overlap of each picture, and of a step together; a fifth is the test."""
     weights = arguments.weights or Path(os.environ["CNNKIT_DATA"]) / WEIGHTS
-    data, rows = arguments.runs / "polyps", []
+    data = arguments.runs / "polyps"
     for name in ("images", "masks"):
         (data / name).mkdir(parents=True, exist_ok=True)
         for file in (Path(os.environ["CNNKIT_DATA"]) / "kvasir-seg" / "train" / name).iterdir():
             if not (data / name / file.name).exists():
-                (data / name / file.name).symlink_to(file)
+                (data / name / file.name).symlink_to(file.resolve())
     for seed in arguments.seeds:
         for loss in ("dice", "batch-dice"):
             run = arguments.runs / f"overlap-{loss}-{seed}"
             words = ("--data", str(data), *OVERLAP, "--weights", str(weights), "--loss", loss, "--seed", str(seed))
             document = results.trained("scans", run, *words, threads=arguments.threads)
             test = document["scores"]["test"]
-            rows.append({**about(run, document), "network": loss, **{key: test[key] for key in KEYS if key in test}})
-            print(loss, seed, rows[-1]["dice"], flush=True)
-    write("overlap", rows)
+            print(loss, seed, test["dice"], flush=True)
+            found = {**about(run, document), "network": loss, **{key: test[key] for key in KEYS if key in test}}
+            write("overlap", found)
 
 
 def hippocampus(arguments: argparse.Namespace) -> None:
     """Train five folds of the 130 volumes of the hippocampus; score each by the model that did not see it; export one."""
-    rows = []
     for seed in arguments.seeds:
         run = arguments.runs / f"hippocampus-{seed}"
         document = results.trained("scans", run, *HIPPOCAMPUS, "--seed", str(seed), threads=arguments.threads)
         scores = document["scores"]["folds"]
         exported(arguments, run / "fold-0")
-        rows.append(
-            {
-                **about(run, document),
-                "parameters": document["model"]["parameters"] // int(HIPPOCAMPUS[-1]),  # of a fold
-                **{key: scores[key] for key in KEYS if key in scores},
-                "per_class": scores["per_class"],
-                "baseline": scores.get("baseline"),
-                "lost": lost(run / "fold-0"),
-                "lowered": lowered.of_run(run / "fold-0"),
-            }
-        )
-    write("hippocampus", rows)
+        found = {
+            **about(run, document),
+            "parameters": document["model"]["parameters"] // int(HIPPOCAMPUS[-1]),  # of a fold
+            **{key: scores[key] for key in KEYS if key in scores},
+            "per_class": scores["per_class"],
+            "baseline": scores.get("baseline"),
+            "lost": lost(run / "fold-0"),
+            "lowered": lowered.of_run(run / "fold-0"),
+        }
+        write("hippocampus", found)
 
 
 def speed(arguments: argparse.Namespace) -> None:
@@ -332,9 +315,7 @@ def volume_memory(arguments: argparse.Namespace) -> None:
 
 def row(arguments: argparse.Namespace, run: Path, *words: str) -> dict[str, Any]:
     """Train and export a run, unless that is done; return what it scores and what its export lost."""
-    there, began = (run / "run.json").exists(), time.perf_counter()
-    document = results.trained("scans", run, *words, threads=arguments.threads)
-    whole = None if there else (time.perf_counter() - began) / 60
+    document, whole = results.timed("scans", run, *words, threads=arguments.threads)
     exported(arguments, run)
     test = document["scores"]["test"]
     return {
@@ -388,15 +369,9 @@ def quiet() -> Any:
     return SILENT
 
 
-def write(name: str, rows: list[dict[str, Any]], **more: Any) -> None:
-    """Write rows beside those of other seeds, with means."""
-    path = results.FOLDER / f"scans-{name}.json"
-    before = json.loads(path.read_text(encoding="utf-8")).get("runs", []) if path.exists() else []
-    keys = {(entry["seed"], entry.get("network")) for entry in rows}
-    rows = sorted(
-        [*rows, *(entry for entry in before if (entry["seed"], entry.get("network")) not in keys)],
-        key=lambda entry: (entry.get("network") or "", entry["seed"]),
-    )
+def write(name: str, found: dict[str, Any], **more: Any) -> None:
+    """Write a row beside those of other seeds."""
+    rows = results.beside(f"scans-{name}", "runs", [found], ("network", "seed"))
     results.write(f"scans-{name}", {"runs": rows, **more})
 
 
@@ -424,6 +399,8 @@ def main() -> None:
     parser.add_argument("--file", type=Path, help="an int8 file of volumes")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
+    if arguments.work.startswith("volume-"):
+        results.needed(arguments.file, "--file", "an int8 file of volumes, as `hippocampus` exports one")
     works[arguments.work](arguments)
 
 

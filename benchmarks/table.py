@@ -6,6 +6,7 @@ python benchmarks/table.py
 import json
 import re
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -337,16 +338,13 @@ def scans() -> str:
         if not rows:
             continue
         values = [100 * row["dice"] for row in rows]
-        low, high = (100 * bound for bound in rows[0]["dice_interval"])
-        spread = (
-            f"{low:.1f} to {high:.1f}" if len(rows) == 1 else f"sd {statistics.stdev(values):.1f}, {len(rows)} seeds"
-        )
+        interval = [100 * bound for bound in rows[0]["dice_interval"]]
         person = (found or {}).get("second_person")
         int8 = [row["lost"]["int8"] for row in rows]
         cells = [
             title,
             f"{rows[0]['parameters']:,}",
-            f"{statistics.mean(values):.1f} ({spread})",
+            f"{statistics.mean(values):.1f} ({_spread(values, interval)})",
             f"{100 * statistics.mean(row['baseline']['dice'] for row in rows):.1f}",
             f"{100 * person['dice']:.1f}" if person else "",
             f"{-statistics.mean(entry['difference'] for entry in int8):+.2f}, {int8[0]['bytes'] / 1000:.0f}",
@@ -385,10 +383,7 @@ def photos() -> str:
         if not rows:
             continue
         values = [100 * row["accuracy"] for row in rows]
-        low, high = (100 * bound for bound in rows[0]["interval"])
-        spread = (
-            f"{low:.1f} to {high:.1f}" if len(rows) == 1 else f"sd {statistics.stdev(values):.1f}, {len(rows)} seeds"
-        )
+        interval = [100 * bound for bound in rows[0]["interval"]]
         what = "frozen features" if "frozen" in rows[0] else "linear baseline"
         other = [row["frozen"]["accuracy"] if "frozen" in row else row["baseline"] for row in rows]
         int8 = [row["lost"]["int8"] for row in rows if "lost" in row]
@@ -399,10 +394,10 @@ def photos() -> str:
         )
         cells = [
             title,
-            f"{statistics.mean(values):.1f} ({spread})",
+            f"{statistics.mean(values):.1f} ({_spread(values, interval)})",
             f"{100 * statistics.mean(other):.1f}, {what}",
             lost,
-            f"{statistics.mean(row['whole_minutes'] for row in rows):.1f}",
+            _minutes([row["whole_minutes"] for row in rows]),
         ]
         lines.append(f"| {' | '.join(cells)} |")
         if "frozen" in rows[0]:
@@ -434,8 +429,8 @@ def steering() -> str:
     rows = [row for row in found["runs"] if row["loss"] == "huber"]
     first = rows[0]
     errors = [row["mean_absolute_error"] for row in rows]
-    low, high = first["mean_absolute_error_interval"]
-    spread = f"{low:.2f} to {high:.2f}" if len(rows) == 1 else f"sd {statistics.stdev(errors):.2f}, {len(rows)} seeds"
+    spread = _spread(errors, first["mean_absolute_error_interval"], places=2)
+    minutes = _minutes([row["whole_seconds"] and row["whole_seconds"] / 60 for row in rows])
     straight = next(value for name, value in first["always"].items() if name.startswith("always 0"))
     int8 = [row["files"]["int8"] for row in rows]
     return (
@@ -443,9 +438,22 @@ def steering() -> str:
         f"{first['baseline']['mean_absolute_error']:.2f}, always straight {straight:.2f}. The interval of its answers held for "
         f"{100 * statistics.mean(row['coverage']['share'] for row in rows):.1f} % of the test. int8: "
         f"{statistics.mean(entry['difference'] for entry in int8):+.3f} degrees, {int8[0]['bytes'] / 1000:.0f} kB. "
-        f"{first['parameters']:,} parameters; {statistics.mean(row['whole_seconds'] for row in rows) / 60:.1f} minutes, all of "
+        f"{first['parameters']:,} parameters; {minutes} minutes, all of "
         "it. Script: `steering.py`."
     )
+
+
+def _spread(values: Sequence[float], interval: Sequence[float], places: int = 1) -> str:
+    """Return how far a mean of seeds may be trusted: of one seed the interval of its score, of several their deviation."""
+    if len(values) > 1:
+        return f"sd {statistics.stdev(values):.{places}f}, {len(values)} seeds"
+    return " to ".join(f"{bound:.{places}f}" for bound in interval)
+
+
+def _minutes(known: Sequence[float | None]) -> str:
+    """Return the mean of those runs whose command was timed."""
+    timed = [minutes for minutes in known if minutes is not None]
+    return f"{statistics.mean(timed):.1f}" if timed else "unknown"
 
 
 def _p(value: float) -> str:
