@@ -27,8 +27,16 @@ def split_of_name(name: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def split_folders(root: Path) -> dict[str, str]:
+def _has_folders(folder: Path) -> bool:
+    return any(path.is_dir() and not walks.is_system(path.name) for path in folder.iterdir())
+
+
+def split_folders(root: Path, holds: Callable[[Path], bool] = _has_folders) -> dict[str, str]:
     """Find which subfolders of `root` are splits: {"train": "Training", ...}; empty where it has no training folder.
+
+    Args:
+        root: a folder.
+        holds: whether a folder holds data of the kind that is looked for: class folders, unless said otherwise.
 
     A folder called train that holds images and no folders is a class, between car and tram; a test folder of loose images
     beside class folders of training has no labels, so it is no split.
@@ -41,12 +49,8 @@ def split_folders(root: Path) -> dict[str, str]:
         match = [names[spelling] for spelling in spellings if spelling in names]
         if match:
             found[split] = match[0]
-    held = {split: name for split, name in found.items() if _has_folders(root / name)}
+    held = {split: name for split, name in found.items() if holds(root / name)}
     return held if "train" in held else {}
-
-
-def _has_folders(folder: Path) -> bool:
-    return any(path.is_dir() and not walks.is_system(path.name) for path in folder.iterdir())
 
 
 def class_order(names: list[str]) -> Callable[[str], Any]:

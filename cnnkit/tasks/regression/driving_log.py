@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from cnnkit.device import image
 from cnnkit.errors import DataError
 from cnnkit.files import printable
 from cnnkit.tasks.regression import tables
-from cnnkit.tasks.regression.tables import Rows, Table
+from cnnkit.tasks.regression.tables import Lines, Rows, Table
 
 COLUMNS = ("center", "left", "right", "steering", "throttle", "brake", "speed")
-SIDE_ANGLE = 0.2  # of a wheel turned from -1 to 1; Udacity's students take 0.2 to 0.25
+SIDE_ANGLE = 0.2  # of a wheel turned from -1 to 1
 ANGLE = "steering"
 
 
@@ -35,22 +36,18 @@ def columns(table: Table | None) -> dict[str, int] | None:
         return {name: names.index(name) for name in COLUMNS if name in names}
     unnamed = names == [f"column {place}" for place in range(len(names))]
     if unnamed and len(names) >= 4 and table.rows:
-        cells = table.rows[0][1]
-        if (
-            len(cells) >= 4
-            and all(tables._is_image(cell) for cell in cells[:3])
-            and tables._number(cells[3]) is not None
-        ):
+        cells = [cell.strip() for cell in table.rows[0][1]]
+        if len(cells) >= 4 and all(image.is_named(cell) for cell in cells[:3]) and tables.number(cells[3]) is not None:
             return {name: place for place, name in enumerate(COLUMNS[: len(names)])}
     return None
 
 
 def fits(path: Path) -> bool:
     """Whether a file is a driving log, by its beginning."""
-    return columns(tables.headed(path)) is not None
+    return columns(tables.opened(path, tables.BEGINNING)) is not None
 
 
-def read(root: Path, table: Table, options: Mapping[str, Any], group: str = "") -> Rows:
+def read(root: Path, table: Table, lines: Lines, options: Mapping[str, Any], group: str) -> Rows:
     """Read a driving log; as `tables.read`. The option `side_angle` is the correction of the side cameras; 0: without them."""
     where = columns(table)
     if where is None:
@@ -65,7 +62,7 @@ def read(root: Path, table: Table, options: Mapping[str, Any], group: str = "") 
     base = os.path.relpath(table.path.parent, root).replace(os.sep, "/")
     base = "" if base == "." else f"{base}/"
     files, numbers, places, side, bad, absent = [], [], [], [], [], 0
-    for moment, (line, cells) in enumerate(table.rows):
+    for moment, (line, cells) in enumerate(lines):
         cells = [cell.strip() for cell in cells] + [""] * (len(table.names) - len(cells))
         values, reason = tables.parsed([cells[where[name]] for name in asked])
         at = f"{table.path.name}, line {line}"
@@ -92,10 +89,9 @@ def read(root: Path, table: Table, options: Mapping[str, Any], group: str = "") 
         )
     if absent:
         notes.append(f"{absent:,} pictures of side cameras are not there; their moments are learnt without them.")
-    order = np.arange(len(files))
     return Rows(
         files,
-        np.array(numbers, np.float64).reshape(len(files), len(asked))[order],
+        np.array(numbers, np.float64).reshape(len(files), len(asked)),
         tuple(asked),
         [group] * len(files) if group else None,
         np.array(places, int),

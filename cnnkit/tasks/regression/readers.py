@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from cnnkit.data import naming
+from cnnkit.data.inventory import Entry, entry
 from cnnkit.data.reading import CERTAIN, LAST, Part, Reader, Request
 from cnnkit.errors import DataError
 from cnnkit.inputs.image import folders
 from cnnkit.tasks.regression import driving_log, tables
-from cnnkit.tasks.regression.tables import Rows, Table
+from cnnkit.tasks.regression.tables import Rows
 
 TASK = "regression"
 _OPTIONS = frozenset(["image", "values", "group", "time"])
@@ -20,37 +21,40 @@ _OPTIONS = frozenset(["image", "values", "group", "time"])
 
 def read_values(request: Request) -> Part:
     """A table, or several, of pictures with values; those of a split, where a column says which."""
-    split = request.split.get("split")
-    return _read(request, _lists, lambda root, table, group: tables.read(root, table, request.options, split, group))
+    return _read(request, _lists, tables.read)
 
 
 def read_driving_log(request: Request) -> Part:
-    """The log of a driving simulator, or several."""
-    part = _read(
-        request, driving_log.fits, lambda root, table, group: driving_log.read(root, table, request.options, group)
-    )
+    """The log of a driving simulator, or several; as `read_values`."""
+    part = _read(request, driving_log.fits, driving_log.read)
     negated = [name == driving_log.ANGLE for name in part.names]
     return replace(part, more={**part.more, "negated": negated})
 
 
-def _read(request: Request, fits: Callable[[Path], bool], read: Callable[[Path, Table, str], Rows]) -> Part:
-    path = request.path("file")
+def _read(request: Request, fits: Callable[[Path], bool], read: Callable[..., Rows]) -> Part:
+    """Read tables, those of the training split once; `read` as `tables.read`."""
+    path, split = request.path("file"), request.split.get("split")
     root = request.root or (path if path.is_dir() else path.parent)
     found = [path] if path.is_file() else tables.found_in(path, fits)
     if not found:
         raise DataError(f"There is no table of pictures and values in {path}.")
+    tables.check_alone(found)
+    known = {} if request.train is None else request.train.more["tables"]
+    opened: dict[Path, tables.Table | None] = {}
     parts = []
     for file in found:
-        table = tables.opened(file)
+        table = opened[file] = known.get(file) or tables.opened(file)
         if table is None:
             raise DataError(f"{file} is no table of pictures and values.")
-        parts.append(read(root, table, file.parent.name if len(found) > 1 else ""))
-    return _part(root, tables.together(parts), request)
+        lines = table.rows if split is None else tables.of_split(table, split)
+        parts.append(read(root, table, lines, request.options, file.parent.name if len(found) > 1 else ""))
+    part = _part(root, tables.together(parts), request)
+    return replace(part, more={**part.more, "tables": opened})
 
 
 def _lists(path: Path) -> bool:
     """Whether a file is a table with a column of pictures."""
-    table = tables.headed(path)
+    table = tables.opened(path, tables.BEGINNING)
     return table is not None and driving_log.columns(table) is None and tables.image_column(table) is not None
 
 
@@ -58,7 +62,9 @@ def _part(root: Path, rows: Rows, request: Request) -> Part:
     """Look at the header of every picture, and return what can be used."""
     alone = replace(request, options={"groups": "none"})
     if not rows.files:
-        raise DataError(f"No line of {request.split.get('file')} can be used: {said(rows.bad)}. Mend them.")
+        wanted = f" for {request.split['split']}" if "split" in request.split else ""
+        why = f"can be used: {said(rows.bad)}. Mend them." if rows.bad else f"is there{wanted}. Add some."
+        raise DataError(f"No line of {request.path('file')} {why}")
     codes = np.arange(len(rows.files), dtype=np.int32)
     found, _ = folders.scan_files(root, rows.files, codes, ("",), [], alone)
     good = found.codes
@@ -103,22 +109,12 @@ def _plural(reason: str) -> str:
 # What fits -----------------------------------------------------------------------------------------------------------------
 
 
-def _is_values(path: Path, named: bool) -> bool:
-    return bool(tables.found_in(path, _lists)) or bool(_split_folders(path, _lists))
-
-
-def _is_log(path: Path, named: bool) -> bool:
-    return bool(tables.found_in(path, driving_log.fits)) or bool(_split_folders(path, driving_log.fits))
+def _fits(fits: Callable[[Path], bool]) -> Callable[[Path, bool], bool]:
+    return lambda path, named: bool(tables.found_in(path, fits)) or bool(_split_folders(path, fits))
 
 
 def _split_folders(path: Path, fits: Callable[[Path], bool]) -> dict[str, str]:
-    """Return folders that are called as splits and hold a table each; none without one for training."""
-    if not path.is_dir():
-        return {}
-    names = {child.name.lower(): child.name for child in path.iterdir() if child.is_dir()}
-    found = {split: names[word] for split, words in naming.SPLITS.items() for word in words if word in names}
-    held = {split: name for split, name in found.items() if tables.found_in(path / name, fits)}
-    return held if "train" in held else {}
+    return naming.split_folders(path, lambda folder: bool(tables.found_in(folder, fits))) if path.is_dir() else {}
 
 
 def _splits(fits: Callable[[Path], bool]) -> Callable[[Path], dict[str, dict[str, Any]]]:
@@ -129,23 +125,26 @@ def _splits(fits: Callable[[Path], bool]) -> Callable[[Path], dict[str, dict[str
         found = tables.found_in(path, fits)
         root = path if path.is_dir() else path.parent
         own = [file for file in found if file.parent == root]
-        if len(own) > 1:
-            named = {split: [f for f in own if naming.split_of_name(f.name) == split] for split in naming.SPLITS}
-            if len(named["train"]) == 1 and all(len(files) < 2 for files in named.values()):
-                return {split: {"file": files[0].name} for split, files in named.items() if files}
-            raise DataError(
-                f"{path} has several tables of pictures: {', '.join(file.name for file in own[:4])}. Name the one you mean."
-            )
-        if not own:
-            return {"train": {"file": "."}}
-        table = tables.opened(own[0])
-        column = None if table is None else tables.split_column(table)
-        if table is None or column is None or fits is driving_log.fits:
-            return {"train": {"file": own[0].name}}
-        there = {naming.split_of_name(cell) for cell in table.cells(column)}
-        return {split: {"file": own[0].name, "split": split} for split in naming.SPLITS if split in there}
+        named = {split: [f for f in own if naming.split_of_name(f.name) == split] for split in naming.SPLITS}
+        if len(own) > 1 and len(named["train"]) == 1 and all(len(files) < 2 for files in named.values()):
+            return {split: {"file": files[0].name} for split, files in named.items() if files}
+        tables.check_alone(found)
+        where = {"file": own[0].name if own else "."}
+        return {split: {**where, "split": split} for split in tables.splits_told(found)} or {"train": where}
 
     return splits
+
+
+def _left(fits: Callable[[Path], bool]) -> Callable[[Path, list[dict[str, Any]]], list[Entry]]:
+    """Say which tables lie beside those of several splits."""
+
+    def left(root: Path, splits: list[dict[str, Any]]) -> list[Entry]:
+        tops = {str(split["file"]).split("/")[0] for split in splits}
+        names = [file.relative_to(root).as_posix() for file in tables.found_in(root, fits)]
+        names = [name for name in names if name.split("/")[0] not in tops]
+        return [entry("left out", "tables", "that no split names", names)] if names and len(tops) > 1 else []
+
+    return left
 
 
 VALUES = Reader(
@@ -155,8 +154,9 @@ VALUES = Reader(
     frozenset(["split"]),
     _OPTIONS,
     about="a .csv of pictures and values",
-    fits=_is_values,
+    fits=_fits(_lists),
     splits=_splits(_lists),
+    left=_left(_lists),
     rank=LAST,  # a folder of classes may have a table in each
     waits=True,
     beside=True,
@@ -165,10 +165,12 @@ DRIVING_LOG = Reader(
     read_driving_log,
     TASK,
     ("file",),
-    options=frozenset(["values", "side_angle"]),
+    frozenset(["split"]),
+    frozenset(["values", "side_angle"]),
     about="a driving_log.csv with the pictures of its cameras",
-    fits=_is_log,
+    fits=_fits(driving_log.fits),
     splits=_splits(driving_log.fits),
+    left=_left(driving_log.fits),
     rank=CERTAIN,
     waits=True,
     beside=True,

@@ -7,12 +7,14 @@ Design choices:
 - A line that cannot be used is said by its kind: how many, and the first.
 - Lines are put in order: by group, then by time, then as they are written.
 - Several tables in folders of their own, such as a drive each, are one data set, and each is a group.
+- A column with the word of a split in any line needs one in each, in all tables: else lines would be lost, or learnt and scored.
 """
 
 import csv
 import dataclasses
+import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from cnnkit.data.cards import inside
 from cnnkit.device import image
 from cnnkit.errors import DataError
 from cnnkit.files import printable
+from cnnkit.inputs.image.listed import split_of
 
 SUFFIXES = (".csv", ".tsv")
 PATHS = (
@@ -66,9 +69,14 @@ NUMBERS = (
 )  # that say which line it is, and nothing of the picture
 VALUES = ("value", "target", "label", "y")
 LOOKED_AT = 200  # lines
+BEGINNING = 3  # lines that tell the columns
+HEAD = 2**16  # characters of a line of these
 SPLIT = 3  # training, validation and test: fewer times cannot be divided
 ABSENT, DAMAGED = "has no picture there", "cannot be read"
 NO_VALUE, NO_NUMBER, INFINITE = "has no value", "has a value that is no number", "has a value that is NaN or infinite"
+
+
+Lines = Sequence[tuple[int, list[str]]]  # the number of a line in its file, and its cells
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,12 +86,12 @@ class Table:
     Attributes:
         path: of it.
         names: of its columns; "column 0", ... without a header.
-        rows: (line, cells) of each.
+        rows: its lines.
     """
 
     path: Path
     names: tuple[str, ...]
-    rows: Sequence[tuple[int, list[str]]]
+    rows: Lines
 
     def column(self, told: Any, what: str) -> int:
         """Return the place of a column that somebody names, or counts from 0; -1 is the last.
@@ -104,43 +112,30 @@ class Table:
         return [cells[place].strip() if place < len(cells) else "" for _, cells in self.rows]
 
 
-def opened(path: Path) -> Table | None:
-    """Read a table; None where it is none, or has no column of images."""
+def opened(path: Path, most: int | None = None) -> Table | None:
+    """Read a table; None where it is none.
+
+    Args:
+        path: of it.
+        most: lines that are read, cheaply, to know its columns; None: all.
+    """
     if path.suffix.lower() not in SUFFIXES:
         return None
     try:
         with path.open(encoding="utf-8-sig", errors="strict", newline="") as file:
-            head = file.readline(2**16)
+            head = file.readline(HEAD)
             file.seek(0)
-            separator = max(",;\t", key=head.count)
-            reader = csv.reader(file, delimiter=separator, skipinitialspace=True)
+            lines = file if most is None else [file.readline(HEAD) for _ in range(most)]
+            reader = csv.reader(lines, delimiter=max(",;\t", key=head.count), skipinitialspace=True)
             rows = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except (OSError, UnicodeDecodeError, csv.Error):
         return None
     if not rows:
         return None
     first = [cell.strip() for cell in rows[0][1]]
-    headed = not any(_is_image(cell) for cell in first) and not any(_number(cell) is not None for cell in first)
+    headed = not any(image.is_named(cell) or number(cell) is not None for cell in first)
     names = tuple(first) if headed else tuple(f"column {place}" for place in range(len(first)))
     return Table(path, names, rows[1:] if headed else rows)
-
-
-def headed(path: Path) -> Table | None:
-    """Read the beginning of a table, cheaply; as `opened`."""
-    if path.suffix.lower() not in SUFFIXES:
-        return None
-    try:
-        with path.open(encoding="utf-8-sig", errors="strict", newline="") as file:
-            lines = [file.readline(2**16) for _ in range(3)]
-    except (OSError, UnicodeDecodeError):
-        return None
-    separator = max(",;\t", key=lines[0].count)
-    rows = [[cell.strip() for cell in cells] for cells in csv.reader(filter(str.strip, lines), delimiter=separator)]
-    if not rows:
-        return None
-    told = not any(_is_image(cell) or _number(cell) is not None for cell in rows[0])
-    names = tuple(rows[0]) if told else tuple(f"column {place}" for place in range(len(rows[0])))
-    return Table(path, names, list(enumerate(rows[1:] if told else rows, 1)))
 
 
 def image_column(table: Table, asked: Any = None) -> int | None:
@@ -154,7 +149,7 @@ def image_column(table: Table, asked: Any = None) -> int | None:
                 return place
     for place in range(len(table.names)):
         found = [cells[place].strip() for _, cells in rows if len(cells) > place and cells[place].strip()]
-        if found and sum(map(_is_image, found)) > len(found) / 2:
+        if found and sum(map(image.is_named, found)) > len(found) / 2:
             return place
     return None
 
@@ -178,7 +173,7 @@ def value_columns(table: Table, asked: str | None, others: Iterable[int]) -> lis
         if place in known or name.lower() in (*NUMBERS, *TIMES, *SPLITS, *GROUPS):
             continue
         cells = [text for text in table.cells(place)[:LOOKED_AT] if text]
-        if cells and sum(_number(text) is not None for text in cells) > len(cells) / 2:
+        if cells and sum(number(text) is not None for text in cells) > len(cells) / 2:
             found.append(place)
     named = [place for place in found if table.names[place].lower() in VALUES]
     if len(found) == 1 or len(named) == 1:
@@ -227,15 +222,15 @@ class Rows:
     notes: list[str]
 
 
-def read(root: Path, table: Table, options: Mapping[str, Any], split: str | None = None, group: str = "") -> Rows:
+def read(root: Path, table: Table, lines: Lines, options: Mapping[str, Any], group: str) -> Rows:
     """Read the pictures and values of a table.
 
     Args:
         root: the folder that paths are below, once that of the table is added.
         table: of them.
+        lines: those of its rows that are read.
         options: `image`, `values`, `group`, `time`: columns, by name or number.
-        split: "train", "validation" or "test": only lines whose column of splits says so; None: all.
-        group: what all of its lines belong to beside what a column says.
+        group: what all of its lines belong to beside what a column says; "": nothing.
 
     Raises:
         DataError: a column is missing, or no line can be used.
@@ -245,18 +240,15 @@ def read(root: Path, table: Table, options: Mapping[str, Any], split: str | None
         raise DataError(
             f"{table.path} has no column of pictures. It has {', '.join(table.names)}. Say which with `image`."
         )
-    own = split_column(table)
     together = named_column(table, options.get("group"), GROUPS, "group", [place])
     when = named_column(table, options.get("time"), TIMES, "time", [place])
-    used = [entry for entry in (place, own, together, when) if entry is not None]
+    used = [entry for entry in (place, together, when) if entry is not None]
     columns = value_columns(table, options.get("values"), used)
     base = os.path.relpath(table.path.parent, root).replace(os.sep, "/")
     base = "" if base == "." else f"{base}/"
     kept, numbers, groups, times, bad = [], [], [], [], []
-    for line, cells in table.rows:
+    for line, cells in lines:
         cells = [cell.strip() for cell in cells] + [""] * (len(table.names) - len(cells))
-        if split is not None and own is not None and naming.split_of_name(cells[own]) != split:
-            continue
         where = f"{table.path.name}, line {line}"
         file = there(root, base, cells[place])
         if file is None:
@@ -288,13 +280,63 @@ def read(root: Path, table: Table, options: Mapping[str, Any], split: str | None
     )
 
 
-def split_column(table: Table) -> int | None:
-    """Return the place of the column that says which split a line is for; None: there is none."""
+def splits_of(table: Table) -> list[str] | None:
+    """Return the split that each line is for; None: there is no column that says so.
+
+    Raises:
+        DataError: it says so of some lines alone.
+    """
     place = named_column(table, None, SPLITS, "split", [])
     if place is None:
         return None
-    found = {naming.split_of_name(cell) for cell in table.cells(place)}
-    return place if "train" in found else None
+    found = [split_of(cell) for cell in table.cells(place)]
+    if not any(found):  # such as sets A and B
+        return None
+    for (line, cells), split in zip(table.rows, found, strict=True):
+        if split is None:
+            said = printable(cells[place]) if place < len(cells) else ""
+            raise DataError(
+                f"{table.path}, line {line}: the column {table.names[place]} says {said!r}, which is no split. Write train, "
+                "validation or test there, or give the column another name."
+            )
+    return [split for split in found if split]
+
+
+def splits_told(files: Sequence[Path]) -> list[str]:
+    """Return the splits that columns of tables name, training first; none: no column does, or all lines are of one.
+
+    Raises:
+        DataError: some lines are of no split, or none is for training.
+    """
+    begun = [opened(file, BEGINNING) for file in files]
+    if not any(table is not None and named_column(table, None, SPLITS, "split", []) is not None for table in begun):
+        return []
+    known = {file: splits_of(table) for file in files if (table := opened(file)) is not None}
+    told = [split for split in naming.SPLITS if any(split in (found or ()) for found in known.values())]
+    without = [file for file, found in known.items() if found is None]
+    if told and without:
+        raise DataError(
+            f"{without[0]} has no column that says which split a line is for; {next(f for f in known if known[f])} has one. Give "
+            "both one, or none."
+        )
+    if len(told) > 1 and "train" not in told:
+        raise DataError(
+            f"No line of {files[0] if len(files) == 1 else files[0].parent.parent} is for training: its column of splits says "
+            f"{' and '.join(told)}. Add some, or give the column another name, and it is divided anew."
+        )
+    return told if len(told) > 1 else []
+
+
+def of_split(table: Table, split: str) -> Lines:
+    """Return the lines that a column says are for a split.
+
+    Raises:
+        DataError: there is no such column, or it does not say so of each line.
+    """
+    found = splits_of(table)
+    if found is None:
+        raise DataError(f"{table.path} has no column that says which of its lines are for {split}.")
+    return [row for row, own in zip(table.rows, found, strict=True) if own == split_of(split)]
 
 
 def in_time(
@@ -331,7 +373,7 @@ def in_time(
 
 def moment(text: str) -> float | None:
     """Return a time as a number; None where it is none."""
-    value = _number(text)
+    value = number(text)
     if value is not None and np.isfinite(value):
         return value
     try:
@@ -358,13 +400,21 @@ def parsed(cells: Sequence[str]) -> tuple[list[float], str]:
     for cell in cells:
         if not cell:
             return [], NO_VALUE
-        value = _number(cell)
+        value = number(cell)
         if value is None:
             return [], NO_NUMBER
         if not np.isfinite(value) or abs(value) > float(np.finfo(np.float32).max):
             return [], INFINITE
         values.append(value)
     return values, ""
+
+
+def number(cell: str) -> float | None:
+    """Return what a cell says as a number; None where it says none."""
+    try:
+        return float(cell)
+    except ValueError:
+        return None
 
 
 def there(root: Path, base: str, name: str) -> str | None:
@@ -386,20 +436,29 @@ def there(root: Path, base: str, name: str) -> str | None:
     return None
 
 
-def found_in(path: Path, fits: Any) -> list[Path]:
-    """Return the tables of a folder that fit: in itself, or else one in each of several folders in it."""
+def found_in(path: Path, fits: Callable[[Path], bool]) -> list[Path]:
+    """Return the tables of a folder that fit: in itself, or else in the folders in it; of a file itself."""
     if not path.is_dir():
         return [path] if fits(path) else []
     own = [entry for entry in _files(path) if fits(entry)]
-    if own:
-        return own
-    inner = [child for child in sorted(path.iterdir()) if child.is_dir() and not walks.is_system(child.name)]
-    each = [[entry for entry in _files(child) if fits(entry)] for child in inner]
-    return [entries[0] for entries in each if len(entries) == 1]
+    inner = (child for child in sorted(path.iterdir()) if child.is_dir() and not walks.is_system(child.name))
+    return own or [entry for child in inner for entry in _files(child) if fits(entry)]
+
+
+def check_alone(files: Sequence[Path]) -> None:
+    """Refuse tables of which two, sorted, lie in one folder: nobody says which is meant."""
+    for file, after in itertools.pairwise(files):
+        if file.parent == after.parent:
+            raise DataError(
+                f"{file.parent} has several tables of pictures: {file.name}, {after.name}. Name the one you mean, or keep "
+                "one there."
+            )
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if entry.is_file() and not walks.is_system(entry.name))
+    """Return what may be tables."""
+    named = (entry for entry in folder.iterdir() if entry.suffix.lower() in SUFFIXES)
+    return sorted(entry for entry in named if entry.is_file() and not walks.is_system(entry.name))
 
 
 def together(parts: Sequence[Rows]) -> Rows:
@@ -425,14 +484,3 @@ def together(parts: Sequence[Rows]) -> Rows:
         [row for part in parts for row in part.bad],
         list(dict.fromkeys(note for part in parts for note in part.notes)),
     )
-
-
-def _is_image(cell: str) -> bool:
-    return image.is_named(cell.strip())
-
-
-def _number(cell: str) -> float | None:
-    try:
-        return float(cell)
-    except ValueError:
-        return None

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import cnnkit
-from cnnkit.tasks.regression import checks, loading
+from cnnkit.tasks.regression import checks, loading, tables
 from tests.tasks.regression import lines
 
 UDACITY = ("center", "left", "right", "steering", "throttle", "brake", "speed")
@@ -164,7 +164,115 @@ def test_folders_of_tables_are_groups_and_folders_of_splits_are_splits(tmp_path)
     assert len(splits.test) == 10 and len(splits.train) + len(splits.validation) <= 30
 
 
-def log(folder, count=60, header=UDACITY, path="C:\\Users\\me\\IMG\\{}", sides=True):
+def counts(splits):
+    return [len(part) for part in splits.parts.values()]
+
+
+def in_splits(folder, words, header=("image", "angle", "split"), count=12, seed=0):
+    """Write pictures and a table that says by turns, in its last column, these words."""
+    return lines.write(folder, count, seed, header, more=lambda k: (words[k % len(words)],))
+
+
+@pytest.mark.parametrize("word", ["trian", "", "3", "train2", "train or test"])
+def test_a_word_that_is_no_split_is_an_error_and_no_lost_line(tmp_path, word):
+    data = in_splits(tmp_path, ("train", "test", word))
+    with pytest.raises(
+        cnnkit.DataError, match=rf"values.csv, line 4: the column split says '{word}', which is no split"
+    ):
+        load(data)
+
+
+def test_a_column_of_splits_counts_where_it_says_something(tmp_path):
+    assert counts(load(in_splits(tmp_path / "case", ("Train", "VAL", " test ", "dev")))) == [3, 6, 3]
+    assert sum(counts(load(in_splits(tmp_path / "sets", ("A", "B"), ("image", "angle", "set")), gap=0))) == 12
+    one = load(in_splits(tmp_path / "one", ("test",)), gap=0)  # all lines say the same, and are divided
+    assert sum(counts(one)) == 12 and all(counts(one))
+    with pytest.raises(cnnkit.DataError, match=r"No line of .*values.csv is for training: .* says validation and test"):
+        load(in_splits(tmp_path / "two", ("val", "test")))
+
+
+def test_a_card_that_names_a_split_means_a_column(tmp_path):
+    data = in_splits(tmp_path, ("train", "test", "validation"))
+    text = """title = "A few"\ntask = "regression"\nlicence = "CC0-1.0"\nreader = "values"\n[splits]\n"""
+    card = data / "card.toml"
+    card.write_text(
+        text
+        + """train = { file = "values.csv", split = "train" }\ntest = { file = "values.csv", split = "testing" }\n"""
+    )
+    assert len(load(card).test) == 4
+    lines.write(tmp_path, 12)
+    with pytest.raises(cnnkit.DataError, match="values.csv has no column that says which of its lines are for train"):
+        load(card)
+
+
+def test_folders_of_drives_with_a_column_of_splits(tmp_path):
+    for number, word in enumerate(("train", "train", "val", "test", "test")):
+        in_splits(tmp_path / f"drive{number}", (word,), seed=number)
+    splits = load(tmp_path)
+    assert counts(splits) == [24, 12, 24]
+    assert {splits.test.name(k).split("/")[-3] for k in range(24)} == {"drive3", "drive4"}
+    lines.write(tmp_path / "drive9", 6)
+    with pytest.raises(
+        cnnkit.DataError, match=r"drive9.values.csv has no column that says which split .*drive0.* has one"
+    ):
+        load(tmp_path)
+
+
+def test_a_folder_with_two_tables_is_an_error_and_no_lost_folder(tmp_path):
+    for number in range(3):
+        lines.write(tmp_path / "drives" / f"drive{number}", 6, seed=number)
+        lines.write(tmp_path / "split" / ("train", "test", "val")[number], 6, seed=number)
+    for folder in ("drives/drive1", "split/train"):
+        (tmp_path / folder / "more.csv").write_bytes((tmp_path / folder / "values.csv").read_bytes())
+        with pytest.raises(
+            cnnkit.DataError, match=f"{folder} has several tables of pictures: more.csv, values.csv. Name"
+        ):
+            load((tmp_path / folder).parent)
+
+
+def test_tables_beside_those_of_the_splits_are_left_out_and_said(tmp_path):
+    def told(folder):
+        return [(entry["examples"], entry["reason"]) for entry in load(folder).card["inventory"]["entries"]]
+
+    data = lines.write(tmp_path / "files", 30)
+    for name in ("train", "test", "other"):
+        (data / f"{name}.csv").write_bytes((data / "values.csv").read_bytes())
+    assert (["other.csv", "values.csv"], "that no split names") in told(data)
+    for name in ("train", "test", "more"):
+        lines.write(tmp_path / "folders" / name, 30)
+    assert (["more/values.csv"], "that no split names") in told(tmp_path / "folders")
+    assert not any("no split" in reason for _, reason in told(data / "train.csv"))
+
+
+def test_a_table_is_parsed_once_for_all_of_its_splits(tmp_path, monkeypatch):
+    real, whole = tables.opened, []
+
+    def opened(path, most=None):
+        whole.extend([path] * (most is None))
+        return real(path, most)
+
+    monkeypatch.setattr(tables, "opened", opened)
+    load(lines.write(tmp_path / "plain", 12))
+    assert len(whole) == 1
+    load(in_splits(tmp_path / "split", ("train", "val", "test")))
+    assert len(whole) == 1 + 2  # once to know which splits there are
+
+
+def test_a_table_without_lines_says_so(tmp_path):
+    log(tmp_path, 0)
+    with pytest.raises(cnnkit.DataError, match=r"No line of .*driving_log.csv is there. Add some."):
+        load(tmp_path)
+
+
+def test_a_driving_log_may_say_splits(tmp_path):
+    words = ("train", "train", "val", "test")
+    log(tmp_path, header=(*UDACITY, "split"), more=lambda k: (words[k // 5 % 4],))
+    splits = load(tmp_path)
+    assert counts(splits) == [90, 15, 15] and splits.train.values.names == ("steering",)
+    assert {int(splits.test.name(k)[-8:-4]) // 5 % 4 for k in range(15)} == {3}
+
+
+def log(folder, count=60, header=UDACITY, path="C:\\Users\\me\\IMG\\{}", sides=True, more=lambda k: ()):
     """Write a driving log as Udacity's simulator does."""
     rng = np.random.default_rng(0)
     (folder / "IMG").mkdir(parents=True)
@@ -173,7 +281,7 @@ def log(folder, count=60, header=UDACITY, path="C:\\Users\\me\\IMG\\{}", sides=T
         names = [f"{camera}_{k:04d}.jpg" for camera in ("center", "left", "right")]
         for name in names[: 3 if sides else 1]:
             cv2.imwrite(str(folder / "IMG" / name), lines.picture(angle, rng))
-        rows.append((*(path.format(name) for name in names), angle / 40, 0.5, 0, 20 + k % 3))
+        rows.append((*(path.format(name) for name in names), angle / 40, 0.5, 0, 20 + k % 3, *more(k)))
     lines.table(folder / "driving_log.csv", header, rows)
     return folder
 
