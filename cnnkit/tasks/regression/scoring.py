@@ -54,13 +54,14 @@ class Scale:
     """What training data say of the values, of each one.
 
     Attributes:
-        mean, std: that the network's answers are brought back by.
-        median: of the values.
+        mean, std: that the network's answers are brought back by; of weights that go on, those of the data that they began with.
+        average, median: of the values.
         spread: mean absolute deviation from it: the error of always the median.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    average: tuple[float, ...]
     median: tuple[float, ...]
     spread: tuple[float, ...]
 
@@ -113,11 +114,12 @@ class Regression(Task):
         numbers = splits.train.numbers()
         median = np.median(numbers, 0)
         about = earlier.get("regression") or {}
-        mean, std = numbers.mean(0).tolist(), np.maximum(numbers.std(0), 1e-12).tolist()
+        average = numbers.mean(0).tolist()
+        mean, std = average, np.maximum(numbers.std(0), 1e-12).tolist()
         if len(about.get("mean", ())) == len(mean):
             mean, std = about["mean"], about["std"]
         spread = np.maximum(np.abs(numbers - median).mean(0), 1e-12)
-        scale = Scale(tuple(mean), tuple(std), tuple(median.tolist()), tuple(spread.tolist()))
+        scale = Scale(*map(tuple, (mean, std, average, median.tolist(), spread.tolist())))
         return type(self)(self.unit, self.zero, self.negated, values, scale)
 
     def facts(self) -> dict[str, Any]:
@@ -394,8 +396,9 @@ def bars(about: Mapping[str, Any], targets: Truth, head: Headline) -> dict[str, 
     def said(numbers: Sequence[float]) -> str:
         return f" ({with_unit(numbers[0], about['units'][0])})" if single else ""
 
+    average = about.get("average", about["mean"])  # files of before do not have it
     answers = {
-        f"always the mean{said(about['mean'])}": about["mean"],
+        f"always the mean{said(average)}": average,
         f"always the median{said(about['median'])}": about["median"],
     }
     if about.get("zero"):

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from cnnkit.data.records import Splits
+from cnnkit.inputs.image.pictures import ImageSource
 from cnnkit.tasks.regression import measures
-from cnnkit.tasks.regression.records import Values
+from cnnkit.tasks.regression.records import Numbers, ValueRecords, Values
 from cnnkit.tasks.regression.scoring import Regression, Scale, Truth
 
 TRUE = np.array([0.0, 2.0, 4.0, 6.0])
@@ -73,7 +75,7 @@ def test_errors_by_range_are_of_round_numbers_and_miss_nobody():
 
 
 def task(names=("angle",), units=("degrees",), zero="straight"):
-    scale = Scale((1.0,) * len(names), (2.0,) * len(names), (2.0,) * len(names), (2.0,) * len(names))
+    scale = Scale(*((value,) * len(names) for value in (-3.0, 2.0, 1.0, 2.0, 2.0)))
     return Regression("", zero, (), Values(names, units), scale)
 
 
@@ -87,6 +89,20 @@ def test_scores_name_what_needs_no_model():
     }
     assert scores["constant"]["name"] == "always the median (2 degrees)"
     assert list(scores.headline.per_record) == [1, 0, 1, 3]
+
+
+@pytest.mark.parametrize("earlier", [{}, {"regression": {"mean": [-7.0], "std": [5.0]}}])
+def test_plain_answers_are_those_of_the_data_whatever_weights_go_on(earlier):
+    values = Values(("angle",), ("degrees",))
+    pictures = ImageSource(np.zeros((4, 4, 4, 3), np.uint8))
+    records = ValueRecords(pictures, targets=Numbers(np.array([[0.0], [0], [2], [6]]), values))
+    fitted = Regression(zero="straight").fitted(Splits(records, records, records), earlier)
+    facts = fitted.facts()["regression"]
+    assert (facts["mean"], facts["std"]) == (([-7.0], [5.0]) if earlier else ([2.0], [pytest.approx(6**0.5)]))
+    always = fitted.score({"values": SAID[:, None]}, Truth(TRUE[:, None], None, values), ())["always"]
+    assert list(always) == ["always the mean (2 degrees)", "always the median (1 degrees)", "always 0 (straight)"]
+    assert list(always.values()) == pytest.approx([2, 2.5, 3])
+    assert facts["spread"] == [2]
 
 
 def test_several_units_are_put_together_as_shares_of_the_error_of_the_median():
