@@ -18,6 +18,7 @@ from cnnkit.data.loading import Asked
 from cnnkit.data.records import Progress, Splits
 from cnnkit.errors import DataError
 from cnnkit.tasks.regression import loading
+from cnnkit.tasks.regression.device import figure
 from cnnkit.tasks.regression.readers import by_reason, said
 from cnnkit.tasks.regression.records import ValueRecords
 
@@ -80,10 +81,11 @@ def _opened(
 def _described(records: ValueRecords) -> Iterable[str]:
     numbers = records.numbers()
     for name, column in zip(loading.names_said(records.values), numbers.T, strict=True):
-        low, quarter, median, three, high = np.quantile(column, [0, 0.25, 0.5, 0.75, 1])
+        found = (*np.quantile(column, [0, 0.25, 0.5, 0.75, 1]), column.mean())
+        low, quarter, median, three, high, mean = (figure(value, 4) for value in found)
         yield (
-            f"{name} from {low:.4g} to {high:.4g}, half of them from {quarter:.4g} to {three:.4g}, median {median:.4g}, mean "
-            f"{column.mean():.4g}, of {len(column):,} pictures."
+            f"{name} from {low} to {high}, half of them from {quarter} to {three}, median {median}, mean {mean}, of "
+            f"{len(column):,} pictures."
         )
 
 
@@ -99,9 +101,8 @@ def _values(splits: Splits) -> Iterable[Finding]:
         most = int(counts.argmax())
         if counts[most] > SAME * len(column):
             text = (
-                f"{100 * counts[most] / len(column):.0f} % of the training values `{name}` are {values[most]:g}: "
-                f"a model may learn to say "
-                "always that. Leave some of these out, or collect others."
+                f"{100 * counts[most] / len(column):.0f} % of the training values `{name}` are "
+                f"{figure(values[most], 6)}: a model may learn to say always that. Leave some of these out, or collect others."
             )
             yield Finding("warning", "one-value", text)
         quarter, three = np.quantile(column, [0.25, 0.75])
@@ -109,7 +110,7 @@ def _values(splits: Splits) -> Iterable[Finding]:
         if reach > 0:
             far = np.flatnonzero((column < quarter - reach) | (column > three + reach))
             if len(far):
-                files = [f"{train.name(int(k))} ({column[k]:g})" for k in far[:20]]
+                files = [f"{train.name(int(k))} ({figure(column[k], 6)})" for k in far[:20]]
                 text = f"{len(far):,} values `{name}` lie far off all others. A number for what is missing, or another unit?"
                 yield Finding("warning", "far-off", text, files)
         for split in ("validation", "test"):

@@ -1,6 +1,6 @@
 """Numbers of a picture, on a device."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,8 +43,7 @@ class Regression(TaskKind):
     def answer(
         self, outputs: Mapping[str, np.ndarray], metadata: Mapping[str, Any], labels: Sequence[str], top: int
     ) -> Any:
-        """Return `value`, its `unit`, and the `interval` [low, high] that holds as often as `level` says; of "
-        "several `values` by name."""
+        """Return `value`, its `unit`, and the `interval` [low, high] with its `level`; of several `values` by name."""
         about = metadata[self.entry]
         known = about.get("interval") or {}
         found = {}
@@ -69,12 +68,29 @@ def said(entry: Mapping[str, Any]) -> str:
     if "interval" not in entry:
         return text
     low, high = entry["interval"]
-    return f"{text}  ({low:.3g} to {high:.3g})"
+    return f"{text}  ({figure(low)} to {figure(high)})"
+
+
+def figure(value: float, digits: int = 3, sign: str = "") -> str:
+    """Write a number: so many digits that mean something, all of those before the point, and no minus of a zero.
+
+    Args:
+        value: the number.
+        digits: of it.
+        sign: "+" for one before a positive number, too.
+    """
+    whole = abs(value) >= 10**digits - 0.5
+    return f"{value + 0.0:{sign},{'.0f' if whole else f'.{digits}g'}}"
 
 
 def with_unit(value: float, unit: str) -> str:
-    """Write a number with its unit: three digits that mean something, and no minus of a zero."""
-    return f"{value:.3g} {unit}".replace("-0 ", "0 ").strip() if abs(value) < 1000 else f"{value:,.0f} {unit}".strip()
+    """Write a number with its unit, such as "-3.12 degrees"."""
+    return f"{figure(value)} {unit}".strip()
+
+
+def with_units(values: Iterable[float], units: Iterable[str]) -> str:
+    """Write several numbers, each with its unit."""
+    return ", ".join(with_unit(float(value), unit) for value, unit in zip(values, units, strict=True))
 
 
 def rounded(value: float) -> float:

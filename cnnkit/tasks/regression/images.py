@@ -13,7 +13,7 @@ from cnnkit.inputs.image.images import SHOWN, Images, drawn, with_targets
 from cnnkit.settings import Room
 from cnnkit.shown import Shown
 from cnnkit.tasks.regression import settings as value_settings
-from cnnkit.tasks.regression.device import with_unit
+from cnnkit.tasks.regression.device import with_units
 
 
 def fitting(recipe: Any, splits: Any) -> Any:
@@ -87,11 +87,7 @@ class Measured(Images):
         images, _, rounds = super().samples(recipe, records, settings)
         units = recipe.task.known(records.values).units
         numbers = records.targets(chosen(records, settings, SHOWN))
-        names = [
-            ", ".join(with_unit(float(number), unit) for number, unit in zip(row, units, strict=True))
-            for row in numbers
-        ]
-        return images, names, rounds
+        return images, [with_units(row, units) for row in numbers], rounds
 
     def answer(self, artifact: Any) -> Any:
         """Return what answers a picture: the side of the training mean on which its first value lies, and that value."""
@@ -102,8 +98,7 @@ class Measured(Images):
         def answered(image: np.ndarray) -> Answered:
             values = artifact.run_batch(np.asarray(image).reshape(1, *artifact.input_shape))["values"][0]
             place = 0 if values[0] >= about["mean"][0] else len(values)
-            words = ", ".join(with_unit(float(value), unit) for value, unit in zip(values, about["units"], strict=True))
-            return Answered(place, None, words)
+            return Answered(place, None, with_units(values, about["units"]))
 
         return answered
 

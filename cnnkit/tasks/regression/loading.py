@@ -23,6 +23,7 @@ from cnnkit.errors import ConfigError, DataError
 from cnnkit.inputs.image.loading import fates, stated_shape
 from cnnkit.inputs.image.prepared import prepare_parts
 from cnnkit.tasks.regression import division
+from cnnkit.tasks.regression.device import figure
 from cnnkit.tasks.regression.readers import TASK, by_reason, clauses, said
 from cnnkit.tasks.regression.records import Numbers, ValueRecords, Values
 from cnnkit.tasks.regression.tables import counted
@@ -219,8 +220,8 @@ def check_values(card: Card, records: ValueRecords) -> None:
     for name, column in zip(records.values.names, numbers.T, strict=True):
         if len(column) and np.ptp(column) == 0:
             raise DataError(
-                f"The values `{name}` of {card.title} are all {column[0]:g}: there is nothing to learn. Choose "
-                f"others with `values`."
+                f"The values `{name}` of {card.title} are all {figure(column[0], 6)}: there is nothing to learn. "
+                "Choose others with `values`."
             )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from cnnkit.data.records import JoinedTargets, Records
 from cnnkit.errors import DataError
 from cnnkit.inputs.image.records import ImageRecords
-from cnnkit.tasks.regression.device import with_unit
+from cnnkit.tasks.regression.device import with_units
 
 FLAT_PIXELS = 1024  # of a picture for a linear model, about
 
@@ -68,8 +68,7 @@ class ValueRecords(ImageRecords):
     def words(self, index: int) -> str:
         """Return the values of a record with their units, as people call them."""
         (row,) = self.targets(np.array([index]))
-        units = self.values.units
-        return ", ".join(with_unit(float(number), unit) for number, unit in zip(row, units, strict=True))
+        return with_units(row, self.values.units)
 
     def flat(self, indices: np.ndarray) -> tuple[np.ndarray, str]:
         """Return pictures as a linear model reads them: in grey, of their own proportions, about `FLAT_PIXELS`; in [0, 1]."""

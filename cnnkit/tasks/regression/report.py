@@ -27,7 +27,7 @@ from cnnkit.report.blocks import (
 )
 from cnnkit.report.drawing import VARIABLES
 from cnnkit.score import headline
-from cnnkit.tasks.regression.device import with_unit
+from cnnkit.tasks.regression.device import figure, with_unit
 
 
 def scatter(scores: Mapping[str, Any]) -> Section | None:
@@ -84,7 +84,7 @@ def scatter_chart(points: Mapping[str, Sequence[float]], half: float | None, *, 
     Returns:
         SVG.
     """
-    figure, ax = drawing.chart((4.6, 4.6))
+    canvas, ax = drawing.chart((4.6, 4.6))
     true, predicted = (np.asarray(points[key], float) for key in ("true", "predicted"))
     low, high = float(min(true.min(), predicted.min())), float(max(true.max(), predicted.max()))
     margin = 0.04 * ((high - low) or 1.0)
@@ -97,7 +97,7 @@ def scatter_chart(points: Mapping[str, Sequence[float]], half: float | None, *, 
     ax.set_ylim(*ends)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    return drawing.inline_svg(figure, name)
+    return drawing.inline_svg(canvas, name)
 
 
 def by_value(scores: Mapping[str, Any]) -> Section | None:
@@ -113,8 +113,8 @@ def by_value(scores: Mapping[str, Any]) -> Section | None:
             [
                 _range(row, unit),
                 f"{row['count']:,}",
-                Cell(f"{row['mae']:.3g}", row["mae"] / worst),
-                f"{row['bias']:+.3g}".replace("-", "\u2212"),
+                Cell(figure(row["mae"]), row["mae"] / worst),
+                figure(row["bias"], sign="+").replace("-", "\u2212"),
             ]
             for row in about["ranges"]
         ]
@@ -134,10 +134,10 @@ def _range(row: Mapping[str, Any], unit: str) -> str:
     if row["low"] is None and row["high"] is None:
         return "all"
     if row["low"] is None:
-        return f"below {row['high']:g}{behind}"
+        return f"below {figure(row['high'], 6)}{behind}"
     if row["high"] is None:
-        return f"from {row['low']:g}{behind}"
-    return f"{row['low']:g} to {row['high']:g}{behind}"
+        return f"from {figure(row['low'], 6)}{behind}"
+    return f"{figure(row['low'], 6)} to {figure(row['high'], 6)}{behind}"
 
 
 def bars(scores: Mapping[str, Any]) -> Section | None:

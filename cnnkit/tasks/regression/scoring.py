@@ -23,7 +23,7 @@ from cnnkit.evaluation.task import WORST, Done, Metadata, Task
 from cnnkit.score import LESS, MORE, SHARE, Score, Scores
 from cnnkit.settings import Room
 from cnnkit.tasks.regression import baseline, measures
-from cnnkit.tasks.regression.device import with_unit
+from cnnkit.tasks.regression.device import figure, with_unit, with_units
 from cnnkit.tasks.regression.records import ValueRecords, Values
 
 TOLERANCE, TOLERANCE_OF_ONE = 0.02, 0.04  # of the error of always the median
@@ -249,7 +249,7 @@ class Regression(Task):
         """Return what a person calls a record's values (k,)."""
         values = np.ravel(target)
         known = self.values.units if self.values else (self.unit,) * len(values)
-        return ", ".join(with_unit(float(value), unit) for value, unit in zip(values, known, strict=False))
+        return with_units(values, known)
 
     def top_losses(
         self, outputs: Outputs, targets: Truth, records: ValueRecords, labels: Sequence[str]
@@ -261,16 +261,13 @@ class Regression(Task):
         order = np.argsort(-(np.abs(errors) / spread).mean(1), kind="stable")[:WORST]
         units = targets.values.units
 
-        def said(numbers: np.ndarray) -> str:
-            return ", ".join(with_unit(float(number), unit) for number, unit in zip(numbers, units, strict=True))
-
         return [
             {
                 "index": int(index),
                 "name": records.alias(int(index)),
-                "true": said(targets.numbers[index]),
-                "predicted": said(predicted[index]),
-                "note": f"{said(np.abs(errors[index]))} off",
+                "true": with_units(targets.numbers[index], units),
+                "predicted": with_units(predicted[index], units),
+                "note": f"{with_units(np.abs(errors[index]), units)} off",
                 **shown,
             }
             for index, shown in zip(order, records.shown(order), strict=True)
@@ -283,26 +280,20 @@ class Regression(Task):
         if not more:
             unit = f" {first['unit']}" if first["unit"] else ""
             found |= {
-                f"RMSE{unit}": f"{first['root_mean_squared_error']:.4g}",
-                f"bias{unit}": f"{first['bias']:+.3g}",
+                f"RMSE{unit}": figure(first["root_mean_squared_error"], 4),
+                f"bias{unit}": figure(first["bias"], sign="+"),
                 "R2": "" if first.get("r2") is None else f"{first['r2']:.3f}",
             }
         if coverage := scores.get("coverage"):
-            half = coverage["half"]
-            title = (
-                f"\u00b1{half[0]:.3g}{' ' + first['unit'] if first['unit'] else ''} holds"
-                if not more
-                else "intervals hold"
-            )
+            title = "intervals hold" if more else f"\u00b1{with_unit(coverage['half'][0], first['unit'])} holds"
             found[title] = f"{100 * coverage['share']:.1f} %"
         return {**found, "records": f"{scores['count']:,}"}
 
     def compared(self, baseline: Mapping[str, Any]) -> str:
         """Return a line on other plain answers, beside the baseline's."""
         others = baseline.get("others") or {}
-        unit = baseline.get("unit", "")
-        scale = 100 if unit == SHARE else 1
-        rows = [f"{name} {scale * value:.4g}{' ' + unit if unit else ''}" for name, value in others.items()]
+        score = Score(self.headline, 0.0, baseline.get("unit", ""))
+        rows = [f"{name} {score.said(value)}" for name, value in others.items()]
         return f"For comparison: {'; '.join(rows)}." if rows else ""
 
     def baseline(
