@@ -26,7 +26,7 @@ def pilot_net(image_shape: tuple[int, int, int], units: int, *, width: int = 16)
     from keras import layers
 
     if min(image_shape[:2]) < 53:
-        raise ValueError(f"`pilot` needs sides of at least 53 px. Received: image_shape={tuple(image_shape)}.")
+        raise ValueError(f"`pilot_net` needs sides of at least 53 px. Received: image_shape={tuple(image_shape)}.")
     image = keras.Input(image_shape, name="image")
     x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(image)
     plan = [(width, 5, 2), (width * 3 // 2, 5, 2), (width * 2, 3, 2), (width * 3, 3, 1), (width * 3, 3, 1)]

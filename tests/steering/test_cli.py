@@ -108,7 +108,9 @@ def test_networks_answer_as_many_numbers_as_are_asked_for(build, shape):
 
 
 def test_a_picture_that_is_too_small_is_refused():
-    with pytest.raises(ValueError, match=r"at least 53 px. Received: image_shape=\(52, 100, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"^`pilot_net` needs sides of at least 53 px. Received: image_shape=\(52, 100, 3\)"
+    ):
         pilot_net((52, 100, 3), 1)
     pilot_net((53, 53, 3), 1)
 

@@ -21,6 +21,7 @@ from cnnkit.tasks.regression import loading
 from cnnkit.tasks.regression.device import figure
 from cnnkit.tasks.regression.readers import by_reason, said
 from cnnkit.tasks.regression.records import ValueRecords
+from cnnkit.tasks.regression.settings import READ_BY
 
 FAR = 10.0  # ranges between the quartiles, from the nearer of them
 FEW = 200  # training pictures below which little is learnt
@@ -64,7 +65,7 @@ def _opened(
 ) -> Splits | None:
     """Load the data, with every picture decoded once; what is wrong becomes findings. None: it cannot be loaded at all."""
     asked = Asked(skip_bad=True, progress=progress)
-    options = {name: columns.get(name) for name in loading.READ_BY}
+    options = {name: columns.get(name) for name in READ_BY}
     card, parts, held_out = asked.read(loading.with_options(source, options), loading.TASK)
     for reason, names in by_reason(loading.bad_of(parts)).items():
         text = f"{said([(name, reason) for name in names])}. Mend them, or `skip_bad`."

@@ -22,7 +22,7 @@ def fitting(recipe: Any, splits: Any) -> Any:
     return dataclasses.replace(recipe, inputs=type(recipe.inputs)(recipe.inputs.preparation, negated))
 
 
-OF_DATA = ("image", "values", "unit", "negate", "group", "time", "side_angle", "by_time", "gap")
+OF_DATA = tuple(field.name for field in dataclasses.fields(value_settings.Columns))
 
 
 class Measured(Images):
@@ -33,7 +33,7 @@ class Measured(Images):
         negated: (k,), which values change sign in a mirrored picture.
     """
 
-    columns: tuple[str, ...] = ("image", "values", "group", "time", "side_angle")
+    columns: tuple[str, ...] = value_settings.READ_BY
     sound = "Nothing found: every file reads, the values vary, none lies far off, no duplicates across the splits."
     rooms: tuple[type[Room], ...] = value_settings.VALUES
 

@@ -28,8 +28,6 @@ from cnnkit.tasks.regression.readers import TASK, by_reason, clauses, said
 from cnnkit.tasks.regression.records import Numbers, ValueRecords, Values
 from cnnkit.tasks.regression.tables import counted
 
-READ_BY = ("image", "values", "group", "time", "side_angle")  # settings that are options of readers
-
 
 def load(
     source: Path | str | Card,

@@ -59,7 +59,9 @@ class ValueRecords(ImageRecords):
     @property
     def values(self) -> Values:
         """What the numbers are."""
-        return self._targets.values  # type: ignore[union-attr]
+        targets: Any = self._targets
+        values: Values = targets.values
+        return values
 
     def numbers(self) -> np.ndarray:
         """Return the numbers of all records, float64 (n, k)."""

@@ -4,6 +4,8 @@ from cnnkit.inputs.image.settings import Mirroring, Side
 from cnnkit.settings import Room, room, setting
 from cnnkit.training.settings import Norms, Sizes
 
+READ_BY = ("image", "values", "group", "time", "side_angle")  # of `Columns`, what readers have as options
+
 
 @room
 class Columns(Room, title="Data", of_data=True):
