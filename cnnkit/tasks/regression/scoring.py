@@ -100,8 +100,8 @@ class Regression(Task):
     # Training ---------------------------------------------------------------------------------------------------------
 
     def known(self, values: Values) -> Values:
-        """Return what values are, with what the app says where the data does not."""
-        units = tuple(unit or self.unit for unit in values.units)
+        """Return what values are, with what the app says where the data does not; "%" would mean a share of 1 in all scores."""
+        units = tuple("percent" if (unit or self.unit) == SHARE else unit or self.unit for unit in values.units)
         negated = values.negated
         if negated is None:
             single = len(values.names) == 1 and bool(self.negated)

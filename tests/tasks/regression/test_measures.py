@@ -115,5 +115,14 @@ def test_several_units_are_put_together_as_shares_of_the_error_of_the_median():
     assert two.tolerated(two.facts()) == (2.0, 4.0)
 
 
+@pytest.mark.parametrize(("own", "of_data"), [("%", ""), ("", "%")])
+def test_values_in_percent_are_no_shares_of_one(own, of_data):
+    known = Regression(own).known(Values(("humidity",), (of_data,)))
+    assert known.units == ("percent",)
+    percent = task(known.names, known.units)
+    scores = percent.score({"values": SAID[:, None]}, Truth(TRUE[:, None], None, known), ())
+    assert scores.headline.said(scores.headline.value) == "1.25 percent"
+
+
 def test_the_tolerance_follows_the_spread_of_the_values():
     assert task().tolerated(task().facts()) == (0.04, 0.08)
