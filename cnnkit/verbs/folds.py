@@ -11,6 +11,7 @@ Design choices:
 
 import copy
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,10 +82,11 @@ def calibrated(recipe: Any, settings: Any, splits: Any, run: Run, tell: Reporter
     artifact = keras_of(run.path / MODEL, recipe.app)
     if not any(fold.document["data"]["sizes"]["validation"] for fold in folds_of(run)):
         return artifact
-    found, targets, together = _answers(recipe, run, splits, "Calibrating on all folds", tell, artifact.metadata)
+    text = "Calibrating on all folds"
+    answers = functools.cache(lambda: _answers(recipe, run, splits, text, tell, artifact.metadata))
     known = copy.copy(recipe.task)
-    known.outputs = lambda *given, **more: (found, targets)
-    decided = known.calibrate(artifact, together.test, **recipe.task.asked(settings))
+    known.outputs = lambda *given, **more: answers()  # where it asks for them
+    decided = known.calibrate(artifact, _held_out(splits), **recipe.task.asked(settings))
     for line in recipe.task.cautions(decided):
         tell.warning(line)
     before = artifact.metadata
@@ -104,15 +106,20 @@ def out_of_fold(recipe: Any, run: Run, splits: Any, metadata: Mapping[str, Any],
         metadata: of the whole's model.
         tell: hears of progress.
     """
-    found, targets, together = _answers(recipe, run, splits, "Scoring each fold", tell)
+    found, targets = _answers(recipe, run, splits, "Scoring each fold", tell)
     scores = noted(recipe, recipe.task.score(found, targets, splits.train.label_names, metadata))
-    return Outside(scores, found, targets, together)
+    return Outside(scores, found, targets, dataclasses.replace(splits, test=_held_out(splits)))
+
+
+def _held_out(splits: Any) -> Any:
+    """Return all records, fold after fold."""
+    return splits.train.take(np.argsort(splits.card["folds"], kind="stable"))
 
 
 def _answers(
     recipe: Any, run: Run, splits: Any, text: str, tell: Reporter, metadata: Mapping[str, Any] | None = None
-) -> tuple[Any, Any, Any]:
-    """Return what the folds answer to the records that each held out, the targets, and the data with these as its test split.
+) -> tuple[Any, Any]:
+    """Return what the folds answer to the records that each held out, in the order of `_held_out`, and the targets.
 
     Args:
         recipe, run, splits, tell: as `out_of_fold`.
@@ -123,10 +130,9 @@ def _answers(
     from cnnkit.evaluation.artifacts import KerasArtifact
 
     held = np.array(splits.card["folds"])
-    order = np.argsort(held, kind="stable")
     found: list[Any] = []
     targets: list[Any] = []
-    with tell.progress(text, len(order)) as update:
+    with tell.progress(text, len(held)) as update:
         for number, fold in enumerate(folds_of(run)):
             artifact = keras_of(fold.path / MODEL, recipe.app)
             if metadata is not None:
@@ -136,7 +142,7 @@ def _answers(
             said, there = scoring.outputs(artifact, records, recipe.task)
             found.append(said)
             targets.append(there)
-    return _joined(found), _joined(targets), dataclasses.replace(splits, test=splits.train.take(order))
+    return _joined(found), _joined(targets)
 
 
 def _joined(parts: Sequence[Any]) -> Any:

@@ -185,6 +185,18 @@ class TestTraining:
         layer = next(row["name"] for row in rows if row["kernel"])
         self.run("explain", "run", "--layer", layer, "--out", home / "layer")
 
+    def test_folds_answer_nothing_that_decides_nothing(self, home, monkeypatch):
+        from cnnkit.reporter import SILENT
+        from cnnkit.run import Run
+        from cnnkit.verbs import folds
+
+        recipe, run = APP.for_task(None), Run.open(home / "run")
+        settings, splits = run.settings(recipe.Settings), load(home / "alone", folds=2, groups="none")
+        monkeypatch.setattr(folds, "_answers", lambda *given: pytest.fail("they are not asked for"))
+        before = (home / "run/model.keras").stat()
+        assert folds.calibrated(recipe, settings, splits, run, SILENT).labels == ("bright", "dark")
+        assert (home / "run/model.keras").stat().st_mtime_ns == before.st_mtime_ns
+
     def test_it_is_exported_through_the_gate(self, home):
         self.run("export", "run", "--precision", "int8", "--tolerance", "100")
         files = sorted((home / "alone").rglob("*.png"))
