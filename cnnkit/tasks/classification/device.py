@@ -45,9 +45,11 @@ class Classification(Scores):
             if len(found) != 2 or about.get("finding") not in found:
                 raise ValueError(f"looks for {about.get('finding')!r}, which is none of two labels")
             _refuse_no_share(about.get("threshold"))
-        strange = metadata.get(UNKNOWN)
-        if strange:
-            _refuse_no_share(strange.get("below") if isinstance(strange, Mapping) else strange)
+        strange = metadata.get(UNKNOWN, {})
+        if not isinstance(strange, Mapping):
+            raise ValueError(f"has the entry `{UNKNOWN}` {strange!r}, which is no object")
+        for name in ("below", "accepted") if strange else ():
+            _refuse_no_share(strange.get(name))
         return found
 
     def answer(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cnnkit.tasks.classification.device import least
 from cnnkit.tasks.training import TaskTraining, plain
 
 
@@ -34,7 +35,7 @@ class Classification(TaskTraining):
         ]
 
     def silent(self, labels: Sequence[str], record: Any, metadata: Mapping[str, Any]) -> str:
-        unless = ", unless its score is so low that it is called unknown" if "unknown" in metadata else ""
+        unless = ", unless its score is so low that it is called unknown" if least(metadata) is not None else ""
         return (
             f"It knows its {len(labels)} classes alone: {record.article} {record.one} of none of them gets one all the same"
             f"{unless}. Data unlike its training data was not measured."

@@ -8,12 +8,14 @@ import pytest
 
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.metrics import wilson
+from cnnkit.report.record import Record
 from cnnkit.reporter import SILENT
 from cnnkit.tasks.classification import report
 from cnnkit.tasks.classification.calibration import accepting, answered
 from cnnkit.tasks.classification.device import KIND
 from cnnkit.tasks.classification.scoring import Classification
 from cnnkit.tasks.classification.screening import Screening
+from cnnkit.tasks.classification.training import KIND as TRAINING
 from tests import toys
 from tests.tasks.classification.test_screening import LABELS, Known, records
 
@@ -66,11 +68,21 @@ def test_a_finding_may_be_unknown_too():
     assert KIND.told(answer) == ["unknown  (nearest: lesion  (lesion 40.0%, from 30.0% on); known from 70.0% on)"]
 
 
-@pytest.mark.parametrize("entry", [{"below": "low"}, {"below": 2}, {"accepted": 0.9}, "0.5"])
+@pytest.mark.parametrize(
+    "entry", [{"below": "low"}, {"below": 2}, {"accepted": 0.9}, {"below": 0.5}, "0.5", 0.5, 0, [], None]
+)
 def test_a_damaged_entry_is_refused(entry):
     metadata = {"labels": list(CLASSES), "unknown": entry}
-    with pytest.raises(ValueError, match="no share"):
+    with pytest.raises(ValueError, match="no share|no object"):
         KIND.labels(metadata, {"scores": (1, 3)})
+
+
+def test_a_card_and_answers_say_unknown_only_where_a_score_was_chosen():
+    for metadata, chosen in (({}, False), ({"unknown": {}}, False), (about(0.6), True)):
+        assert KIND.labels({"labels": list(CLASSES), **metadata}, {"scores": (1, 3)}) == CLASSES
+        assert ("called unknown" in TRAINING.silent(CLASSES, Record(), metadata)) == chosen
+        assert ("known" in KIND.answer({"scores": np.array([0.7, 0.2, 0.1])}, metadata, CLASSES, 1)) == chosen
+        assert (KIND.unknown(metadata, CLASSES) is not None) == chosen
 
 
 def test_a_class_called_unknown_or_background_says_so_as_well():
