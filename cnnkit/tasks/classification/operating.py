@@ -8,7 +8,8 @@ Design choices:
 - Their intervals are Wilson's; where records come in groups, such as a patient's, of as many records as these are worth
   (`metrics.wilson_of_groups`).
 - What was decided is an entry `screening` of a file's metadata, and a device answers by it: `finding`, `threshold`, `chosen_on`
-  (validation records of each label; none: nothing chose it), and `specificity`, where one was asked for.
+  (validation records of each label; none: nothing chose it), and where one was asked for `specificity`, and `reached`, what
+  validation records have.
 """
 
 import re
@@ -25,6 +26,7 @@ from cnnkit.tasks.classification import roc
 
 ENTRY = "screening"  # of the metadata
 MIDDLE = 0.5  # threshold where nothing chose one
+CLOSE = 1e-9  # shares that are no further apart are the same
 FEW = 10  # validation records of a label; with fewer a threshold is much a matter of chance
 _ABSENT = re.compile(
     r"(no|non|not|without|-?0|neg|negative|none|nothing|normals?|healthy|benign|clear|clean|absent|controls?|false|good|ok)"
@@ -90,19 +92,21 @@ def decide(
         specificity: that is to be reached; None: Youden's threshold.
 
     Returns:
-        `finding`, `threshold` (one half where a label has no record), `chosen_on`; with `specificity` that too.
+        `finding`, `threshold` (one half where a label has no record), `chosen_on`; with `specificity` that too, and `reached`
+        (None where a label has no record).
     """
     counts = np.bincount(targets.astype(np.int64), minlength=2).tolist()
-    threshold = MIDDLE
+    threshold, reached = MIDDLE, None
     if all(counts):
         there = targets == place
         threshold = roc.youden(chances, there) if specificity is None else roc.specific(chances, there, specificity)
+        reached = float((chances[~there] < threshold).mean())
     about = {
         "finding": labels[place],
         "threshold": threshold,
         "chosen_on": dict(zip(labels, counts, strict=True)),
     }
-    return about if specificity is None else {**about, "specificity": specificity}
+    return about if specificity is None else {**about, "specificity": specificity, "reached": reached}
 
 
 def cautions(about: Mapping[str, Any] | None) -> list[str]:
@@ -112,16 +116,27 @@ def cautions(about: Mapping[str, Any] | None) -> list[str]:
     chosen_on, specificity = about["chosen_on"], about.get("specificity")
     without = sum(count for label, count in chosen_on.items() if label != about["finding"])
     lines = []
-    if min(chosen_on.values()) < FEW:
+    few = min(chosen_on.values()) < FEW
+    if few:
         counts = " and ".join(f"{count:,} of {label}" for label, count in chosen_on.items())
         how = f"is {MIDDLE}" if not min(chosen_on.values()) else "is much a matter of chance"
         lines.append(f"The threshold {how}: the validation split has {counts} only. Hold out more to choose it.")
-    elif specificity is not None and without * (1 - specificity) < 1:
+    if missed(specificity, about.get("reached")):
+        lines.append(
+            f"No threshold has a specificity of {specificity:g}, only {about['reached']:.3g}: validation records without "
+            f"{about['finding']} have a score of 1. Look whether their labels are right, or train with `label_smoothing`."
+        )
+    elif not few and specificity is not None and without * (1 - specificity) < 1 - CLOSE:
         lines.append(
             f"A specificity of {specificity:g} is more than {without:,} validation records without {about['finding']} can tell: "
             "the threshold lies above all of them. Hold out more to choose it."
         )
     return lines
+
+
+def missed(asked: float | None, reached: float | None) -> bool:
+    """Whether validation records have less than the specificity that was asked for."""
+    return asked is not None and reached is not None and reached < asked - CLOSE
 
 
 def entry(metadata: Metadata) -> Mapping[str, Any]:
@@ -184,8 +199,8 @@ def scored(
 
     Returns:
         `auc` (resampled groups), `sensitivity`, `specificity`, each with its 95 % interval, `ece`; and the facts `finding`,
-        `threshold`, `chosen_on` (validation records that chose it), `asked_specificity`, `roc`, `patients` (groups), and
-        `reliability` of the score of what is looked for.
+        `threshold`, `chosen_on` (validation records that chose it), `asked_specificity`, `reached_specificity`
+        (of these), `roc`, `patients` (groups), and `reliability` of the score of what is looked for.
     """
     place = looked_for(labels, metadata)
     there, chances = targets == place, outputs["scores"][:, place].astype(np.float64)
@@ -203,6 +218,7 @@ def scored(
         "threshold": threshold(metadata),
         "chosen_on": sum(chosen_on.values()) if min(chosen_on.values()) else 0,
         "asked_specificity": entry(metadata).get("specificity"),
+        "reached_specificity": entry(metadata).get("reached"),
         "roc": roc.curve(chances, there),
         "patients": len(there) if groups is None else len(np.unique(groups)),
         "reliability": metrics.reliability(chances, there),

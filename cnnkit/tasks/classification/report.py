@@ -10,6 +10,7 @@ import numpy as np
 
 from cnnkit.report import figures, sections
 from cnnkit.report.blocks import Chart, Charts, Facts, Section, percent
+from cnnkit.tasks.classification import operating
 
 
 def characteristic(scores: Mapping[str, Any]) -> Section | None:
@@ -29,6 +30,8 @@ def characteristic(scores: Mapping[str, Any]) -> Section | None:
     chosen_on = scores.get("chosen_on")
     asked = scores.get("asked_specificity")
     rule = "Youden's J" if asked is None else f"for a specificity of {percent(asked, 1)} there"
+    if operating.missed(asked, scores.get("reached_specificity")):
+        rule += f"; only {percent(scores['reached_specificity'], 1)} could be had"
     how = f"chosen on {chosen_on:,} validation records ({rule})" if chosen_on else "as nothing chose another"
     groups = scores["patients"] != scores["count"]
     facts = {

@@ -44,7 +44,7 @@ def test_equal_scores_stay_on_one_side():
 def test_answers_and_scores_at_the_threshold_by_hand():
     task = Classification()
     decided = task.calibrate(Known(CHANCES), records(TARGETS), specificity=0.8)
-    about = {"finding": "lesion", "threshold": pytest.approx(0.825), "specificity": 0.8}
+    about = {"finding": "lesion", "threshold": pytest.approx(0.825), "specificity": 0.8, "reached": 0.8}
     assert decided == {"screening": {**about, "chosen_on": {"none": 10, "lesion": 4}}}
     # other records: with it 0.9 (found), 0.8, 0.7; without it 0.1, 0.2, 0.85 (a false alarm)
     test = Known(np.array([0.9, 0.8, 0.7, 0.1, 0.2, 0.85]), **decided)
@@ -116,6 +116,29 @@ def test_few_validation_records_are_said():
     assert not Classification().cautions({}) and not Classification().cautions(
         Classification().calibrate(Known(many), records(np.tile(TARGETS, 3)), specificity=0.9)
     )
+
+
+@pytest.mark.parametrize(("count", "specificity"), [(10, 0.9), (20, 0.95), (100, 0.99), (30, 0.9)])
+def test_as_many_records_as_a_specificity_needs_are_enough(count, specificity):
+    chances = np.linspace(0.1, 0.9, count)
+    decided = Classification().calibrate(
+        Known(np.concatenate([chances, chances])), records([0] * count + [1] * count), specificity=specificity
+    )
+    assert decided["screening"]["reached"] == pytest.approx(specificity) and not Classification().cautions(decided)
+
+
+def test_a_specificity_that_no_threshold_has_is_said():
+    chances = np.array([1.0] * 4 + [0.2] * 16 + [0.3] * 5 + [1.0] * 15)
+    some = records([0] * 20 + [1] * 20)
+    decided = Classification().calibrate(Known(chances), some, specificity=0.9)
+    assert decided["screening"]["reached"] == 0.8
+    (line,) = Classification().cautions(decided)
+    assert "No threshold has a specificity of 0.9, only 0.8" in line and "without lesion have a score of 1" in line
+    scores = Classification().score(*Classification().outputs(Known(chances, **decided), some), LABELS, decided)
+    assert scores["specificity"] == scores["reached_specificity"] == 0.8
+    assert "could be had" in str(report.characteristic(scores))
+    (line,) = Classification().cautions(Classification().calibrate(Known(chances), some, specificity=0.99))
+    assert "No threshold" in line, "it lies above none of these"
 
 
 def test_intervals_of_groups_are_wider():
