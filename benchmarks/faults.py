@@ -32,7 +32,8 @@ with quiet():
     from keras import layers
 
     from cnnkit.evaluation.artifacts import KerasArtifact
-    from cnnkit.export import convert, gate
+    from cnnkit.export import container, convert, gate
+    from cnnkit.export.profiles import Profile
     from tests import toy_boxes, toy_texts, toys
 
 import results
@@ -410,7 +411,7 @@ def trial(
         if precision == "int8":
             for name, of in calibrations(case).items():
                 run("calibration", name, lambda m, p, c, a, of=of: real(m, p, of(c), a))
-        whole = convert.described(case.artifact.model, precision, case.artifact.metadata)
+        whole = Profile(case.artifact.model, case.artifact.metadata).described(precision)
         # An empty vocabulary that is left out is read as an empty one: no fault.
         fields = [(path, value) for path, value in leaves(whole) if path != ("text", "vocabulary") or value]
         for path, value in fields:
@@ -420,7 +421,7 @@ def trial(
                     m: Any, p: str, c: Any, a: Any, path: Any = path, value: Any = value, gone: bool = gone
                 ) -> bytes:
                     content = sound(m, p, c, a)
-                    about = changed(convert.described(m, p, a), path, other(value), gone=gone)
+                    about = changed(Profile(m, a).described(p), path, other(value), gone=gone)
                     return repacked(content, about)
 
                 name = f"{'.'.join(map(str, path))} {'left out' if gone else 'changed'}"
@@ -436,7 +437,7 @@ def repacked(content: bytes, metadata: dict[str, Any]) -> bytes:
 
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         start = min(info.header_offset for info in archive.infolist())
-    return sealed(content[:start] + convert._appendix(metadata))
+    return sealed(content[:start] + container.appendix(metadata))
 
 
 def add_sound(entry: dict[str, Any], kind: str, seed: int, precisions: list[str]) -> None:

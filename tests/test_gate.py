@@ -13,8 +13,9 @@ from keras import layers
 from cnnkit.device.detection import Detections
 from cnnkit.errors import GateRefused
 from cnnkit.evaluation.artifacts import KerasArtifact, open_artifact
-from cnnkit.export import checks, convert, gate
+from cnnkit.export import checks, container, convert, gate
 from cnnkit.export.graph import graph_of, plain
+from cnnkit.export.profiles import Profile
 from cnnkit.export.rounding import disturbance, rounded
 from cnnkit.score import Score, Scores
 from cnnkit.seals import sealed
@@ -41,7 +42,7 @@ class Case:
     def export(self, monkeypatch, folder, precision, fault=None):
         """Export in one precision; `fault` is a converter that makes the file, but not the references of its checks."""
 
-        def maker(model, made, calibration, metadata):
+        def maker(model, made, calibration, metadata, profile):
             change = fault if made == precision and fault else self.sound
             return change(model, made, calibration, metadata)
 
@@ -153,7 +154,7 @@ def described(case, change):
 
     def make(model, precision, calibration, metadata):
         content = case.sound(model, precision, calibration, metadata)
-        return behind(content, change(convert.described(model, precision, metadata)))
+        return behind(content, change(Profile(model, metadata).described(precision)))
 
     return make
 
@@ -161,7 +162,7 @@ def described(case, change):
 def behind(content, metadata, labels=None):
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         start = min(info.header_offset for info in archive.infolist())
-    whole = convert._appendix(metadata)
+    whole = container.appendix(metadata)
     if labels is not None:
         buffer = io.BytesIO()
         with zipfile.ZipFile(io.BytesIO(whole)) as before, zipfile.ZipFile(buffer, "w") as after:
@@ -249,7 +250,7 @@ class TestImages:
 
         def in_floats(model, precision, calibration, metadata):
             content = convert.convert(model, "float16", calibration, metadata)
-            return behind(content, convert.described(model, precision, metadata))
+            return behind(content, Profile(model, metadata).described(precision))
 
         found, line = images.refused(monkeypatch, tmp_path, "int8", in_floats)
         assert "integers" in found
@@ -279,7 +280,7 @@ class TestImages:
     def test_other_labels_beside_the_metadata_are_stopped(self, images, monkeypatch, tmp_path):
         def make(model, precision, calibration, metadata):
             content = images.sound(model, precision, calibration, metadata)
-            return behind(content, convert.described(model, precision, metadata), "square\nvertical\nhorizontal\n")
+            return behind(content, Profile(model, metadata).described(precision), "square\nvertical\nhorizontal\n")
 
         found, line = images.refused(monkeypatch, tmp_path, "float32", make)
         assert found == ["metadata"] and "labels.txt" in line
@@ -330,7 +331,7 @@ class TestTexts:
 
         def warmer(model, precision, calibration, metadata):
             content = convert.convert(model, precision, calibration, metadata | {"temperature": 0.9})
-            return behind(content, convert.described(model, precision, metadata))
+            return behind(content, Profile(model, metadata).described(precision))
 
         found, _ = texts.refused(monkeypatch, tmp_path, "float32", warmer)
         assert found == ["answers"], "in the graph alone"

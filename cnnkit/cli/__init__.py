@@ -461,7 +461,14 @@ def _command_line(app: App) -> click.Group:
 
     @group.command()
     @artifact
-    @click.option("--precision", default="float32,float16,int8", show_default=True, help="Comma-separated list.")
+    @click.option(
+        "--for",
+        "profile",
+        default="litert",
+        show_default=True,
+        help="Whose files: litert, mediapipe (Android, iOS, web).",
+    )
+    @click.option("--precision", help="Comma-separated list of float32, float16, int8.  [default: all there are]")
     @click.option(
         "--tolerance",
         type=click.FloatRange(min=0),
@@ -469,12 +476,13 @@ def _command_line(app: App) -> click.Group:
     )
     @data_option
     @more
-    @click.option("--out", type=FILE, help="Folder of the files.  [default: <run>/export]")
+    @click.option("--out", type=FILE, help="Folder of the files.  [default: in the run]")
     @force_option
     @json_option
     def export(
         artifact: Path | None,
-        precision: str,
+        profile: str,
+        precision: str | None,
         tolerance: float | None,
         data: str | None,
         out: Path | None,
@@ -486,6 +494,7 @@ def _command_line(app: App) -> click.Group:
         from cnnkit.verbs.export import export
 
         asked: dict[str, Any] = {
+            "profile": profile,
             "precision": precision,
             "tolerance": tolerance,
             "data": data,

@@ -24,6 +24,7 @@ from cnnkit.device.image import fit_image
 GREY = 114  # beyond the image's edges
 CANDIDATES = 1000  # boxes of an image that enter suppression, the highest scores first
 AT_ONCE = 16  # inputs that a model is given together
+IOU = 0.6  # above which two boxes of a class are one object
 LARGEST = 6.0  # of the exponent of a size: 403 strides
 EDGE = 2.0  # px of the input: a box that ends so near to a tile's inner edge may go on beyond it
 LONG = 0.8  # of the overlap of tiles: a shorter object is left to the tiles
@@ -134,7 +135,7 @@ def ious(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return shared / np.maximum(union, 1e-9)
 
 
-def suppress(found: Detections, *, iou: float = 0.6, limit: int = 100, cut: np.ndarray | None = None) -> Detections:
+def suppress(found: Detections, *, iou: float = IOU, limit: int = 100, cut: np.ndarray | None = None) -> Detections:
     """Keep of boxes of a class that overlap the one with the highest score (non-maximum suppression).
 
     Args:
@@ -225,7 +226,7 @@ def find_each(
     plan: Plan,
     *,
     threshold: float | None = None,
-    iou: float = 0.6,
+    iou: float = IOU,
     limit: int = 100,
 ) -> Iterator[Detections]:
     """Find the objects in images, one after the other; the model is given some inputs at once, as Keras works best.

@@ -57,6 +57,7 @@ class Plan:
         slender: longest side over shortest of the most slender of them; 0: not known.
         mirrored: axes along which training saw views mirrored; None: not known.
         voxel: of a network of volumes, mm that a voxel of its input has along each axis; None: it takes pictures.
+        background: whether a pixel has a score of no label before that of the only one, as programs of others want it.
     """
 
     scale: float | None = None
@@ -78,6 +79,7 @@ class Plan:
     slender: float = 0.0
     mirrored: tuple[int, ...] | None = None
     voxel: tuple[float, ...] | None = None
+    background: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as `cnnkit.json` holds them."""
@@ -103,7 +105,8 @@ class Plan:
         """Return how many scores a pixel has: of labels that stand alone or overlap one each, else one of the background too."""
         if self.rim:
             return 3
-        return labels if self.regions or labels == 1 else labels + 1
+        alone = self.regions or (labels == 1 and not self.background)
+        return labels if alone else labels + 1
 
     def codes_of(self, labels: int) -> tuple[tuple[int, ...], ...]:
         """Return the regions of so many labels, also where each has its own code."""
@@ -393,8 +396,8 @@ def decoded(block: np.ndarray, plan: Plan) -> np.ndarray:
         return codes
     if plan.rim:
         return (block[..., 1] + block[..., 2] >= plan.threshold).astype(np.uint8)
-    if block.shape[-1] == 1:
-        return (block[..., 0] >= plan.threshold).astype(np.uint8)
+    if block.shape[-1] == 1 or plan.background:
+        return (block[..., -1] >= plan.threshold).astype(np.uint8)
     return block.argmax(-1).astype(np.uint8)
 
 

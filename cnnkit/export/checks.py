@@ -344,18 +344,19 @@ def _fields(wanted: Any, found: Any, name: str) -> list[str]:
     return [] if type(wanted) is type(found) and wanted == found else [name]
 
 
-def facing(graph: Graph, shape: Sequence[int], dtype: str, task: Any, labels: Sequence[str]) -> Check:
+def facing(graph: Graph, shape: Sequence[int], dtypes: tuple[str, str], task: Any, labels: Sequence[str]) -> Check:
     """Say whether a file's input and its outputs have the shape and the type that its metadata promise.
 
     Args:
         graph: of the file.
         shape: of one input.
-        dtype: of the input, as NumPy names it.
+        dtypes: of the input and of the outputs, as NumPy names them.
         task: the device half (`cnnkit.device.kinds.TaskKind`).
         labels: of the outputs that name some.
     """
     name, what = "input and output", "sides, types and scales that are not those promised"
     wrong = []
+    dtype, answered = dtypes
     given = graph.inputs[0] if len(graph.inputs) == 1 else None
     if given is None or given.kind != dtype.upper():
         wrong.append("type of the input")
@@ -368,7 +369,7 @@ def facing(graph: Graph, shape: Sequence[int], dtype: str, task: Any, labels: Se
         if found is None:
             wrong.append(f"name of the {output}")
             continue
-        if found[0].kind != "FLOAT32":
+        if found[0].kind != answered.upper():
             wrong.append(f"type of the {output}")
         if output == task.named and found[0].shape[-1:] != (len(labels),):
             wrong.append(f"number of the {output}")

@@ -39,8 +39,10 @@ from cnnkit.evaluation.artifacts import KerasArtifact
 from cnnkit.evaluation.scoring import outputs
 from cnnkit.export import checks
 from cnnkit.export.checks import Check
-from cnnkit.export.convert import convert, described, fitted, for_rounding
+from cnnkit.export.convert import convert, fitted, for_rounding
 from cnnkit.export.graph import graph_of
+from cnnkit.export.profiles import Profile
+from cnnkit.export.profiles.profile import Faced
 from cnnkit.export.ranges import ranges
 from cnnkit.export.rounding import disturbance
 from cnnkit.files import write_bytes, write_json
@@ -146,10 +148,19 @@ class Chain:
         calibration: inputs that int8 is calibrated on.
         inputs: held-out ones, whose answers are compared.
         validation: inputs on which ranges are looked at.
+        profile: for whom the files are.
     """
 
-    def __init__(self, artifact: KerasArtifact, calibration: np.ndarray, inputs: np.ndarray, validation: np.ndarray):
+    def __init__(
+        self,
+        artifact: KerasArtifact,
+        calibration: np.ndarray,
+        inputs: np.ndarray,
+        validation: np.ndarray,
+        profile: Profile | None = None,
+    ):
         self.artifact, self.calibration, self.inputs, self.validation = artifact, calibration, inputs, validation
+        self.profile = profile or Profile(artifact.model, artifact.metadata)
         self.trained = artifact.run_batch(inputs)
         self.kind = input_of(artifact.metadata, TRAINING, artifact.path)
         self.shares = task_of(artifact.metadata, DEVICE, artifact.path).probabilities
@@ -168,7 +179,14 @@ class Chain:
         """Convert; a float32 file also stands for the reference of others."""
         if precision == "float32":
             return self._base(precision)[0]
-        return convert(self.model(precision), precision, self.calibration, self.artifact.metadata)
+        return self._converted(self.model(precision), precision)
+
+    def _converted(self, model: Any, precision: str) -> bytes:
+        return convert(model, precision, self.calibration, self.artifact.metadata, self.profile)
+
+    def opened(self, path: Path, precision: str) -> Faced:
+        """Open a file as its client runs it, with the face of the trained model."""
+        return Faced(self.profile.opened(path, precision), self.profile, self.artifact.labels)
 
     def _base(self, precision: str) -> tuple[bytes, Check]:
         """Return the float32 file of a precision's weights, and the check of its answers."""
@@ -176,13 +194,13 @@ class Chain:
         own = model is self.artifact.model
         if own not in self._bases:
             metadata = self.artifact.metadata
-            content = convert(model, "float32", self.calibration, metadata)
+            content = self._converted(model, "float32")
             trained = self.trained if own else KerasArtifact(self.artifact.path, model, metadata).run_batch(self.inputs)
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "reference.tflite"
                 path.write_bytes(content)
                 try:
-                    found = DeviceModel.open(path).run_batch(self.inputs)
+                    found = self.opened(path, "float32").run_batch(self.inputs)
                     bar = checks.narrow(trained, self.shares)
                     check = checks.answers("reference", trained, found, bar, self.shares)
                 except (CnnkitError, ValueError) as error:
@@ -193,7 +211,7 @@ class Chain:
     def checks(self, precision: str, content: bytes, path: Path) -> list[Check]:
         """Return the checks of a file, up to the one that those behind it need."""
         found = []
-        metadata = described(self.artifact.model, precision, self.artifact.metadata)
+        metadata = self.profile.described(precision)
         model = self.model(precision)
         if model is not self.artifact.model:
             some = for_rounding(self.calibration)
@@ -204,10 +222,9 @@ class Chain:
         if precision != "float32":
             found.append(reference)
         graph = graph_of(content)
-        kind = input_of(metadata, DEVICE, path)
         task = task_of(metadata, DEVICE, path)
-        dtype = kind.dtype(precision)
-        found.append(checks.facing(graph, self.artifact.input_shape, dtype, task, self.artifact.labels))
+        shape = tuple(metadata.get("input", {}).get("shape") or self.profile.shape)
+        found.append(checks.facing(graph, shape, self.profile.dtypes(precision), task, self.profile.labels))
         if precision == "int8":
             found.append(checks.integers(graph))
         if precision != "float32":
@@ -216,13 +233,14 @@ class Chain:
             if found[-1].passed:
                 found.append(checks.constants(first, graph))
                 if precision == "int8":
+                    looked = self.kind.calibration(self.calibration), self.validation
                     found.append(checks.size(first, graph))
-                    found += ranges(base, first, graph, self.kind.calibration(self.calibration), self.validation)
+                    found += ranges(base, first, graph, *map(self.profile.inputs, looked))
         else:
             found += self.kind.checks(graph, self.artifact.model.get_weights())
         try:
-            device = DeviceModel.open(path)
-            found.append(checks.described(metadata, path, device.metadata))
+            device = self.opened(path, precision)
+            found.append(checks.described(metadata, path, device.device.metadata))
             answered = device.run_batch(self.inputs)
         except (CnnkitError, ValueError, KeyError, TypeError) as error:
             return [*found, checks.failed("opening", _line(error))]
@@ -270,6 +288,7 @@ def export(
     validation: Records | None = None,
     scored: tuple[Any, Any] | None = None,
     baseline: float | None = None,
+    profile: Profile | None = None,
     progress: Any = lambda completed, text="": None,
 ) -> dict[str, Any]:
     """Convert a trained model and let each file through the gate.
@@ -287,6 +306,7 @@ def export(
         scored: the trained model's outputs for `held_out` and their targets, where they are known already, as
             `cnnkit.evaluation.scoring.outputs` returns them.
         baseline: score of the baseline on `held_out`, where it is known.
+        profile: for whom the files are; None: LiteRT.
         progress: called with (steps done, text), one step a model scored.
 
     Returns:
@@ -304,7 +324,7 @@ def export(
     calibration = task.as_read_by(artifact, train).read(chosen)[0]
     validated = held_out if validation is None or not len(validation) else validation
     inputs, looked_at = (_some(task, artifact, records, ANSWERS) for records in (held_out, validated))
-    chain = Chain(artifact, calibration, inputs, looked_at)
+    chain = Chain(artifact, calibration, inputs, looked_at, profile)
     verdicts: dict[str, Any] = {}
     interpreter = ""
     for number, precision in enumerate(precisions, 1):
@@ -317,8 +337,8 @@ def export(
             measured = chain.checks(precision, content, candidate)
             verdict: dict[str, Any] = {"refused": [check.reason for check in measured if not check.passed]}
             try:
-                device = DeviceModel.open(candidate)
-                interpreter = interpreter_of(device)
+                device = chain.opened(candidate, precision)
+                interpreter = interpreter_of(device.device)
                 found, _ = outputs(device, held_out, task)
                 exported = task.score(found, targets, artifact.labels, device.metadata)
                 changes = task.changes(trained, found, targets, artifact.labels, device.metadata)
@@ -331,6 +351,8 @@ def export(
             verdicts[precision] = {"file": path.name, "bytes": len(content), **verdict, "checks": listed}
             if verdict["passed"]:
                 candidate.replace(path)
+                more = chain.profile.beside(folder, path.stem, precision, content)
+                verdicts[precision]["beside"] = [other.name for other in more]
             else:
                 path.unlink(missing_ok=True)  # an older one must not pass for this one
         finally:

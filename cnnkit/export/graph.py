@@ -86,11 +86,13 @@ class Graph:
         steps: its operators in order, but for `FORMS`.
         inputs: tensors it reads.
         outputs: by signature name, the tensor and where it comes from, as `Step.sources`.
+        order: indices of the outputs as the file lists them.
     """
 
     steps: tuple[Step, ...]
     inputs: tuple[Tensor, ...]
     outputs: dict[str, tuple[Tensor, Any]]
+    order: tuple[int, ...] = ()
 
 
 def plain(name: str) -> str:
@@ -155,7 +157,8 @@ def graph_of(content: bytes) -> Graph:
             name = entry.name.decode() if isinstance(entry.name, bytes) else entry.name
             index = int(entry.tensorIndex)
             named[name] = tensors[index], source(origin(index))
-    return Graph(tuple(steps), tuple(tensors[int(index)] for index in whole.inputs), named)
+    order = tuple(int(index) for index in whole.outputs)
+    return Graph(tuple(steps), tuple(tensors[int(index)] for index in whole.inputs), named, order)
 
 
 def _comparable(value: Any) -> Any:

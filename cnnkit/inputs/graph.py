@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.data.readable import Readable
+from cnnkit.export.forms import Given
 
 
 class InputGraph(Readable):
@@ -45,6 +46,10 @@ class InputGraph(Readable):
 
     def stated(self, metadata: Mapping[str, Any]) -> tuple[int, ...] | None:
         """Return the shape that a file states of its input, where the graph takes others too; None: the graph's own."""
+        return None
+
+    def form(self, metadata: Mapping[str, Any]) -> Given | None:
+        """Return what an input is to the programs of others (`cnnkit.export.forms`); None: nothing that they know."""
         return None
 
     def described(self, model: Any, metadata: dict[str, Any]) -> dict[str, Any]:

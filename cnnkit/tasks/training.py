@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnkit.data.readable import Readable
+from cnnkit.export.forms import Answer
 
 
 class TaskTraining(Readable):
@@ -47,6 +48,15 @@ class TaskTraining(Readable):
 
         (name,) = task_of(metadata, DEVICE, "The model").outputs
         return {name: plain(model.output, name)}
+
+    def form(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> Answer | None:
+        """Return what an answer is to the programs of others (`cnnkit.export.forms`); None: nothing that they know.
+
+        Args:
+            metadata: of the artifact.
+            shape: of its input.
+        """
+        return None
 
     def layers(self) -> None:
         """Import the layers of our own that models of this task have, so that Keras knows them."""

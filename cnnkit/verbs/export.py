@@ -38,7 +38,8 @@ def export(
     recipe: Any,
     artifact: Path | None = None,
     *,
-    precision: str = "float32,float16,int8",
+    precision: str | None = None,
+    profile: str = "litert",
     tolerance: float | None = None,
     data: str | None = None,
     out: Path | None = None,
@@ -50,34 +51,39 @@ def export(
     Args:
         recipe: of the app.
         artifact: a run or its model; None: the latest run.
-        precision: names with commas between them.
+        precision: names with commas between them; None: all that the profile has.
+        profile: for whom the files are (`cnnkit.export.profiles`).
         tolerance: points that may be lost; None: the task's.
         data: other data than the run's own, to be scored on.
-        out: folder of the files; None: `export` in the run.
+        out: folder of the files; None: `export` in the run, and there a folder for each profile but LiteRT's.
         columns: where other data has texts and labels.
         tell: hears of progress and warnings.
 
     Raises:
         GateRefused: a file is not the trained model, or loses too much; its `document` says which and why.
-        ConfigError: no such precision.
+        ConfigError: no such precision or profile, or the model cannot have it.
     """
     path = artifact or latest(recipe.app, tell)
     if path.is_dir():
         path = Run.open(path, recipe.app).file(MODEL)
     with quiet():
-        from cnnkit.export import convert, gate
-    precisions = [name.strip() for name in precision.split(",") if name.strip()]
-    unknown = [name for name in precisions if name not in convert.PRECISIONS]
-    if unknown or not precisions:
-        raise ConfigError(f"`precision` knows {', '.join(convert.PRECISIONS)}. Got {precision!r}.")
+        from cnnkit.export import gate
+        from cnnkit.export.profiles import LITERT, profile_named
+    client = profile_named(profile)
+    precisions = [name.strip() for name in (precision or ",".join(client.precisions)).split(",") if name.strip()]
+    if not precisions or not set(precisions) <= set(client.precisions):
+        whom = "" if profile == LITERT else f" for {client.title}"
+        raise ConfigError(f"`precision` knows {', '.join(client.precisions)}{whom}. Got {precision!r}.")
     opened = keras_of(path, recipe.app)
+    made_for = client(opened.model, opened.metadata)
     made = [out / f"{recipe.app}-{name}.tflite" for name in precisions] + [out / gate.GATE] if out else []
     own_files.check(made)
     found = data_for(recipe, path, data, tell=tell, whole=False, **those_given(columns or {}))
     run, splits = found.run, named_as(found.splits, opened.labels, tell)
     if not found.own:
         say_drawn(splits, "test", tell)
-    folder = out or (run.path / EXPORT if run else path.parent / EXPORT)
+    own = (run.path if run else path.parent) / EXPORT
+    folder = out or (own if profile == LITERT else own / profile)
     folds = "folds" in splits.card and not len(splits.test)
     if folds:
         splits = dataclasses.replace(splits, test=splits.train)
@@ -103,6 +109,7 @@ def export(
                 validation=splits.validation,
                 scored=(answered, targets),
                 baseline=(known.get("baseline") or {}).get(first.name if first else recipe.task.headline),
+                profile=made_for,
                 progress=update,
             )
     except GateRefused as error:

@@ -73,17 +73,17 @@ class TestText(Commands, AppContract):
         return [FOOD, MUSIC, str(folder / "lines.txt")]
 
     def spoil(self, monkeypatch):
-        from cnnkit.export import convert
+        from cnnkit.export import container
 
-        whole = convert._appendix
+        whole = container.appendix
 
-        def shuffled(metadata):  # the vocabulary of another model
+        def shuffled(metadata, more=None):  # the vocabulary of another model
             lines = metadata["text"]["vocabulary"].splitlines()
             words, ids = zip(*(line.split() for line in lines[2:]))
             mixed = [f"{word} {key}" for word, key in zip(words, reversed(ids))]
             return whole({**metadata, "text": {**metadata["text"], "vocabulary": "\n".join([*lines[:2], *mixed, ""])}})
 
-        monkeypatch.setattr(convert, "_appendix", shuffled)
+        monkeypatch.setattr(container, "appendix", shuffled)
 
     def explains(self):
         found = self.document("explain", FOOD, "and//or a choir/")

@@ -1,10 +1,12 @@
 """Pictures: what a graph takes, raw and in [0, 255]."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from cnnkit.device.preparation import LAYOUT
+from cnnkit.export.forms import Pixels
 from cnnkit.inputs.graph import InputGraph
 
 
@@ -39,6 +41,9 @@ class Image(InputGraph):
         import keras
 
         return keras.Input(batch_shape=(1, *model.input_shape[1:]), name="image", dtype="float32")
+
+    def form(self, metadata: Mapping[str, Any]) -> Pixels | None:
+        return Pixels(cut="laid out as the training pictures are" if LAYOUT in metadata else "")
 
 
 KIND = Image()

@@ -5,7 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from cnnkit.device.text import DELIMITER
+from cnnkit.export.forms import Tokens
 from cnnkit.inputs.graph import InputGraph
+from cnnkit.inputs.text.device import VOCABULARY
 
 
 class Text(InputGraph):
@@ -52,6 +55,9 @@ class Text(InputGraph):
 
     def stated(self, metadata: Mapping[str, Any]) -> tuple[int, ...] | None:
         return 1, metadata["input"]["shape"][0]
+
+    def form(self, metadata: Mapping[str, Any]) -> Tokens:
+        return Tokens(DELIMITER, metadata["text"]["vocabulary"], VOCABULARY)
 
     def described(self, model: Any, metadata: dict[str, Any]) -> dict[str, Any]:
         """A network of one length reads all of its padding: none may be cut."""

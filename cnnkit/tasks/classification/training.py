@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cnnkit.export.forms import Shares
 from cnnkit.tasks.classification.device import least
 from cnnkit.tasks.training import TaskTraining, plain
 
@@ -21,6 +22,9 @@ class Classification(TaskTraining):
             scale, offset = 1 / metadata.get("temperature", 1.0), metadata.get("offset", 0.0)
             logits = layers.Rescaling(scale, offset, name="temperature", dtype="float32")(logits)
         return {"scores": layers.Softmax(name="scores", dtype="float32")(logits)}
+
+    def form(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> Shares:
+        return Shares("scores")
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
         from cnnkit.report.sections import per_class

@@ -25,7 +25,7 @@ import numpy as np
 
 from cnnkit import files, opening, own_files
 from cnnkit.device import drawing
-from cnnkit.device.detection import Detections, Plan, find_each
+from cnnkit.device.detection import IOU, Detections, Plan, find_each
 from cnnkit.device.detection import find as find_objects
 from cnnkit.device.image import ImageNotFound, fit_image, read_image
 from cnnkit.device.tracking import Track, Tracker
@@ -118,7 +118,7 @@ def find(
     out: Path | None = None,
     results: Path | None = None,
     threshold: float | None = None,
-    iou: float = 0.6,
+    iou: float = IOU,
     recogniser: Path | None = None,
     track: bool | None = None,
     camera: int | str | None = None,
@@ -190,7 +190,7 @@ def find(
 
 
 def answered(
-    model: Any, images: Sequence[np.ndarray], *, threshold: float | None = None, iou: float = 0.6
+    model: Any, images: Sequence[np.ndarray], *, threshold: float | None = None, iou: float = IOU
 ) -> Iterator[dict[str, Any]]:
     """Yield what is in images uint8 (h, w), (h, w, 3) or (h, w, 4): `width`, `height`, `boxes`, as `Found` has them."""
     plan = _plan(model, model.metadata.get("app") or "APP")

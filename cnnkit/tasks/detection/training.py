@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnkit.export.forms import Boxes
 from cnnkit.tasks.training import TaskTraining, plain, sides
 
 
@@ -70,6 +71,12 @@ class Detection(TaskTraining):
         boxes, logits = (model.get_layer(name).output for name in ("boxes", "every_logit"))
         scores = layers.Activation("sigmoid", dtype="float32", name="scores")(plain(logits, "float_logits"))
         return {"boxes": plain(boxes, "raw_boxes"), "scores": scores}
+
+    def form(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> Boxes:
+        from cnnkit.device.detection import IOU, Plan, cells
+
+        plan = Plan.from_dict(metadata.get("detection") or {})
+        return Boxes("boxes", "scores", cells(shape[0], shape[1], plan.strides), plan.threshold, IOU)
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
         from cnnkit.report.sections import per_class

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cnnkit.export.forms import Shares
 from cnnkit.tasks.training import TaskTraining, plain
 
 
@@ -13,6 +14,10 @@ class Multilabel(TaskTraining):
         from keras import layers
 
         return {"scores": layers.Activation("sigmoid", name="scores")(plain(model.output, "float_logits"))}
+
+    def form(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> Shares:
+        labels = metadata.get("labels") or ()
+        return Shares("scores", tuple(metadata.get("thresholds") or [0.5] * len(labels)))
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
         from cnnkit.tasks.multilabel import report

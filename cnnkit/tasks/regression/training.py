@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cnnkit.export.forms import Numbers
 from cnnkit.tasks.training import TaskTraining, plain, sides
 
 
@@ -43,6 +44,10 @@ class Regression(TaskTraining):
 
     def layers(self) -> None:
         import cnnkit.tasks.regression.losses  # noqa: F401 - Keras knows our losses only once they are imported
+
+    def form(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> Numbers:
+        about = metadata["regression"]
+        return Numbers("values", tuple(about["names"]), tuple(about["units"]))
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
         from cnnkit.report.sections import per_class

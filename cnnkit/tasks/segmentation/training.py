@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnkit.device.segmentation import Plan
+from cnnkit.export.forms import Map
 from cnnkit.tasks.training import TaskTraining, plain, sides
 
 
@@ -53,6 +54,15 @@ class Segmentation(TaskTraining):
         sides = [(0, 0)] * (len(logits.shape) - 1)
         every = ops.pad(logits, (*sides, (1, 0)))
         return {"scores": layers.Activation("softmax", dtype="float32", name="scores")(every)}
+
+    def form(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> Map | None:
+        labels = len(metadata.get("labels") or ())
+        plan = Plan.from_dict(metadata.get("segmentation") or {})
+        if plan.voxel is not None or plan.rim:  # no pixels; no channel for each label
+            return None
+        exclusive = plan.channels(labels) == labels + 1
+        thresholds = () if exclusive else (plan.threshold,) * labels
+        return Map("scores", exclusive, thresholds, {"segmentation": {"background": True}})
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
         from cnnkit.tasks.segmentation import report

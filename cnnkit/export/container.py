@@ -1,0 +1,77 @@
+"""The bytes of a `.tflite`: buffers that lie where kernels expect them, entries of metadata, and files behind the flatbuffer.
+
+Design choices:
+- Everything a client needs travels inside the file: `cnnkit.json`, `labels.txt`, and what the kind of input has as files, in a
+  ZIP that is appended (`cnnkit.device.model`). The order is: align the buffers, append the ZIP, add the checksum of it all.
+"""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cnnkit.device.model import LABELS, SEALED, members
+from cnnkit.seals import sealed
+
+ALIGNMENT = 16  # bytes; what the schema asks of buffers, and what kernels that read four floats at once expect
+
+
+def aligned(content: bytes, stated: tuple[int, ...] | None, entries: Mapping[str, bytes]) -> bytes:
+    """Return a model with its buffers aligned to 16 bytes, which Python's flatbuffers do not see to, and with these entries.
+
+    Args:
+        content: a flatbuffer.
+        stated: shape of the input, where the graph's own is open and may still be resized; None: it is the graph's.
+        entries: metadata of the flatbuffer, by name.
+    """
+    import flatbuffers
+    from tensorflow.lite.python import schema_py_generated as schema
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    class Builder(flatbuffers.Builder):
+        def StartVector(self, size, count, alignment):
+            return super().StartVector(size, count, ALIGNMENT if size == 1 else alignment)
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    if stated is not None:
+        graph = model.subgraphs[0]
+        tensor = graph.tensors[graph.inputs[0]]
+        tensor.shape, tensor.shapeSignature = np.array(stated, np.int32), None
+    for name, value in entries.items():
+        entry, buffer = schema.MetadataT(), schema.BufferT()
+        buffer.data = np.frombuffer(value, np.uint8)
+        model.buffers.append(buffer)
+        entry.name, entry.buffer = name, len(model.buffers) - 1
+        model.metadata = [*(model.metadata or []), entry]
+    builder = Builder(len(content) + 1024 + sum(map(len, entries.values())))
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def whole(
+    content: bytes,
+    stated: tuple[int, ...] | None,
+    metadata: Mapping[str, Any],
+    entries: Mapping[str, bytes] | None = None,
+    files: Mapping[str, str] | None = None,
+) -> bytes:
+    """Return a file with all that travels inside it, and its checksum; as `aligned`.
+
+    Args:
+        content, stated, entries: the same.
+        metadata: of the artifact.
+        files: more texts that travel in it, by name.
+    """
+    return sealed(aligned(content, stated, {**(entries or {}), SEALED: b"1"}) + appendix(metadata, files))
+
+
+def appendix(metadata: Mapping[str, Any], more: Mapping[str, str] | None = None) -> bytes:
+    """Return a ZIP with stored entries and fixed dates, so that equal exports are equal files."""
+    buffer = io.BytesIO()
+    files = {**members(metadata), LABELS: "\n".join(map(str, metadata.get("labels", []))) + "\n", **(more or {})}
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, text in files.items():
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)
+    return buffer.getvalue()

@@ -1,0 +1,106 @@
+"""What inputs and answers are, in forms that the programs of others know: a kind says which of these is its own.
+
+Design choices:
+- Other programs have their own tasks, metadata and code. A profile (`cnnkit.export.profiles`) speaks to them of these forms and
+  knows no kind; a kind says one form and knows no program. What has no form here is for our own programs only.
+- Forms hold plain values alone.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Pixels:
+    """An input (h, w, channels) of numbers in [0, 255], of 1 (grey) or 3 channels (RGB): as a camera has them.
+
+    Attributes:
+        cut: how a picture of another size or aspect meets it, where more is done than to stretch it; for people. "": stretched.
+    """
+
+    cut: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tokens:
+    """An input (length,) of int32: ids of the words of a text, 0 behind the last.
+
+    Attributes:
+        delimiter: regular expression (RE2) of what separates words.
+        vocabulary: lines `word id`; `<PAD>`, `<UNKNOWN>` and perhaps `<START>` among the words.
+        file: what that file is called.
+    """
+
+    delimiter: str
+    vocabulary: str
+    file: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Shares:
+    """An answer (labels,) of numbers in [0, 1], one a label.
+
+    Attributes:
+        output: its name.
+        thresholds: from which number on each label counts, where the answer is not just the label with the largest.
+    """
+
+    output: str
+    thresholds: tuple[float, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Boxes:
+    """Answers (cells, 4) of raw boxes, as `cnnkit.device.detection.decode` reads them, and (cells, labels) in [0, 1].
+
+    Attributes:
+        boxes, scores: names of the two outputs.
+        cells: float32 (cells, 3): centre x, centre y, stride, px of the input.
+        threshold: score from which a box counts.
+        iou: above which two boxes of a label are one object.
+    """
+
+    boxes: str
+    scores: str
+    cells: np.ndarray
+    threshold: float
+    iou: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Map:
+    """An answer (h, w, channels) of numbers in [0, 1]: what each pixel of the input is.
+
+    Attributes:
+        output: its name.
+        exclusive: whether a pixel has one label: the numbers of a pixel sum to 1, the first is that of no label, and a channel
+            follows for each label; otherwise there is a channel for each label and no more.
+        thresholds: of channels that are not exclusive, from which a pixel has its label.
+        paired: metadata of a file that has a channel of no label before that of the only one.
+    """
+
+    output: str
+    exclusive: bool
+    thresholds: tuple[float, ...] = ()
+    paired: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Numbers:
+    """An answer of numbers of any size.
+
+    Attributes:
+        output: its name.
+        names, units: of each.
+    """
+
+    output: str
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+
+
+Given = Pixels | Tokens
+Answer = Shares | Boxes | Map | Numbers

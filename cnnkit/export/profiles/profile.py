@@ -1,0 +1,133 @@
+"""What one kind of client needs of a file; by default nothing but what LiteRT does, which all our own programs run.
+
+Design choices:
+- A file of a profile is the trained model behind another face: more channels, outputs in another order, numbers of another type.
+  `inputs` and `outputs` lead from one face to the other, so that the gate compares and scores each file as the trained model,
+  by what its client runs.
+- A profile speaks of forms (`cnnkit.export.forms`), and knows no kind of input and no task.
+"""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnkit.device.model import DeviceModel
+from cnnkit.errors import ConfigError
+from cnnkit.export import container
+from cnnkit.export.forms import Answer, Given
+from cnnkit.registry import DEVICE, TRAINING, input_of, task_of
+
+
+class Profile:
+    """Files for LiteRT.
+
+    Args:
+        model: the trained `keras.Model`.
+        metadata: of its artifact.
+
+    Attributes:
+        name: on the command line.
+        title: for people.
+        precisions: that its clients take, in the order in which they are made.
+        metadata: what a file says of itself.
+    """
+
+    name = "litert"
+    title = "LiteRT"
+    precisions: tuple[str, ...] = ("float32", "float16", "int8")
+
+    def __init__(self, model: Any, metadata: Mapping[str, Any]):
+        self.kind = input_of(metadata, TRAINING, "The model")
+        self.trained = self.kind.described(model, dict(metadata))
+        self.metadata = dict(self.trained)
+        written = metadata.get("input", {}).get("shape") or model.input_shape[1:]  # a model may take any length
+        self.shape: tuple[int, ...] = tuple(int(n) for n in written)
+
+    @functools.cached_property
+    def given(self) -> Given | None:
+        """What an input is to the programs of others; None: nothing that they know."""
+        return self.kind.form(self.trained)
+
+    @functools.cached_property
+    def answer(self) -> Answer | None:
+        """What an answer is to them; the same."""
+        return task_of(self.trained, TRAINING, "The model").form(self.trained, self.shape)
+
+    def refused(self, why: str) -> ConfigError:
+        """Return the error that this model cannot have this profile.
+
+        Args:
+            why: what it lacks, and what to do, in sentences.
+        """
+        return ConfigError(f"This model cannot be exported for {self.title}. {why}")
+
+    def wrapped(self, model: Any) -> Any:
+        """Return the graph of a file from one that takes the trained model's input and answers as a device reads it.
+
+        Args:
+            model: `keras.Model` of a batch of one, to outputs by name.
+        """
+        return model
+
+    def inputs(self, inputs: np.ndarray) -> np.ndarray:
+        """Return inputs of the trained model, (n, *its shape), as a file takes them."""
+        return inputs
+
+    def outputs(self, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return a file's answers as the trained model gives them."""
+        return found
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a file names, in the order of its answers."""
+        return tuple(map(str, self.metadata.get("labels") or ()))
+
+    def dtypes(self, precision: str) -> tuple[str, str]:
+        """Return what the input and the outputs of a file of this precision hold, as NumPy names it."""
+        return input_of(self.trained, DEVICE, "The model").dtype(precision), "float32"
+
+    def finished(self, content: bytes, precision: str) -> bytes:
+        """Return a whole file from the flatbuffer that the converter made."""
+        return container.whole(content, self.kind.stated(self.trained), self.described(precision))
+
+    def described(self, precision: str) -> dict[str, Any]:
+        """Return what a file of this precision says of itself."""
+        return {**self.metadata, "precision": precision}
+
+    def opened(self, path: Path, precision: str) -> DeviceModel:
+        """Open a file as its client runs it."""
+        return DeviceModel.open(path)
+
+    def beside(self, folder: Path, name: str, precision: str, content: bytes) -> list[Path]:
+        """Write what clients need beside a file that passed the gate, and return what was written.
+
+        Args:
+            folder: of the file.
+            name: of the file, without its suffix.
+            precision: of the file.
+            content: of the file.
+        """
+        return []
+
+
+class Faced:
+    """A file, with the face of the trained model: what the gate scores.
+
+    Attributes:
+        metadata, labels, input_shape: the trained model's.
+    """
+
+    def __init__(self, device: DeviceModel, profile: Profile, labels: tuple[str, ...]):
+        self.device, self.profile = device, profile
+        self.path, self.labels, self.input_shape = device.path, labels, profile.shape
+        self.metadata = {
+            **profile.trained,
+            **{key: device.metadata[key] for key in ("precision",) if key in device.metadata},
+        }
+
+    def run_batch(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Answer a batch; as `DeviceModel.run_batch`."""
+        return self.profile.outputs(self.device.run_batch(self.profile.inputs(inputs)))
