@@ -139,9 +139,12 @@ def signs() -> str:
     return "\n".join(lines)
 
 
+STARTS = {"mobilenet_v2": "on MobileNetV2 0.35", "efficientnet_lite0": "on EfficientNet-Lite0", "none": "from nothing"}
+
+
 def detection() -> str:
     """Return what detectors reach, of what was measured."""
-    names = ("scenes", "road", "gtsdb", "real", "speed")
+    names = ("scenes", "starts", "road", "gtsdb", "real", "speed")
     known = {name: read(f"detection-{name}") for name in names if (RESULTS / f"detection-{name}.json").exists()}
 
     def points(value: float | None) -> str:
@@ -155,10 +158,16 @@ def detection() -> str:
         "| | AP50 (sd, seeds) | AP | AP50 of small, medium, large signs | int8: AP50, worst class, size | minutes |",
         "|---|---|---|---|---|---|",
     ]
-    for name, title in (("scenes", "drawn scenes, from scratch"), ("road", "road-signs-877, fine-tuned")):
-        if name not in known:
-            continue
-        rows, mean = known[name]["rows"], known[name]["mean"]
+    ways = (
+        [("drawn scenes, from scratch", known["scenes"]["rows"], known["scenes"]["mean"])] if "scenes" in known else []
+    )
+    for start, title in STARTS.items():
+        if start in known.get("starts", {}).get("starts", {}):
+            row = known["starts"]["starts"][start]
+            ways.append((f"road-signs-877, {title}, defaults, 20 minutes asked", [row], row))
+    if "road" in known:
+        ways.append(("road-signs-877, on drawn scenes", known["road"]["rows"], known["road"]["mean"]))
+    for title, rows, mean in ways:
         sizes = []
         for size in ("small", "medium", "large"):
             there = [row[f"ap50_{size}"] for row in rows if row[f"ap50_{size}"] is not None]
@@ -331,6 +340,7 @@ def scans() -> str:
         "hippocampus": ("Hippocampus, 130 volumes, five folds, out of fold", None),
         "kvasir-plain": ("Kvasir-SEG, 100 test pictures, from nothing", "plain"),
         "kvasir-backbone": ("Kvasir-SEG, on MobileNetV2 0.35 of ImageNet", "backbone"),
+        "kvasir-lite0": ("Kvasir-SEG, on EfficientNet-Lite0 of ImageNet", "lite0"),
     }
     for name, (title, network) in titles.items():
         found = maybe(f"scans-{name.split('-')[0]}")
