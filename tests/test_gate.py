@@ -488,14 +488,19 @@ def test_weights_that_are_no_smaller_are_named(images):
     assert "weights" in found.where
 
 
-@pytest.mark.parametrize(("side", "count"), [(28, 512), (64, 512), (96, 227), (192, 56), (256, 32), (1024, 32)])
-def test_where_each_pixel_is_answered_int8_is_calibrated_on_as_many_pixels(images, side, count):
+@pytest.mark.parametrize(
+    ("side", "count", "cells"),
+    [(28, 512, 512), (64, 512, 512), (96, 227, 512), (256, 32, 512), (416, 32, 193), (1024, 32, 32)],
+)
+def test_where_each_place_is_answered_int8_is_calibrated_on_as_many_pixels(images, side, count, cells):
+    from cnnkit.tasks.detection.scoring import Detection
     from cnnkit.tasks.segmentation.scoring import Segmentation
 
     class Artifact:
         path, metadata, input_shape = "x.keras", images.artifact.metadata, (side, side, 3)
 
     assert gate.calibrating(Segmentation(), Artifact) == count
+    assert gate.calibrating(Detection(), Artifact) == cells
     assert gate.calibrating(images.task, Artifact) == 512, "one answer an input: each is needed, however large"
 
 

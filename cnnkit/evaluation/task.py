@@ -30,8 +30,8 @@ class Task:
         headline: name of the score that stands first; what training shows too, where it measures it.
         tolerance: what an exported model may lose of it overall and in a class, unless others are asked for: points of a
             share, else in its unit.
-        calibrated: px, where each of them is answered: int8 is calibrated on so many, and not on more inputs than it takes; None:
-            on as many inputs as the gate takes, whatever their size.
+        calibrated: px, where places in an input are answered: int8 is calibrated on so many, and on no more inputs than it takes;
+            None: on as many inputs as the gate takes, whatever their size.
         keeps_best: whether training keeps the weights of its best epoch; otherwise of its last.
         noun, counted: what is scored, and what a class has some of, in the plural.
         rooms: its settings.

@@ -256,7 +256,7 @@ def _line(error: Exception) -> str:
 
 
 def calibrating(task: Any, artifact: KerasArtifact) -> int:
-    """Return how many inputs int8 is calibrated on: fewer where the task answers each of their pixels."""
+    """Return how many inputs int8 is calibrated on: fewer where the task answers places in them."""
     if task.calibrated is None:
         return CALIBRATION_IMAGES
     pixels = int(np.prod(artifact.input_shape[:-1]))
