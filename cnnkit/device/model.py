@@ -36,6 +36,11 @@ LABELS = "labels.txt"
 SEALED = "cnnkit.sealed"  # metadata of the flatbuffer itself: a checksum belongs behind it
 LARGEST = 1 << 20  # bytes of the metadata
 LARGEST_FILE = 1 << 27  # and of a file beside them: a million words fit, a zip bomb does not
+KERNELS = {  # names of the interpreter's own, by ours
+    "default": "AUTO",  # XNNPACK where it has the operators
+    "built-in": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+    "reference": "BUILTIN_REF",  # slow, and plain enough to be what an operator means
+}
 AGAIN = "Copy it again from where it is whole, or export it again."
 
 
@@ -201,7 +206,9 @@ class DeviceModel:
         self._given: tuple[int, ...] | None = None  # shape of the input tensor, where it is not that of one input
 
     @classmethod
-    def open(cls, path: Path | str, *, threads: int | None = None, known: bool = False) -> "DeviceModel":
+    def open(
+        cls, path: Path | str, *, threads: int | None = None, known: bool = False, kernels: str = "default"
+    ) -> "DeviceModel":
         """Load a `.tflite` file.
 
         One with a checksum is compared with it first. One without, which `export` did not write or an older one did, is tried
@@ -211,6 +218,7 @@ class DeviceModel:
             path: the file.
             threads: threads of the interpreter; default: as many as the process may use, at most 4.
             known: whether to open it without that trial.
+            kernels: that compute it, one of `KERNELS`.
 
         Raises:
             ArtifactError: the file is missing, is damaged, is not a `.tflite`, or uses operators LiteRT does not have.
@@ -230,11 +238,15 @@ class DeviceModel:
         if not whole and not known and (why := refusal(path, content, "cnnkit.device.verification:check")):
             raise ArtifactError(f"{path} cannot be loaded: {why}. It is damaged, or not for this runtime. {AGAIN}")
         old = f"{path} is of an older cnnkit and has no checksum: damage to it would not be seen. Export it again."
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         try:
             with quiet():  # "Created TensorFlow Lite XNNPACK delegate ..."
-                interpreter = Interpreter(model_content=content, num_threads=threads or min(4, processors()))
+                interpreter = Interpreter(
+                    model_content=content,
+                    num_threads=threads or min(4, processors()),
+                    experimental_op_resolver_type=OpResolverType[KERNELS[kernels]],
+                )
                 interpreter.allocate_tensors()
                 return cls(path, interpreter, metadata, old if metadata and not whole else None)
         except (ValueError, RuntimeError, KeyError, IndexError) as error:
