@@ -105,6 +105,10 @@ class OneClass(Task):
         ece = Score("ece", metrics.expected_calibration_error(confidences, right), unit="", better=LESS)
         return [ece], {"reliability": metrics.reliability(confidences, right)}
 
+    def arranged(self, scores: list[Score], facts: dict[str, Any]) -> tuple[list[Score], dict[str, Any]]:
+        """Return scores in their order, the headline first, and facts; given `accuracy`, `macro_f1` and what `beside` has."""
+        return scores, facts
+
     def score(self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None) -> Scores:
         """Score probabilities.
 
@@ -124,23 +128,23 @@ class OneClass(Task):
         by_class = metrics.per_class(matrix)
         present = by_class["support"] > 0
         beside, facts = self.beside(outputs, targets, predictions, labels, metadata)
+        accuracy = Score(
+            "accuracy",
+            float(right.mean()),
+            interval=metrics.wilson(int(right.sum()), len(right)),
+            per_class={label: float(by_class["recall"][k]) for k, label in enumerate(labels) if present[k]},
+            per_record=right.astype(np.float64),
+        )
+        macro_f1 = Score("macro_f1", float(by_class["f1"][present].mean()))
+        scores, facts = self.arranged([accuracy, macro_f1, *beside], {"constant": _constant(matrix, labels), **facts})
         return Scores(
-            Score(
-                "accuracy",
-                float(right.mean()),
-                interval=metrics.wilson(int(right.sum()), len(right)),
-                per_class={label: float(by_class["recall"][k]) for k, label in enumerate(labels) if present[k]},
-                per_record=right.astype(np.float64),
-            ),
-            Score("macro_f1", float(by_class["f1"][present].mean())),
-            *beside,
+            *scores,
             count=len(right),
             per_class={
                 label: {name: values[number].item() for name, values in by_class.items()}
                 for number, label in enumerate(labels)
             },
             confusion=matrix.tolist(),
-            constant=_constant(matrix, labels),
             **facts,
         )
 

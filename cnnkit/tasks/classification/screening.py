@@ -20,7 +20,7 @@ import numpy as np
 from cnnkit import metrics
 from cnnkit.data.records import Records
 from cnnkit.errors import DataError
-from cnnkit.evaluation.task import Done, Metadata
+from cnnkit.evaluation.task import Metadata
 from cnnkit.score import Score, Scores
 from cnnkit.tasks.classification import operating, roc
 from cnnkit.tasks.classification.calibration import PRIOR, accepting, best_temperature, softmax
@@ -79,15 +79,6 @@ class Screening(Classification):
 
     def asked(self, settings: Any) -> dict[str, Any]:
         return {"weighted": bool(settings.class_weights), **super().asked(settings)}
-
-    def outputs(
-        self, artifact: Any, records: Records, progress: Done = lambda done: None
-    ) -> tuple[Outputs, np.ndarray]:
-        """As `Classification.outputs`; of two labels always with `said`, the label that each record gets."""
-        found, targets = super().outputs(artifact, records, progress)
-        if len(artifact.labels) == 2:
-            found["said"] = self.answers(found, artifact.labels, artifact.metadata)
-        return found, targets
 
     def answers(self, outputs: Outputs, labels: Sequence[str], metadata: Metadata = None) -> np.ndarray:
         if "said" in outputs or len(labels) != 2:
@@ -151,30 +142,20 @@ class Screening(Classification):
         Raises:
             DataError: no record has one of the labels, so that there is nothing to tell apart.
         """
-        plain = super().score(outputs, targets, labels, metadata)
-        if len(labels) != 2:
-            return plain
-        if len(np.unique(targets)) < 2:
+        if len(labels) == 2 and len(np.unique(targets)) < 2:
             raise DataError(
                 f"All {len(targets):,} records are of {labels[int(targets[0])]!r}. Give data with both labels."
             )
-        said = self.answers(outputs, labels, metadata)
-        (area, *shares, ece), facts = operating.scored(outputs, targets, said, labels, metadata)
-        accuracy = Score("accuracy", plain["accuracy"], interval=plain.headline.interval)
-        low = (area.interval or (0.0, 1.0))[0]
-        kept = {"answered": plain["answered"]} if "answered" in plain else {}
-        return Scores(
-            dataclasses.replace(area, per_class=plain.headline.per_class),
-            *shares,
-            accuracy,
-            ece,
-            count=len(targets),
-            per_class=plain["per_class"],
-            confusion=plain["confusion"],
-            constant={"name": "a score by lot", "value": 0.5, "sure": low > 0.5},
-            **facts,
-            **kept,
-        )
+        return super().score(outputs, targets, labels, metadata)
+
+    def arranged(self, scores: list[Score], facts: dict[str, Any]) -> tuple[list[Score], dict[str, Any]]:
+        accuracy, _, area, *others = scores
+        if not others:  # there are other than two labels
+            return scores, facts
+        *shares, ece = others
+        constant = {"name": "a score by lot", "value": 0.5, "sure": (area.interval or (0.0, 1.0))[0] > 0.5}
+        first = dataclasses.replace(area, per_class=accuracy.per_class)
+        return [first, *shares, accuracy, ece], {**facts, "constant": constant}
 
     def compared(self, baseline: Mapping[str, Any]) -> str:
         if "auc" not in baseline or not (found := baseline.get("against")):

@@ -8,6 +8,7 @@ import pytest
 from cnnkit.errors import DataError
 from cnnkit.export import gate
 from cnnkit.metrics import wilson
+from cnnkit.tasks.classification import roc
 from cnnkit.tasks.classification.device import KIND
 from cnnkit.tasks.classification.scoring import Classification
 from cnnkit.tasks.classification.screening import Screening, finding, is_rare
@@ -96,6 +97,15 @@ def test_scores_by_hand():
     assert scores["threshold"] == 0.55 and scores["finding"] == "lesion" and scores["patients"] == 5
     # the score of the finding, not of the answer: 0.8, 0.5, 0.2, 0.5, 0.6, where 1, 1/2 (two), 0, 0 have it
     assert scores["ece"] == pytest.approx((0.2 + 0.2 + 2 * 0.0 + 0.6) / 5, abs=1e-6)
+
+
+def test_a_scoring_resamples_patients_once(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(roc, "interval", lambda *given: drawn.append(given) or (0.6, 0.8))
+    for task in (Classification(), Screening()):
+        scores = task.score(outputs([0.8, 0.5, 0.2]), np.array([1, 1, 0]), LABELS, metadata(0.55))
+        assert scores["auc_interval"] == [0.6, 0.8] and len(drawn) == 1
+        drawn.clear()
 
 
 def test_the_finding_may_come_first():
