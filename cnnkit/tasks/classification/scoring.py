@@ -284,21 +284,18 @@ class Classification(OneClass):
             accept: share of the records that are not to be unknown; None: no record is.
 
         Returns:
-            `screening`, as `operating.decide`; `unknown`, as `calibration.accepting`; only what was asked for.
+            as `chosen`.
         """
-        if specificity is None and positive is None and accept is None:
-            return {}
-        scores, targets = np.zeros((0, len(artifact.labels))), np.zeros(0, np.int64)
+        # answers stay as they are where a class is named alone
+        named = {} if positive is None else {operating.ENTRY: {"finding": positive, "threshold": operating.MIDDLE}}
+        if specificity is None and accept is None:
+            return named
+        labels, scores, targets = artifact.labels, np.zeros((0, len(artifact.labels))), np.zeros(0, np.int64)
         if len(records):
             found, targets = self.outputs(artifact, records)
             scores = found["scores"].astype(np.float64)
-        decided: dict[str, Any] = {} if accept is None else {UNKNOWN: accepting(scores.max(1), accept)}
-        if specificity is not None:
-            place = operating.place_of(artifact.labels, positive)
-            decided[operating.ENTRY] = operating.decide(scores[:, place], targets, artifact.labels, place, specificity)
-        elif positive is not None:  # answers stay as they are
-            decided[operating.ENTRY] = {"finding": positive, "threshold": operating.MIDDLE}
-        return decided
+        place = None if specificity is None else operating.place_of(labels, positive)
+        return named | chosen(scores, targets, labels, place, specificity, accept)
 
     def cautions(self, decided: Mapping[str, Any]) -> list[str]:
         """Say where what was chosen rests on few records, or on none."""
@@ -327,6 +324,33 @@ class Classification(OneClass):
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
         found = operating.columns(scores) if "sensitivity" in scores else super().columns(scores)
         return found | answered_columns(scores)
+
+
+def chosen(
+    scores: np.ndarray,
+    targets: np.ndarray,
+    labels: Sequence[str],
+    place: int | None,
+    specificity: float | None,
+    accept: float | None,
+) -> dict[str, Any]:
+    """Return what validation data choose of answers.
+
+    Args:
+        scores: float (n, classes), in [0, 1].
+        targets: int (n,).
+        labels: of the classes.
+        place: of the one of two that gets a threshold; None: none does.
+        specificity: as `operating.decide`.
+        accept: as `calibration.accepting`; None: no record is to be unknown.
+
+    Returns:
+        `screening`, as `operating.decide`; `unknown`, as `calibration.accepting`; only what was asked for.
+    """
+    found: dict[str, Any] = {} if accept is None else {UNKNOWN: accepting(scores.max(1), accept)}
+    if place is not None:
+        found[operating.ENTRY] = operating.decide(scores[:, place], targets, labels, place, specificity)
+    return found
 
 
 def _refuse_form(records: Any, several: bool, one: str, due: str) -> None:

@@ -23,10 +23,9 @@ from cnnkit.errors import DataError
 from cnnkit.evaluation.task import Metadata
 from cnnkit.score import Score, Scores
 from cnnkit.tasks.classification import operating, roc
-from cnnkit.tasks.classification.calibration import PRIOR, accepting, best_temperature, softmax
-from cnnkit.tasks.classification.device import UNKNOWN
+from cnnkit.tasks.classification.calibration import PRIOR, best_temperature, softmax
 from cnnkit.tasks.classification.operating import finding
-from cnnkit.tasks.classification.scoring import Classification, Outputs, linear
+from cnnkit.tasks.classification.scoring import Classification, Outputs, chosen, linear
 
 RARE = 1 / 3  # of the training records: a label of fewer is weighed up
 
@@ -106,7 +105,7 @@ class Screening(Classification):
             accept: as `Classification.calibrate`, of the calibrated scores.
 
         Returns:
-            `temperature`; `offset` (labels,), what is added to logits then; `screening`, as `operating.decide`; `unknown`.
+            `temperature`; `offset` (labels,), what is added to logits then; and as `scoring.chosen`.
         """
         labels = artifact.labels
         place = operating.place_of(labels, positive)
@@ -114,7 +113,7 @@ class Screening(Classification):
         if weighted and self.odds is not None:
             offset[place] = self.odds if place == finding(labels) else -self.odds
         decided: dict[str, Any] = {"offset": offset.tolist()} if offset.any() else {}
-        chances, targets = np.zeros(0), np.zeros(0, np.int64)
+        scores, targets = np.zeros((0, 2)), np.zeros(0, np.int64)
         if len(records):
             found, targets = self.outputs(artifact, records)
             earlier = artifact.metadata
@@ -122,10 +121,8 @@ class Screening(Classification):
             logits = logits * earlier.get("temperature", 1.0)
             temperature = round(best_temperature(logits, targets, PRIOR, offset), 4)
             decided["temperature"] = temperature
-            chances = softmax(logits / temperature + offset)[:, place]
-        if accept is not None:
-            decided[UNKNOWN] = accepting(np.maximum(chances, 1 - chances), accept)
-        return {**decided, operating.ENTRY: operating.decide(chances, targets, labels, place, specificity)}
+            scores = softmax(logits / temperature + offset)
+        return decided | chosen(scores, targets, labels, place, specificity, accept)
 
     def score(self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None) -> Scores:
         """Score probabilities and answers.

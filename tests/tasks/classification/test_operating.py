@@ -88,6 +88,17 @@ def test_the_positive_class_may_be_named():
     assert decided["offset"] == [pytest.approx(-odds), 0] and decided["screening"]["finding"] == "none"
 
 
+def test_a_class_that_is_named_alone_needs_no_validation_record():
+    class Silent(Known):
+        def run_batch(self, inputs):
+            raise AssertionError("it is asked for an answer")
+
+    decided = Classification().calibrate(Silent(CHANCES), records(TARGETS), positive="none")
+    assert decided == {"screening": {"finding": "none", "threshold": 0.5}}
+    both = Classification().calibrate(Known(CHANCES), records(TARGETS), positive="none", accept=0.9)
+    assert both["screening"] == decided["screening"] and set(both) == {"screening", "unknown"}
+
+
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
