@@ -10,7 +10,7 @@ from cnnkit.data.tags import Tags
 from cnnkit.inputs.text.records import TextRecords
 from cnnkit.inputs.text.sources import ListTexts
 from cnnkit.tasks.classification import asked as asked_losses
-from cnnkit.tasks.classification.tagging import ByLabel
+from cnnkit.tasks.classification.linear import ByLabel
 from cnnkit.tasks.classification.texts import TextTagging
 from cnnkit.tasks.classification.thresholds import best_threshold
 from cnnkit.tasks.detection import loss as detection_loss

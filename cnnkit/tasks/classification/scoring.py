@@ -4,7 +4,6 @@ A task is what training, evaluation and the export gate need to know of a domain
 segmentation are other tasks with the same methods.
 """
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,8 +20,8 @@ from cnnkit.settings import Room
 from cnnkit.tasks.classification import operating
 from cnnkit.tasks.classification.calibration import accepting, answered
 from cnnkit.tasks.classification.device import UNKNOWN, least
+from cnnkit.tasks.classification.linear import linear
 
-BASELINE_RECORDS = 10_000  # a linear model gains little from more, and takes minutes
 SEVERAL = "multilabel"  # the task of several labels an input
 Outputs = dict[str, np.ndarray]
 
@@ -212,8 +211,8 @@ class OneClass(Task):
             `name`, `accuracy` with its interval; with what a model `found` in the test images also `against`: images that only
             the model and only the baseline had right, and the p of McNemar's exact test.
         """
-        name, scores = linear(train if whole is None else whole, test)
-        return bar(name, scores.argmax(1), test.targets(np.arange(len(test))), found)
+        name, scores = linear(train if whole is None else whole)
+        return bar(name, scores(test).argmax(1), test.targets(np.arange(len(test))), found)
 
     def baselines(self, parts: Sequence[tuple[int, Mapping[str, Any]]], name: str) -> dict[str, Any]:
         """As `Task.baselines`; of an accuracy with its interval, and `against` where all parts have it."""
@@ -382,23 +381,6 @@ def answered_columns(scores: Mapping[str, Any]) -> dict[str, str]:
         return f"{100 * found[name]:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
     return {"answered %": said("share"), "of these right %": said("accuracy")}
-
-
-def linear(train: Records, test: Records) -> tuple[str, np.ndarray]:
-    """Fit logistic regression to records as `Records.flat` has them; return its name, and scores (n, classes) of others."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:BASELINE_RECORDS])
-    numbers, what = train.flat(chosen)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 60 iterations are enough for a bar to clear
-        model = LogisticRegression(C=0.05, max_iter=60).fit(numbers, train.targets(chosen))
-    alike = test.with_shape(train.input_shape)  # other data may have a shape of its own
-    found = [model.predict_proba(alike.flat(indices)[0]) for indices in test.blocks(2000)]
-    scores = np.zeros((len(test), len(train.label_names)))
-    scores[:, model.classes_] = np.concatenate(found)  # a class that it never saw has 0
-    return f"logistic regression on {what}, {len(chosen):,} {train.noun}", scores
 
 
 def bar(name: str, predicted: np.ndarray, targets: np.ndarray, found: Outputs | None) -> dict[str, Any]:

@@ -24,8 +24,9 @@ from cnnkit.evaluation.task import Metadata
 from cnnkit.score import Score, Scores
 from cnnkit.tasks.classification import operating, roc
 from cnnkit.tasks.classification.calibration import PRIOR, best_temperature, softmax
+from cnnkit.tasks.classification.linear import linear
 from cnnkit.tasks.classification.operating import finding
-from cnnkit.tasks.classification.scoring import Classification, Outputs, chosen, linear
+from cnnkit.tasks.classification.scoring import Classification, Outputs, chosen
 
 RARE = 1 / 3  # of the training records: a label of fewer is weighed up
 
@@ -172,7 +173,8 @@ class Screening(Classification):
         labels = test.label_names
         if len(labels) != 2:
             return super().baseline(train, test, validation, found, whole)
-        name, scores = linear(train if whole is None else whole, test)
+        name, fitted = linear(train if whole is None else whole)
+        scores = fitted(test)
         targets = test.targets(np.arange(len(test)))
         place = finding(labels)  # the area is the same whichever of two is looked for
         there = targets == place

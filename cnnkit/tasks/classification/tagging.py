@@ -7,7 +7,6 @@ Design choices:
   what each of these gave.
 """
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +20,8 @@ from cnnkit.evaluation.task import WORST, Done, Metadata
 from cnnkit.score import Score, Scores
 from cnnkit.settings import fields
 from cnnkit.tasks.classification import thresholds as choosing
-from cnnkit.tasks.classification.scoring import BASELINE_RECORDS, SEVERAL, Classification, OneClass, Outputs
+from cnnkit.tasks.classification.linear import linear
+from cnnkit.tasks.classification.scoring import SEVERAL, Classification, OneClass, Outputs
 
 SURE = 0.95  # of the answers at a confidence, or a higher one, have to be right for it to count as sure
 CURVES = 60  # labels with a curve of precision over recall, the most frequent
@@ -208,13 +208,12 @@ class Tagging(OneClass):
         Returns:
             `name`, `micro_f1` with its interval, `macro_f1`.
         """
-        targets, thresholds = test.targets(np.arange(len(test))), [0.5] * len(test.label_names)
-        name, scores = _linear(train)
+        targets, thresholds, fitted = test.targets(np.arange(len(test))), None, None
         if validation is not None and len(validation):
-            chosen = choosing.choose(scores(validation), validation.targets(np.arange(len(validation))))
+            fitted = linear(train)
+            chosen = choosing.choose(fitted[1](validation), validation.targets(np.arange(len(validation))))
             thresholds = chosen.values
-        if whole is not None:
-            name, scores = _linear(whole)
+        name, scores = fitted if fitted and whole is None else linear(train if whole is None else whole)
         made = self.score({"scores": scores(test)}, targets, test.label_names, {"thresholds": thresholds})
         return {"name": name, **{key: made[key] for key in ("micro_f1", "micro_f1_interval", "macro_f1")}}
 
@@ -283,56 +282,6 @@ def _constant(there: np.ndarray, count: int, low: float) -> dict[str, Any]:
     given = count * np.arange(1, len(frequent) + 1)
     value = float((2 * np.cumsum(frequent) / np.maximum(1, given + frequent.sum())).max(initial=0.0))
     return {"name": "always giving the most frequent labels", "value": value, "sure": low > value}
-
-
-def _linear(train: Any) -> tuple[str, Callable[[Any], np.ndarray]]:
-    """Fit a logistic regression for each label to records; return the name, and what scores others: float32 (n, labels)."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:BASELINE_RECORDS])
-    numbers, what = train.flat(chosen)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # 60 iterations are enough for a bar to clear
-        model = ByLabel(LogisticRegression(C=0.05, max_iter=60)).fit(numbers, train.targets(chosen))
-
-    def scores(records: Any) -> np.ndarray:
-        alike = records.with_shape(train.input_shape)  # other data may have a shape of its own
-        return np.concatenate([model.chances(alike.flat(indices)[0]) for indices in alike.blocks(2000)])
-
-    return f"logistic regression of each label on {what}, {len(chosen):,} {train.noun}", scores
-
-
-class ByLabel:
-    """A classifier for each label, fitted on the records that were asked for it."""
-
-    def __init__(self, one: Any):
-        self._one = one
-
-    def fit(self, features: Any, targets: np.ndarray) -> "ByLabel":
-        from sklearn.base import clone
-
-        self._models: list[Any] = []
-        for column in targets.T:
-            known = np.flatnonzero(column >= 0)
-            both = 0 < np.count_nonzero(column[known]) < len(known)
-            always = bool(len(known) and column[known[0]])
-            self._models.append(clone(self._one).fit(features[known], column[known]) if both else always)
-        return self
-
-    def predict(self, features: Any) -> np.ndarray:
-        """Return float32 (n, labels) of 0 and 1."""
-        count = features.shape[0]
-        columns = [m.predict(features) if hasattr(m, "predict") else np.full(count, m) for m in self._models]
-        return np.stack(columns, axis=1).astype(np.float32)
-
-    def chances(self, features: Any) -> np.ndarray:
-        """Return float32 (n, labels), the probability of each label."""
-        count = features.shape[0]
-        columns = [
-            m.predict_proba(features)[:, 1] if hasattr(m, "predict_proba") else np.full(count, m) for m in self._models
-        ]
-        return np.stack(columns, axis=1).astype(np.float32)
 
 
 def sure_from(confidences: np.ndarray, right: np.ndarray) -> float:

@@ -24,8 +24,9 @@ from cnnkit.evaluation.task import Done, Metadata
 from cnnkit.inputs.text.records import TextRecords
 from cnnkit.score import Scores
 from cnnkit.tasks.classification.calibration import PRIOR, best_temperature, softmax
+from cnnkit.tasks.classification.linear import ByLabel
 from cnnkit.tasks.classification.scoring import OneClass, Outputs, bar
-from cnnkit.tasks.classification.tagging import ByLabel, Tagging, sure_column, sure_from, sure_of
+from cnnkit.tasks.classification.tagging import Tagging, sure_column, sure_from, sure_of
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)  # of the baseline: C of scikit-learn
 BASELINE_TEXTS = 100_000  # a linear model gains little from more, and their counts are in memory
