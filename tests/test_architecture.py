@@ -129,6 +129,7 @@ MEANT_OTHERWISE = {
     ("data/cards.py", " hexadecimal digits"),
     ("errors.py", "scans"),  # the extra that is installed
     ("evaluation/verdict.py", "text"),  # the sentence of a verdict
+    ("export/profiles/mediapipe.py", "image"),  # what MediaPipe calls its input
     ("report/page.py", "text"),
     ("report/sections.py", "image"),  # what is drawn, whatever it is of
 }

@@ -57,13 +57,13 @@ class Boxes:
     """Answers (cells, 4) of raw boxes, as `cnnkit.device.detection.decode` reads them, and (cells, labels) in [0, 1].
 
     Attributes:
-        boxes, scores: names of the two outputs.
+        places, scores: names of the two outputs.
         cells: float32 (cells, 3): centre x, centre y, stride, px of the input.
         threshold: score from which a box counts.
         iou: above which two boxes of a label are one object.
     """
 
-    boxes: str
+    places: str
     scores: str
     cells: np.ndarray
     threshold: float

@@ -126,7 +126,7 @@ class MediaPipe(Profile):
 
     def _output(self, name: str) -> dict[int, Any]:
         named = [{0: NAMES, 2: Byte(AXIS_LABELS)}]
-        if isinstance(self.answer, Boxes) and name == self.answer.boxes:
+        if isinstance(self.answer, Boxes) and name == self.answer.places:
             box = {0: [Int(place) for place in (1, 0, 3, 2)], 1: Byte(CENTRE), 2: Byte(RATIO)}  # of x, y, width, height
             return {0: "location", 3: {0: Union(BOX, box)}}
         if isinstance(self.answer, Boxes):
