@@ -1,7 +1,7 @@
 """What is special about photos of anything: how cameras see the same thing, sizes of pictures, settings that suit each model.
 
 Design choices:
-- Half of the pictures are mirrored, unless the data's labels say that left is not right (`cnnkit` looks), or `--no-mirror`.
+- Half of the pictures are mirrored, unless the pictures show that left is not right (`cnnkit` looks), or `--no-mirror`.
 - A backbone sees pictures at the size that it was made for, 224 px, and smaller ones enlarged: its last map has 1/32 of the side.
 - The plain network looks for something anywhere in a picture, as photos are not cut out around what is asked for.
 """

@@ -90,16 +90,13 @@ class Images(Input):
         return [with_targets(part) for part in parts]  # one row would number its draws otherwise, and seed them alike
 
     def suited(self, preset: Mapping[str, Any], records: Any) -> tuple[dict[str, Any], list[str]]:
-        """Return a preset that mirrors no pictures where a mirror exchanges labels; as `Input.suited`."""
-        from cnnkit.inputs.image.sided import exchanged
+        """Return a preset that mirrors pictures only where nothing speaks against it; as `Input.suited`."""
+        from cnnkit.inputs.image.sided import against_mirrors
 
-        pairs = exchanged(records) if preset.get("mirror") else []
-        if not pairs:
+        why = against_mirrors(records) if preset.get("mirror") else ""
+        if not why:
             return dict(preset), []
-        first, second = pairs[0]
-        more = f", and {len(pairs) - 1} more pair{'s' * (len(pairs) > 2)}" if len(pairs) > 1 else ""
-        line = f"In a mirror {first} looks like {second}{more}, so no picture is mirrored in training. `mirror` mirrors them."
-        return {**preset, "mirror": False}, [line]
+        return {**preset, "mirror": False}, [f"{why}, so none is mirrored in training. `mirror` mirrors them."]
 
     def shaped(self, splits: Any, settings: Mapping[str, Any]) -> Any:
         """Return splits whose images are read at the size that the settings ask for."""
