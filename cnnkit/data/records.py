@@ -213,6 +213,11 @@ class Records:
         return self._changed(labels=self.labels[indices], groups=groups, index=self._index[indices])
 
     @property
+    def multi_label(self) -> bool:
+        """Whether a record may have several labels, or none: of some kinds of records alone."""
+        return False
+
+    @property
     def in_parts(self) -> bool:
         """Whether training sees parts of the inputs around what is to be found, so that whole ones look otherwise."""
         return False

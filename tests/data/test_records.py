@@ -14,6 +14,7 @@ from cnnkit.data import records as data
 from cnnkit.data import splits
 from cnnkit.data.records import Records
 from cnnkit.data.sources import Values
+from cnnkit.data.tags import Tags
 from cnnkit.device import image
 from cnnkit.errors import DataError
 from cnnkit.inputs.image.arrays import ArrayImages
@@ -48,6 +49,13 @@ def test_a_view_of_a_view_reads_the_same_records(raw):
     assert np.array_equal(images[..., 0], x[1::10]) and np.array_equal(targets, y[1::10])
     assert odd.name(1) == "raw.bin[11]" and np.array_equal(odd.native(1), x[11])
     assert np.array_equal(odd.labels, y[1::10])
+
+
+def test_any_records_say_whether_they_may_have_several_labels(raw):
+    plain = Records(raw[0]._source, raw[2], ["a", "b", "c"])
+    assert plain.multi_label is False and raw[0].multi_label is False
+    tags = Tags(raw[2], np.arange(1, 501))
+    assert ImageRecords(raw[0]._source, raw[2], ["a", "b", "c"], tags=tags).take(np.arange(3)).multi_label is True
 
 
 def test_records_cannot_be_changed(raw):

@@ -311,7 +311,7 @@ def _classes(records: dict[str, Records], own: set[str]) -> Iterable[Finding]:
     for label in np.flatnonzero(starved):
         text = f"{names[label]} has {counts[label]:,} training images, the median class {median:,.0f}. Collect more."
         yield Finding("warning", "starved-class", text)
-    if train.groups is not None and not getattr(train, "multi_label", False):
+    if train.groups is not None and not train.multi_label:
         yield from _few_groups(train, train.groups, counts)
     for split, part in records.items():
         missing = names[(part.counts() == 0) & (counts > 0)]
@@ -338,7 +338,7 @@ def _labels_in_doubt(
     records: dict[str, Records], traits: dict[str, _Traits], progress: Progress | None
 ) -> Iterable[Finding]:
     """Judge the labels of all splits together: single images, then whole groups. Of several labels an image nothing is said."""
-    if any(getattr(part, "multi_label", False) for part in records.values()):
+    if any(part.multi_label for part in records.values()):
         return
     chosen = {split: kept.read[kept.chosen] & ~kept.flat[kept.chosen] for split, kept in traits.items()}
     places = [(split, int(k)) for split, kept in traits.items() for k in kept.chosen[chosen[split]]]
@@ -454,7 +454,7 @@ def _exact_duplicates(records: dict[str, Records], traits: dict[str, _Traits], o
 
 def _told_apart(parts: list[Records]) -> np.ndarray:
     """Return int (n,) of all records of several splits, equal where they have the same label or labels."""
-    if not any(getattr(part, "multi_label", False) for part in parts):
+    if not any(part.multi_label for part in parts):
         return np.concatenate([part.labels for part in parts])
     rows = np.concatenate([part.targets(np.arange(len(part))) for part in parts])
     return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)

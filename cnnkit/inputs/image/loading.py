@@ -153,5 +153,5 @@ def _check_classes(card: Card, records: Records) -> None:
             f"{card.title} has no training image of {loading.some(empty)}. Add some, or remove the class"
             f"{' from the labels of the card' if card.labels else ''}."
         )
-    if np.count_nonzero(counts) < 2 and not (getattr(records, "multi_label", False) and len(counts) > 1):
+    if np.count_nonzero(counts) < 2 and not (records.multi_label and len(counts) > 1):
         raise DataError(f"{card.title} has one class only, {records.label_names[0]}; there is nothing to tell apart.")

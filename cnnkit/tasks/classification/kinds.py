@@ -21,7 +21,7 @@ def _images(**own: Any) -> Any:
     fit = own.pop("fitting", lambda recipe, splits: recipe)
 
     def fitting(recipe: Any, splits: Any) -> Any:
-        several = bool(getattr(splits.train, "multi_label", False))
+        several = splits.train.multi_label
         return fit(recipe.of_task((ImageTagging if several else ImageClassification).name), splits)
 
     made = {"task": ImageClassification(), "others": (ImageTagging(),), "inputs": Images(), "load": load}

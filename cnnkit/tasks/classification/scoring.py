@@ -354,7 +354,7 @@ def chosen(
 
 def _refuse_form(records: Any, several: bool, one: str, due: str) -> None:
     """Refuse records with another number of labels each than is `due`, such as "the model was trained on"; `one`: a record."""
-    found = bool(getattr(records, "multi_label", False))
+    found = records.multi_label
     if found != several:
         kinds = f"one label {one}", f"several labels {one}"
         raise DataError(f"The data has {kinds[found]}, {due} {kinds[several]}. Give data of that kind.")
