@@ -429,6 +429,20 @@ class TestSections:
         ]
         assert "head only 1 to 1 all layers 2 to 3" in Page(rendered(**parts)).words
 
+    @pytest.mark.parametrize(("name", "several"), [("accuracy", False), ("exact", True)])
+    def test_what_is_sure_is_measured_on_both_sides(self, name, several):
+        scores = {name: 0.8, "sure": {"confidence": 0.75, "answered": 0.6, "accuracy": 0.95}}
+        section = sections.sure(scores)
+        assert ("several labels" in section.text) == several
+        assert list(section.blocks[0].pairs.values()) == [
+            "75.0\u202f% confidence on",
+            "60.0\u202f%",
+            "95.0\u202f%",
+            "57.5\u202f%",  # (0.8 - 0.6 * 0.95) / 0.4
+        ]
+        none = sections.sure({"sure": {"confidence": 0.99, "answered": 0.0, "accuracy": None}}).blocks[0].pairs
+        assert none["Of these right"] == "no answer is that sure"
+
 
 class TestCharts:
     def test_gaps_infinities_and_zeros_are_drawn_around(self):

@@ -197,6 +197,30 @@ def confusion(
     return blocks.Section("Confusions", text, content)
 
 
+def sure(scores: Mapping[str, Any]) -> blocks.Section | None:
+    """From which confidence on an answer counts as sure, and what such answers are worth."""
+    found = scores.get("sure")
+    if not found:
+        return None
+    right = found.get("accuracy")
+    facts = {
+        "Sure from": f"{blocks.percent(found['confidence'], 1)} confidence on",
+        "Records with a sure answer": blocks.percent(found["answered"], 1),
+        "Of these right": "no answer is that sure" if right is None else blocks.percent(right, 1),
+    }
+    whole = scores.get("accuracy", scores.get("exact"))
+    if right is not None and found["answered"] < 1 and isinstance(whole, float):
+        rest = (whole - right * found["answered"]) / (1 - found["answered"])
+        facts["Of the others right"] = blocks.percent(min(1.0, max(0.0, rest)), 1)
+    text = (
+        "Where the model is less confident than this, it says that it is not sure. The limit was chosen on validation records, "
+        "so that 95 % of the sure answers are right where that can be had; these are its shares of the test records."
+    )
+    if "exact" in scores:
+        text += " An answer of several labels is right where all of them are, and none is lacking."
+    return blocks.Section("What counts as sure", text, [blocks.Facts("Sure answers", facts)])
+
+
 def per_class(scores: Mapping[str, Any]) -> blocks.Section | None:
     """A table of every class's scores, whatever they are called."""
     classes = scores.get("per_class")

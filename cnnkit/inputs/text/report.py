@@ -43,7 +43,6 @@ def sections(
     others = [entry for entry in explanations if entry.text not in known]
     return [
         beside(scores),
-        sure(scores),
         errors(worst, explanations),
         decided(others),
         filters(ngrams),
@@ -97,27 +96,6 @@ def verdict(won: int, lost: int, p: float) -> str:
     if p >= CHANCE:
         return seen + "so these texts do not tell which of the two is better."
     return seen + f"so it is hardly chance that the {'network' if won > lost else 'baseline'} does better."
-
-
-def sure(scores: Mapping[str, Any]) -> blocks.Section | None:
-    """From which confidence on an answer counts as sure, and what such answers are worth."""
-    found = scores.get("sure")
-    if not found:
-        return None
-    right = found.get("accuracy")
-    facts = {
-        "Sure from": f"{blocks.percent(found['confidence'], 1)} confidence on",
-        "Texts with a sure answer": blocks.percent(found["answered"], 1),
-        "Of these right": "no answer is that sure" if right is None else blocks.percent(right, 1),
-    }
-    if right is not None and found["answered"] < 1 and isinstance(scores.get("accuracy"), float):
-        rest = (scores["accuracy"] - right * found["answered"]) / (1 - found["answered"])
-        facts["Of the others right"] = blocks.percent(min(1.0, max(0.0, rest)), 1)
-    text = (
-        "Where the model is less confident than this, it says that it is not sure. The limit was chosen on validation texts, so "
-        "that 95 % of the sure answers are right where that can be had; these are its shares of the test texts."
-    )
-    return blocks.Section("What counts as sure", text, [blocks.Facts("Sure answers", facts)])
 
 
 def errors(entries: Sequence[Mapping[str, Any]], explanations: Sequence[Any] = ()) -> blocks.Section | None:

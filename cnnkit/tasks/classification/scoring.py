@@ -205,10 +205,10 @@ class OneClass(Task):
         """Score what a plain linear model makes of the same inputs: scikit-learn's logistic regression.
 
         It sees at most 10,000 training records, as `Records.flat` has them; both are stated in its name.
-        `validation` is for other tasks. Where the model was trained on the `whole`, validation images too, so is this one.
+        `validation` is for other tasks. Where the model was trained on the `whole`, validation records too, so is this one.
 
         Returns:
-            `name`, `accuracy` with its interval; with what a model `found` in the test images also `against`: images that only
+            `name`, `accuracy` with its interval; with what a model `found` in the test records also `against`: records that only
             the model and only the baseline had right, and the p of McNemar's exact test.
         """
         name, scores = linear(train if whole is None else whole)

@@ -287,7 +287,7 @@ def _constant(there: np.ndarray, count: int, low: float) -> dict[str, Any]:
 def sure_from(confidences: np.ndarray, right: np.ndarray) -> float:
     """Return the lowest confidence from which on 95 % of the answers are right, 0 where all of them are that good.
 
-    At least half of the texts get an answer: where 95 % cannot be had, the confidence of the middle text.
+    At least half of the records get an answer: where 95 % cannot be had, the confidence of the middle one.
     """
     order = np.argsort(-confidences, kind="stable")
     shares = np.cumsum(right[order]) / np.arange(1, len(order) + 1)

@@ -1,11 +1,11 @@
-"""From which probability on a label is given, where a text may have several.
+"""From which probability on a label is given, where a record may have several.
 
 Design choices:
-- A label's threshold is that of its best F1 on validation texts. Of a label that few of them have that is a matter of chance, and
-  it falls low: the only text with it may be the fortieth by probability. So a threshold counts only where most of what it gives
-  is right, with one more wrong answer than was seen, and it is drawn up towards the common threshold, that of the best F1 of
-  all labels together: the less, the more texts have the label.
-- What so few texts have that this says little is named, so that a person is told.
+- A label's threshold is that of its best F1 on validation records. Of a label that few of them have that is a matter of chance,
+  and it falls low: the only record with it may be the fortieth by probability. So a threshold counts only where most of what it
+  gives is right, with one more wrong answer than was seen, and it is drawn up towards the common threshold, that of the best F1
+  of all labels together: the less, the more records have the label.
+- What so few records have that this says little is named, so that a person is told.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,9 +15,9 @@ import numpy as np
 
 from cnnkit.data.loading import some
 
-FEW = 5  # validation texts with a label; with fewer its threshold is too rare to say
-DRAWN = 2.0  # texts that the common threshold counts as; measured on texts made up, a label of 10 in 1,000 among them
-LEAST = 0.5  # of the texts that get a label have to have it, as far as validation texts tell
+FEW = 5  # validation records with a label; with fewer its threshold is too rare to say
+DRAWN = 2.0  # records that the common threshold counts as; measured on texts made up, a label of 10 in 1,000 among them
+LEAST = 0.5  # of the records that get a label have to have it, as far as validation records tell
 CURVE = 40  # points of a curve, at most
 
 
@@ -27,7 +27,7 @@ class Thresholds:
 
     Attributes:
         values: float (labels,), in [0, 1].
-        rare: places of the labels whose threshold says little: too few texts have them.
+        rare: places of the labels whose threshold says little: too few records have them.
         unreached: places of labels that no threshold gives rightly often enough; theirs lies above all that was wrong.
     """
 
@@ -41,7 +41,7 @@ def choose(scores: np.ndarray, truth: np.ndarray, *, least: float | None = None)
 
     Args:
         scores: float (n, labels), probabilities.
-        truth: (n, labels), above 0.5 where a text has the label, below 0 where it was not asked for it.
+        truth: (n, labels), above 0.5 where a record has the label, below 0 where it was not asked for it.
         least: share of what is given that has to be right, of every label; None: one half.
     """
     common = best_threshold(scores.ravel(), truth.ravel())
@@ -72,7 +72,7 @@ def best_threshold(scores: np.ndarray, truth: np.ndarray) -> float:
 
     Args:
         scores: float (n,), in [0, 1].
-        truth: (n,), above 0.5 where the label is there, below 0 where the text was not asked for it.
+        truth: (n,), above 0.5 where the label is there, below 0 where the record was not asked for it.
     """
     asked = np.asarray(truth) >= 0
     found = _best(scores[asked].astype(np.float64), np.asarray(truth)[asked] > 0.5, least=0, more=0)
@@ -124,20 +124,20 @@ def cautions(rare: Mapping[str, int], unreached: Sequence[str]) -> list[str]:
     """Say which labels' thresholds say little, and which cannot be given rightly often enough.
 
     Args:
-        rare: validation texts of each label that has too few.
+        rare: validation records of each label that has too few.
         unreached: labels.
     """
     lines = []
     if rare:
         named = some([f"{label} ({count})" for label, count in rare.items()], 8)
         lines.append(
-            f"Too rare to say how often they are right: {named}; behind each its texts for validation, fewer than {FEW}. "
+            f"Too rare to say how often they are right: {named}; behind each its records for validation, fewer than {FEW}. "
             "Their thresholds are drawn towards the common one, and an answer with one of them is never sure. Collect more."
         )
     if unreached:
         named = some(unreached, 8)
         lines.append(
-            f"No threshold gives these rightly often enough on validation texts: {named}. Theirs lie above all that was wrong."
+            f"No threshold gives these rightly often enough on validation records: {named}. Theirs lie above all that was wrong."
         )
     return lines
 

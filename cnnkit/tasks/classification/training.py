@@ -27,12 +27,13 @@ class Classification(TaskTraining):
         return Shares("scores")
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
-        from cnnkit.report.sections import per_class
+        from cnnkit.report.sections import per_class, sure
         from cnnkit.tasks.classification import report
 
         return [
             report.characteristic(scores),
             report.answered(scores),
+            sure(scores),
             report.confusion(scores, labels),
             per_class(scores),
             report.calibration(scores),

@@ -20,9 +20,10 @@ class Multilabel(TaskTraining):
         return Shares("scores", tuple(metadata.get("thresholds") or [0.5] * len(labels)))
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
+        from cnnkit.report.sections import sure
         from cnnkit.tasks.multilabel import report
 
-        return [*super().sections(scores, labels), report.thresholds(scores)]
+        return [*super().sections(scores, labels), report.thresholds(scores), sure(scores)]
 
     def silent(self, labels: Sequence[str], record: Any, metadata: Mapping[str, Any]) -> str:
         return (

@@ -125,9 +125,9 @@ class TestPage:
 
     def test_it_is_well_formed_and_has_every_section(self, one_label):
         names = [attributes["id"] for tag, attributes in Page(one_label).tags if tag == "section"]
-        own = ["beside-the-baseline", "what-counts-as-sure", "worst-errors", "words-that-decide"]
+        own = ["beside-the-baseline", "worst-errors", "words-that-decide"]
         own += ["what-the-filters-read"]
-        before = ["training", "confusions", "classes", "calibration"]
+        before = ["training", "what-counts-as-sure", "confusions", "classes", "calibration"]
         assert names == [*before, *own, "export-gate", "layers", "model-card"]
 
     def test_it_speaks_of_texts_and_not_of_images(self, one_label):
@@ -218,7 +218,7 @@ def test_a_validation_that_falls_far_behind_stays_on_its_chart():
 class TestSections:
     def test_the_comparison_counts_what_one_alone_had_right(self):
         scores, _ = single(count=120, wrong=9, lost=14)
-        (section,) = filter(None, texts.sections({**scores, "sure": None}))
+        (section,) = filter(None, texts.sections(scores))
         table, facts = section.blocks
         assert table.columns[1:] == ["Accuracy", "Macro F1"] and table.rows[2][1] == "+4.17"
         assert facts.pairs["Only the network right"] == "14" and facts.pairs["Only the baseline right"] == "9"
@@ -237,18 +237,6 @@ class TestSections:
     )
     def test_p_is_said_in_words(self, won, lost, p, said):
         assert said in texts.verdict(won, lost, p)
-
-    def test_what_is_sure_is_measured_on_both_sides(self):
-        scores = {"accuracy": 0.8, "sure": {"confidence": 0.75, "answered": 0.6, "accuracy": 0.95}}
-        facts = texts.sure(scores).blocks[0].pairs
-        assert list(facts.values()) == [
-            "75.0\u202f% confidence on",
-            "60.0\u202f%",
-            "95.0\u202f%",
-            "57.5\u202f%",  # (0.8 - 0.6 * 0.95) / 0.4
-        ]
-        none = texts.sure({"sure": {"confidence": 0.99, "answered": 0.0, "accuracy": None}}).blocks[0].pairs
-        assert none["Of these right"] == "no answer is that sure"
 
     def test_errors_say_what_they_are_coloured_for(self):
         entry = {"text": "a good film", "true": "joy", "predicted": "not joy", "confidence": 0.97}

@@ -89,7 +89,7 @@ class TestVerbs:
         assert shown["images"]["000"]["label"] in NAMES
         self.run("report", "run")
         page = (home / "run/report.html").read_text()
-        assert "Thresholds" in page and "any number of its 3 labels" in page
+        assert "Thresholds" in page and "What counts as sure" in page and "any number of its 3 labels" in page
 
     def test_data_of_the_other_form_is_one_line(self, home):
         for name in NAMES[:2]:
