@@ -1,13 +1,19 @@
 """`bench` measures files, each by itself."""
 
 import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cnnkit.cli import printing
 from cnnkit.errors import ArtifactError
+from cnnkit.evaluation.artifacts import open_artifact
 from cnnkit.export.convert import convert
+from cnnkit.reporter import Silent
 from cnnkit.verbs import bench
 from tests import toys
 
@@ -44,7 +50,9 @@ def test_the_memory_of_a_file_is_its_own(run, capfd):
     assert max(row["runtime_memory_mb"] for row in rows.values()) < 200
     alone = measured(run / "export" / "b-small.tflite")["b-small.tflite"]
     assert abs(alone["peak_memory_mb"] - small["peak_memory_mb"]) < 3
-    assert all(row["load_ms"] > 0 and 0 < row["median_ms"] <= row["p95_ms"] for row in rows.values())
+    orders = [[row[name] for name in bench.QUANTILES] for row in rows.values()]
+    assert all(order[0] > 0 and order == sorted(order) for order in orders) and large["load_ms"] > 0
+    assert large["times_as_long"] == 1 > small["times_as_long"], "beside the first, within a turn"
     assert capfd.readouterr() == ("", ""), "as a function it prints nothing"
 
 
@@ -63,3 +71,65 @@ def test_what_cannot_be_measured_is_one_line(run, tmp_path, monkeypatch):
     with pytest.raises(ArtifactError, match="ends the process that measures it") as caught:
         bench.bench("toy", tmp_path / "x.tflite", runs=1, threads=1)
     assert "\n" not in str(caught.value)
+    says = json.dumps({"error": "ValueError: no"})
+    monkeypatch.setattr(bench.trials, "python", lambda *_: (["/bin/echo", says], {}))
+    with pytest.raises(ArtifactError, match=r"x\.tflite cannot be measured in LiteRT: ValueError: no\."):
+        bench.bench("toy", tmp_path / "x.tflite", runs=1, threads=1)
+
+
+def test_threads_and_kernels_run_by_turns(run, capsys):
+    told = []
+
+    class Told(Silent):
+        def note(self, text):
+            told.append(text)
+
+    found = bench.bench("toy", run / "export" / "b-small.tflite", runs=3, threads=[1, 2], beside=True, tell=Told())
+    assert [(row["runs_in"], row["threads"]) for row in found.models] == [
+        *(("LiteRT", 1), ("LiteRT without XNNPACK", 1)),
+        *(("LiteRT", 2), ("LiteRT without XNNPACK", 2)),
+    ]
+    assert len(told) == 1 and "Keras and ONNX Runtime are not measured" in told[0]
+    printing.measured(found)
+    out = capsys.readouterr().out
+    assert "XNNPACK" in out and "They ran by turns" in out
+
+
+@pytest.mark.slow
+def test_a_run_is_measured_beside_keras_and_onnx_runtime(toy_run, tmp_path):
+    """One file of it, and the same model in the two others; all three answer alike."""
+    path = tmp_path / "run"
+    shutil.copytree(toy_run, path)
+    artifact = open_artifact(path)
+    content = convert(artifact.model, "float32", np.zeros((1, *artifact.input_shape)), artifact.metadata)
+    (path / "export").mkdir(exist_ok=True)
+    (path / "export" / "x.tflite").write_bytes(content)
+    found = bench.bench(artifact.metadata["app"], path, runs=20, threads=1, beside=True)
+    assert [row["runs_in"] for row in found.models] == ["LiteRT", "LiteRT without XNNPACK", "Keras", "ONNX Runtime"]
+    by = {row["runs_in"]: row for row in found.models}
+    assert by["Keras"]["times_as_long"] > 3 * by["LiteRT"]["times_as_long"], "a call of Keras takes a millisecond"
+
+
+@pytest.mark.slow
+def test_what_bench_says_agrees_with_the_benchmark_of_litert_itself(tmp_path):
+    """On a model of several ms; it runs another interface, `CompiledModel`, and takes the mean."""
+    from keras import Input, Model, layers
+
+    image = x = Input((96, 96, 3))
+    for _ in range(3):
+        x = layers.Conv2D(64, 3, padding="same", activation="relu")(x)
+    model = Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    file = tmp_path / "x.tflite"
+    file.write_bytes(
+        convert(model, "float32", np.zeros((1, 96, 96, 3)), {"app": "toy", "labels": ["a", "b"], **toys.ABOUT})
+    )
+    ours, theirs = [], []
+    for _ in range(3):  # by turns, as a machine has its moods
+        (row,) = bench.bench("toy", file, runs=30, threads=1).models
+        ours.append(row["median_ms"])
+        tool = Path(sys.executable).with_name("litert-benchmark")
+        words = ["--model", file, "--num_threads", "1", "--num_runs", "30", "--result_json", tmp_path / "theirs.json"]
+        subprocess.run([tool, *words], capture_output=True, timeout=120, check=True)
+        theirs.append(json.loads((tmp_path / "theirs.json").read_text())["latency"]["median_ms"])
+    assert min(ours) > 2
+    assert 0.7 < min(ours) / min(theirs) < 1.4

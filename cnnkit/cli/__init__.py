@@ -203,6 +203,14 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str | Non
         raise click.BadParameter(f"{value!r} is not whole numbers with commas between them, such as 3,4,5.") from None
 
 
+def thread_counts(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
+    """Read numbers of threads with commas between them; a Click callback."""
+    found = numbers(context, parameter, value)
+    if found is not None and not all(1 <= count <= 64 for count in found):
+        raise click.BadParameter(f"{value!r} has a number that is not from 1 to 64.")
+    return found
+
+
 def _with(options: Sequence[Callable[..., Any]]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return lambda command: functools.reduce(lambda inner, option: option(inner), reversed(options), command)
 
@@ -511,15 +519,20 @@ def _command_line(app: App) -> click.Group:
     @group.command()
     @artifact
     @click.option("--runs", type=_POSITIVE, default=200, show_default=True, help="Timed inferences of each file.")
-    @threads
+    @click.option(
+        "--threads",
+        callback=thread_counts,
+        help="Threads of the interpreter, or several numbers of them, such as 1,2,4.  [default: up to 4]",
+    )
+    @click.option("--beside", is_flag=True, help="Also without XNNPACK, and a run's model in Keras and ONNX Runtime.")
     @json_option
-    def bench(artifact: Path | None, runs: int, threads: int | None) -> None:
+    def bench(artifact: Path | None, runs: int, threads: list[int] | None, beside: bool) -> None:
         """Measure latency, size and memory of exported models on this machine."""
         from cnnkit import console
         from cnnkit.cli import printing
         from cnnkit.verbs.bench import bench
 
-        printing.measured(bench(name, artifact, runs=runs, threads=threads, tell=console))
+        printing.measured(bench(name, artifact, runs=runs, threads=threads, beside=beside, tell=console))
 
     @group.command()
     @artifact

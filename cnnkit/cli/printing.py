@@ -206,23 +206,30 @@ def predicted(found: Answers) -> None:
 
 def measured(found: Any) -> None:
     """Print what exported models need, a `cnnkit.verbs.bench.Measured`."""
-    columns = ["model", "size kB", "load ms", "median ms", "95 % ms", "a second", "memory MB"]
+    several = len({(row["runs_in"], row["threads"]) for row in found.models}) > 1
+    told = ["in", "threads"] if several else []
+    columns = ["model", *told, "size kB", "load ms", "median ms", "95 % ms", "99 % ms", "times as long", "memory MB"]
     rows = [
         [
             row["file"],
+            *([row["runs_in"], f"{row['threads']}"] if several else []),
             f"{row['bytes'] / 1000:.1f}",
             f"{row['load_ms']:.1f}",
             f"{row['median_ms']:.3f}",
             f"{row['p95_ms']:.3f}",
-            f"{1000 / row['median_ms']:.0f}",
+            f"{row['p99_ms']:.3f}",
+            f"{row['times_as_long']:.2f}",
             "" if row["peak_memory_mb"] is None else f"{row['peak_memory_mb']:.1f}",
         ]
         for row in found.models
     ]
     parts: list[str | Table] = [Table(columns, rows)]
-    if (runtime := found.models[0]["runtime_memory_mb"]) is not None:
+    first = found.models[0]
+    if (runtime := first["runtime_memory_mb"]) is not None:
         parts.append(
             "Memory: what a file adds at its peak to a process of its own that has loaded the runtime alone "
             f"({runtime:.0f} MB)."
         )
+    if len(found.models) > 1:
+        parts.append(f"They ran by turns; times as long: beside {first['file']}, within a turn.")
     shown(Shown({"models": found.models, "runs": found.runs}, parts))
