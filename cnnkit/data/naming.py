@@ -12,7 +12,13 @@ SPLITS = {  # what the folders of the splits are called, in lower case
     "validation": ("validation", "val", "valid"),
     "test": ("test", "testing"),
 }
-WORDS = {**SPLITS, "validation": ("dev", *SPLITS["validation"])}  # and their files
+WORDS = {**SPLITS, "validation": ("dev", *SPLITS["validation"])}  # and their files, and cells of tables
+COLUMNS = ("split", "set", "subset", "partition")  # of tables, whose cells are such words
+
+
+def split_of_word(word: str) -> str | None:
+    """Return the split that a word is for, such as a cell of a table; None where it is for none."""
+    return next((split for split, words in WORDS.items() if word.strip().lower() in words), None)
 
 
 def split_of_name(name: str) -> str | None:

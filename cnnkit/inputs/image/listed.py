@@ -43,7 +43,6 @@ _LABELS = (
     *("class_name", "tags", "tag", "y", "diagnosis", "finding", "findings", "finding_labels", "dx"),
 )
 _PATIENTS = ("patient", "patient_id", "patientid", "subject", "subject_id", "group", "group_id")
-_SPLITS = ("split", "set", "subset", "partition")
 _HEAD = 2**16  # characters of a line
 _SAMPLE = 200  # lines by which columns are judged
 _LOOKED_FOR = 8  # files of a sample
@@ -127,8 +126,9 @@ def columns(path: Path, label: Any = None) -> Columns | None:
         return None
     taken = {where, *(told if isinstance(told, tuple) else () if told is None else (told,))}
     patient = next((names.index(name) for name in _PATIENTS if name in names and names.index(name) not in taken), None)
-    split = next((names.index(name) for name in _SPLITS if name in names and names.index(name) not in taken), None)
-    if split is not None and not all(split_of(row[split]) for row in sample):
+    places = (names.index(name) for name in naming.COLUMNS if name in names)
+    split = next((place for place in places if place not in taken), None)
+    if split is not None and not all(naming.split_of_word(row[split]) for row in sample):
         split = None
     what = told
     if what is None:
@@ -143,25 +143,18 @@ def columns(path: Path, label: Any = None) -> Columns | None:
     return Columns(where, what, patient, split, separator, written, guessed)
 
 
-def split_of(cell: str) -> str | None:
-    """Return the split that a cell of a table means; None where it means none."""
-    return next((split for split, words in naming.WORDS.items() if cell.strip().lower() in words), None)
-
-
-def splits(path: Path) -> dict[str, dict[str, str]]:
+def splits(path: Path, found: Columns) -> dict[str, dict[str, str]]:
     """Return the tables that a card would have for a table that names the split of each line; one where it names none."""
-    found = columns(path)
-    if found is not None and found.split is not None:
-        there = {split_of(cells[found.split]) for _, cells in _rows(path, found)}
+    if found.split is not None:
+        there = {naming.split_of_word(cells[found.split]) for _, cells in _rows(path, found)}
         if "train" in there and None not in there:
             return {split: {"file": path.name, "part": split} for split in naming.SPLITS if split in there}
     return {"train": {"file": path.name}}
 
 
-def is_of_folders(path: Path) -> bool:
+def is_of_folders(path: Path, found: Columns) -> bool:
     """Whether a table says of images what the folders that they lie in say already."""
-    found = columns(path)
-    if found is None or isinstance(found.label, tuple):
+    if isinstance(found.label, tuple):
         return False
     places = Places(path.parent)
     for _, cells in _rows(path, found, _LOOKED_FOR):
@@ -261,7 +254,7 @@ def _lines(path: Path, found: Columns, wanted: str | None) -> list[_Line]:
     labels = found.label if isinstance(found.label, tuple) else (found.label,)
     lines = []
     for number, cells in _rows(path, found):
-        if wanted is not None and found.split is not None and split_of(cells[found.split]) != wanted:
+        if wanted is not None and found.split is not None and naming.split_of_word(cells[found.split]) != wanted:
             continue
         name = cells[found.path].strip()
         line = _Line(number, name, places.find(name), [cells[k].strip() for k in labels], "")

@@ -154,8 +154,7 @@ def _npz_splits(path: Path) -> dict[str, dict[str, str]]:
         (path,) = _npz_files(path)
     found = arrays.npz_arrays(path)
     splits: dict[str, dict[str, str]] = {}
-    spellings = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
-    for split, words in spellings.items():
+    for split, words in naming.WORDS.items():
         for word in words:
             for images, labels in _NPZ_NAMES:
                 if images.format(word) in found and labels.format(word) in found:
@@ -206,25 +205,24 @@ def _idx_splits(path: Path) -> dict[str, dict[str, str]]:
     return splits
 
 
-def _tables(path: Path) -> tuple[bool, dict[str, Path]] | None:
+def _tables(path: Path) -> dict[str, tuple[Path, listed.Columns | None]] | None:
     """Find the table of each split: a file, or in a folder those that are called as splits, or the only one that lists images.
 
     Returns:
-        whether they list image files (or else hold pixels), and {split: table}; None where none is meant.
+        {split: table, and its columns if it lists image files; else it holds pixels}, all alike; None where none is meant.
     """
     if not path.is_dir():
-        return (listed.columns(path) is not None, {"train": path}) if tables.is_table(path) else None
-    found = [entry for entry in _inside(path) if tables.is_table(entry)]
+        return {"train": (path, listed.columns(path))} if tables.is_table(path) else None
+    found = {entry: listed.columns(entry) for entry in _inside(path) if tables.is_table(entry)}
     named = {split: [f for f in found if naming.split_of_name(f.name) == split] for split in naming.SPLITS}
     if len(named["train"]) == 1 and all(len(files) < 2 for files in named.values()):
-        each = {split: files[0] for split, files in named.items() if files}
-        kinds = {listed.columns(file) is not None for file in each.values()}
-        if len(kinds) == 1:
-            return kinds.pop(), each
-    lists = [entry for entry in found if listed.columns(entry)]
-    if len(lists) != 1 or (_class_folders(path) and listed.is_of_folders(lists[0])):
+        each = {split: (files[0], found[files[0]]) for split, files in named.items() if files}
+        if len({columns is None for _, columns in each.values()}) == 1:
+            return each
+    lists = [(entry, columns) for entry, columns in found.items() if columns]
+    if len(lists) != 1 or (_class_folders(path) and listed.is_of_folders(*lists[0])):
         return None
-    return True, {"train": lists[0]}
+    return {"train": lists[0]}
 
 
 def _class_folders(path: Path) -> bool:
@@ -235,22 +233,23 @@ def _class_folders(path: Path) -> bool:
 
 def _is_listed(path: Path, named: bool) -> bool:
     found = _tables(path)
-    return found is not None and found[0]
+    return found is not None and found["train"][1] is not None
 
 
 def _is_pixels(path: Path, named: bool) -> bool:
     if named and path.is_file():
         return tables.is_table(path)
     found = _tables(path)
-    return found is not None and not found[0]
+    return found is not None and found["train"][1] is None
 
 
 def _table_splits(path: Path) -> dict[str, dict[str, str]]:
     found = _tables(path)
     assert found is not None  # it fits
-    if found[0] and len(found[1]) == 1:
-        return listed.splits(found[1]["train"])
-    return {split: {"file": file.name} for split, file in found[1].items()}
+    file, columns = found["train"]
+    if columns is not None and len(found) == 1:
+        return listed.splits(file, columns)
+    return {split: {"file": file.name} for split, (file, _) in found.items()}
 
 
 def _is_folder(path: Path, named: bool) -> bool:

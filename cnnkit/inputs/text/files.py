@@ -117,9 +117,8 @@ def _split_word(name: str) -> tuple[str, str] | None:
     """Return (stem, split) of a name with one of the words in it: stsa.binary.train is (stsa.binary.*, train)."""
     tokens = re.split(r"([\s._()-]+)", name)
     for place, token in enumerate(tokens):
-        for split, words in naming.WORDS.items():
-            if token.lower() in words:
-                return "".join([*tokens[:place], "*", *tokens[place + 1 :]]).lower(), split
+        if split := naming.split_of_word(token):
+            return "".join([*tokens[:place], "*", *tokens[place + 1 :]]).lower(), split
     return None
 
 

@@ -26,7 +26,6 @@ from cnnkit.data.cards import inside
 from cnnkit.device import image
 from cnnkit.errors import DataError
 from cnnkit.files import printable
-from cnnkit.inputs.image.listed import split_of
 
 SUFFIXES = (".csv", ".tsv")
 PATHS = (
@@ -56,7 +55,6 @@ GROUPS = (
     "subject",
 )
 TIMES = ("time", "timestamp", "frame", "frame_id", "frame_number", "seconds", "datetime", "date")
-SPLITS = ("split", "set", "subset", "partition")
 NUMBERS = (
     "id",
     "index",
@@ -170,7 +168,7 @@ def value_columns(table: Table, asked: str | None, others: Iterable[int]) -> lis
     known = set(others)
     found = []
     for place, name in enumerate(table.names):
-        if place in known or name.lower() in (*NUMBERS, *TIMES, *SPLITS, *GROUPS):
+        if place in known or name.lower() in (*NUMBERS, *TIMES, *naming.COLUMNS, *GROUPS):
             continue
         cells = [text for text in table.cells(place)[:LOOKED_AT] if text]
         if cells and sum(number(text) is not None for text in cells) > len(cells) / 2:
@@ -286,10 +284,10 @@ def splits_of(table: Table) -> list[str] | None:
     Raises:
         DataError: it says so of some lines alone.
     """
-    place = named_column(table, None, SPLITS, "split", [])
+    place = named_column(table, None, naming.COLUMNS, "split", [])
     if place is None:
         return None
-    found = [split_of(cell) for cell in table.cells(place)]
+    found = [naming.split_of_word(cell) for cell in table.cells(place)]
     if not any(found):  # such as sets A and B
         return None
     for (line, cells), split in zip(table.rows, found, strict=True):
@@ -309,7 +307,9 @@ def splits_told(files: Sequence[Path]) -> list[str]:
         DataError: some lines are of no split, or none is for training.
     """
     begun = [opened(file, BEGINNING) for file in files]
-    if not any(table is not None and named_column(table, None, SPLITS, "split", []) is not None for table in begun):
+    if not any(
+        table is not None and named_column(table, None, naming.COLUMNS, "split", []) is not None for table in begun
+    ):
         return []
     known = {file: splits_of(table) for file in files if (table := opened(file)) is not None}
     told = [split for split in naming.SPLITS if any(split in (found or ()) for found in known.values())]
@@ -336,7 +336,7 @@ def of_split(table: Table, split: str) -> Lines:
     found = splits_of(table)
     if found is None:
         raise DataError(f"{table.path} has no column that says which of its lines are for {split}.")
-    return [row for row, own in zip(table.rows, found, strict=True) if own == split_of(split)]
+    return [row for row, own in zip(table.rows, found, strict=True) if own == naming.split_of_word(split)]
 
 
 def in_time(

@@ -11,7 +11,7 @@ import pytest
 
 from cnnkit.data import naming
 from cnnkit.errors import DataError
-from cnnkit.inputs.image import arrays
+from cnnkit.inputs.image import arrays, readers
 from cnnkit.inputs.image.loading import load
 
 
@@ -70,9 +70,10 @@ def test_a_changed_file_is_unpacked_again_and_the_old_copy_goes(tmp_path, toy_ar
 
 
 @pytest.mark.parametrize("names", [("{}_images", "{}_labels"), ("x_{}", "y_{}")])
-def test_all_three_splits_of_an_npz_are_respected(tmp_path, toy_arrays, names):
+@pytest.mark.parametrize("words", [("train", "val", "test"), ("training", "dev", "testing")])
+def test_all_three_splits_of_an_npz_are_respected(tmp_path, toy_arrays, names, words):
     x, y = toy_arrays()
-    parts = {"train": slice(0, 30), "val": slice(30, 42), "test": slice(42, 60)}
+    parts = dict(zip(words, (slice(0, 30), slice(30, 42), slice(42, 60)), strict=True))
     content = {}
     for split, part in parts.items():
         content |= {names[0].format(split): x[part], names[1].format(split): y[part, None]}
@@ -346,6 +347,23 @@ def test_only_a_whole_word_makes_a_table_a_split(tmp_path, square, other):
 )
 def test_the_split_that_a_name_says(name, split):
     assert naming.split_of_name(name) == split
+
+
+@pytest.mark.parametrize(
+    "word, split", [(" VAL ", "validation"), ("dev", "validation"), ("Training", "train"), ("trainer", None)]
+)
+def test_the_split_that_a_word_says(word, split):
+    assert naming.split_of_word(word) == split
+
+
+def test_the_columns_of_a_table_are_looked_for_once(tmp_path, picture, save, monkeypatch):
+    for k in range(4):
+        save(tmp_path / f"{k}.png", picture(k, 8, 8))
+    (tmp_path / "labels.csv").write_text("file,label,split\n0.png,a,train\n1.png,b,train\n2.png,a,dev\n3.png,b,test\n")
+    asked, columns = [], readers.listed.columns
+    monkeypatch.setattr(readers.listed, "columns", lambda path, *told: asked.append(path) or columns(path, *told))
+    assert list(readers.LISTED.splits(tmp_path)) == ["train", "validation", "test"]
+    assert asked == [tmp_path / "labels.csv"]
 
 
 def test_fractions_are_scaled(tmp_path, square):

@@ -10,11 +10,12 @@ ROWS = "image,mask,patient,split\nimages/0.png,masks/3.png,p1,train\nimages/1.pn
 ROWS += "images/2.png,masks/1.png,p2,val\nimages/3.png,masks/0.png,p3,test\n"
 
 
-@pytest.mark.parametrize("form", ["comma", "semicolon", "tab", "backslash", "mark"])
+@pytest.mark.parametrize("form", ["comma", "semicolon", "tab", "backslash", "mark", "dev"])
 def test_a_table_pairs_as_it_says_whatever_names_say(tmp_path, form):
     masks = pairs(tmp_path / "set")
+    rows = ROWS.replace(",val", ", Dev") if form == "dev" else ROWS
     text = {"semicolon": ROWS.replace(",", ";"), "tab": ROWS.replace(",", "\t"), "backslash": ROWS.replace("/", "\\")}
-    (tmp_path / "set/list.csv").write_text(text.get(form, ROWS), encoding="utf-8-sig" if form == "mark" else "utf-8")
+    (tmp_path / "set/list.csv").write_text(text.get(form, rows), encoding="utf-8-sig" if form == "mark" else "utf-8")
     for source in (tmp_path / "set", tmp_path / "set/list.csv"):
         found = parts(source)
         assert {split: names(part) for split, part in found.items()} == {

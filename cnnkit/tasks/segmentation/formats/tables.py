@@ -5,9 +5,8 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnnkit.data import walks
+from cnnkit.data import naming, walks
 from cnnkit.data.cards import inside
-from cnnkit.data.naming import SPLITS
 from cnnkit.device.image import SUFFIXES
 from cnnkit.errors import DataError
 from cnnkit.files import printable
@@ -30,7 +29,7 @@ _COLUMNS = {
         "target",
     ),
     "patient": ("patient", "patient_id", "patientid", "subject", "subject_id", "case", "case_id", "group", "study"),
-    "split": ("split", "set", "subset", "partition"),
+    "split": naming.COLUMNS,
     "ignore": ("ignore", "fov", "roi"),
 }
 
@@ -94,7 +93,7 @@ def find(file: Path) -> Layout:
     lines: dict[str, int] = {}
     for line, row in rows:
         cells = {what: row[k].strip().replace("\\", "/") if k < len(row) else "" for what, k in columns.items()}
-        split = next((split for split, known in SPLITS.items() if cells.get("split", "").lower() in known), None)
+        split = naming.split_of_word(cells.get("split", ""))
         if cells.get("split") and split is None:
             raise DataError(
                 f"{printable(str(file))}, line {line}: {cells['split']!r} is no split (train, validation, test)."
@@ -112,7 +111,7 @@ def find(file: Path) -> Layout:
             continue
         lines[picture] = line
         cases.append(Case((picture,), ((mask, ""),), ignore=ignore, patient=cells.get("patient", "")))
-    layout.splits = {split: layout.splits[split] for split in SPLITS if split in layout.splits}
+    layout.splits = {split: layout.splits[split] for split in naming.SPLITS if split in layout.splits}
     return layout
 
 
