@@ -127,10 +127,14 @@ def network(pictures: np.ndarray, labels: np.ndarray) -> Any:
     return lambda some: tuple(model.predict(some[..., None], batch_size=512, verbose=0))
 
 
-def scorers(answers: Any, train: Any, train_labels: np.ndarray, validation: Any, labels: np.ndarray) -> dict[str, Any]:
-    """Return by name what scores (features, logits): more for known pictures."""
-    features, _ = answers(train)
-    temperature = best_temperature(answers(validation)[1].astype(np.float64), labels, PRIOR)
+def scorers(features: np.ndarray, train_labels: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Return by name what scores (features, logits): more for known pictures.
+
+    Args:
+        features, train_labels: of training pictures.
+        logits, labels: of validation pictures.
+    """
+    temperature = best_temperature(logits.astype(np.float64), labels, PRIOR)
     classes = np.unique(train_labels)
     means = np.stack([features[train_labels == k].mean(0) for k in classes])
     apart = np.concatenate([features[train_labels == k] - m for k, m in zip(classes, means)])
@@ -167,32 +171,49 @@ def scorers(answers: Any, train: Any, train_labels: np.ndarray, validation: Any,
     }
 
 
-def judged(score: Any, answers: Any, validation: Any, known: Any, unknown: Any) -> dict[str, float]:
-    """Return what a score is worth; see above."""
-    held, own, foreign = (score(*answers(some)).astype(np.float64) for some in (validation, known, unknown))
-    there = np.repeat([True, False], [len(own), len(foreign)])
+def judged(held: np.ndarray, own: np.ndarray, others: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Return what a score is worth, of validation and test pictures and of unknown ones by their kind; see above."""
+    held, own = held.astype(np.float64), own.astype(np.float64)
     least, limit = np.quantile(own, 1 - ACCEPTED), np.quantile(held, 1 - ACCEPTED)
-    return {
-        "auroc": roc.area(np.concatenate([own, foreign]), there),
-        "accepted": float((foreign >= least).mean()),
-        "kept": float((own >= limit).mean()),
-        "found": float((foreign < limit).mean()),
-    }
+    found: dict[str, Any] = {"kept": float((own >= limit).mean())}
+    for kind, scores in others.items():
+        foreign = scores.astype(np.float64)
+        there = np.repeat([True, False], [len(own), len(foreign)])
+        found[kind] = {
+            "auroc": roc.area(np.concatenate([own, foreign]), there),
+            "accepted": float((foreign >= least).mean()),
+            "found": float((foreign < limit).mean()),
+        }
+    return found
 
 
-def measured(fit: Any, inputs: Any, labels: np.ndarray, parts: np.ndarray, left_out: Any, far: Any) -> list[Any]:
+def measured(fit: Any, inputs: Any, labels: np.ndarray, parts: np.ndarray, left_out: Any, far: Any) -> dict[str, Any]:
     """Leave classes out, learn the others, and judge each score."""
     known = ~np.isin(labels, left_out)
     code = np.searchsorted(np.unique(labels[known]), labels)
     train, validation, test = (known & (parts == part) for part in range(3))
     answers = fit(inputs[train], code[train])
-    right = float((answers(inputs[test])[1].argmax(1) == code[test]).mean())
-    rows = []
-    for name, score in scorers(answers, inputs[train], code[train], inputs[validation], code[validation]).items():
-        for kind, unknown in (("near", inputs[~known & (parts == 2)]), ("far", far)):
-            found = judged(score, answers, inputs[validation], inputs[test], unknown)
-            rows.append({"score": name, "kind": kind, "accuracy": right, **found})
-    return rows
+    held, own = answers(inputs[validation]), answers(inputs[test])
+    others = {"near": answers(inputs[~known & (parts == 2)]), "far": answers(far)}
+    scores = scorers(answers(inputs[train])[0], code[train], held[1], code[validation])
+    return {
+        "accuracy": float((own[1].argmax(1) == code[test]).mean()),
+        "scores": {
+            name: judged(score(*held), score(*own), {kind: score(*some) for kind, some in others.items()})
+            for name, score in scores.items()
+        },
+    }
+
+
+def together(runs: list[Any]) -> Any:
+    """Return the mean of each number of runs, and beside an AUROC how far these spread."""
+    first = runs[0]
+    if not isinstance(first, dict):
+        return round(statistics.mean(runs), 4)
+    found = {key: together([run[key] for run in runs]) for key in first}
+    if "auroc" in first:
+        found["auroc_spread"] = round(statistics.stdev(run["auroc"] for run in runs), 4)
+    return found
 
 
 def main() -> None:
@@ -217,28 +238,16 @@ def main() -> None:
         "signs": [tuple(np.random.default_rng(seed).choice(43, 8, replace=False).tolist()) for seed in range(5)],
         "digits": pairs,
     }
-    runs: dict[str, list[Any]] = {}
+    runs = {}
     for name, (_, labels, parts) in pictures.items():
         print(f"{name}: {len(labels)} pictures, {time.perf_counter() - began:.0f} s", flush=True)
         runs[name] = [measured(head, features[name], labels, parts, out, foreign[name]) for out in left[name]]
     others = np.concatenate([small(noise), *(small(shown[o][drawn[o]]) for o in shown if o != "digits")])
     inputs, labels, parts = pictures["digits"]
     runs["digits, small network"] = [measured(network, inputs, labels, parts, out, others) for out in pairs]
-    table = []
-    for name, found in runs.items():
-        for rows in zip(*found):
-            numbers = {
-                k: statistics.mean(row[k] for row in rows) for k in ("auroc", "accepted", "kept", "found", "accuracy")
-            }
-            spread = statistics.stdev(row["auroc"] for row in rows)
-            table.append(
-                {"data": name, "score": rows[0]["score"], "kind": rows[0]["kind"], "runs": len(rows)}
-                | {k: round(v, 4) for k, v in numbers.items()}
-                | {"auroc_spread": round(spread, 4)}
-            )
-            print(table[-1])
+    data = {name: {"runs": len(found), **together(found)} for name, found in runs.items()}
     seconds = round(time.perf_counter() - began)
-    results.write("unknown", {"weights": WEIGHTS, "side": SIDE, "share": ACCEPTED, "seconds": seconds, "rows": table})
+    results.write("unknown", {"weights": WEIGHTS, "side": SIDE, "share": ACCEPTED, "seconds": seconds, "data": data})
 
 
 if __name__ == "__main__":
