@@ -3,7 +3,9 @@
 import contextlib
 import importlib
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -433,3 +435,26 @@ def test_what_is_installed_beside_the_tests_is_hidden_from_them():
     from cnnkit.models.backbones import FAMILIES
 
     assert pretrained.at_hand(FAMILIES["mobilenet"].pretrained((32, 32, 3), 0.25)) is None
+
+
+def measured(name):
+    return json.loads((Path(__file__).parent.parent / "benchmarks" / "results" / f"{name}.json").read_text())
+
+
+def test_what_apps_say_that_weights_are_worth_is_what_was_measured():
+    """The numbers of a sentence, with the weights first, are those of a benchmark's results."""
+    from cnnkit_scans import model as scans
+    from cnnkit_signs import model as signs
+
+    starts = measured("detection-starts")["starts"]
+    cells = {(cell["tracks"], cell["mode"]): cell["mean_accuracy"] for cell in measured("finetune")["cells"]}
+    dice = {row.get("network"): row["dice"] for row in measured("scans-kvasir")["runs"]}
+    for sentence, pair in (
+        (signs.FOUND, (starts["mobilenet_v2"]["ap50"], starts["none"]["ap50"])),
+        (signs.NAMED, (cells[5, "fine-tuned"], cells[5, "plain"])),
+        (scans.DRAWN, (dice["backbone"], dice["plain"])),
+    ):
+        said = [float(number) for number in re.findall(r"\d\d\.\d", sentence)]
+        assert said == [round(100 * value, 1) for value in pair], sentence
+    best = max(starts, key=lambda name: starts[name]["ap50"])
+    assert signs.DETECTION_STARTS[0].options["backbone"] == best, "the default follows"
