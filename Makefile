@@ -7,7 +7,7 @@ DEV := $(VENV)/.dev
 # Where research data sets for tests and benchmarks are; tests that need one skip without it.
 export CNNKIT_DATA ?=
 
-.PHONY: help setup digits check test test-all bench docs clean
+.PHONY: help setup digits check test browser test-all bench docs clean
 
 help:  ## Show these targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -40,7 +40,10 @@ check: setup  ## What a commit must pass: format, lint, types, fast tests.
 test: setup  ## The fast tests, in a process a core.
 	$(BIN)/python -m pytest
 
-test-all: setup  ## Every test, the slow ones too.
+browser:  ## Install Chromium, for the tests of the page in the browser (Debian, as root).
+	@command -v chromium chromedriver >/dev/null || { apt-get -qq update && apt-get -qq install -y chromium chromium-driver; }
+
+test-all: setup  ## Every test, the slow ones too; those in a browser need `make browser` before.
 	$(BIN)/python -m pytest -m ""
 
 bench: setup  ## Every benchmark that ends within minutes; the long ones are listed in benchmarks/README.md.

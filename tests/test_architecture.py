@@ -49,6 +49,7 @@ LAYERS = {
     "explain": 3,
     "report": 3,
     "export": 3,
+    "demo": 3,
     "inputs": 4,
     "tasks": 4,
     "recipe": 4,

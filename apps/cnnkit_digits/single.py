@@ -4,6 +4,7 @@ A picture that is laid out so already goes in as it is, whichever of ink and pap
 All 70,000 of MNIST and all 1,797 embedded ones are.
 """
 
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -24,6 +25,7 @@ class DigitLayout:
 
     layout = "mnist"
     shape = (28, 28, 1)
+    demo = Path(__file__).with_name("demo")
     about = "laid out as MNIST's are (the digit cut out, white on black, 20 px high or wide, centred) where they are not yet"
 
     def __call__(self, image: np.ndarray) -> np.ndarray | None:

@@ -135,20 +135,14 @@ class Model:
         return self._kind.samples(given, self.input_shape, self._task.stored)
 
     def _in_memory(self, samples: Sequence[Any], options: Mapping[str, Any]) -> list[dict[str, Any]]:
-        answers = self._task.answers() or self._kind.answers() or self._usual
+        from cnnkit.verbs.predict import in_memory
+
+        usual = functools.partial(in_memory, task=self._task, kind=self._kind, preparation=self._preparation)
+        answers = self._task.answers() or self._kind.answers() or usual
         _check(answers, options)
         model = self._opened()
         with contextlib.nullcontext() if isinstance(model, DeviceModel) else self._lock:
             return list(answers(model, samples, **options))
-
-    def _usual(
-        self, model: Any, samples: Sequence[Any], *, top: int = 1, prepare: bool | None = None
-    ) -> list[dict[str, Any]]:
-        from cnnkit.verbs.predict import of_windows
-
-        how = self._kind.prepares(self._preparation, self.metadata, prepare)
-        seen = [self._kind.windows(sample, self.input_shape, how) for sample in samples]
-        return of_windows(model, self._task, seen, top)
 
     def _of_path(self, given: str | Path, options: Mapping[str, Any]) -> Any:
         found = self._of_paths([given], options)

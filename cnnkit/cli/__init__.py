@@ -275,7 +275,7 @@ def app(
         pretrained: whether its recipes name models on published weights (`Recipe.pretrained`), so that `--help` speaks of them.
 
     Returns:
-        The group with data, train, evaluate, predict, explain, export, bench and report.
+        The group with data, train, evaluate, predict, explain, export, bench, demo and report.
     """
 
     return App(
@@ -300,7 +300,7 @@ class App(Definition):
 
     @functools.cached_property
     def command_line(self) -> click.Group:
-        """The group with data, train, evaluate, predict, explain, export, bench and report."""
+        """The group with data, train, evaluate, predict, explain, export, bench, demo and report."""
         return _command_line(self)
 
     def command(self, *names: Any, **more: Any) -> Callable[[Callable[..., Any]], click.Command]:
@@ -533,6 +533,30 @@ def _command_line(app: App) -> click.Group:
         from cnnkit.verbs.bench import bench
 
         printing.measured(bench(name, artifact, runs=runs, threads=threads, beside=beside, tell=console))
+
+    @group.command()
+    @artifact
+    @click.option(
+        "--port", type=click.IntRange(0, 65535), help="Of this machine; 0: any that is free.  [default: 8765]"
+    )
+    @click.option("--out", type=FILE, help="Write the page into this folder, for any web server, and serve nothing.")
+    @click.option("--no-open", is_flag=True, help="Open no browser.")
+    @force_option
+    @json_option
+    def demo(artifact: Path | None, port: int | None, out: Path | None, no_open: bool) -> None:
+        """Try an exported model on a page in the browser, served on this machine alone."""
+        from cnnkit import console
+        from cnnkit.cli import printing
+        from cnnkit.verbs import demo
+
+        made = preparation() if preparation is not None else None
+        page = demo.page(name, artifact, title=help, preparation=made, tell=console)
+        if out is not None:
+            printing.written(page.write(out))
+            return
+        with page.serving(port) as address:
+            printing.serving(address)
+            demo.wait(address, browser=not no_open)
 
     @group.command()
     @artifact

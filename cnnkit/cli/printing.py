@@ -152,6 +152,20 @@ def reported(page: Path) -> None:
     console.message(f"Report: {page}")
 
 
+def written(folder: Path) -> None:
+    """Print where a page for the browser is."""
+    console.document({"folder": str(folder)})
+    console.message(
+        f"Page: {folder}. Any web server of files can serve it: python3 -m http.server --directory {folder}"
+    )
+
+
+def serving(address: str) -> None:
+    """Print where a page is served."""
+    console.document({"address": address})
+    console.message(f"Page: {address} (on this machine alone; Ctrl-C ends it)")
+
+
 def exported(found: Any) -> None:
     """Print what was exported, a `cnnkit.verbs.export.Exported`."""
     console.document({"folder": str(found.folder), **found.document})

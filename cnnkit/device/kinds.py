@@ -24,9 +24,11 @@ class InputKind:
         given: what `predict` is given, for people.
         worded: whether a `str` is an input itself, and not the name of a file.
         unsaid: whether a file that says nothing of its input is taken for one of this kind.
+        demo: folder of what takes and prepares these inputs in a browser (`cnnkit.demo`); None: nothing does.
     """
 
     name = ""
+    demo: Path | None = None
     files: Mapping[str, tuple[str, str]] = {}
     given = "files or folders"
     worded = False
@@ -113,6 +115,14 @@ class InputKind:
         """
         return rng.integers(0, 2, shape)
 
+    def examples(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> list[Any]:
+        """Return inputs as `read` returns them, made up, to compare programs by that make them ready and run the model."""
+        return list(self.noise(metadata, (3, *shape), np.random.default_rng(0)).astype(np.float32))
+
+    def for_page(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what its half in a browser has to know beside the metadata, as plain values."""
+        return {}
+
     def trials(self, model: Any) -> np.ndarray:
         """Return inputs that a file nothing vouches for is tried on, (n, *shape of its input)."""
         some = self.noise(model.metadata, (2, *model.input_shape), np.random.default_rng(0))
@@ -132,9 +142,11 @@ class TaskKind:
         early: names that it had in early files.
         unsaid: whether a file that names no task is taken for one of this.
         stored: whether it takes inputs as they are stored, in any range.
+        demo: folder of what says and shows these answers in a browser (`cnnkit.demo`); None: nothing does.
     """
 
     name = ""
+    demo: Path | None = None
     early: tuple[str, ...] = ()
     unsaid = False
     stored = False
@@ -180,6 +192,10 @@ class TaskKind:
     def answers(self) -> Callable[..., Iterator[dict[str, Any]]] | None:
         """Return what answers inputs in memory, called with (model, samples) and options; None: the usual."""
         return None
+
+    def for_page(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what its half in a browser has to know beside the metadata, as plain values."""
+        return {}
 
     def labels(self, metadata: Mapping[str, Any], shapes: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
         """Return the names of the labels; "0", "1", ... where the metadata have none.

@@ -253,6 +253,14 @@ class DeviceModel:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ArtifactError(f"{path} cannot be loaded: {reason}. It may be cut short; export it again.") from error
 
+    @property
+    def face(self) -> dict[str, Any]:
+        """What another program needs to run the file: `input` with its name, type and quantisation, our name of each output."""
+        scale, zero = self._input["quantization"]
+        (name,) = self._interpreter.get_signature_runner().get_input_details()
+        about = {"name": name, "dtype": self.input_dtype.name, "scale": float(scale), "zero": int(zero)}
+        return {"input": about, "outputs": dict(self._names)}
+
     def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Run one input as it is, (h, w, c); returns every output by its signature name, with its batch axis of 1."""
         tensor = np.asarray(image)[None]

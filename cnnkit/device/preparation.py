@@ -23,6 +23,8 @@ class Preparation(Protocol):
         layout: its name, as metadata have it.
         shape: (height, width, channels) of what it makes, px.
         about: what it does to a picture, for people; goes on after "Pictures are".
+        demo: may be there: folder of the same in JavaScript (`cnnkit.demo`), `index.js` with `layout(picture)`, and a `pad` where
+            a person can draw one.
     """
 
     layout: str

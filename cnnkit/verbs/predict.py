@@ -133,6 +133,21 @@ class Each(Answers):
         return Shown({**document, "notice": str(notice)}, [Table(titles, table), str(notice)])
 
 
+def in_memory(
+    model: Any,
+    samples: Sequence[Any],
+    *,
+    task: TaskKind,
+    kind: InputKind,
+    preparation: Any = None,
+    top: int = 1,
+    prepare: bool | None = None,
+) -> list[dict[str, Any]]:
+    """Return the answers to samples, one each; arguments as `Each`."""
+    how = kind.prepares(preparation, model.metadata, prepare)
+    return of_windows(model, task, [kind.windows(sample, model.input_shape, how) for sample in samples], top)
+
+
 def of_windows(model: Any, task: TaskKind, seen: Sequence[np.ndarray], top: int) -> list[dict[str, Any]]:
     """Return the answers to inputs, from the windows of each, (m, *shape of the model's input)."""
     shown = [number for number, windows in enumerate(seen) if len(windows)]

@@ -17,6 +17,7 @@ class Image(InputKind):
     name = "image"
     given = "image files, folders, or - for an image on standard input"
     unsaid = True
+    demo = Path(__file__).with_name("demo")
 
     def unnamed(self, metadata: Mapping[str, Any]) -> bool:
         return "range" in metadata["input"]
@@ -68,6 +69,21 @@ class Image(InputKind):
 
         pixels, shown = ready(sample, (shape[0], shape[1], shape[2]), preparation)
         return pixels[None][: int(shown)]
+
+    def examples(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> list[Any]:
+        """Return pictures with a stroke and a spot, of other sizes than the model's, RGB, grey and with transparency."""
+        import cv2
+
+        found = []
+        for number, (height, width, channels) in enumerate([(97, 131, 3), (150, 90, 1), (64, 64, 4)]):
+            y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+            waves = [200 + 40 * np.sin(x / 17 + channel) * np.cos(y / (13 + number)) for channel in range(channels)]
+            picture = np.ascontiguousarray(np.stack(waves, -1).astype(np.uint8))
+            place = (width // 2, height // 5), (width // 2 - 9, 4 * height // 5)
+            cv2.line(picture, *place, (30,) * 3 + (255,), max(3, width // 16))
+            cv2.circle(picture, (width // 3, height // 3), width // 9, (90, 40, 160, 255), -1)
+            found.append(picture[..., 0] if channels == 1 else picture)
+        return found
 
     def dtype(self, precision: str) -> str:
         return "uint8" if precision == "int8" else "float32"

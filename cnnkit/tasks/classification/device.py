@@ -11,6 +11,7 @@ Design choices:
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ class Classification(Scores):
     """
 
     name = "classification"
+    demo = Path(__file__).with_name("demo")
     unsaid = True
     entry = "screening"
 

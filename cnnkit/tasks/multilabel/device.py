@@ -1,6 +1,7 @@
 """Several labels an input, or none, on a device."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ class Multilabel(Scores):
     """Scores (n, labels), each in [0, 1]; a label is given from its own threshold on, `thresholds` of the metadata."""
 
     name = "multilabel"
+    demo = Path(__file__).with_name("demo")
     early = ("multi-label",)
     nothing: Mapping[str, Any] = {"label": None, "score": None, "sure": False, "top": []}
 

@@ -1,6 +1,7 @@
 """Numbers of a picture, on a device."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ class Regression(TaskKind):
     """
 
     name = "regression"
+    demo = Path(__file__).with_name("demo")
     outputs = ("values",)
     entry = "regression"
 
