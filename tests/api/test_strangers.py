@@ -95,7 +95,6 @@ def test_what_cannot_be_used_is_one_line(call, line, data, capfd, tmp_path, monk
 @pytest.mark.parametrize(
     ("given", "line"),
     [
-        (np.eye(64, dtype=np.uint8), "multiply them by 255"),
         (np.eye(64), "multiply them by 255"),
         (np.eye(64, dtype=bool), "an array of bool"),
         (np.full((64, 64, 3), -0.5), "numbers from -0.5"),

@@ -46,7 +46,7 @@ class Image(InputKind):
             low, high = float(values.min()), float(values.max())
             if low < 0 or high > 255:
                 raise DataError(f"{need} of numbers from 0 to 255. Got numbers from {low:g} to {high:g}.")
-            if 0 < high <= 1:  # of 255 that is black, whatever their type: they are shares
+            if 0 < high <= 1 and values.dtype.kind == "f":  # shares; but bytes are a camera's, however dark it is
                 raise DataError(
                     f"{need} of numbers from 0 to 255. Got numbers from {low:g} to {high:g}: multiply them by 255."
                 )
