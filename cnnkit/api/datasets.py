@@ -18,7 +18,7 @@ from cnnkit.api.apps import app_of, meant, plain, saying_what_is_missing
 from cnnkit.data import kept
 from cnnkit.errors import ConfigError, DataError
 from cnnkit.quiet import quiet
-from cnnkit.registry import INPUTS, TASKS, TRAINING
+from cnnkit.registry import TASKS, TRAINING
 from cnnkit.reporter import SILENT
 
 SHOWN = 5  # labels in a line
@@ -299,8 +299,9 @@ def named(source: Any, labels: Sequence[str] = ()) -> str:
 def _kept(parts: kept.Pairs, labels: Sequence[str]) -> kept.Kept:
     if isinstance(labels, str) or not all(isinstance(name, str) for name in labels) or len(set(labels)) < len(labels):
         raise ConfigError(f"`labels` is a list of names, no two alike. Got {_short(labels)}.")
-    kinds = [registry.half(name, TRAINING, name) for registry in (INPUTS, TASKS) for name in registry.ours()]
-    for kind in kinds:
+    from cnnkit.data.loading import kinds
+
+    for kind in kinds():
         if (found := kind.kept(parts, labels)) is not None:
             return found
     given = " and ".join(_short(part) for part in parts["train"])

@@ -91,14 +91,18 @@ def load(source: Path | str, *, task: str = "", **how: Any) -> Splits:
     return reading_of(card).load(card, **how)
 
 
+def kinds() -> list[Any]:
+    """Return the training halves of our kinds, each a `Readable`: of inputs, then of tasks."""
+    return [registry.half(name, TRAINING, name) for registry in (INPUTS, TASKS) for name in registry.ours()]
+
+
 def reading_of(card: Card) -> Any:
     """Return the training half of the kind that reads what a card is for.
 
     Raises:
         DataError: no kind here does.
     """
-    kinds = [registry.half(name, TRAINING, name) for registry in (INPUTS, TASKS) for name in registry.ours()]
-    reading = next((kind for kind in kinds if kind.reads == card.task), None)
+    reading = next((kind for kind in kinds() if kind.reads == card.task), None)
     if reading is None:
         raise DataError(f"{card.title} is for {card.task}, which is not known here. Install the app that it is for.")
     return reading

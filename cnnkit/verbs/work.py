@@ -49,15 +49,16 @@ def begun(recipe: Any, asked: Asked, held: contextlib.ExitStack, tell: Reporter)
 
     choice = chosen(recipe, asked.settings)
     weights.check_source(choice.settings["weights"])
-    read = _checked(load(recipe, _completed(recipe, choice.settings), tell=tell))
+    given = _completed(recipe, choice.settings)
+    read = _checked(load(recipe, given, tell=tell))
     while True:
-        given = _completed(recipe, choice.settings)
         given, splits = at_their_side(recipe, given["model"], given, read)
         fits = fitted(recipe, splits, _known_to_weights(given))
         other = choice.fitting(fits, splits.train.input_shape)
         if other is choice:
             break
         choice = other
+        given = _completed(recipe, choice.settings)
     recipe = fits
     _warn_of_seen_validation(given, splits, tell)
     settings = _decided(recipe, given, splits, tell)
