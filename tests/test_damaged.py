@@ -14,7 +14,8 @@ from cnnkit import seals, trials
 from cnnkit.device import verification
 from cnnkit.device.model import DeviceModel, read_metadata
 from cnnkit.errors import ArtifactError
-from cnnkit.export.convert import ALIGNMENT, convert
+from cnnkit.export.container import ALIGNMENT
+from cnnkit.export.convert import convert
 from cnnkit.registry import completed
 from tests import toy_texts, toys
 
