@@ -50,6 +50,8 @@ def exported(tmp_path_factory):
 def test_the_wheel_holds_the_core_the_apps_and_the_cards_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
+        templates = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("cnnkit/export/samples/**/*.jinja")}
+        assert templates and templates <= set(names)
         metadata = next(name for name in names if name.endswith("entry_points.txt"))
         scripts = archive.read(metadata).decode()
     tops = {name.split("/")[0] for name in names}

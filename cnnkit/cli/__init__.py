@@ -484,6 +484,7 @@ def _command_line(app: App) -> click.Group:
     )
     @data_option
     @more
+    @click.option("--code/--no-code", default=True, help="Also write programs that run the files.  [default: --code]")
     @click.option("--out", type=FILE, help="Folder of the files.  [default: in the run]")
     @force_option
     @json_option
@@ -493,6 +494,7 @@ def _command_line(app: App) -> click.Group:
         precision: str | None,
         tolerance: float | None,
         data: str | None,
+        code: bool,
         out: Path | None,
         **columns: Any,
     ) -> None:
@@ -507,6 +509,7 @@ def _command_line(app: App) -> click.Group:
             "tolerance": tolerance,
             "data": data,
             "out": out,
+            "code": code,
             "columns": columns,
         }
         try:

@@ -264,7 +264,7 @@ def find_each(
 
     for image in images:
         places = []
-        for page, place in _inputs(image, plan, model.input_shape):
+        for page, place in inputs(image, plan, model.input_shape):
             waiting.append(page)
             places.append(place)
             if len(waiting) == AT_ONCE:
@@ -292,7 +292,7 @@ class _Place(NamedTuple):
     width: int
 
 
-def _inputs(image: np.ndarray, plan: Plan, shape: tuple[int, int, int]) -> Iterator[tuple[np.ndarray, _Place]]:
+def inputs(image: np.ndarray, plan: Plan, shape: tuple[int, int, int]) -> Iterator[tuple[np.ndarray, _Place]]:
     """Yield what a model is to see of an image."""
     height, width = image.shape[:2]
     if plan.scale is None or plan.whole:

@@ -338,6 +338,12 @@ def extent_at(extent: Sequence[int], spacing: Sequence[float] | None, plan: Plan
     return tuple(max(1, round(length * factor)) for length, factor in zip(extent, factors, strict=True))
 
 
+def first(picture: np.ndarray, plan: Plan, shape: Sequence[int]) -> np.ndarray:
+    """Return the window of a picture that a network sees first: uint8 (*shape)."""
+    *sides, channels = shape
+    return _of_picture(picture, sides, channels, plan, stretch(picture, plan))[3]((0, 0))
+
+
 def _mirrored(axes: Sequence[int]) -> list[tuple[int, ...]]:
     """Return all sets of axes of a batch that an input is mirrored along, besides none."""
     found: list[tuple[int, ...]] = [()]

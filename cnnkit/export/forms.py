@@ -32,11 +32,18 @@ class Tokens:
         delimiter: regular expression (RE2) of what separates words.
         vocabulary: lines `word id`; `<PAD>`, `<UNKNOWN>` and perhaps `<START>` among the words.
         file: what that file is called.
+        how: the tokenizer's plain values: `kind`, `length`, `size`, `buckets`, `ngram`, and `apart`, a class of characters of a
+            regular expression, each of which is a word; "": none is.
+        alphabet: of one that reads characters.
+        known: share of a text's words that have to be in the vocabulary for its answer to be sure.
     """
 
     delimiter: str
     vocabulary: str
     file: str
+    how: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    alphabet: str = ""
+    known: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +53,18 @@ class Shares:
     Attributes:
         output: its name.
         thresholds: from which number on each label counts, where the answer is not just the label with the largest.
+        below: the largest number below which the input shows none of the labels; None: it always shows one.
+        finding: place of the label that is looked for, and its threshold; the other of two labels is the answer else.
+        sure: from which confidence on an answer is sure; None: nobody says.
+        rare: places of labels that make an answer unsure.
     """
 
     output: str
     thresholds: tuple[float, ...] | None = None
+    below: float | None = None
+    finding: tuple[int, float] | None = None
+    sure: float | None = None
+    rare: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +76,7 @@ class Boxes:
         cells: float32 (cells, 3): centre x, centre y, stride, px of the input.
         threshold: score from which a box counts.
         iou: above which two boxes of a label are one object.
+        how: plain values: how a picture meets the model, as `cnnkit.device.detection.Plan` has them.
     """
 
     places: str
@@ -68,6 +84,7 @@ class Boxes:
     cells: np.ndarray
     threshold: float
     iou: float
+    how: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,12 +97,14 @@ class Map:
             follows for each label; otherwise there is a channel for each label and no more.
         thresholds: of channels that are not exclusive, from which a pixel has its label.
         paired: metadata of a file that has a channel of no label before that of the only one.
+        how: plain values: how a picture meets the model, as `cnnkit.device.segmentation.Plan` has them.
     """
 
     output: str
     exclusive: bool
     thresholds: tuple[float, ...] = ()
     paired: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    how: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,11 +114,15 @@ class Numbers:
     Attributes:
         output: its name.
         names, units: of each.
+        half: by how much each may lie off as often as `level` says; (): not known.
+        level: in (0, 1).
     """
 
     output: str
     names: tuple[str, ...]
     units: tuple[str, ...]
+    half: tuple[float, ...] = ()
+    level: float = 0.0
 
 
 Given = Pixels | Tokens

@@ -26,7 +26,7 @@ better than the baseline.
 
 import importlib.metadata
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -289,6 +289,7 @@ def export(
     scored: tuple[Any, Any] | None = None,
     baseline: float | None = None,
     profile: Profile | None = None,
+    code: Callable[[Mapping[str, Faced]], Sequence[Path]] | None = None,
     progress: Any = lambda completed, text="": None,
 ) -> dict[str, Any]:
     """Convert a trained model and let each file through the gate.
@@ -307,6 +308,8 @@ def export(
             `cnnkit.evaluation.scoring.outputs` returns them.
         baseline: score of the baseline on `held_out`, where it is known.
         profile: for whom the files are; None: LiteRT.
+        code: writes code that runs the files that passed, of which it is given each by its precision, or takes away older code
+            where none did; returns what it wrote.
         progress: called with (steps done, text), one step a model scored.
 
     Returns:
@@ -357,6 +360,8 @@ def export(
                 path.unlink(missing_ok=True)  # an older one must not pass for this one
         finally:
             candidate.unlink(missing_ok=True)
+    passed = {precision: folder / verdict["file"] for precision, verdict in verdicts.items() if verdict["passed"]}
+    written_code = code({name: chain.opened(path, name) for name, path in passed.items()}) if code else ()
     whole = {
         "tolerance": tolerance,
         "class_tolerance": class_tolerance,
@@ -365,6 +370,7 @@ def export(
         "notes": notes(reference, tolerance, baseline),
         "reference": written(reference),
         "artifacts": verdicts,
+        "code": [str(path.relative_to(folder).as_posix()) for path in written_code],
     }
     write_json(folder / GATE, whole)
     refused = [f"{precision}: {'; '.join(v['refused'])}" for precision, v in verdicts.items() if not v["passed"]]

@@ -247,3 +247,14 @@ def _fed(step: Step) -> tuple[Any, ...]:
 def pairs(first: Graph, second: Graph) -> Iterator[tuple[Step, Step]]:
     """Return the steps of two graphs side by side."""
     return zip(first.steps, second.steps, strict=True)
+
+
+def oldest_runtime(content: bytes) -> str:
+    """Return the first version of TensorFlow Lite that has every operator of a file, as its converter says; "": it does not."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+    for entry in model.metadata or []:
+        if entry.name in (b"min_runtime_version", "min_runtime_version"):
+            return bytes(bytearray(model.buffers[entry.buffer].data)).split(b"\0")[0].decode("ascii", "replace")
+    return ""

@@ -48,6 +48,23 @@ class InputGraph(Readable):
         """Return the shape that a file states of its input, where the graph takes others too; None: the graph's own."""
         return None
 
+    def seen(self, sample: Any, metadata: Mapping[str, Any], shape: Sequence[int]) -> np.ndarray:
+        """Return what a model sees of an input, as its file holds it: (*shape), without what an app does to it before."""
+        from cnnkit.registry import DEVICE, input_of
+
+        return input_of(metadata, DEVICE, "The model").windows(sample, shape)[0]
+
+    def drawn(self, metadata: Mapping[str, Any], shape: Sequence[int], count: int) -> list[Any]:
+        """Return so many inputs, as files hold them, that show nobody and are always the same."""
+        from cnnkit.registry import DEVICE, input_of
+
+        kind = input_of(metadata, DEVICE, "The model")
+        return list(kind.noise(metadata, (count, *shape), np.random.default_rng(0)))
+
+    def smaller(self, sample: Any, most: int) -> Any:
+        """Return an input, as its file holds it, that takes no more than so many bytes, where that can be."""
+        return sample
+
     def form(self, metadata: Mapping[str, Any]) -> Given | None:
         """Return what an input is to the programs of others (`cnnkit.export.forms`); None: nothing that they know."""
         return None

@@ -6,6 +6,8 @@ Kinds override what differs; `cnnkit.registry` finds them. Keras is imported ins
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from cnnkit.data.readable import Readable
 from cnnkit.export.forms import Answer
 
@@ -48,6 +50,10 @@ class TaskTraining(Readable):
 
         (name,) = task_of(metadata, DEVICE, "The model").outputs
         return {name: plain(model.output, name)}
+
+    def seen(self, sample: Any, metadata: Mapping[str, Any], shape: Sequence[int]) -> np.ndarray | None:
+        """Return what a network sees of an input first, (*shape), where this task has it seen otherwise than its kind does."""
+        return None
 
     def form(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> Answer | None:
         """Return what an answer is to the programs of others (`cnnkit.export.forms`); None: nothing that they know.

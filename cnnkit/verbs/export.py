@@ -1,6 +1,7 @@
 """`export`: files for a device, each through the gate."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,6 +45,7 @@ def export(
     data: str | None = None,
     out: Path | None = None,
     columns: Mapping[str, Any] | None = None,
+    code: bool = True,
     tell: Reporter = SILENT,
 ) -> Exported:
     """Convert, and let each file through the gate.
@@ -56,6 +58,7 @@ def export(
         tolerance: points that may be lost; None: the task's.
         data: other data than the run's own, to be scored on.
         out: folder of the files; None: `export` in the run, and there a folder for each profile but LiteRT's.
+        code: write programs that run the files beside them, with golden inputs (`cnnkit.export.samples`).
         columns: where other data has texts and labels.
         tell: hears of progress and warnings.
 
@@ -67,7 +70,7 @@ def export(
     if path.is_dir():
         path = Run.open(path, recipe.app).file(MODEL)
     with quiet():
-        from cnnkit.export import gate
+        from cnnkit.export import gate, samples
         from cnnkit.export.profiles import LITERT, profile_named
     client = profile_named(profile)
     precisions = [name.strip() for name in (precision or ",".join(client.precisions)).split(",") if name.strip()]
@@ -77,6 +80,8 @@ def export(
     opened = keras_of(path, recipe.app)
     made_for = client(opened.model, opened.metadata)
     made = [out / f"{recipe.app}-{name}.tflite" for name in precisions] + [out / gate.GATE] if out else []
+    if out and code:
+        made += [out / samples.CODE / name for name in samples.names(made_for)]
     own_files.check(made)
     found = data_for(recipe, path, data, tell=tell, whole=False, **those_given(columns or {}))
     run, splits = found.run, named_as(found.splits, opened.labels, tell)
@@ -90,6 +95,7 @@ def export(
         tell.note(
             "Every record was trained on in some fold: that the files answer as the model is what their scores say."
         )
+    programs = functools.partial(samples.write, folder, made_for, splits.test, bool(splits.card.get("private")))
     _, answered, targets = score(
         recipe, opened, splits.test, "Scoring the trained model", tell
     )  # for the report as well
@@ -110,6 +116,7 @@ def export(
                 scored=(answered, targets),
                 baseline=(known.get("baseline") or {}).get(first.name if first else recipe.task.headline),
                 profile=made_for,
+                code=programs if code else None,
                 progress=update,
             )
     except GateRefused as error:

@@ -42,6 +42,34 @@ class Image(InputGraph):
 
         return keras.Input(batch_shape=(1, *model.input_shape[1:]), name="image", dtype="float32")
 
+    def seen(self, sample: Any, metadata: Mapping[str, Any], shape: Sequence[int]) -> np.ndarray:
+        from cnnkit.device.image import fit_image
+
+        return fit_image(sample, tuple(shape))
+
+    def drawn(self, metadata: Mapping[str, Any], shape: Sequence[int], count: int) -> list[Any]:
+        """Return discs before a ramp: the first larger than the input along one axis and smaller along the other, and so on."""
+        rng, found = np.random.default_rng(0), []
+        for number in range(count):
+            factors = ((3, 5), (7, 2), (4, 4), (6, 9))[number % 4]
+            height, width = (max(8, side * factor // 4 + number % 2) for side, factor in zip(shape[:2], factors))
+            y, x = np.mgrid[:height, :width]
+            picture = np.stack([x * 200 // width, y * 200 // height, (x + y) * 200 // (width + height)], -1)
+            for _ in range(3):
+                middle, radius = rng.uniform(0, 1, 2) * (height, width), rng.uniform(0.1, 0.3) * min(height, width)
+                picture[np.hypot(y - middle[0], x - middle[1]) < radius] = rng.integers(0, 256, 3)
+            found.append(picture.astype(np.uint8) if shape[2] != 1 else picture[..., :1].astype(np.uint8))
+        return found
+
+    def smaller(self, sample: np.ndarray, most: int) -> np.ndarray:
+        from cnnkit.device.image import fit_image
+
+        if sample.dtype != np.uint8 or sample.size <= most:
+            return sample
+        scale = (most / sample.size) ** 0.5
+        height, width = (max(1, int(side * scale)) for side in sample.shape[:2])
+        return fit_image(sample, (height, width, 1 if sample.ndim == 2 else sample.shape[2]))
+
     def form(self, metadata: Mapping[str, Any]) -> Pixels | None:
         return Pixels(cut="laid out as the training pictures are" if LAYOUT in metadata else "")
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnkit.device.text import DELIMITER
+from cnnkit.device import word_apart
+from cnnkit.device.text import ALPHABET, DELIMITER, KNOWN, Tokenizer
 from cnnkit.export.forms import Tokens
 from cnnkit.inputs.graph import InputGraph
 from cnnkit.inputs.text.device import VOCABULARY
@@ -56,8 +57,22 @@ class Text(InputGraph):
     def stated(self, metadata: Mapping[str, Any]) -> tuple[int, ...] | None:
         return 1, metadata["input"]["shape"][0]
 
+    def seen(self, sample: str, metadata: Mapping[str, Any], shape: Sequence[int]) -> np.ndarray:
+        return Tokenizer.from_dict(metadata["text"]).batch([sample])[0]
+
+    def drawn(self, metadata: Mapping[str, Any], shape: Sequence[int], count: int) -> list[Any]:
+        """Return sentences of words that the model knows, with some between them that it does not."""
+        words = [word for word in Tokenizer.from_dict(metadata["text"]).words() if word.strip()][2:]
+        rng = np.random.default_rng(0)
+        strange = ("naïve", "日本語", "don't", "x_1", "👍🏽", '"quoted"', "$5\t(\\n)")
+        chosen = [rng.choice(words, min(len(words), int(rng.integers(4, 12)))).tolist() for _ in range(count)]
+        return [" ".join([*some, strange[number % len(strange)], *some[:2]]) for number, some in enumerate(chosen)]
+
     def form(self, metadata: Mapping[str, Any]) -> Tokens:
-        return Tokens(DELIMITER, metadata["text"]["vocabulary"], VOCABULARY)
+        about = metadata["text"]
+        how = {name: about[name] for name in ("kind", "length", "size", "buckets", "ngram")}
+        how["apart"] = word_apart.CLASS if about.get("apart") else ""
+        return Tokens(DELIMITER, about["vocabulary"], VOCABULARY, how, ALPHABET, KNOWN)
 
     def described(self, model: Any, metadata: dict[str, Any]) -> dict[str, Any]:
         """A network of one length reads all of its padding: none may be cut."""

@@ -24,7 +24,9 @@ class Classification(TaskTraining):
         return {"scores": layers.Softmax(name="scores", dtype="float32")(logits)}
 
     def form(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> Shares:
-        return Shares("scores")
+        about, labels = metadata.get("screening"), list(metadata.get("labels") or ())
+        finding = (labels.index(about["finding"]), about["threshold"]) if about else None
+        return Shares("scores", below=least(metadata), finding=finding, sure=metadata.get("sure"))
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
         from cnnkit.report.sections import per_class, sure

@@ -76,7 +76,13 @@ class Detection(TaskTraining):
         from cnnkit.device.detection import IOU, Plan, cells
 
         plan = Plan.from_dict(metadata.get("detection") or {})
-        return Boxes("boxes", "scores", cells(shape[0], shape[1], plan.strides), plan.threshold, IOU)
+        grid = cells(shape[0], shape[1], plan.strides)
+        return Boxes("boxes", "scores", grid, plan.threshold, IOU, plan.to_dict())
+
+    def seen(self, sample: Any, metadata: Mapping[str, Any], shape: Sequence[int]) -> np.ndarray:
+        from cnnkit.device.detection import Plan, inputs
+
+        return next(inputs(sample, Plan.from_dict(metadata.get("detection") or {}), (shape[0], shape[1], shape[2])))[0]
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
         from cnnkit.report.sections import per_class

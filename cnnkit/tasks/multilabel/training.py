@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cnnkit.device.several import rare_of, thresholds_of
 from cnnkit.export.forms import Shares
 from cnnkit.tasks.training import TaskTraining, plain
 
@@ -16,8 +17,9 @@ class Multilabel(TaskTraining):
         return {"scores": layers.Activation("sigmoid", name="scores")(plain(model.output, "float_logits"))}
 
     def form(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> Shares:
-        labels = metadata.get("labels") or ()
-        return Shares("scores", tuple(metadata.get("thresholds") or [0.5] * len(labels)))
+        labels = tuple(metadata.get("labels") or ())
+        thresholds, rare = thresholds_of(metadata, labels), rare_of(metadata, labels)
+        return Shares("scores", tuple(thresholds.tolist()), sure=metadata.get("sure") or 0.0, rare=tuple(rare))
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
         from cnnkit.report.sections import sure

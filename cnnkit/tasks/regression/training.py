@@ -47,7 +47,9 @@ class Regression(TaskTraining):
 
     def form(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> Numbers:
         about = metadata["regression"]
-        return Numbers("values", tuple(about["names"]), tuple(about["units"]))
+        known = about.get("interval") or {}
+        half, level = tuple(known.get("half") or ()), known.get("level") or 0.0
+        return Numbers("values", tuple(about["names"]), tuple(about["units"]), half, level)
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
         from cnnkit.report.sections import per_class

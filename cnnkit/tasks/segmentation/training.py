@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from cnnkit.device.segmentation import Plan
 from cnnkit.export.forms import Map
 from cnnkit.tasks.training import TaskTraining, plain, sides
@@ -62,7 +64,13 @@ class Segmentation(TaskTraining):
             return None
         exclusive = plan.channels(labels) == labels + 1
         thresholds = () if exclusive else (plan.threshold,) * labels
-        return Map("scores", exclusive, thresholds, {"segmentation": {"background": True}})
+        paired = {"segmentation": {"background": True}}
+        return Map("scores", exclusive, thresholds, paired, plan.to_dict())
+
+    def seen(self, sample: Any, metadata: Mapping[str, Any], shape: Sequence[int]) -> np.ndarray:
+        from cnnkit.device.segmentation import first
+
+        return first(sample, Plan.from_dict(metadata.get("segmentation") or {}), shape)
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
         from cnnkit.tasks.segmentation import report

@@ -1,0 +1,327 @@
+"""Programs written beside an exported file answer as `predict` does, without anything of ours, whatever labels hold."""
+
+import ast
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from cnnkit.device.detection import Plan as Tiles
+from cnnkit.device.segmentation import Plan as Windows
+from cnnkit.device.text import learn
+from cnnkit.export import samples
+from cnnkit.export.convert import convert
+from cnnkit.export.profiles import Profile
+from cnnkit.export.profiles.profile import Faced
+from tests import toy_boxes, toy_texts, toys
+
+NASTY = (
+    "quo\"te ' `",
+    "two\nlines\r\t",
+    "👍🏽 ${x} $x \\(y) %s {{ z }} \\",
+    '""" */ // #',
+    "??/ ?> \u202e\u2028\0after",
+    "日本語 été",
+)
+
+
+@dataclasses.dataclass
+class Records:
+    """Held-out inputs of any kind, in memory."""
+
+    natives: list
+    seen: np.ndarray | None = None
+    patients: bool = False
+
+    def __len__(self):
+        return len(self.natives)
+
+    def native(self, place):
+        return self.natives[place]
+
+    def read(self, places):
+        return self.seen[places], None
+
+    def name(self, place):
+        return f"Jane-Doe-{place}"
+
+    def alias(self, place):
+        return f"case_{place}" if self.patients else self.name(place)
+
+
+def spread(model, factor=3.0):
+    """Make answers differ more than those of a start do."""
+    for layer in model.layers:
+        layer.set_weights(
+            [np.asarray(values) * (factor if np.ndim(values) > 1 else 1) for values in layer.get_weights()]
+        )
+    return model
+
+
+def pictures(count=9, channels=3, sides=((40, 30), (16, 20), (12, 12))):
+    rng = np.random.default_rng(1)
+    found = []
+    for number in range(count):
+        height, width = sides[number % len(sides)]
+        coarse = rng.integers(0, 256, (4, 4, channels)).astype(np.uint8)
+        found.append(coarse.repeat(-(-height // 4), 0).repeat(-(-width // 4), 1)[:height, :width])
+    return [picture[..., 0] for picture in found] if channels == 1 else found
+
+
+def about(task, shape, labels=NASTY, kind="image", **more):
+    return {"app": "toy", "task": task, "labels": list(labels), "input": {"kind": kind, "shape": list(shape)}, **more}
+
+
+def seen_whole(natives, shape):
+    from cnnkit.device.image import fit_image
+
+    return np.stack([fit_image(native, shape) for native in natives])
+
+
+def classifier(task="classification", channels=3, labels=NASTY, **more):
+    shape = (12, 12, channels)
+    natives = pictures(channels=channels)
+    metadata = about(task, shape, labels, **more)
+    return spread(toys.tiny_cnn(shape, len(labels))), metadata, Records(natives, seen_whole(natives, shape))
+
+
+def measurer():
+    shape, names = (12, 12, 1), ['an"gle', "$speed"]
+    values = {"names": names, "units": ["°", "m/s"], "mean": [3.0, 200.0], "std": [10.0, 50.0]}
+    values["interval"] = {"half": [2.0, 30.0], "level": 0.9}
+    natives = pictures(channels=1)
+    metadata = about("regression", shape, (), regression=values)
+    return spread(toys.tiny_cnn(shape, 2)), metadata, Records(natives, seen_whole(natives, shape))
+
+
+def detector(**plan):
+    from cnnkit_signs.model import DETECTORS
+
+    found = Tiles(**{"strides": (8,), "threshold": 0.4, **plan})
+    model = DETECTORS["default"]((64, 64, 3), 2, strides=(8,), width=8)
+    metadata = about("detection", (64, 64, 3), NASTY[:2], detection=found.to_dict())
+    data = toy_boxes.shapes(6)
+    spread(model, 1.5)
+    last = model.get_layer("logits")
+    last.set_weights([last.get_weights()[0] * 60, np.zeros(2)])  # some boxes are sure, as after training
+    return model, metadata, Records([data.native(place) for place in range(6)] + pictures(2, 3, ((90, 150),)))
+
+
+def masker(labels=NASTY[:3], channels=3, **plan):
+    given = keras.Input((32, 32, channels), name="image")
+    found = Windows(**plan)
+    count = len(labels)
+    x = layers.Conv2D(6, 5, padding="same", activation="relu")(layers.Rescaling(1 / 64, -2.0)(given))
+    model = keras.Model(given, layers.Conv2D(count, 3, padding="same", name="logits")(x))
+    metadata = about("segmentation", (32, 32, channels), labels, segmentation=found.to_dict())
+    natives = pictures(6, channels, ((50, 70), (20, 20), (32, 32)))
+    return spread(model), metadata, Records(natives)
+
+
+TEXTS = [
+    "soup and Bread, 'salt'",
+    "日本語 のsong drum",
+    "naïve goal match\0 hidden",
+    "",
+    "zzz qqq unknownword",
+    "GOAL goal  race",
+]
+
+
+def reader(task="classification", **options):
+    from cnnkit_text.model import BUILDERS
+
+    tokenizer = learn([text for _, text in toy_texts.rows(60)] + TEXTS * 2, max_length=16, **options).tokenizer
+    model = BUILDERS["kim-rand"]((16,), 3, **toy_texts.small(tokenizer))
+    text = {**tokenizer.to_dict(), "margin": 0}
+    metadata = about(task, (16,), NASTY[:3], "text", text=text, sure=0.4)
+    natives = [text for text in TEXTS if text]
+    return spread(model), metadata, Records(natives, tokenizer.batch(natives))
+
+
+def japanese(task="classification"):
+    whole = ["日本語の文章です", "スープとパン", "歌と太鼓の合唱", "soup と 日本"]
+    global TEXTS
+    before, TEXTS = TEXTS, whole
+    try:
+        found = reader(task)
+    finally:
+        TEXTS = before
+    return found
+
+
+CASES = {
+    "one label": classifier,
+    "one label, grey": lambda: classifier(channels=1),
+    "a finding": lambda: classifier(labels=NASTY[:2], screening={"finding": NASTY[1], "threshold": 0.3}),
+    "unknown": lambda: classifier(unknown={"below": 0.9, "accepted": 0.9, "chosen_on": 9}),
+    "several labels": lambda: classifier(
+        "multilabel", thresholds=[0.2, 0.4, 0.5, 0.5, 0.6, 0.9], sure=0.55, rare={NASTY[0]: 2}
+    ),
+    "numbers": measurer,
+    "boxes, whole": detector,
+    "boxes, tiles": lambda: detector(scale=1.3, overlap=16.0, whole=True),
+    "masks": masker,
+    "masks, one label": lambda: masker(NASTY[:1], 1, threshold=0.4, overlap=0.25, largest=(NASTY[0],)),
+    "masks, windows": lambda: masker(scale=1.4, mirrors=(0, 1), smallest={NASTY[1]: 9}),
+    "masks, regions": lambda: masker(NASTY[:2], regions=((1, 2), (2,)), order=(1, 2), values="each"),
+    "words": reader,
+    "words, several": lambda: reader("multilabel"),
+    "words, parts": lambda: reader(buckets=50),
+    "characters": lambda: reader(kind="characters"),
+    "words apart": japanese,
+}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Return what writes a case's file and code, once each: (folder, profile, model)."""
+    known = {}
+
+    def write(name, precision="float32", profile=Profile):
+        if (name, precision, profile) not in known:
+            keras.utils.set_random_seed(3)
+            model, metadata, records = CASES[name]()
+            folder = tmp_path_factory.mktemp("export")
+            made = profile(model, metadata)
+            calibration = records.seen if records.seen is not None else np.zeros((1, *made.shape), np.uint8)
+            path = folder / f"toy {name}-{precision}.tflite"
+            path.write_bytes(convert(model, precision, calibration, metadata, made))
+            file = Faced(made.opened(path, precision), made, tuple(metadata["labels"]))
+            samples.write(folder, made, records, False, {precision: file})
+            known[name, precision, profile] = folder, made, path
+        return known[name, precision, profile]
+
+    return write
+
+
+def run(program, *arguments):
+    """Run a program without the packages of this checkout."""
+    command = [sys.executable, "-I", str(program), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=program.parent)
+
+
+def python_of(folder):
+    (program,) = (folder / "code").glob("*.py")
+    return program
+
+
+def golden_of(folder):
+    document = json.loads((folder / "code" / "golden.json").read_text(encoding="utf-8"))
+    return document, (folder / "code" / "golden.bin").read_bytes()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_golden_inputs_differ_and_so_do_their_answers(written, name):
+    """A check against inputs that all have one answer, or none, would pass whatever is wrong."""
+    document, _ = golden_of(written(name)[0])
+    (file,) = document["files"]
+    cases = document["cases"]
+    assert len(cases) == len({json.dumps(case["given"]) for case in cases}) >= 4
+    said = [json.dumps(case["answers"][file]) for case in cases]
+    assert len(set(said)) >= len(cases) - 1
+    if "boxes" in name:
+        found = [box for case in cases for box in case["answers"][file]["said"]["boxes"]]
+        assert (
+            len(found) > 20 and sum(box["score"] > 0.45 for box in found) > 10 and len({b["label"] for b in found}) == 2
+        )
+
+
+def test_of_persons_nothing_is_there_but_drawn_inputs(tmp_path):
+    model, metadata, records = CASES["one label"]()
+    made = Profile(model, metadata)
+    path = tmp_path / "x-float32.tflite"
+    path.write_bytes(convert(model, "float32", records.seen, metadata, made))
+    file = Faced(made.opened(path, "float32"), made, NASTY)
+    found = {}
+    for how, own, private in (("open", records, False), ("said", records, True), ("aliases", None, False)):
+        own = own or dataclasses.replace(records, patients=True)
+        samples.write(tmp_path, made, own, private, {"float32": file})
+        document, data = golden_of(tmp_path)
+        found[how] = [picture.tobytes() in data for picture in records.natives]
+        assert "Jane" not in json.dumps(document)
+        assert run(python_of(tmp_path), "--check").returncode == 0
+    assert any(found["open"]) and not any(found["said"]) and not any(found["aliases"])
+
+
+class TestExport:
+    def test_code_lies_beside_what_passed_and_goes_with_what_does_not(self, toy_run, tmp_path, monkeypatch):
+        from cnnkit.errors import GateRefused
+        from cnnkit.export import gate
+        from cnnkit.verbs.export import export
+
+        found = export(toys.recipe(), toy_run, precision="float32,int8", tolerance=50.0, out=tmp_path)
+        assert sorted(path.name for path in (tmp_path / "code").iterdir()) == sorted(
+            ["classify.py", "golden.json", "golden.bin", "README.md"]
+        )
+        assert set(found.document["code"]) == {f"code/{path.name}" for path in (tmp_path / "code").iterdir()}
+        for name in ("toy-float32.tflite", "toy-int8.tflite"):
+            done = run(tmp_path / "code" / "classify.py", "--check", "--model", tmp_path / name)
+            assert done.returncode == 0, done.stderr
+        text = (tmp_path / "code" / "classify.py").read_text(encoding="utf-8")
+        assert len(re.findall(r"toy-(float32|int8).tflite runs from version \d+\.\d+\.\d+ of", text)) == 2
+        monkeypatch.setattr(gate.Chain, "checks", lambda *_: [gate.checks.failed("x", "y")])
+        with pytest.raises(GateRefused):
+            export(toys.recipe(), toy_run, precision="float32,int8", tolerance=50.0, out=tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [gate.GATE]
+
+    def test_it_is_left_out_where_it_is_not_wanted_and_replaces_nobodys_file(self, toy_run, tmp_path):
+        from cnnkit.errors import CnnkitError
+        from cnnkit.verbs.export import export
+
+        mine = tmp_path / "code" / "classify.py"
+        mine.parent.mkdir()
+        mine.write_text("mine")
+        with pytest.raises(CnnkitError, match="would be overwritten"):
+            export(toys.recipe(), toy_run, precision="float32", tolerance=50.0, out=tmp_path)
+        found = export(toys.recipe(), toy_run, precision="float32", tolerance=50.0, out=tmp_path, code=False)
+        assert mine.read_text() == "mine" and found.document["code"] == []
+
+
+class TestPython:
+    @pytest.mark.parametrize("name", CASES)
+    def test_it_answers_as_predict_does(self, written, name):
+        folder, _, _ = written(name)
+        done = run(python_of(folder), "--check")
+        assert done.returncode == 0 and "golden inputs: all as" in done.stdout, done.stdout + done.stderr
+
+    @pytest.mark.parametrize("name", ["one label", "boxes, tiles", "masks", "words"])
+    def test_it_says_what_differs(self, written, name, tmp_path):
+        """What would be wrong without a word: a label moved, a colour swapped, a threshold or a word lost."""
+        folder, _, path = written(name)
+        faults = {
+            "one label": [("LABELS[place]", "LABELS[place - 1]"), ("COLOR_RGB2GRAY", "COLOR_BGR2GRAY")][:1],
+            "boxes, tiles": [
+                ("+ np.array([left, top] * 2", "+ np.array([0, 0] * 2"),
+                ("OVERLAP = 16.0", "OVERLAP = 0.0"),
+            ],
+            "masks": [("scores.argmax(-1)", "scores.argmin(-1)"), ("INTER_AREA", "INTER_NEAREST")],
+            "words": [('text.partition("\\0")[0]', "text"), ("[part for", "[part.lower() for")],
+        }
+        for before, after in faults[name]:
+            code = tmp_path / "code"
+            code.mkdir(exist_ok=True)
+            for file in (folder / "code").iterdir():
+                (code / file.name).write_bytes(file.read_bytes())
+            program = python_of(tmp_path)
+            text = program.read_text(encoding="utf-8")
+            assert before in text
+            program.write_text(text.replace(before, after), encoding="utf-8")
+            done = run(program, "--check", "--model", path)
+            assert done.returncode == 1 and "input " in done.stderr, (before, done.stdout, done.stderr)
+
+    @pytest.mark.parametrize("name", CASES)
+    def test_it_needs_nothing_of_ours_and_no_more_than_it_says(self, written, name):
+        tree = ast.parse(python_of(written(name)[0]).read_text(encoding="utf-8"))
+        found = {
+            alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+        }
+        found |= {node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        allowed = {"numpy", "cv2", "ai_edge_litert", "tflite_runtime", "tensorflow"} | sys.stdlib_module_names
+        assert found <= allowed and ("cv2" in found) == ("words" not in name and "characters" not in name)
