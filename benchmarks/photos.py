@@ -129,7 +129,7 @@ def gtsrb(arguments: argparse.Namespace) -> None:
         data = subset(root, arguments.runs / f"tracks-{TRACKS}-seed-{seed}", TRACKS, seed)
         for network, words in networks.items():
             run = arguments.runs / f"gtsrb-{network}-{seed}"
-            asked = ("--data", str(data), "--validation", "0", "--mirror", *words, "--seed", str(seed))
+            asked = ("--data", str(data), "--validation", "0", *words, "--seed", str(seed))
             document, whole = results.timed("photos", run, *asked, threads=arguments.threads)
             row = {**about(document, whole), "network": network}
             row["baseline"] = document["scores"]["test"]["baseline"]["accuracy"]
