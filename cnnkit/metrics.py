@@ -1,11 +1,14 @@
 """Scores and their uncertainty, in NumPy."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 CHANCE = 0.05  # p below which a difference is hardly by chance
+BINS = 15  # of a reliability diagram, of equal width
+CELLS = 64  # parts of a bin, within which chances are taken for equal where answers are drawn
+DRAWS = 400  # of a bootstrap
 
 
 def wilson(right: float, count: float, z: float = 1.959964) -> tuple[float, float]:
@@ -128,7 +131,7 @@ def difference_interval(
     return difference - below, difference + above
 
 
-def reliability(confidences: np.ndarray, right: np.ndarray, bins: int = 15) -> list[dict[str, float]]:
+def reliability(confidences: np.ndarray, right: np.ndarray, bins: int = BINS) -> list[dict[str, float]]:
     """Return the points of a reliability diagram.
 
     Args:
@@ -141,7 +144,7 @@ def reliability(confidences: np.ndarray, right: np.ndarray, bins: int = 15) -> l
 
     Source: Guo et al. 2017.
     """
-    number = np.clip(np.ceil(np.asarray(confidences, np.float64) * bins).astype(int) - 1, 0, bins - 1)
+    number = _bin(confidences, bins)
     points = []
     for index in range(bins):
         inside = number == index
@@ -156,13 +159,76 @@ def reliability(confidences: np.ndarray, right: np.ndarray, bins: int = 15) -> l
     return points
 
 
-def expected_calibration_error(confidences: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
-    """Return the mean gap between confidence and accuracy over bins, weighted by their counts, in [0, 1] (Guo et al. 2017)."""
+def _bin(confidences: np.ndarray, bins: int) -> np.ndarray:
+    return np.clip(np.ceil(np.asarray(confidences, np.float64) * bins).astype(int) - 1, 0, bins - 1)
+
+
+def expected_calibration_error(confidences: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
+    """Return the mean gap between confidence and accuracy over bins, weighted by their counts, in [0, 1].
+
+    Arguments and source as `reliability`.
+    """
     points = reliability(confidences, right, bins)
     total = sum(point["count"] for point in points)
     return (
         sum(point["count"] * abs(point["accuracy"] - point["confidence"]) for point in points) / total if total else 0.0
     )
+
+
+def calibration_interval(
+    confidences: np.ndarray, right: np.ndarray, owners: np.ndarray | None = None, bins: int = BINS
+) -> tuple[float, float]:
+    """Return the 95 % interval of the expected calibration error: its quantiles over records drawn again with replacement.
+
+    A draw has chance of its own, so the interval lies rather high: see what `calibration_by_chance` says as well.
+
+    Args:
+        confidences, right, bins: as `reliability`.
+        owners: int (n,), equal for answers to one record; None: each is to one of its own.
+    """
+    if not len(right):
+        return 0.0, 1.0
+    own = np.arange(len(right)) if owners is None else np.unique(owners, return_inverse=True)[1]
+    gaps = np.zeros((int(own.max()) + 1, bins))
+    np.add.at(gaps, (own, _bin(confidences, bins)), np.asarray(right, np.float64) - confidences)
+    counts = np.bincount(own)
+    drawn = np.concatenate([np.abs(w @ gaps).sum(1) / (w @ counts) for w in drawn_again(len(counts))])
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    found = expected_calibration_error(confidences, right, bins)
+    return min(float(low), found), max(float(high), found)
+
+
+def calibration_by_chance(confidences: np.ndarray, bins: int = BINS) -> tuple[float, float]:
+    """Return what a perfectly calibrated model of these confidences has as its expected calibration error, in 95 % of draws.
+
+    Answers are drawn, each right with the chance that it claims; few answers have a large error by chance alone. Chances that
+    are no further apart than a 64th of a bin are taken for equal.
+
+    Args:
+        confidences, bins: as `reliability`.
+
+    Returns:
+        (low, high), in [0, 1]. An error above `high` is more than chance.
+
+    Source: Broecker and Smith 2007 (consistency resampling), of the error.
+    """
+    if not len(confidences):
+        return 0.0, 1.0
+    cells, inverse, counts = np.unique(_bin(confidences, bins * CELLS), return_inverse=True, return_counts=True)
+    chances = np.clip(np.bincount(inverse, confidences) / counts, 0, 1)
+    gaps = np.random.default_rng(0).binomial(counts, chances, (DRAWS, len(cells))) - counts * chances
+    inside = cells[:, None] // CELLS == np.arange(bins)
+    low, high = np.quantile(np.abs(gaps @ inside).sum(1) / len(confidences), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def drawn_again(count: int, draws: int = DRAWS) -> Iterator[np.ndarray]:
+    """Yield how often each of so many records is in a draw with replacement: float (some draws, count), always the same ones."""
+    rng = np.random.default_rng(0)
+    together = max(1, 2_000_000 // max(1, count))  # so that memory does not grow with the records
+    for start in range(0, draws, together):
+        drawn = rng.integers(0, count, (min(together, draws - start), count))
+        yield np.stack([np.bincount(row, minlength=count) for row in drawn]).astype(np.float64)
 
 
 def confusion(targets: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:

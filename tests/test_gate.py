@@ -77,7 +77,7 @@ def small_text(several):
     model = BUILDERS["kim-rand"]((tokenizer.length,), 3, **toy_texts.small(tokenizer))
     for layer in model.layers:  # a larger spread than that of the start, so that answers differ
         layer.set_weights([np.asarray(values) * 3 for values in layer.get_weights()])
-    decided = {"thresholds": [0.4, 0.5, 0.6]} if several else {"temperature": 0.7, "sure": 0.4}
+    decided = {"thresholds": [0.4, 0.5, 0.6], "temperature": 1.4} if several else {"temperature": 0.7, "sure": 0.4}
     return Case(toy_texts.artifact(model, data.train, **decided), data, recipe.task)
 
 
@@ -105,6 +105,7 @@ def boxes():
         "input": {"kind": "image", "shape": [64, 64, 3]},
     }
     about["detection"] = {**data.train.plan.to_dict(), "threshold": 0.01}
+    about |= {"temperature": 0.8, "offset": 0.5}
     return Case(KerasArtifact("model.keras", model, about), data, toy_boxes.recipe(data).task)
 
 
@@ -319,10 +320,13 @@ class TestTexts:
         found, line = texts.refused(monkeypatch, tmp_path, "float32", described(texts, change))
         assert "metadata" in found and f"text.{field}" in line
 
-    def test_another_temperature_or_threshold_is_stopped(self, texts, tags, monkeypatch, tmp_path):
+    def test_another_temperature_or_threshold_is_stopped(self, texts, tags, boxes, monkeypatch, tmp_path):
         for case, name, value in (
             (texts, "temperature", 0.71),
             (texts, "sure", 0.41),
+            (tags, "temperature", 1.41),
+            (boxes, "temperature", 0.81),
+            (boxes, "offset", 0.51),
             (tags, "thresholds", [0.4, 0.5, 0.7]),
         ):
             fault = described(case, lambda about, name=name, value=value: about | {name: value})
@@ -333,14 +337,48 @@ class TestTexts:
             content = convert.convert(model, precision, calibration, metadata | {"temperature": 0.9})
             return behind(content, Profile(model, metadata).described(precision))
 
-        found, _ = texts.refused(monkeypatch, tmp_path, "float32", warmer)
-        assert found == ["answers"], "in the graph alone"
+        for case in (texts, tags, boxes):
+            found, _ = case.refused(monkeypatch, tmp_path, "float32", warmer)
+            assert found == ["answers"], "in the graph alone"
 
     def test_calibration_on_padding_is_stopped(self, texts, monkeypatch, tmp_path):
         found, _ = texts.refused(
             monkeypatch, tmp_path, "int8", lambda m, p, c, a: convert.convert(m, p, np.zeros_like(c), a)
         )
         assert "ranges" in found
+
+
+class TestTrueScores:
+    def test_each_file_says_how_true_its_scores_are(self, images, texts, tags, monkeypatch, tmp_path):
+        for case, precision in ((images, "int8"), (texts, "float32"), (tags, "float32")):
+            document = case.export(monkeypatch, tmp_path, precision)
+            own, found = document["reference"]["calibration"], document["artifacts"][precision]["calibration"]
+            assert own["worse"] == 0 and abs(found["worse"]) < 0.05, case
+            assert found["ece_interval"][0] <= found["ece"] <= found["ece_interval"][1] and found["by_chance"][0] >= 0
+            assert found["nll"] == pytest.approx(own["nll"], abs=0.05)
+
+    def test_scores_that_are_less_true_are_said_and_refuse_nothing(self, images, monkeypatch, tmp_path):
+        """The scores of the file are squeezed towards one half of what was sure, so every answer stays."""
+        real = gate.outputs
+
+        def duller(artifact, records, task):
+            found, targets = real(artifact, records, task)
+            if artifact is not images.artifact:
+                powers = found["scores"] ** 0.3
+                found = {**found, "scores": powers / powers.sum(1, keepdims=True)}
+            return found, targets
+
+        monkeypatch.setattr(gate, "outputs", duller)
+        document = images.export(monkeypatch, tmp_path, "float32")
+        verdict = document["artifacts"]["float32"]
+        assert verdict["passed"] and verdict["difference"] == 0 and verdict["calibration"]["worse"] > 0.05
+        (line,) = [line for line in document["notes"] if "less true" in line]
+        assert "of the float32 file" in line and f"{verdict['calibration']['ece']:.3f}" in line
+
+    def test_a_task_without_chances_has_none(self):
+        from cnnkit.evaluation.task import Task
+
+        assert Task().chances({}, None, ()) is None
 
 
 class TestBoxes:

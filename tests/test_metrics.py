@@ -50,6 +50,45 @@ def test_calibration_error_of_nothing_is_zero_and_a_zero_confidence_counts():
     assert metrics.expected_calibration_error(np.array([0.0]), np.array([True]), bins=10) == pytest.approx(1.0)
 
 
+def test_an_error_of_calibration_has_the_interval_of_its_records():
+    # all in one bin, nine of ten right at 0.9 sure: a draw of m records has the error |m hits - 0.9 m| / m
+    confidences, right = np.full(200, 0.9), np.arange(200) % 10 != 0
+    low, high = metrics.calibration_interval(confidences, right)
+    assert low == 0.0 or low < 0.005
+    assert high == pytest.approx(2.24 * np.sqrt(0.09 / 200), rel=0.15)  # two-sided: 97.5 % of the size of a normal one
+    groups = np.arange(200) // 10  # one of each group of ten is wrong: groups do not differ
+    assert metrics.calibration_interval(confidences, right, groups)[1] < 1e-9
+    alike = np.arange(200) // 20 != 0  # a group of twenty is wrong altogether
+    assert metrics.calibration_interval(confidences, alike, np.arange(200) // 20)[1] > 1.5 * high
+
+
+def test_what_a_calibrated_model_has_by_chance_falls_with_the_records():
+    # 90 % sure of 270 records: an error of E|X - 0.9 n| / n = 0.8 sd, 0.0146 on average
+    low, high = metrics.calibration_by_chance(np.full(270, 0.9))
+    assert high == pytest.approx(2.24 * np.sqrt(0.09 / 270), rel=0.1) and low < 0.002
+    # 15 bins of ten: each has its own error, 0.8 sqrt(p (1 - p) / 10) on average, so that their mean is far from 0
+    spread = np.repeat((np.arange(15) + 0.5) / 15, 10)
+    mean = np.mean(0.8 * np.sqrt(spread * (1 - spread) / 10))
+    low, high = metrics.calibration_by_chance(spread)
+    assert low < mean < high and low > 0.05
+    rng = np.random.default_rng(3)
+    claimed = rng.uniform(0.3, 1, 5000)
+    right = rng.random(5000) < claimed
+    found = metrics.expected_calibration_error(claimed, right)
+    assert found <= metrics.calibration_by_chance(claimed)[1] < 0.03
+    assert metrics.expected_calibration_error(claimed**2, right) > 5 * metrics.calibration_by_chance(claimed**2)[1]
+    assert metrics.calibration_by_chance(np.ones(50)) == (0.0, 0.0), "what is sure has no chance"
+    assert metrics.calibration_by_chance(np.zeros(0)) == (0.0, 1.0)
+
+
+def test_draws_do_not_depend_on_how_many_are_made_at_once(monkeypatch):
+    confidences, right = np.linspace(0.5, 1, 60), np.arange(60) % 5 != 0
+    once = metrics.calibration_interval(confidences, right)
+    assert metrics.calibration_interval(confidences, right) == once
+    drawn = np.concatenate(list(metrics.drawn_again(60)))
+    assert drawn.shape == (metrics.DRAWS, 60) and (drawn.sum(1) == 60).all()
+
+
 def test_confusion_and_class_scores_by_hand():
     targets, predictions = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 0, 0])
     matrix = metrics.confusion(targets, predictions, 3)

@@ -460,6 +460,28 @@ class TestCharts:
     def test_reliability_is_drawn_for_a_single_bin(self):
         assert "<path" in figures.reliability([{"confidence": 0.9, "accuracy": 1.0, "count": 1}])
 
+    def test_a_temperature_and_what_it_did_are_said(self):
+        scores = run_document()["scores"]["test"]
+        about = {"by_chance": [0.01, 0.04], "temperature": 1.25, "before": {"ece": 0.1234, "nll": 0.4321}}
+        more = {"ece": 0.03, "ece_interval": [0.02, 0.05], "nll": 0.2, "nll_interval": [0.1, 0.3], "calibration": about}
+        said = str(sections.calibration({**scores, **more}))
+        for part in ("0.0300 (0.0200 to 0.0500)", "0.2000 (0.1000 to 0.3000) nats", "no more than that", "1.250"):
+            assert part in said, part
+        assert "ECE 0.1234, NLL 0.4321" in said
+        assert "is more than that" in str(sections.calibration({**scores, **more, "ece": 0.05}))
+        assert "By chance" not in str(sections.calibration(scores)), "as older runs have it"
+        assert sections.calibration({**scores, "reliability": []}) is None
+
+    def test_files_say_how_true_their_scores_are(self):
+        gate = everything()["gate"]
+        plain = sections.export_gate(gate, Score("accuracy", 0.97)).blocks[0]
+        assert "ECE, NLL" not in plain.columns
+        gate["artifacts"]["int8"]["calibration"] = {"ece": 0.0123, "nll": 0.0456}
+        table = sections.export_gate(gate, Score("accuracy", 0.97)).blocks[0]
+        column = table.columns.index("ECE, NLL")
+        assert [row[column] for row in table.rows] == ["", "", "0.0123, 0.0456"]
+        assert all(len(row) == len(found.columns) for found in (plain, table) for row in found.rows)
+
     @pytest.mark.parametrize("channels", [1, 3, 4])
     def test_samples_are_drawn_with_and_without_augmentation(self, channels, tmp_path):
         images = np.random.default_rng(0).integers(0, 256, (3, 8, 12, channels), np.uint8)

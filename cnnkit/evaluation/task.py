@@ -12,6 +12,7 @@ import numpy as np
 
 from cnnkit.device.kinds import merged
 from cnnkit.errors import CnnkitError
+from cnnkit.evaluation.calibration import Chances
 from cnnkit.registry import DEVICE, task_of
 from cnnkit.score import MORE, Scores
 from cnnkit.settings import Room
@@ -124,6 +125,10 @@ class Task:
     def score(self, outputs: Any, targets: Any, labels: Sequence[str], metadata: Metadata = None) -> Scores:
         """Score an artifact's outputs for records with these targets."""
         raise NotImplementedError
+
+    def chances(self, outputs: Any, targets: Any, labels: Sequence[str], metadata: Metadata = None) -> Chances | None:
+        """Return what chances answers claim to have, and what came true; None: they claim none."""
+        return None
 
     def changes(self, before: Any, after: Any, targets: Any, labels: Sequence[str], metadata: Metadata = None) -> Any:
         """Return by label the errors that only the second and only the first of two models makes; None: there are no classes."""

@@ -22,6 +22,11 @@ numbers, one that draws the signs of the differences. With 60 examples in each o
 points, to any rounding at all; a gate that refused for that would refuse by lot. A loss of 8 of 60, as nearest rounding had, is
 refused. What may be chance is said, with its size, and so is a test that is too small to tell, or a trained model that is no
 better than the baseline.
+
+How true scores are (ECE, NLL) is in `gate.json` for each file, and is said where it is worse than the trained model's, by more
+than chance and 0.01 nats; it refuses none. Scores of eight bits are steps of 1/256, and a file whose answers are right at their
+thresholds is worth having: thresholds are in the score that refuses. Both models' chances are taken from 1/512 to 255/256, as a
+file of eight bits could say no others.
 """
 
 import importlib.metadata
@@ -36,6 +41,7 @@ from cnnkit.data.records import Records
 from cnnkit.device.model import DeviceModel
 from cnnkit.errors import CnnkitError, GateRefused
 from cnnkit.evaluation.artifacts import KerasArtifact
+from cnnkit.evaluation.calibration import WORSE, held_against
 from cnnkit.evaluation.scoring import outputs
 from cnnkit.export import checks
 from cnnkit.export.checks import Check
@@ -322,6 +328,7 @@ def export(
     tolerance, class_tolerance = task.tolerated(artifact.metadata) if tolerance is None else (tolerance, tolerance)
     trained, targets = outputs(artifact, held_out, task) if scored is None else scored
     reference = task.score(trained, targets, artifact.labels, artifact.metadata)
+    claimed = task.chances(trained, targets, artifact.labels, artifact.metadata)
     most = calibrating(task, artifact)
     chosen = np.sort(np.random.default_rng(0).permutation(len(train))[:most])
     calibration = task.as_read_by(artifact, train).read(chosen)[0]
@@ -347,6 +354,9 @@ def export(
                 changes = task.changes(trained, found, targets, artifact.labels, device.metadata)
                 scores = compare(reference, exported, tolerance, changes, class_tolerance)
                 verdict = scores | {"refused": scores["refused"] + verdict["refused"]}
+                if claimed is not None:
+                    claims = task.chances(found, targets, artifact.labels, device.metadata)
+                    verdict["calibration"] = held_against(claimed, claims)
             except (CnnkitError, ValueError, KeyError, TypeError, IndexError) as error:
                 verdict["refused"].append(f"scoring: {_line(error)}")
             verdict["passed"] = not verdict["refused"]
@@ -367,8 +377,8 @@ def export(
         "class_tolerance": class_tolerance,
         "records": len(held_out),
         "interpreter": interpreter,
-        "notes": notes(reference, tolerance, baseline),
-        "reference": written(reference),
+        "notes": notes(reference, tolerance, baseline) + less_true(verdicts),
+        "reference": written(reference) | ({} if claimed is None else {"calibration": held_against(claimed, claimed)}),
         "artifacts": verdicts,
         "code": [str(path.relative_to(folder).as_posix()) for path in written_code],
     }
@@ -404,6 +414,19 @@ def notes(reference: Scores, tolerance: float, baseline: float | None = None) ->
             f"The trained model scores {score.number(score.value)}, its baseline {score.number(baseline)}: that a file scores as "
             "the model says little of how good it is."
         )
+    return found
+
+
+def less_true(verdicts: Mapping[str, Any]) -> list[str]:
+    """Return a sentence on each file whose scores are less true than the trained model's, beyond chance and `WORSE`."""
+    found = []
+    for name, verdict in verdicts.items():
+        about = verdict.get("calibration")
+        if about and about["worse"] > WORSE and about["worse_interval"][0] > 0:
+            found.append(
+                f"The scores of the {name} file are less true than the trained model's, by {about['worse']:.3f} nats of NLL; its "
+                f"calibration error is {about['ece']:.3f}. What it answers is scored above."
+            )
     return found
 
 

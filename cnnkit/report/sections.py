@@ -26,6 +26,7 @@ NAMES = {
     "micro_f1": "Micro F1",
     "exact": "All labels right",
     "ece": "Calibration error",
+    "nll": "Negative log-likelihood",
     "auc": "Area under the ROC curve",
     "f1": "F1",
     "ap": "AP",
@@ -48,6 +49,7 @@ NOTES = {
     "macro_f1": "mean over classes",
     "exact": "share of the records",
     "ece": "confidence against truth",
+    "nll": "of what is true; less is better",
     "ap": "mean over IoU 0.5 to 0.95",
     "ap75": "boxes at IoU 0.75",
     "ap_small": "below 32\u00d732 px",
@@ -273,6 +275,56 @@ def per_class(scores: Mapping[str, Any]) -> blocks.Section | None:
     return blocks.Section("Classes", text, [blocks.Table(["class", *names], rows, numbers=range(1, len(keys) + 1))])
 
 
+def calibration(scores: Mapping[str, Any]) -> blocks.Section | None:
+    """How true scores are: the reliability diagram, and what the temperature did."""
+    bins = scores.get("reliability")
+    if not bins:
+        return None
+    finding, about = scores.get("finding"), scores.get("calibration") or {}
+    if finding:
+        text = f"Is {finding} there in nine of ten that have a score of 90 %? On the dashed line it is."
+    else:
+        text = (
+            "Does 90 % sure mean right nine times in ten? On the dashed line it does; below it the model is too sure."
+        )
+    text += " The pale bars are 95 % intervals: long where few answers fall. The columns count the answers."
+    total = sum(point["count"] for point in bins)
+    gap = sum(point["count"] * (point["confidence"] - point["accuracy"]) for point in bins) / total
+    if "ece" in scores and not finding:
+        leaning = "more often right than it claims" if gap < 0 else "more confident than it should be"
+        text += f" On the whole the model is {leaning}."
+    facts = {}
+    if "ece" in scores:
+        facts["Calibration error (ECE)"] = _with_range(scores, "ece", 4)
+    if "nll" in scores:
+        facts["Negative log-likelihood (NLL)"] = f"{_with_range(scores, 'nll', 4)} nats; less is better"
+    if about.get("by_chance"):
+        low, high = about["by_chance"]
+        within = "no more than that" if scores["ece"] <= high else "more than that"
+        facts["By chance"] = (
+            f"a model whose scores are all true has an ECE of {low:.4f} to {high:.4f} here; this is {within}"
+        )
+    if about.get("temperature") is not None:
+        facts["Temperature"] = (
+            f"{about['temperature']:.3f}, decided by validation data, in the graph and so in every file"
+        )
+    if before := about.get("before"):
+        facts["Without it"] = f"ECE {before['ece']:.4f}, NLL {before['nll']:.4f} nats"
+    described = "; ".join(
+        f"{blocks.percent(p['confidence'], 0)} sure, {blocks.percent(p['accuracy'], 0)} right" for p in bins
+    )
+    title = f"{finding}, by its score" if finding else "Right, by how sure the model is"
+    chart = blocks.Chart(figures.reliability(bins), title, f"Reliability diagram: {described}.", axes="how sure")
+    return blocks.Section(
+        "Calibration", text, [chart, *([blocks.Facts("How true scores are", facts)] if facts else [])]
+    )
+
+
+def _with_range(scores: Mapping[str, Any], name: str, digits: int) -> str:
+    found = scores.get(f"{name}_interval")
+    return f"{scores[name]:.{digits}f}" + (f" ({found[0]:.{digits}f} to {found[1]:.{digits}f})" if found else "")
+
+
 def errors(entries: Sequence[Mapping[str, Any]]) -> blocks.Section | None:
     """The worst errors, as a table; each: `name`, `true`, `predicted`, and what `how_bad` reads."""
     if not entries:
@@ -305,19 +357,28 @@ def export_gate(document: Mapping[str, Any] | None, score: Score | None, record:
     reference = document["reference"]
     score = score or Score("score", reference["score"])
     rows: list[list[blocks.Cell | str]] = [
-        ["trained model", "", blocks.measured(reference["score"], score.unit), "", "", ""]
+        [
+            "trained model",
+            "",
+            blocks.measured(reference["score"], score.unit),
+            "",
+            "",
+            _true(reference.get("calibration")),
+            "",
+        ]
     ]
-    refusals, losses = {}, {}
+    refusals, losses, true = {}, {}, {}
     compared: list[list[blocks.Cell | str]] = []
     for name, entry in document["artifacts"].items():
         verdict = blocks.Cell("passed", tone="good") if entry["passed"] else blocks.Cell("refused", tone="bad")
+        true[name] = _true(entry.get("calibration"))
         if "score" in entry:
             worst = entry["worst_class"]
             label = f"{worst}: {blocks.points(entry['worst_class_difference'])}" if worst else ""
             scored = [blocks.measured(entry["score"], score.unit), blocks.points(entry["difference"]), label]
         else:
             scored = ["", "", ""]  # it could not be scored at all
-        rows.append([name, blocks.size(entry["bytes"]), *scored, verdict])
+        rows.append([name, blocks.size(entry["bytes"]), *scored, true[name], verdict])
         if entry.get("refused"):
             refusals[name] = "; ".join(entry["refused"])
         if entry.get("said"):
@@ -329,7 +390,9 @@ def export_gate(document: Mapping[str, Any] | None, score: Score | None, record:
             compared.append([name, what, check["where"], number, f"{check['bar']:.2g}", mark])
     name = named(score.name)
     name = name if name[:2].isupper() else name.lower()  # AP50 stays as it is
-    head = ["file", "size", name, score.step, "worst class", "gate"]
+    head = ["file", "size", name, score.step, "worst class", "ECE, NLL", "gate"]
+    if not any(true.values()):
+        head, rows = head[:5] + head[6:], [row[:5] + row[6:] for row in rows]
     content: list[blocks.Block] = [blocks.Table(head, rows, numbers=(1, 2, 3))]
     if refusals:
         content.append(blocks.Facts("Refused, because", refusals))
@@ -353,6 +416,11 @@ def export_gate(document: Mapping[str, Any] | None, score: Score | None, record:
         text += f" Scored with {document['interpreter']}, as `predict` runs it."
     text = " ".join([text, *document.get("notes", ())])
     return blocks.Section("Export gate", text, content)
+
+
+def _true(about: Mapping[str, Any] | None) -> str:
+    """How true a file's scores are."""
+    return f"{about['ece']:.4f}, {about['nll']:.4f}" if about else ""
 
 
 def layers(rows: Sequence[Mapping[str, Any]], record: Record = ANY) -> blocks.Section | None:

@@ -93,6 +93,20 @@ def sides(shape: Sequence[int | None]) -> str:
     return " x ".join("any" if side is None else str(side) for side in shape)
 
 
+def tempered(logits: Any, metadata: Mapping[str, Any]) -> Any:
+    """Return logits divided by the temperature that validation data decided, and the offset added, where metadata have one.
+
+    `cnnkit.evaluation.calibration` says how they are decided. Right behind a dense layer the converter makes it part of that
+    layer's weights, so that files have no operator more for it.
+    """
+    from keras import layers
+
+    if "temperature" not in metadata and "offset" not in metadata:
+        return logits
+    scale, offset = 1 / metadata.get("temperature", 1.0), metadata.get("offset", 0.0)
+    return layers.Rescaling(scale, offset, name="temperature", dtype="float32")(logits)
+
+
 def plain(tensor: Any, name: str) -> Any:
     """Return a tensor as float32, whatever precision the model computes in."""
     from keras import layers

@@ -1,7 +1,4 @@
-"""How sure answers are: a temperature, so that they are as often right as they say, and the score below which one is unknown.
-
-Validation data decide both.
-"""
+"""The score below which an answer is unknown, which validation data decide."""
 
 from typing import Any
 
@@ -9,44 +6,13 @@ import numpy as np
 
 from cnnkit import metrics
 
-TEMPERATURES = np.geomspace(0.1, 10, 401)
-PRIOR = 3.0  # records, as which a temperature of 1 counts
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return probabilities, each row summing to 1."""
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
-
-
-def best_temperature(
-    logits: np.ndarray, targets: np.ndarray, prior: float = 0.0, offset: np.ndarray | float = 0.0
-) -> float:
-    """Return the temperature, from 0.1 to 10, at which the targets are most likely (Guo et al. 2017, section 4.2).
-
-    Args:
-        logits: float (n, classes), up to a constant a row.
-        targets: int (n,).
-        prior: how strongly it is held at 1, in records: the square of its logarithm counts so many times. Few records that are
-            all right would ask for 0.
-        offset: float (classes,), what is added to logits once they are divided by it.
-    """
-    rows = np.arange(len(targets))
-    losses = []
-    for temperature in TEMPERATURES:
-        scaled = logits / temperature + offset
-        top = scaled.max(1)
-        losses.append(
-            float((top + np.log(np.exp(scaled - top[:, None]).sum(1)) - scaled[rows, targets]).mean())
-            + prior / len(targets) * float(np.log(temperature)) ** 2
-        )
-    return float(TEMPERATURES[int(np.argmin(losses))])
+HIGHEST = 1 - 1 / 128  # score below which an answer is unknown: one of eight bits is never higher than 255/256
 
 
 def accepting(confidences: np.ndarray, share: float) -> dict[str, Any]:
     """Return the score below which an answer is unknown, so that at least such a share is not.
 
-    It is halfway between two neighbouring scores.
+    It is halfway between two neighbouring scores, and `HIGHEST` at most.
 
     Args:
         confidences: float (n,), the highest score of each validation record, in [0, 1].
@@ -60,7 +26,7 @@ def accepting(confidences: np.ndarray, share: float) -> dict[str, Any]:
     count = int(np.floor((1 - share) * len(ordered) + 1e-9))
     if not count:
         return {}
-    below = float((ordered[count - 1] + ordered[count]) / 2)
+    below = min(HIGHEST, float((ordered[count - 1] + ordered[count]) / 2))
     return {"below": below, "accepted": share, "chosen_on": len(ordered)}
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from cnnkit import metrics
 from cnnkit.data.records import Records
 from cnnkit.errors import ConfigError
-from cnnkit.score import LESS, Score
+from cnnkit.score import Score
 from cnnkit.tasks.classification import roc
 
 ENTRY = "screening"  # of the metadata
@@ -198,9 +198,9 @@ def scored(
         metadata: of the artifact.
 
     Returns:
-        `auc` (resampled groups), `sensitivity`, `specificity`, each with its 95 % interval, `ece`; and the facts `finding`,
-        `threshold`, `chosen_on` (validation records that chose it), `asked_specificity`, `reached_specificity`
-        (of these), `roc`, `patients` (groups), and `reliability` of the score of what is looked for.
+        `auc` (resampled groups), `sensitivity`, `specificity`, each with its 95 % interval; and the facts `finding`, `threshold`,
+        `chosen_on` (validation records that chose it), `asked_specificity`, `reached_specificity` (of these), `roc`, `patients`
+        (groups).
     """
     place = looked_for(labels, metadata)
     there, chances = targets == place, outputs["scores"][:, place].astype(np.float64)
@@ -211,7 +211,6 @@ def scored(
     scores = [
         Score("auc", float(worth.mean()), interval=interval, per_record=worth),
         *shares(there, said == place, groups),
-        Score("ece", metrics.expected_calibration_error(chances, there), unit="", better=LESS),
     ]
     facts = {
         "finding": labels[place],
@@ -221,7 +220,6 @@ def scored(
         "reached_specificity": entry(metadata).get("reached"),
         "roc": roc.curve(chances, there),
         "patients": len(there) if groups is None else len(np.unique(groups)),
-        "reliability": metrics.reliability(chances, there),
     }
     return scores, facts
 

@@ -91,30 +91,3 @@ def confusion(scores: Mapping[str, Any], labels: Sequence[str]) -> Section | Non
         f"blue: they are right. The {errors:,} errors are orange, coloured by their share of the row."
     )
     return sections.confusion(labels, counts, text)
-
-
-def calibration(scores: Mapping[str, Any]) -> Section | None:
-    """The reliability diagram."""
-    bins = scores.get("reliability")
-    if not bins:
-        return None
-    total = sum(point["count"] for point in bins)
-    gap = sum(point["count"] * (point["confidence"] - point["accuracy"]) for point in bins) / total
-    leaning = "more often right than it claims" if gap < 0 else "more confident than it should be"
-    text = (
-        "Does 90 % sure mean right nine times in ten? On the dashed line it does; below it the model is too sure of "
-        "itself. The pale bars are 95 % intervals: long where few answers fall. The columns count the answers."
-    )
-    if "ece" in scores:
-        text += f" The expected calibration error is {scores['ece']:.3f}; on the whole the model is {leaning}."
-    title = "Right, by how sure the model is"
-    if "finding" in scores:
-        text = (
-            f"Is {scores['finding']} there in nine of ten that have a score of 90 %? On the dashed line it is. The pale bars are "
-            f"95 % intervals, the columns count the records. The expected calibration error is {scores['ece']:.3f}."
-        )
-        title = f"{scores['finding']}, by its score"
-    described = "; ".join(f"{percent(p['confidence'], 0)} sure, {percent(p['accuracy'], 0)} right" for p in bins)
-    described = f"Reliability diagram: {described}."
-    chart = Chart(figures.reliability(bins), title, described, axes="how sure")
-    return Section("Calibration", text, [chart])

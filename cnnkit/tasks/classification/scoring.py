@@ -13,9 +13,18 @@ from cnnkit import metrics
 from cnnkit.data.records import Records
 from cnnkit.data.splits import balanced_weights
 from cnnkit.errors import ConfigError, DataError
+from cnnkit.evaluation.calibration import (
+    OFFSET,
+    TEMPERATURE,
+    Chances,
+    best_temperature,
+    calibrated,
+    raw_logits,
+    softmax,
+)
 from cnnkit.evaluation.settings import Answers, Classes
 from cnnkit.evaluation.task import WORST, Done, Metadata, Task
-from cnnkit.score import LESS, Score, Scores
+from cnnkit.score import Score, Scores
 from cnnkit.settings import Room
 from cnnkit.tasks.classification import operating
 from cnnkit.tasks.classification.calibration import accepting, answered
@@ -99,10 +108,41 @@ class OneClass(Task):
     def beside(
         self, outputs: Outputs, targets: np.ndarray, said: np.ndarray, labels: Sequence[str], metadata: Metadata
     ) -> tuple[list[Score], dict[str, Any]]:
-        """Return scores of how sure the answers `said` may be, and facts: `ece`; `reliability`, the points of a diagram."""
-        confidences, right = outputs["scores"][np.arange(len(said)), said], said == targets
-        ece = Score("ece", metrics.expected_calibration_error(confidences, right), unit="", better=LESS)
-        return [ece], {"reliability": metrics.reliability(confidences, right)}
+        """Return scores of how sure the answers `said` may be, and facts: as `Chances.scores` and `Chances.facts`."""
+        found, before = self.chances({**outputs, "said": said}, targets, labels, metadata), None
+        if calibrated(metadata):
+            raw = softmax(raw_logits(outputs["scores"], metadata))
+            before = self.chances({**outputs, "scores": raw, "said": said}, targets, labels, metadata)
+        return found.scores(), found.facts(before, metadata)
+
+    def chances(
+        self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None
+    ) -> Chances:
+        """As `Task.chances`: of the answer, that it is right."""
+        rows, scores = np.arange(len(targets)), outputs["scores"]
+        said = outputs["said"] if "said" in outputs else self.answers(outputs, labels, metadata)
+        return Chances(scores[rows, said], said == targets, scores[rows, targets])
+
+    def tempered(
+        self, artifact: Any, records: Any, offset: np.ndarray | None = None
+    ) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+        """Fit the temperature on validation records.
+
+        Args:
+            artifact: the trained model; one that has a temperature gets another in its place.
+            records: of the validation split.
+            offset: float (classes,), what is added to its logits once they are divided; None: nothing.
+
+        Returns:
+            the entries of the metadata; calibrated scores, float64 (n, classes); targets, int (n,).
+        """
+        decided: dict[str, Any] = {} if offset is None else {OFFSET: offset.tolist()}
+        if not len(records):
+            return decided, np.zeros((0, len(artifact.labels))), np.zeros(0, np.int64)
+        found, targets = self.outputs(artifact, records)
+        logits, added = raw_logits(found["scores"], artifact.metadata), 0.0 if offset is None else offset
+        temperature = best_temperature(logits, targets, offset=added)
+        return decided | {TEMPERATURE: temperature}, softmax(logits / temperature + added), targets
 
     def arranged(self, scores: list[Score], facts: dict[str, Any]) -> tuple[list[Score], dict[str, Any]]:
         """Return scores in their order, the headline first, and facts; given `accuracy`, `macro_f1` and what `beside` has."""
@@ -118,7 +158,7 @@ class OneClass(Task):
             metadata: of the artifact.
 
         Returns:
-            `accuracy` with its 95 % interval, of a class its recall; `macro_f1`, `ece`, `count`, `per_class` (precision,
+            `accuracy` with its 95 % interval, of a class its recall; `macro_f1`, `count`, `per_class` (precision,
             recall, f1, support by label), `confusion` (a row a true class), and what `beside` has.
         """
         predictions = self.answers(outputs, labels, metadata)
@@ -273,7 +313,9 @@ class Classification(OneClass):
         positive: str | None = None,
         accept: float | None = None,
     ) -> dict[str, Any]:
-        """Choose on validation data what was asked for: the threshold of two classes, and the score below which one is unknown.
+        """Fit the temperature on validation data, and choose what was asked for of the calibrated scores.
+
+        That is the threshold of two classes, and the score below which one is unknown.
 
         Args:
             artifact: the trained model.
@@ -283,18 +325,14 @@ class Classification(OneClass):
             accept: share of the records that are not to be unknown; None: no record is.
 
         Returns:
-            as `chosen`.
+            `temperature`; and as `chosen`.
         """
         # answers stay as they are where a class is named alone
         named = {} if positive is None else {operating.ENTRY: {"finding": positive, "threshold": operating.MIDDLE}}
-        if specificity is None and accept is None:
-            return named
-        labels, scores, targets = artifact.labels, np.zeros((0, len(artifact.labels))), np.zeros(0, np.int64)
-        if len(records):
-            found, targets = self.outputs(artifact, records)
-            scores = found["scores"].astype(np.float64)
+        labels = artifact.labels
+        decided, scores, targets = self.tempered(artifact, records)
         place = None if specificity is None else operating.place_of(labels, positive)
-        return named | chosen(scores, targets, labels, place, specificity, accept)
+        return decided | named | chosen(scores, targets, labels, place, specificity, accept)
 
     def cautions(self, decided: Mapping[str, Any]) -> list[str]:
         """Say where what was chosen rests on few records, or on none."""
@@ -315,14 +353,30 @@ class Classification(OneClass):
     def beside(
         self, outputs: Outputs, targets: np.ndarray, said: np.ndarray, labels: Sequence[str], metadata: Metadata
     ) -> tuple[list[Score], dict[str, Any]]:
-        """As `OneClass.beside`; where records of both of two classes are there, as `operating.scored`."""
-        if len(labels) == 2 and len(np.unique(targets)) == 2:
-            return operating.scored(outputs, targets, said, labels, metadata)
-        return super().beside(outputs, targets, said, labels, metadata)
+        """As `OneClass.beside`; where records of both of two classes are there, `operating.scored` stands before."""
+        scores, facts = super().beside(outputs, targets, said, labels, metadata)
+        if not _both(targets, labels):
+            return scores, facts
+        first, about = operating.scored(outputs, targets, said, labels, metadata)
+        return [*first, *scores], about | facts
+
+    def chances(
+        self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None
+    ) -> Chances:
+        """As `OneClass.chances`; where records of both of two classes are there, of that which is looked for."""
+        if not _both(targets, labels):
+            return super().chances(outputs, targets, labels, metadata)
+        place, patients = operating.looked_for(labels, metadata), outputs.get("patients")
+        owners = None if patients is None else np.unique(patients, return_inverse=True)[1]
+        return Chances(outputs["scores"][:, place], targets == place, owners=owners)
 
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
         found = operating.columns(scores) if "sensitivity" in scores else super().columns(scores)
         return found | answered_columns(scores)
+
+
+def _both(targets: np.ndarray, labels: Sequence[str]) -> bool:
+    return len(labels) == 2 and len(np.unique(targets)) == 2
 
 
 def chosen(

@@ -23,7 +23,6 @@ from cnnkit.errors import DataError
 from cnnkit.evaluation.task import Metadata
 from cnnkit.score import Score, Scores
 from cnnkit.tasks.classification import operating, roc
-from cnnkit.tasks.classification.calibration import PRIOR, best_temperature, softmax
 from cnnkit.tasks.classification.linear import linear
 from cnnkit.tasks.classification.operating import finding
 from cnnkit.tasks.classification.scoring import Classification, Outputs, chosen
@@ -113,16 +112,7 @@ class Screening(Classification):
         offset = np.zeros(2)
         if weighted and self.odds is not None:
             offset[place] = self.odds if place == finding(labels) else -self.odds
-        decided: dict[str, Any] = {"offset": offset.tolist()} if offset.any() else {}
-        scores, targets = np.zeros((0, 2)), np.zeros(0, np.int64)
-        if len(records):
-            found, targets = self.outputs(artifact, records)
-            earlier = artifact.metadata
-            logits = np.log(np.maximum(found["scores"].astype(np.float64), 1e-12)) - earlier.get("offset", 0.0)
-            logits = logits * earlier.get("temperature", 1.0)
-            temperature = round(best_temperature(logits, targets, PRIOR, offset), 4)
-            decided["temperature"] = temperature
-            scores = softmax(logits / temperature + offset)
+        decided, scores, targets = self.tempered(artifact, records, offset if offset.any() else None)
         return decided | chosen(scores, targets, labels, place, specificity, accept)
 
     def score(self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None) -> Scores:
@@ -148,12 +138,11 @@ class Screening(Classification):
 
     def arranged(self, scores: list[Score], facts: dict[str, Any]) -> tuple[list[Score], dict[str, Any]]:
         accuracy, _, area, *others = scores
-        if not others:  # there are other than two labels
+        if area.name != self.headline:  # there are other than two labels
             return scores, facts
-        *shares, ece = others
         constant = {"name": "a score by lot", "value": 0.5, "sure": (area.interval or (0.0, 1.0))[0] > 0.5}
         first = dataclasses.replace(area, per_class=accuracy.per_class)
-        return [first, *shares, accuracy, ece], {**facts, "constant": constant}
+        return [first, *others[:2], accuracy, *others[2:]], {**facts, "constant": constant}
 
     def compared(self, baseline: Mapping[str, Any]) -> str:
         if "auc" not in baseline or not (found := baseline.get("against")):

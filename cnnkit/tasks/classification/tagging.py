@@ -15,6 +15,14 @@ import numpy as np
 from cnnkit import metrics
 from cnnkit.device.several import confidence, given, rare_of, thresholds_of
 from cnnkit.errors import ConfigError
+from cnnkit.evaluation.calibration import (
+    TEMPERATURE,
+    Chances,
+    best_temperature_of_each,
+    calibrated,
+    raw_odds,
+    sigmoid,
+)
 from cnnkit.evaluation.settings import Answers, Classes, Tags
 from cnnkit.evaluation.task import WORST, Done, Metadata
 from cnnkit.score import Score, Scores
@@ -83,7 +91,7 @@ class Tagging(OneClass):
         return {} if settings.min_precision is None else {"min_precision": settings.min_precision}
 
     def calibrate(self, artifact: Any, records: Any, *, min_precision: float | None = None) -> dict[str, Any]:
-        """Choose a threshold for each label on validation data, and the confidence below which an answer is "not sure".
+        """Fit the temperature on validation data, choose a threshold for each label, and from which confidence on one is sure.
 
         Args:
             artifact: the trained model.
@@ -91,17 +99,26 @@ class Tagging(OneClass):
             min_precision: share of what is given that has to be right, of every label; None: as `thresholds.choose`.
 
         Returns:
-            `thresholds` (labels,); `sure`; `rare`: validation records of each label that has too few for its threshold to say
-            much; `unreached`: labels that no threshold gives rightly often enough.
+            `temperature`; `thresholds` (labels,); `sure`; `rare`: validation records of each label that has too few for its
+            threshold to say much; `unreached`: labels that no threshold gives rightly often enough.
         """
         if not len(records):
             return {}
         found, targets = self.outputs(artifact, records)
-        chosen = choosing.choose(found["scores"], targets, least=min_precision)
-        right: Any = _right(given(found["scores"], chosen.values), targets).all(1)
-        sure = sure_from(confidence(found["scores"], chosen.values, chosen.rare, targets >= 0), right)
+        logits = raw_odds(found["scores"], artifact.metadata)
+        answered = found["scores"].any(
+            1, keepdims=True
+        )  # an input that shows nothing has zeros, whatever the temperature
+        known, decided = (targets >= 0) & answered, {}
+        if known.any():
+            decided = {TEMPERATURE: best_temperature_of_each(logits[known], targets[known] > 0.5)}
+        scores = sigmoid(logits / decided.get(TEMPERATURE, 1.0)) * answered
+        chosen = choosing.choose(scores, targets, least=min_precision)
+        right: Any = _right(given(scores, chosen.values), targets).all(1)
+        sure = sure_from(confidence(scores, chosen.values, chosen.rare, targets >= 0), right)
         names = artifact.labels
         return {
+            **decided,
             "thresholds": chosen.values,
             "sure": float(np.floor(sure * 1e4) / 1e4),
             "rare": {names[k]: int((targets[:, k] > 0.5).sum()) for k in chosen.rare},
@@ -112,13 +129,22 @@ class Tagging(OneClass):
         """Say which labels' thresholds say little, and which are not given rightly as often as was asked for."""
         return choosing.cautions(decided.get("rare") or {}, decided.get("unreached") or ())
 
+    def chances(
+        self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None
+    ) -> Chances:
+        """As `Task.chances`: of each label that a record was asked for, that it is there."""
+        rows, places = np.nonzero(targets >= 0)
+        return Chances(outputs["scores"][rows, places], targets[rows, places] > 0.5, owners=rows)
+
     def score(self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None) -> Scores:
         """Score probabilities, at the artifact's thresholds.
 
         Returns:
             `micro_f1` with its 95 % interval (bootstrap over records), `macro_f1` over labels that occur, `exact` (share of
-            records whose labels are all right), `count`, `per_class` (precision, recall, f1, support by label), `thresholds`,
-            `curves` (of each label that occurs, precision over recall), and of a model that says so `sure` and `rare`.
+            records whose labels are all right), `ece`, `nll`, `count`, `per_class` (precision, recall, f1, support by label),
+            `thresholds`,
+            `curves` (of each label that occurs, precision over recall), what `Chances.facts` has, and of a model that says so
+            `sure` and `rare`.
         """
         about, thresholds = metadata or {}, thresholds_of(metadata, labels)
         known, there = targets >= 0, targets > 0.5
@@ -136,6 +162,9 @@ class Tagging(OneClass):
         several = metrics.rates(*np.array(drawn).T)["f1"]
         present: Any = there.any(0)
         value = float(metrics.rates(*rows.sum(0))["f1"])
+        chances, before = self.chances(outputs, targets, labels), None
+        if calibrated(metadata):
+            before = self.chances({"scores": sigmoid(raw_odds(outputs["scores"], metadata))}, targets, labels)
         low, high = (float(np.quantile(several, q)) for q in (0.025, 0.975))
         return Scores(
             Score(
@@ -146,6 +175,7 @@ class Tagging(OneClass):
             ),
             Score("macro_f1", float(by_label["f1"][present].mean()) if present.any() else 0.0),
             Score("exact", float(right.mean())),
+            *chances.scores(),
             count=len(there),
             per_class={
                 label: {
@@ -161,6 +191,7 @@ class Tagging(OneClass):
                 if present[k]
             },
             constant=_constant(there.sum(0), len(there), low),
+            **chances.facts(before, metadata),
             **worth,
         )
 

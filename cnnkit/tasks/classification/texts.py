@@ -6,8 +6,7 @@ Design choices:
 - Its memory is bounded: of more than 20,000 training texts it takes words and pairs that two of them have, found by their hashes,
   of 100,000 texts or 40 million characters at most. A table of all pairs would be the largest thing in the memory of a run.
 - Network and baseline answer the same texts, so they are compared text by text, with McNemar's test in its exact form.
-- Probabilities are calibrated by one temperature, fitted on validation data, inside the artifact; a person is told "not sure"
-  below the confidence from which 95 % of the validation answers are right.
+- A person is told "not sure" below the confidence from which 95 % of the validation answers are right.
 """
 
 import functools
@@ -23,7 +22,6 @@ from cnnkit.evaluation.settings import Classes, Tags
 from cnnkit.evaluation.task import Done, Metadata
 from cnnkit.inputs.text.records import TextRecords
 from cnnkit.score import Scores
-from cnnkit.tasks.classification.calibration import PRIOR, best_temperature, softmax
 from cnnkit.tasks.classification.linear import ByLabel
 from cnnkit.tasks.classification.scoring import OneClass, Outputs, bar
 from cnnkit.tasks.classification.tagging import Tagging, sure_column, sure_from, sure_of
@@ -48,15 +46,10 @@ class TextClassification(OneClass):
         """Fit the temperature on validation data, and the confidence below which an answer is "not sure"."""
         if not len(records):
             return {}
-        found, targets = self.outputs(artifact, records)
-        # A calibrated run's scores have a temperature already.
-        earlier = artifact.metadata.get("temperature", 1.0)
-        logits = earlier * np.log(np.maximum(found["scores"].astype(np.float64), 1e-12))
-        temperature = best_temperature(logits, targets, PRIOR)
-        scores = softmax(logits / temperature)
+        decided, scores, targets = self.tempered(artifact, records)
         sure = sure_from(scores.max(1), scores.argmax(1) == targets)
         # Rounded down: rounded up, the very answers that it was chosen for might not reach it.
-        return {"temperature": round(float(temperature), 4), "sure": float(np.floor(sure * 1e4) / 1e4)}
+        return {**decided, "sure": float(np.floor(sure * 1e4) / 1e4)}
 
     def score(self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None) -> Scores:
         """Score probabilities; as `OneClass.score`, with what the answers are worth that count as sure."""

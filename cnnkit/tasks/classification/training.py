@@ -5,22 +5,16 @@ from typing import Any
 
 from cnnkit.export.forms import Shares
 from cnnkit.tasks.classification.device import least
-from cnnkit.tasks.training import TaskTraining, plain
+from cnnkit.tasks.training import TaskTraining, plain, tempered
 
 
 class Classification(TaskTraining):
-    """A softmax of logits (b, classes), which are divided by the temperature that validation data decided.
-
-    So probabilities are as often right as they say (Guo et al. 2017, arXiv:1706.04599).
-    """
+    """A softmax of logits (b, classes), which are divided by the temperature that validation data decided."""
 
     def finish(self, model: Any, metadata: Mapping[str, Any]) -> dict[str, Any]:
         from keras import layers
 
-        logits = plain(model.output, "float_logits")
-        if "temperature" in metadata or "offset" in metadata:
-            scale, offset = 1 / metadata.get("temperature", 1.0), metadata.get("offset", 0.0)
-            logits = layers.Rescaling(scale, offset, name="temperature", dtype="float32")(logits)
+        logits = tempered(plain(model.output, "float_logits"), metadata)
         return {"scores": layers.Softmax(name="scores", dtype="float32")(logits)}
 
     def form(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> Shares:
@@ -29,7 +23,7 @@ class Classification(TaskTraining):
         return Shares("scores", below=least(metadata), finding=finding, sure=metadata.get("sure"))
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
-        from cnnkit.report.sections import per_class, sure
+        from cnnkit.report.sections import calibration, per_class, sure
         from cnnkit.tasks.classification import report
 
         return [
@@ -38,7 +32,7 @@ class Classification(TaskTraining):
             sure(scores),
             report.confusion(scores, labels),
             per_class(scores),
-            report.calibration(scores),
+            calibration(scores),
         ]
 
     def silent(self, labels: Sequence[str], record: Any, metadata: Mapping[str, Any]) -> str:

@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 
 from cnnkit.export.forms import Boxes
-from cnnkit.tasks.training import TaskTraining, plain, sides
+from cnnkit.tasks.training import TaskTraining, plain, sides, tempered
 
 
 class Detection(TaskTraining):
-    """Raw boxes, and a sigmoid of every cell's logits: the layers `boxes` and `every_logit` of our detectors."""
+    """Raw boxes, and a sigmoid of every cell's logits: the layers `boxes` and `every_logit` of our detectors.
+
+    Logits are divided by the temperature that validation data decided, and its offset added.
+    """
 
     reads = "detection"
     need = (
@@ -69,7 +72,8 @@ class Detection(TaskTraining):
         from keras import layers
 
         boxes, logits = (model.get_layer(name).output for name in ("boxes", "every_logit"))
-        scores = layers.Activation("sigmoid", dtype="float32", name="scores")(plain(logits, "float_logits"))
+        logits = tempered(plain(logits, "float_logits"), metadata)
+        scores = layers.Activation("sigmoid", dtype="float32", name="scores")(logits)
         return {"boxes": plain(boxes, "raw_boxes"), "scores": scores}
 
     def form(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> Boxes:
@@ -85,10 +89,11 @@ class Detection(TaskTraining):
         return next(inputs(sample, Plan.from_dict(metadata.get("detection") or {}), (shape[0], shape[1], shape[2])))[0]
 
     def sections(self, scores: Mapping[str, Any], labels: Sequence[str]) -> list[Any]:
-        from cnnkit.report.sections import per_class
+        from cnnkit.report.sections import calibration, per_class
         from cnnkit.tasks.detection import report
 
-        return [report.confusion(scores, labels), per_class(scores), report.curves(scores), report.sizes(scores)]
+        found = [report.confusion(scores, labels), per_class(scores), report.curves(scores), report.sizes(scores)]
+        return [*found, calibration(scores)]
 
     def silent(self, labels: Sequence[str], record: Any, metadata: Mapping[str, Any]) -> str:
         return (

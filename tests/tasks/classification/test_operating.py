@@ -41,11 +41,17 @@ def test_equal_scores_stay_on_one_side():
     assert found == pytest.approx(0.8)
 
 
-def test_answers_and_scores_at_the_threshold_by_hand():
+@pytest.fixture
+def untempered(monkeypatch):
+    """Calibration that leaves scores as they are, so that thresholds can be worked out by hand."""
+    monkeypatch.setattr("cnnkit.tasks.classification.scoring.best_temperature", lambda *_, **more: 1.0)
+
+
+def test_answers_and_scores_at_the_threshold_by_hand(untempered):
     task = Classification()
     decided = task.calibrate(Known(CHANCES), records(TARGETS), specificity=0.8)
     about = {"finding": "lesion", "threshold": pytest.approx(0.825), "specificity": 0.8, "reached": 0.8}
-    assert decided == {"screening": {**about, "chosen_on": {"none": 10, "lesion": 4}}}
+    assert decided == {"temperature": 1.0, "screening": {**about, "chosen_on": {"none": 10, "lesion": 4}}}
     # other records: with it 0.9 (found), 0.8, 0.7; without it 0.1, 0.2, 0.85 (a false alarm)
     test = Known(np.array([0.9, 0.8, 0.7, 0.1, 0.2, 0.85]), **decided)
     found, targets = task.outputs(test, records([1, 1, 1, 0, 0, 0]))
@@ -70,8 +76,9 @@ def test_two_classes_are_scored_without_a_threshold_too():
     assert scores["threshold"] == 0.5 and scores["asked_specificity"] is None and scores["chosen_on"] == 0
 
 
-def test_the_same_specificity_is_for_screening():
-    decided = Screening().calibrate(Known(CHANCES), records(TARGETS), specificity=0.8)
+@pytest.mark.parametrize("task", [Classification(), Screening()])
+def test_a_threshold_is_chosen_of_calibrated_scores(task):
+    decided = task.calibrate(Known(CHANCES), records(TARGETS), specificity=0.8)
     logits = np.log(CHANCES / (1 - CHANCES)) / decided["temperature"]
     chances = 1 / (1 + np.exp(-logits))
     assert decided["screening"]["threshold"] == pytest.approx(roc.specific(chances, THERE, 0.8), abs=1e-6)
@@ -88,15 +95,14 @@ def test_the_positive_class_may_be_named():
     assert decided["offset"] == [pytest.approx(-odds), 0] and decided["screening"]["finding"] == "none"
 
 
-def test_a_class_that_is_named_alone_needs_no_validation_record():
-    class Silent(Known):
-        def run_batch(self, inputs):
-            raise AssertionError("it is asked for an answer")
-
-    decided = Classification().calibrate(Silent(CHANCES), records(TARGETS), positive="none")
-    assert decided == {"screening": {"finding": "none", "threshold": 0.5}}
+def test_a_class_that_is_named_alone_gets_no_other_threshold():
+    decided = Classification().calibrate(Known(CHANCES), records(TARGETS), positive="none")
+    assert decided["screening"] == {"finding": "none", "threshold": 0.5} and set(decided) == {
+        "screening",
+        "temperature",
+    }
     both = Classification().calibrate(Known(CHANCES), records(TARGETS), positive="none", accept=0.9)
-    assert both["screening"] == decided["screening"] and set(both) == {"screening", "unknown"}
+    assert both["screening"] == decided["screening"] and set(both) == {"screening", "temperature", "unknown"}
 
 
 @pytest.mark.parametrize(
@@ -138,7 +144,7 @@ def test_as_many_records_as_a_specificity_needs_are_enough(count, specificity):
     assert decided["screening"]["reached"] == pytest.approx(specificity) and not Classification().cautions(decided)
 
 
-def test_a_specificity_that_no_threshold_has_is_said():
+def test_a_specificity_that_no_threshold_has_is_said(untempered):
     chances = np.array([1.0] * 4 + [0.2] * 16 + [0.3] * 5 + [1.0] * 15)
     some = records([0] * 20 + [1] * 20)
     decided = Classification().calibrate(Known(chances), some, specificity=0.9)

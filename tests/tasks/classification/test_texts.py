@@ -1,6 +1,6 @@
 """The tasks of texts: what validation decides, scores worked out by hand, the linear model beside them."""
 
-from math import comb, log
+from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +10,11 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from cnnkit.errors import ConfigError, DataError
+from cnnkit.evaluation.calibration import best_temperature, raw_odds, sigmoid, softmax
 from cnnkit.tasks.classification import texts as evaluation
 from cnnkit.tasks.classification.scoring import against
 from cnnkit.tasks.classification.tagging import LEAST_ANSWERED, SURE, sure_from
-from cnnkit.tasks.classification.texts import (
-    PRIOR,
-    TextClassification,
-    TextTagging,
-    best_temperature,
-    linear,
-    softmax,
-)
+from cnnkit.tasks.classification.texts import TextClassification, TextTagging, linear
 from cnnkit.tasks.classification.thresholds import best_threshold, choose, curve
 from tests import toy_texts
 
@@ -62,22 +56,6 @@ def mislabelled(records, share=0.2):
 
 
 # what validation decides ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("apart", [0.5, 4.0, 9.0])
-def test_the_best_temperature_makes_three_of_four_three_quarters_sure(apart):
-    logits, targets = np.array([[apart, 0.0]] * 4), np.array([0, 0, 0, 1])
-    # softmax(apart / T) = 3/4 where apart / T = ln 3
-    assert best_temperature(logits, targets) == pytest.approx(apart / log(3), rel=0.006)
-
-
-def test_calibrated_answers_keep_their_temperature_and_constants_do_not_matter():
-    logits = np.log([[0.8, 0.2]] * 10 + [[0.4, 0.6]] * 10)
-    targets = np.array([0] * 8 + [1] * 2 + [0] * 4 + [1] * 6)
-    assert best_temperature(logits, targets) == pytest.approx(1)
-    shifted = logits + np.arange(20)[:, None]
-    assert best_temperature(shifted, targets) == pytest.approx(1)
-    assert best_temperature(3 * shifted, targets) == pytest.approx(3, rel=0.006)
 
 
 def test_sure_is_the_confidence_from_which_19_of_20_are_right():
@@ -221,7 +199,7 @@ def test_settling_finds_the_temperature_once_and_again():
     decided = ONE.calibrate(artifact, records)
     targets = records.targets(np.arange(300))
     logits = artifact.table[records.read(np.arange(300))[0]].sum(1)
-    assert decided["temperature"] == pytest.approx(best_temperature(logits, targets, PRIOR), rel=0.01)
+    assert decided["temperature"] == pytest.approx(best_temperature(logits, targets), rel=0.01)
     assert decided["temperature"] > 4, "eight of ten right, and ten apart"
     before = ONE.score(*_found(ONE, artifact, records), artifact.metadata)
     artifact.metadata |= decided
@@ -246,7 +224,7 @@ def test_the_confidence_that_was_chosen_is_reached_by_the_answers_it_was_chosen_
     scores[:6] = (0.34, 0.33, 0.33)
     scores[:6, targets[:6]] -= 0.02  # a tenth, and the least sure, are wrong
     monkeypatch.setattr(artifact, "run_batch", lambda ids: {"scores": scores})
-    monkeypatch.setattr("cnnkit.tasks.classification.texts.best_temperature", lambda *_: 1.0)
+    monkeypatch.setattr("cnnkit.tasks.classification.scoring.best_temperature", lambda *_, **more: 1.0)
     decided = ONE.calibrate(artifact, records)
     sure = ONE.score({"scores": scores}, targets, records.label_names, decided)["sure"]
     assert sure["answered"] == pytest.approx(0.9) and sure["accuracy"] == 1.0
@@ -259,6 +237,7 @@ def test_thresholds_of_rare_labels_are_not_rounded_away(monkeypatch):
     artifact = Counting(records)
     monkeypatch.setattr(artifact, "run_batch", lambda ids: {"scores": scores})
     decided = SEVERAL.calibrate(artifact, records)
+    scores = sigmoid(raw_odds(scores) / decided["temperature"])
     assert SEVERAL.score({"scores": scores}, truth, records.label_names, decided)["exact"] == 1.0
 
 

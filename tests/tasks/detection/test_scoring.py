@@ -10,10 +10,12 @@ from cnnkit.device.detection import Detections, Plan
 from cnnkit.device.model import with_decided
 from cnnkit.errors import ArtifactError
 from cnnkit.evaluation import scoring
+from cnnkit.evaluation.calibration import raw_odds, sigmoid
 from cnnkit.export import gate
 from cnnkit.score import Scores
 from cnnkit.tasks.detection.records import Boxes, BoxRecords
-from cnnkit.tasks.detection.scoring import LOWEST, Detection, plan_of
+from cnnkit.tasks.detection.scoring import LOWEST, Detection, lowest, plan_of
+from cnnkit.tasks.detection.training import KIND
 from tests.device.red import STRIDES, RedFinder, scene
 
 pytest.importorskip("pycocotools")
@@ -154,9 +156,11 @@ class TestThreshold:
     def test_it_is_chosen_by_the_best_f1_and_written_beside_the_plan(self):
         plan = Plan(STRIDES, scale=1.0, overlap=16.0, threshold=0.3)
         finder = RedFinder((64, 64, 3), plan=plan)
-        written = with_decided(finder.metadata, TASK.calibrate(finder, self.data))
+        decided = TASK.calibrate(finder, self.data)
+        written = with_decided(finder.metadata, decided)
         # above 0.8: 3 right of 3, 3 of 4 found, F1 6/7; from 0.8: 4 right of 7, F1 8/11
-        assert written["detection"]["threshold"] == pytest.approx(0.85, abs=1e-3)
+        calm = sigmoid(raw_odds(np.array([0.8, 0.9])) / decided["temperature"] + decided["offset"])
+        assert written["detection"]["threshold"] == pytest.approx(calm.mean(), abs=1e-3)
         again = Plan.from_dict(written["detection"])
         assert again == Plan(STRIDES, 1.0, 16.0, False, written["detection"]["threshold"])
 
@@ -173,6 +177,92 @@ class TestThreshold:
         artifact = RedFinder((64, 64, 3))
         assert TASK.calibrate(artifact, self.data.take(np.array([], int))) == {}
         assert TASK.calibrate(artifact, records([], [])) == {}
+
+
+class Claiming(RedFinder):
+    """Red with 0.9 and blue with 0.8, each as its temperature and offset have it."""
+
+    def __init__(self, **about):
+        super().__init__((64, 64, 3))
+        self.metadata.update(about)
+
+    def run_batch(self, images):
+        found = super().run_batch(images)
+        raw = raw_odds(found["scores"]) / self.metadata.get("temperature", 1.0) + self.metadata.get("offset", 0.0)
+        return {**found, "scores": np.where(found["scores"] > 0, sigmoid(raw), 0).astype(np.float32)}
+
+
+class TestCalibration:
+    """Of 200 red boxes 180 are right, of 200 blue ones 100; the others are drawn where there is no box."""
+
+    drawn = tuple([(5, 5, 25, 25, 0), (30, 30, 60, 55, 1)] for _ in range(200))
+    data = records(
+        *([box for box, there in zip(boxes, (k % 10 != 0, k % 2 == 0)) if there] for k, boxes in enumerate(drawn)),
+        drawn=drawn,
+    )
+
+    def decided(self, finder):
+        return {"detection": {**finder.metadata["detection"], "threshold": 0.01}}
+
+    def test_a_score_is_the_chance_that_the_box_is_right(self):
+        finder = Claiming()
+        scores = TASK.score(*TASK.outputs(finder, self.data), LABELS, self.decided(finder))
+        assert scores["ece"] == pytest.approx((0.0 + 0.3) / 2, abs=1e-3)  # 0.9 sure and right, 0.8 and 0.5
+        decided = TASK.calibrate(finder, self.data)
+        after = Claiming(**{key: decided[key] for key in ("temperature", "offset")})
+        found, truth = TASK.outputs(after, self.data)
+        calibrated = TASK.score(found, truth, LABELS, {**decided, **self.decided(finder)})
+        assert calibrated["ece"] < 0.05 and calibrated["ece"] <= calibrated["calibration"]["by_chance"][1]
+        assert calibrated["nll"] < scores["nll"] and calibrated["ap50"] == scores["ap50"]
+        before = calibrated["calibration"]["before"]
+        assert (before["ece"], before["nll"]) == (pytest.approx(scores["ece"], abs=1e-4), pytest.approx(scores["nll"]))
+
+    def test_calibrating_again_changes_nothing_and_the_threshold_keeps_its_place(self):
+        first = TASK.calibrate(Claiming(), self.data)
+        again = TASK.calibrate(Claiming(temperature=first["temperature"], offset=first["offset"]), self.data)
+        assert again["temperature"] == pytest.approx(first["temperature"], rel=1e-3)
+        assert again["offset"] == pytest.approx(first["offset"], abs=1e-3)
+        assert again["detection"]["threshold"] == pytest.approx(first["detection"]["threshold"], abs=1e-3)
+
+    def test_few_boxes_leave_scores_nearly_as_they_are(self):
+        decided = TASK.calibrate(Claiming(), self.data.take(np.array([1])))
+        assert 0.5 < decided["temperature"] < 1.5 and abs(decided["offset"]) < 0.5
+
+    def test_as_low_scores_enter_average_precision_as_before(self):
+        low = RedFinder((64, 64, 3), scores=(LOWEST, LOWEST / 2))
+        for about in ({}, {"temperature": 0.4, "offset": -1.0}, {"temperature": 3.0}):
+            limit = lowest(about)
+            said = sigmoid(
+                raw_odds(np.array([LOWEST, LOWEST / 2])) / about.get("temperature", 1) + about.get("offset", 0)
+            )
+            assert said[0] >= limit - 1e-12 > said[1], about
+        assert lowest(low.metadata) == LOWEST
+
+    def test_a_detector_that_is_always_right_keeps_a_threshold_that_eight_bits_can_say(self):
+        data = records(*([(5, 5, 25, 25, 0), (30, 30, 60, 55, 1)] for _ in range(300)))
+        assert TASK.calibrate(Claiming(), data)["detection"]["threshold"] <= 255 / 256 - 1 / 512
+
+    def test_boxes_that_find_what_is_ignored_claim_nothing(self):
+        data = records([(5, 5, 25, 25, 0), (30, 30, 60, 55, 1, 1)])
+        found, truth = TASK.outputs(Claiming(), data)
+        assert TASK.chances(found, truth, LABELS).right.tolist() == [True]
+
+
+def test_temperature_and_offset_are_in_the_graph():
+    import keras
+
+    from cnnkit_signs.model import DETECTORS
+
+    keras.utils.set_random_seed(0)
+    model = DETECTORS["default"]((64, 64, 3), 2, strides=(8,), width=8)
+    images = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3)).astype("float32")
+    plain, whole = (
+        keras.Model(model.input, KIND.finish(model, about))(images)
+        for about in ({}, {"temperature": 0.5, "offset": -1.0})
+    )
+    expected = sigmoid(raw_odds(np.asarray(plain["scores"])) / 0.5 - 1.0)
+    assert np.asarray(whole["scores"]) == pytest.approx(expected, rel=1e-3)
+    assert np.array_equal(plain["boxes"], whole["boxes"])
 
 
 def test_what_is_found_of_a_class_that_the_data_does_not_name_is_not_scored():
