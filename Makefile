@@ -4,10 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TRAIN := $(VENV)/.train
 DEV := $(VENV)/.dev
+OLD := .old-runtime
 # Where research data sets for tests and benchmarks are; tests that need one skip without it.
 export CNNKIT_DATA ?=
 
-.PHONY: help setup digits check test browser test-all bench docs clean
+.PHONY: help setup old-runtime digits check test browser test-all bench docs clean
 
 help:  ## Show these targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -25,25 +26,35 @@ $(DEV): $(TRAIN)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[train,dev]"
 	@touch $@
 
+old-runtime: $(OLD)/.there  ## Make .old-runtime, in which tests run files with the last tflite-runtime (Python 3.11 or older).
+
+$(OLD)/.there: tests/clients/old_runtime.txt
+	@echo "Setting up $(OLD) (once) ..."
+	@if command -v python3.11 >/dev/null; then \
+	  python3.11 -m venv $(OLD) && \
+	  $(OLD)/bin/python -m pip install --quiet --disable-pip-version-check -r $<; \
+	else mkdir -p $(OLD) && echo "python3.11 is not here: tests with tflite-runtime are left out"; fi
+	@touch $@
+
 digits: $(TRAIN)  ## Train on the embedded digits, export, pass the gate, read a page.
 	$(BIN)/cnnkit digits train
 	$(BIN)/cnnkit digits export
 	$(BIN)/cnnkit digits read --sample
 	@echo "Report: runs/digits/latest/report.html"
 
-check: setup  ## What a commit must pass: format, lint, types, fast tests.
+check: setup old-runtime  ## What a commit must pass: format, lint, types, fast tests.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-test: setup  ## The fast tests, in a process a core.
+test: setup old-runtime  ## The fast tests, in a process a core.
 	$(BIN)/python -m pytest
 
 browser:  ## Install Chromium, for the tests of the page in the browser (Debian, as root).
 	@command -v chromium chromedriver >/dev/null || { apt-get -qq update && apt-get -qq install -y chromium chromium-driver; }
 
-test-all: setup  ## Every test, the slow ones too; those in a browser need `make browser` before.
+test-all: setup old-runtime  ## Every test, the slow ones too; those in a browser need `make browser` before.
 	$(BIN)/python -m pytest -m ""
 
 bench: setup  ## Every benchmark that ends within minutes; the long ones are listed in benchmarks/README.md.

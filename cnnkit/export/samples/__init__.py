@@ -16,30 +16,53 @@ from cnnkit.data.records import Records
 from cnnkit.export.forms import Boxes, Map, Numbers, Shares, Tokens
 from cnnkit.export.graph import oldest_runtime
 from cnnkit.export.profiles.profile import Faced, Profile
-from cnnkit.export.samples.filling import PYTHON, Language, filled
+from cnnkit.export.samples.filling import CPP, JAVASCRIPT, KOTLIN, PYTHON, SWIFT, Language, filled
 from cnnkit.export.samples.golden import Golden
 from cnnkit.files import write_bytes, write_json, write_text
+from cnnkit.registry import DEVICE, input_of
 
 CODE = "code"  # the folder
 GOLDEN, NUMBERS, GUIDE = "golden.json", "golden.bin", "README.md"
 DOES = {Shares: "classify", Boxes: "detect", Map: "segment", Numbers: "measure"}
-RUN = {
-    PYTHON: "Run by the tests of cnnkit. Says on top what it needs and how to call it; `--check` holds it against the rest."
+LANGUAGES: Mapping[str, Mapping[Language, str]] = {  # by the name of a profile; of each, how far it was tried
+    "litert": {
+        PYTHON: "Run by our tests. `--check` holds it against the golden inputs.",
+        JAVASCRIPT: "For LiteRT.js; all but the loading of the model is run by our tests.",
+        KOTLIN: "For Android. Not compiled here.",
+        SWIFT: "For iOS. Not compiled here.",
+        CPP: "For the C API. Compiled with -Wall -Werror and run by our tests, with stand-ins for the functions that it calls.",
+    }
 }
-LANGUAGES: Mapping[str, tuple[Language, ...]] = {"litert": (PYTHON,)}  # by the name of a profile
 
 
 def names(profile: Profile) -> list[str]:
     """Return what the files are called that a profile's code has; none where it has none."""
-    languages = LANGUAGES.get(profile.name, ())
-    if profile.given is None or profile.answer is None or not languages:
+    if not _languages(profile):
         return []
-    more = [profile.given.file] if isinstance(profile.given, Tokens) else []
-    return [*(_named(profile, language) for language in languages), *more, GOLDEN, NUMBERS, GUIDE]
+    programs = [_named(profile, language) for language in _languages(profile)]
+    return [*programs, *_beside(profile), GOLDEN, NUMBERS, GUIDE]
+
+
+def _beside(profile: Profile) -> dict[str, str]:
+    """Return what programs read or import, by name."""
+    if isinstance(profile.given, Tokens):
+        return {profile.given.file: profile.given.vocabulary} if profile.given.vocabulary else {}
+    pixels = input_of(profile.trained, DEVICE, "The model").demo
+    found = pixels / "pixels.js" if pixels and JAVASCRIPT in _languages(profile) else None
+    return {"pixels.mjs": found.read_text(encoding="utf-8")} if found else {}
+
+
+def _languages(profile: Profile) -> list[Language]:
+    """Return what programs there are for a profile's files."""
+    if profile.given is None or profile.answer is None:
+        return []
+    parts = isinstance(profile.given, Tokens) and profile.given.how["buckets"]  # C++ has no lower case of all letters
+    return [language for language in LANGUAGES.get(profile.name, ()) if not (parts and language is CPP)]
 
 
 def _named(profile: Profile, language: Language) -> str:
-    return DOES[type(profile.answer)] + language.suffix
+    does = DOES[type(profile.answer)]
+    return (does.capitalize() if language in (KOTLIN, SWIFT) else does) + language.suffix
 
 
 def write(folder: Path, profile: Profile, held_out: Records, private: bool, files: Mapping[str, Faced]) -> list[Path]:
@@ -67,11 +90,11 @@ def write(folder: Path, profile: Profile, held_out: Records, private: bool, file
     made[0].parent.mkdir(parents=True, exist_ok=True)
     golden = Golden(profile, files, held_out, private)
     values = _values(profile, files, golden)
-    for language in LANGUAGES[profile.name]:
-        program = filled(language, f"{language.name.lower()}/sample.jinja", values)
+    for language in _languages(profile):
+        program = filled(language, f"{language.folder}/sample.jinja", values)
         write_text(folder / CODE / _named(profile, language), program)
-    if isinstance(profile.given, Tokens):
-        write_text(folder / CODE / profile.given.file, profile.given.vocabulary)
+    for name, text in _beside(profile).items():
+        write_text(folder / CODE / name, text)
     write_json(folder / CODE / GOLDEN, golden.document)
     write_bytes(folder / CODE / NUMBERS, golden.data)
     write_text(folder / CODE / GUIDE, filled(PYTHON, "guide.jinja", values))
@@ -95,5 +118,6 @@ def _values(profile: Profile, files: Mapping[str, Faced], golden: Golden) -> dic
         "answer_form": type(profile.answer).__name__.lower(),
         "does": DOES[type(profile.answer)],
         "golden": golden.document,
-        "programs": [(_named(profile, one), one.name, RUN[one]) for one in LANGUAGES[profile.name]],
+        "beside": list(_beside(profile)),
+        "programs": [(_named(profile, one), one.name, LANGUAGES[profile.name][one]) for one in _languages(profile)],
     }

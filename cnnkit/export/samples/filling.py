@@ -8,6 +8,7 @@ Design choices:
 """
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,11 @@ class Language:
     around: tuple[str, str] = ("[", "]")
     escaped: str = ""
     ends: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Where its templates are."""
+        return self.name.lower().replace("+", "p")
 
     def literal(self, value: Any) -> str:
         """Return a value as it stands in a program.
@@ -108,6 +114,22 @@ def comment(text: Any) -> Plain:
     return Plain(" ".join(shown.replace("\\", "/").split()))
 
 
+def flat(values: Any) -> list[Any]:
+    """Return the numbers of nested lists as one list."""
+    return [one for value in values for one in flat(value)] if isinstance(values, list | tuple) else [values]
+
+
+_RANGE = re.compile(r"\\x\{(\w+)\}(?:-\\x\{(\w+)\})?|(.)-(.)", re.DOTALL)
+
+
+def ranges(characters: str) -> list[int]:
+    r"""Return the first and the last character of each range in a class: of `\x{41}-\x{5A}`, or as they are."""
+    found: list[int] = []
+    for first, last, one, other in _RANGE.findall(characters):
+        found += [int(first, 16), int(last or first, 16)] if first else [ord(one), ord(other)]
+    return found
+
+
 def filled(language: Language, name: str, values: Mapping[str, Any]) -> str:
     """Return a program.
 
@@ -126,5 +148,12 @@ def filled(language: Language, name: str, values: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"comment": comment, "plain": Plain}
+    bare = dataclasses.replace(language, ends="")
+    environment.filters |= {
+        "comment": comment,
+        "plain": Plain,
+        "bare": lambda text: Plain(bare.literal(text)),  # a text without what its language puts behind one
+        "flat": flat,
+        "ranges": ranges,
+    }
     return environment.get_template(name).render(values)
