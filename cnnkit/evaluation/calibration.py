@@ -60,6 +60,17 @@ def raw_odds(scores: np.ndarray, metadata: Metadata = None) -> np.ndarray:
     return _taken_back(np.clip(np.log(kept) - np.log1p(-kept), None, SUREST), metadata)
 
 
+def as_learnt(scores: np.ndarray | float, metadata: Metadata = None) -> np.ndarray:
+    """Return scores, each of which stands for itself, as they were without the artifact's temperature and offset."""
+    return sigmoid(raw_odds(np.asarray(scores), metadata))
+
+
+def as_claimed(scores: np.ndarray | float, metadata: Metadata = None) -> np.ndarray:
+    """Return such scores as they are with the artifact's temperature and offset, from those that `as_learnt` returns."""
+    about = metadata or {}
+    return sigmoid(raw_odds(np.asarray(scores)) / about.get(TEMPERATURE, 1.0) + about.get(OFFSET, 0.0))
+
+
 def _taken_back(logits: np.ndarray, metadata: Metadata) -> np.ndarray:
     about = metadata or {}
     return (logits - np.asarray(about.get(OFFSET, 0.0))) * about.get(TEMPERATURE, 1.0)

@@ -69,6 +69,10 @@ def test_scores_are_taken_back_to_what_the_network_gave():
     assert found - found[:, :1] == pytest.approx(logits - logits[:, :1], abs=1e-4)
     each = raw_odds(sigmoid(logits / 2.5 - 1).astype(np.float32), {"temperature": 2.5, "offset": -1.0})
     assert each == pytest.approx(logits, abs=1e-3)
+    about = {"temperature": 2.5, "offset": -1.0}
+    assert calibration.as_learnt(sigmoid(logits / 2.5 - 1), about) == pytest.approx(sigmoid(logits))
+    assert calibration.as_claimed(sigmoid(logits), about) == pytest.approx(sigmoid(logits / 2.5 - 1))
+    assert calibration.as_claimed(0.3) == pytest.approx(0.3) and calibration.as_learnt(0.3, {}) == pytest.approx(0.3)
     assert np.isfinite(raw_odds(np.array([0.0, 1.0]))).all() and np.isfinite(raw_logits(np.array([[0.0, 1.0]]))).all()
 
 

@@ -8,6 +8,7 @@ Design choices:
 - A detector has one anchor a cell, its size the cell's stride: that is what our raw boxes mean already.
 - Numbers that are no shares go through the image embedder, which hands on what a model answers as it is.
 - It takes float32 and uint8 alone.
+- Scores are calibrated in the graph (`cnnkit.evaluation.calibration`), so nothing is said of a second calibration here.
 
 Sources: the schemas; `docs` of MediaPipe Tasks; what each client was seen to do is in `docs/devices.md`.
 """

@@ -18,6 +18,7 @@ from cnnkit.errors import ConfigError
 from cnnkit.evaluation.calibration import (
     TEMPERATURE,
     Chances,
+    as_learnt,
     best_temperature_of_each,
     calibrated,
     raw_odds,
@@ -164,7 +165,7 @@ class Tagging(OneClass):
         value = float(metrics.rates(*rows.sum(0))["f1"])
         chances, before = self.chances(outputs, targets, labels), None
         if calibrated(metadata):
-            before = self.chances({"scores": sigmoid(raw_odds(outputs["scores"], metadata))}, targets, labels)
+            before = self.chances({"scores": as_learnt(outputs["scores"], metadata)}, targets, labels)
         low, high = (float(np.quantile(several, q)) for q in (0.025, 0.975))
         return Scores(
             Score(

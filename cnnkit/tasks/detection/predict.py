@@ -4,7 +4,7 @@ Design choices:
 - Every image and every frame of a video has an entry, in order, with or without boxes; of a camera, which has no end, only
   frames with boxes have one. Frames count from 0.
 - In videos objects are followed (`cnnkit.device.tracking`), and people read a line for each object, not for each box. Boxes
-  of half the threshold may keep a track alive and are not shown.
+  of half the threshold, as the network learnt scores, may keep a track alive and are not shown.
 - With a recogniser the detector only says where: each box, a little enlarged, is cut from the full-resolution image and
   classified. In videos the name is a vote over all frames, weighted by the detector's score.
 - What is wrong with options and inputs is said before any work. A video that ends early is a warning; what stops the work
@@ -30,6 +30,7 @@ from cnnkit.device.detection import find as find_objects
 from cnnkit.device.image import ImageNotFound, fit_image, read_image
 from cnnkit.device.tracking import Track, Tracker
 from cnnkit.errors import ArtifactError, CnnkitError, DataError
+from cnnkit.evaluation.calibration import as_claimed, as_learnt
 from cnnkit.files import printable
 from cnnkit.inputs.image.named import IMAGES
 from cnnkit.inputs.image.videos import VIDEOS, Video, VideoWriter
@@ -378,7 +379,8 @@ def _video(job: _Job, video: Video, stem: Path | None, update: Any) -> Entries:
     tracker = Tracker(
         patience=max(3, round(LOST * video.fps)), hits=HITS if video.fps >= FEW else HITS - 1, start=job.threshold
     )
-    low = job.threshold * LOW if job.track else job.threshold
+    about = job.model.metadata
+    low = float(as_claimed(LOW * as_learnt(job.threshold, about), about)) if job.track else job.threshold
     announced: set[int] = set()
     entries: list[dict[str, Any]] = []
     busy, frames = 0.0, 0

@@ -25,7 +25,16 @@ import numpy as np
 
 from cnnkit.data import splits
 from cnnkit.device.detection import Detections, Plan, find_each
-from cnnkit.evaluation.calibration import OFFSET, TEMPERATURE, Chances, best_scale, calibrated, raw_odds, sigmoid
+from cnnkit.evaluation.calibration import (
+    OFFSET,
+    TEMPERATURE,
+    Chances,
+    as_claimed,
+    as_learnt,
+    best_scale,
+    calibrated,
+    raw_odds,
+)
 from cnnkit.evaluation.task import WORST, Done, Metadata, Task
 from cnnkit.score import Score, Scores
 from cnnkit.tasks.detection import coco, regions
@@ -88,12 +97,12 @@ class Detection(Task):
             return {}
         every = self.chances(found, truth, artifact.labels, {ENTRY: {"threshold": 0.0}})
         temperature, offset = best_scale(raw_odds(every.claimed, artifact.metadata), every.right)
+        decided = {TEMPERATURE: temperature, OFFSET: offset}
         calm = [
-            entry._replace(scores=sigmoid(raw_odds(entry.scores, artifact.metadata) / temperature + offset))
-            for entry in found
+            entry._replace(scores=as_claimed(as_learnt(entry.scores, artifact.metadata), decided)) for entry in found
         ]
         threshold = min(HIGHEST, coco.best_threshold(calm, truth, artifact.labels))
-        return {TEMPERATURE: temperature, OFFSET: offset, ENTRY: {"threshold": round(threshold, 6)}}
+        return {**decided, ENTRY: {"threshold": round(threshold, 4)}}
 
     def chances(self, found: Found, truth: list[Truth], labels: Sequence[str], metadata: Metadata = None) -> Chances:
         """As `Task.chances`: of each box that is shown, that it is right; those that find what is ignored are left out."""
@@ -115,7 +124,7 @@ class Detection(Task):
         there = {label: entry["ap50"] for label, entry in scores["per_class"].items() if entry["support"]}
         chances, before = self.chances(found, truth, labels, metadata), None
         if calibrated(metadata):
-            before = dataclasses.replace(chances, claimed=sigmoid(raw_odds(chances.claimed, metadata)))
+            before = dataclasses.replace(chances, claimed=as_learnt(chances.claimed, metadata))
         return Scores(
             Score("ap50", value, interval=(low, high), per_class=there),
             *chances.scores(),
@@ -190,10 +199,7 @@ class Detection(Task):
 
 def lowest(metadata: Metadata) -> float:
     """Return the score of an artifact's detections that is `LOWEST` without its temperature and offset."""
-    about = metadata or {}
-    if TEMPERATURE not in about:
-        return LOWEST
-    return float(sigmoid(raw_odds(np.array(LOWEST)) / about[TEMPERATURE] + about.get(OFFSET, 0.0)))
+    return float(as_claimed(LOWEST, metadata)) if TEMPERATURE in (metadata or {}) else LOWEST
 
 
 def _errors(found: list[Detections], truth: list[Truth], classes: int, threshold: float) -> np.ndarray:

@@ -371,6 +371,28 @@ def test_without_tracking_boxes_have_no_track(run):
     assert not any("track" in box for entry in document["predictions"] for box in entry["boxes"])
 
 
+@pytest.mark.parametrize(
+    ("about", "low"),
+    # 0.8 is 2/3 as learnt at a temperature of 1/2; half of that is 1 to 2, which becomes 1 to 4
+    [({}, 0.4), ({"temperature": 0.5}, 0.2), ({"temperature": 0.5, "offset": -1.0}, None)],
+)
+def test_boxes_that_continue_a_track_are_of_half_the_threshold_as_learnt(run, models, monkeypatch, about, low):
+    models["red.tflite"].metadata.update(about)
+    used = []
+    real = predict.find_objects
+    monkeypatch.setattr(
+        predict,
+        "find_objects",
+        lambda *args, threshold, **more: used.append(threshold) or real(*args, threshold=threshold, **more),
+    )
+    write_video("v.avi", drive(3))
+    run("v.avi", threshold=0.8)
+    temperature, offset = about.get("temperature", 1), about.get("offset", 0)
+    learnt = 1 / (1 + np.exp(-(np.log(0.8 / 0.2) - offset) * temperature))
+    expected = 1 / (1 + np.exp(-np.log(learnt / 2 / (1 - learnt / 2)) / temperature - offset))
+    assert used[0] == pytest.approx(expected) and (low is None or expected == pytest.approx(low))
+
+
 def test_limit_frames(run):
     write_video("v.avi", drive(20))
     document = run("v.avi", limit_frames=4)
