@@ -7,6 +7,8 @@ runs/<app>/<time>-<model>/
     history.csv       a line an epoch
     checkpoint.npz    to resume from
     model.keras       the best weights, with labels inside
+    unrounded.keras   what a quantise-aware phase began with, and a later training from this run begins with
+    rounding.npz      to resume that phase from
     refit/            the same of the training on validation records too, where there was one; its model is model.keras
     export/           .tflite files and gate.json
     report.html
@@ -31,10 +33,12 @@ from cnnkit.reporter import Reporter
 from cnnkit.score import headline
 from cnnkit.settings import Room, of_run
 
-MODEL, DOCUMENT, CHECKPOINT, HISTORY, REPORT, EXPORT, REFIT, DATA_FILES, DATA_RECORDS = (
+MODEL, UNROUNDED, DOCUMENT, CHECKPOINT, ROUNDING, HISTORY, REPORT, EXPORT, REFIT, DATA_FILES, DATA_RECORDS = (
     "model.keras",
+    "unrounded.keras",
     "run.json",
     "checkpoint.npz",
+    "rounding.npz",
     "history.csv",
     "report.html",
     "export",
@@ -49,6 +53,7 @@ SECTIONS = (
     "data",
     "model",
     "training",
+    "quantise_aware",
     "scores",
     "weights",
     "weights_choice",

@@ -24,6 +24,9 @@ FLOAT32 = 1e-3  # of the logarithm of a score, or of a raw box, that an answer m
 NARROW = 0.01  # the same where they vary less: this share of what they vary by, as a fault shows less there
 NOISE = 2e-5  # never less than this, which is arithmetic
 FLOAT16 = 0.2  # the same; a changed constant is seen by itself
+KERNELS = (
+    4.0  # times what rounding changes, squared, that an int8 file may be apart from the model that was trained to round
+)
 STEPS = 0.52  # of its precision, that a constant may lie from what it stands for; half a step is rounding
 SUM = 0.02  # that scores may miss 1 by, and a step of int8 for each two classes
 LARGE = (
@@ -123,6 +126,33 @@ def answers(
                 f"{output} of input {int(np.unravel_index(apart.argmax(), apart.shape)[0])}",
             )
     return Check(name, what, worst, bar, where)
+
+
+def kernels(
+    rounding: Mapping[str, np.ndarray],
+    plain: Mapping[str, np.ndarray],
+    after: Mapping[str, np.ndarray],
+    shares: Sequence[str],
+) -> Check:
+    """Compare the answers of an int8 file with those of the model that was trained to round as it does.
+
+    Where a number lies just between two levels, arithmetic decides (the reference kernels round twice), and a level apart in one
+    layer is several in the next. So sound ones are apart by about as much as rounding changes, which is what is measured with.
+
+    Args:
+        rounding, plain: outputs by name of the model, and of the same without rounding between layers.
+        after: those of the file.
+        shares: as in `answers`; a file rounds these once more.
+    """
+    what = "squared difference from the rounding model, in those that rounding makes"
+    worst, where = 0.0, ""
+    for output in rounding:
+        a, b, c = (np.asarray(found[output], np.float64) for found in (rounding, plain, after))
+        changed = np.square(a - b).mean() + (1 / 256**2 if output in shares else 0.0) + LEAST
+        apart = float(np.square(a - c).mean() / changed)
+        if not apart <= worst:
+            worst, where = (apart if math.isfinite(apart) else math.inf), output
+    return Check("kernels", what, worst, KERNELS, where)
 
 
 def probabilities(output: str, before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> Check:

@@ -8,6 +8,8 @@ Design choices:
   (`cnnkit.tasks.training`); both are found by the names that the metadata have.
 - int8 weights of images are rounded by what it does to the layers' outputs (`cnnkit.export.rounding`) before the converter sees
   them.
+- A model that was trained with the rounding of its int8 file (`cnnkit.models.eight_bits`) is converted as it is: the file has the
+  ranges that it was trained with. Float files have the same weights and no rounding.
 - Operators of three dimensions, which LiteRT keeps in float32, are written as those of two (`cnnkit.export.lowered`), at every
   precision, so that files can be held against each other.
 - int8 is full integer quantisation inside; the input is what the kind's device half says: of images uint8, of scale 1.
@@ -22,6 +24,7 @@ from cnnkit.errors import CnnkitError
 from cnnkit.evaluation.artifacts import outputs
 from cnnkit.export.profiles import Profile
 from cnnkit.export.rounding import rounded
+from cnnkit.models import eight_bits
 from cnnkit.quiet import quiet
 from cnnkit.registry import TRAINING, input_of
 
@@ -93,11 +96,13 @@ def convert(
 
 
 def fitted(model: Any, precision: str, calibration: np.ndarray, metadata: dict[str, Any]) -> Any:
-    """Return the model whose weights a file of this precision has: a rounded copy where they are rounded by their effect.
+    """Return the model that a file of this precision computes: a rounded copy where weights are rounded by their effect.
 
     A copy that was made here stays as it is.
     """
     kind = input_of(metadata, TRAINING, "The model")
+    if eight_bits.ranges(model):
+        return model if precision == "int8" else eight_bits.unrounded(model)
     if precision != "int8" or not kind.rounded or getattr(model, "on_steps", False):
         return model
     return rounded(model, for_rounding(calibration))

@@ -12,8 +12,13 @@ A chain of named checks, each with what was measured and its bar (`cnnkit.export
 | constants: each within half a step of the float32 file's | | x | x |
 | integers, size: every convolution has int8 weights and input, and weights at most two fifths of their bytes | | | x |
 | ranges, clipping: layers have the ranges that calibration inputs give, which fit validation inputs | | | x |
+| kernels: run by reference kernels, the file answers as the model did that was trained to round | | | quantise-aware |
 | probabilities, input and output, metadata: what the file says of itself | x | x | x |
 | scores: overall and per class, on held-out records, by what users run | x | x | x |
+
+A model that was trained quantise-aware rounds as its int8 file does: `ranges` are then those that it was trained with, no weight
+is rounded anew, and `kernels` holds the two against each other. Its float files, also as a reference, are held against the same
+model without rounding between layers. Scores of all are held against those of the model as it is.
 
 The rule for scores: a file may lose at most `tolerance` of the task's score overall, and `class_tolerance` in each class: points
 of a share, else in the score's unit, which says too what a loss is. A larger loss refuses it where it is more than chance: where
@@ -29,6 +34,7 @@ thresholds is worth having: thresholds are in the score that refuses. Both model
 file of eight bits could say no others.
 """
 
+import functools
 import importlib.metadata
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -53,6 +59,7 @@ from cnnkit.export.ranges import ranges
 from cnnkit.export.rounding import disturbance
 from cnnkit.files import write_bytes, write_json
 from cnnkit.metrics import CHANCE, sign_flips, sign_test
+from cnnkit.models import eight_bits
 from cnnkit.registry import DEVICE, TRAINING, input_of, task_of
 from cnnkit.score import HEADLINE, MORE, SHARE, Score, Scores
 
@@ -168,10 +175,19 @@ class Chain:
         self.artifact, self.calibration, self.inputs, self.validation = artifact, calibration, inputs, validation
         self.profile = profile or Profile(artifact.model, artifact.metadata)
         self.trained = artifact.run_batch(inputs)
+        self.trained_ranges = eight_bits.ranges(artifact.model)
         self.kind = input_of(artifact.metadata, TRAINING, artifact.path)
         self.shares = task_of(artifact.metadata, DEVICE, artifact.path).probabilities
         self._fitted: Any = None
         self._bases: dict[bool, tuple[bytes, Check]] = {}
+
+    @functools.cached_property
+    def unrounded(self) -> dict[str, np.ndarray]:
+        """What the trained model answers without rounding between its layers."""
+        if not self.trained_ranges:
+            return self.trained
+        plain = eight_bits.unrounded(self.artifact.model)
+        return KerasArtifact(self.artifact.path, plain, self.artifact.metadata).run_batch(self.inputs)
 
     def model(self, precision: str) -> Any:
         """Return the model whose weights a file of this precision has."""
@@ -201,7 +217,9 @@ class Chain:
         if own not in self._bases:
             metadata = self.artifact.metadata
             content = self._converted(model, "float32")
-            trained = self.trained if own else KerasArtifact(self.artifact.path, model, metadata).run_batch(self.inputs)
+            trained = (
+                self.unrounded if own else KerasArtifact(self.artifact.path, model, metadata).run_batch(self.inputs)
+            )
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "reference.tflite"
                 path.write_bytes(content)
@@ -241,7 +259,8 @@ class Chain:
                 if precision == "int8":
                     looked = self.kind.calibration(self.calibration), self.validation
                     found.append(checks.size(first, graph))
-                    found += ranges(base, first, graph, *map(self.profile.inputs, looked))
+                    seen, others = map(self.profile.inputs, looked)
+                    found += ranges(base, first, graph, seen, others, self.trained_ranges)
         else:
             found += self.kind.checks(graph, self.artifact.model.get_weights())
         try:
@@ -252,8 +271,11 @@ class Chain:
             return [*found, checks.failed("opening", _line(error))]
         found += [checks.probabilities(name, self.trained, answered) for name in task.probabilities]
         if precision != "int8":
-            bar = checks.narrow(self.trained, self.shares) if precision == "float32" else checks.FLOAT16
-            found.append(checks.answers("answers", self.trained, answered, bar, self.shares))
+            bar = checks.narrow(self.unrounded, self.shares) if precision == "float32" else checks.FLOAT16
+            found.append(checks.answers("answers", self.unrounded, answered, bar, self.shares))
+        elif self.trained_ranges:
+            plainly = Faced(DeviceModel.open(path, kernels="reference"), self.profile, self.artifact.labels)
+            found.append(checks.kernels(self.trained, self.unrounded, plainly.run_batch(self.inputs), self.shares))
         return found
 
 

@@ -23,6 +23,7 @@ from keras import layers, ops
 
 from cnnkit.errors import CnnkitError
 from cnnkit.explain import graph
+from cnnkit.models.norm import affine
 
 _CONVOLUTIONS = (layers.Conv3D, layers.Conv3DTranspose)
 _ALONE = (  # each number, or those at one place, decide
@@ -144,8 +145,8 @@ class _Lowering:
         if isinstance(layer, layers.BatchNormalization) and layer.axis in _CHANNELS and sliced:
             (value,) = values
             if isinstance(value, _Convolved):
-                return value.normalised(*_affine(layer))
-            scale, offset = _affine(layer)
+                return value.normalised(*affine(layer))
+            scale, offset = affine(layer)
             return _Value(maps=value.maps * scale.astype("float32") + offset.astype("float32"))
         places = {tuple(value.maps.shape)[:-1] for value in values if value.sliced}
         joined = isinstance(layer, layers.Concatenate) and layer.axis in _CHANNELS
@@ -264,16 +265,6 @@ def _pools(layer: Any) -> bool:
     """Whether a layer pools places of a volume; over all of them it is a mean, which LiteRT has."""
     kind = type(layer).__name__
     return kind.endswith("Pooling3D") and not kind.startswith("Global")
-
-
-def _affine(norm: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a batch norm multiplies each channel by, and adds then: float64 (channels,)."""
-    mean, variance, gamma, beta = (
-        None if weight is None else np.asarray(ops.convert_to_numpy(weight), np.float64)
-        for weight in (norm.moving_mean, norm.moving_variance, norm.gamma, norm.beta)
-    )
-    scale = (1.0 if gamma is None else gamma) / np.sqrt(variance + norm.epsilon)
-    return scale, (0.0 if beta is None else beta) - mean * scale
 
 
 def _check(name: str, layer: Any, transposed: bool) -> None:

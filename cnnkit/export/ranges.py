@@ -10,6 +10,8 @@ Design choices:
   layer's energy (the sum of its squares) that is cut off.
 """
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from cnnkit.export.checks import WEIGHTED, Check
 from cnnkit.export.graph import Graph, Tensor, pairs
 
 WIDTHS = 0.01  # of a range, that its ends may lie from those of the calibration images; half a step of 255 is 0.002
+SAME = 1e-4  # the same, of a range that the model was trained with
 CUT = 0.25  # of the energy of a layer, that may be cut off on validation images
 FIXED = {
     "SOFTMAX": (1 / 256, -128),
@@ -27,7 +30,14 @@ FIXED = {
 }
 
 
-def ranges(base: bytes, first: Graph, second: Graph, calibration: np.ndarray, validation: np.ndarray) -> list[Check]:
+def ranges(
+    base: bytes,
+    first: Graph,
+    second: Graph,
+    calibration: np.ndarray,
+    validation: np.ndarray,
+    trained: Mapping[str, tuple[float, float]] | None = None,
+) -> list[Check]:
     """Check the ranges of an int8 file.
 
     Args:
@@ -35,6 +45,7 @@ def ranges(base: bytes, first: Graph, second: Graph, calibration: np.ndarray, va
         first, second: graphs of that and of the int8 file; the same network.
         calibration: inputs that the int8 file was calibrated on, as the converter got them.
         validation: other inputs.
+        trained: ranges that the model was trained with, by layer; the file has to have these, whatever calibration inputs give.
 
     Returns:
         A check of the ranges on calibration inputs, and one of what validation inputs lose.
@@ -75,10 +86,22 @@ def ranges(base: bytes, first: Graph, second: Graph, calibration: np.ndarray, va
             energy, gone = lost[one.index][2:]
             if energy > 0 and most - least > 1e-9 and gone / energy > cut:
                 cut, cut_where = float(gone / energy), place
+    what = "distance from the range of the calibration inputs, in ranges"
     return [
-        Check("ranges", "distance from the range of the calibration inputs, in ranges", worst, WIDTHS, where),
+        _trained(second, trained) if trained else Check("ranges", what, worst, WIDTHS, where),
         Check("clipping", "share of a layer's energy cut off on validation inputs", cut, CUT, cut_where),
     ]
+
+
+def _trained(graph: Graph, trained: Mapping[str, tuple[float, float]]) -> Check:
+    """Say whether a file has each range that its model was trained with."""
+    had = {tensor.limits for step in graph.steps for tensor in (*step.given, *step.outputs) if tensor is not None}
+    worst, where = 0.0, ""
+    for name, (low, high) in trained.items():
+        apart = min((max(abs(low - ends[0]), abs(high - ends[1])) for ends in had if ends), default=math.inf)
+        if apart / (high - low) > worst:
+            worst, where = apart / (high - low), name
+    return Check("ranges", "distance of a trained range from the nearest of the file, in ranges", worst, SAME, where)
 
 
 def _seen(

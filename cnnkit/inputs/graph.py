@@ -18,9 +18,11 @@ class InputGraph(Readable):
 
     Attributes:
         rounded: whether int8 weights are rounded by what it does to the layers' outputs (`cnnkit.export.rounding`).
+        limits: of the numbers in an input, where an int8 file takes them as they are; None: they are not known.
     """
 
     rounded = False
+    limits: tuple[float, float] | None = None
 
     def batch(self, inputs: np.ndarray) -> np.ndarray:
         """Return inputs (n, *shape) as a trained model and the converter take them."""

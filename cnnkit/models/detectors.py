@@ -39,6 +39,8 @@ class Cells(layers.Layer):
         strides: of the maps.
     """
 
+    in_training_alone = True  # no file for devices has it
+
     def __init__(self, shape: Sequence[int], strides: Sequence[int], **kwargs):
         super().__init__(**kwargs)
         self.shape, self.strides = tuple(shape), tuple(strides)

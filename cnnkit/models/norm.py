@@ -55,3 +55,13 @@ def recalibrate(model: keras.Model, batches: Iterable[Any]) -> None:
         if count:
             layer.moving_mean.assign((mean / count).astype("float32"))
             layer.moving_variance.assign((square / count - (mean / count) ** 2).astype("float32"))
+
+
+def affine(norm: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a batch norm multiplies each channel by, and adds then: float64 (channels,)."""
+    mean, variance, gamma, beta = (
+        None if weight is None else np.asarray(ops.convert_to_numpy(weight), np.float64)
+        for weight in (norm.moving_mean, norm.moving_variance, norm.gamma, norm.beta)
+    )
+    scale = (1.0 if gamma is None else gamma) / np.sqrt(variance + norm.epsilon)
+    return scale, (0.0 if beta is None else beta) - mean * scale

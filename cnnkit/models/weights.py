@@ -41,7 +41,7 @@ from cnnkit.keras_files import DAMAGED, refuse_code
 from cnnkit.models import torch_files
 from cnnkit.models.axes import Rows, axes_of
 from cnnkit.models.published import Pretrained
-from cnnkit.run import MODEL, Run
+from cnnkit.run import MODEL, UNROUNDED, Run
 
 HEAD = "logits"  # the layer whose last axis is the classes; others say so (`cnnkit.models.axes`)
 MOST_GROUPS = 100_000  # of a file
@@ -158,6 +158,11 @@ def load(
     else:
         refuse_code(path)
         about = read_metadata(path)
+        if about.get("quantise_aware"):
+            raise ArtifactError(
+                f"{path} was trained quantise-aware: batch norm is folded into its layers, and cannot be taken out again. Give "
+                f"its run, or {UNROUNDED} in it, which is the network before that."
+            )
         known = [str(label) for label in about.get("labels") or ()]
         written = rows.earlier(about, str(path)) if rows is not None else None
     try:
@@ -261,7 +266,8 @@ def check_source(source: str) -> None:
 
 def _path(path: Path) -> Path:
     if path.is_dir():
-        return Run.open(path).file(MODEL)
+        run = Run.open(path)
+        return run.file(UNROUNDED if (path / UNROUNDED).exists() else MODEL)
     if not path.exists():
         raise ArtifactNotFound(f"{path} does not exist. Weights come from {SOURCES}.")
     if path.suffix not in (".h5", ".keras"):

@@ -115,6 +115,7 @@ def training(run: Mapping[str, Any], history: figures.ROWS, record: Record = ANY
     columns.sort(key=lambda name: "loss" not in name)
     document = run.get("training", {})
     best, phases, again = document.get("best_epoch"), document.get("phases") or (), run.get("refit")
+    rounding = run.get("quantise_aware")
     charts: list[blocks.Chart] = []
     for name in columns if len(history) > 1 else ():
         pair = [name, f"val_{name}"] if any(f"val_{name}" in row for row in history) else [name]
@@ -134,6 +135,11 @@ def training(run: Mapping[str, Any], history: figures.ROWS, record: Record = ANY
         text += " Nothing was held out for validation: the weights kept are those of the last epoch."
     if document.get("stopped"):
         text += f" Why it ended: {document['stopped']}."
+    if rounding:
+        text += (
+            f" Then it learnt for {rounding['epochs']} epochs more with the rounding of an int8 file, its batch norm folded: "
+            "the model is that of these."
+        )
     if again:
         text += (
             f" Then the network was trained anew for as many epochs on all {again['records']:,} {record.one}s, those of "

@@ -96,6 +96,7 @@ def describe(recipe: Any, settings: Settings, records: Records) -> dict[str, Any
         "model": settings.model,
         "data": settings.data,
         "labels": list(records.label_names),
+        **({"quantise_aware": True} if getattr(settings, "quantise_aware", False) else {}),
         **({"notice": recipe.notice} if recipe.notice else {}),
         **recipe.task.facts(),
         **described,

@@ -14,15 +14,18 @@ from cnnkit.data.pipeline import Order
 from cnnkit.data.records import Records, Splits
 from cnnkit.device.model import with_decided
 from cnnkit.errors import ArtifactError
+from cnnkit.files import write_bytes
 from cnnkit.models import weights as model_weights
 from cnnkit.models.norm import recalibrate
 from cnnkit.optimizers import copied
-from cnnkit.run import CHECKPOINT, DOCUMENT, MODEL, REFIT, Run
+from cnnkit.registry import TRAINING, input_of
+from cnnkit.run import CHECKPOINT, DOCUMENT, MODEL, REFIT, ROUNDING, UNROUNDED, Run
 from cnnkit.training.batches import Batches
 from cnnkit.training.building import Sized, build, built, describe, save
 from cnnkit.training.checkpoint import State, assign, read_checkpoint
 from cnnkit.training.compiling import compiled, schedule
-from cnnkit.training.loop import SMALL, Chunks, Epochs
+from cnnkit.training.eight_bits import SHARE, Network, epochs_of
+from cnnkit.training.loop import SMALL, Chunks, Epochs, Rounding
 from cnnkit.training.pace import TICKS, Budget, Pace, second_fits
 from cnnkit.training.phases import Phase, planned, set_free
 from cnnkit.training.settings import Settings, starts_loaded
@@ -75,6 +78,10 @@ def fit(
     keras.backend.clear_session()  # so that layer names, and with them seeds, do not depend on earlier models
     keras.utils.set_random_seed(settings.seed)
     model = built(recipe, settings, splits.train)
+    about = describe(recipe, settings, splits.train)
+    limits = input_of(about, TRAINING, "The model").limits
+    if about.get("quantise_aware"):
+        Network(model, limits)  # what it cannot be is said before anything is trained
     checkpoint = read_checkpoint(run.path / CHECKPOINT)
     order = Order(len(splits.train), settings.batch_size, settings.seed, splits.train.passes)
     state = checkpoint[0] if checkpoint else State(epochs=settings.epochs)
@@ -158,20 +165,93 @@ def fit(
     model, _ = sized(1.0)
     if settings.mixed_precision:  # what is saved and exported computes in float32
         model = build(recipe, settings, splits.train)
-    set_free(model, settings, phases[-1], loaded)
+    rates = set_free(model, settings, phases[-1], loaded)
     assign(model.variables, best)
     seen = Batches(recipe, settings, splits.train, order)
     last = state.steps if pace else state.epochs * order.steps_per_epoch
     own = splits.train.in_parts and seen.views is not None
-    batches = seen(last, last + settling) if own else seen.plain(0, settling)  # views that no step had
-    recalibrate(model, _joined((np.asarray(batch[0]) for batch in batches), RECALIBRATION_BATCH))
-    for layer in model_weights.weighted_layers(model).values():
-        layer.trainable = True  # what stood still in this run need not in the next
-    save(model, run.path / MODEL, describe(recipe, settings, splits.train))
+
+    def plainly(steps: int) -> Iterator[np.ndarray]:
+        batches = seen(last, last + steps) if own else seen.plain(0, steps)  # views that no step had
+        return _joined((np.asarray(batch[0]) for batch in batches), RECALIBRATION_BATCH)
+
+    recalibrate(model, plainly(settling))
+    if about.get("quantise_aware"):
+        network = Network(model, limits)
+        _movable(model)
+        save(model, run.path / UNROUNDED, {name: value for name, value in about.items() if name != "quantise_aware"})
+        looked_at = min(order.steps_per_epoch, -(-_recalibrating(splits.train) // order.batch_size))
+        ranges = network.measured(plainly(looked_at))
+        keras.utils.set_random_seed(settings.seed)  # its dropout must not depend on whether a run was killed before
+        learnt = _rounding(
+            network.learning(ranges), recipe, settings, splits, run, state, order, rates, on_epoch, on_step
+        )
+        model = network.settled(ranges, learnt)
+    _movable(model)
+    save(model, run.path / MODEL, about)
     run.save(
         model={"name": settings.model, "parameters": model.count_params()},
         training=_account(state, settings, phases, pace),
     )
+    return model
+
+
+def _movable(model: keras.Model) -> None:
+    """Set all layers free: what stood still in this run need not in the next."""
+    for layer in model_weights.weighted_layers(model).values():
+        layer.trainable = True
+
+
+def _rounding(
+    model: keras.Model,
+    recipe: Any,
+    settings: Settings,
+    splits: Splits,
+    run: Run,
+    before: State,
+    order: Order,
+    rates: dict[str, float],
+    on_epoch: Callable[[State], None],
+    on_step: Callable[[float], None] | None,
+) -> keras.Model:
+    """Train a rounding network, or go on; return it with its best weights (`cnnkit.training.eight_bits`).
+
+    Args:
+        before: where the ordinary training ended.
+        rates: of its layers that had learning rates of their own, by the path of a variable.
+        recipe, settings, splits, run, order, on_epoch, on_step: as in `fit`.
+    """
+    first = int(before.epoch)
+    count = epochs_of(settings.epochs, order.steps_per_epoch)
+    phase = Phase("rounded to eight bits", first, first + count, 1.0, 1.0, first, first + count, first)
+    own = dataclasses.replace(settings, patience=0, learning_rate=SHARE * settings.learning_rate)
+    by_layer = {path.rpartition("/")[0]: rate for path, rate in rates.items()}
+    known = {w.path: by_layer[layer.name] for layer in model.layers for w in layer.weights if layer.name in by_layer}
+    compiled(model, recipe.task, own, schedule(own, count * order.steps_per_epoch), known)
+    model.optimizer.build(model.trainable_variables)
+    checkpoint = read_checkpoint(run.path / ROUNDING)
+    state, best = State(epoch=first, epochs=first + count), copied(model.variables)
+    if checkpoint:
+        state, best = checkpoint[0], checkpoint[1]["best"]
+        assign(model.variables, checkpoint[1]["model"])
+        assign(model.optimizer.variables, checkpoint[1]["optimizer"])
+    if state.epoch < state.epochs and not state.stopped:
+        loop = Rounding(recipe, own, splits, run, state, best, order, phase, on_epoch, on_step)
+        place = int(state.epoch) * order.steps_per_epoch
+        model.fit(
+            Batches(recipe, own, splits.train, order)(place, state.epochs * order.steps_per_epoch),
+            initial_epoch=int(state.epoch),
+            epochs=state.epochs,
+            steps_per_epoch=order.steps_per_epoch,
+            callbacks=[loop],
+            shuffle=False,
+            verbose=0,
+        )
+        best = loop.best
+    assign(model.variables, best)
+    done = {"epochs": int(state.epoch) - first, "best_epoch": max(0, int(state.best_epoch) - first)}
+    stopped = {"stopped": state.stopped} if state.stopped else {}
+    run.save(quantise_aware={**done, "seconds": round(state.seconds, 2), **stopped})
     return model
 
 
@@ -241,6 +321,8 @@ def refit(
     until = first["best_epoch"] if settings.minutes is None else None
     budget = dataclasses.replace(budget, again=0.0) if budget else Budget(math.inf, 0.0)
     model = fit(recipe, own, whole, again, until=until, budget=budget, **paced, **callbacks)
+    if (path / UNROUNDED).exists():
+        write_bytes(run.path / UNROUNDED, (path / UNROUNDED).read_bytes())
     save(model, run.path / MODEL, with_decided(describe(recipe, own, whole.train), decided))
     done = again.document["training"]
     about = {"records": len(whole.train), "seconds": done["seconds"], "epochs": done["epochs"]}

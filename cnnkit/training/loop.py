@@ -15,7 +15,7 @@ from keras import ops
 from cnnkit.data.pipeline import Order, evaluation_batches
 from cnnkit.data.records import Records, Splits
 from cnnkit.optimizers import copied
-from cnnkit.run import CHECKPOINT, HISTORY, Run
+from cnnkit.run import CHECKPOINT, HISTORY, ROUNDING, Run
 from cnnkit.training.checkpoint import State, assign, write_checkpoint, write_history
 from cnnkit.training.pace import Pace
 from cnnkit.training.phases import Phase
@@ -133,6 +133,13 @@ class Epochs(keras.callbacks.Callback):
     def _write(self) -> None:
         write_checkpoint(self.run_folder.path / CHECKPOINT, self.state, self.model, self.best)
         write_history(self.run_folder.path / HISTORY, self.state.history)
+
+
+class Rounding(Epochs):
+    """The same of the quantise-aware phase: its checkpoint is its own, the history that of the training before."""
+
+    def _write(self) -> None:
+        write_checkpoint(self.run_folder.path / ROUNDING, self.state, self.model, self.best)
 
 
 class Chunks(Epochs):

@@ -45,6 +45,15 @@ class Norms(Room, title="Fine-tuning"):
 
 
 @room
+class EightBits(Room, title="Fine-tuning"):
+    """Of kinds whose networks an int8 file computes in eight bits throughout."""
+
+    quantise_aware: bool = setting(
+        False, "A last phase in which it learns with the rounding of an int8 file.", flag="--quantise-aware"
+    )
+
+
+@room
 class Training(Room, title="Training"):
     """How long and how it is trained."""
 

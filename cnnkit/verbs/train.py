@@ -214,6 +214,11 @@ def _fit(work: Work, budget: Any) -> None:
         f"Trained {epochs} epochs{steps} in {done['seconds']:.0f} s "
         f"({done['stopped']}); best: epoch {done['best_epoch']:g}; {run.document['model']['parameters']:,} parameters"
     )
+    if again := run.document.get("quantise_aware"):
+        tell.message(
+            f"Then {again['epochs']} epochs with the rounding of an int8 file, in {again['seconds']:.0f} s; best: "
+            f"epoch {again['best_epoch']}" + (f" ({again['stopped']})" if again.get("stopped") else "")
+        )
 
 
 def _where(work: Work, state: Any, budget: Any) -> tuple[float, str]:

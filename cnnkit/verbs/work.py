@@ -63,6 +63,10 @@ def begun(recipe: Any, asked: Asked, held: contextlib.ExitStack, tell: Reporter)
     _warn_of_seen_validation(given, splits, tell)
     settings = _decided(recipe, given, splits, tell)
     recipe.task.refuse(settings, splits)
+    if getattr(settings, "quantise_aware", False):
+        from cnnkit.training import eight_bits
+
+        eight_bits.refuse(settings)
     if asked.words.get("learning_rate") == FOUND:
         settings = _with_found_rate(recipe, settings, splits, tell)
     plain = asked.settings.get("model") or _model_for(recipe, {**asked.settings, "weights": "none"})

@@ -14,6 +14,7 @@ class Image(InputGraph):
     """float32 (1, h, w, c), or in int8 files uint8, so that a camera's bytes go in as they are."""
 
     rounded = True
+    limits = (0.0, 255.0)
     reads = "classification"
 
     def load(self, source: Any, **how: Any) -> Any:
@@ -69,6 +70,9 @@ class Image(InputGraph):
         scale = (most / sample.size) ** 0.5
         height, width = (max(1, int(side * scale)) for side in sample.shape[:2])
         return fit_image(sample, (height, width, 1 if sample.ndim == 2 else sample.shape[2]))
+
+    def layers(self) -> None:
+        import cnnkit.models.eight_bits  # noqa: F401 - Keras knows our activation only once it is imported
 
     def form(self, metadata: Mapping[str, Any]) -> Pixels | None:
         return Pixels(cut="laid out as the training pictures are" if LAYOUT in metadata else "")
