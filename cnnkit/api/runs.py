@@ -158,6 +158,7 @@ class Run:
         self,
         precision: str = "int8",
         *,
+        profile: str = "litert",
         tolerance: float | None = None,
         data: Any = None,
         out: str | Path | None = None,
@@ -168,9 +169,10 @@ class Run:
 
         Args:
             precision: "float32", "float16" or "int8".
+            profile: whose file: "litert", or "mediapipe" for MediaPipe Tasks.
             tolerance: points of the score that may be lost, overall and in a class; None: the task's.
             data: other data to be scored on.
-            out: folder of the file; None: `export` in the run.
+            out: folder of the file; None: `export` in the run, and there a folder for each profile but LiteRT's.
             verbose: as `train`.
             settings: as `evaluate`.
 
@@ -193,6 +195,7 @@ class Run:
             self._recipe,
             self.path,
             precision=precision,
+            profile=profile,
             tolerance=tolerance,
             data=None if data is None else named(data),
             out=path_of(out, "out"),

@@ -53,6 +53,13 @@ class Plan:
         """Return plain values, as `cnnkit.json` holds them."""
         return {**asdict(self), "strides": list(self.strides)}
 
+    @property
+    def seen(self) -> str:
+        """How pictures meet the detector, for people; goes on after "pictures are"."""
+        if self.scale is None:
+            return "fitted in whole, their aspect kept"
+        return f"cut into overlapping tiles at a scale of {self.scale:.3g}" + ", and seen whole" * self.whole
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Plan":
         """Return the plan that `to_dict` described; unknown keys are left out."""

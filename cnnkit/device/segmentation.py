@@ -105,8 +105,19 @@ class Plan:
         """Return how many scores a pixel has: of labels that stand alone or overlap one each, else one of the background too."""
         if self.rim:
             return 3
-        alone = self.regions or (labels == 1 and not self.background)
-        return labels if alone else labels + 1
+        alone = self.regions or labels == 1
+        return labels if alone and not self.background else labels + 1
+
+    def seen(self, shape: Sequence[int]) -> str:
+        """Say how pictures meet a network of this shape, for people; goes on after "pictures are"."""
+        window = "x".join(map(str, reversed(shape[:-1])))
+        fitted = "fitted in whole, their aspect kept"
+        parts = [
+            fitted if self.scale is None else f"seen through windows of {window} px at a scale of {self.scale:.3g}"
+        ]
+        parts += ["spread over the values from 0 to 255"] * (self.values != AS_IS)
+        parts += ["mirrored and looked at again"] * bool(self.mirrors)
+        return ", ".join(parts)
 
     def codes_of(self, labels: int) -> tuple[tuple[int, ...], ...]:
         """Return the regions of so many labels, also where each has its own code."""
@@ -398,7 +409,7 @@ def decoded(block: np.ndarray, plan: Plan) -> np.ndarray:
     if plan.regions:
         codes = np.zeros(block.shape[:-1], np.uint8)
         for number, code in enumerate(plan.order or range(1, len(plan.regions) + 1)):
-            codes[block[..., number] >= plan.threshold] = code
+            codes[block[..., number + plan.background] >= plan.threshold] = code
         return codes
     if plan.rim:
         return (block[..., 1] + block[..., 2] >= plan.threshold).astype(np.uint8)

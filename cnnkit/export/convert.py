@@ -66,7 +66,7 @@ def convert(
     kind, metadata = profile.kind, profile.trained
     model = fitted(model, precision, calibration, metadata)
     given = kind.given(model)
-    answering = outputs(model, metadata)
+    answering = outputs(model, profile.metadata)
     if volumetric(answering):
         answering = lowered(answering)
     whole = profile.wrapped(keras.Model(given, answering(kind.guarded(given, metadata)), name="device"))

@@ -3,7 +3,7 @@
 Design choices:
 - Other programs have their own tasks, metadata and code. A profile (`cnnkit.export.profiles`) speaks to them of these forms and
   knows no kind; a kind says one form and knows no program. What has no form here is for our own programs only.
-- Forms hold plain values alone.
+- Forms hold plain values alone. What is said in them for people goes on after "pictures are" (`cut`) or "it" (`why`).
 """
 
 import dataclasses
@@ -11,6 +11,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Unlike:
+    """An input or an answer that other programs know nothing like.
+
+    Attributes:
+        why: for people.
+    """
+
+    why: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +88,7 @@ class Boxes:
         threshold: score from which a box counts.
         iou: above which two boxes of a label are one object.
         how: plain values: how a picture meets the model, as `cnnkit.device.detection.Plan` has them.
+        cut: as `Pixels` has it.
     """
 
     places: str
@@ -85,6 +97,7 @@ class Boxes:
     threshold: float
     iou: float
     how: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    cut: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +111,7 @@ class Map:
         thresholds: of channels that are not exclusive, from which a pixel has its label.
         paired: metadata of a file that has a channel of no label before that of the only one.
         how: plain values: how a picture meets the model, as `cnnkit.device.segmentation.Plan` has them.
+        cut: as `Pixels` has it.
     """
 
     output: str
@@ -105,6 +119,7 @@ class Map:
     thresholds: tuple[float, ...] = ()
     paired: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     how: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    cut: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,5 +140,5 @@ class Numbers:
     level: float = 0.0
 
 
-Given = Pixels | Tokens
-Answer = Shares | Boxes | Map | Numbers
+Given = Pixels | Tokens | Unlike
+Answer = Shares | Boxes | Map | Numbers | Unlike

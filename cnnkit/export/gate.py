@@ -395,11 +395,12 @@ def export(
     passed = {precision: folder / verdict["file"] for precision, verdict in verdicts.items() if verdict["passed"]}
     written_code = code({name: chain.opened(path, name) for name, path in passed.items()}) if code else ()
     whole = {
+        "profile": chain.profile.title,
         "tolerance": tolerance,
         "class_tolerance": class_tolerance,
         "records": len(held_out),
         "interpreter": interpreter,
-        "notes": notes(reference, tolerance, baseline) + less_true(verdicts),
+        "notes": notes(reference, tolerance, baseline) + less_true(verdicts) + chain.profile.notes,
         "reference": written(reference) | ({} if claimed is None else {"calibration": held_against(claimed, claimed)}),
         "artifacts": verdicts,
         "code": [str(path.relative_to(folder).as_posix()) for path in written_code],

@@ -43,6 +43,7 @@ def render(
     run: Mapping[str, Any],
     history: Sequence[Mapping[str, float]] = (),
     gate: Mapping[str, Any] | None = None,
+    gates: Sequence[Mapping[str, Any]] = (),
     made: Sequence[Section | None] = (),
     samples: Section | None = None,
     layers: Sequence[Mapping[str, Any]] = (),
@@ -58,6 +59,7 @@ def render(
         run: the content of `run.json`.
         history: the rows of `history.csv`, as numbers.
         gate: the content of `gate.json`.
+        gates: the same of files for clients of others.
         made: the sections of the task's scores, then those that show inputs, as these make them; None: left out.
         samples: a section of training data.
         layers: a layer table.
@@ -76,6 +78,7 @@ def render(
         sections.training(run, history, record),
         *made,
         sections.export_gate(gate, score, record),
+        *(sections.export_gate(other, score, record, other["profile"]) for other in gates),
         samples,
         sections.layers(layers, record),
         sections.card(run, gate, intended_use, limits, record, silent, notice),

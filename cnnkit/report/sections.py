@@ -356,8 +356,13 @@ def worst_first(entries: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def export_gate(document: Mapping[str, Any] | None, score: Score | None, record: Record = ANY) -> blocks.Section | None:
-    """What the exported files score beside the trained model; `score` stands first, None: a share without a name."""
+def export_gate(
+    document: Mapping[str, Any] | None, score: Score | None, record: Record = ANY, client: str = ""
+) -> blocks.Section | None:
+    """What the exported files score beside the trained model; `score` stands first, None: a share without a name.
+
+    `client` is named in the title.
+    """
     if not document:
         return None
     reference = document["reference"]
@@ -421,7 +426,7 @@ def export_gate(document: Mapping[str, Any] | None, score: Score | None, record:
     if document.get("interpreter"):
         text += f" Scored with {document['interpreter']}, as `predict` runs it."
     text = " ".join([text, *document.get("notes", ())])
-    return blocks.Section("Export gate", text, content)
+    return blocks.Section("Export gate" + f", {client}" * bool(client), text, content)
 
 
 def _true(about: Mapping[str, Any] | None) -> str:

@@ -124,9 +124,10 @@ def export(
         raise
     finally:
         own_files.note(made)
-    if run is not None and folds and run.path / EXPORT == folder:
+    within = run is not None and folder in (own, own / profile)
+    if run is not None and folds and within:
         report(recipe, run.path, data=data, tell=tell)
-    elif run is not None and run.path / EXPORT == folder and run.document.get("scores"):
+    elif run is not None and within and run.document.get("scores"):
         write_report(recipe, run, splits, opened, answered, targets, tell=tell)
     verdict = run.document.get("scores", {}).get("test", {}).get("verdict") if run is not None else None
     return Exported(folder, document, gate.summary(document), verdict)

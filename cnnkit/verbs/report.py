@@ -82,7 +82,7 @@ def write_report(
 
     recipe = recipe.fitting(recipe, splits)
     path = out or run.path / REPORT
-    gate = run.path / EXPORT / "gate.json"
+    gate, gates = run.path / EXPORT / "gate.json", sorted((run.path / EXPORT).glob("*/gate.json"))
     scores = scores or run.document["scores"]["test"]
     with tell.progress("Writing the report", 1):
         task = task_of(artifact.metadata, TRAINING, artifact.path)
@@ -93,6 +93,7 @@ def write_report(
             run=run.document,
             history=read_history(run.path / HISTORY) if (run.path / HISTORY).exists() else [],
             gate=read_json(gate, "Export again, or delete it.") if gate.exists() else None,
+            gates=[read_json(path, "Export again, or delete it.") for path in gates],
             made=made,
             **parts,
             intended_use=recipe.intended_use,

@@ -4,16 +4,19 @@ Design choices:
 - MediaPipe's own writers of metadata cannot be imported beside current versions of it, so it is written here, with the published
   schemas (`metadata_schema.fbs` 1.5.0 and those of detectors and segmenters) as tables of slots.
 - Its pictures are RGB: a grey model gets a front that weighs the colours as our own reader does.
-- A segmenter of one channel would have its category mask inverted, so one label becomes two channels, background first.
+- A segmenter of one channel would have its category mask inverted, so one label becomes two channels, background first: by a
+  softmax, as one minus a sigmoid is a step of int8 off in another version of LiteRT.
 - A detector has one anchor a cell, its size the cell's stride: that is what our raw boxes mean already.
 - Numbers that are no shares go through the image embedder, which hands on what a model answers as it is.
 - It takes float32 and uint8 alone.
 - Scores are calibrated in the graph (`cnnkit.evaluation.calibration`), so nothing is said of a second calibration here.
+- A model of which its clients would make something else without a word is refused, such as one of texts that another tokenizer
+  read. What they leave out, and a user can do in code, is said: `notes`.
 
 Sources: the schemas; `docs` of MediaPipe Tasks; what each client was seen to do is in `docs/devices.md`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +24,7 @@ import numpy as np
 from cnnkit.device.model import with_decided
 from cnnkit.export import container, flat
 from cnnkit.export.flat import Byte, Float, Int, Union
-from cnnkit.export.forms import Boxes, Map, Numbers, Pixels, Shares, Tokens
+from cnnkit.export.forms import Boxes, Map, Numbers, Pixels, Shares, Tokens, Unlike
 from cnnkit.export.graph import graph_of
 from cnnkit.export.profiles.profile import Profile
 
@@ -30,7 +33,8 @@ GREY = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as OpenCV 
 AXIS_LABELS, VOCABULARY = 2, 5  # types of associated files
 NORMALISATION, REGEX = 1, 6  # types of process units
 PICTURE, BOX = 2, 3  # types of contents
-RGB, CENTRE, RATIO, NONE = 1, 3, 0, 0  # of colours, boxes, coordinates, activations
+RGB, BOUNDARIES, RATIO, NONE = 1, 1, 0, 0  # of colours, boxes (another is refused), coordinates, activations
+IOU = 0.3  # its own
 NAMES = "names.txt"  # of the answers, as MediaPipe reads them
 TASKS = {
     (Pixels, Shares): "ImageClassifier",
@@ -54,6 +58,10 @@ class MediaPipe(Profile):
 
     def __init__(self, model: Any, metadata: Mapping[str, Any]):
         super().__init__(model, metadata)
+        if why := self._unlike():
+            raise self.refused(
+                f"It {why}, and {self.title} does not. Its files for LiteRT, of `export` alone, have all of it."
+            )
         found = TASKS.get((type(self.given), type(self.answer)))
         if found is None:
             raise self.refused(
@@ -71,24 +79,66 @@ class MediaPipe(Profile):
         if isinstance(self.answer, Map) and self.paired:
             self.metadata = with_decided(self.metadata, self.answer.paired)
 
+    def _unlike(self) -> str:
+        """Say what of this model it has nothing like; "": nothing."""
+        for form in (self.given, self.answer):
+            if isinstance(form, Unlike):
+                return form.why
+        how = self.given.how if isinstance(self.given, Tokens) else {}
+        if how.get("kind") == "characters":
+            return "reads characters instead of words"
+        return "has ids for pieces of unknown words (`buckets`)" if how.get("buckets") else ""
+
     @property
     def labels(self) -> tuple[str, ...]:
         if isinstance(self.answer, Map):
             return (*(("background",) if self.answer.exclusive or self.paired else ()), *super().labels)
         return self.answer.names if isinstance(self.answer, Numbers) else super().labels
 
+    @property
+    def notes(self) -> list[str]:
+        found, cut = [], getattr(self.given, "cut", "") or getattr(self.answer, "cut", "")
+        if isinstance(self.given, Pixels):
+            found.append(
+                f"{self.title} stretches pictures to {self.shape[1]}x{self.shape[0]} px, without smoothing what it shrinks. "
+                f"Prepare them as `predict` does, which has them {cut or 'shrunk by area'}, or expect other answers."
+            )
+        if isinstance(self.given, Tokens) and self.given.how.get("apart"):
+            found.append(
+                "Put a space before and after each character of a script without spaces, such as Chinese or Thai: "
+                f"{self.title} takes a run of them for one word."
+            )
+        if isinstance(self.answer, Shares) and self.answer.thresholds:
+            found.append(f"It knows no thresholds: a label counts from {self._from(self.answer.thresholds)}.")
+        if isinstance(self.answer, Shares) and self.answer.finding:
+            place, threshold = self.answer.finding
+            found.append(
+                f"It knows no thresholds: the answer is {self.labels[place]} from a score of {threshold:.3g} on."
+            )
+        if isinstance(self.answer, Shares) and self.answer.below is not None:
+            found.append(f'It knows no "unknown": an answer is one below a score of {self.answer.below:.3g}.')
+        if isinstance(self.answer, Boxes):
+            found.append(
+                f"Pass it `score_threshold` {self.answer.threshold:.3g}, which it does not read in a file. It suppresses boxes "
+                f"of any label above an IoU of {IOU:g}, `predict` of the same label above {self.answer.iou:g}."
+            )
+        if isinstance(self.answer, Map) and self.answer.thresholds not in ((), (0.5,)):
+            found.append(f"Read its confidence masks: a pixel has a label from {self._from(self.answer.thresholds)}.")
+        return found
+
+    def _from(self, thresholds: Sequence[float]) -> str:
+        """Write from which score on each label counts."""
+        if len(set(thresholds)) == 1:
+            return f"a score of {thresholds[0]:.3g} on"
+        return ", ".join(f"{value:.3g} ({label})" for label, value in zip(self.trained["labels"], thresholds))
+
     def wrapped(self, model: Any) -> Any:
         import keras
-        from keras import ops
 
-        given, found = model.input, dict(model.output)
-        if self.grey:
-            given = keras.Input(batch_shape=(1, *self.shape[:-1], 3), name="image", dtype="float32")
-            found = dict(model(_grey(given)))
-        if isinstance(self.answer, Map) and self.paired:
-            scores = found[self.answer.output]
-            found[self.answer.output] = ops.concatenate([1.0 - scores, scores], axis=-1)
-        return keras.Model(given, found, name="device") if self.grey or self.paired else model
+        if not self.grey:
+            return model
+        given = keras.Input(batch_shape=(1, *self.shape[:-1], 3), name="image", dtype="float32")
+        return keras.Model(given, dict(model(_grey(given))), name="device")
 
     def inputs(self, inputs: np.ndarray) -> np.ndarray:
         return np.repeat(inputs, 3, axis=-1) if self.grey else inputs
@@ -101,7 +151,7 @@ class MediaPipe(Profile):
     def finished(self, content: bytes, precision: str) -> bytes:
         described = self.described(precision)
         entries = {ENTRY: self._entry(content, precision)}
-        files = {NAMES: "".join(f"{label}\n" for label in self.labels)}
+        files = {NAMES: "".join(label.replace("\n", " ") + "\n" for label in self.labels)}
         return container.whole(content, self.kind.stated(self.trained), described, entries, files)
 
     def _entry(self, content: bytes, precision: str) -> bytes:
@@ -128,7 +178,11 @@ class MediaPipe(Profile):
     def _output(self, name: str) -> dict[int, Any]:
         named = [{0: NAMES, 2: Byte(AXIS_LABELS)}]
         if isinstance(self.answer, Boxes) and name == self.answer.places:
-            box = {0: [Int(place) for place in (1, 0, 3, 2)], 1: Byte(CENTRE), 2: Byte(RATIO)}  # of x, y, width, height
+            box = {
+                0: [Int(place) for place in (1, 0, 3, 2)],
+                1: Byte(BOUNDARIES),
+                2: Byte(RATIO),
+            }  # of x, y, width, height
             return {0: "location", 3: {0: Union(BOX, box)}}
         if isinstance(self.answer, Boxes):
             return {0: "score", 6: named}

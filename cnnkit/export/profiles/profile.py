@@ -56,6 +56,11 @@ class Profile:
         """What an answer is to them; the same."""
         return task_of(self.trained, TRAINING, "The model").form(self.trained, self.shape)
 
+    @property
+    def notes(self) -> list[str]:
+        """What its clients do otherwise than our own programs, a sentence or two each, for people."""
+        return []
+
     def refused(self, why: str) -> ConfigError:
         """Return the error that this model cannot have this profile.
 

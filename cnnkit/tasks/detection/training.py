@@ -81,7 +81,7 @@ class Detection(TaskTraining):
 
         plan = Plan.from_dict(metadata.get("detection") or {})
         grid = cells(shape[0], shape[1], plan.strides)
-        return Boxes("boxes", "scores", grid, plan.threshold, IOU, plan.to_dict())
+        return Boxes("boxes", "scores", grid, plan.threshold, IOU, plan.to_dict(), plan.seen)
 
     def seen(self, sample: Any, metadata: Mapping[str, Any], shape: Sequence[int]) -> np.ndarray:
         from cnnkit.device.detection import Plan, inputs

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.device.segmentation import Plan
-from cnnkit.export.forms import Map
+from cnnkit.export.forms import Map, Unlike
 from cnnkit.tasks.training import TaskTraining, plain, sides
 
 
@@ -57,15 +57,17 @@ class Segmentation(TaskTraining):
         every = ops.pad(logits, (*sides, (1, 0)))
         return {"scores": layers.Activation("softmax", dtype="float32", name="scores")(every)}
 
-    def form(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> Map | None:
+    def form(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> Map | Unlike:
         labels = len(metadata.get("labels") or ())
         plan = Plan.from_dict(metadata.get("segmentation") or {})
-        if plan.voxel is not None or plan.rim:  # no pixels; no channel for each label
-            return None
+        if plan.voxel is not None:
+            return Unlike("answers with volumes")
+        if plan.rim:
+            return Unlike("answers with borders, by which objects are told apart")
         exclusive = plan.channels(labels) == labels + 1
         thresholds = () if exclusive else (plan.threshold,) * labels
         paired = {"segmentation": {"background": True}}
-        return Map("scores", exclusive, thresholds, paired, plan.to_dict())
+        return Map("scores", exclusive, thresholds, paired, plan.to_dict(), plan.seen(shape))
 
     def seen(self, sample: Any, metadata: Mapping[str, Any], shape: Sequence[int]) -> np.ndarray:
         from cnnkit.device.segmentation import first
