@@ -173,7 +173,8 @@ def exported(found: Any) -> None:
     count = sum(len(v["checks"]) for v in found.document["artifacts"].values())
     console.message(f"Every file is the trained model, by {count} comparisons. {found.summary} Files: {found.folder}")
     if code := found.document["code"]:
-        console.message(f"Code that runs them: {found.folder / code[0]} and {len(code) - 1} more files beside it.")
+        first = found.folder / code[0]
+        console.message(f"Code that runs them without cnnkit: {first.parent}. Try `python {first} --check`.")
     for line in found.document["notes"]:
         console.warning(line)
     if found.verdict:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from cnnkit.device.text import learn
 from cnnkit.export import samples
 from cnnkit.export.convert import convert
 from cnnkit.export.profiles import Profile
+from cnnkit.export.profiles.mediapipe import MediaPipe
 from cnnkit.export.profiles.profile import Faced
 from tests import toy_boxes, toy_texts, toys
 
@@ -193,6 +195,8 @@ def written(tmp_path_factory):
         if (name, precision, profile) not in known:
             keras.utils.set_random_seed(3)
             model, metadata, records = CASES[name]()
+            if profile is not Profile:  # its list of labels is one of lines
+                metadata["labels"] = ["".join(filter(str.isprintable, label)) for label in metadata["labels"]]
             folder = tmp_path_factory.mktemp("export")
             made = profile(model, metadata)
             calibration = records.seen
@@ -324,6 +328,22 @@ class TestPython:
             done = run(program, "--check", "--model", path)
             assert done.returncode == 1 and "input " in done.stderr, (before, done.stdout, done.stderr)
 
+    @pytest.mark.parametrize("name", ["one label, grey", "numbers", "boxes, tiles", "masks", "words", "characters"])
+    def test_it_answers_a_file_or_a_text_as_predict_does(self, written, name, tmp_path):
+        folder, made, path = written(name)
+        picture = pictures(1, 4, ((70, 50),))[0]
+        cv2.imwrite(str(tmp_path / "a.png"), picture[..., [2, 1, 0, 3]])
+        words = "words" in name or "characters" in name
+        done = run(python_of(folder), "soup song" if words else tmp_path / "a.png", "--model", path)
+        assert done.returncode == 0 and done.stdout, done.stderr
+        if name == "one label, grey":
+            from cnnkit.device.image import fit_image, read_image
+
+            seen = fit_image(read_image(tmp_path / "a.png"), made.shape)
+            score = DeviceModel.open(path, known=True).run(seen)["scores"].max()
+            assert f"{score:.1%}" in done.stdout
+        assert run(python_of(folder), folder / "none.png", "--model", path).returncode == int(not words)
+
     @pytest.mark.parametrize("name", CASES)
     def test_it_needs_nothing_of_ours_and_no_more_than_it_says(self, written, name):
         tree = ast.parse(python_of(written(name)[0]).read_text(encoding="utf-8"))
@@ -354,6 +374,61 @@ def test_files_and_their_python_run_in_the_last_tflite_runtime(written, name, pr
     command = [OLD, "-I", python_of(folder), "--check", "--model", path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and "golden inputs: all as" in done.stdout, done.stderr
+
+
+CLIENT = Path(__file__).parents[2] / ".mediapipe" / "bin" / "python"
+THERE = [
+    "one label",
+    "one label, grey",
+    "several labels",
+    "numbers",
+    "boxes, whole",
+    "masks",
+    "masks, one label",
+    "words",
+]
+
+
+class TestMediaPipe:
+    @pytest.mark.skipif(not CLIENT.exists(), reason=f"needs {CLIENT}: `make mediapipe`")
+    @pytest.mark.parametrize("name", [name for name in THERE if "boxes" not in name])
+    def test_its_python_answers_as_predict_does(self, written, name):
+        folder, _, path = written(name, profile=MediaPipe)
+        command = [CLIENT, "-I", python_of(folder), "--check", "--model", path]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0 and "golden inputs: all as" in done.stdout, done.stderr[-2000:]
+
+    @pytest.mark.skipif(not CLIENT.exists(), reason=f"needs {CLIENT}: `make mediapipe`")
+    @pytest.mark.parametrize("name", ["one label", "masks", "words"])
+    def test_its_python_answers_a_file_or_a_text(self, written, name, tmp_path):
+        folder, made, path = written(name, profile=MediaPipe)
+        cv2.imwrite(str(tmp_path / "a.png"), pictures(1)[0])
+        given = tmp_path / "a.png" if name != "words" else "soup song"
+        command = [CLIENT, "-I", python_of(folder), given, "--model", path]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0 and any(label in done.stdout for label in made.labels), done.stderr[-2000:]
+
+    @pytest.mark.parametrize("name", THERE)
+    def test_its_golden_inputs_are_of_the_models_own_size(self, written, name):
+        folder, made, _ = written(name, profile=MediaPipe)
+        for case in golden_of(folder)[0]["cases"]:
+            assert isinstance(case["given"], str) or case["given"]["shape"] == list(made.shape)
+        assert sorted(path.name for path in (folder / "code").iterdir()) == sorted(samples.names(made))
+        assert not list((folder / "code").glob("*.cpp"))
+
+    @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+    @pytest.mark.parametrize("name", THERE)
+    def test_node_reads_its_javascript(self, written, name):
+        (program,) = (written(name, profile=MediaPipe)[0] / "code").glob("*.mjs")
+        done = subprocess.run(["node", "--check", str(program)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    @pytest.mark.parametrize("name", THERE)
+    @pytest.mark.parametrize("suffix", ["kt", "swift"])
+    def test_the_others_say_that_they_were_not_compiled_and_their_brackets_close(self, written, name, suffix):
+        (program,) = (written(name, profile=MediaPipe)[0] / "code").glob(f"*.{suffix}")
+        text = program.read_text(encoding="utf-8")
+        assert text.startswith("// NOT COMPILED") and "{%" not in text and balanced(text)
 
 
 # Programs in other languages, whose model is the real interpreter, here ----------------------------------------------

@@ -31,7 +31,13 @@ LANGUAGES: Mapping[str, Mapping[Language, str]] = {  # by the name of a profile;
         KOTLIN: "For Android. Not compiled here.",
         SWIFT: "For iOS. Not compiled here.",
         CPP: "For the C API. Compiled with -Wall -Werror and run by our tests, with stand-ins for the functions that it calls.",
-    }
+    },
+    "mediapipe": {
+        PYTHON: "Run by our tests. `--check` holds it against the golden inputs.",
+        JAVASCRIPT: "For a browser. Read by Node in our tests, and not run.",
+        KOTLIN: "For Android. Not compiled here.",
+        SWIFT: "For iOS. Not compiled here.",
+    },
 }
 
 
@@ -45,6 +51,8 @@ def names(profile: Profile) -> list[str]:
 
 def _beside(profile: Profile) -> dict[str, str]:
     """Return what programs read or import, by name."""
+    if profile.name != Profile.name:  # all is in its files
+        return {}
     if isinstance(profile.given, Tokens):
         return {profile.given.file: profile.given.vocabulary} if profile.given.vocabulary else {}
     pixels = input_of(profile.trained, DEVICE, "The model").demo
@@ -91,7 +99,8 @@ def write(folder: Path, profile: Profile, held_out: Records, private: bool, file
     golden = Golden(profile, files, held_out, private)
     values = _values(profile, files, golden)
     for language in _languages(profile):
-        program = filled(language, f"{language.folder}/sample.jinja", values)
+        template = "sample" if profile.name == Profile.name else profile.name
+        program = filled(language, f"{language.folder}/{template}.jinja", values)
         write_text(folder / CODE / _named(profile, language), program)
     for name, text in _beside(profile).items():
         write_text(folder / CODE / name, text)

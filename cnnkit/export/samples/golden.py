@@ -45,17 +45,24 @@ class Golden:
     def __init__(self, profile: Profile, files: Mapping[str, Faced], held_out: Records, private: bool):
         self._data = bytearray()
         metadata, shape = profile.trained, profile.shape
-        inputs = _inputs(profile, held_out, private)
+        inputs, drawn = _inputs(profile, held_out, private)
         task = task_of(metadata, TRAINING, "The model")
-        seen = [task.seen(sample, metadata, shape) for sample in inputs]
-        seen = [profile.kind.seen(sample, metadata, shape) if one is None else one for sample, one in zip(inputs, seen)]
+
+        def prepared(sample: Any) -> np.ndarray:
+            found = task.seen(sample, metadata, shape)
+            return profile.kind.seen(sample, metadata, shape) if found is None else found
+
+        seen = [prepared(sample) for sample in inputs]
+        if profile.name != Profile.name:  # others bring inputs to the model's size by means of their own
+            inputs = [sample if isinstance(sample, str) else one for sample, one in zip(inputs, seen)]
+            seen = [prepared(sample) for sample in inputs]
         cases = [{"given": self._kept(sample), "seen": self._kept(one)} for sample, one in zip(inputs, seen)]
         about: dict[str, Any] = {}
         for precision, file in files.items():
             about[file.path.name] = {"tolerance": ROUNDED if precision.startswith("int") else EXACT}
             for case, found in zip(cases, self._answers(file, inputs, seen)):
                 case.setdefault("answers", {})[file.path.name] = found
-        whose = "drawn ones" if private else "held-out ones, evenly spread, then drawn ones"
+        whose = "drawn ones" if drawn else "held-out ones, evenly spread, then drawn ones"
         said = f"Inputs ({whose}), what the model sees of them, and what each file answered where it was exported."
         self.document = {"about": said, "files": about, "cases": cases}
 
@@ -92,11 +99,11 @@ class Golden:
         return found
 
 
-def _inputs(profile: Profile, held_out: Records, private: bool) -> list[Any]:
-    """Return the inputs, as files hold them."""
+def _inputs(profile: Profile, held_out: Records, private: bool) -> tuple[list[Any], bool]:
+    """Return the inputs, as files hold them, and whether all are drawn."""
     metadata, shape, kind = profile.trained, profile.shape, profile.kind
     if private or not len(held_out) or any(held_out.alias(k) != held_out.name(k) for k in (0, len(held_out) - 1)):
-        return kind.drawn(metadata, shape, ALONE)
+        return kind.drawn(metadata, shape, ALONE), True
     count = max(FEWEST, min(HELD_OUT, ALL // max(1, int(np.prod(shape)))))
     chosen = np.unique(np.linspace(0, len(held_out) - 1, count).astype(int))
     ours = task_of(metadata, TRAINING, "The model").seen
@@ -112,4 +119,4 @@ def _inputs(profile: Profile, held_out: Records, private: bool) -> list[Any]:
                 alike = False
             sample = sample if alike else read
         found.append(sample)
-    return [*found, *kind.drawn(metadata, shape, DRAWN)]
+    return [*found, *kind.drawn(metadata, shape, DRAWN)], False
