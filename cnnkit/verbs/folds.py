@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnkit.evaluation.calibration import TEMPERATURE
 from cnnkit.reporter import Reporter
 from cnnkit.run import MODEL, Run
 from cnnkit.score import Scores
@@ -107,7 +108,8 @@ def out_of_fold(recipe: Any, run: Run, splits: Any, metadata: Mapping[str, Any],
         tell: hears of progress.
     """
     found, targets = _answers(recipe, run, splits, "Scoring each fold", tell)
-    scores = noted(recipe, recipe.task.score(found, targets, splits.train.label_names, metadata))
+    known = {key: value for key, value in metadata.items() if key != TEMPERATURE}  # each answered with its own
+    scores = noted(recipe, recipe.task.score(found, targets, splits.train.label_names, known))
     return Outside(scores, found, targets, dataclasses.replace(splits, test=_held_out(splits)))
 
 

@@ -1,6 +1,7 @@
 """Cross-validation of pictures: folds by class and by group, each scored by what never saw it, their mean as one model."""
 
 import csv
+import dataclasses
 import json
 import shutil
 
@@ -173,6 +174,9 @@ class TestTraining:
     def test_it_is_scored_again_explained_and_reported(self, home):
         found = json.loads(self.run("evaluate", "run", "--json").stdout)
         assert found["split"] == "folds"
+        assert set(found["calibration"]) == {"by_chance"}, (
+            "each fold has a temperature of its own, so none is taken back"
+        )
         assert found["accuracy"] == self.document(home / "run")["scores"]["folds"]["accuracy"]
         assert found["baseline"] == self.document(home / "run")["scores"]["folds"]["baseline"]
         (home / "run/report.html").unlink()
@@ -190,7 +194,11 @@ class TestTraining:
         from cnnkit.run import Run
         from cnnkit.verbs import folds
 
-        recipe, run = APP.for_task(None), Run.open(home / "run")
+        class Silent(Classification):
+            def calibrate(self, artifact, records, **asked):
+                return {}
+
+        recipe, run = dataclasses.replace(APP.for_task(None), task=Silent()), Run.open(home / "run")
         settings, splits = run.settings(recipe.Settings), load(home / "alone", folds=2, groups="none")
         monkeypatch.setattr(folds, "_answers", lambda *given: pytest.fail("they are not asked for"))
         before = (home / "run/model.keras").stat()
