@@ -63,8 +63,8 @@ class InputGraph(Readable):
         kind = input_of(metadata, DEVICE, "The model")
         return list(kind.noise(metadata, (count, *shape), np.random.default_rng(0)))
 
-    def smaller(self, sample: Any, most: int) -> Any:
-        """Return an input, as its file holds it, that takes no more than so many bytes, where that can be."""
+    def simpler(self, sample: Any, most: int) -> Any:
+        """Return an input, as its file holds it, as programs of others hold one: of so many bytes at most, where that can be."""
         return sample
 
     def form(self, metadata: Mapping[str, Any]) -> Given | None:

@@ -131,6 +131,22 @@ def masker(labels=NASTY[:3], channels=3, **plan):
     return spread(model), metadata, Records(natives)
 
 
+def transparent():
+    model, metadata, records = classifier()
+    clear = np.full((30, 20, 1), 90, np.uint8)
+    natives = [
+        np.concatenate([picture[:30, :20], clear[: len(picture), : picture.shape[1]]], -1)
+        for picture in records.natives
+    ]
+    return model, metadata, Records(natives, seen_whole(natives, (12, 12, 3)))
+
+
+def deep():
+    """Pictures of 12 bits in two channels, as microscopes have them; drawn inputs are of another range."""
+    model, metadata, records = masker(channels=2, values="alike", low=(100.0, 50.0), high=(4000.0, 3000.0))
+    return model, metadata, Records([picture.astype(np.uint16) * 16 for picture in records.natives])
+
+
 TEXTS = [
     "soup and Bread, 'salt'",
     "日本語 のsong drum",
@@ -178,6 +194,8 @@ CASES = {
     "masks, one label": lambda: masker(NASTY[:1], 1, threshold=0.4, overlap=0.25, largest=(NASTY[0],)),
     "masks, windows": lambda: masker(scale=1.4, mirrors=(0, 1), smallest={NASTY[1]: 4}),
     "masks, regions": lambda: masker(NASTY[:2], regions=((1, 2), (2,)), order=(1, 2), values="each"),
+    "transparent": transparent,
+    "masks, deep": deep,
     "words": reader,
     "words, several": lambda: reader("multilabel"),
     "words, parts": lambda: reader(buckets=50),
@@ -201,7 +219,9 @@ def written(tmp_path_factory):
             made = profile(model, metadata)
             calibration = records.seen
             if calibration is None:
-                calibration = seen_whole(records.natives, made.shape)
+                calibration = (
+                    np.zeros((1, *made.shape)) if precision == "float32" else seen_whole(records.natives, made.shape)
+                )
             path = folder / f"toy {name}-{precision}.tflite"
             path.write_bytes(convert(model, precision, calibration, metadata, made))
             file = Faced(made.opened(path, precision), made, tuple(metadata["labels"]))

@@ -9,7 +9,7 @@ Design choices:
   tolerance.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,7 @@ class Golden:
             found = task.seen(sample, metadata, shape)
             return profile.kind.seen(sample, metadata, shape) if found is None else found
 
+        inputs = [sample for sample in inputs if _taken(prepared, sample)]
         seen = [prepared(sample) for sample in inputs]
         if profile.name != Profile.name:  # others bring inputs to the model's size by means of their own
             inputs = [sample if isinstance(sample, str) else one for sample, one in zip(inputs, seen)]
@@ -99,6 +100,15 @@ class Golden:
         return found
 
 
+def _taken(prepared: Callable[[Any], np.ndarray], sample: Any) -> bool:
+    """Whether a model takes an input: a drawn one may be of another range."""
+    try:
+        prepared(sample)
+    except (CnnkitError, ValueError):
+        return False
+    return True
+
+
 def _inputs(profile: Profile, held_out: Records, private: bool) -> tuple[list[Any], bool]:
     """Return the inputs, as files hold them, and whether all are drawn."""
     metadata, shape, kind = profile.trained, profile.shape, profile.kind
@@ -110,7 +120,7 @@ def _inputs(profile: Profile, held_out: Records, private: bool) -> tuple[list[An
     found = []
     for place in chosen.tolist():
         native = held_out.native(place)
-        sample = kind.smaller(native, LARGE)
+        sample = kind.simpler(native, LARGE)
         if ours(sample, metadata, shape) is None:  # it is seen whole, so records say what of it
             read = held_out.read(np.array([place]))[0][0]
             try:

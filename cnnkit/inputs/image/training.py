@@ -59,12 +59,15 @@ class Image(InputGraph):
             for _ in range(3):
                 middle, radius = rng.uniform(0, 1, 2) * (height, width), rng.uniform(0.1, 0.3) * min(height, width)
                 picture[np.hypot(y - middle[0], x - middle[1]) < radius] = rng.integers(0, 256, 3)
-            found.append(picture.astype(np.uint8) if shape[2] != 1 else picture[..., :1].astype(np.uint8))
+            found.append(picture[..., np.arange(shape[2]) % 3].astype(np.uint8))
         return found
 
-    def smaller(self, sample: np.ndarray, most: int) -> np.ndarray:
-        from cnnkit.device.image import fit_image
+    def simpler(self, sample: np.ndarray, most: int) -> np.ndarray:
+        """Lay what is transparent over a page, too."""
+        from cnnkit.device.image import fit_image, over_page
 
+        if sample.dtype == np.uint8 and sample.ndim == 3 and sample.shape[2] == 4:
+            sample = over_page(sample)
         if sample.dtype != np.uint8 or sample.size <= most:
             return sample
         scale = (most / sample.size) ** 0.5
