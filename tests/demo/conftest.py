@@ -52,7 +52,8 @@ def exported(folder, model, labels, precision="float32", **about):
 
     about = {**toys.ABOUT, "labels": labels, **about}
     path = folder / f"{about['app']}-{precision}.tflite"
-    path.write_bytes(convert(model, precision, np.zeros((1, *model.input_shape[1:])), about))
+    some = np.random.default_rng(0).integers(0, 256, (8, *model.input_shape[1:])).astype(np.uint8)
+    path.write_bytes(convert(model, precision, some, about))
     return path
 
 
@@ -64,3 +65,21 @@ def digits_file(tmp_path_factory):
     labels = [str(digit) for digit in range(10)]
     model = MODELS["default"]((28, 28, 1), 10)
     return exported(tmp_path_factory.mktemp("digits"), model, labels, app="digits", layout="mnist")
+
+
+@pytest.fixture(scope="session")
+def texts_file(tmp_path_factory):
+    """Return what makes a file for texts, untrained, of one label or of several."""
+    from cnnkit.export.convert import convert
+    from cnnkit.models.text import kim
+    from tests import toy_texts
+
+    def made(make=toy_texts.rows, **decided):
+        records = toy_texts.records(make(60))
+        network = kim((records.tokenizer.length,), 3, **toy_texts.small(records.tokenizer))
+        ids = records.tokenizer.batch(records.texts(np.arange(3)))
+        path = tmp_path_factory.mktemp("texts") / "text-float32.tflite"
+        path.write_bytes(convert(network, "float32", ids, toy_texts.artifact(network, records, **decided).metadata))
+        return path
+
+    return made

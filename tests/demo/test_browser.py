@@ -2,6 +2,7 @@
 
 import base64
 import json
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import cv2
@@ -13,8 +14,11 @@ from cnnkit.demo import litertjs
 from cnnkit.reporter import SILENT
 from cnnkit.verbs import demo
 from cnnkit_digits.cli import main as digits
-from tests import programs
+from tests import programs, toy_texts
 from tests.browser import browser
+from tests.demo.conftest import exported
+
+PICTURE = Path(__file__).parents[2] / "docs" / "pictures" / "street.jpg"
 
 pytestmark = pytest.mark.slow
 
@@ -82,6 +86,25 @@ def looked_at(chromium, name):
     assert chromium.run("return document.documentElement.scrollWidth") <= 390
 
 
+def unlike(one, other, most=0.01):
+    """Return where two answers differ, numbers by more than `most`, of those above 1 by that share; "" where they are alike."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        every = [unlike(one.get(key), other.get(key), most) for key in {*one, *other}]
+        return next((f"{key} {found}" for key, found in zip({*one, *other}, every, strict=True) if found), "")
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return next((found for pair in zip(one, other, strict=True) if (found := unlike(*pair, most))), "")
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (one, other))
+    alike = abs(one - other) <= most * max(1, abs(other)) if numbers else one == other
+    return "" if alike else f"{one} for {other}"
+
+
+def dropped(chromium, path):
+    """Give the page a file; returns its answer."""
+    chromium.run("document.body.dataset.answer = ''")
+    chromium.type("input[type=file]", str(path))
+    return answer(chromium)
+
+
 def answer(chromium):
     return json.loads(chromium.until("return document.body.dataset.answer"))
 
@@ -110,6 +133,78 @@ def test_a_digit_is_drawn_by_keys_alone(chromium, page, digits_file):
     assert "label" in answer(chromium)
     chromium.type("canvas", "\ue00c")  # Escape
     chromium.until("return !document.body.dataset.answer")
+
+
+@pytest.mark.parametrize(
+    ("make", "decided"),
+    [
+        (toy_texts.rows, {"sure": 0.34}),
+        (toy_texts.tagged, {"thresholds": [0.5, 0.3, 0.6], "sure": 0.55, "rare": {"sport": 3}}),
+    ],
+    ids=["one label", "several"],
+)
+def test_a_text_is_written_and_answered_as_in_python(chromium, page, texts_file, make, decided):
+    path = texts_file(make, **decided)
+    checked(chromium, page, "text", path)
+    page("text", path)
+    model = load_model(path)
+    for text in ("soup and bread kaban loden", "nobody knows any of these words", "drum"):
+        chromium.click("textarea")
+        chromium.run("document.body.dataset.answer = ''")
+        chromium.run("document.querySelector('textarea').value = ''")
+        chromium.type("textarea", text)
+        wanted = model.predict(text, **({} if "thresholds" in decided else {"top": 5}))
+        for _ in range(100):  # answers come while it is written
+            if not unlike(found := answer(chromium), wanted):
+                break
+        assert unlike(found, wanted) == ""
+    looked_at(chromium, "text" if make is toy_texts.rows else "text-several")
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_photo_is_dropped_and_answered_as_in_python(chromium, page, tmp_path, precision):
+    from cnnkit.models.images import MODELS
+
+    labels = ["crazing", "inclusion", "patches", "pitted"]
+    unknown = {"below": 0.4, "accepted": 0.95, "chosen_on": 100} if precision == "int8" else {}
+    model = MODELS["default"]((48, 64, 3), 4)
+    path = exported(tmp_path, model, labels, precision, app="photos", **({"unknown": unknown} if unknown else {}))
+    checked(chromium, page, "photos", path)
+    page("photos", path)
+    picture = cv2.cvtColor(cv2.imread(str(PICTURE)), cv2.COLOR_BGR2RGB)
+    found = dropped(chromium, PICTURE)
+    assert unlike(found, load_model(path).predict(picture, top=5), 0.02) == ""
+    looked_at(chromium, f"photos-{precision}")
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    chromium.type("input[type=file]", str(broken))
+    chromium.until("return document.getElementById('status').className === 'bad'")
+    assert "broken.png cannot be used: this browser reads no picture in it" in chromium.run(
+        "return document.body.innerText"
+    )
+    assert unlike(dropped(chromium, PICTURE), found) == ""
+    assert chromium.run("return document.getElementById('status').hidden")
+
+
+def test_a_number_of_a_picture_has_its_interval(chromium, page, tmp_path):
+    from cnnkit_steering.model import pilot_net
+
+    about = {
+        "names": ["angle"],
+        "units": ["degrees"],
+        "interval": {"level": 0.9, "half": [3.25]},
+        "mean": [2.0],
+        "std": [9.0],
+    }
+    model = pilot_net((66, 200, 3), 1)
+    path = exported(tmp_path, model, [], app="steering", task="regression", regression=about)
+    checked(chromium, page, "steering", path)
+    page("steering", path)
+    found = dropped(chromium, PICTURE)
+    picture = cv2.cvtColor(cv2.imread(str(PICTURE)), cv2.COLOR_BGR2RGB)
+    assert unlike(found, load_model(path).predict(picture)) == ""
+    assert "90 % of the time" in chromium.run("return document.getElementById('answer').innerText")
+    looked_at(chromium, "steering")
 
 
 def test_the_page_may_ask_no_other_host(chromium, page, digits_file):

@@ -5,6 +5,7 @@
 //          sample(entry)               a sample from check.json
 //          windows(sample, model)      what the model sees of it: arrays of numbers; none where there is nothing to see
 //          answer(model, sample)       only where an answer is more than that of `told`
+//          after(host, answer, model, sample)   what it shows below an answer, if anything
 //   task:  told(outputs, model)        the answer, as `predict --json` prints it
 //          answer(model, sample)       only where an answer is more than that
 //          show(host, answer, model, sample)

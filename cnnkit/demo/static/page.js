@@ -49,6 +49,7 @@ async function show(model, sample) {
   host.replaceChildren();
   if (answer.nothing) host.append(make("p", { class: "big" }, "nothing on it"));
   else model.task.show(host, answer, model, sample);
+  model.input.after?.(host, answer, model, sample);
   const times = `${model.spent.toFixed(1)} ms in the model, ${Math.max(0, all - model.spent).toFixed(1)} ms to make it ready and read the answer.`;
   host.append(make("p", { class: "times" }, times));
   document.body.dataset.answer = JSON.stringify(answer);

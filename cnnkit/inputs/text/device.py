@@ -1,6 +1,7 @@
 """Texts, on a device: rows of ids, which run together where padding means nothing."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ class Text(InputKind):
 
     name = "text"
     given = "texts"
+    demo = Path(__file__).with_name("demo")
     worded = True
     files: Mapping[str, tuple[str, str]] = {VOCABULARY: ("text", "vocabulary")}
 
@@ -60,6 +62,19 @@ class Text(InputKind):
     def noise(self, metadata: Mapping[str, Any], shape: Sequence[int], rng: "np.random.Generator") -> np.ndarray:
         most = metadata.get("input", {}).get("ids") or metadata.get("text", {}).get("size") or 256
         return rng.integers(0, max(2, most), shape)
+
+    def examples(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> list[Any]:
+        """Return texts of words that the file knows, few and many, and one of other scripts and signs."""
+        lines = str(metadata.get("text", {}).get("vocabulary", "")).splitlines()[2:]
+        words = [line.rpartition(" ")[0] for line in lines[: 2 * shape[0]]] or ["one", "two", "Three"]
+        strange = f"Été, naïve «quotes»\t{words[0]} it's 日本語! สวัสดี x\u0301 \U0001f600 {words[-1].upper()}"
+        return [" ".join(words[:9]), " ".join(reversed(words)), strange]
+
+    def for_page(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        from cnnkit.device import text, word_apart, word_characters
+
+        about = {"ranges": word_characters.ranges(), "single": word_apart.RANGES, "alphabet": text.ALPHABET}
+        return {**about, "share": text.KNOWN}
 
     def trials(self, model: Any) -> np.ndarray:
         """Return four texts, shorter and shorter."""

@@ -28,10 +28,11 @@ export function show(host, answer) {
     host.append(...headline(answer.label, below, answer.known === false));
     return;
   }
-  const unknown = answer.known === false;
-  const below = unknown
-    ? `Nearest: ${answer.nearest}, ${percent(answer.score)}; known from ${percent(answer.known_from)} on.`
-    : `${percent(answer.score)}`;
+  const unknown = answer.known === false || answer.sure === false;
+  let below = percent(answer.score);
+  if (answer.nearest) below = `Nearest: ${answer.nearest}, ${below}; known from ${percent(answer.known_from)} on.`;
+  else if (answer.known === false) below += ", not sure: hardly a word is known";
+  else if (unknown) below += ", not sure";
   host.append(...headline(answer.label, below, unknown));
   const rows = answer.top ?? [answer];
   host.append(bars(rows.map(({ label, score }, place) => ({ name: label, share: score, main: !place && !unknown }))));
