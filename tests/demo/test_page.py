@@ -154,7 +154,7 @@ def test_what_all_models_share_names_no_kind():
 def test_each_half_exports_what_the_page_asks_of_it(registry, name, tmp_path):
     half = registry.half(name, DEVICE, name)
     if half.demo is None:
-        assert name in ("volume", "detection", "segmentation")
+        assert name == "volume"  # no browser reads one
         return
     task = half if registry is TASKS else CLASSIFICATION
     inputs = half if registry is INPUTS else IMAGE

@@ -1,6 +1,6 @@
 // One digit in a picture, laid out as MNIST's are: cnnkit_digits/single.py and glyphs.py in JavaScript, and the pad to draw one.
 
-import { byArea, fitImage, linear, picture, rounded } from "../inputs/image/pixels.js";
+import { byArea, fitImage, linear, picture, pieces, rounded } from "../inputs/image/pixels.js";
 
 export const pad = { side: 280, pen: 20, ink: "#111111", paper: "#ffffff", label: "Draw a digit" };
 
@@ -147,33 +147,6 @@ function otsu(bytes) {
     if (apart > most) [most, level] = [apart, value];
   }
   return level;
-}
-
-/** What hangs together, corners included: numbers from 1, and how many pixels each has. */
-function pieces(mask, width, height) {
-  const names = new Int32Array(mask.length);
-  const areas = [];
-  for (let start = 0; start < mask.length; start++) {
-    if (!mask[start] || names[start]) continue;
-    areas.push(0);
-    const waiting = [start];
-    names[start] = areas.length;
-    while (waiting.length) {
-      const place = waiting.pop();
-      areas[areas.length - 1]++;
-      const [x, y] = [place % width, Math.floor(place / width)];
-      for (let down = Math.max(0, y - 1); down <= Math.min(height - 1, y + 1); down++) {
-        for (let along = Math.max(0, x - 1); along <= Math.min(width - 1, x + 1); along++) {
-          const near = down * width + along;
-          if (mask[near] && !names[near]) {
-            names[near] = areas.length;
-            waiting.push(near);
-          }
-        }
-      }
-    }
-  }
-  return { names, areas };
 }
 
 /** Cut to what is above a level; null where nothing is. `every`: rows and columns between are left out too. */

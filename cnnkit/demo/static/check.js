@@ -1,4 +1,6 @@
 // The page held to what LiteRT answers for Python: inputs made ready, outputs, and answers, by what lies in check.json.
+//
+// Each is compared by itself: the model is given what Python made ready, as a pixel that differs by one may turn an answer.
 
 import { bytes, json } from "./model.js";
 import { make } from "./parts.js";
@@ -39,17 +41,16 @@ export function unlike(one, other, most, where = "answer") {
 async function compared(model, entry, content, bars) {
   const { sample: about } = entry;
   const sample = model.input.sample("at" in about ? { ...about, values: array(about, content) } : about);
-  model.seen = [];
+  const instead = entry.runs.map(({ given }) => array(given, content));
+  model.check = { made: [], instead, outputs: [] };
   const answer = await model.answer(sample);
-  const seen = model.seen;
-  model.seen = null;
-  if (seen.length !== entry.runs.length) return { faults: [`${seen.length} inputs for ${entry.runs.length}`] };
+  const { made, outputs: found } = model.check;
+  model.check = null;
+  if (made.length !== instead.length) return { faults: [`${made.length} inputs for ${instead.length}`] };
   let [ready, outputs] = [0, 0];
   for (const [place, run] of entry.runs.entries()) {
-    const wanted = array(run.given, content);
-    ready = Math.max(ready, seen[place].given.length === wanted.length ? difference(seen[place].given, wanted) : Infinity);
-    const found = await model.run(wanted);
-    for (const [name, values] of Object.entries(run.outputs)) outputs = Math.max(outputs, apart(found[name], array(values, content)));
+    ready = Math.max(ready, difference(made[place], instead[place]));
+    for (const [name, values] of Object.entries(run.outputs)) outputs = Math.max(outputs, apart(found[place][name], array(values, content)));
   }
   const faults = [];
   if (!(ready <= bars.ready)) faults.push(`made ready otherwise, by ${ready}`);
@@ -60,6 +61,7 @@ async function compared(model, entry, content, bars) {
 }
 
 function difference(one, other) {
+  if (one.length !== other.length) return Infinity;
   let most = 0;
   for (let place = 0; place < one.length; place++) most = Math.max(most, Math.abs(one[place] - other[place]));
   return most;

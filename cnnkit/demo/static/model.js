@@ -27,13 +27,13 @@ export class Model {
     this.compiled = compiled;
     this.outputs = null; // of the last input
     this.spent = 0; // ms in the model
-    this.seen = null; // where a check keeps what the model was given
+    this.check = null; // of a check: what inputs were made ready as, what they are replaced by, and the outputs
   }
 
   /** Answer one input, numbers of the model's shape: its outputs by name, Float32Array each. */
   async run(values) {
     const { name, dtype, scale, zero } = this.about.input;
-    const given = new TYPES[dtype](values.length);
+    let given = new TYPES[dtype](values.length);
     for (let place = 0; place < values.length; place++) {
       let value = values[place];
       if (dtype !== "float32") {
@@ -42,6 +42,10 @@ export class Model {
         if (dtype === "uint8") value = Math.min(255, Math.max(0, value));
       }
       given[place] = value;
+    }
+    if (this.check) {
+      this.check.made.push(given);
+      given = this.check.instead[this.check.made.length - 1] ?? given;
     }
     const began = performance.now();
     const tensor = new litert.Tensor(given, [1, ...this.shape]);
@@ -56,7 +60,7 @@ export class Model {
     for (const values of Object.values(outputs)) {
       if (!values.every(Number.isFinite)) throw new Error("The model answers with what is no number: export it again.");
     }
-    if (this.seen) this.seen.push({ given, outputs });
+    this.check?.outputs.push(outputs);
     this.outputs = outputs;
     return outputs;
   }

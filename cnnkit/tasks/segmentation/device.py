@@ -1,10 +1,12 @@
 """Masks, on a device; `cnnkit.device.segmentation` makes them of a model's answers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from cnnkit.device.kinds import TaskKind
 from cnnkit.device.segmentation import Plan
+from cnnkit.errors import ConfigError
 from cnnkit.shown import Answers
 
 
@@ -12,6 +14,7 @@ class Segmentation(TaskKind):
     """Scores (n, h, w, channels) in [0, 1]: a label each, or, of several that exclude each other, of the background first."""
 
     name = "segmentation"
+    demo = Path(__file__).with_name("demo")
     stored = True
     outputs = ("scores",)
     probabilities = ("scores",)
@@ -34,6 +37,24 @@ class Segmentation(TaskKind):
         if plan.channels(len(written)) != count:
             raise ValueError(f"names {len(written)} labels and has {count} scores a pixel")
         return written
+
+    def for_page(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        from cnnkit.device import drawing, resampling, segmentation, windows
+
+        if Plan.from_dict(metadata.get(self.entry or "") or {}).rim:
+            raise ConfigError("The page does not tell objects apart, as this model does. Use `predict`.")
+        return {
+            "plan": Plan().to_dict(),
+            "alike": segmentation.ALIKE,
+            "each": segmentation.EACH,
+            "tails": segmentation.TAILS,
+            "slender": segmentation.SLENDER,
+            "far": segmentation.FAR,
+            "sample": resampling.SAMPLE,
+            "deviation": windows.DEVIATION,
+            "least": windows.LEAST,
+            "colours": drawing.COLOURS,
+        }
 
 
 KIND = Segmentation()

@@ -228,27 +228,60 @@ export function enlarged(image, width, height) {
   return found;
 }
 
-/** Resize linearly, as OpenCV's INTER_LINEAR: floats as they are, bytes rounded. */
+/** Resize linearly, as OpenCV's INTER_LINEAR: floats as they are, bytes in whole 2048ths. */
 export function linear(image, width, height) {
   const { data, channels } = image;
   const bytes = data instanceof Uint8Array;
   const found = { data: new data.constructor(width * height * channels), width, height, channels };
+  const shares = ({ share }) => {
+    const second = Float32Array.from(share);
+    const first = second.map((value) => 1 - value);
+    return bytes ? [first.map((value) => rounded(value * 2048)), second.map((value) => rounded(value * 2048))] : [first, second];
+  };
   const across = between(image.width, width);
   const down = between(image.height, height);
+  const [[left, right], [above, below]] = [shares(across), shares(down)];
   for (let y = 0, to = 0; y < height; y++) {
     const upper = down.low[y] * image.width;
     const lower = Math.min(down.low[y] + 1, image.height - 1) * image.width;
     for (let x = 0; x < width; x++) {
-      const left = across.low[x];
-      const right = Math.min(left + 1, image.width - 1);
+      const one = across.low[x];
+      const other = Math.min(one + 1, image.width - 1);
       for (let channel = 0; channel < channels; channel++, to++) {
-        const at = (start, place) => data[(start + place) * channels + channel];
-        const above = at(upper, left) * (1 - across.share[x]) + at(upper, right) * across.share[x];
-        const below = at(lower, left) * (1 - across.share[x]) + at(lower, right) * across.share[x];
-        const value = above * (1 - down.share[y]) + below * down.share[y];
-        found.data[to] = bytes ? toByte(value) : value;
+        const line = (start) => data[(start + one) * channels + channel] * left[x] + data[(start + other) * channels + channel] * right[x];
+        const [high, low] = [line(upper), line(lower)];
+        found.data[to] = bytes
+          ? ((((above[y] * (high >> 4)) >> 16) + ((below[y] * (low >> 4)) >> 16) + 2) >> 2)
+          : high * above[y] + low * below[y];
       }
     }
   }
   return found;
+}
+
+/** What hangs together, corners included: numbers from 1, and how many pixels each has. */
+export function pieces(mask, width, height) {
+  const names = new Int32Array(mask.length);
+  const areas = [];
+  for (let start = 0; start < mask.length; start++) {
+    if (!mask[start] || names[start]) continue;
+    areas.push(0);
+    const waiting = [start];
+    names[start] = areas.length;
+    while (waiting.length) {
+      const place = waiting.pop();
+      areas[areas.length - 1]++;
+      const [x, y] = [place % width, Math.floor(place / width)];
+      for (let down = Math.max(0, y - 1); down <= Math.min(height - 1, y + 1); down++) {
+        for (let along = Math.max(0, x - 1); along <= Math.min(width - 1, x + 1); along++) {
+          const near = down * width + along;
+          if (mask[near] && !names[near]) {
+            names[near] = areas.length;
+            waiting.push(near);
+          }
+        }
+      }
+    }
+  }
+  return { names, areas };
 }
