@@ -18,9 +18,7 @@ from cnnkit.recipe import Candidate
 from cnnkit.tasks.segmentation.volumes.fingerprint import levels
 
 MODELS = {"default": unet, "backbone": backbone_unet}
-DRAWN = (
-    "Of polyps in Kvasir-SEG the Dice was 85.1 on MobileNetV2 0.35 with such weights, and 71.5 on a U-Net from nothing."
-)
+DRAWN = "Of polyps in Kvasir-SEG the Dice was 87.4 on EfficientNet-Lite0 with such weights, and 71.5 on a U-Net from nothing."
 STARTS = Candidate.of(("efficientnet_lite0",), ("mobilenet_v2", 0.35), ("mobilenet", 0.25, 0.5, 0.75, 1.0), worth=DRAWN)
 COARSEST = 8  # px, least side of the coarsest map
 VIEWS = 7000  # that a training has, about
