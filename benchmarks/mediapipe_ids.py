@@ -1,117 +1,68 @@
 r"""Ids of our tokenizer and of MediaPipe's own RegexTokenizer, for every character and for random texts: none may differ.
 
-    python -m venv mp && mp/bin/pip install mediapipe
-    PYTHONPATH=. mp/bin/python benchmarks/mediapipe_ids.py [--texts 5000] [--list]
+    python benchmarks/mediapipe_ids.py [--texts 10000] [--list]
 
-In an environment of its own, since mediapipe brings another OpenCV. The model is one operator, int32 to float, with the
-metadata of a TextClassifier and one label a position: its scores are the ids. `--list` prints, as `word_characters.py` has
-them, the characters of which MediaPipe says \p{L}, \p{M}, \p{N}, _ or '.
+MediaPipe runs in an environment of its own (`make mediapipe`). The model is one operator, int32 to float, in a file as
+`export --for mediapipe` writes them, with one label a position: its scores are the ids. `--list` prints, as `word_characters.py`
+has them, the characters of which MediaPipe says \p{L}, \p{M}, \p{N}, _ or '.
 """
 
 import argparse
-import importlib.metadata
-import io
-import json
+import dataclasses
 import random
-import re
+import sys
+import tempfile
 import time
-import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
-import flatbuffers
-from mediapipe.tasks.metadata import metadata_schema_py_generated as described
-from mediapipe.tasks.metadata import schema_py_generated as lite
-from mediapipe.tasks.python import BaseOptions
-from mediapipe.tasks.python.text import TextClassifier, TextClassifierOptions
+import numpy as np
 
-from cnnkit.device.text import DELIMITER, learn
+import results
+from cnnkit.device.text import DELIMITER, Tokenizer, learn
 from cnnkit.device.word_characters import ranges
+from cnnkit.quiet import quiet
 
-RESULT = Path(__file__).parent / "results" / "mediapipe_ids.json"
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from tests.clients.mediapipe_tasks import LACKING, VERSION, Job, answers
+
 LENGTH = 256
 CODES = [code for code in range(1, 0x110000) if not 0xD800 <= code <= 0xDFFF]
 
 
-def made(kind, **fields):
-    """Make an object of the flatbuffer API and set its fields."""
-    thing = kind()
-    for name, value in fields.items():
-        assert hasattr(thing, name), name
-        setattr(thing, name, value)
-    return thing
+def probe(tokenizer: Tokenizer, delimiter: str) -> bytes:
+    """Return a file for MediaPipe whose scores are the ids that it is fed with."""
+    import keras
+    import tensorflow as tf
+
+    from cnnkit.export.profiles.mediapipe import MediaPipe
+
+    ids = keras.Input(batch_shape=(1, LENGTH), dtype="int32", name="ids")
+    model = keras.Model(ids, {"scores": keras.ops.cast(ids, "float32")})
+    about = {"app": "text", "task": "classification", "labels": [str(place) for place in range(LENGTH)]}
+    about |= {"format": 1, "input": {"kind": "text", "shape": [LENGTH]}, "text": tokenizer.to_dict()}
+    profile = MediaPipe(model, about)
+    profile.given = dataclasses.replace(profile.given, delimiter=delimiter)
+    with quiet():
+        content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    return profile.finished(content, "float32")
 
 
-def packed(root, identifier: bytes) -> bytes:
-    builder = flatbuffers.Builder(1 << 14)
-    builder.Finish(root.Pack(builder), file_identifier=identifier)
-    return bytes(builder.Output())
-
-
-def metadata(delimiter: str) -> bytes:
-    files = described.AssociatedFileType
-    vocabulary = made(described.AssociatedFileT, name="vocab.txt", type=files.VOCABULARY)
-    labels = made(described.AssociatedFileT, name="labels.txt", type=files.TENSOR_AXIS_LABELS)
-    options = made(described.RegexTokenizerOptionsT, delimRegexPattern=delimiter, vocabFile=[vocabulary])
-    kind = described.ProcessUnitOptions.RegexTokenizerOptions
-    unit = made(described.ProcessUnitT, optionsType=kind, options=options)
-    ids = made(described.TensorMetadataT, name="ids", processUnits=[unit])
-    scores = made(described.TensorMetadataT, name="scores", associatedFiles=[labels])
-    graph = made(described.SubGraphMetadataT, inputTensorMetadata=[ids], outputTensorMetadata=[scores])
-    return packed(made(described.ModelMetadataT, subgraphMetadata=[graph], minParserVersion="1.2.1"), b"M001")
-
-
-def probe(delimiter: str, vocabulary: str, length: int = LENGTH) -> bytes:
-    """Return a `.tflite` whose scores are the ids that it is fed with."""
-
-    def tensor(name, kind):
-        return made(lite.TensorT, name=name, shape=[1, length], type=kind, buffer=0)
-
-    cast = lite.BuiltinOperator.CAST
-    graph = made(
-        lite.SubGraphT,
-        tensors=[tensor("ids", lite.TensorType.INT32), tensor("scores", lite.TensorType.FLOAT32)],
-        inputs=[0],
-        outputs=[1],
-        operators=[made(lite.OperatorT, opcodeIndex=0, inputs=[0], outputs=[1])],
-    )
-    model = made(
-        lite.ModelT,
-        version=3,
-        operatorCodes=[made(lite.OperatorCodeT, builtinCode=cast, deprecatedBuiltinCode=cast, version=1)],
-        subgraphs=[graph],
-        buffers=[lite.BufferT(), made(lite.BufferT, data=list(metadata(delimiter)))],
-        metadata=[made(lite.MetadataT, name="TFLITE_METADATA", buffer=1)],
-    )
-    appended = io.BytesIO()
-    with zipfile.ZipFile(appended, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("vocab.txt", vocabulary)
-        archive.writestr("labels.txt", "\n".join(map(str, range(length))))
-    return packed(model, b"TFL3") + appended.getvalue()
-
-
-class MediaPipe:
-    """MediaPipe's text classifier around the probe."""
-
-    def __init__(self, delimiter: str, vocabulary: str):
-        base = BaseOptions(model_asset_buffer=probe(delimiter, vocabulary))
-        self._classifier = TextClassifier.create_from_options(TextClassifierOptions(base_options=base, max_results=-1))
-
-    def ids(self, text: str) -> list[int]:
-        found = self._classifier.classify(re.sub("[\ud800-\udfff]", "\ufffd", text)).classifications[0].categories
-        ids = [0] * LENGTH
-        for category in found:
-            ids[category.index] = int(category.score)
-        return ids
+def ids_of(texts: Sequence[str], tokenizer: Tokenizer, delimiter: str = DELIMITER) -> np.ndarray:
+    """Return MediaPipe's ids of texts: int (n, LENGTH)."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "probe.tflite"
+        path.write_bytes(probe(tokenizer, delimiter))
+        found = answers([Job("TextClassifier", path, texts)], Path(name), seconds=3600)[0]["scores"]
+    return found.astype(int)
 
 
 def word_characters(delimiter: str) -> list[int]:
     """Return the code points that do not separate words: x and the character make one unknown word, not the known x."""
-    judge, answer = MediaPipe(delimiter, "<PAD> 0\n<UNKNOWN> 1\nx 2\n"), []
-    for start in range(0, len(CODES), LENGTH):
-        chunk = CODES[start : start + LENGTH]
-        ids = judge.ids(" ".join("x" + chr(code) for code in chunk))
-        answer += [code for code, key in zip(chunk, ids) if key == 1]
-    return answer
+    chunks = [CODES[start : start + LENGTH] for start in range(0, len(CODES), LENGTH)]
+    texts = [" ".join("x" + chr(code) for code in chunk) for chunk in chunks]
+    found = ids_of(texts, Tokenizer("words", LENGTH, {"x": 2}, 3), delimiter)
+    return [code for chunk, row in zip(chunks, found) for code, key in zip(chunk, row) if key == 1]
 
 
 def as_ranges(codes: list[int]) -> list[tuple[int, int]]:
@@ -145,16 +96,18 @@ def random_text(draw: random.Random, words: list[str]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--texts", type=int, default=5000)
+    parser.add_argument("--texts", type=int, default=10_000)
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
+    if LACKING:
+        raise SystemExit(LACKING)
+    classes = r"[^\p{L}\p{M}\p{N}_']+"
     if arguments.list:
-        codes = word_characters(r"[^\p{L}\p{M}\p{N}_']+")
+        codes = word_characters(classes)
         print(" ".join(f"{a:x}" if a == b else f"{a:x}-{b:x}" for a, b in as_ranges(codes)))
         return
     started = time.perf_counter()
-    characters = as_ranges(word_characters(DELIMITER)) == ranges()
-    newer = len(set(word_characters(r"[^\p{L}\p{M}\p{N}_']+")) ^ set(word_characters(DELIMITER)))
+    own = word_characters(DELIMITER)
     draw = random.Random(0)
     words = [
         "film",
@@ -172,24 +125,24 @@ def main() -> None:
     ]
     texts = [random_text(draw, words) for _ in range(arguments.texts)]
     tokenizer = learn(texts[::2], max_length=LENGTH, max_words=2000).tokenizer
-    phone = MediaPipe(DELIMITER, tokenizer.vocabulary)
-    different = [text for text, row in zip(texts, tokenizer.batch(texts).tolist()) if phone.ids(text) != row]
-    counts = tokenizer.batch(texts)
-    result = {
-        "mediapipe": importlib.metadata.version("mediapipe"),
-        "characters": len(CODES),
-        "characters_agree": characters,
-        "characters_that_its_own_classes_see_otherwise": newer,
-        "texts": len(texts),
-        "ids": int((counts > 0).sum()),
-        "unknown": int((counts == 1).sum()),
-        "texts_that_differ": len(different),
-        "seconds": round(time.perf_counter() - started, 1),
-    }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=1))
-    for text in different[:5]:
-        print(ascii(text))
+    ours, theirs = tokenizer.batch(texts), ids_of(texts, tokenizer)
+    different = np.flatnonzero((ours != theirs).any(1))
+    results.write(
+        "mediapipe_ids",
+        {
+            "mediapipe": VERSION,
+            "characters": len(CODES),
+            "characters_agree": as_ranges(own) == ranges(),
+            "characters_that_its_own_classes_see_otherwise": len(set(word_characters(classes)) ^ set(own)),
+            "texts": len(texts),
+            "ids": int((ours > 0).sum()),
+            "unknown": int((ours == 1).sum()),
+            "texts_that_differ": len(different),
+            "seconds": round(time.perf_counter() - started, 1),
+        },
+    )
+    for place in different[:5]:
+        print(ascii(texts[place]))
 
 
 if __name__ == "__main__":

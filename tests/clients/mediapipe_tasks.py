@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 PLACE = Path(__file__).parents[2] / ".mediapipe"
+VERSION = Path(__file__).with_name("mediapipe.txt").read_text(encoding="utf-8").strip().partition("==")[2]
 LACKING = None if (PLACE / ".there").exists() else f"{PLACE} is not set up: `make mediapipe` does it"
 
 
