@@ -63,6 +63,10 @@ class InputGraph(Readable):
         kind = input_of(metadata, DEVICE, "The model")
         return list(kind.noise(metadata, (count, *shape), np.random.default_rng(0)))
 
+    def held(self, records: Any, place: int) -> Any:
+        """Return the input of a record as its file holds it."""
+        return records.native(place)
+
     def simpler(self, sample: Any, most: int) -> Any:
         """Return an input, as its file holds it, as programs of others hold one: of so many bytes at most, where that can be."""
         return sample

@@ -53,7 +53,7 @@ class Records:
         return self.natives[place]
 
     def read(self, places):
-        return self.seen[places], None
+        return None if self.seen is None else self.seen[places], None
 
     def name(self, place):
         return f"Jane-Doe-{place}"
@@ -164,8 +164,8 @@ def reader(task="classification", **options):
     model = BUILDERS["kim-rand"]((16,), 3, **toy_texts.small(tokenizer))
     text = {**tokenizer.to_dict(), "margin": 0}
     metadata = about(task, (16,), NASTY[:3], "text", text=text, sure=0.4)
-    natives = [text for text in TEXTS if text]
-    return spread(model), metadata, Records(natives, tokenizer.batch(natives))
+    texts = [text for text in TEXTS if text]
+    return spread(model), metadata, toy_texts.records([(toy_texts.LABELS[0], text) for text in texts], tokenizer)
 
 
 def japanese(task="classification"):
@@ -217,11 +217,10 @@ def written(tmp_path_factory):
                 metadata["labels"] = ["".join(filter(str.isprintable, label)) for label in metadata["labels"]]
             folder = tmp_path_factory.mktemp("export")
             made = profile(model, metadata)
-            calibration = records.seen
+            calibration = records.read(np.arange(len(records)))[0]
             if calibration is None:
-                calibration = (
-                    np.zeros((1, *made.shape)) if precision == "float32" else seen_whole(records.natives, made.shape)
-                )
+                plain = precision == "float32"
+                calibration = np.zeros((1, *made.shape)) if plain else seen_whole(records.natives, made.shape)
             path = folder / f"toy {name}-{precision}.tflite"
             path.write_bytes(convert(model, precision, calibration, metadata, made))
             file = Faced(made.opened(path, precision), made, tuple(metadata["labels"]))

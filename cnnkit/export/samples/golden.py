@@ -119,7 +119,7 @@ def _inputs(profile: Profile, held_out: Records, private: bool) -> tuple[list[An
     ours = task_of(metadata, TRAINING, "The model").seen
     found = []
     for place in chosen.tolist():
-        native = held_out.native(place)
+        native = kind.held(held_out, place)
         sample = kind.simpler(native, LARGE)
         if ours(sample, metadata, shape) is None:  # it is seen whole, so records say what of it
             read = held_out.read(np.array([place]))[0][0]

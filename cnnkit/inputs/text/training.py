@@ -60,6 +60,9 @@ class Text(InputGraph):
     def seen(self, sample: str, metadata: Mapping[str, Any], shape: Sequence[int]) -> np.ndarray:
         return Tokenizer.from_dict(metadata["text"]).batch([sample])[0]
 
+    def held(self, records: Any, place: int) -> Any:
+        return records.texts(np.array([place]))[0]
+
     def drawn(self, metadata: Mapping[str, Any], shape: Sequence[int], count: int) -> list[Any]:
         """Return sentences of words that the model knows, with some between them that it does not."""
         words = [word for word in Tokenizer.from_dict(metadata["text"]).words() if word.strip()][2:]
