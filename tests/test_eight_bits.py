@@ -9,9 +9,10 @@ import pytest
 from keras import layers
 
 from cnnkit import training
+from cnnkit.device.detection import Plan
 from cnnkit.device.model import DeviceModel
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError
-from cnnkit.evaluation.artifacts import open_artifact
+from cnnkit.evaluation.artifacts import KerasArtifact, open_artifact
 from cnnkit.export import gate
 from cnnkit.export.convert import convert
 from cnnkit.export.graph import graph_of
@@ -182,6 +183,27 @@ def test_trained_ranges_survive_calibration_on_black():
         assert any(ends and np.allclose(ends, (low, high), atol=1e-5 * (high - low)) for ends in had), name
 
 
+@pytest.mark.parametrize("name", ["micro_cnn", "spot_cnn", "read_twice", "detector"])
+def test_files_pass_every_comparison_with_a_temperature_in_the_graph(name, tmp_path):
+    keras.utils.set_random_seed(0)
+    images = pictures()
+    made = Network(awake(NETWORKS[name](), images), KIND.limits)
+    ranges = made.measured([images])
+    settled = made.settled(ranges, made.learning(ranges))
+    about = {"format": 1, "app": "toy", "labels": list("abcd"), "temperature": 1.3}
+    about |= {"task": "classification", "input": {"kind": "image", "shape": [SIDE, SIDE, 3]}}
+    if name == "detector":
+        about |= {"task": "detection", "detection": Plan((8, 16, 32)).to_dict()}
+    artifact = KerasArtifact(tmp_path / MODEL, settled, about)
+    chain = gate.Chain(artifact, images, images[::2], images[1::2])
+    for precision in ("float32", "float16", "int8"):
+        path = tmp_path / f"{precision}.tflite"
+        path.write_bytes(content := chain.content(precision))
+        found = chain.checks(precision, content, path)
+        assert not [check.reason for check in found if not check.passed], precision
+    assert "kernels" in {check.name for check in found}
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("layer", "what"),
@@ -265,6 +287,7 @@ class TestRun:
     def test_it_learns_and_its_files_pass_the_gate(self, run, tmp_path):
         data, recipe = toys.splits(), toys.recipe()
         artifact = open_artifact(run.path)
+        artifact.finalize({"temperature": 1.5})
         names = {"train": data.train, "held_out": data.test, "validation": data.validation}
         document = gate.export(artifact, tmp_path, task=recipe.task, precisions=["float32", "float16", "int8"], **names)
         assert document["reference"]["score"] >= 0.95

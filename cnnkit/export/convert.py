@@ -22,6 +22,7 @@ import numpy as np
 
 from cnnkit.errors import CnnkitError
 from cnnkit.evaluation.artifacts import outputs
+from cnnkit.export.graph import without_forms
 from cnnkit.export.profiles import Profile
 from cnnkit.export.rounding import rounded
 from cnnkit.models import eight_bits
@@ -92,6 +93,8 @@ def convert(
         raise CnnkitError(
             f"The model cannot be converted to {precision}: {str(error).strip().splitlines()[0][:300]}"
         ) from error
+    if precision == "float32" and eight_bits.ranges(model):
+        content = without_forms(content)
     return profile.finished(content, precision)
 
 
@@ -101,9 +104,11 @@ def fitted(model: Any, precision: str, calibration: np.ndarray, metadata: dict[s
     A copy that was made here stays as it is.
     """
     kind = input_of(metadata, TRAINING, "The model")
+    if getattr(model, "on_steps", False):
+        return model
     if eight_bits.ranges(model):
         return model if precision == "int8" else eight_bits.unrounded(model)
-    if precision != "int8" or not kind.rounded or getattr(model, "on_steps", False):
+    if precision != "int8" or not kind.rounded:
         return model
     return rounded(model, for_rounding(calibration))
 

@@ -18,7 +18,8 @@ A chain of named checks, each with what was measured and its bar (`cnnkit.export
 
 A model that was trained quantise-aware rounds as its int8 file does: `ranges` are then those that it was trained with, no weight
 is rounded anew, and `kernels` holds the two against each other. Its float files, also as a reference, are held against the same
-model without rounding between layers. Scores of all are held against those of the model as it is.
+model without rounding between layers; that for int8 is converted with the rounding, which is taken out of the file then, so that
+what stands on two sides of it is not joined. Scores of all are held against those of the model as it is.
 
 The rule for scores: a file may lose at most `tolerance` of the task's score overall, and `class_tolerance` in each class: points
 of a share, else in the score's unit, which says too what a loss is. A larger loss refuses it where it is more than chance: where
@@ -179,7 +180,7 @@ class Chain:
         self.kind = input_of(artifact.metadata, TRAINING, artifact.path)
         self.shares = task_of(artifact.metadata, DEVICE, artifact.path).probabilities
         self._fitted: Any = None
-        self._bases: dict[bool, tuple[bytes, Check]] = {}
+        self._bases: dict[tuple[bool, bool], tuple[bytes, Check]] = {}
 
     @functools.cached_property
     def unrounded(self) -> dict[str, np.ndarray]:
@@ -214,9 +215,10 @@ class Chain:
         """Return the float32 file of a precision's weights, and the check of its answers."""
         model = self.model(precision)
         own = model is self.artifact.model
-        if own not in self._bases:
+        key = own, precision == "int8" and bool(self.trained_ranges)
+        if key not in self._bases:
             metadata = self.artifact.metadata
-            content = self._converted(model, "float32")
+            content = self._converted(eight_bits.as_it_is(model) if key[1] else model, "float32")
             trained = (
                 self.unrounded if own else KerasArtifact(self.artifact.path, model, metadata).run_batch(self.inputs)
             )
@@ -229,8 +231,8 @@ class Chain:
                     check = checks.answers("reference", trained, found, bar, self.shares)
                 except (CnnkitError, ValueError) as error:
                     check = checks.failed("reference", _line(error))
-            self._bases[own] = content, check
-        return self._bases[own]
+            self._bases[key] = content, check
+        return self._bases[key]
 
     def checks(self, precision: str, content: bytes, path: Path) -> list[Check]:
         """Return the checks of a file, up to the one that those behind it need."""
@@ -274,9 +276,17 @@ class Chain:
             bar = checks.narrow(self.unrounded, self.shares) if precision == "float32" else checks.FLOAT16
             found.append(checks.answers("answers", self.unrounded, answered, bar, self.shares))
         elif self.trained_ranges:
-            plainly = Faced(DeviceModel.open(path, kernels="reference"), self.profile, self.artifact.labels)
-            found.append(checks.kernels(self.trained, self.unrounded, plainly.run_batch(self.inputs), self.shares))
+            plainly = Faced(_plainest(path), self.profile, self.artifact.labels).run_batch(self.inputs)
+            found.append(checks.kernels(self.trained, self.unrounded, plainly, self.shares))
         return found
+
+
+def _plainest(path: Path) -> DeviceModel:
+    """Open a file with the reference kernels, or where these lack one (TILE in eight bits) with the built-in ones."""
+    try:
+        return DeviceModel.open(path, kernels="reference")
+    except CnnkitError:
+        return DeviceModel.open(path, kernels="built-in")
 
 
 def _line(error: Exception) -> str:

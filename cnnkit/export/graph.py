@@ -3,7 +3,8 @@
 Design choices:
 - Two files of one model at two precisions have the same operators in the same order, but for those that change the form of
   numbers (QUANTIZE, DEQUANTIZE). Those are looked through here, so operators and constants of the two can be held against each
-  other one by one, without names, which converters change.
+  other one by one, without names, which converters change. So is a RESHAPE before a fully connected layer, which the converter
+  leaves out in one file and not in the other.
 - The flatbuffer is read with the schema of the interpreter that runs it.
 """
 
@@ -130,12 +131,19 @@ def graph_of(content: bytes) -> Graph:
     def source(index: int) -> Any:
         return "constant" if tensors[index].data is not None else sources.get(index)
 
-    for operator in whole.operators or []:
+    def kind_of(operator: Any) -> str:
         code = model.operatorCodes[operator.opcodeIndex]
-        kind = names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "CUSTOM")
+        return names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "CUSTOM")
+
+    readers: dict[int, set[str]] = {int(index): {"output"} for index in whole.outputs}
+    for operator in whole.operators or []:
+        for index in operator.inputs:
+            readers.setdefault(int(index), set()).add(kind_of(operator))
+    for operator in whole.operators or []:
+        kind = kind_of(operator)
         read = [int(index) for index in operator.inputs]
         made = [int(index) for index in operator.outputs]
-        if kind in FORMS:
+        if kind in FORMS or (kind == "RESHAPE" and readers.get(made[0]) == {"FULLY_CONNECTED"}):
             before[made[0]] = read[0]
             continue
         origins = [None if index < 0 else origin(index) for index in read]
@@ -187,6 +195,33 @@ def _tensor(index: int, entry: Any, kinds: dict[int, str], buffers: Any) -> Tens
         int(quantization.quantizedDimension) if quantization else 0,
         data,
     )
+
+
+def without_forms(content: bytes) -> bytes:
+    """Return the flatbuffer of a float32 file without the operators that only change the form of numbers, and so round them."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+    kinds = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    forms = {getattr(schema.BuiltinOperator, name) for name in FORMS}
+    (graph,) = model.subgraphs
+    before: dict[int, int] = {}
+    kept = []
+    for operator in graph.operators:  # each after what it reads
+        operator.inputs = [before.get(int(index), int(index)) for index in operator.inputs]
+        if kinds[operator.opcodeIndex] in forms:
+            before[int(operator.outputs[0])] = operator.inputs[0]
+        else:
+            kept.append(operator)
+    graph.operators = kept
+    graph.outputs = [before.get(int(index), int(index)) for index in graph.outputs]
+    for signature in model.signatureDefs or []:
+        for entry in signature.outputs:
+            entry.tensorIndex = before.get(int(entry.tensorIndex), int(entry.tensorIndex))
+    builder = flatbuffers.Builder(len(content) + 1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def values(tensor: Tensor, scales: np.ndarray | None = None) -> np.ndarray:

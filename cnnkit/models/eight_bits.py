@@ -111,6 +111,14 @@ def ranges(model: keras.Model) -> dict[str, tuple[float, float]]:
     return {name: (one.low, one.high) for name, one in found.items() if isinstance(one, Rounded)}
 
 
+def as_it_is(model: keras.Model) -> keras.Model:
+    """Return a copy that is converted as it is at every precision."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    copy.on_steps = True
+    return copy
+
+
 def unrounded(model: keras.Model) -> keras.Model:
     """Return a model of the same weights that does not round what its layers put out, as float files do not."""
 
