@@ -127,6 +127,6 @@ def _inputs(profile: Profile, held_out: Records, private: bool) -> tuple[list[An
                 alike = np.array_equal(kind.seen(native, metadata, shape), read)
             except (CnnkitError, ValueError, IndexError):
                 alike = False
-            sample = sample if alike else read
+            sample = sample if alike or isinstance(sample, str) else read  # records may have another vocabulary
         found.append(sample)
     return [*found, *kind.drawn(metadata, shape, DRAWN)], False
