@@ -13,9 +13,9 @@ import pytest
 from cnnkit import training
 from cnnkit.data.pipeline import Order, evaluation_batches, training_batches
 from cnnkit.device.detection import Plan, cells, decode, find
-from cnnkit.device.model import DeviceModel, read_metadata
+from cnnkit.device.model import DeviceModel, read_metadata, with_decided
 from cnnkit.errors import GateRefused
-from cnnkit.evaluation.artifacts import open_artifact
+from cnnkit.evaluation.artifacts import KerasArtifact, open_artifact
 from cnnkit.evaluation.scoring import score
 from cnnkit.export import gate
 from cnnkit.inputs.image.training import KIND
@@ -105,9 +105,11 @@ def test_what_it_is_travels_in_its_file(trained):
 
 def test_its_threshold_is_chosen_on_validation_data(trained, data):
     task = toy_boxes.recipe(data).task
-    written = task.calibrate(trained, data.validation)["detection"]
+    decided = task.calibrate(trained, data.validation)
+    written = decided["detection"]
     assert list(written) == ["threshold"] and 0.01 < written["threshold"] < 1
-    found, truth = task.outputs(trained, data.test)
+    calibrated = KerasArtifact(trained.path, trained.model, with_decided(trained.metadata, decided))
+    found, truth = task.outputs(calibrated, data.test)
     f1 = [
         task.score(found, truth, trained.labels, {"detection": {"threshold": t}})["f1"]
         for t in (0.02, written["threshold"])
