@@ -31,8 +31,8 @@ import cv2
 import numpy as np
 
 import results
+from cnnkit.evaluation.calibration import best_temperature, softmax
 from cnnkit.tasks.classification import roc
-from cnnkit.tasks.classification.calibration import PRIOR, best_temperature, softmax
 
 SIDE = 96
 WEIGHTS = "mobilenet_v2_0.35_224_no_top.weights.h5"
@@ -134,7 +134,7 @@ def scorers(features: np.ndarray, train_labels: np.ndarray, logits: np.ndarray, 
         features, train_labels: of training pictures.
         logits, labels: of validation pictures.
     """
-    temperature = best_temperature(logits.astype(np.float64), labels, PRIOR)
+    temperature = best_temperature(logits.astype(np.float64), labels)
     classes = np.unique(train_labels)
     means = np.stack([features[train_labels == k].mean(0) for k in classes])
     apart = np.concatenate([features[train_labels == k] - m for k, m in zip(classes, means)])

@@ -362,7 +362,8 @@ class TestExport:
     def test_files_pass_the_gate_and_lie_in_a_folder_of_their_own(self, exported):
         found, usual = exported
         assert found.folder == usual.folder / "mediapipe"
-        assert {path.name for path in found.folder.iterdir()} == {"gate.json", "toy-float32.tflite", "toy-int8.tflite"}
+        files = {path.name for path in found.folder.iterdir()}
+        assert files == {"gate.json", "toy-float32.tflite", "toy-int8.tflite", "code"}
         assert all(entry["passed"] for entry in found.document["artifacts"].values())
         assert any("without smoothing" in line for line in found.document["notes"])
 

@@ -160,7 +160,7 @@ class TestPage:
         text = rendered(labels, scores, made)
         read = Page(text)
         names = [attributes["id"] for tag, attributes in read.tags if tag == "section"]
-        assert names == ["classes", "thresholds", "beside-the-baseline", "worst-errors", "model-card"]
+        assert names == ["classes", "thresholds", "calibration", "beside-the-baseline", "worst-errors", "model-card"]
         assert "Micro F1" in read.words and "All labels right" in read.words and "0.610" in read.words
         assert "any number of its 3 labels" in read.words and "Compared text by text" not in read.words
 
