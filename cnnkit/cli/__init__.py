@@ -474,7 +474,7 @@ def _command_line(app: App) -> click.Group:
         "profile",
         default="litert",
         show_default=True,
-        help="Whose files: litert, mediapipe (Android, iOS, web).",
+        help="Whose files: litert, mediapipe (Android, iOS, web), micro (microcontrollers), ethos-u (those with such a unit).",
     )
     @click.option("--precision", help="Comma-separated list of float32, float16, int8.  [default: all there are]")
     @click.option(

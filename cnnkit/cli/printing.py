@@ -175,6 +175,8 @@ def exported(found: Any) -> None:
     if code := found.document["code"]:
         first = found.folder / code[0]
         console.message(f"Code that runs them without cnnkit: {first.parent}. Try `python {first} --check`.")
+    for line in (line for v in found.document["artifacts"].values() for line in v.get("told", [])):
+        console.message(line)
     for line in found.document["notes"]:
         console.warning(line)
     if found.verdict:
@@ -205,7 +207,7 @@ def gate(document: dict[str, Any]) -> None:
     ]
     console.table(["", "check", "where", "measured", "at most", ""], listed)
     if document["interpreter"]:
-        console.message(f"Scored with {document['interpreter']}, as `predict` runs it.")
+        console.message(f"Scored with {document['interpreter']}, as its clients run it.")
 
 
 def _measured(check: Mapping[str, Any]) -> tuple[str, str]:

@@ -207,7 +207,13 @@ class DeviceModel:
 
     @classmethod
     def open(
-        cls, path: Path | str, *, threads: int | None = None, known: bool = False, kernels: str = "default"
+        cls,
+        path: Path | str,
+        *,
+        threads: int | None = None,
+        known: bool = False,
+        kernels: str = "default",
+        metadata: Mapping[str, Any] | None = None,
     ) -> "DeviceModel":
         """Load a `.tflite` file.
 
@@ -219,6 +225,7 @@ class DeviceModel:
             threads: threads of the interpreter; default: as many as the process may use, at most 4.
             known: whether to open it without that trial.
             kernels: that compute it, one of `KERNELS`.
+            metadata: what it is, where nothing in the file says so, as in one for microcontrollers.
 
         Raises:
             ArtifactError: the file is missing, is damaged, is not a `.tflite`, or uses operators LiteRT does not have.
@@ -234,7 +241,7 @@ class DeviceModel:
             raise ArtifactError(
                 f"{path} is not a .tflite model (it lacks the mark TFL3). Give a file that `export` wrote."
             )
-        metadata, whole = metadata_in(content, path)
+        own, whole = metadata_in(content, path)
         if not whole and not known and (why := refusal(path, content, "cnnkit.device.verification:check")):
             raise ArtifactError(f"{path} cannot be loaded: {why}. It is damaged, or not for this runtime. {AGAIN}")
         old = f"{path} is of an older cnnkit and has no checksum: damage to it would not be seen. Export it again."
@@ -248,7 +255,7 @@ class DeviceModel:
                     experimental_op_resolver_type=OpResolverType[KERNELS[kernels]],
                 )
                 interpreter.allocate_tensors()
-                return cls(path, interpreter, metadata, old if metadata and not whole else None)
+                return cls(path, interpreter, own or dict(metadata or {}), old if own and not whole else None)
         except (ValueError, RuntimeError, KeyError, IndexError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ArtifactError(f"{path} cannot be loaded: {reason}. It may be cut short; export it again.") from error
@@ -273,10 +280,16 @@ class DeviceModel:
             tensor = np.clip(np.rint(tensor), limits.min, limits.max)
         self._interpreter.set_tensor(self._input["index"], tensor.astype(self.input_dtype))
         self._invoke()
-        found = {name: self._interpreter.get_tensor(output["index"]) for name, output in self._outputs.items()}
-        for values in found.values():
-            refuse_no_numbers(values, self.path)
-        return found
+        return {name: self._answer(output) for name, output in self._outputs.items()}
+
+    def _answer(self, output: Mapping[str, Any]) -> np.ndarray:
+        """Return what the interpreter left in an output, as numbers: of a quantised one those that its steps stand for."""
+        values = self._interpreter.get_tensor(output["index"])
+        scale, zero = output["quantization"]
+        if scale and values.dtype.kind != "f":
+            values = (values.astype(np.float32) - np.float32(zero)) * np.float32(scale)
+        refuse_no_numbers(values, self.path)
+        return values
 
     def _resize(self, shape: tuple[int, ...]) -> None:
         try:
@@ -324,12 +337,7 @@ class DeviceModel:
             self._given = inputs.shape
         self._interpreter.set_tensor(self._input["index"], np.ascontiguousarray(inputs))
         self._invoke()
-        found = {
-            alias: self._interpreter.get_tensor(self._outputs[name]["index"]) for name, alias in self._names.items()
-        }
-        for values in found.values():
-            refuse_no_numbers(values, self.path)
-        return found
+        return {alias: self._answer(self._outputs[name]) for name, alias in self._names.items()}
 
     def apart(self) -> None:
         """Take one input at a time again."""

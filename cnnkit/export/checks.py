@@ -11,7 +11,7 @@ import dataclasses
 import json
 import math
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ KERNELS = (
     4.0  # times what rounding changes, squared, that an int8 file may be apart from the model that was trained to round
 )
 STEPS = 0.52  # of its precision, that a constant may lie from what it stands for; half a step is rounding
+UNEQUAL = 0.005  # of answers, that two sets of kernels may give otherwise, as their rounding differs
 SUM = 0.02  # that scores may miss 1 by, and a step of int8 for each two classes
 LARGE = (
     0.4  # of the bytes of the float32 weights, that those of eight bits may have; a quarter is what they are made of
@@ -374,7 +375,33 @@ def _fields(wanted: Any, found: Any, name: str) -> list[str]:
     return [] if type(wanted) is type(found) and wanted == found else [name]
 
 
-def facing(graph: Graph, shape: Sequence[int], dtypes: tuple[str, str], task: Any, labels: Sequence[str]) -> Check:
+def operators(graph: Graph, lacks: Callable[[Step], str | None]) -> Check:
+    """Say whether a file's clients have its operators, and else which they lack, and where.
+
+    Args:
+        graph: of a file.
+        lacks: says which one they lack.
+    """
+    wrong = [step.place for step in graph.steps if lacks(step)]
+    shown = ", ".join(wrong[:3]) + (", ..." if len(wrong) > 3 else "")
+    return Check("operators", "operators that its clients lack", float(len(wrong)), 0.0, shown)
+
+
+def agreement(counts: Mapping[str, tuple[int, int]]) -> Check:
+    """Say how many answers are not the very same with LiteRT's reference kernels.
+
+    Args:
+        counts: by output (answers, those that are not the same).
+    """
+    shares = {output: apart / total for output, (total, apart) in counts.items() if total}
+    where = max(shares, key=lambda output: shares[output], default="")
+    what = "share of answers that are not those of LiteRT's reference kernels"
+    return Check("client's answers", what, shares.get(where, 0.0), UNEQUAL, where)
+
+
+def facing(
+    graph: Graph, shape: Sequence[int], dtypes: tuple[str, str], task: Any, labels: Sequence[str], pixels: bool = False
+) -> Check:
     """Say whether a file's input and its outputs have the shape and the type that its metadata promise.
 
     Args:
@@ -383,6 +410,7 @@ def facing(graph: Graph, shape: Sequence[int], dtypes: tuple[str, str], task: An
         dtypes: of the input and of the outputs, as NumPy names them.
         task: the device half (`cnnkit.device.kinds.TaskKind`).
         labels: of the outputs that name some.
+        pixels: whether int8 inputs are numbers in [0, 255] less 128.
     """
     name, what = "input and output", "sides, types and scales that are not those promised"
     wrong = []
@@ -392,7 +420,9 @@ def facing(graph: Graph, shape: Sequence[int], dtypes: tuple[str, str], task: An
         wrong.append("type of the input")
     elif given.shape != (1, *shape):
         wrong.append("shape of the input")
-    elif dtype == "uint8" and (given.scales.tolist(), given.zeros.tolist()) != ([1.0], [0]):
+    elif (dtype == "uint8" or (pixels and dtype == "int8")) and (
+        (given.scales.tolist(), given.zeros.tolist()) != ([1.0], [np.iinfo(dtype).min])
+    ):
         wrong.append("scale of the input")
     for output in task.outputs:
         found = graph.outputs.get(output)

@@ -50,6 +50,20 @@ def aligned(content: bytes, stated: tuple[int, ...] | None, entries: Mapping[str
     return bytes(builder.Output())
 
 
+def beginning(content: bytes, count: int) -> bytes:
+    """Return the model of the first so many operators of a file: what the last of them makes is its output."""
+    import flatbuffers
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    graph = model.subgraphs[0]
+    graph.operators = graph.operators[:count]
+    graph.outputs, model.signatureDefs = graph.operators[-1].outputs, None
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return aligned(bytes(builder.Output()), None, {})
+
+
 def whole(
     content: bytes,
     stated: tuple[int, ...] | None,

@@ -22,7 +22,7 @@ import numpy as np
 
 from cnnkit.errors import CnnkitError
 from cnnkit.evaluation.artifacts import outputs
-from cnnkit.export.graph import without_forms
+from cnnkit.export.graph import graph_of, plain, without_forms
 from cnnkit.export.profiles import Profile
 from cnnkit.export.rounding import rounded
 from cnnkit.models import eight_bits
@@ -96,6 +96,33 @@ def convert(
     if precision == "float32" and eight_bits.ranges(model):
         content = without_forms(content)
     return profile.finished(content, precision)
+
+
+def admitted(model: Any, metadata: dict[str, Any], profile: Profile) -> None:
+    """Raise where a model needs an operator that the profile's clients lack: before anything that takes long.
+
+    The float32 file, which is made in seconds, has the operators of all others.
+
+    Raises:
+        ConfigError: which one, and the layer that needs it.
+        CnnkitError: as `convert`.
+    """
+    if not profile.foreign:
+        return
+    nothing = np.zeros(0)
+    failed: CnnkitError | None = None
+    try:
+        content = convert(model, "float32", nothing, metadata, profile)
+    except CnnkitError as error:  # for LiteRT it may still be made, and says what is in it
+        failed, content = error, convert(model, "float32", nothing, metadata)
+    for step in graph_of(content).steps:
+        if lacking := profile.lacks(step):
+            layer = plain(step.outputs[0].name)
+            raise profile.refused(
+                f"They have no operator {lacking}, as its {layer} needs. Use another layer, and train anew."
+            )
+    if failed is not None:
+        raise failed
 
 
 def fitted(model: Any, precision: str, calibration: np.ndarray, metadata: dict[str, Any]) -> Any:

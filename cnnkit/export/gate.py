@@ -14,6 +14,7 @@ A chain of named checks, each with what was measured and its bar (`cnnkit.export
 | ranges, clipping: layers have the ranges that calibration inputs give, which fit validation inputs | | | x |
 | kernels: run by reference kernels, the file answers as the model did that was trained to round | | | quantise-aware |
 | probabilities, input and output, metadata: what the file says of itself | x | x | x |
+| operators, client's answers and score: its own runtime has them all, and answers as LiteRT's reference kernels | x | x | x |
 | scores: overall and per class, on held-out records, by what users run | x | x | x |
 
 A model that was trained quantise-aware rounds as its int8 file does: `ranges` are then those that it was trained with, no weight
@@ -36,7 +37,6 @@ file of eight bits could say no others.
 """
 
 import functools
-import importlib.metadata
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -45,7 +45,6 @@ from typing import Any
 import numpy as np
 
 from cnnkit.data.records import Records
-from cnnkit.device.model import DeviceModel
 from cnnkit.errors import CnnkitError, GateRefused
 from cnnkit.evaluation.artifacts import KerasArtifact
 from cnnkit.evaluation.calibration import WORSE, held_against
@@ -53,6 +52,7 @@ from cnnkit.evaluation.scoring import outputs
 from cnnkit.export import checks
 from cnnkit.export.checks import Check
 from cnnkit.export.convert import convert, fitted, for_rounding
+from cnnkit.export.forms import Pixels
 from cnnkit.export.graph import graph_of
 from cnnkit.export.profiles import Profile
 from cnnkit.export.profiles.profile import Faced
@@ -67,6 +67,7 @@ from cnnkit.score import HEADLINE, MORE, SHARE, Score, Scores
 CALIBRATION_IMAGES = 512
 FEWEST_IMAGES = 32  # that are taken, however large they are
 ANSWERS = 64  # held-out inputs whose answers are compared as numbers
+KERNELS = 0.2  # points, or the score's unit, that a file may score otherwise with other kernels
 ROUNDED = 64  # images on which rounded weights are compared
 DISTURBED = 12.0  # times the error of nearest rounding, that rounded weights may have
 GATE = "gate.json"
@@ -154,6 +155,36 @@ def compared(document: Mapping[str, Any]) -> Score:
     return Score(value=reference["score"], **reference[HEADLINE])
 
 
+def alike(first: Scores, second: Scores) -> Check:
+    """Say how far the scores of one file with two sets of kernels are apart: in points, or in the score's unit."""
+    one, other = first.headline, second.headline
+    apart = abs(one.value - other.value) * one.scale
+    return Check("client's score", "difference of the score with LiteRT's reference kernels", apart, KERNELS)
+
+
+class Counted:
+    """An opened file that counts its answers, numbers along the last axis each, and those that its twin gives otherwise.
+
+    Attributes:
+        counts: by output (answers, those that are not the same).
+    """
+
+    def __init__(self, device: Faced, twin: Faced):
+        self.device, self.twin = device, twin
+        self.path, self.metadata = device.path, device.metadata
+        self.labels, self.input_shape = device.labels, device.input_shape
+        self.counts: dict[str, tuple[int, int]] = {}
+
+    def run_batch(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Answer a batch; as `DeviceModel.run_batch`."""
+        found, others = self.device.run_batch(inputs), self.twin.run_batch(inputs)
+        for output, one in found.items():
+            apart = (one != others[output]).reshape(-1, one.shape[-1]).any(1)
+            total, before = self.counts.get(output, (0, 0))
+            self.counts[output] = total + len(apart), before + int(apart.sum())
+        return found
+
+
 class Chain:
     """The direct comparisons of one trained model's files; what several of them need is made once.
 
@@ -211,6 +242,10 @@ class Chain:
         """Open a file as its client runs it, with the face of the trained model."""
         return Faced(self.profile.opened(path, precision), self.profile, self.artifact.labels)
 
+    def plainly(self, path: Path, precision: str) -> Faced:
+        """Open a file with LiteRT's reference kernels, with the face of the trained model."""
+        return Faced(self.profile.plainly(path, precision), self.profile, self.artifact.labels)
+
     def _base(self, precision: str) -> tuple[bytes, Check]:
         """Return the float32 file of a precision's weights, and the check of its answers."""
         model = self.model(precision)
@@ -250,7 +285,10 @@ class Chain:
         graph = graph_of(content)
         task = task_of(metadata, DEVICE, path)
         shape = tuple(metadata.get("input", {}).get("shape") or self.profile.shape)
-        found.append(checks.facing(graph, shape, self.profile.dtypes(precision), task, self.profile.labels))
+        pixels = isinstance(self.profile.given, Pixels)
+        found.append(checks.facing(graph, shape, self.profile.dtypes(precision), task, self.profile.labels, pixels))
+        if self.profile.foreign:
+            found.append(checks.operators(graph, self.profile.lacks))
         if precision == "int8":
             found.append(checks.integers(graph))
         if precision != "float32":
@@ -267,7 +305,8 @@ class Chain:
             found += self.kind.checks(graph, self.artifact.model.get_weights())
         try:
             device = self.opened(path, precision)
-            found.append(checks.described(metadata, path, device.device.metadata))
+            if not self.profile.bare:
+                found.append(checks.described(metadata, path, device.device.metadata))
             answered = device.run_batch(self.inputs)
         except (CnnkitError, ValueError, KeyError, TypeError) as error:
             return [*found, checks.failed("opening", _line(error))]
@@ -276,17 +315,9 @@ class Chain:
             bar = checks.narrow(self.unrounded, self.shares) if precision == "float32" else checks.FLOAT16
             found.append(checks.answers("answers", self.unrounded, answered, bar, self.shares))
         elif self.trained_ranges:
-            plainly = Faced(_plainest(path), self.profile, self.artifact.labels).run_batch(self.inputs)
+            plainly = self.plainly(path, precision).run_batch(self.inputs)
             found.append(checks.kernels(self.trained, self.unrounded, plainly, self.shares))
         return found
-
-
-def _plainest(path: Path) -> DeviceModel:
-    """Open a file with the reference kernels, or where these lack one (TILE in eight bits) with the built-in ones."""
-    try:
-        return DeviceModel.open(path, kernels="reference")
-    except CnnkitError:
-        return DeviceModel.open(path, kernels="built-in")
 
 
 def _line(error: Exception) -> str:
@@ -305,12 +336,6 @@ def _some(task: Any, artifact: KerasArtifact, records: Records, count: int) -> n
     """Read at most so many inputs, spread over records."""
     chosen = np.unique(np.linspace(0, len(records) - 1, min(count, len(records))).astype(int))
     return np.asarray(task.as_read_by(artifact, records).read(chosen)[0])
-
-
-def interpreter_of(model: DeviceModel) -> str:
-    """Return what runs a file here and on users' machines, and with which kernels."""
-    inner = any(operator["op_name"] == "DELEGATE" for operator in model._interpreter._get_ops_details())
-    return f"LiteRT {importlib.metadata.version('ai-edge-litert')}, {'XNNPACK' if inner else 'built-in kernels'}"
 
 
 def export(
@@ -374,15 +399,22 @@ def export(
         content = chain.content(precision)
         path = folder / f"{name}-{precision}.tflite"
         candidate = path.with_suffix(".candidate.tflite")
+        beside = chain.profile.named_beside(path.stem, precision)
         write_bytes(candidate, content)
         try:
             measured = chain.checks(precision, content, candidate)
             verdict: dict[str, Any] = {"refused": [check.reason for check in measured if not check.passed]}
             try:
                 device = chain.opened(candidate, precision)
-                interpreter = interpreter_of(device.device)
-                found, _ = outputs(device, held_out, task)
+                interpreter = chain.profile.runtime(device.device)
+                twin = chain.plainly(candidate, precision) if chain.profile.foreign else None
+                counted = None if twin is None else Counted(device, twin)
+                found, _ = outputs(counted or device, held_out, task)
                 exported = task.score(found, targets, artifact.labels, device.metadata)
+                if twin is not None and counted is not None:
+                    same = task.score(outputs(twin, held_out, task)[0], targets, artifact.labels, device.metadata)
+                    measured += [checks.agreement(counted.counts), alike(same, exported)]
+                    verdict["refused"] += [check.reason for check in measured[-2:] if not check.passed]
                 changes = task.changes(trained, found, targets, artifact.labels, device.metadata)
                 scores = compare(reference, exported, tolerance, changes, class_tolerance)
                 verdict = scores | {"refused": scores["refused"] + verdict["refused"]}
@@ -395,11 +427,12 @@ def export(
             listed = [check.to_dict() for check in measured]
             verdicts[precision] = {"file": path.name, "bytes": len(content), **verdict, "checks": listed}
             if verdict["passed"]:
+                verdicts[precision]["told"] = chain.profile.beside(folder, path.stem, precision, content)
+                verdicts[precision]["beside"] = beside
                 candidate.replace(path)
-                more = chain.profile.beside(folder, path.stem, precision, content)
-                verdicts[precision]["beside"] = [other.name for other in more]
             else:
-                path.unlink(missing_ok=True)  # an older one must not pass for this one
+                for old in (path.name, *beside):  # older ones must not pass for these
+                    (folder / old).unlink(missing_ok=True)
         finally:
             candidate.unlink(missing_ok=True)
     passed = {precision: folder / verdict["file"] for precision, verdict in verdicts.items() if verdict["passed"]}

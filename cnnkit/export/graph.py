@@ -84,7 +84,7 @@ class Graph:
     """A `.tflite`.
 
     Attributes:
-        steps: its operators in order, but for `FORMS`.
+        steps: its operators in order, but for `FORMS` where these are looked through.
         inputs: tensors it reads.
         outputs: by signature name, the tensor and where it comes from, as `Step.sources`.
         order: indices of the outputs as the file lists them.
@@ -104,8 +104,12 @@ def plain(name: str) -> str:
     return head if head and tail.isdigit() else found
 
 
-def graph_of(content: bytes) -> Graph:
+def graph_of(content: bytes, forms: bool = False) -> Graph:
     """Read a file's graph.
+
+    Args:
+        content: of a file.
+        forms: whether operators that change the form of numbers are steps too.
 
     Raises:
         ValueError: it has more than one, or something in it that no export of ours has.
@@ -143,7 +147,8 @@ def graph_of(content: bytes) -> Graph:
         kind = kind_of(operator)
         read = [int(index) for index in operator.inputs]
         made = [int(index) for index in operator.outputs]
-        if kind in FORMS or (kind == "RESHAPE" and readers.get(made[0]) == {"FULLY_CONNECTED"}):
+        flat = kind == "RESHAPE" and readers.get(made[0]) == {"FULLY_CONNECTED"}
+        if not forms and (kind in FORMS or flat):
             before[made[0]] = read[0]
             continue
         origins = [None if index < 0 else origin(index) for index in read]

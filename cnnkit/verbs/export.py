@@ -70,7 +70,7 @@ def export(
     if path.is_dir():
         path = Run.open(path, recipe.app).file(MODEL)
     with quiet():
-        from cnnkit.export import gate, samples
+        from cnnkit.export import convert, gate, samples
         from cnnkit.export.profiles import LITERT, profile_named
     client = profile_named(profile)
     precisions = [name.strip() for name in (precision or ",".join(client.precisions)).split(",") if name.strip()]
@@ -79,10 +79,15 @@ def export(
         raise ConfigError(f"`precision` knows {', '.join(client.precisions)}{whom}. Got {precision!r}.")
     opened = keras_of(path, recipe.app)
     made_for = client(opened.model, opened.metadata)
-    made = [out / f"{recipe.app}-{name}.tflite" for name in precisions] + [out / gate.GATE] if out else []
-    if out and code:
-        made += [out / samples.CODE / name for name in samples.names(made_for)]
+    names = [gate.GATE]
+    for name in precisions:
+        stem = f"{recipe.app}-{name}"
+        names += [f"{stem}.tflite", *made_for.named_beside(stem, name)]
+    if code:
+        names += [f"{samples.CODE}/{name}" for name in samples.names(made_for)]
+    made = [out / name for name in names] if out else []
     own_files.check(made)
+    convert.admitted(opened.model, opened.metadata, made_for)
     found = data_for(recipe, path, data, tell=tell, whole=False, **those_given(columns or {}))
     run, splits = found.run, named_as(found.splits, opened.labels, tell)
     if not found.own:

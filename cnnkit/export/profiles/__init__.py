@@ -6,7 +6,7 @@ from cnnkit.errors import ConfigError
 from cnnkit.export.profiles.profile import Profile
 
 LITERT = Profile.name
-NAMES = (LITERT, "mediapipe")
+NAMES = (LITERT, "mediapipe", "micro", "ethos-u")
 
 
 def profile_named(name: str) -> type[Profile]:

@@ -8,6 +8,7 @@ Design choices:
 """
 
 import functools
+import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from cnnkit.device.model import DeviceModel
-from cnnkit.errors import ConfigError
+from cnnkit.errors import CnnkitError, ConfigError
 from cnnkit.export import container
 from cnnkit.export.forms import Answer, Given
+from cnnkit.export.graph import Step
 from cnnkit.registry import DEVICE, TRAINING, input_of, task_of
 
 
@@ -32,12 +34,16 @@ class Profile:
         name: on the command line.
         title: for people.
         precisions: that its clients take, in the order in which they are made.
+        foreign: whether its clients have a runtime of their own: operators may be missing, and its kernels have to answer as
+            LiteRT's reference kernels do.
+        bare: whether a file is a graph and no more: nothing travels in it.
         metadata: what a file says of itself.
     """
 
     name = "litert"
     title = "LiteRT"
     precisions: tuple[str, ...] = ("float32", "float16", "int8")
+    bare = foreign = False
 
     def __init__(self, model: Any, metadata: Mapping[str, Any]):
         self.kind = input_of(metadata, TRAINING, "The model")
@@ -68,6 +74,10 @@ class Profile:
             why: what it lacks, and what to do, in sentences.
         """
         return ConfigError(f"This model cannot be exported for {self.title}. {why}")
+
+    def lacks(self, step: Step) -> str | None:
+        """Return which operator of a graph its clients lack, where they lack one."""
+        return None
 
     def wrapped(self, model: Any) -> Any:
         """Return the graph of a file from one that takes the trained model's input and answers as a device reads it.
@@ -106,8 +116,24 @@ class Profile:
         """Open a file as its client runs it."""
         return DeviceModel.open(path)
 
-    def beside(self, folder: Path, name: str, precision: str, content: bytes) -> list[Path]:
-        """Write what clients need beside a file that passed the gate, and return what was written.
+    def runtime(self, device: DeviceModel) -> str:
+        """Return what runs an opened file, and with which kernels, for people."""
+        inner = any(operator["op_name"] == "DELEGATE" for operator in device._interpreter._get_ops_details())
+        return f"LiteRT {importlib.metadata.version('ai-edge-litert')}, {'XNNPACK' if inner else 'built-in kernels'}"
+
+    def plainly(self, path: Path, precision: str) -> DeviceModel:
+        """Open a file with LiteRT's reference kernels, or where these lack one (TILE in eight bits) with the built-in ones."""
+        try:
+            return DeviceModel.open(path, kernels="reference")
+        except CnnkitError:
+            return DeviceModel.open(path, kernels="built-in")
+
+    def named_beside(self, name: str, precision: str) -> list[str]:
+        """Return the names of the files that `beside` writes."""
+        return []
+
+    def beside(self, folder: Path, name: str, precision: str, content: bytes) -> list[str]:
+        """Write what clients need beside a file that passed the gate, and return what to tell of it, a sentence each.
 
         Args:
             folder: of the file.
