@@ -376,7 +376,7 @@ class AppContract:
     group: Any
     small: tuple[str, ...] = ("--epochs", "1", "--limit", "200")
     held_out_by_the_source = False  # whether its small data set has a validation split
-    verbs = ("bench", "data", "evaluate", "explain", "export", "predict", "report", "train")
+    verbs = ("bench", "data", "demo", "evaluate", "explain", "export", "predict", "report", "train")
 
     def inputs(self, folder: Path) -> list[str]:
         raise NotImplementedError
@@ -542,7 +542,7 @@ class AppContract:
         assert not list(Path("refused").glob("*.tflite"))
 
     def test_without_a_run_every_verb_says_how_to_get_one(self):
-        for words in (["evaluate"], ["export"], ["report"], ["bench"], ["predict", "x.png"], ["explain"]):
+        for words in (["evaluate"], ["export"], ["report"], ["bench"], ["demo"], ["predict", "x.png"], ["explain"]):
             line = self.fails(*words)
             assert "no run" in line and f"cnnkit {self.app} train" in line, line
 
@@ -553,9 +553,10 @@ class AppContract:
         other.mkdir()
         (other / "run.json").write_text(json.dumps({"app": "another", "settings": {}}))
         assert "does not exist" in self.fails("evaluate", "none.keras")
-        assert "not a .tflite model" in self.fails("bench", "text.tflite")
+        for verb in ("bench", "demo"):
+            assert "not a .tflite model" in self.fails(verb, "text.tflite")
         assert "not a .keras model" in self.fails("evaluate", "text.keras", "--data", "x")
-        for verb in ("evaluate", "export", "report", "bench", "explain"):
+        for verb in ("evaluate", "export", "report", "bench", "demo", "explain"):
             assert f"a run of `cnnkit another`, not of `cnnkit {self.app}`" in self.fails(verb, "other"), verb
 
     def test_bad_settings_are_one_line(self):

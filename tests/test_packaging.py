@@ -67,6 +67,9 @@ def test_the_wheel_holds_the_core_the_apps_and_the_cards_and_nothing_else(wheel)
     }
     assert {"cnnkit/datasets/mnist.toml", "cnnkit_signs/datasets/drawn-signs.toml"} <= set(names)
     assert any(name.startswith("cnnkit/report/templates/") for name in names)
+    scripts_of_pages = {path.relative_to(ROOT) for path in ROOT.glob("cnnkit/**/*.js")}
+    assert {path.as_posix() for path in scripts_of_pages} | {"cnnkit/demo/static/index.html"} <= set(names)
+    assert scripts_of_pages and "cnnkit_digits/demo/index.js" in names
     assert "cnnkit = cnnkit.cli:main" in scripts
     for app in ("digits", "photos", "signs", "steering", "text"):
         assert f"cnnkit-{app} = cnnkit_{app}.cli:main" in scripts and f"\n{app} = cnnkit_{app}.cli:main" in scripts

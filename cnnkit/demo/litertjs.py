@@ -72,8 +72,7 @@ def _package(name: str, tell: Reporter) -> bytes:
         content = path.read_bytes()
         if _is(content, name):
             return content
-    tell.note(f"Fetching LiteRT.js {VERSION} from npm's registry, once: @litertjs/{name}.")
-    content = _fetched(name, path)
+    content = _fetched(name, path, tell)
     if not _is(content, name):
         raise CnnkitError(
             f"What npm's registry gave as @litertjs/{name}@{VERSION} has another checksum than the one that was published, "
@@ -87,13 +86,14 @@ def _is(content: bytes, name: str) -> bool:
     return base64.b64encode(hashlib.sha512(content).digest()).decode() == PACKAGES[name]
 
 
-def _fetched(name: str, path: Path) -> bytes:
+def _fetched(name: str, path: Path, tell: Reporter) -> bytes:
     by_hand = f"or put https://registry.npmjs.org/@litertjs/{name}/-/{name}-{VERSION}.tgz by hand where it is looked for: {path}"
     npm = shutil.which("npm")
     if npm is None:
         raise CnnkitError(
             f"The page needs LiteRT.js, and npm, which fetches it, is not installed. Install Node.js, {by_hand}."
         )
+    tell.note(f"Fetching LiteRT.js {VERSION} from npm's registry, once: @litertjs/{name}.")
     with tempfile.TemporaryDirectory() as place:
         command = [npm, "pack", f"@litertjs/{name}@{VERSION}", "--pack-destination", place, "--ignore-scripts"]
         command += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=3000"]

@@ -5,10 +5,10 @@ import dataclasses
 import functools
 import importlib.metadata
 import inspect
-import threading
 import webbrowser
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from cnnkit import files, opening, own_files
@@ -113,4 +113,4 @@ def wait(address: str, *, browser: bool = True) -> None:
     if browser:
         webbrowser.open(address)
     with contextlib.suppress(KeyboardInterrupt):
-        threading.Event().wait()
+        Event().wait()

@@ -2,6 +2,10 @@
 
 import json
 import re
+import socket
+import subprocess
+import sys
+import urllib.request
 
 import numpy as np
 import pytest
@@ -18,6 +22,7 @@ from cnnkit.tasks.classification.device import KIND as CLASSIFICATION
 from cnnkit.verbs import demo
 from cnnkit_digits.cli import main
 from tests import programs, toys
+from tests.test_packaging import HEAVY
 
 
 @pytest.fixture
@@ -115,6 +120,41 @@ def test_a_run_without_an_exported_model_is_told_to_export_one(toy_run):
         done.exit_code == 1
         and "has no exported model, which a browser runs. Make one with `cnnkit toy export`." in done.output
     )
+
+
+def test_it_is_made_where_the_training_extra_cannot_be_imported(digits_file, tmp_path):
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({HEAVY!r}))  # importing any of these now fails
+from cnnkit.demo import litertjs
+litertjs.runtime = lambda tell: {{}}
+from cnnkit_digits.cli import main
+main(["demo", {str(digits_file)!r}, "--out", "page", "--json"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"folder": "page"} and (tmp_path / "page" / "check.json").is_file()
+
+
+def test_the_command_serves_the_page_until_it_is_interrupted(kept, digits_file, monkeypatch):
+    opened, seen = [], []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+
+    class Interrupted:
+        def wait(self):
+            with urllib.request.urlopen(opened[-1]) as answer:
+                seen.append(answer.read())
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "Event", Interrupted)
+    done = CliRunner().invoke(main, ["demo", str(digits_file), "--port", "0", "--json"])
+    assert done.exit_code == 0 and json.loads(done.stdout) == {"address": opened[0]}
+    assert b'<script type="module" src="page.js">' in seen[0]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = CliRunner().invoke(main, ["demo", str(digits_file), "--port", str(port), "--no-open"])
+    assert done.exit_code == 1 and f"--port {port} is in use by another program. Choose another" in done.output
+    assert len(opened) == 1
 
 
 class Bare(InputKind):
