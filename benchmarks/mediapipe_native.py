@@ -67,7 +67,12 @@ def compared(run: Any, records: Any, precision: str) -> dict[str, Any]:
         for found in (ours, theirs(model, named, inputs, lowest(model.metadata)))
     ]
     before, after = (score.value for score in scores)
-    return {"score": scores[0].name, "ours": before, "mediapipe": after, "lost": scores[0].scale * (before - after)}
+    return {
+        "score": scores[0].name,
+        "ours": before,
+        "mediapipe": after,
+        "lost": round(-scores[0].scale * scores[0].gain(before, after), 4),
+    }
 
 
 def main() -> None:

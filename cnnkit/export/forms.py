@@ -140,5 +140,5 @@ class Numbers:
     level: float = 0.0
 
 
-Given = Pixels | Tokens | Unlike
-Answer = Shares | Boxes | Map | Numbers | Unlike
+Given = Pixels | Tokens
+Answer = Shares | Boxes | Map | Numbers

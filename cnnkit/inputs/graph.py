@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.data.readable import Readable
-from cnnkit.export.forms import Given
+from cnnkit.export.forms import Given, Unlike
 
 
 class InputGraph(Readable):
@@ -71,7 +71,7 @@ class InputGraph(Readable):
         """Return an input, as its file holds it, as programs of others hold one: of so many bytes at most, where that can be."""
         return sample
 
-    def form(self, metadata: Mapping[str, Any]) -> Given | None:
+    def form(self, metadata: Mapping[str, Any]) -> Given | Unlike | None:
         """Return what an input is to the programs of others (`cnnkit.export.forms`); None: nothing that they know."""
         return None
 

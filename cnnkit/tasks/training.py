@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.data.readable import Readable
-from cnnkit.export.forms import Answer
+from cnnkit.export.forms import Answer, Unlike
 
 
 class TaskTraining(Readable):
@@ -55,7 +55,7 @@ class TaskTraining(Readable):
         """Return what a network sees of an input first, (*shape), where this task has it seen otherwise than its kind does."""
         return None
 
-    def form(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> Answer | None:
+    def form(self, metadata: Mapping[str, Any], shape: Sequence[int]) -> Answer | Unlike | None:
         """Return what an answer is to the programs of others (`cnnkit.export.forms`); None: nothing that they know.
 
         Args:

@@ -17,7 +17,8 @@ from cnnkit.evaluation.artifacts import open_artifact
 from cnnkit.evaluation.scoring import score
 from cnnkit.export.convert import convert
 from cnnkit.export.profiles.mediapipe import IOU, NAMES, TASKS, MediaPipe
-from cnnkit.export.profiles.profile import Faced
+from cnnkit.export.profiles.profile import Faced, Profile
+from cnnkit.export.samples import names
 from cnnkit.reporter import SILENT
 from cnnkit.run import Run
 from cnnkit.verbs.export import export
@@ -288,6 +289,14 @@ def test_what_mediapipe_has_nothing_like_is_refused_in_a_line():
             MediaPipe(form.model, form.metadata)
         line = str(caught.value)
         assert line.startswith("This model cannot be exported for MediaPipe. ") and why in line and "\n" not in line
+
+
+def test_a_model_that_others_have_nothing_like_is_exported_for_litert_as_ever():
+    """It says why, and has no form, by which code to take along would be written."""
+    for form, why in ((segmenter(1, rim=2), "answers with borders"), (segmenter(1), "")):
+        profile = Profile(form.model, form.metadata)
+        assert profile.unlike.startswith(why) and (profile.answer is None) is bool(why)
+        assert bool(names(profile)) is not bool(why)
 
 
 def test_a_kind_that_has_no_form_is_refused_in_a_line():

@@ -24,7 +24,7 @@ import numpy as np
 from cnnkit.device.model import with_decided
 from cnnkit.export import container, flat
 from cnnkit.export.flat import Byte, Float, Int, Union
-from cnnkit.export.forms import Boxes, Map, Numbers, Pixels, Shares, Tokens, Unlike
+from cnnkit.export.forms import Boxes, Map, Numbers, Pixels, Shares, Tokens
 from cnnkit.export.graph import graph_of
 from cnnkit.export.profiles.profile import Profile
 
@@ -81,12 +81,9 @@ class MediaPipe(Profile):
 
     def _unlike(self) -> str:
         """Say what of this model it has nothing like; "": nothing."""
-        for form in (self.given, self.answer):
-            if isinstance(form, Unlike):
-                return form.why
         how = self.given.how if isinstance(self.given, Tokens) else {}
-        if how.get("kind") == "characters":
-            return "reads characters instead of words"
+        if self.unlike or how.get("kind") == "characters":
+            return self.unlike or "reads characters instead of words"
         return "has ids for pieces of unknown words (`buckets`)" if how.get("buckets") else ""
 
     @property

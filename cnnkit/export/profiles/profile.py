@@ -18,7 +18,7 @@ import numpy as np
 from cnnkit.device.model import DeviceModel
 from cnnkit.errors import CnnkitError, ConfigError
 from cnnkit.export import container
-from cnnkit.export.forms import Answer, Given
+from cnnkit.export.forms import Answer, Given, Unlike
 from cnnkit.export.graph import Step
 from cnnkit.registry import DEVICE, TRAINING, input_of, task_of
 
@@ -55,12 +55,22 @@ class Profile:
     @functools.cached_property
     def given(self) -> Given | None:
         """What an input is to the programs of others; None: nothing that they know."""
-        return self.kind.form(self.trained)
+        return None if isinstance(self._forms[0], Unlike) else self._forms[0]
 
     @functools.cached_property
     def answer(self) -> Answer | None:
         """What an answer is to them; the same."""
-        return task_of(self.trained, TRAINING, "The model").form(self.trained, self.shape)
+        return None if isinstance(self._forms[1], Unlike) else self._forms[1]
+
+    @property
+    def unlike(self) -> str:
+        """Why they know nothing like it, where a kind says so; "": none does."""
+        return next((form.why for form in self._forms if isinstance(form, Unlike)), "")
+
+    @functools.cached_property
+    def _forms(self) -> tuple[Given | Unlike | None, Answer | Unlike | None]:
+        answer = task_of(self.trained, TRAINING, "The model").form(self.trained, self.shape)
+        return self.kind.form(self.trained), answer
 
     @property
     def notes(self) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit.data.records import Records
-from cnnkit.export.forms import Boxes, Map, Numbers, Shares, Tokens, Unlike
+from cnnkit.export.forms import Boxes, Map, Numbers, Shares, Tokens
 from cnnkit.export.graph import oldest_runtime
 from cnnkit.export.profiles.profile import Faced, Profile
 from cnnkit.export.samples.filling import CPP, JAVASCRIPT, KOTLIN, PYTHON, SWIFT, Language, filled
@@ -62,7 +62,7 @@ def _beside(profile: Profile) -> dict[str, str]:
 
 def _languages(profile: Profile) -> list[Language]:
     """Return what programs there are for a profile's files."""
-    if any(form is None or isinstance(form, Unlike) for form in (profile.given, profile.answer)):
+    if profile.given is None or profile.answer is None:
         return []
     parts = isinstance(profile.given, Tokens) and profile.given.how["buckets"]  # C++ has no lower case of all letters
     return [language for language in LANGUAGES.get(profile.name, ()) if not (parts and language is CPP)]
