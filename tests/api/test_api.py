@@ -264,6 +264,17 @@ class TestExport:
         with pytest.raises(cnnkit.GateRefused, match="lost"):
             run.export("float32", out=None)
 
+    def test_files_for_other_clients_lie_in_a_folder_of_their_own(self, run):
+        file = run.export("float32", profile="mediapipe")
+        assert file == run.path / "export" / "mediapipe" / "digits-float32.tflite" and file.is_file()
+        assert cnnkit.load_model(file).input_shape == (28, 28, 3)
+        assert file not in run.exports, "which are those that our own programs take"
+
+    @pytest.mark.parametrize("profile", ["phone", "", 3, ["mediapipe"], None])
+    def test_an_unknown_client_is_refused(self, run, profile):
+        with pytest.raises(cnnkit.ConfigError, match="`profile` knows litert, mediapipe"):
+            run.export("float32", profile=profile)
+
     @pytest.mark.parametrize("precision", ["int4", "float32,int8", 8])
     def test_a_precision_is_one_name(self, run, precision):
         with pytest.raises(cnnkit.ConfigError, match="`precision`"):

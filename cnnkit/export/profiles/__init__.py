@@ -19,7 +19,7 @@ def profile_named(name: str) -> type[Profile]:
         ConfigError: there is no such profile.
     """
     if name not in NAMES:
-        raise ConfigError(f"`for` knows {', '.join(NAMES)}. Got {name!r}.")
+        raise ConfigError(f"`profile` knows {', '.join(NAMES)}. Got {name!r}.")
     if name == LITERT:
         return Profile
     found: type[Profile] = importlib.import_module(f"cnnkit.export.profiles.{name.replace('-', '_')}").PROFILE
