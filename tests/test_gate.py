@@ -403,6 +403,21 @@ class TestBoxes:
             assert "metadata" in found and f"detection.{name}" in line
 
 
+def test_nothing_that_the_gate_has_not_released_lies_where_commands_look_for_files(toy_run, tmp_path, monkeypatch):
+    """A process that is killed in the middle leaves what is there: `predict` of its run would take it for a file that passed."""
+    there = []
+
+    def looks(chain, precision, content, path):
+        there.extend(file.name for file in tmp_path.rglob("*.tflite"))
+        return [checks.failed("x", "y")]
+
+    monkeypatch.setattr(gate.Chain, "checks", looks)
+    case = Case(open_artifact(toy_run, "toy"), toys.splits(), toys.recipe().task)
+    with pytest.raises(GateRefused):
+        case.export(monkeypatch, tmp_path, "float32")
+    assert there == [] and [path.name for path in tmp_path.iterdir()] == [gate.GATE]
+
+
 def test_the_trained_model_is_not_scored_again_where_its_answers_are_known(images, monkeypatch, tmp_path):
     from cnnkit.evaluation import scoring
 

@@ -398,10 +398,10 @@ def export(
         progress(number, precision)
         content = chain.content(precision)
         path = folder / f"{name}-{precision}.tflite"
-        candidate = path.with_suffix(".candidate.tflite")
         beside = chain.profile.named_beside(path.stem, precision)
-        write_bytes(candidate, content)
-        try:
+        with tempfile.TemporaryDirectory() as place:  # in the folder it would pass for a released one, were this killed
+            candidate = Path(place) / path.name
+            write_bytes(candidate, content)
             measured = chain.checks(precision, content, candidate)
             verdict: dict[str, Any] = {"refused": [check.reason for check in measured if not check.passed]}
             try:
@@ -429,12 +429,10 @@ def export(
             if verdict["passed"]:
                 verdicts[precision]["told"] = chain.profile.beside(folder, path.stem, precision, content)
                 verdicts[precision]["beside"] = beside
-                candidate.replace(path)
+                write_bytes(path, content)
             else:
                 for old in (path.name, *beside):  # older ones must not pass for these
                     (folder / old).unlink(missing_ok=True)
-        finally:
-            candidate.unlink(missing_ok=True)
     passed = {precision: folder / verdict["file"] for precision, verdict in verdicts.items() if verdict["passed"]}
     written_code = code({name: chain.opened(path, name) for name, path in passed.items()}) if code else ()
     whole = {
