@@ -12,6 +12,16 @@ from typing import Any
 import click
 
 
+class Number(click.FloatRange):
+    """A number within bounds. Click lets NaN through, which is in none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        if found != found:
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return found
+
+
 @dataclasses.dataclass(frozen=True)
 class Commands:
     """What differs between the commands of kinds.

@@ -12,6 +12,7 @@ from cnnkit import cli, settings
 from cnnkit.cli import options
 from cnnkit.errors import ConfigError, FileSettingError
 from cnnkit.settings import Room, joined, room, setting
+from tests.contracts import _commands
 from tests.toy_texts import Settings as OfTexts
 from tests.toys import Settings
 
@@ -199,6 +200,23 @@ def test_the_options_of_train_are_the_settings_of_what_the_app_trains(app, maker
     kinds = [make().Settings for make in made]
     have = {field.name for kind in kinds for field in settings.fields(kind) if field.metadata["option"]}
     assert shown == have
+
+
+@pytest.mark.parametrize("app", ["digits", "photos", "scans", "signs", "steering", "text"])
+def test_an_option_that_takes_a_number_takes_no_nan(app):
+    """It is in no bounds, and a tolerance that is none would let any file pass."""
+    main = import_module(f"cnnkit_{app}.cli").main
+    numbers = [
+        (p, context)
+        for command in _commands(getattr(main, "command_line", main))
+        for context in [click.Context(command)]
+        for p in command.get_params(context)
+        if isinstance(p.type, click.types.FloatParamType)
+    ]
+    assert len(numbers) > 5
+    for p, context in numbers:
+        with pytest.raises(click.BadParameter, match="not a number"):
+            p.type.convert("nan", p, context)
 
 
 def test_an_app_is_found_in_what_an_installed_package_registers(tmp_path):

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cnnkit import cli
+from cnnkit.commands import Number
 from cnnkit.inputs.text import commands
 
 
@@ -73,8 +74,8 @@ main = cli.app(
         click.option("--width", type=click.IntRange(1), help="Numbers of a word's vector."),
         click.option("--regions", callback=cli.numbers, help="Words that filters read, such as 3,4,5."),
         click.option("--maps", type=click.IntRange(1), help="Filters of each region."),
-        click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Share of the features dropped."),
-        click.option("--max-norm", type=click.FloatRange(0), help="Largest norm of a label's weights; 0: no limit."),
+        click.option("--dropout", type=Number(0, 1, max_open=True), help="Share of the features dropped."),
+        click.option("--max-norm", type=Number(0), help="Largest norm of a label's weights; 0: no limit."),
     ],
 )
 

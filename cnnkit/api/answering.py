@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnkit import opening
-from cnnkit.api.apps import app_of, meant, plain, saying_what_is_missing
+from cnnkit.api.apps import app_of, meant, plain, saying_what_is_missing, truths
 from cnnkit.device.kinds import InputKind, TaskKind
 from cnnkit.device.model import DeviceModel
 from cnnkit.errors import ArtifactError, ArtifactNotFound, ConfigError, DataError
@@ -229,6 +229,7 @@ def _check(answers: Callable[..., Any], options: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: naming the option.
     """
+    truths(answers, options)
     known = [name for name in inspect.signature(answers).parameters if name not in GIVEN]
     for name, value in options.items():
         if name not in known:

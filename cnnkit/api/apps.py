@@ -2,7 +2,10 @@
 
 import difflib
 import functools
-from collections.abc import Callable, Iterable
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,10 +19,14 @@ GROUP = "cnnkit.apps"
 
 
 def saying_what_is_missing(work: Callable[P, T]) -> Callable[P, T]:
-    """Let a function that lacks an optional package say which extra brings it: a `MissingExtra`, as on the command line."""
+    """Let a function that lacks an optional package say which extra brings it: a `MissingExtra`, as on the command line.
+
+    It refuses what is neither True nor False where one of them is meant, too; as `truths`.
+    """
 
     @functools.wraps(work)
     def done(*args: P.args, **given: P.kwargs) -> T:
+        truths(work, given)
         try:
             return work(*args, **given)
         except ModuleNotFoundError as error:
@@ -35,6 +42,19 @@ def plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     return value.item() if hasattr(value, "item") and getattr(value, "shape", None) == () else value
+
+
+def truths(work: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    """Refuse arguments that are neither True nor False where a function takes one of these: Python takes "no" for True.
+
+    Raises:
+        ConfigError: naming the argument.
+    """
+    for name, parameter in inspect.signature(work).parameters.items():
+        kinds = typing.get_args(parameter.annotation) or (parameter.annotation,)
+        if bool in kinds and name in given and type(plain(given[name])) not in (bool, *kinds):
+            open_too = " or None" if types.NoneType in kinds else ""
+            raise ConfigError(f"`{name}` needs True or False{open_too}. Got {given[name]!r}.")
 
 
 def path_of(value: Any, name: str) -> Path | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnkit.api.apps import app_of, meant, path_of, plain, saying_what_is_missing
+from cnnkit.api.apps import app_of, meant, path_of, plain, saying_what_is_missing, truths
 from cnnkit.api.datasets import Data, chosen, named
 from cnnkit.api.telling import teller
 from cnnkit.app import Definition
@@ -137,7 +137,9 @@ class Run:
 
         if split not in (None, "test", "validation", "train", "all"):
             raise ConfigError(f"`split` needs one of test, validation, train, all. Got {split!r}.")
-        skip_bad = bool(settings.pop("skip_bad", False))
+        settings = {"skip_bad": False, **settings}
+        truths(evaluate, settings)
+        skip_bad = bool(settings.pop("skip_bad"))
         columns = self._columns(settings)
         source = None if data is None else named(data)
         found = evaluate(
@@ -169,7 +171,7 @@ class Run:
 
         Args:
             precision: "float32", "float16" or "int8".
-            profile: whose file: "litert", or "mediapipe" for MediaPipe Tasks.
+            profile: whose file: "litert", "mediapipe" for MediaPipe Tasks, "micro" or "ethos-u" for microcontrollers.
             tolerance: points of the score that may be lost, overall and in a class; None: the task's.
             data: other data to be scored on.
             out: folder of the file; None: `export` in the run, and there a folder for each profile but LiteRT's.
@@ -188,15 +190,12 @@ class Run:
             raise ConfigError(
                 f"`precision` needs one of float32, float16, int8; export them one by one. Got {precision!r}."
             )
-        tolerance = plain(tolerance)
-        if tolerance is not None and not (type(tolerance) in (int, float) and tolerance >= 0):
-            raise ConfigError(f"`tolerance` must be a number of at least 0. Got {tolerance!r}.")
         found = export(
             self._recipe,
             self.path,
             precision=precision,
             profile=profile,
-            tolerance=tolerance,
+            tolerance=plain(tolerance),
             data=None if data is None else named(data),
             out=path_of(out, "out"),
             columns=self._columns(settings),
@@ -323,6 +322,8 @@ def _divided(definition: Definition, recipe: Any, given: Mapping[str, Any]) -> t
     known = {field.name for field in fields(recipe.Settings)}
     name = given.get("model") or recipe.Settings.model
     builder = recipe.builders.get(name)
+    if builder is not None:
+        truths(builder, given)
     others = inspect.signature(builder).parameters.values() if builder is not None else ()
     options = {parameter.name for parameter in others if parameter.kind is parameter.KEYWORD_ONLY}
     for each in recipe.builders.values():  # an option of another model is refused by the words of the builder

@@ -21,7 +21,7 @@ import click
 from cnnkit import __version__
 from cnnkit.app import Definition
 from cnnkit.cli.options import Sectioned, SettingOption, WithLater, later, of_rooms, of_setting, parameters, spelled
-from cnnkit.commands import FILES, Commands
+from cnnkit.commands import FILES, Commands, Number
 from cnnkit.errors import CnnkitError, ConfigError, GateRefused, MissingExtra, missing, reason
 
 if TYPE_CHECKING:
@@ -479,7 +479,7 @@ def _command_line(app: App) -> click.Group:
     @click.option("--precision", help="Comma-separated list of float32, float16, int8.  [default: all there are]")
     @click.option(
         "--tolerance",
-        type=click.FloatRange(min=0),
+        type=Number(min=0),
         help="Points of the score that may be lost, overall and in a class.  [default: the task's]",
     )
     @data_option

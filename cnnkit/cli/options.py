@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnnkit.commands import Number
+
 if TYPE_CHECKING:  # settings are imported when an option is made of one
     import dataclasses
 
@@ -119,7 +121,7 @@ def of_setting(room: "type[Room]", name: str, note: str = "") -> Any:
     elif about["words"] or (low is None and high is None):
         more["type"] = str if about["words"] else kind
     else:
-        made = click.IntRange if kind is int else click.FloatRange
+        made = click.IntRange if kind is int else Number
         more["type"] = made(low, high, min_open=above is not None, max_open=below is not None)
     return click.option(
         spelled,

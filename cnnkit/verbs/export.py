@@ -64,7 +64,7 @@ def export(
 
     Raises:
         GateRefused: a file is not the trained model, or loses too much; its `document` says which and why.
-        ConfigError: no such precision or profile, or the model cannot have it.
+        ConfigError: no such precision, profile or tolerance, or the model cannot have it.
     """
     path = artifact or latest(recipe.app, tell)
     if path.is_dir():
@@ -77,6 +77,8 @@ def export(
     if not precisions or not set(precisions) <= set(client.precisions):
         whom = "" if profile == LITERT else f" for {client.title}"
         raise ConfigError(f"`precision` knows {', '.join(client.precisions)}{whom}. Got {precision!r}.")
+    if tolerance is not None and not (type(tolerance) in (int, float) and tolerance >= 0):  # NaN refuses nothing
+        raise ConfigError(f"`tolerance` must be a number of at least 0. Got {tolerance!r}.")
     opened = keras_of(path, recipe.app)
     made_for = client(opened.model, opened.metadata)
     names = [gate.GATE]

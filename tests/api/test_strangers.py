@@ -1,6 +1,7 @@
 """What a stranger may give to the functions of Python: numbers of NumPy are numbers, and what cannot be used is one line of the
 toolkit's own, which is a `ValueError` or a `FileNotFoundError` too; nothing is printed, nothing exits."""
 
+import inspect
 import types
 from pathlib import Path
 
@@ -77,6 +78,12 @@ class TestNumbersOfNumpy:
         (lambda d: d.train.dataset(True), "`batch_size` needs"),
         (lambda d: d.train.dataset(8.0), "`batch_size` needs"),
         (lambda d: d.train.dataset(8, seed=-1), "`seed` needs"),
+        (lambda d: run().evaluate(skip_bad="no"), "`skip_bad` needs True or False. Got 'no'"),
+        (lambda d: cnnkit.load_data("digits", skip_bad="no"), "`skip_bad` needs bool"),
+        (lambda d: cnnkit.train("scans", model="default", residual="no"), "`residual` needs True or False"),
+        (lambda d: cnnkit.train("digits", augment="no"), "`augment` needs bool"),
+        (lambda d: run().export(tolerance=float("nan")), "`tolerance` must be a number of at least 0"),
+        (lambda d: run().export(tolerance="1"), "`tolerance` must be a number of at least 0"),
         (lambda d: cnnkit.load_run(3), "A run is named"),
         (lambda d: cnnkit.load_run("nowhere"), "nowhere"),
         (lambda d: cnnkit.load_model("nowhere.tflite"), "does not exist"),
@@ -90,6 +97,31 @@ def test_what_cannot_be_used_is_one_line(call, line, data, capfd, tmp_path, monk
         call(data)
     assert isinstance(error.value, ValueError | FileNotFoundError) and "\n" not in str(error.value)
     assert capfd.readouterr().out == "" and list(tmp_path.iterdir()) == []
+
+
+FACES = (cnnkit.Run, cnnkit.Model, cnnkit.Data, cnnkit.Split)
+CALLS = [getattr(cnnkit, name) for name in ("apps", "load_data", "load_model", "load_run", "train")]
+CALLS += [call for face in FACES for name, call in vars(face).items() if callable(call) and not name.startswith("_")]
+
+
+def test_a_word_is_neither_true_nor_false():
+    """Python takes "no" for True."""
+    tried = 0
+    for call in CALLS:
+        for name, parameter in inspect.signature(call).parameters.items():
+            if "bool" in str(parameter.annotation):
+                tried += 1
+                with pytest.raises(cnnkit.ConfigError, match=f"`{name}` needs True or False"):
+                    call(**{name: "no"})
+    assert tried >= 6
+
+
+@pytest.mark.parametrize(("name", "value"), [("skip_bad", "no"), ("track", 1), ("skip_bad", None)])
+def test_options_of_predict_are_true_or_false_as_well(model, name, value):
+    with pytest.raises(cnnkit.ConfigError, match=f"`{name}` needs True or False"):
+        model.predict("some.png", **{name: value})
+    with pytest.raises(cnnkit.DataError, match="no such file"):
+        model.predict("some.png", **{name: np.bool_(False)})
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import click
 
-from cnnkit.commands import Commands
+from cnnkit.commands import Commands, Number
 
 IMAGES = Commands(
     kind="image",
@@ -20,6 +20,6 @@ BACKBONE_OPTIONS = [
         metavar="NAME",
         help="Network of keras.applications, or efficientnet_lite0.  [default: mobilenet_v2]",
     ),
-    click.option("--alpha", type=click.FloatRange(0, min_open=True), help="Width of a MobileNet: 0.35, 0.5, 1 ..."),
-    click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Share of the features dropped."),
+    click.option("--alpha", type=Number(0, min_open=True), help="Width of a MobileNet: 0.35, 0.5, 1 ..."),
+    click.option("--dropout", type=Number(0, 1, max_open=True), help="Share of the features dropped."),
 ]

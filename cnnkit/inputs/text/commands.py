@@ -2,7 +2,7 @@
 
 import click
 
-from cnnkit.commands import Commands
+from cnnkit.commands import Commands, Number
 
 TEXTS = Commands(
     kind="text",
@@ -20,7 +20,7 @@ TEXTS = Commands(
     options=[
         click.option(
             "--min-confidence",
-            type=click.FloatRange(0, 1),
+            type=Number(0, 1),
             help="Say `not sure` where the answer is less probable.  [default: the model's]",
         ),
         click.option(

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cnnkit.commands import Commands
+from cnnkit.commands import Commands, Number
 from cnnkit.inputs.image.commands import IMAGES
 
 FILE = click.Path(path_type=Path)
@@ -54,12 +54,12 @@ def finding(one: str, many: str, recogniser: str) -> Commands:
             click.option("--results", type=FILE, help="File of what was found: .json, .csv or .coco.json."),
             click.option(
                 "--threshold",
-                type=click.FloatRange(0, 1),
+                type=Number(0, 1),
                 help=f"Score from which a {one} is shown.  [default: the model's]",
             ),
             click.option(
                 "--iou",
-                type=click.FloatRange(0, 1),
+                type=Number(0, 1),
                 help=f"Overlap above which two boxes are one {one}.  [default: 0.6]",
             ),
             click.option("--recogniser", type=FILE, metavar="RUN", help=f"{recogniser}, to name each {one}."),
