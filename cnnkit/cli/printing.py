@@ -190,15 +190,21 @@ def gate(document: dict[str, Any]) -> None:
     from cnnkit.export.gate import compared
 
     score = compared(document)
+
+    def told(v: Mapping[str, Any]) -> list[str]:
+        change, in_class = (score.change(v[key] / score.scale) for key in ("difference", "worst_class_difference"))
+        return [score.number(v["score"]), change, f"{v['worst_class']}: {in_class}" if v["worst_class"] else ""]
+
     rows = [["trained model", "", score.number(score.value), "", "", ""]]
     for name, v in document["artifacts"].items():
         if "score" not in v:  # it could not be scored at all
             rows.append([name, f"{v['bytes'] / 1000:.1f}", "", "", "", "REFUSED"])
             continue
-        change, in_class = (score.change(v[key] / score.scale) for key in ("difference", "worst_class_difference"))
-        worst = f"{v['worst_class']}: {in_class}" if v["worst_class"] else ""
-        passed = "passed" if v["passed"] else "REFUSED"
-        rows.append([name, f"{v['bytes'] / 1000:.1f}", score.number(v["score"]), change, worst, passed])
+        rows.append([name, f"{v['bytes'] / 1000:.1f}", *told(v), "passed" if v["passed"] else "REFUSED"])
+    if half := document.get("half"):
+        rows.append(
+            ["in half precision", "", *(told(half) if "score" in half else [""] * 3), "LOST" if half["lost"] else ""]
+        )
     console.table(["", "size kB", score.title, score.step, "worst class", "gate"], rows)
     listed = [
         [name, check["name"], check["where"], *_measured(check), "" if check["passed"] else "REFUSED"]

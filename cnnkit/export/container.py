@@ -18,23 +18,37 @@ from cnnkit.seals import sealed
 ALIGNMENT = 16  # bytes; what the schema asks of buffers, and what kernels that read four floats at once expect
 
 
+def read(content: bytes) -> Any:
+    """Return the model in a flatbuffer as objects that can be changed."""
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    return flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+
+
+def packed(model: Any) -> bytes:
+    """Return the flatbuffer of a model, its buffers aligned to 16 bytes, which Python's flatbuffers do not see to."""
+    import flatbuffers
+
+    class Builder(flatbuffers.Builder):
+        def StartVector(self, size, count, alignment):
+            return super().StartVector(size, count, ALIGNMENT if size == 1 else alignment)
+
+    builder = Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
 def aligned(content: bytes, stated: tuple[int, ...] | None, entries: Mapping[str, bytes]) -> bytes:
-    """Return a model with its buffers aligned to 16 bytes, which Python's flatbuffers do not see to, and with these entries.
+    """Return a model, packed again, with these entries.
 
     Args:
         content: a flatbuffer.
         stated: shape of the input, where the graph's own is open and may still be resized; None: it is the graph's.
         entries: metadata of the flatbuffer, by name.
     """
-    import flatbuffers
     from tensorflow.lite.python import schema_py_generated as schema
-    from tensorflow.lite.tools import flatbuffer_utils
 
-    class Builder(flatbuffers.Builder):
-        def StartVector(self, size, count, alignment):
-            return super().StartVector(size, count, ALIGNMENT if size == 1 else alignment)
-
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    model = read(content)
     if stated is not None:
         graph = model.subgraphs[0]
         tensor = graph.tensors[graph.inputs[0]]
@@ -45,23 +59,16 @@ def aligned(content: bytes, stated: tuple[int, ...] | None, entries: Mapping[str
         model.buffers.append(buffer)
         entry.name, entry.buffer = name, len(model.buffers) - 1
         model.metadata = [*(model.metadata or []), entry]
-    builder = Builder(len(content) + 1024 + sum(map(len, entries.values())))
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
+    return packed(model)
 
 
 def beginning(content: bytes, count: int) -> bytes:
     """Return the model of the first so many operators of a file: what the last of them makes is its output."""
-    import flatbuffers
-    from tensorflow.lite.tools import flatbuffer_utils
-
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    model = read(content)
     graph = model.subgraphs[0]
     graph.operators = graph.operators[:count]
     graph.outputs, model.signatureDefs = graph.operators[-1].outputs, None
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return aligned(bytes(builder.Output()), None, {})
+    return packed(model)
 
 
 def whole(

@@ -30,6 +30,9 @@ points, to any rounding at all; a gate that refused for that would refuse by lot
 refused. What may be chance is said, with its size, and so is a test that is too small to tell, or a trained model that is no
 better than the baseline.
 
+The float file is also scored in half precision (`cnnkit.export.half`). What it loses there is said by the same rule, and refuses
+none.
+
 How true scores are (ECE, NLL) is in `gate.json` for each file, and is said where it is worse than the trained model's, by more
 than chance and 0.01 nats; it refuses none. Scores of eight bits are steps of 1/256, and a file whose answers are right at their
 thresholds is worth having: thresholds are in the score that refuses. Both models' chances are taken from 1/512 to 255/256, as a
@@ -54,6 +57,7 @@ from cnnkit.export.checks import Check
 from cnnkit.export.convert import convert, fitted, for_rounding
 from cnnkit.export.forms import Pixels
 from cnnkit.export.graph import graph_of
+from cnnkit.export.half import LARGEST, Halved
 from cnnkit.export.profiles import Profile
 from cnnkit.export.profiles.profile import Faced
 from cnnkit.export.ranges import ranges
@@ -71,6 +75,7 @@ KERNELS = 0.2  # points, or the score's unit, that a file may score otherwise wi
 ROUNDED = 64  # images on which rounded weights are compared
 DISTURBED = 12.0  # times the error of nearest rounding, that rounded weights may have
 GATE = "gate.json"
+FLOATS = ("float32", "float16")
 
 
 def compare(
@@ -220,6 +225,13 @@ class Chain:
             return self.trained
         plain = eight_bits.unrounded(self.artifact.model)
         return KerasArtifact(self.artifact.path, plain, self.artifact.metadata).run_batch(self.inputs)
+
+    def halved(self, folder: Path) -> Halved | None:
+        """Open the float32 file in half precision; None: it cannot be run so."""
+        try:
+            return Halved.of(self.content("float32"), folder, self.profile, self.artifact.labels)
+        except (CnnkitError, ValueError):
+            return None
 
     def model(self, precision: str) -> Any:
         """Return the model whose weights a file of this precision has."""
@@ -382,7 +394,8 @@ def export(
         GateRefused: a check of a file failed; `gate.json` says which, by how much and where.
     """
     progress(0, "scoring the trained model")
-    tolerance, class_tolerance = task.tolerated(artifact.metadata) if tolerance is None else (tolerance, tolerance)
+    bars: tuple[float, float] = task.tolerated(artifact.metadata) if tolerance is None else (tolerance, tolerance)
+    tolerance, class_tolerance = bars
     trained, targets = outputs(artifact, held_out, task) if scored is None else scored
     reference = task.score(trained, targets, artifact.labels, artifact.metadata)
     claimed = task.chances(trained, targets, artifact.labels, artifact.metadata)
@@ -393,7 +406,13 @@ def export(
     inputs, looked_at = (_some(task, artifact, records, ANSWERS) for records in (held_out, validated))
     chain = Chain(artifact, calibration, inputs, looked_at, profile)
     verdicts: dict[str, Any] = {}
-    interpreter = ""
+    interpreter, half = "", None
+
+    def held(found: Any, device: Any) -> tuple[Scores, dict[str, Any]]:
+        exported = task.score(found, targets, artifact.labels, device.metadata)
+        changes = task.changes(trained, found, targets, artifact.labels, device.metadata)
+        return exported, compare(reference, exported, bars[0], changes, bars[1])
+
     for number, precision in enumerate(precisions, 1):
         progress(number, precision)
         content = chain.content(precision)
@@ -410,13 +429,11 @@ def export(
                 twin = chain.plainly(candidate, precision) if chain.profile.foreign else None
                 counted = None if twin is None else Counted(device, twin)
                 found, _ = outputs(counted or device, held_out, task)
-                exported = task.score(found, targets, artifact.labels, device.metadata)
+                exported, scores = held(found, device)
                 if twin is not None and counted is not None:
                     same = task.score(outputs(twin, held_out, task)[0], targets, artifact.labels, device.metadata)
                     measured += [checks.agreement(counted.counts), alike(same, exported)]
                     verdict["refused"] += [check.reason for check in measured[-2:] if not check.passed]
-                changes = task.changes(trained, found, targets, artifact.labels, device.metadata)
-                scores = compare(reference, exported, tolerance, changes, class_tolerance)
                 verdict = scores | {"refused": scores["refused"] + verdict["refused"]}
                 if claimed is not None:
                     claims = task.chances(found, targets, artifact.labels, device.metadata)
@@ -433,6 +450,9 @@ def export(
             else:
                 for old in (path.name, *beside):  # older ones must not pass for these
                     (folder / old).unlink(missing_ok=True)
+    if any(verdict["passed"] and precision in FLOATS for precision, verdict in verdicts.items()):
+        progress(len(precisions) + 1, "half precision")
+        half = in_half(chain, held_out, task, held)
     passed = {precision: folder / verdict["file"] for precision, verdict in verdicts.items() if verdict["passed"]}
     written_code = code({name: chain.opened(path, name) for name, path in passed.items()}) if code else ()
     whole = {
@@ -441,9 +461,10 @@ def export(
         "class_tolerance": class_tolerance,
         "records": len(held_out),
         "interpreter": interpreter,
-        "notes": notes(reference, tolerance, baseline) + less_true(verdicts) + chain.profile.notes,
+        "notes": notes(reference, tolerance, baseline) + less_true(verdicts) + less_in_half(half) + chain.profile.notes,
         "reference": written(reference) | ({} if claimed is None else {"calibration": held_against(claimed, claimed)}),
         "artifacts": verdicts,
+        **({"half": half} if half else {}),
         "code": [str(path.relative_to(folder).as_posix()) for path in written_code],
     }
     write_json(folder / GATE, whole)
@@ -454,6 +475,47 @@ def export(
             f"{folder / GATE}. {_advice(verdicts)}"
         )
     return whole
+
+
+def in_half(
+    chain: Chain, held_out: Records, task: Any, held: Callable[[Any, Any], tuple[Scores, dict[str, Any]]]
+) -> dict[str, Any] | None:
+    """Score the float32 file in half precision, as the graphics processors of phones run it.
+
+    Args:
+        chain: with the file.
+        held_out, task: as `export` takes them.
+        held: compares outputs, of a device, with the trained model's.
+
+    Returns:
+        As `compare`, with `lost`, what is lost beyond the tolerance and chance, in place of a verdict, and `beyond`, the first
+        layer whose numbers float16 does not hold, where something is lost; where answers are no numbers, these two alone. None:
+        it cannot be run so.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        device = chain.halved(Path(folder))
+        if device is None:
+            return None
+        try:
+            _, found = held(outputs(device, held_out, task)[0], device)
+        except CnnkitError:
+            return {"lost": ["its answers are no numbers"], "beyond": device.from_where} if device.from_where else None
+    lost = found["refused"]
+    kept = {key: value for key, value in found.items() if key not in ("passed", "refused", "said", "lost_and_won")}
+    return {**kept, "lost": lost, "beyond": device.beyond(chain.inputs) if lost else ""}
+
+
+def less_in_half(half: Mapping[str, Any] | None) -> list[str]:
+    """Return a sentence on what the float file loses in half precision, where it does."""
+    if not half or not half["lost"]:
+        return []
+    why = ""
+    if half["beyond"]:
+        why = f"From {half['beyond']} on, numbers are beyond {LARGEST:,.0f}: for these, put a batch norm there and train anew. "
+    return [
+        f"In half precision, as the graphics processors (GPU) of phones run a float file: {'; '.join(half['lost'])}. {why}"
+        "The processor (CPU) runs it as it was scored."
+    ]
 
 
 def _advice(verdicts: Mapping[str, Any]) -> str:

@@ -202,6 +202,22 @@ def _tensor(index: int, entry: Any, kinds: dict[int, str], buffers: Any) -> Tens
     )
 
 
+def watched(content: bytes) -> Any:
+    """Return an interpreter of a file that keeps what every operator puts out."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    from cnnkit.quiet import quiet
+
+    with quiet():
+        interpreter = Interpreter(
+            model_content=content,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,  # one would keep what is inside
+            experimental_preserve_all_tensors=True,
+        )
+        interpreter.allocate_tensors()
+    return interpreter
+
+
 def without_forms(content: bytes) -> bytes:
     """Return the flatbuffer of a float32 file without the operators that only change the form of numbers, and so round them."""
     import flatbuffers

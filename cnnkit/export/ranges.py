@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.export.checks import WEIGHTED, Check
-from cnnkit.export.graph import Graph, Tensor, pairs
+from cnnkit.export.graph import Graph, Tensor, pairs, watched
 
 WIDTHS = 0.01  # of a range, that its ends may lie from those of the calibration images; half a step of 255 is 0.002
 SAME = 1e-4  # the same, of a range that the model was trained with
@@ -108,17 +108,7 @@ def _seen(
     content: bytes, tensors: list[Tensor], inputs: np.ndarray, limits: dict[int, Any] | None = None
 ) -> dict[int, tuple[float, float, float, float]]:
     """Return of each tensor the least and the largest number, 0 among them, the energy, and the energy beyond `limits`."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    from cnnkit.quiet import quiet
-
-    with quiet():
-        interpreter = Interpreter(
-            model_content=content,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,  # one would keep what is inside
-            experimental_preserve_all_tensors=True,
-        )
-        interpreter.allocate_tensors()
+    interpreter = watched(content)
     given = interpreter.get_input_details()[0]
     found = {tensor.index: (0.0, 0.0, 0.0, 0.0) for tensor in tensors}
     for example in inputs:

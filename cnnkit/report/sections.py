@@ -378,18 +378,20 @@ def export_gate(
             "",
         ]
     ]
+
+    def scored(entry: Mapping[str, Any]) -> list[blocks.Cell | str]:
+        if "score" not in entry:  # it could not be scored at all
+            return ["", "", ""]
+        worst = entry["worst_class"]
+        label = f"{worst}: {blocks.points(entry['worst_class_difference'])}" if worst else ""
+        return [blocks.measured(entry["score"], score.unit), blocks.points(entry["difference"]), label]
+
     refusals, losses, true = {}, {}, {}
     compared: list[list[blocks.Cell | str]] = []
     for name, entry in document["artifacts"].items():
         verdict = blocks.Cell("passed", tone="good") if entry["passed"] else blocks.Cell("refused", tone="bad")
         true[name] = _true(entry.get("calibration"))
-        if "score" in entry:
-            worst = entry["worst_class"]
-            label = f"{worst}: {blocks.points(entry['worst_class_difference'])}" if worst else ""
-            scored = [blocks.measured(entry["score"], score.unit), blocks.points(entry["difference"]), label]
-        else:
-            scored = ["", "", ""]  # it could not be scored at all
-        rows.append([name, blocks.size(entry["bytes"]), *scored, true[name], verdict])
+        rows.append([name, blocks.size(entry["bytes"]), *scored(entry), true[name], verdict])
         if entry.get("refused"):
             refusals[name] = "; ".join(entry["refused"])
         if entry.get("said"):
@@ -399,6 +401,10 @@ def export_gate(
             number = "none" if check["measured"] is None else f"{check['measured']:.2g}"
             what = f"{check['name']}: {check['what']}"
             compared.append([name, what, check["where"], number, f"{check['bar']:.2g}", mark])
+    if half := document.get("half"):
+        rows.append(
+            ["in half precision", "", *scored(half), "", blocks.Cell("lost", tone="bad") if half["lost"] else ""]
+        )
     name = named(score.name)
     name = name if name[:2].isupper() else name.lower()  # AP50 stays as it is
     head = ["file", "size", name, score.step, "worst class", "ECE, NLL", "gate"]

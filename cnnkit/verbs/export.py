@@ -109,7 +109,7 @@ def export(
     known = run.document.get("scores", {}).get("test", {}) if run is not None and data is None else {}
     first = headline(known)
     try:
-        with tell.progress("Exporting", len(precisions) + 1) as update:
+        with tell.progress("Exporting", len(precisions) + 2) as update:
             document = gate.export(
                 opened,
                 folder,
