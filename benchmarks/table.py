@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 PAGES = [
     ROOT / "README.md",
+    ROOT / "docs" / "devices.md",
     *(
         ROOT / "apps" / f"cnnkit_{app}" / "README.md"
         for app in ("digits", "photos", "scans", "signs", "steering", "text")
@@ -453,6 +454,93 @@ def steering() -> str:
     )
 
 
+CALIBRATED = {
+    "digits": "embedded digits",
+    "mnist": "MNIST",
+    "signs": "signs cut out, `gtsrb-small`, from nothing",
+    "scenes": "signs in drawn scenes (boxes)",
+    "road": "signs in photos, `road-signs-877` (boxes)",
+    "surfaces": "drawn surfaces",
+    "sms-spam": "SMS spam",
+    "trec": "TREC",
+    "texts": "embedded texts",
+}
+
+
+def calibration() -> str:
+    """Return the table of how true scores are, without the temperature and with it."""
+    found = read("calibration")["rows"]
+    lines = [
+        "| | seeds | test records | NLL without, with | ECE without, with | of true scores, up to | int8: NLL, ECE |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for case, title in CALIBRATED.items():
+        rows = [row for row in found if row["case"] == case]
+        if not rows:
+            continue
+
+        def mean(precision: str, which: str, key: str, rows: list[dict[str, Any]] = rows) -> str:
+            values = [row[precision][which][key] for row in rows]
+            return f"{statistics.mean(value[1] if key == 'by_chance' else value for value in values):.3f}"
+
+        cells = [
+            title,
+            f"{len(rows)}",
+            f"{rows[0]['records']['test']:,}",
+            *(f"{mean('trained', 'without', key)}, {mean('trained', 'with', key)}" for key in ("nll", "ece")),
+            mean("trained", "with", "by_chance"),
+            ", ".join(mean("int8", "with", key) for key in ("nll", "ece")),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def micro() -> str:
+    """Return the table of files in TensorFlow Lite Micro."""
+    lines = [
+        "| | parameters | test records | trained model % | file in TFLM % | answers equal % | flash kB | arena kB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in read("micro")["rows"].items():
+        cells = [
+            name,
+            f"{row['model']['parameters']:,}",
+            f"{row['records']:,}",
+            *(f"{100 * row[key]:.2f}" for key in ("trained", "score", "equal")),
+            f"{row['flash'] / 1000:.0f}",
+            f"{row['arena']['size'] / 1000:.0f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def quantise_aware() -> str:
+    """Return the table of int8 files that were trained for, beside those of the same networks that were not."""
+    found = read("quantise_aware")["rows"].values()
+    lines = [
+        "| | seeds | test records | trained % | int8 after training % | trained for eight bits % | as trained, of 1,000 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for case in dict.fromkeys(row["case"] for row in found):
+        rows = [row for row in found if row["case"] == case]
+        means = (statistics.mean(row[key] for row in rows) for key in ("unrounded", "after", "aware"))
+        cells = [
+            QUANTISED[case],
+            f"{len(rows)}",
+            f"{rows[0]['records']:,}",
+            *(f"{100 * value:.2f}" for value in means),
+            f"{1000 * min(row['alike'] for row in rows):.1f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+QUANTISED = {
+    "digits": "embedded digits, `default`",
+    "signs": "signs cut out, `gtsrb-small`, MobileNetV2 0.35 fine-tuned",
+}
+
+
 def _spread(values: Sequence[float], interval: Sequence[float], places: int = 1) -> str:
     """Return how far a mean of seeds may be trusted: of one seed the interval of its score, of several their deviation."""
     if len(values) > 1:
@@ -519,6 +607,9 @@ def page(text: str) -> str:
         ("steering", steering),
         ("text", texts),
         ("machine", machine),
+        ("calibration", calibration),
+        ("micro", micro),
+        ("quantise-aware", quantise_aware),
     ):
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
         if pattern.search(text):
