@@ -21,7 +21,7 @@ from cnnkit_signs.cli import main as signs
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-from tests.browser import browser
+from tests.browser import browser  # noqa: E402
 
 PICTURE = ROOT / "docs" / "pictures" / "demo.jpg"
 STREET = ROOT / "docs" / "pictures" / "street.jpg"

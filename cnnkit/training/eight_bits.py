@@ -253,7 +253,10 @@ class _Convolved(_Open):
 
 
 class _Scaled(_Value):
-    """The input times numbers and with others added, which the next layer's weights take in where they can."""
+    """The input times numbers and with others added, which the next layer's weights take in where they can.
+
+    Elsewhere it is a layer of one weight and one bias a channel: a product and a sum on their own would be rounded twice.
+    """
 
     def __init__(self, building: "_Building", layer: Any, before: _Value):
         super().__init__(None, layer.name, before.padded)
@@ -262,8 +265,7 @@ class _Scaled(_Value):
     @property
     def tensor(self) -> Any:
         if self._tensor is None:
-            raw = self.building.copy(self.layer)(self.before.tensor)
-            self._tensor = self.building.rounded(self.key, raw)
+            self._tensor = self.building.rounded(self.key, self.building.scaled(self.layer, self.before.tensor))
         return self._tensor
 
     def weights(self, layer: Any, weights: list[np.ndarray]) -> tuple[_Value, list[np.ndarray]] | None:
@@ -339,6 +341,18 @@ class _Building:
         if not isinstance(layer, keras.Layer):
             return layer
         return self._layer(id(layer), lambda: type(layer).from_config(layer.get_config()))
+
+    def scaled(self, layer: Any, tensor: Any) -> Any:
+        """Scale by a layer whose weights are not learnt."""
+        channels = tensor.shape[-1]
+
+        def make() -> Any:
+            made = layers.DepthwiseConv2D(1, name=layer.name, dtype=layer.dtype_policy, trainable=False)
+            scale, offset = (np.broadcast_to(np.float32(value), channels) for value in (layer.scale, layer.offset))
+            self.weights.append((made, [scale.reshape(1, 1, channels, 1), offset]))
+            return made
+
+        return self._layer(id(layer), make)(tensor)
 
     def multiplied(self, value: _Convolved, rounds: bool) -> Any:
         """Apply a layer of other weights, whose outputs are rounded inside or not at all."""
@@ -457,13 +471,23 @@ class _Building:
             raise _refusal(name, layer, "scales something else than the input")
         if self.limits:
             scale, offset = (np.asarray(value, np.float64) for value in (layer.scale, layer.offset))
-            ends = np.stack(np.broadcast_arrays(scale * self.limits[0] + offset, scale * self.limits[1] + offset))
-            low, high = min(0.0, ends.min()), max(0.0, ends.max())
-            zero = -low / (high - low) * LEVELS
-            # Where 0 lies between two numbers that the input can be, all would lie between two levels.
-            wider = 1.0 if abs(zero - round(zero)) < 1e-3 else 1.01
-            self.known[layer.name] = range_of(low * wider, high * wider)
+            inputs = np.linspace(*range_of(*self.limits), LEVELS + 1)[:, None]
+            self.known[layer.name] = _untied(scale * inputs + offset)
         return _Scaled(self, layer, given)
+
+
+def _untied(values: np.ndarray) -> tuple[float, float]:
+    """Return a range that holds numbers, of whose levels none has one of the numbers in the middle to the next.
+
+    Where 0 lies between two of the numbers, all would, and what is rounded up here may be rounded down elsewhere.
+    """
+    found = [range_of(values.min() * wider, values.max() * wider) for wider in np.linspace(1, 1.02, 201)]
+
+    def apart(limits: tuple[float, float]) -> float:
+        places = (values - limits[0]) / (limits[1] - limits[0]) * LEVELS
+        return round(float(np.min(np.abs(places - np.floor(places) - 0.5))), 6)
+
+    return max(found, key=apart)
 
 
 def _given(layer: Any) -> dict[str, Any]:
