@@ -53,6 +53,7 @@ SECTIONS = (
     "data",
     "model",
     "training",
+    "pruned",
     "quantise_aware",
     "scores",
     "weights",

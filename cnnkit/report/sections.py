@@ -164,6 +164,16 @@ def training(run: Mapping[str, Any], history: figures.ROWS, record: Record = ANY
         if loaded.get("notes"):
             facts["On the way"] = " ".join(loaded["notes"])
         content.append(blocks.Facts("Weights to start from", facts))
+    if cut := run.get("pruned"):
+        shares = {"Multiply-adds": cut["multiply_adds"], "Parameters": cut["parameters"]}
+        facts = {name: f"{after:,} of {before:,}" for name, (before, after) in shares.items()}
+        content.append(blocks.Facts("What pruning left before that", facts))
+        content.append(
+            blocks.Table(
+                ["layer", "filters", "of"],
+                [[n, str(after), str(before)] for n, (before, after) in cut["widths"].items()],
+            )
+        )
     return blocks.Section("Training", text, content, wide=True)
 
 

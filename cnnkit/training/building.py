@@ -14,6 +14,7 @@ from cnnkit.errors import CnnkitError, ConfigError
 from cnnkit.files import write_bytes
 from cnnkit.run import MODEL
 from cnnkit.seals import sealed
+from cnnkit.training.pruning import Network
 from cnnkit.training.settings import Settings
 
 
@@ -37,11 +38,15 @@ def builder_of(recipe: Any, model: str, options: Mapping[str, Any]) -> Any:
     return builder
 
 
-def build(recipe: Any, settings: Settings, records: Records) -> keras.Model:
-    """Build the model that the settings name for these records; its errors are the user's."""
+def build(recipe: Any, settings: Settings, records: Records, widths: Mapping[str, int] | None = None) -> keras.Model:
+    """Build the model that the settings name for these records; its errors are the user's.
+
+    `widths`: of a network that was pruned (`cnnkit.training.pruning`).
+    """
     builder = builder_of(recipe, settings.model, settings.options)
     try:
-        return builder(records.input_shape, recipe.task.units(records.label_names), **settings.options)
+        model = builder(records.input_shape, recipe.task.units(records.label_names), **settings.options)
+        return Network(model).narrowed(widths) if widths else model
     except CnnkitError:
         raise
     except (ValueError, TypeError) as error:
@@ -51,13 +56,13 @@ def build(recipe: Any, settings: Settings, records: Records) -> keras.Model:
         raise ConfigError(f"The model {settings.model!r} cannot be built: {reason}{hint}") from error
 
 
-def built(recipe: Any, settings: Settings, records: Records) -> keras.Model:
+def built(recipe: Any, settings: Settings, records: Records, widths: Mapping[str, int] | None = None) -> keras.Model:
     """Build the model as it trains: in mixed precision, where that is asked for."""
     precise = keras.config.dtype_policy()
     if settings.mixed_precision:
         keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        return build(recipe, settings, records)
+        return build(recipe, settings, records, widths)
     finally:
         keras.config.set_dtype_policy(precise)
 
@@ -65,8 +70,15 @@ def built(recipe: Any, settings: Settings, records: Records) -> keras.Model:
 class Sized:
     """The model and the data at a share of the full size of an input; the models share weights by being given them."""
 
-    def __init__(self, recipe: Any, settings: Settings, splits: Splits, model: keras.Model):
-        self.recipe, self.settings, self.splits, self.model = recipe, settings, splits, model
+    def __init__(
+        self,
+        recipe: Any,
+        settings: Settings,
+        splits: Splits,
+        model: keras.Model,
+        widths: Mapping[str, int] | None = None,
+    ):
+        self.recipe, self.settings, self.splits, self.model, self.widths = recipe, settings, splits, model, widths
         self.made: dict[float, tuple[keras.Model, Splits]] = {1.0: (model, splits)}
 
     def __call__(self, size: float) -> tuple[keras.Model, Splits]:
@@ -76,7 +88,7 @@ class Sized:
             shape = (*(step * max(1, round(size * side / step)) for side in sides), channels)
             parts = {name: getattr(self.splits, name).with_shape(shape) for name in ("train", "validation", "test")}
             splits = dataclasses.replace(self.splits, **parts)
-            model = built(self.recipe, self.settings, splits.train)
+            model = built(self.recipe, self.settings, splits.train, self.widths)
             if [v.shape for v in model.variables] != [v.shape for v in self.model.variables]:
                 raise ConfigError(
                     f"The weights of `{self.settings.model}` depend on the size of its images, so it cannot be trained on "

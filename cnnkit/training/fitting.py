@@ -20,6 +20,7 @@ from cnnkit.models.norm import recalibrate
 from cnnkit.optimizers import copied
 from cnnkit.registry import TRAINING, input_of
 from cnnkit.run import CHECKPOINT, DOCUMENT, MODEL, REFIT, ROUNDING, UNROUNDED, Run
+from cnnkit.training import pruning
 from cnnkit.training.batches import Batches
 from cnnkit.training.building import Sized, build, built, describe, save
 from cnnkit.training.checkpoint import State, assign, read_checkpoint
@@ -77,12 +78,13 @@ def fit(
     """
     keras.backend.clear_session()  # so that layer names, and with them seeds, do not depend on earlier models
     keras.utils.set_random_seed(settings.seed)
-    model = built(recipe, settings, splits.train)
+    checkpoint = read_checkpoint(run.path / CHECKPOINT)
+    pruned = run.document.get("pruned", {}) if checkpoint else pruning.earlier(settings)
+    model = built(recipe, settings, splits.train, pruning.widths_in(pruned))
     about = describe(recipe, settings, splits.train)
     limits = input_of(about, TRAINING, "The model").limits
     if about.get("quantise_aware"):
         Network(model, limits)  # what it cannot be is said before anything is trained
-    checkpoint = read_checkpoint(run.path / CHECKPOINT)
     order = Order(len(splits.train), settings.batch_size, settings.seed, splits.train.passes)
     state = checkpoint[0] if checkpoint else State(epochs=settings.epochs)
     if checkpoint is None:
@@ -94,11 +96,15 @@ def fit(
             rows=recipe.inputs.rows(splits.train),
             progress=on_download,
         )
-        run.save(weights=found.to_dict())
+        if share := getattr(settings, "prune", None):
+            pruning.check_loaded(settings, found)
+            model, pruned = pruning.Network(model).pruned(share)
+        run.save(weights=found.to_dict(), **({"pruned": pruned} if pruned else {}))
         on_load(found)
     recorded = run.document.get("weights", {}).get("layers", ())
     loaded = frozenset(n for n, name in enumerate(model_weights.weighted_layers(model)) if name in recorded)
-    sized = Sized(recipe, settings, splits, model)
+    widths = pruning.widths_in(pruned)
+    sized = Sized(recipe, settings, splits, model, widths)
     norms = any(isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers())
     settling = min(order.steps_per_epoch, -(-_recalibrating(splits.train) // order.batch_size)) if norms else 0
     pace = None
@@ -164,7 +170,7 @@ def fit(
         now, best, optimizer = copied(model.variables), loop.best, copied(model.optimizer.variables)
     model, _ = sized(1.0)
     if settings.mixed_precision:  # what is saved and exported computes in float32
-        model = build(recipe, settings, splits.train)
+        model = build(recipe, settings, splits.train, widths)
     rates = set_free(model, settings, phases[-1], loaded)
     assign(model.variables, best)
     seen = Batches(recipe, settings, splits.train, order)

@@ -45,9 +45,15 @@ class Norms(Room, title="Fine-tuning"):
 
 
 @room
-class EightBits(Room, title="Fine-tuning"):
-    """Of kinds whose networks an int8 file computes in eight bits throughout."""
+class Devices(Room, title="Fine-tuning"):
+    """Of kinds whose networks are known layer by layer, and made ready for devices in training."""
 
+    prune: float | None = setting(
+        None,
+        "Share of the multiply-adds that the network of the RUN in --weights loses first, by whole filters.",
+        above=0,
+        below=1,
+    )
     quantise_aware: bool = setting(
         False, "A last phase in which it learns with the rounding of an int8 file.", flag="--quantise-aware"
     )

@@ -179,6 +179,8 @@ def _fit(work: Work, budget: Any) -> None:
     run, settings, tell = work.run, work.settings, work.tell
     if run.document.pop("refit", None):  # until the second training is done again, `model.keras` is of the first
         run.save()
+    from cnnkit.training import pruning
+
     if run.document.get("weights") and not work.within:
         begin(run.path, work.recipe.app)
 
@@ -187,6 +189,8 @@ def _fit(work: Work, budget: Any) -> None:
             begin(run.path, work.recipe.app)
         for line in loaded.lines() if starts_loaded(settings) else ():
             tell.message(line)
+        if "pruned" in run.document:
+            tell.message(pruning.line(run.document["pruned"]))
 
     try:
         with tell.progress("Training", 1, to_the_end=False) as update:

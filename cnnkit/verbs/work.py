@@ -46,9 +46,11 @@ class Work:
 def begun(recipe: Any, asked: Asked, held: contextlib.ExitStack, tell: Reporter) -> Work:
     """Load the data, decide what follows from it, make the run; what cannot be is refused before."""
     from cnnkit.models import weights
+    from cnnkit.training import pruning
 
     choice = chosen(recipe, asked.settings)
     weights.check_source(choice.settings["weights"])
+    pruning.refuse(choice.settings)
     given = _completed(recipe, choice.settings)
     read = _checked(load(recipe, given, tell=tell))
     while True:
@@ -144,9 +146,13 @@ def _warn_of_seen_validation(given: Mapping[str, Any], splits: Any, tell: Report
 
 def _decided(recipe: Any, given: Mapping[str, Any], splits: Any, tell: Reporter = SILENT) -> Any:
     """Return the settings: as given, the rest as the recipe has them for this model and data."""
+    from cnnkit.training import pruning
+
     model = given["model"]
-    loaded = given["weights"] != "none"
+    pruned = given.get("prune") is not None
+    loaded = given["weights"] != "none" and not pruned
     preset = {**splits.train.advised(loaded), **recipe.preset(model, len(splits.train), loaded)}
+    preset |= pruning.PRESET if pruned else {}
     preset = checked(recipe.Settings, preset, f"the preset of {model}")
     if any(field.name in preset for room in rooms(recipe.Settings) if room.of_data for field in fields(room)):
         raise ValueError(f"a preset cannot change the data, which is loaded before it is known. Received: {preset}.")

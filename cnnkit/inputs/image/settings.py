@@ -2,7 +2,7 @@
 
 from cnnkit.data.settings import Folds
 from cnnkit.settings import Room, room, setting
-from cnnkit.training.settings import EightBits, Norms, Sizes
+from cnnkit.training.settings import Devices, Norms, Sizes
 
 
 @room
@@ -69,4 +69,4 @@ class Mixing(Room, title="Augmentation"):
     cutmix: float = setting(0.0, "CutMix: alpha of its Beta distribution; 0: off.", least=0, most=100)
 
 
-IMAGES = (Folds, Source, Side, Norms, EightBits, Sizes, Mirroring, Mixing)  # of pictures with one label each
+IMAGES = (Folds, Source, Side, Norms, Devices, Sizes, Mirroring, Mixing)  # of pictures with one label each

@@ -2,7 +2,7 @@
 
 from cnnkit.inputs.image.settings import Mirroring, Side
 from cnnkit.settings import Room, room, setting
-from cnnkit.training.settings import EightBits, Norms, Sizes
+from cnnkit.training.settings import Devices, Norms, Sizes
 
 
 @room
@@ -18,4 +18,4 @@ class Tiles(Room, title="Tiles", of_data=True):
     )
 
 
-BOXES = (Side, Tiles, Norms, EightBits, Sizes, Mirroring)
+BOXES = (Side, Tiles, Norms, Devices, Sizes, Mirroring)

@@ -2,7 +2,7 @@
 
 from cnnkit.inputs.image.settings import Mirroring, Side
 from cnnkit.settings import Room, room, setting
-from cnnkit.training.settings import EightBits, Norms, Sizes
+from cnnkit.training.settings import Devices, Norms, Sizes
 
 READ_BY = ("image", "values", "group", "time", "side_angle")  # of `Columns`, what readers have as options
 
@@ -74,4 +74,4 @@ class Fitting(Room, title="Training"):
     )
 
 
-VALUES = (Columns, Side, Norms, EightBits, Sizes, Mirroring, Fitting)  # of pictures with numbers
+VALUES = (Columns, Side, Norms, Devices, Sizes, Mirroring, Fitting)  # of pictures with numbers

@@ -3,7 +3,7 @@
 from cnnkit.data.settings import Folds
 from cnnkit.inputs.image.settings import Side
 from cnnkit.settings import Room, room, setting
-from cnnkit.training.settings import EightBits, Norms, Sizes
+from cnnkit.training.settings import Devices, Norms, Sizes
 
 # As `Plan.values`, `scoring.LOSSES` and `loading.FLIPS` have them, which take longer to load than `--help` may.
 VALUES = ("as it is", "alike", "each")
@@ -83,4 +83,4 @@ class Moving(Room, title="Augmentation"):
     elastic: float = setting(1.0, "Standard deviation of the elastic displacement, px of the input.", least=0, most=50)
 
 
-MASKS = (Folds, Source, Side, Windows, Apart, Learning, Moving, Norms, EightBits, Sizes)
+MASKS = (Folds, Source, Side, Windows, Apart, Learning, Moving, Norms, Devices, Sizes)
