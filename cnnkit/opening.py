@@ -49,7 +49,10 @@ def exported(path: Path, app: str) -> Path:
     if not path.is_dir():
         return path
     run = Run.open(path, app)
-    files = sorted((run.path / EXPORT).glob("*.tflite"), key=lambda file: ("float32" not in file.name, file.name))
+    files = sorted(
+        (run.path / EXPORT).glob("*.tflite"),
+        key=lambda file: ("float32" not in file.name, "int16" in file.name, file.name),
+    )
     return files[0] if files else run.file(MODEL)
 
 

@@ -45,7 +45,7 @@ def test_every_precision_gives_the_scores_of_the_trained_model(exported, trained
     scores, reference = device.run_batch(images)["scores"], trained.run_batch(images)["scores"]
     assert scores.shape == (60, 3) and scores.dtype == np.float32
     assert scores.sum(1) == pytest.approx(np.ones(60), abs=0.02)
-    limit = {"float32": 1e-4, "float16": 0.02, "int8": 0.2}[precision]
+    limit = {"float32": 1e-4, "float16": 0.02, "int8": 0.2, "int16x8": 0.1}[precision]
     assert np.abs(scores - reference).max() < limit
     assert device.labels == trained.labels
 
@@ -168,6 +168,18 @@ def test_a_model_with_an_operator_no_device_has_fails_at_export():
     model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(Odd()(image))))
     with pytest.raises(CnnkitError, match="cannot be converted to float32") as caught:
         convert.convert(model, "float32", np.zeros((1, 4, 4, 1)), toys.ABOUT)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("activation", "operator"), [("elu", "ELU"), ("hard_swish", "HARD_SWISH")])
+def test_an_operator_that_has_no_sixteen_bits_is_one_line(activation, operator):
+    import keras
+
+    image = keras.Input((4, 4, 1))
+    x = keras.layers.Conv2D(2, 3, activation=activation)(image)
+    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
+    with pytest.raises(CnnkitError, match=rf"cannot be converted to int16x8: .*'{operator}'") as caught:
+        convert.convert(model, "int16x8", np.ones((2, 4, 4, 1)), toys.ABOUT | {"labels": list("ab")})
     assert "\n" not in str(caught.value)
 
 

@@ -16,6 +16,7 @@ from cnnkit.evaluation.artifacts import KerasArtifact, open_artifact
 from cnnkit.export import checks, container, convert, gate
 from cnnkit.export.graph import graph_of, plain
 from cnnkit.export.profiles import Profile
+from cnnkit.export.profiles.profile import QUANTISED
 from cnnkit.export.rounding import disturbance, rounded
 from cnnkit.score import Score, Scores
 from cnnkit.seals import sealed
@@ -174,7 +175,8 @@ def behind(content, metadata, labels=None):
 
 
 SCORES = ("scores",)
-PRECISE = {"float32": "answers", "float16": "constants", "int8": "constants"}
+REVERSED = lambda images: 255 - images  # noqa: E731
+PRECISE = {"float32": "answers", "float16": "constants", "int8": "constants", "int16x8": "constants"}
 
 
 class TestImages:
@@ -188,13 +190,14 @@ class TestImages:
             "float16": {"reference", "network", "constants", "answers"},
             "int8": {"rounding", "reference", "network", "constants", "integers", "size", "ranges", "clipping"},
         }
-        assert set(found) == always | kinds[precision]
+        assert set(found) == always | kinds[precision.replace("int16x8", "int8")]
         for check in found.values():
             assert check["passed"] and check["measured"] <= check["bar"] and check["what"], check
         assert found[{"float32": "answers"}.get(precision, "reference")]["measured"] < 1e-5
         if precision != "float32":
             assert 0.3 < found["constants"]["measured"] <= 0.501, "rounding is half a step"
-        assert document["interpreter"].startswith("LiteRT") and "XNNPACK" in document["interpreter"]
+        kernels = "built-in kernels" if precision == "int16x8" else "XNNPACK"
+        assert document["interpreter"].startswith("LiteRT") and kernels in document["interpreter"]
 
     @pytest.mark.parametrize("precision", convert.PRECISIONS)
     @pytest.mark.parametrize("fault", ["softmax left out", "near chance", "weights", "bias", "norm", "classes swapped"])
@@ -211,23 +214,26 @@ class TestImages:
         wanted = "network" if "out" in fault or "chance" in fault else PRECISE[precision]
         assert (wanted if precision != "float32" else "answers") in found
         assert f"The gate refused {precision}" in line and found[0] in line and "no tolerance helps" in line
-        if fault in ("weights", "norm") and precision == "int8":
+        if fault in ("weights", "norm") and precision in QUANTISED:
             assert ("conv2 (CONV_2D)" if fault == "weights" else "norm (CONV_2D)") in line, "the layer is named"
 
+    @pytest.mark.parametrize("precision", QUANTISED)
     @pytest.mark.parametrize(
         "wrong",
         [
             lambda images: images / 255.0,
             np.zeros_like,
             lambda images: images[:2],
-            lambda images: 255 - images,
+            REVERSED,
             lambda images: np.random.default_rng(0).integers(0, 256, images.shape).astype("uint8"),
         ],
         ids=["divided", "zeros", "two", "reversed", "noise"],
     )
-    def test_wrong_calibration_is_stopped(self, images, monkeypatch, tmp_path, wrong):
+    def test_wrong_calibration_is_stopped(self, images, monkeypatch, tmp_path, wrong, precision):
+        if precision == "int16x8" and wrong is REVERSED:
+            pytest.skip("ranges about 0 are the same")
         found, line = images.refused(
-            monkeypatch, tmp_path, "int8", lambda m, p, c, a: convert.convert(m, p, wrong(c), a)
+            monkeypatch, tmp_path, precision, lambda m, p, c, a: convert.convert(m, p, wrong(c), a)
         )
         assert found[0] == "ranges" or "ranges" in found
         assert "distance from the range" in line
@@ -246,16 +252,18 @@ class TestImages:
         found, line = fresh.refused(monkeypatch, tmp_path, "int8", None)
         assert found == ["rounding"] and "conv2" in line
 
-    def test_an_int8_file_that_computes_in_floats_is_stopped(self, images, monkeypatch, tmp_path):
+    @pytest.mark.parametrize("wanted", QUANTISED)
+    def test_a_file_of_integers_that_computes_in_floats_is_stopped(self, images, monkeypatch, tmp_path, wanted):
         """Its answers are right."""
 
         def in_floats(model, precision, calibration, metadata):
             content = convert.convert(model, "float16", calibration, metadata)
             return behind(content, Profile(model, metadata).described(precision))
 
-        found, line = images.refused(monkeypatch, tmp_path, "int8", in_floats)
+        found, line = images.refused(monkeypatch, tmp_path, wanted, in_floats)
         assert "integers" in found
-        assert "inputs and weights of convolutions that are not int8" in line
+        kinds = {"int8": "int8", "int16x8": "int16 and int8"}[wanted]
+        assert f"inputs and weights of convolutions that are not {kinds}" in line
         assert "(CONV_2D), input float32" in line
 
     @pytest.mark.parametrize(
@@ -385,6 +393,15 @@ class TestBoxes:
     def test_a_sound_file_passes_though_its_model_finds_nothing(self, boxes, monkeypatch, tmp_path):
         document = boxes.export(monkeypatch, tmp_path, "float32")
         assert document["artifacts"]["float32"]["passed"] and "small" in document["notes"][0]
+
+    @pytest.mark.parametrize("precision", QUANTISED)
+    def test_a_sound_file_of_integers_passes_its_comparisons(self, boxes, tmp_path, precision):
+        some = [getattr(boxes.data, part).read(np.arange(8))[0] for part in ("train", "test", "validation")]
+        chain, path = gate.Chain(boxes.artifact, *some), tmp_path / "x.tflite"
+        path.write_bytes(content := chain.content(precision))
+        found = chain.checks(precision, content, path)
+        assert not [check.reason for check in found if not check.passed]
+        assert {"network", "constants", "integers", "size", "ranges", "clipping"} <= {check.name for check in found}
 
     @pytest.mark.parametrize("fault", ["sigmoid left out", "boxes too small", "sides swapped"])
     def test_a_fault_in_one_of_two_outputs_is_stopped(self, boxes, monkeypatch, tmp_path, fault):

@@ -170,7 +170,7 @@ class Run:
         """Convert to a `.tflite` file, and let it through the gate: it is the trained model, or there is no file.
 
         Args:
-            precision: "float32", "float16" or "int8".
+            precision: "float32", "float16", "int8" or "int16x8" (layers of 16 bits).
             profile: whose file: "litert", "mediapipe" for MediaPipe Tasks, "micro" or "ethos-u" for microcontrollers.
             tolerance: points of the score that may be lost, overall and in a class; None: the task's.
             data: other data to be scored on.
@@ -188,7 +188,7 @@ class Run:
 
         if not isinstance(precision, str) or "," in precision:
             raise ConfigError(
-                f"`precision` needs one of float32, float16, int8; export them one by one. Got {precision!r}."
+                f"`precision` needs one of float32, float16, int8, int16x8; export them one by one. Got {precision!r}."
             )
         found = export(
             self._recipe,

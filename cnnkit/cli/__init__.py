@@ -476,7 +476,10 @@ def _command_line(app: App) -> click.Group:
         show_default=True,
         help="Whose files: litert, mediapipe (Android, iOS, web), micro (microcontrollers), ethos-u (those with such a unit).",
     )
-    @click.option("--precision", help="Comma-separated list of float32, float16, int8.  [default: all there are]")
+    @click.option(
+        "--precision",
+        help="Comma-separated list of float32, float16, int8, int16x8.  [default: all there are but int16x8]",
+    )
     @click.option(
         "--tolerance",
         type=Number(min=0),

@@ -30,9 +30,9 @@ KERNELS = (
 STEPS = 0.52  # of its precision, that a constant may lie from what it stands for; half a step is rounding
 UNEQUAL = 0.005  # of answers, that two sets of kernels may give otherwise, as their rounding differs
 SUM = 0.02  # that scores may miss 1 by, and a step of int8 for each two classes
-LARGE = (
-    0.4  # of the bytes of the float32 weights, that those of eight bits may have; a quarter is what they are made of
-)
+LARGE = {"INT8": 0.4, "INT16": 0.6}
+"""What layers put out -> of the bytes of the float32 weights, that a file may have. A quarter is what weights of eight bits are
+made of, and a half tables that are read by row, of 16."""
 LARGEST_BIAS = 2.0**29  # steps: a bias beyond makes the converter take coarser weights
 
 
@@ -224,6 +224,7 @@ def constants(base: Graph, other: Graph) -> Check:
     return Check("constants", "steps of rounding from the float32 file", worst, STEPS, where)
 
 
+BIASES = ("INT32", "INT64")  # what they are in files of integers
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "CONV_3D")
 
 
@@ -231,25 +232,30 @@ CONVOLVED = {**dict.fromkeys(WEIGHTED, (0, 1)), "TRANSPOSE_CONV": (2, 1), "CONV_
 """Operators that multiply by weights -> where their input and their weights are among what they are given."""
 
 
-def integers(graph: Graph) -> Check:
-    """Say whether every convolution of an int8 file computes in eight bits: 2-D, depthwise, transposed, 3-D, fully connected.
+def integers(graph: Graph, layers: str = "INT8") -> Check:
+    """Say whether every convolution of a file computes in integers: 2-D, depthwise, transposed, 3-D, fully connected.
 
     One that is given numbers in float32 is right in all its answers, and none of a microcontroller's, so nothing else sees it.
+
+    Args:
+        graph: of the file.
+        layers: what its layers put out; weights are int8.
     """
     wrong = []
     for step in graph.steps:
         for place, what in zip(CONVOLVED.get(step.kind, ()), ("input", "weights")):
             tensor = step.given[place] if place < len(step.given) else None
-            if tensor is not None and tensor.kind != "INT8":
+            if tensor is not None and tensor.kind != (layers if what == "input" else "INT8"):
                 wrong.append(f"{step.place}, {what} {tensor.kind.lower()}")
     shown = ", ".join(wrong[:3]) + (", ..." if len(wrong) > 3 else "")
-    return Check("integers", "inputs and weights of convolutions that are not int8", float(len(wrong)), 0.0, shown)
+    kinds = " and ".join(dict.fromkeys((layers.lower(), "int8")))
+    return Check("integers", f"inputs and weights of convolutions that are not {kinds}", float(len(wrong)), 0.0, shown)
 
 
-def size(base: Graph, other: Graph) -> Check:
-    """Compare the bytes of the weights of an int8 file with the float32 file's, biases left out, which have four bytes in both.
+def size(base: Graph, other: Graph, layers: str = "INT8") -> Check:
+    """Compare the bytes of the weights of a file of integers with the float32 file's, biases left out, which are no smaller.
 
-    The file itself says less: of a small one most is what it says of itself.
+    The file itself says less: of a small one most is what it says of itself. `layers` as `integers` has it.
     """
     before = after = largest = 0
     where = ""
@@ -257,14 +263,14 @@ def size(base: Graph, other: Graph) -> Check:
         for place, (tensor, twin) in enumerate(zip(first.inputs, second.inputs)):
             if tensor is None or tensor.data is None or twin is None or twin.data is None:
                 continue
-            if tensor.kind != "FLOAT32" or twin.kind == "INT32":  # which biases have
+            if tensor.kind != "FLOAT32" or twin.kind in BIASES:
                 continue
             before += tensor.data.nbytes
             after += twin.data.nbytes
             if twin.kind == "FLOAT32" and twin.data.nbytes > largest:
                 largest, where = twin.data.nbytes, f"{first.place}, {_role(first, place)}"
     share = after / before if before else 0.0
-    return Check("size", "bytes of the weights, as a share of the float32 file's", share, LARGE, where)
+    return Check("size", "bytes of the weights, as a share of the float32 file's", share, LARGE[layers], where)
 
 
 def _role(step: Step, place: int) -> str:
@@ -295,7 +301,7 @@ def _apart(tensor: Tensor | None, twin: Tensor | None, first: Step, second: Step
         found = values(twin)
     elif not len(twin.scales):
         steps, found = np.full(exact.shape, max(1e-5 * largest, 1e-30)), values(twin)
-    elif twin.kind == "INT32":
+    elif twin.kind in BIASES:
         scales = _kernel_scales(second, twin)
         steps, found = along(scales, exact.ndim, twin.axis), values(twin, scales)
     else:
@@ -330,7 +336,7 @@ def _steps(exact: np.ndarray, twin: Tensor, first: Step, second: Step, place: in
         return own  # it has the scale of what it is put beside
     others = tuple(k for k in range(exact.ndim) if len(twin.scales) == 1 or k != twin.axis)
     largest = np.abs(exact).max(axis=others, keepdims=True) if exact.ndim else np.abs(exact)
-    steps = np.maximum(largest, 1e-5 * largest.max(initial=1e-25)) / 127
+    steps = np.maximum(largest, 1e-5 * largest.max(initial=1e-25)) / (32767 if twin.kind == "INT16" else 127)
     bias = first.inputs[2] if second.kind in WEIGHTED and place == 1 and len(first.inputs) > 2 else None
     if bias is not None and bias.data is not None and len(twin.scales) > 1 and second.given[0] is not None:
         forced = np.abs(values(bias).ravel()) / (second.given[0].scales[0] * np.ravel(steps)) > LARGEST_BIAS

@@ -2,7 +2,7 @@
 
 A chain of named checks, each with what was measured and its bar (`cnnkit.export.checks`):
 
-| check | float32 | float16 | int8 |
+| check | float32 | float16 | int8, int16x8 |
 |---|---|---|---|
 | rounding: weights that were fitted to eight bits do what they did | | | images |
 | reference: the float32 file of the same weights answers as the trained model does | | x | x |
@@ -10,15 +10,17 @@ A chain of named checks, each with what was measured and its bar (`cnnkit.export
 | tables: tables read by row are those trained, also in rows that no test input asks for | texts | | |
 | network: the same operators as in the float32 file, fed alike | | x | x |
 | constants: each within half a step of the float32 file's | | x | x |
-| integers, size: every convolution has int8 weights and input, and weights at most two fifths of their bytes | | | x |
+| integers, size: convolutions have int8 weights and integers as input; weights have two fifths of their bytes at most | | | x |
 | ranges, clipping: layers have the ranges that calibration inputs give, which fit validation inputs | | | x |
-| kernels: run by reference kernels, the file answers as the model did that was trained to round | | | quantise-aware |
+| kernels: run by reference kernels, the file answers as the model did that was trained to round | | | int8, quantise-aware |
 | probabilities, input and output, metadata: what the file says of itself | x | x | x |
 | operators, client's answers and score: its own runtime has them all, and answers as LiteRT's reference kernels | x | x | x |
 | scores: overall and per class, on held-out records, by what users run | x | x | x |
 
+Of int16x8 weights may have three fifths of their bytes, as tables that are read by row have 16 bits there.
+
 A model that was trained quantise-aware rounds as its int8 file does: `ranges` are then those that it was trained with, no weight
-is rounded anew, and `kernels` holds the two against each other. Its float files, also as a reference, are held against the same
+is rounded anew, and `kernels` holds the two against each other. Its other files, also as a reference, are held against the same
 model without rounding between layers; that for int8 is converted with the rounding, which is taken out of the file then, so that
 what stands on two sides of it is not joined. Scores of all are held against those of the model as it is.
 
@@ -59,7 +61,7 @@ from cnnkit.export.forms import Pixels
 from cnnkit.export.graph import graph_of
 from cnnkit.export.half import LARGEST, Halved
 from cnnkit.export.profiles import Profile
-from cnnkit.export.profiles.profile import Faced
+from cnnkit.export.profiles.profile import QUANTISED, Faced
 from cnnkit.export.ranges import ranges
 from cnnkit.export.rounding import disturbance
 from cnnkit.files import write_bytes, write_json
@@ -235,9 +237,9 @@ class Chain:
 
     def model(self, precision: str) -> Any:
         """Return the model whose weights a file of this precision has."""
-        if precision != "int8":
+        if precision not in QUANTISED or (self.trained_ranges and precision != "int8"):
             return self.artifact.model
-        if self._fitted is None:
+        if self._fitted is None:  # the same for all
             self._fitted = fitted(self.artifact.model, precision, self.calibration, self.artifact.metadata)
         return self._fitted
 
@@ -301,18 +303,19 @@ class Chain:
         found.append(checks.facing(graph, shape, self.profile.dtypes(precision), task, self.profile.labels, pixels))
         if self.profile.foreign:
             found.append(checks.operators(graph, self.profile.lacks))
-        if precision == "int8":
-            found.append(checks.integers(graph))
+        if precision in QUANTISED:
+            found.append(checks.integers(graph, QUANTISED[precision]))
         if precision != "float32":
             first = graph_of(base)
             found.append(checks.network(first, graph))
             if found[-1].passed:
                 found.append(checks.constants(first, graph))
-                if precision == "int8":
+                if precision in QUANTISED:
                     looked = self.kind.calibration(self.calibration), self.validation
-                    found.append(checks.size(first, graph))
+                    found.append(checks.size(first, graph, QUANTISED[precision]))
                     seen, others = map(self.profile.inputs, looked)
-                    found += ranges(base, first, graph, seen, others, self.trained_ranges)
+                    trained = self.trained_ranges if precision == "int8" else None
+                    found += ranges(base, first, graph, seen, others, trained)
         else:
             found += self.kind.checks(graph, self.artifact.model.get_weights())
         try:
@@ -323,10 +326,10 @@ class Chain:
         except (CnnkitError, ValueError, KeyError, TypeError) as error:
             return [*found, checks.failed("opening", _line(error))]
         found += [checks.probabilities(name, self.trained, answered) for name in task.probabilities]
-        if precision != "int8":
+        if precision in FLOATS:
             bar = checks.narrow(self.unrounded, self.shares) if precision == "float32" else checks.FLOAT16
             found.append(checks.answers("answers", self.unrounded, answered, bar, self.shares))
-        elif self.trained_ranges:
+        elif precision == "int8" and self.trained_ranges:
             plainly = self.plainly(path, precision).run_batch(self.inputs)
             found.append(checks.kernels(self.trained, self.unrounded, plainly, self.shares))
         return found
@@ -406,7 +409,8 @@ def export(
     inputs, looked_at = (_some(task, artifact, records, ANSWERS) for records in (held_out, validated))
     chain = Chain(artifact, calibration, inputs, looked_at, profile)
     verdicts: dict[str, Any] = {}
-    interpreter, half = "", None
+    runtimes: list[str] = []
+    half = None
 
     def held(found: Any, device: Any) -> tuple[Scores, dict[str, Any]]:
         exported = task.score(found, targets, artifact.labels, device.metadata)
@@ -425,7 +429,7 @@ def export(
             verdict: dict[str, Any] = {"refused": [check.reason for check in measured if not check.passed]}
             try:
                 device = chain.opened(candidate, precision)
-                interpreter = chain.profile.runtime(device.device)
+                runtimes.append(chain.profile.runtime(device.device))
                 twin = chain.plainly(candidate, precision) if chain.profile.foreign else None
                 counted = None if twin is None else Counted(device, twin)
                 found, _ = outputs(counted or device, held_out, task)
@@ -460,7 +464,7 @@ def export(
         "tolerance": tolerance,
         "class_tolerance": class_tolerance,
         "records": len(held_out),
-        "interpreter": interpreter,
+        "interpreter": " and ".join(dict.fromkeys(runtimes)),
         "notes": notes(reference, tolerance, baseline) + less_true(verdicts) + less_in_half(half) + chain.profile.notes,
         "reference": written(reference) | ({} if claimed is None else {"calibration": held_against(claimed, claimed)}),
         "artifacts": verdicts,

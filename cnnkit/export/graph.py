@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 FORMS = ("QUANTIZE", "DEQUANTIZE")
+HELD = ("quantizedBiasType", "potScaleInt16")  # options that say in which form numbers are held
 _FLOATS = {"FLOAT32": "<f4", "FLOAT16": "<f2", "FLOAT64": "<f8"}
 _INTEGERS = {"INT8": "<i1", "UINT8": "<u1", "INT16": "<i2", "UINT16": "<u2", "INT32": "<i4", "UINT32": "<u4"}
 _TYPES = {**_FLOATS, **_INTEGERS, "INT64": "<i8", "UINT64": "<u8", "BOOL": "?"}
@@ -156,7 +157,7 @@ def graph_of(content: bytes, forms: bool = False) -> Graph:
         steps.append(
             Step(
                 kind,
-                {name: _comparable(value) for name, value in options.items()},
+                {name: _comparable(value) for name, value in options.items() if name not in HELD},
                 tuple(None if index is None else tensors[index] for index in origins),
                 tuple(None if index < 0 else tensors[index] for index in read),
                 tuple(tensors[index] for index in made),
@@ -243,6 +244,39 @@ def without_forms(content: bytes) -> bytes:
     builder = flatbuffers.Builder(len(content) + 1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def with_own_biases(content: bytes) -> bytes:
+    """Return the flatbuffer of an int16x8 file in which each convolution has a bias of its own scale.
+
+    Kernels take that of the input times that of the weights. Of a layer that is used on several inputs the converter writes one
+    bias, which is right for the first.
+    """
+    import copy
+
+    from cnnkit.export.container import packed, read
+
+    model, steps = read(content), graph_of(content, forms=True).steps
+    (graph,) = model.subgraphs
+    for operator, step in zip(graph.operators, steps, strict=True):
+        bias = next((tensor for tensor in step.given if tensor is not None and tensor.kind == "INT64"), None)
+        if bias is None or bias.data is None or step.given[1] is None:
+            continue
+        given = next(tensor for tensor in step.given if tensor is not None and tensor.kind == "INT16")
+        scales = given.scales[0] * step.given[1].scales
+        if not len(scales) or np.allclose(scales, bias.scales, rtol=1e-5, atol=0):
+            continue
+        own, buffer = (
+            copy.deepcopy(graph.tensors[bias.index]),
+            copy.copy(model.buffers[graph.tensors[bias.index].buffer]),
+        )
+        numbers = np.rint(values(bias).ravel() / scales)
+        buffer.data = numbers.astype("<i8").view(np.uint8)
+        own.quantization.scale, own.buffer = scales.astype(np.float32), len(model.buffers)
+        model.buffers.append(buffer)
+        graph.tensors.append(own)
+        operator.inputs = [len(graph.tensors) - 1 if index == bias.index else index for index in operator.inputs]
+    return packed(model)
 
 
 def values(tensor: Tensor, scales: np.ndarray | None = None) -> np.ndarray:

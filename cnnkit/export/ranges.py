@@ -1,8 +1,9 @@
-"""Ranges of an int8 file's layers: those that calibration images give, and what validation images lose by them.
+"""Ranges of the layers of a file of integers: those that calibration images give, and what validation images lose by them.
 
 Design choices:
 - The float32 file of the same weights is run on the calibration images, keeping what every layer puts out. The converter did the
   same, so the ranges have to agree but for half a step at either end.
+- Ranges of 16 bits lie evenly about 0, so of them the larger end counts.
 - Layers that share a scale, as those around a concatenation do, share the range of them all.
 - The converter's calibration looks at what an operator reads after it has run. One that writes over its input, as a sum of two
   maps does, so gives that the range of both. So an end may lie anywhere between the layer's own and that of what is made of it.
@@ -22,12 +23,14 @@ from cnnkit.export.graph import Graph, Tensor, pairs, watched
 WIDTHS = 0.01  # of a range, that its ends may lie from those of the calibration images; half a step of 255 is 0.002
 SAME = 1e-4  # the same, of a range that the model was trained with
 CUT = 0.25  # of the energy of a layer, that may be cut off on validation images
-FIXED = {
+_EIGHT = {
     "SOFTMAX": (1 / 256, -128),
     "LOGISTIC": (1 / 256, -128),
     "TANH": (1 / 128, 0),
     "L2_NORMALIZATION": (1 / 128, 0),
 }
+FIXED = {"INT8": _EIGHT, "INT16": dict.fromkeys(("SOFTMAX", "LOGISTIC", "TANH"), (1 / 32768, 0))}
+"""What a layer puts out -> operators whose range is fixed -> their scale and zero."""
 
 
 def ranges(
@@ -38,12 +41,12 @@ def ranges(
     validation: np.ndarray,
     trained: Mapping[str, tuple[float, float]] | None = None,
 ) -> list[Check]:
-    """Check the ranges of an int8 file.
+    """Check the ranges of a file of integers.
 
     Args:
         base: the float32 file of the same weights.
-        first, second: graphs of that and of the int8 file; the same network.
-        calibration: inputs that the int8 file was calibrated on, as the converter got them.
+        first, second: graphs of that and of the file; the same network.
+        calibration: inputs that the file was calibrated on, as the converter got them.
         validation: other inputs.
         trained: ranges that the model was trained with, by layer; the file has to have these, whatever calibration inputs give.
 
@@ -59,13 +62,13 @@ def ranges(
                 if read is not None and read.data is None:
                     made_of.setdefault(read.index, []).extend(one.index for one in a.outputs if one.kind == "FLOAT32")
         for one, other in zip(a.outputs, b.outputs, strict=True):
-            if other.kind == "INT8" and b.kind in FIXED:
-                scale, zero = FIXED[b.kind]
+            if b.kind in FIXED.get(other.kind, ()):
+                scale, zero = FIXED[other.kind][b.kind]
                 if abs(other.scales[0] - scale) > 1e-6 or other.zeros[0] != zero:
                     worst, where = 1.0, a.place
             if one.kind == "FLOAT32" and other.limits is not None:
                 groups.setdefault((other.scales[0], int(other.zeros[0])), []).append((one, other, a.place))
-    fixed = {(scale, zero) for scale, zero in FIXED.values()}
+    fixed = {ends for kinds in FIXED.values() for ends in kinds.values()}
     tensors = [one for members in groups.values() for one, _, _ in members]
     seen = _seen(base, tensors, calibration)
     held = {one.index: other.limits for members in groups.values() for one, other, _ in members}
@@ -77,6 +80,9 @@ def ranges(
         most = max(seen[one.index][1] for one, _, _ in members)
         behind = [seen[index] for one, _, _ in members for index in made_of.get(one.index, ()) if index in seen]
         lowest, highest = min([least, *(ends[0] for ends in behind)]), max([most, *(ends[1] for ends in behind)])
+        if members[0][1].kind == "INT16":
+            most, highest = max(most, -least), max(highest, -lowest)
+            least, lowest = -most, -highest
         span = max(high - low, most - least, 1e-30)
         apart = max(low - least, lowest - low, most - high, high - highest) / span
         # Zeros alone may have any range, and an activation's own range is fixed, whatever goes into it.

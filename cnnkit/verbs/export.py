@@ -53,7 +53,7 @@ def export(
     Args:
         recipe: of the app.
         artifact: a run or its model; None: the latest run.
-        precision: names with commas between them; None: all that the profile has.
+        precision: names with commas between them; None: all that the profile makes by itself.
         profile: for whom the files are (`cnnkit.export.profiles`).
         tolerance: points that may be lost; None: the task's.
         data: other data than the run's own, to be scored on.
@@ -74,9 +74,10 @@ def export(
         from cnnkit.export.profiles import LITERT, profile_named
     client = profile_named(profile)
     precisions = [name.strip() for name in (precision or ",".join(client.precisions)).split(",") if name.strip()]
-    if not precisions or not set(precisions) <= set(client.precisions):
+    known = (*client.precisions, *client.more)
+    if not precisions or not set(precisions) <= set(known):
         whom = "" if profile == LITERT else f" for {client.title}"
-        raise ConfigError(f"`precision` knows {', '.join(client.precisions)}{whom}. Got {precision!r}.")
+        raise ConfigError(f"`precision` knows {', '.join(known)}{whom}. Got {precision!r}.")
     if tolerance is not None and not (type(tolerance) in (int, float) and tolerance >= 0):  # NaN refuses nothing
         raise ConfigError(f"`tolerance` must be a number of at least 0. Got {tolerance!r}.")
     opened = keras_of(path, recipe.app)

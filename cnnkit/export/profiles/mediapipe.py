@@ -54,7 +54,7 @@ class MediaPipe(Profile):
 
     name = "mediapipe"
     title = "MediaPipe"
-    precisions = ("float32", "int8")
+    precisions, more = ("float32", "int8"), ()
 
     def __init__(self, model: Any, metadata: Mapping[str, Any]):
         super().__init__(model, metadata)

@@ -29,7 +29,7 @@ class Micro(Profile):
 
     name = "micro"
     title = "microcontrollers"
-    precisions = ("int8",)
+    precisions, more = ("int8",), ()
     bare = foreign = True
 
     def __init__(self, model: Any, metadata: Mapping[str, Any]):

@@ -22,6 +22,9 @@ from cnnkit.export.forms import Answer, Given, Unlike
 from cnnkit.export.graph import Step
 from cnnkit.registry import DEVICE, TRAINING, input_of, task_of
 
+QUANTISED = {"int8": "INT8", "int16x8": "INT16"}
+"""Precisions whose layers multiply integers -> what these put out; weights are int8 in all."""
+
 
 class Profile:
     """Files for LiteRT.
@@ -34,6 +37,7 @@ class Profile:
         name: on the command line.
         title: for people.
         precisions: that its clients take, in the order in which they are made.
+        more: others that they take, made where one is asked for by name.
         foreign: whether its clients have a runtime of their own: operators may be missing, and its kernels have to answer as
             LiteRT's reference kernels do.
         bare: whether a file is a graph and no more: nothing travels in it.
@@ -43,6 +47,7 @@ class Profile:
     name = "litert"
     title = "LiteRT"
     precisions: tuple[str, ...] = ("float32", "float16", "int8")
+    more: tuple[str, ...] = ("int16x8",)
     bare = foreign = False
 
     def __init__(self, model: Any, metadata: Mapping[str, Any]):
