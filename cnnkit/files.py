@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
@@ -195,6 +196,11 @@ def ends_of(file: IO[bytes]) -> tuple[int, bytes]:
     first = file.read(_END)
     file.seek(-_END, os.SEEK_END)
     return size, first + file.read(_END)
+
+
+def one_line(text: str) -> str:
+    """Return a text as an entry of a list that has one a line: ends of lines, U+0000, and what is no text as escapes."""
+    return re.sub("[\0\n\r\ud800-\udfff]", lambda found: ascii(found[0])[1:-1], text)
 
 
 def printable(name: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.device.model import LABELS, SEALED, members
+from cnnkit.files import one_line
 from cnnkit.seals import sealed
 
 ALIGNMENT = 16  # bytes; what the schema asks of buffers, and what kernels that read four floats at once expect
@@ -91,7 +92,11 @@ def whole(
 def appendix(metadata: Mapping[str, Any], more: Mapping[str, str] | None = None) -> bytes:
     """Return a ZIP with stored entries and fixed dates, so that equal exports are equal files."""
     buffer = io.BytesIO()
-    files = {**members(metadata), LABELS: "\n".join(map(str, metadata.get("labels", []))) + "\n", **(more or {})}
+    files = {
+        **members(metadata),
+        LABELS: "".join(one_line(str(label)) + "\n" for label in metadata.get("labels", [])),
+        **(more or {}),
+    }
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, text in files.items():
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)

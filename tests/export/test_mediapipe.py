@@ -322,7 +322,7 @@ def test_a_kind_that_has_no_form_is_refused_in_a_line():
             ["windows of 64x48 px at a scale of 0.5", "a score of 0.4 on"],
         ),
         (lambda: segmenter(2, regions=((1, 2), (2,)), mirrors=(0,)), ["mirrored", "a score of 0.5 on"]),
-        (texts, []),
+        (texts, ['no "not sure"']),
         (lambda: texts(apart=True), ["Put a space before and after each character of a script without spaces"]),
     ],
 )
@@ -345,14 +345,16 @@ def test_what_a_classifier_of_ours_says_beside_its_scores_is_said():
 
 def test_labels_have_a_line_each_whatever_is_in_them(tmp_path):
     form = classifier(3)
-    form.metadata["labels"] = ["a\nb", "c\u2028d", "", "é", "e"]
+    form.metadata["labels"] = ["a\nb", "c\u2028d", "", "é", "e\r"]
     profile = MediaPipe(form.model, form.metadata)
     path = tmp_path / "model.tflite"
     path.write_bytes(convert(form.model, "float32", form.inputs, form.metadata, profile))
     with zipfile.ZipFile(path) as archive:
-        assert archive.read(NAMES).decode() == "a b\nc\u2028d\n\né\ne\n"
+        assert archive.read(NAMES).decode() == "a\\nb\nc\u2028d\n \né\ne\\r\n"
         assert all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
+        assert archive.read("labels.txt").decode() == "a\\nb\nc\u2028d\n\né\ne\\r\n"
     assert DeviceModel.open(path).labels == tuple(form.metadata["labels"])
+    assert any("written out: a\\nb, e\\r." in note for note in profile.notes)
 
 
 class TestExport:

@@ -6,9 +6,11 @@ import dataclasses
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import cv2
@@ -215,8 +217,6 @@ def written(tmp_path_factory):
         if (name, precision, profile) not in known:
             keras.utils.set_random_seed(3)
             model, metadata, records = CASES[name]()
-            if profile is not Profile:  # its list of labels is one of lines
-                metadata["labels"] = ["".join(filter(str.isprintable, label)) for label in metadata["labels"]]
             folder = tmp_path_factory.mktemp("export")
             made = profile(model, metadata)
             calibration = records.read(np.arange(len(records)))[0]
@@ -324,18 +324,24 @@ class TestPython:
         done = run(python_of(folder), "--check")
         assert done.returncode == 0 and "golden inputs: all as" in done.stdout, done.stdout + done.stderr
 
-    @pytest.mark.parametrize("name", ["one label", "boxes, tiles", "masks", "words"])
+    @pytest.mark.parametrize("name", ["one label", "several labels", "boxes, tiles", "masks", "words", "numbers"])
     def test_it_says_what_differs(self, written, name, tmp_path):
-        """What would be wrong without a word: a label moved, a colour swapped, a threshold or a word lost."""
+        """What would be wrong without a word: a label moved, a colour swapped, a threshold or a word lost, no numbers."""
         folder, _, path = written(name)
         faults = {
-            "one label": [("LABELS[place]", "LABELS[place - 1]"), ("COLOR_RGB2GRAY", "COLOR_BGR2GRAY")][:1],
+            "one label": [("LABELS[place]", "LABELS[place - 1]"), ("output[0] for", "output[0] * np.nan for")],
+            "several labels": [("SURE = 0.55", "SURE = 0.999"), ("0.6, 0.9]", "0.6, 0.0]")],
+            "numbers": [("output[0] for", "output[0] * np.nan for"), ("].astype(float)", "].astype(float)[::-1]")],
             "boxes, tiles": [
                 ("+ np.array([left, top] * 2", "+ np.array([0, 0] * 2"),
                 ("OVERLAP = 16.0", "OVERLAP = 0.0"),
             ],
             "masks": [("scores.argmax(-1)", "scores.argmin(-1)"), ("INTER_AREA", "INTER_NEAREST")],
-            "words": [('text.partition("\\0")[0]', "text"), ("[part for", "[part.lower() for")],
+            "words": [
+                ("SURE = 0.4", "SURE = 0.99"),
+                ('text.partition("\\0")[0]', "text"),
+                ("[part for", "[part.lower() for"),
+            ],
         }
         for before, after in faults[name]:
             code = tmp_path / "code"
@@ -364,6 +370,41 @@ class TestPython:
             score = DeviceModel.open(path, known=True).run(seen)["scores"].max()
             assert f"{score:.1%}" in done.stdout
         assert run(python_of(folder), folder / "none.png", "--model", path).returncode == int(not words)
+
+    @pytest.mark.parametrize("kind", ["bytes", "deep", "grey", "chalk", "thin chalk", "faint", "16 bits"])
+    def test_it_reads_pictures_as_predict_does(self, written, kind, tmp_path):
+        """What is transparent, and of 16 bits."""
+        from cnnkit.device.image import fit_image, read_image
+
+        colours = pictures(1, 3, ((24, 36),))[0]
+        alpha = np.zeros((24, 36, 1), np.uint8)
+        alpha[4:16, 6:20] = 200
+        white = np.full_like(colours, 255)
+        picture = {
+            "bytes": np.concatenate([colours, alpha], -1),
+            "deep": np.concatenate([colours, alpha], -1).astype(np.uint16) * 257,
+            "grey": np.concatenate([colours[..., :1].repeat(3, -1), alpha], -1),
+            "chalk": np.concatenate([white, alpha], -1),
+            "thin chalk": np.concatenate([white, alpha // 10], -1),
+            "faint": np.concatenate([white, np.full_like(alpha, 90)], -1),
+            "16 bits": colours.astype(np.uint16) * 257,
+        }[kind]
+        cv2.imwrite(str(tmp_path / "a.png"), picture)
+        folder, made, _ = written("one label")
+        there = runpy.run_path(str(python_of(folder)))
+        ours = fit_image(read_image(tmp_path / "a.png"), made.shape).astype(int)
+        assert np.abs(there["prepare"](there["read"](tmp_path / "a.png")) - ours).max() <= 1
+
+    def test_a_transparent_picture_that_is_turned_is_refused(self, written, tmp_path):
+        """OpenCV reads either its transparency or how it is turned."""
+        picture = pictures(1, 4, ((24, 36),))[0]
+        content = cv2.imencode(".png", picture)[1].tobytes()
+        exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+        chunk = len(exif).to_bytes(4, "big") + b"eXIf" + exif + zlib.crc32(b"eXIf" + exif).to_bytes(4, "big")
+        (tmp_path / "a.png").write_bytes(content[:33] + chunk + content[33:])
+        folder, _, path = written("one label")
+        done = run(python_of(folder), tmp_path / "a.png", "--model", path)
+        assert done.returncode == 1 and "turned by its EXIF" in done.stderr and "Traceback" not in done.stderr
 
     @pytest.mark.parametrize("name", CASES)
     def test_it_needs_nothing_of_ours_and_no_more_than_it_says(self, written, name):
@@ -398,26 +439,38 @@ def test_files_and_their_python_run_in_the_last_tflite_runtime(written, name, pr
 
 
 CLIENT = Path(__file__).parents[2] / ".mediapipe" / "bin" / "python"
-THERE = [
-    "one label",
-    "one label, grey",
-    "several labels",
-    "numbers",
-    "boxes, whole",
-    "masks",
-    "masks, one label",
-    "words",
-]
+THERE = [name for name in CASES if name not in ("words, parts", "characters", "masks, deep", "transparent")]
 
 
 class TestMediaPipe:
     @pytest.mark.skipif(not CLIENT.exists(), reason=f"needs {CLIENT}: `make mediapipe`")
-    @pytest.mark.parametrize("name", [name for name in THERE if "boxes" not in name])
+    @pytest.mark.parametrize("name", THERE)
     def test_its_python_answers_as_predict_does(self, written, name):
         folder, _, path = written(name, profile=MediaPipe)
         command = [CLIENT, "-I", python_of(folder), "--check", "--model", path]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0 and "golden inputs: all as" in done.stdout, done.stderr[-2000:]
+
+    @pytest.mark.skipif(not CLIENT.exists(), reason=f"needs {CLIENT}: `make mediapipe`")
+    @pytest.mark.parametrize(
+        ("name", "before", "after"),
+        [
+            ("several labels", "0.6, 0.9]", "0.6, 0.0]"),
+            ("a finding", "else 1 - FINDING", "else FINDING"),
+            ("boxes, whole", "LABELS[NAMES", "LABELS[1 - NAMES"),
+            ("boxes, whole", "box.origin_x + box.width", "box.width"),
+            ("masks, regions", "ORDER = [1, 2]", "ORDER = [2, 1]"),
+        ],
+    )
+    def test_its_python_says_what_differs(self, written, name, before, after, tmp_path):
+        folder, _, path = written(name, profile=MediaPipe)
+        shutil.copytree(folder / "code", tmp_path / "code")
+        text = python_of(tmp_path).read_text(encoding="utf-8")
+        assert before in text
+        python_of(tmp_path).write_text(text.replace(before, after), encoding="utf-8")
+        command = [CLIENT, "-I", python_of(tmp_path), "--check", "--model", path]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 1 and "input " in done.stderr, done.stdout + done.stderr[-2000:]
 
     @pytest.mark.skipif(not CLIENT.exists(), reason=f"needs {CLIENT}: `make mediapipe`")
     @pytest.mark.parametrize("name", ["one label", "masks", "words"])
@@ -434,7 +487,7 @@ class TestMediaPipe:
         folder, made, _ = written(name, profile=MediaPipe)
         for case in golden_of(folder)[0]["cases"]:
             assert isinstance(case["given"], str) or case["given"]["shape"] == list(made.shape)
-        assert sorted(path.name for path in (folder / "code").iterdir()) == sorted(samples.names(made))
+        assert {path.name for path in (folder / "code").iterdir()} - {"node_modules"} == set(samples.names(made))
         assert not list((folder / "code").glob("*.cpp"))
 
     @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
@@ -444,12 +497,47 @@ class TestMediaPipe:
         done = subprocess.run(["node", "--check", str(program)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
+    @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+    @pytest.mark.parametrize("name", THERE)
+    def test_its_javascript_makes_of_what_a_client_answers_what_predict_says(self, written, name):
+        """Thresholds, labels that overlap, findings: of a stand-in for MediaPipe, which answers what the file does."""
+        assert in_a_browser(*written(name, profile=MediaPipe)[::2]) == []
+
+    @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+    @pytest.mark.parametrize(
+        ("name", "before", "after"),
+        [
+            ("several labels", "0.6, 0.9]", "0.6, 0.0]"),
+            ("a finding", ">= 0.3 ?", "< 0.3 ?"),
+            ("one label", "LABELS[place]", "LABELS[0]"),
+            ("boxes, whole", "LABELS[NAMES", "LABELS[1 - NAMES"),
+            ("masks, regions", "ORDER = [1, 2]", "ORDER = [2, 1]"),
+        ],
+    )
+    def test_its_javascript_says_what_differs(self, written, name, before, after, tmp_path):
+        folder, _, path = written(name, profile=MediaPipe)
+        shutil.copytree(folder / "code", tmp_path / "code", ignore=shutil.ignore_patterns("node_modules"))
+        (program,) = (tmp_path / "code").glob("*.mjs")
+        text = program.read_text(encoding="utf-8")
+        assert before in text
+        program.write_text(text.replace(before, after), encoding="utf-8")
+        assert "input " in str(in_a_browser(tmp_path, path))
+
     @pytest.mark.parametrize("name", THERE)
     @pytest.mark.parametrize("suffix", ["kt", "swift"])
     def test_the_others_say_that_they_were_not_compiled_and_their_brackets_close(self, written, name, suffix):
         (program,) = (written(name, profile=MediaPipe)[0] / "code").glob(f"*.{suffix}")
         text = program.read_text(encoding="utf-8")
         assert text.startswith("// NOT COMPILED") and "{%" not in text and balanced(text)
+
+
+def in_a_browser(folder, path):
+    """Run the check of a program for MediaPipe in node, with a stand-in for its task; return what it says differs."""
+    (program,) = (folder / "code").glob("*.mjs")
+    command = ["node", str(HERE / "mediapipe.mjs"), str(program), path.name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 # Programs in other languages, whose model is the real interpreter, here ----------------------------------------------

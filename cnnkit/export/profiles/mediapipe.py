@@ -100,6 +100,10 @@ class MediaPipe(Profile):
                 f"{self.title} stretches pictures to {self.shape[1]}x{self.shape[0]} px, without smoothing what it shrinks. "
                 f"Prepare them as `predict` does, which has them {cut or 'shrunk by area'}, or expect other answers."
             )
+        if odd := [line for line, label in zip(self.lines, self.labels) if line.strip() != label.strip()]:
+            found.append(f"It has a line for each label, so ends of lines in them are written out: {', '.join(odd)}.")
+        if isinstance(self.given, Tokens):
+            found.append('It knows no "not sure", which `predict` says of texts of few known words and of low scores.')
         if isinstance(self.given, Tokens) and self.given.how.get("apart"):
             found.append(
                 "Put a space before and after each character of a script without spaces, such as Chinese or Thai: "
@@ -148,7 +152,7 @@ class MediaPipe(Profile):
     def finished(self, content: bytes, precision: str) -> bytes:
         described = self.described(precision)
         entries = {ENTRY: self._entry(content, precision)}
-        files = {NAMES: "".join(label.replace("\n", " ") + "\n" for label in self.labels)}
+        files = {NAMES: "".join(line + "\n" for line in self.lines)}
         return container.whole(content, self.kind.stated(self.trained), described, entries, files)
 
     def _entry(self, content: bytes, precision: str) -> bytes:

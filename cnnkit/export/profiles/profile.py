@@ -20,6 +20,7 @@ from cnnkit.errors import CnnkitError, ConfigError
 from cnnkit.export import container
 from cnnkit.export.forms import Answer, Given, Unlike
 from cnnkit.export.graph import Step
+from cnnkit.files import one_line
 from cnnkit.registry import DEVICE, TRAINING, input_of, task_of
 
 QUANTISED = {"int8": "INT8", "int16x8": "INT16"}
@@ -114,6 +115,11 @@ class Profile:
     def labels(self) -> tuple[str, ...]:
         """What a file names, in the order of its answers."""
         return tuple(map(str, self.metadata.get("labels") or ()))
+
+    @property
+    def lines(self) -> list[str]:
+        """What stands for them in a file that has a line for each."""
+        return [one_line(label) or " " for label in self.labels]  # a last line of nothing would be none
 
     def dtypes(self, precision: str) -> tuple[str, str]:
         """Return what the input and the outputs of a file of this precision hold, as NumPy names it."""

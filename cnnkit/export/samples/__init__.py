@@ -113,6 +113,14 @@ def write(folder: Path, profile: Profile, held_out: Records, private: bool, file
 def _values(profile: Profile, files: Mapping[str, Faced], golden: Golden) -> dict[str, Any]:
     """Return what templates are filled with."""
     metadata = profile.trained
+    foreign = profile.name != Profile.name
+    form = type(profile.given).__name__.lower()
+    order = None  # in which labels that overlap are drawn
+    if isinstance(profile.answer, Map) and not profile.answer.exclusive:
+        order = list(profile.answer.how["order"] or range(1, len(profile.answer.thresholds) + 1))
+    # By other clients inputs are not mirrored and spread, and pieces not left out: of pixels that may change.
+    how = getattr(profile.answer, "how", {})
+    other = any(how.get(name) for name in ("mirrors", "largest", "smallest")) or how.get("values") == "alike"
     runtimes = [(file.path.name, oldest_runtime(file.path.read_bytes())) for file in files.values()]
     return {
         "about": " ".join(str(metadata.get(name) or "") for name in ("app", "model", "data")),
@@ -120,10 +128,14 @@ def _values(profile: Profile, files: Mapping[str, Faced], golden: Golden) -> dic
         "file": list(files.values())[-1].path.name,
         "runtimes": runtimes,
         "labels": list(profile.labels),
+        "lines": profile.lines,
         "shape": list(profile.shape),
         "given": profile.given,
         "answer": profile.answer,
-        "input_form": type(profile.given).__name__.lower(),
+        "input_form": "texts" if foreign and isinstance(profile.given, Tokens) else form,  # others make ids themselves
+        "foreign": foreign,
+        "order": order,
+        "most": 1.0 if other else 0.03 if how.get("values") == "each" else 0.005,
         "answer_form": type(profile.answer).__name__.lower(),
         "does": DOES[type(profile.answer)],
         "golden": golden.document,
