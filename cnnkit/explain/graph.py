@@ -7,6 +7,7 @@ Choices:
 - A layer inside a nested model is named with its path: `backbone/conv1`.
 """
 
+import copy
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -61,8 +62,17 @@ def interpret(model: keras.Model, inputs: Sequence[Any], apply: Apply, prefix: s
     return [values[id(tensor)] for tensor in graph.outputs]
 
 
-def run(node: Any, args: tuple, kwargs: dict) -> Any:
-    """Call one layer as in inference: no dropout, no augmentation, batch norm with its moving averages."""
+def run(node: Any, args: tuple, kwargs: dict, name: str | None = None) -> Any:
+    """Call one layer as in inference: no dropout, no augmentation, batch norm with its moving averages.
+
+    Args:
+        node, args, kwargs: as `interpret` gives them.
+        name: of a graph that is made anew, where names of functions, which are unique in a model, may meet those of a nested one.
+    """
+    if name is not None and not isinstance(node.operation, keras.Layer):
+        operation = copy.copy(node.operation)
+        operation.name, operation._inbound_nodes, operation._outbound_nodes = name.replace("/", "_"), [], []
+        return operation(*args, **kwargs)
     call = getattr(node.operation, "call", node.operation)
     if "training" in inspect.signature(call).parameters:
         kwargs = {**kwargs, "training": False}

@@ -209,7 +209,7 @@ void Show(tflite::MicroInterpreter& interpreter) {
   for (std::size_t i = 1; i < k${name}Count; ++i) {
     if ($name(interpreter, i) > $name(interpreter, best)) best = i;
   }
-  std::printf("%s %.3f\\n", kLabels[best], static_cast<double>($name(interpreter, best)));
+  std::printf("%s %.3f\\n", $label, static_cast<double>($name(interpreter, $shown)));
 }"""
 ABOVE = """\
 constexpr float kThresholds[] = {$thresholds};
@@ -413,7 +413,13 @@ def _show(answer: Answer | None, outputs: list[str]) -> str:
         return ", ".join(map(number, values))
 
     if isinstance(answer, Shares) and answer.thresholds is None:
-        return filled(BEST, answer.output)
+        label, shown, read = "kLabels[best]", "best", f"{_camel(answer.output)}(interpreter, "
+        if answer.finding is not None:  # the score is that of what is looked for
+            shown, threshold = str(answer.finding[0]), number(answer.finding[1])
+            label = f"kLabels[{read}{shown}) >= {threshold} ? {shown} : {1 - answer.finding[0]}]"
+        if answer.below is not None:
+            label = f'{read}best) < {number(answer.below)} ? "unknown" : {label}'
+        return filled(BEST, answer.output, label=label, shown=shown)
     if isinstance(answer, Shares):
         return filled(ABOVE, answer.output, thresholds=listed(answer.thresholds or ()))
     if isinstance(answer, Numbers):

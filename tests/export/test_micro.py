@@ -236,6 +236,23 @@ class TestOperators:
         kinds = {s.kind for s in graph_of(convert.convert(model, "float32", np.zeros(0), about, profile)).steps}
         assert "RESIZE_NEAREST_NEIGHBOR" in kinds and "TILE" not in kinds
 
+    def test_functions_of_nested_models_may_have_one_name(self):
+        """As those of a model that was loaded have, and those around it, which were made after it."""
+
+        def clipped(given):
+            found = keras.ops.clip(given, 0.0, 0.5)
+            found._keras_history.operation.name = "clip"
+            return found
+
+        inner_given = keras.Input((8, 8, 2))
+        inner = keras.Model(inner_given, clipped(inner_given) * 2.0)
+        given = keras.Input(batch_shape=(1, 8, 8, 2), name="image")
+        whole = keras.Model(given, {"scores": inner(clipped(given))})
+        _, _, profile = small(keras.layers.Identity())
+        inputs = np.random.default_rng(0).random((1, 8, 8, 2)).astype(np.float32)
+        found = profile.wrapped(whole)(inputs)["scores"]
+        np.testing.assert_array_equal(found, np.minimum(inputs, 0.5) * 2)
+
     def test_a_detector_that_doubles_maps_can_be_exported(self, detector):
         profile = profile_named("micro")(detector.artifact.model, detector.artifact.metadata)
         convert.admitted(detector.artifact.model, detector.artifact.metadata, profile)
@@ -359,6 +376,13 @@ class TestCode:
     @pytest.mark.parametrize(
         ("answer", "outputs", "printed"),
         [
+            (Shares("scores"), {"scores": [-1, 1]}, "b 0.504\n"),
+            (Shares("scores", below=0.5), {"scores": [-1, 1]}, "b 0.504\n"),
+            (Shares("scores", below=0.6), {"scores": [-1, 1]}, "unknown 0.504\n"),
+            (Shares("scores", finding=(0, 0.3)), {"scores": [-28, 28]}, "a 0.391\n"),
+            (Shares("scores", finding=(0, 0.4)), {"scores": [-28, 28]}, "b 0.391\n"),
+            (Shares("scores", finding=(1, 0.7)), {"scores": [-28, 28]}, "a 0.609\n"),
+            (Shares("scores", finding=(1, 0.6), below=0.7), {"scores": [-28, 28]}, "unknown 0.609\n"),
             (Shares("scores", (0.5, 0.2)), {"scores": [-1, 1]}, "b 0.504\n"),
             (Numbers("scores", ("angle", "way"), ("°", "m")), {"scores": [0, 127]}, "angle 0.5 °\nway 0.996094 m\n"),
             (Map("scores", True), {"scores": [9, 1, 1, 1, 9, 1, 1, 9, 1, 1, 1, 9]}, "a 0.500\nb 0.250\n"),

@@ -120,7 +120,7 @@ def _rewritten(name: str, node: Any, args: tuple, kwargs: dict) -> Any:
         high, wide = (side * times for side, times in zip(args[0].shape[1:3], layer.size))
         doubled = layers.Resizing(high, wide, interpolation="nearest", name=layer.name, dtype=layer.dtype_policy)
         return doubled(args[0])
-    return graph.run(node, args, kwargs)
+    return graph.run(node, args, kwargs, name)
 
 
 PROFILE = Micro
