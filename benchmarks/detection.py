@@ -27,7 +27,6 @@ on gtsdb-200, by the scenes' runs as they were exported in float32, which have s
 import argparse
 import dataclasses
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -148,7 +147,7 @@ def gtsdb(arguments: argparse.Namespace) -> None:
     from cnnkit.tasks.detection.formats import annotations
     from cnnkit.tasks.detection.scoring import Detection
 
-    every = super_classes(data_path("gtsdb-200"))
+    every = super_classes(results.research("gtsdb-200"))
     folds = np.random.default_rng(0).permutation(len(every.pictures)) % 5
     modes = {"tiles": ["--tiles"], "whole": ["--no-tiles"]}
     found: dict[str, list[Any]] = {mode: [] for mode in modes}
@@ -184,14 +183,6 @@ def gtsdb(arguments: argparse.Namespace) -> None:
     results.write("detection-gtsdb", {"epochs": EPOCHS, "folds": arguments.folds, "modes": scores, "rows": rows})
 
 
-def data_path(name: str) -> Path:
-    """Find a folder of research data: here, or where $CNNKIT_DATA says."""
-    for path in (Path(name), Path(os.environ.get("CNNKIT_DATA", ".")) / name):
-        if path.exists():
-            return path
-    raise SystemExit(f"{name} is not here: set CNNKIT_DATA to the folder that holds it.")
-
-
 def real(arguments: argparse.Namespace) -> None:
     """What a detector that knows drawn scenes alone finds in real photos."""
     from cnnkit.device.detection import Detections, find_each
@@ -199,7 +190,7 @@ def real(arguments: argparse.Namespace) -> None:
     from cnnkit.tasks.detection import coco, loading
     from cnnkit.tasks.detection.coco import Truth
 
-    path = data_path("gtsdb-200")
+    path = results.research("gtsdb-200")
     records = loading.load(path, validation=0, test=0, image_size=320, tiles=True).train
     place = {number: code for code, numbers in enumerate(NUMBERS.values()) for number in numbers}
     kinds = np.array([place.get(number, 3) for number in range(len(records.label_names))])

@@ -9,7 +9,6 @@ may be frames of one scene that the data itself has on both sides. The constants
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -72,7 +71,7 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=100)
     parser.add_argument("--out", type=Path, help="JSON file  [default: benchmarks/results/duplicates.json]")
     arguments = parser.parse_args()
-    source = arguments.data or Path(os.environ["CNNKIT_DATA"]) / "gtsrb-small"
+    source = arguments.data or results.research("gtsrb-small")
     clean, seconds = found(source)
     content: dict[str, Any] = {
         "data": source.name,

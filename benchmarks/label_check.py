@@ -11,7 +11,6 @@ count as false alarms. Clean sets are judged as well.
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -86,7 +85,7 @@ def main() -> None:
     parser.add_argument("--clean", nargs="*", default=["digits", "mnist"])
     parser.add_argument("--out", type=Path, help="JSON file  [default: benchmarks/results/label_check.json]")
     arguments = parser.parse_args()
-    source = arguments.data or Path(os.environ["CNNKIT_DATA"]) / "gtsrb-small" / "train"
+    source = arguments.data or results.research("gtsrb-small/train")
     content: dict[str, Any] = {"data": source.parent.name, "part": arguments.part, "seeds": arguments.seeds}
     for kind in ("images", "tracks"):
         rows = []

@@ -17,7 +17,6 @@ picture was looked at. `minutes` are of training alone, `whole_minutes` of a who
 
 import argparse
 import json
-import os
 import statistics
 from pathlib import Path
 from typing import Any
@@ -101,7 +100,7 @@ def neu(arguments: argparse.Namespace) -> None:
 
 def few(arguments: argparse.Namespace) -> None:
     """Train on ten pictures of each class of the real surfaces, drawn by the seed; all others are the test."""
-    root = Path(os.environ["CNNKIT_DATA"]) / "neu-surfaces"
+    root = results.research("neu-surfaces")
     for seed in arguments.seeds:
         run = arguments.runs / f"few-{seed}"
         data = drawn_by_seed(root, arguments.runs / f"few-data-{seed}", seed)
@@ -120,7 +119,7 @@ def few(arguments: argparse.Namespace) -> None:
 def gtsrb(arguments: argparse.Namespace) -> None:
     """Train on two tracks of each sign, drawn as `finetune.py` draws them, on both backbones."""
     root = Path(str(cards.load("gtsrb-small").root))
-    file = str(arguments.weights or Path(os.environ["CNNKIT_DATA"]) / MOBILENET)
+    file = str(arguments.weights or results.research(MOBILENET))
     networks = {
         "efficientnet_lite0": LITE0,
         "mobilenet_v2": ("--backbone", "mobilenet_v2", "--alpha", "0.35", "--weights", file),

@@ -10,7 +10,6 @@ many of these rightly.
 
 import argparse
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +24,7 @@ TEXTS = 1000
 def questions() -> list[tuple[str, tuple[str, ...]]]:
     """Return TREC's training questions with their labels."""
     found = []
-    for line in (
-        (Path(os.environ["CNNKIT_DATA"]) / "text" / "TREC.train.all").read_text(encoding="latin-1").splitlines()
-    ):
+    for line in results.research("text/TREC.train.all").read_text(encoding="latin-1").splitlines():
         number, _, text = line.partition(" ")
         found.append((text, (KINDS[int(number)], *(["what"] if text.lower().startswith("what") else []))))
     return found

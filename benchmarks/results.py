@@ -55,6 +55,14 @@ def beside(name: str, place: str, now: Any, by: Sequence[str] = ("seed",)) -> An
     return every if isinstance(now, dict) else [every[key] for key in sorted(every)]
 
 
+def research(name: str) -> Path:
+    """Return a file or folder of research data, here or where $CNNKIT_DATA says, or end with a line."""
+    for path in (Path(name), Path(os.environ.get("CNNKIT_DATA", ".")) / name):
+        if path.exists():
+            return path
+    raise SystemExit(f"{name} is not here: set CNNKIT_DATA to the folder that holds it.")
+
+
 def command() -> str:
     """Return how this benchmark was called, without where this machine keeps its data."""
     data = os.environ.get("CNNKIT_DATA")

@@ -22,7 +22,6 @@ whole process.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -130,7 +129,7 @@ def isbi(arguments: argparse.Namespace) -> None:
 
 def blocks(folder: Path) -> None:
     """Make a folder of links to the sections, with a table that calls each six neighbours a patient."""
-    source = Path(os.environ["CNNKIT_DATA"]) / "isbi2012-em"
+    source = results.research("isbi2012-em")
     folder.mkdir(parents=True, exist_ok=True)
     lines = ["image,patient"]
     for name in ("image", "label"):
@@ -146,11 +145,12 @@ def blocks(folder: Path) -> None:
 
 def kvasir(arguments: argparse.Namespace) -> None:
     """Train on Kvasir-SEG from nothing and on ImageNet's weights."""
-    weights = arguments.weights or Path(os.environ["CNNKIT_DATA"]) / WEIGHTS
-    networks = {"plain": PLAIN, "backbone": (*BACKBONE, "--weights", str(weights)), "lite0": LITE0}
+    networks = {"plain": PLAIN, "backbone": BACKBONE, "lite0": LITE0}
     for seed in arguments.seeds:
         for name in arguments.networks or networks:
             options = networks[name]
+            if name == "backbone":
+                options = (*options, "--weights", str(arguments.weights or results.research(WEIGHTS)))
             run = arguments.runs / f"kvasir-{name}-{seed}"
             found = {**row(arguments, run, *KVASIR, *options, "--seed", str(seed)), "network": name}
             print(name, found["dice"], flush=True)
@@ -159,11 +159,11 @@ def kvasir(arguments: argparse.Namespace) -> None:
 
 def overlap(arguments: argparse.Namespace) -> None:
     """Train on Kvasir-SEG's training pictures with the overlap of each picture, and of a step together; a fifth is the test."""
-    weights = arguments.weights or Path(os.environ["CNNKIT_DATA"]) / WEIGHTS
+    weights = arguments.weights or results.research(WEIGHTS)
     data = arguments.runs / "polyps"
     for name in ("images", "masks"):
         (data / name).mkdir(parents=True, exist_ok=True)
-        for file in (Path(os.environ["CNNKIT_DATA"]) / "kvasir-seg" / "train" / name).iterdir():
+        for file in (results.research("kvasir-seg") / "train" / name).iterdir():
             if not (data / name / file.name).exists():
                 (data / name / file.name).symlink_to(file.resolve())
     for seed in arguments.seeds:
@@ -215,7 +215,7 @@ def speed(arguments: argparse.Namespace) -> None:
 
 def drive_picture() -> Path:
     """Return the first of DRIVE's test pictures."""
-    return sorted((Path(os.environ["CNNKIT_DATA"]) / "drive").rglob("01_test.tif"))[0]
+    return sorted(results.research("drive").rglob("01_test.tif"))[0]
 
 
 def memory(arguments: argparse.Namespace) -> None:
@@ -252,7 +252,7 @@ SMALL, LARGE = (64, 96, 96), (160, 192, 192)  # voxels along each axis; ten time
 
 def volume_speed(arguments: argparse.Namespace) -> None:
     """Time `predict` of one volume of the hippocampus, the whole process, from int8; TensorFlow must not be loaded."""
-    volume = sorted((Path(os.environ["CNNKIT_DATA"]) / "hippocampus").rglob("imagesTr/hippocampus_*.nii.gz"))[0]
+    volume = sorted(results.research("hippocampus").rglob("imagesTr/hippocampus_*.nii.gz"))[0]
     out = arguments.runs / "volume-speed"
     words = [sys.executable, "-X", "importtime", "-m", "cnnkit_scans.cli", "predict", str(arguments.file), str(volume)]
     content: dict[str, Any] = {"bytes": arguments.file.stat().st_size}

@@ -65,14 +65,6 @@ def spent(command: list[str], **options: Any) -> tuple[int, dict[str, float]]:
     }
 
 
-def research(name: str) -> Path:
-    """Return a public data set, or end with a line."""
-    path = Path(os.environ.get("CNNKIT_DATA", ".")) / "text" / name
-    if not path.exists():
-        raise SystemExit(f"{name} is not here: set CNNKIT_DATA to the folder that has text/{name}.")
-    return path
-
-
 def middle(rows: list[dict[str, float]], key: str) -> float:
     return statistics.median(row[key] for row in rows)
 
@@ -179,7 +171,7 @@ def compared(records: Any, steps: int, rounds: int, sides: tuple[str, ...] = ("o
 def training(arguments: argparse.Namespace) -> None:
     from cnnkit.inputs.text import loading
 
-    records = loading.load(arguments.data or research("rt-polarity.all")).train
+    records = loading.load(arguments.data or results.research("text/rt-polarity.all")).train
     found = compared(records, STEPS["training"], arguments.rounds or 5)
     results.write("text-training", {"texts": len(records), "parameters_width": WIDTH, **found})
 
@@ -208,12 +200,12 @@ def predict(arguments: argparse.Namespace) -> None:
         run = arguments.run or Path(name) / "run"
         if arguments.run is None:
             small = ["--width", "32", "--maps", "64", "--regions", "2,3", "--epochs", "2", "--out", str(run)]
-            data = str(research("rt-polarity.all"))
+            data = str(results.research("text/rt-polarity.all"))
             results.cnnkit("text", "train", "--data", data, "--model", "kim-rand", *small, threads=2)
         if run.suffix != ".tflite" and not list((run / "export").glob("*float32*.tflite")):
             results.cnnkit("text", "export", str(run), "--precision", "float32", threads=2)
         model = run if run.suffix == ".tflite" else next((run / "export").glob("*float32*.tflite"))
-        lines = research("rt-polarity.all").read_text(encoding="cp1252").split("\n")
+        lines = results.research("text/rt-polarity.all").read_text(encoding="cp1252").split("\n")
         sentences = [line.split(" ", 1)[1].strip() for line in lines if line]
         one = [binary, "text", "predict", str(model), "a gripping and deeply moving film ."]
         single = [spent(one, stdout=subprocess.DEVNULL)[1] for _ in range(arguments.runs + 1)][1:]

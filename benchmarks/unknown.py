@@ -21,7 +21,6 @@ ones found out.
 
 import argparse
 import itertools
-import os
 import statistics
 import time
 from pathlib import Path
@@ -218,8 +217,8 @@ def together(runs: list[Any]) -> Any:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("CNNKIT_DATA", "data")))
-    root = parser.parse_args().data
+    parser.add_argument("--data", type=Path, help="folder of the three data sets  [default: $CNNKIT_DATA]")
+    root = parser.parse_args().data or results.research("neu-surfaces").parent
     began = time.perf_counter()
     pictures = {"surfaces": surfaces(root), "signs": signs(root), "digits": digits(root)}
     features_of = backbone(root)

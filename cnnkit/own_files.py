@@ -39,7 +39,9 @@ def check(paths: Iterable[Path], setting: str = "out") -> None:
     """
     if _state["force"]:
         return
-    foreign = [path for path in paths if path.is_file() and not _in_a_run(path) and not _is_ours(path)]
+    there = [path for path in paths if path.is_file()]
+    mine = ours(there)
+    foreign = [path for path in there if path not in mine]
     if foreign:
         more = f" and {len(foreign) - 1:,} more" if len(foreign) > 1 else ""
         raise CnnkitError(
@@ -57,6 +59,11 @@ def note(paths: Iterable[Path]) -> None:
                 known.parent.mkdir(parents=True, exist_ok=True)
                 with known.open("a", encoding="utf-8") as file:
                     file.write(_line(path) + "\n")
+
+
+def ours(paths: Iterable[Path]) -> list[Path]:
+    """Return those of these files that are there, and that cnnkit wrote as they are."""
+    return [path for path in paths if path.is_file() and (_in_a_run(path) or _is_ours(path))]
 
 
 @contextlib.contextmanager

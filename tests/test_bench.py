@@ -77,6 +77,31 @@ def test_what_cannot_be_measured_is_one_line(run, tmp_path, monkeypatch):
         bench.bench("toy", tmp_path / "x.tflite", runs=1, threads=1)
 
 
+class Heard(Silent):
+    def __init__(self):
+        self.warned = []
+
+    def warning(self, text):
+        self.warned.append(text)
+
+
+def test_a_file_of_a_run_that_cannot_be_run_here_is_left_out_with_a_warning(run, tmp_path):
+    """Such as one that is compiled for another processor."""
+    shutil.copytree(run, tmp_path / "run")
+    content = (run / "export" / "b-small.tflite").read_bytes()
+    odd = tmp_path / "run" / "export" / "other" / "x.tflite"
+    odd.parent.mkdir()
+    odd.write_bytes(content[:-9] + b"000000000")
+    tell = Heard()
+    found = bench.bench("toy", tmp_path / "run", runs=1, threads=1, tell=tell)
+    assert [row["file"] for row in found.models] == ["a-large.tflite", "b-small.tflite"]
+    assert len(tell.warned) == 1 and tell.warned[0].startswith(f"Not measured: {odd}")
+    for path in (tmp_path / "run" / "export").glob("*.tflite"):
+        path.unlink()
+    with pytest.raises(ArtifactError, match="is damaged"):
+        bench.bench("toy", tmp_path / "run", runs=1, threads=1)
+
+
 def test_threads_and_kernels_run_by_turns(run, capsys):
     told = []
 

@@ -153,3 +153,20 @@ def test_a_spread_is_of_the_interval_or_of_the_seeds(scripts):
     assert table._spread([90.0], [88.04, 92.0]) == "88.0 to 92.0"
     assert table._spread([90.0, 91.0], [88, 92], places=2) == "sd 0.71, 2 seeds"
     assert table._minutes([2.0, None, 4.0]) == "3.0" and table._minutes([None]) == "unknown"
+
+
+def test_research_data_that_is_not_here_is_one_line(scripts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CNNKIT_DATA", raising=False)
+    for look in (lambda: scripts["results"].research("mr"), lambda: scripts["scans"].blocks(tmp_path / "blocks")):
+        with pytest.raises(SystemExit, match="is not here: set CNNKIT_DATA to the folder that holds it"):
+            look()
+    monkeypatch.setenv("CNNKIT_DATA", str(tmp_path))
+    (tmp_path / "mr").mkdir()
+    assert scripts["results"].research("mr") == Path("mr")
+    monkeypatch.chdir("/")
+    assert scripts["results"].research("mr") == tmp_path / "mr"
+
+
+def test_no_script_asks_for_the_folder_of_research_data_where_it_may_not_be_set():
+    assert not [path.name for path in FOLDER.glob("*.py") if 'environ["CNNKIT_DATA"]' in path.read_text()]

@@ -244,6 +244,7 @@ class DeviceModel:
         own, whole = metadata_in(content, path)
         if not whole and not known and (why := refusal(path, content, "cnnkit.device.verification:check")):
             raise ArtifactError(f"{path} cannot be loaded: {why}. It is damaged, or not for this runtime. {AGAIN}")
+        doubt = f"{path} says nothing of itself: labels are numbers, and inputs get none of what its app does to them."
         old = f"{path} is of an older cnnkit and has no checksum: damage to it would not be seen. Export it again."
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -255,7 +256,12 @@ class DeviceModel:
                     experimental_op_resolver_type=OpResolverType[KERNELS[kernels]],
                 )
                 interpreter.allocate_tensors()
-                return cls(path, interpreter, own or dict(metadata or {}), old if own and not whole else None)
+                return cls(
+                    path,
+                    interpreter,
+                    own or dict(metadata or {}),
+                    (None if whole else old) if own else None if metadata else doubt,
+                )
         except (ValueError, RuntimeError, KeyError, IndexError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ArtifactError(f"{path} cannot be loaded: {reason}. It may be cut short; export it again.") from error

@@ -82,11 +82,22 @@ def bench(
         if not files:
             raise ArtifactError(f"{path} has no exported model yet. Make one with `cnnkit {app} export`.")
     counts = [threads] if threads is None or isinstance(threads, int) else list(threads)
-    for file in files:  # what is wrong with it is said here
-        if not isinstance(opening.open_model(file, app, counts[0], tell), DeviceModel):
+    wrong: list[ArtifactError] = []
+    for file in tuple(files):  # what is wrong with it is said here
+        try:
+            model = opening.open_model(file, app, counts[0], tell if file == path else SILENT)
+        except ArtifactError as error:  # of a run's files some may be for another runtime
+            wrong.append(error)
+            files.remove(file)
+            continue
+        if not isinstance(model, DeviceModel):
             raise ArtifactError(
                 f"{file} is not an exported model. Export it with `cnnkit {app} export`, then bench the .tflite."
             )
+    if not files:
+        raise wrong[0]
+    for why in wrong:
+        tell.warning(f"Not measured: {why}")
     asked: list[dict[str, Any]] = [
         {"path": str(file.absolute()), "in": LITERT, "kernels": kernels, "threads": count or 0}
         for file in files

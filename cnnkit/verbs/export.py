@@ -86,8 +86,8 @@ def export(
     for name in precisions:
         stem = f"{recipe.app}-{name}"
         names += [f"{stem}.tflite", *made_for.named_beside(stem, name)]
-    if code:
-        names += [f"{samples.CODE}/{name}" for name in samples.names(made_for)]
+    programs_of = [f"{samples.CODE}/{name}" for name in samples.names(made_for)]
+    names += programs_of if code else []
     made = [out / name for name in names] if out else []
     own_files.check(made)
     convert.admitted(opened.model, opened.metadata, made_for)
@@ -109,6 +109,10 @@ def export(
     )  # for the report as well
     known = run.document.get("scores", {}).get("test", {}) if run is not None and data is None else {}
     first = headline(known)
+    for path in own_files.ours([] if code else [folder / name for name in programs_of]):
+        path.unlink()  # of an earlier file, with its labels
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
     try:
         with tell.progress("Exporting", len(precisions) + 2) as update:
             document = gate.export(

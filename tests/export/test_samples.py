@@ -315,6 +315,12 @@ class TestExport:
             export(toys.recipe(), toy_run, precision="float32", tolerance=50.0, out=tmp_path)
         found = export(toys.recipe(), toy_run, precision="float32", tolerance=50.0, out=tmp_path, code=False)
         assert mine.read_text() == "mine" and found.document["code"] == []
+        mine.unlink()
+        export(toys.recipe(), toy_run, precision="float32", tolerance=50.0, out=tmp_path)
+        (tmp_path / "code" / "classify.mjs").write_text("mine")
+        export(toys.recipe(), toy_run, precision="float32", tolerance=50.0, out=tmp_path, code=False)
+        there = [path.name for path in (tmp_path / "code").iterdir()]
+        assert there == ["classify.mjs"], "older code, with older labels, would pass for that of the file"
 
 
 class TestPython:

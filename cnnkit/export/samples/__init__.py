@@ -95,7 +95,6 @@ def write(folder: Path, profile: Profile, held_out: Records, private: bool, file
         return []
     if not made:
         return []
-    made[0].parent.mkdir(parents=True, exist_ok=True)
     golden = Golden(profile, files, held_out, private)
     values = _values(profile, files, golden)
     for language in _languages(profile):
@@ -132,7 +131,9 @@ def _values(profile: Profile, files: Mapping[str, Faced], golden: Golden) -> dic
         "shape": list(profile.shape),
         "given": profile.given,
         "answer": profile.answer,
-        "input_form": "texts" if foreign and isinstance(profile.given, Tokens) else form,  # others make ids themselves
+        "input_form": "sentences"
+        if foreign and isinstance(profile.given, Tokens)
+        else form,  # others make ids themselves
         "foreign": foreign,
         "order": order,
         "most": 1.0 if other else 0.03 if how.get("values") == "each" else 0.005,
