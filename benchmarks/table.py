@@ -6,7 +6,7 @@ python benchmarks/table.py
 import json
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -541,6 +541,43 @@ QUANTISED = {
 }
 
 
+def pruning() -> str:
+    """Return the table of pruned networks beside whole ones and beside the same widths from nothing: float32, int8."""
+    found = read("pruning")["rows"]
+    lines = [
+        "| | seeds | test records | multiply-adds | whole % | pruned % | from nothing % | pruned is faster, times |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for case in dict.fromkeys(row["case"] for row in found):
+        files = [row["files"] for row in found if row["case"] == case]
+        row = next(row for row in found if row["case"] == case)
+
+        def means(of: Callable[[Any], float], places: int, files: list[Any] = files) -> str:
+            return ", ".join(
+                f"{statistics.mean(of(one[name]) for one in files):.{places}f}" for name in ("float32", "int8")
+            )
+
+        before, after = row["cut"]["multiply_adds"]
+        cells = [
+            PRUNED[case],
+            f"{len(files)}",
+            f"{row['records']:,}",
+            f"{before / 1e6:.2f} M to {after / 1e6:.2f} M",
+            *(means(lambda one, n=name: 100 * one[n]["accuracy"], 2) for name in ("whole", "pruned", "nothing")),  # type: ignore[misc]
+            means(lambda one: one["faster"], 1),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+PRUNED = {
+    "digits": "embedded digits, `default`",
+    "mnist-5000": "MNIST of 5,000 training images, `default`",
+    "mnist": "MNIST, `default`",
+    "drawn-signs": "drawn signs cut out, `default`",
+}
+
+
 def _spread(values: Sequence[float], interval: Sequence[float], places: int = 1) -> str:
     """Return how far a mean of seeds may be trusted: of one seed the interval of its score, of several their deviation."""
     if len(values) > 1:
@@ -610,6 +647,7 @@ def page(text: str) -> str:
         ("calibration", calibration),
         ("micro", micro),
         ("quantise-aware", quantise_aware),
+        ("pruning", pruning),
     ):
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
         if pattern.search(text):
