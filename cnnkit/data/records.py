@@ -20,6 +20,8 @@ import numpy as np
 
 from cnnkit.data import inventory
 from cnnkit.data.asked import Asked, asked
+from cnnkit.errors import DataError
+from cnnkit.files import printable
 
 Progress = Callable[[str, int, int | None], None]
 """Called as progress(what, done, total); total is None where it is not known."""
@@ -113,6 +115,11 @@ class Records:
         self._index: np.ndarray = np.asarray(np.arange(len(source)) if index is None else index, self._PLACE)
         self.labels = _frozen(np.asarray(np.zeros(len(self._index)) if labels is None else labels, np.int32))
         self.label_names = tuple(label_names)
+        for name in map(str, self.label_names):
+            if not name.isascii() and name != name.encode("utf-8", "replace").decode():
+                raise DataError(
+                    f"The label {printable(name)} is no text: bytes in its name are not UTF-8. Rename the folder or file of it."
+                )
         self.groups = None if groups is None else _frozen(np.asarray(groups))
         self.input_shape: Shape = tuple(input_shape or source.shape)  # type: ignore[assignment]
         for name, values in (("labels", self.labels), ("groups", self.groups)):

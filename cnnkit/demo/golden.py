@@ -15,7 +15,7 @@ from cnnkit.errors import DataError
 
 READY = 1.0  # of 255, that an input made ready may differ by: sums of float32 are not added in one order everywhere
 FLOAT, WHOLE = 1e-3, 0.03  # that outputs may differ by, of float files and of int8, whose steps are 1/256
-TYPES = ("uint8", "float32", "int32", "float64")
+TYPES = ("uint8", "uint16", "int32", "float32")  # that programs in other languages read
 
 
 class _Kept:
@@ -35,19 +35,18 @@ class _Kept:
         return found
 
 
-class _Pool:
-    """Arrays, one behind the other in one file."""
+class Pool:
+    """Arrays, one behind the other in one file, little-endian."""
 
     def __init__(self) -> None:
         self.content = bytearray()
 
     def put(self, values: np.ndarray) -> dict[str, Any]:
         """Return what says where an array is."""
-        values = np.ascontiguousarray(values)
-        if values.dtype.name not in TYPES:
-            values = values.astype(np.float32)
-        self.content += bytes(-len(self.content) % 8)
-        found = {"at": len(self.content), "shape": list(values.shape), "dtype": values.dtype.name}
+        kind = np.dtype(values.dtype.name if values.dtype.name in TYPES else "float32").newbyteorder("<")
+        values = np.ascontiguousarray(values, kind)
+        self.content += bytes(-len(self.content) % 4)
+        found = {"dtype": kind.name, "shape": list(values.shape), "offset": len(self.content)}
         self.content += values.tobytes()
         return found
 
@@ -63,7 +62,7 @@ def golden(
         answers: (model, samples) -> their answers, as `predict` has them.
         litert: version of the runtime.
     """
-    pool = _Pool()
+    pool = Pool()
     entries = []
     for sample in samples:
         kept = _Kept(model)

@@ -32,6 +32,16 @@ def raw(tmp_path, toy_arrays):
     return ImageRecords(ArrayImages(path, 7, 500, (8, 10, 1)), y, ["a", "b", "c"]), x, y
 
 
+def test_a_label_that_is_no_text_is_refused_before_anything_is_made_of_it():
+    """Such as a folder whose name is Latin-1: no file in UTF-8 could hold it, so what is trained could not be written."""
+    images = toys.MemoryImages(np.zeros((2, 4, 4, 1), np.uint8))
+    for name in ("caf\udce9", "\ud800"):
+        with pytest.raises(DataError, match=r"label .*\\ud\w+ is no text") as caught:
+            ImageRecords(images, np.array([0, 1]), ["a", name])
+        assert str(caught.value).isprintable()
+    assert ImageRecords(images, np.array([0, 0]), ["日本 👨\u200d👩 \u202e\n"]).label_names
+
+
 def test_records_are_read_in_the_order_asked(raw):
     records, x, y = raw
     for indices in ([3], [0, 1, 2, 3], [499, 0, 0, 250], [], list(range(500))):

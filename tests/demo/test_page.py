@@ -83,7 +83,7 @@ def test_what_it_is_checked_by_is_what_the_device_answers(page, digits_file):
 
     def array(about):
         count = int(np.prod(about["shape"]))
-        return np.frombuffer(pool, about["dtype"], count, about["at"]).reshape(about["shape"])
+        return np.frombuffer(pool, about["dtype"], count, about["offset"]).reshape(about["shape"])
 
     assert len(check["entries"]) == 3
     for entry in check["entries"]:

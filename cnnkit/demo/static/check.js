@@ -5,11 +5,11 @@
 import { bytes, json } from "./model.js";
 import { make } from "./parts.js";
 
-const TYPES = { uint8: Uint8Array, float32: Float32Array, int32: Int32Array, float64: Float64Array };
+const TYPES = { uint8: Uint8Array, uint16: Uint16Array, int32: Int32Array, float32: Float32Array };
 
-function array({ at, shape, dtype }, content) {
+function array({ offset, shape, dtype }, content) {
   const count = shape.reduce((product, side) => product * side, 1);
-  return new TYPES[dtype](content.buffer, content.byteOffset + at, count);
+  return new TYPES[dtype](content.buffer, content.byteOffset + offset, count);
 }
 
 /** The largest difference of two arrays; what is larger than 1 counts by its own size. */
@@ -40,7 +40,7 @@ export function unlike(one, other, most, where = "answer") {
 
 async function compared(model, entry, content, bars) {
   const { sample: about } = entry;
-  const sample = model.input.sample("at" in about ? { ...about, values: array(about, content) } : about);
+  const sample = model.input.sample("offset" in about ? { ...about, values: array(about, content) } : about);
   const instead = entry.runs.map(({ given }) => array(given, content));
   model.check = { made: [], instead, outputs: [] };
   const answer = await model.answer(sample);

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from cnnkit.data.records import Records
+from cnnkit.demo.golden import Pool
 from cnnkit.errors import CnnkitError
 from cnnkit.export.profiles.profile import Faced, Profile
 from cnnkit.registry import DEVICE, TRAINING, input_of, task_of
@@ -43,7 +44,7 @@ class Golden:
     """
 
     def __init__(self, profile: Profile, files: Mapping[str, Faced], held_out: Records, private: bool):
-        self._data = bytearray()
+        self._pool = Pool()
         metadata, shape = profile.trained, profile.shape
         inputs, drawn = _inputs(profile, held_out, private)
         task = task_of(metadata, TRAINING, "The model")
@@ -69,18 +70,11 @@ class Golden:
 
     @property
     def data(self) -> bytes:
-        return bytes(self._data)
+        return bytes(self._pool.content)
 
     def _kept(self, value: Any) -> Any:
         """Return a text as it is, and where an array lies."""
-        if isinstance(value, str):
-            return value
-        values = np.ascontiguousarray(value)
-        values = values.astype(values.dtype.newbyteorder("<"))
-        self._data += bytes(-len(self._data) % 4)
-        entry = {"dtype": values.dtype.name, "shape": list(values.shape), "offset": len(self._data)}
-        self._data += values.tobytes()
-        return entry
+        return value if isinstance(value, str) else self._pool.put(np.asarray(value))
 
     def _answers(self, file: Faced, inputs: Sequence[Any], seen: Sequence[np.ndarray]) -> list[dict[str, Any]]:
         """Return of each input `outputs`, where they are few, and `said`, what `predict` says."""
