@@ -37,6 +37,7 @@ class Run:
         path: the folder.
         app: name of the app that made it.
         document: the content of its `run.json`.
+        gate: what the gate found of the file that was last exported here, as `gate.json` has it; empty before.
         messages, warnings: what was said while it was trained here; empty for a run that was opened.
     """
 
@@ -44,6 +45,7 @@ class Run:
         self.path, self._folder, self._definition, self._recipe = folder.path, folder, definition, recipe
         self.app: str = folder.document["app"]
         self.messages, self.warnings = list(messages), list(warnings)
+        self.gate: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         from cnnkit.score import headline
@@ -164,6 +166,7 @@ class Run:
         tolerance: float | None = None,
         data: Any = None,
         out: str | Path | None = None,
+        explain: bool = False,
         verbose: bool | None = None,
         **settings: Any,
     ) -> Path:
@@ -175,11 +178,12 @@ class Run:
             tolerance: points of the score that may be lost, overall and in a class; None: the task's.
             data: other data to be scored on.
             out: folder of the file; None: `export` in the run, and there a folder for each profile but LiteRT's.
+            explain: find out which layers of an int8 or int16x8 file lose most: `gate["artifacts"][precision]["explained"]`.
             verbose: as `train`.
             settings: as `evaluate`.
 
         Returns:
-            the file.
+            the file; `gate` has what was found of it.
 
         Raises:
             GateRefused: the file is not the trained model, or loses too much; `error.document` says which number.
@@ -199,8 +203,10 @@ class Run:
             data=None if data is None else named(data),
             out=path_of(out, "out"),
             columns=self._columns(settings),
+            explain=explain,
             tell=teller(verbose),
         )
+        self.gate = found.document
         return found.folder / f"{self.app}-{precision}.tflite"
 
     @property

@@ -487,6 +487,7 @@ def _command_line(app: App) -> click.Group:
     )
     @data_option
     @more
+    @click.option("--explain", is_flag=True, help="Also say which layers of int8 and int16x8 files lose most.")
     @click.option("--code/--no-code", default=True, help="Also write programs that run the files.  [default: --code]")
     @click.option("--out", type=FILE, help="Folder of the files.  [default: in the run]")
     @force_option
@@ -497,6 +498,7 @@ def _command_line(app: App) -> click.Group:
         precision: str | None,
         tolerance: float | None,
         data: str | None,
+        explain: bool,
         code: bool,
         out: Path | None,
         **columns: Any,
@@ -513,6 +515,7 @@ def _command_line(app: App) -> click.Group:
             "data": data,
             "out": out,
             "code": code,
+            "explain": explain,
             "columns": columns,
         }
         try:

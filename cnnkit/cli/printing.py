@@ -9,6 +9,8 @@ from cnnkit import console
 from cnnkit.score import Score, Scores, unit
 from cnnkit.shown import Answers, Marked, Shown, Table
 
+EXPLAINED = 12  # layers of a file that are listed
+
 
 def shown(found: Shown) -> None:
     """Print what an input shows."""
@@ -212,6 +214,12 @@ def gate(document: dict[str, Any]) -> None:
         for check in v["checks"]
     ]
     console.table(["", "check", "where", "measured", "at most", ""], listed)
+    for name, v in document["artifacts"].items():
+        if about := v.get("explained"):
+            shares = ("alone", "so_far")
+            rows = [[row["layer"], row["operator"], *(f"{row[key]:.2%}" for key in shares)] for row in about["layers"]]
+            console.table([f"layers of {name}", "", "lost, alone", "so far"], rows[:EXPLAINED])
+            console.message(about["said"])
     if document["interpreter"]:
         console.message(f"Scored with {document['interpreter']}, as its clients run it.")
 

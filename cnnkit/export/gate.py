@@ -54,11 +54,11 @@ from cnnkit.errors import CnnkitError, GateRefused
 from cnnkit.evaluation.artifacts import KerasArtifact
 from cnnkit.evaluation.calibration import WORSE, held_against
 from cnnkit.evaluation.scoring import outputs
-from cnnkit.export import checks
+from cnnkit.export import blame, checks
 from cnnkit.export.checks import Check
 from cnnkit.export.convert import convert, fitted, for_rounding
 from cnnkit.export.forms import Pixels
-from cnnkit.export.graph import graph_of
+from cnnkit.export.graph import graph_of, mismatch
 from cnnkit.export.half import LARGEST, Halved
 from cnnkit.export.profiles import Profile
 from cnnkit.export.profiles.profile import QUANTISED, Faced
@@ -74,6 +74,7 @@ CALIBRATION_IMAGES = 512
 FEWEST_IMAGES = 32  # that are taken, however large they are
 ANSWERS = 64  # held-out inputs whose answers are compared as numbers
 KERNELS = 0.2  # points, or the score's unit, that a file may score otherwise with other kernels
+EXPLAINED = 32  # of these, that layers are explained on
 ROUNDED = 64  # images on which rounded weights are compared
 DISTURBED = 12.0  # times the error of nearest rounding, that rounded weights may have
 GATE = "gate.json"
@@ -283,6 +284,15 @@ class Chain:
             self._bases[key] = content, check
         return self._bases[key]
 
+    def explained(self, precision: str, content: bytes) -> dict[str, Any]:
+        """Return what each layer of a file of integers loses, as `cnnkit.export.blame` has it, and what to do about it."""
+        base, _ = self._base(precision)
+        if unlike := mismatch(graph_of(base), graph_of(content)):
+            return {"layers": [], "said": f"Its layers cannot be told apart, as it is another network: {unlike}."}
+        some = self.profile.inputs(self.kind.batch(self.inputs[:EXPLAINED]))
+        rows = blame.losses(base, content, some, {layer.name for layer in self.artifact.model._flatten_layers()})
+        return {"layers": rows, "said": blame.said(rows, precision == "int8" and bool(self.profile.more))}
+
     def checks(self, precision: str, content: bytes, path: Path) -> list[Check]:
         """Return the checks of a file, up to the one that those behind it need."""
         found = []
@@ -368,6 +378,7 @@ def export(
     baseline: float | None = None,
     profile: Profile | None = None,
     code: Callable[[Mapping[str, Faced]], Sequence[Path]] | None = None,
+    explain: bool = False,
     progress: Any = lambda completed, text="": None,
 ) -> dict[str, Any]:
     """Convert a trained model and let each file through the gate.
@@ -388,6 +399,7 @@ def export(
         profile: for whom the files are; None: LiteRT.
         code: writes code that runs the files that passed, of which it is given each by its precision, or takes away older code
             where none did; returns what it wrote.
+        explain: whether to find out which layers of files of integers lose most.
         progress: called with (steps done, text), one step a model scored.
 
     Returns:
@@ -447,6 +459,8 @@ def export(
             verdict["passed"] = not verdict["refused"]
             listed = [check.to_dict() for check in measured]
             verdicts[precision] = {"file": path.name, "bytes": len(content), **verdict, "checks": listed}
+            if explain and precision in QUANTISED:
+                verdicts[precision]["explained"] = chain.explained(precision, content)
             if verdict["passed"]:
                 verdicts[precision]["told"] = chain.profile.beside(folder, path.stem, precision, content)
                 verdicts[precision]["beside"] = beside
@@ -526,7 +540,9 @@ def _advice(verdicts: Mapping[str, Any]) -> str:
     failed = [check for v in verdicts.values() if not v["passed"] for check in v["checks"] if not check["passed"]]
     if failed:
         return "The file is not the trained model, so no tolerance helps: export again, or another precision."
-    return "Export another precision, train with more data, or raise `tolerance` if you can accept the loss."
+    coarse = [v for name, v in verdicts.items() if name in QUANTISED and not v["passed"] and "explained" not in v]
+    which = "with `explain`, which says which layers lose most, or another precision" if coarse else "another precision"
+    return f"Export {which}, train with more data, or raise `tolerance` if you can accept the loss."
 
 
 def notes(reference: Scores, tolerance: float, baseline: float | None = None) -> list[str]:

@@ -46,6 +46,7 @@ def export(
     out: Path | None = None,
     columns: Mapping[str, Any] | None = None,
     code: bool = True,
+    explain: bool = False,
     tell: Reporter = SILENT,
 ) -> Exported:
     """Convert, and let each file through the gate.
@@ -59,6 +60,7 @@ def export(
         data: other data than the run's own, to be scored on.
         out: folder of the files; None: `export` in the run, and there a folder for each profile but LiteRT's.
         code: write programs that run the files beside them, with golden inputs (`cnnkit.export.samples`).
+        explain: find out which layers of files of integers lose most.
         columns: where other data has texts and labels.
         tell: hears of progress and warnings.
 
@@ -72,6 +74,7 @@ def export(
     with quiet():
         from cnnkit.export import convert, gate, samples
         from cnnkit.export.profiles import LITERT, profile_named
+        from cnnkit.export.profiles.profile import QUANTISED
     client = profile_named(profile)
     precisions = [name.strip() for name in (precision or ",".join(client.precisions)).split(",") if name.strip()]
     known = (*client.precisions, *client.more)
@@ -80,6 +83,8 @@ def export(
         raise ConfigError(f"`precision` knows {', '.join(known)}{whom}. Got {precision!r}.")
     if tolerance is not None and not (type(tolerance) in (int, float) and tolerance >= 0):  # NaN refuses nothing
         raise ConfigError(f"`tolerance` must be a number of at least 0. Got {tolerance!r}.")
+    if explain and not set(precisions) & set(QUANTISED):
+        raise ConfigError(f"`explain` is for files of integers. Name one as `precision`: {', '.join(QUANTISED)}.")
     opened = keras_of(path, recipe.app)
     made_for = client(opened.model, opened.metadata)
     names = [gate.GATE]
@@ -129,6 +134,7 @@ def export(
                 baseline=(known.get("baseline") or {}).get(first.name if first else recipe.task.headline),
                 profile=made_for,
                 code=programs if code else None,
+                explain=explain,
                 progress=update,
             )
     except GateRefused as error:
