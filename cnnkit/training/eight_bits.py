@@ -37,7 +37,7 @@ from cnnkit.models.norm import affine
 
 SHARE = 0.1  # of the epochs, that the phase takes in addition, and of the learning rate
 FEWEST = 100  # steps of it
-BATCH = 32  # inputs whose extremes are one
+BATCH = 8  # inputs whose extremes are one
 SUFFIX = "_rounded"
 
 Limits = tuple[float, float] | None
