@@ -1,6 +1,6 @@
 """Draw the picture of the README of what `demo` serves: two models in Chromium, a digit that is drawn and signs on a photo.
 
-    python benchmarks/demo_pictures.py --digits RUN --signs RUN [--photo docs/pictures/street.jpg]
+    python benchmarks/demo_pictures.py --digits RUN --signs RUN --photo road459.jpg
 
 Both runs are exported already. Needs npm once, chromium and chromedriver.
 """
@@ -24,7 +24,6 @@ sys.path.insert(0, str(ROOT))
 from tests.browser import browser  # noqa: E402
 
 PICTURE = ROOT / "docs" / "pictures" / "demo.jpg"
-STREET = ROOT / "docs" / "pictures" / "street.jpg"
 SIZE = {"width": 620, "height": 760}
 THREE = [(-0.16, -0.28), (0, -0.36), (0.15, -0.28), (0.15, -0.12), (0, -0.03), (-0.04, -0.03), (0.03, -0.03)]
 THREE += [(0.18, 0.07), (0.18, 0.24), (0.03, 0.34), (-0.18, 0.27)]
@@ -34,8 +33,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--digits", type=Path)
     parser.add_argument("--signs", type=Path)
-    parser.add_argument("--photo", type=Path, default=STREET)
+    parser.add_argument("--photo", type=Path, help="the README has road459.jpg of road-signs-877")
     arguments = parser.parse_args()
+    photo = results.needed(arguments.photo, "--photo", "a picture with signs")
     shown = []
     with tempfile.TemporaryDirectory() as folder, browser(Path(folder)) as chromium:
         for number, app in enumerate((digits.app, signs.app)):
@@ -47,7 +47,7 @@ def main() -> None:
                 chromium.open(address)
                 chromium.until("return document.body.dataset.state")
                 if number:
-                    chromium.type("input[type=file]", str(arguments.photo.resolve()))
+                    chromium.type("input[type=file]", str(photo.resolve()))
                 else:
                     chromium.drag("canvas", THREE)
                 chromium.until("return document.body.dataset.answer")
