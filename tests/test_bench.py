@@ -15,7 +15,7 @@ from cnnkit.evaluation.artifacts import open_artifact
 from cnnkit.export.convert import convert
 from cnnkit.reporter import Silent
 from cnnkit.verbs import bench
-from tests import toys
+from tests import toy_texts, toys
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +158,19 @@ def test_what_bench_says_agrees_with_the_benchmark_of_litert_itself(tmp_path):
         theirs.append(json.loads((tmp_path / "theirs.json").read_text())["latency"]["median_ms"])
     assert min(ours) > 2
     assert 0.7 < min(ours) / min(theirs) < 1.4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+def test_the_benchmark_of_litert_runs_a_file_of_texts_whatever_ids_it_makes_up(tmp_path, precision):
+    from cnnkit.models.text import kim
+
+    records = toy_texts.records(toy_texts.rows(60))
+    network = kim((records.tokenizer.length,), 3, **toy_texts.small(records.tokenizer))
+    ids = records.tokenizer.batch(records.texts(np.arange(32)))
+    file = tmp_path / "x.tflite"
+    file.write_bytes(convert(network, precision, ids, toy_texts.artifact(network, records).metadata))
+    tool = Path(sys.executable).with_name("litert-benchmark")
+    words = ["--model", file, "--num_threads", "1", "--num_runs", "20", "--result_json", tmp_path / "theirs.json"]
+    subprocess.run([tool, *words], capture_output=True, timeout=120, check=True)
+    assert json.loads((tmp_path / "theirs.json").read_text())["latency"]["num_runs"] == 20
