@@ -110,6 +110,10 @@ class Task:
             progress(int(indices[-1]) + 1)
         return {name: np.concatenate([part[name] for part in found]) for name in found[0]}, np.concatenate(targets)
 
+    def answering(self, artifact: Any, index: int) -> Any:
+        """Return what answers a record that `calibrate` looks at by itself: the artifact, or a part that never saw the record."""
+        return artifact
+
     def asked(self, settings: Any) -> dict[str, Any]:
         """Return what `calibrate` takes of the settings."""
         return {}

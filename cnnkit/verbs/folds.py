@@ -79,6 +79,7 @@ def put_together(recipe: Any, settings: Any, splits: Any, run: Run) -> Any:
 def calibrated(recipe: Any, settings: Any, splits: Any, run: Run, tell: Reporter) -> Any:
     """Open the model of the whole, once what the folds answer to records that they never saw has decided what that decides."""
     from cnnkit import training
+    from cnnkit.evaluation.artifacts import KerasArtifact
 
     artifact = keras_of(run.path / MODEL, recipe.app)
     if not any(fold.document["data"]["sizes"]["validation"] for fold in folds_of(run)):
@@ -87,6 +88,14 @@ def calibrated(recipe: Any, settings: Any, splits: Any, run: Run, tell: Reporter
     answers = functools.cache(lambda: _answers(recipe, run, splits, text, tell, artifact.metadata))
     known = copy.copy(recipe.task)
     known.outputs = lambda *given, **more: answers()  # where it asks for them
+    held = np.sort(splits.card["folds"])  # of the records, as `_held_out` has them
+
+    @functools.lru_cache(1)
+    def of(number: int) -> Any:
+        model = keras_of(fold_path(run, number) / MODEL, recipe.app).model
+        return KerasArtifact(artifact.path, model, artifact.metadata)
+
+    known.answering = lambda artifact, index: of(int(held[index]))  # where it asks for them one by one
     decided = known.calibrate(artifact, _held_out(splits), **recipe.task.asked(settings))
     for line in recipe.task.cautions(decided):
         tell.warning(line)

@@ -12,6 +12,7 @@ Design choices:
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -174,7 +175,8 @@ class Segmentation(Task):
         seen: list[tuple[np.ndarray, np.ndarray]] = []
         for index in range(len(records)):
             if not seen or sum(inside.size for inside, _ in seen) < TRIED_ON:
-                seen.append(_of(records, index, lambda picture, **about: levels(artifact, picture, plan, **about)))
+                own = self.answering(artifact, index)
+                seen.append(_of(records, index, functools.partial(levels, own, plan=plan)))
                 truth.append(records.numbered(index))
         sizes = np.concatenate([np.bincount(numbers.ravel())[1:] for numbers in truth])
         least = [max(2, round(share * float(np.median(sizes)))) for share in LEAST] if len(sizes) else []
@@ -200,7 +202,11 @@ class Segmentation(Task):
 
     def _with(self, artifact: Any, records: MaskRecords, plan: Plan) -> tuple[list[np.ndarray], list[Case]]:
         found = [
-            _of(records, index, lambda picture, **about: segment(artifact, picture, plan, artifact.labels, **about))
+            _of(
+                records,
+                index,
+                functools.partial(segment, self.answering(artifact, index), plan=plan, labels=artifact.labels),
+            )
             for index in range(len(records))
         ]
         return found, cases(records)

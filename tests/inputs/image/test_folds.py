@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import cnnkit
 from cnnkit.errors import ConfigError
+from cnnkit.evaluation.artifacts import open_artifact
 from cnnkit.inputs.image.loading import load
 from cnnkit.tasks.classification.scoring import Classification
 
@@ -204,6 +205,30 @@ class TestTraining:
         before = (home / "run/model.keras").stat()
         assert folds.calibrated(recipe, settings, splits, run, SILENT).labels == ("bright", "dark")
         assert (home / "run/model.keras").stat().st_mtime_ns == before.st_mtime_ns
+
+    def test_records_that_are_asked_one_by_one_are_answered_by_the_fold_that_held_them_out(self, home):
+        from cnnkit.reporter import SILENT
+        from cnnkit.run import Run
+        from cnnkit.verbs import folds
+
+        class Asking(Classification):
+            def calibrate(self, artifact, records, **asked):
+                for index in range(len(records)):
+                    own = self.answering(artifact, index)
+                    found[records.name(index)] = [np.array(w) for w in own.model.get_weights()]
+                    assert own.metadata == artifact.metadata
+                return {}
+
+        found = {}
+        recipe, run = dataclasses.replace(APP.for_task(None), task=Asking()), Run.open(home / "run")
+        settings, splits = run.settings(recipe.Settings), load(home / "alone", folds=2, groups="none")
+        folds.calibrated(recipe, settings, splits, run, SILENT)
+        assert len(found) == len(splits.train)
+        for number, fold in enumerate(folds.folds_of(run)):
+            weights = open_artifact(fold.path / "model.keras").model.get_weights()
+            for index in np.flatnonzero(np.array(splits.card["folds"]) == number):
+                own = found[splits.train.name(int(index))]
+                assert all(np.array_equal(a, b) for a, b in zip(own, weights, strict=True))
 
     def test_it_is_exported_through_the_gate(self, home):
         self.run("export", "run", "--precision", "int8", "--tolerance", "100")

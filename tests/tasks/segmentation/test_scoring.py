@@ -148,6 +148,20 @@ def test_validation_data_decide_whether_small_pieces_count():
     assert not untouched["segmentation"]["smallest"] and not untouched["segmentation"]["largest"]
 
 
+def test_each_record_is_answered_by_what_never_saw_it():
+    """The whole knows all records by heart; what answers them in its place has specks."""
+    truth = [boxes((1, 2 + k, 2), size=(64, 64)) for k in range(4)]
+    pictures = [np.full((64, 64), k, np.uint8) for k in range(4)]
+    specks = [codes.copy() for codes in truth]
+    for codes in specks:
+        codes[50:52, 50:52] = 1
+    made, task, asked = records(pictures, truth, ("a",), shape=(64, 64, 1)), Segmentation(((1,),)), []
+    task.answering = lambda artifact, index: asked.append(index) or Says(specks, ("a",))
+    decided = task.calibrate(Says(truth, ("a",)), made)
+    assert asked == [0, 1, 2, 3]
+    assert decided["segmentation"]["smallest"] or decided["segmentation"]["largest"]
+
+
 def test_without_validation_data_nothing_is_decided():
     made = records([], [], ("a",))
     assert Segmentation().calibrate(Says([np.zeros((4, 4))], ("a",)), made) == {}
