@@ -5,7 +5,8 @@
 Each run is exported anew with `--for micro` into a folder that is thrown away. `equal` is the share of test records on which TFLM
 answers, number by number, as LiteRT's reference kernels do; `apart` is by how many points these two score otherwise; `difference`
 is the file's score less the trained model's, in points. Whether the C array holds the file's bytes, the array itself says: its
-numbers are read back from the C++. Each app and data set has a row in the results.
+numbers are read back from the C++. Each app, data set and model has a row in
+the results.
 """
 
 import argparse
@@ -69,7 +70,7 @@ def main() -> None:
         about = {"model": run.document["model"], "size": run.document["settings"].get("image_size")}
         app = run.document["app"]
         row = {**about, **measured(path, app, arguments.threads)}
-        rows[f"{app}, {run.document['data']['name']}"] = row
+        rows[f"{app}: {run.document['data']['name']}, {run.document['model']['name']}"] = row
         print(row, flush=True)
     results.write("micro", {"rows": results.beside("micro", "rows", rows)})
 
