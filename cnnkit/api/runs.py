@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import inspect
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +167,7 @@ class Run:
         data: Any = None,
         out: str | Path | None = None,
         explain: bool = False,
+        keep_float: Sequence[str] = (),
         verbose: bool | None = None,
         **settings: Any,
     ) -> Path:
@@ -179,6 +180,7 @@ class Run:
             data: other data to be scored on.
             out: folder of the file; None: `export` in the run, and there a folder for each profile but LiteRT's.
             explain: find out which layers of an int8 or int16x8 file lose most: `gate["artifacts"][precision]["explained"]`.
+            keep_float: names of layers that stay float in an int8 file.
             verbose: as `train`.
             settings: as `evaluate`.
 
@@ -204,6 +206,7 @@ class Run:
             out=path_of(out, "out"),
             columns=self._columns(settings),
             explain=explain,
+            keep_float=[keep_float] if isinstance(keep_float, str) else list(keep_float),
             tell=teller(verbose),
         )
         self.gate = found.document

@@ -487,6 +487,12 @@ def _command_line(app: App) -> click.Group:
     )
     @data_option
     @more
+    @click.option(
+        "--keep-float",
+        multiple=True,
+        metavar="LAYER",
+        help="A layer that stays float in the int8 file; may be repeated.",
+    )
     @click.option("--explain", is_flag=True, help="Also say which layers of int8 and int16x8 files lose most.")
     @click.option("--code/--no-code", default=True, help="Also write programs that run the files.  [default: --code]")
     @click.option("--out", type=FILE, help="Folder of the files.  [default: in the run]")
@@ -499,6 +505,7 @@ def _command_line(app: App) -> click.Group:
         tolerance: float | None,
         data: str | None,
         explain: bool,
+        keep_float: tuple[str, ...],
         code: bool,
         out: Path | None,
         **columns: Any,
@@ -516,6 +523,7 @@ def _command_line(app: App) -> click.Group:
             "out": out,
             "code": code,
             "explain": explain,
+            "keep_float": keep_float,
             "columns": columns,
         }
         try:

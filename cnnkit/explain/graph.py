@@ -62,6 +62,29 @@ def interpret(model: keras.Model, inputs: Sequence[Any], apply: Apply, prefix: s
     return [values[id(tensor)] for tensor in graph.outputs]
 
 
+def followed(model: keras.Model, layer: str, most: int = 3) -> list[str]:
+    """Return a layer and those behind it, by their names without paths: as long as each is all that reads the one before.
+
+    A layer that multiplies by a kernel of its own ends them.
+    """
+    readers: dict[str, set[str]] = {}
+    multiply: set[str] = set()
+
+    def note(name: str, node: Any, args: tuple, kwargs: dict) -> Any:
+        for made_by in keras.tree.flatten((args, kwargs)):
+            if isinstance(made_by, str):
+                readers.setdefault(made_by, set()).add(node.operation.name)
+        if hasattr(node.operation, "kernel"):
+            multiply.add(node.operation.name)
+        return [node.operation.name] * len(node.outputs)
+
+    interpret(model, [""] * len(graph_of(model).inputs), note)
+    found = [layer]
+    while len(found) < most and len(behind := readers.get(found[-1], set())) == 1 and not behind & multiply:
+        found += behind
+    return found
+
+
 def run(node: Any, args: tuple, kwargs: dict, name: str | None = None) -> Any:
     """Call one layer as in inference: no dropout, no augmentation, batch norm with its moving averages.
 

@@ -87,13 +87,14 @@ def losses(base: bytes, content: bytes, inputs: np.ndarray, layers: Collection[s
     return sorted((row for row in rows if row["alone"] >= LEAST), key=lambda row: -row["alone"])
 
 
-def said(rows: Sequence[Mapping[str, Any]], sixteen: bool) -> str:
-    """Return what to do about losses, in sentences; `sixteen`: whether int16x8 is left to be tried."""
+def said(rows: Sequence[Mapping[str, Any]], sixteen: bool, floats: bool) -> str:
+    """Return what to do about losses, in sentences; whether int16x8 and layers that stay float are left to be tried."""
     worst = blamed(rows)
     more = f" and {len(worst) - NAMED} more" if len(worst) > NAMED else ""
     which = f"Most is lost in {', '.join(worst[:NAMED])}{more}." if worst else "No layer stands out: they lose alike."
-    first = "Try `precision` int16x8 first, or train" if sixteen else "Train"
-    return f"{which} {first} with `quantise_aware` where the app has it."
+    tries = ["try `precision` int16x8"] * sixteen + [f"`keep_float` {(worst or ['with a layer'])[0]}"] * floats
+    tries += ["train with `quantise_aware` where the app has it"]
+    return f"{which} What may help, in this order: {'; '.join(tries)}."
 
 
 def _rounds(step: Step) -> bool:

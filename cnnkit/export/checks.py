@@ -11,7 +11,7 @@ import dataclasses
 import json
 import math
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +232,7 @@ CONVOLVED = {**dict.fromkeys(WEIGHTED, (0, 1)), "TRANSPOSE_CONV": (2, 1), "CONV_
 """Operators that multiply by weights -> where their input and their weights are among what they are given."""
 
 
-def integers(graph: Graph, layers: str = "INT8") -> Check:
+def integers(graph: Graph, layers: str = "INT8", kept: Collection[int] = ()) -> Check:
     """Say whether every convolution of a file computes in integers: 2-D, depthwise, transposed, 3-D, fully connected.
 
     One that is given numbers in float32 is right in all its answers, and none of a microcontroller's, so nothing else sees it.
@@ -240,28 +240,32 @@ def integers(graph: Graph, layers: str = "INT8") -> Check:
     Args:
         graph: of the file.
         layers: what its layers put out; weights are int8.
+        kept: numbers of operators that were to stay float, and have to be.
     """
     wrong = []
-    for step in graph.steps:
+    for number, step in enumerate(graph.steps):
         for place, what in zip(CONVOLVED.get(step.kind, ()), ("input", "weights")):
             tensor = step.given[place] if place < len(step.given) else None
-            if tensor is not None and tensor.kind != (layers if what == "input" else "INT8"):
+            wanted = "FLOAT32" if number in kept else layers if what == "input" else "INT8"
+            if tensor is not None and tensor.kind != wanted:
                 wrong.append(f"{step.place}, {what} {tensor.kind.lower()}")
     shown = ", ".join(wrong[:3]) + (", ..." if len(wrong) > 3 else "")
     kinds = " and ".join(dict.fromkeys((layers.lower(), "int8")))
+    kinds += ", or float32 where they are to stay so" if kept else ""
     return Check("integers", f"inputs and weights of convolutions that are not {kinds}", float(len(wrong)), 0.0, shown)
 
 
-def size(base: Graph, other: Graph, layers: str = "INT8") -> Check:
+def size(base: Graph, other: Graph, layers: str = "INT8", kept: Collection[int] = ()) -> Check:
     """Compare the bytes of the weights of a file of integers with the float32 file's, biases left out, which are no smaller.
 
-    The file itself says less: of a small one most is what it says of itself. `layers` as `integers` has it.
+    The file itself says less: of a small one most is what it says of itself. `layers` and `kept`, which
+    are left out, as `integers` has them.
     """
     before = after = largest = 0
     where = ""
-    for first, second in pairs(base, other):
+    for number, (first, second) in enumerate(pairs(base, other)):
         for place, (tensor, twin) in enumerate(zip(first.inputs, second.inputs)):
-            if tensor is None or tensor.data is None or twin is None or twin.data is None:
+            if number in kept or tensor is None or tensor.data is None or twin is None or twin.data is None:
                 continue
             if tensor.kind != "FLOAT32" or twin.kind in BIASES:
                 continue

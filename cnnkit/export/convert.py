@@ -15,16 +15,22 @@ Design choices:
 - int8 is full integer quantisation inside; the input is what the kind's device half says: of images uint8, of scale 1.
 - int16x8 has layers of 16 bits and weights of eight, for networks that lose too much with layers of eight. Its ranges lie evenly
   about 0. A model that was trained with the rounding of an int8 file is converted without it, as for float files.
+- Layers that are to stay float in an int8 file are kept out of the converter's last step, which gives calibrated operators
+  integers, by the names of what they put out. Joined layers, such as a convolution with its batch norm and ReLU, are one operator
+  and stay float together; their weights are not rounded.
 - What else a client needs, the profile sees to (`cnnkit.export.profiles`): another face of the graph, other types, metadata.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
-from cnnkit.errors import CnnkitError
+from cnnkit.errors import CnnkitError, ConfigError
 from cnnkit.evaluation.artifacts import outputs
-from cnnkit.export.graph import graph_of, plain, with_own_biases, without_forms
+from cnnkit.explain.graph import followed
+from cnnkit.export.blame import names_of
+from cnnkit.export.graph import Graph, graph_of, plain, with_own_biases, without_forms
 from cnnkit.export.profiles import Profile
 from cnnkit.export.profiles.profile import QUANTISED
 from cnnkit.export.rounding import rounded
@@ -38,7 +44,12 @@ INTEGERS = ("int8", "uint8")
 
 
 def convert(
-    model: Any, precision: str, calibration: np.ndarray, metadata: dict[str, Any], profile: Profile | None = None
+    model: Any,
+    precision: str,
+    calibration: np.ndarray,
+    metadata: dict[str, Any],
+    profile: Profile | None = None,
+    keep_float: Collection[str] = (),
 ) -> bytes:
     """Convert a trained model.
 
@@ -49,6 +60,7 @@ def convert(
         metadata: goes into the file as `cnnkit.json`; its `labels` also as `labels.txt`, and what its kind of input has as
             files, such as a vocabulary.
         profile: for whom; None: LiteRT.
+        keep_float: layers that stay float in an int8 file.
 
     Returns:
         The content of a `.tflite` file with the signature `serving_default`: one input -> outputs by name, float32 but for
@@ -68,7 +80,7 @@ def convert(
 
     profile = profile or Profile(model, metadata)
     kind, metadata = profile.kind, profile.trained
-    model = fitted(model, precision, calibration, metadata)
+    model = fitted(model, precision, calibration, metadata, keep_float)
     given = kind.given(model)
     answering = outputs(model, profile.metadata)
     if volumetric(answering):
@@ -93,7 +105,12 @@ def convert(
         converter.representative_dataset = lambda: ([example[None]] for example in examples)
     try:
         with quiet():
-            content = converter.convert()
+            if keep_float and precision == "int8":
+                content = _mixed(converter, model, keep_float)
+            else:
+                content = converter.convert()
+    except CnnkitError:
+        raise
     except Exception as error:  # the converter raises many kinds
         raise CnnkitError(
             f"The model cannot be converted to {precision}: {str(error).strip().splitlines()[0][:300]}"
@@ -103,6 +120,49 @@ def convert(
     if precision == "int16x8":
         content = with_own_biases(content)
     return profile.finished(content, precision)
+
+
+def _mixed(converter: Any, model: Any, keep_float: Collection[str]) -> bytes:
+    """Convert to int8, but for some layers."""
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    converter._experimental_calibrate_only = True
+    calibrated = converter.convert()
+    steps = graph_of(calibrated).steps
+    kept = [steps[number].outputs[0].name for number in kept_steps(graph_of(calibrated), model, keep_float)]
+    types = {"input_data_type": converter.inference_input_type, "output_data_type": converter.inference_output_type}
+    content: bytes = mlir_quantize(calibrated, **types, denylisted_nodes=kept)
+    return content
+
+
+def kept_steps(graph: Graph, model: Any, keep_float: Collection[str]) -> list[int]:
+    """Return the operators, by number, that compute layers which stay float.
+
+    Raises:
+        ConfigError: a layer is in no operator.
+    """
+    if not keep_float:
+        return []
+    layers = {layer.name for layer in model._flatten_layers()}
+    named = [names_of(step, layers) for step in graph.steps]
+    found: set[int] = set()
+    for layer in keep_float:
+        for one in followed(model, layer):  # a convolution may be called as the batch norm that was joined with it
+            own = [number for number, names in enumerate(named) if one in names]
+            found.update(own)
+            if own:
+                break
+        else:
+            raise ConfigError(
+                f"`keep_float`: no operator of the file computes the layer {layer}. `explain` lists those that round."
+            )
+    return sorted(found)
+
+
+def unrounded(model: Any, keep_float: Collection[str]) -> set[str]:
+    """Return the layers whose weights stay as they are where some stay float: these, and what is joined with them."""
+    kept = set(keep_float)
+    return {layer.name for layer in model.layers if kept and kept.intersection(followed(model, layer.name))}
 
 
 def admitted(model: Any, metadata: dict[str, Any], profile: Profile) -> None:
@@ -132,7 +192,9 @@ def admitted(model: Any, metadata: dict[str, Any], profile: Profile) -> None:
         raise failed
 
 
-def fitted(model: Any, precision: str, calibration: np.ndarray, metadata: dict[str, Any]) -> Any:
+def fitted(
+    model: Any, precision: str, calibration: np.ndarray, metadata: dict[str, Any], keep_float: Collection[str] = ()
+) -> Any:
     """Return the model that a file of this precision computes: a rounded copy where weights are rounded by their effect.
 
     A copy that was made here stays as it is.
@@ -144,7 +206,7 @@ def fitted(model: Any, precision: str, calibration: np.ndarray, metadata: dict[s
         return model if precision == "int8" else eight_bits.unrounded(model)
     if precision not in QUANTISED or not kind.rounded:
         return model
-    return rounded(model, for_rounding(calibration))
+    return rounded(model, for_rounding(calibration), unrounded(model, keep_float))
 
 
 def for_rounding(calibration: np.ndarray) -> np.ndarray:

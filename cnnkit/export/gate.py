@@ -17,6 +17,8 @@ A chain of named checks, each with what was measured and its bar (`cnnkit.export
 | operators, client's answers and score: its own runtime has them all, and answers as LiteRT's reference kernels | x | x | x |
 | scores: overall and per class, on held-out records, by what users run | x | x | x |
 
+Layers that are to stay float in an int8 file have to, and are left out of `integers` and `size`; no others.
+
 Of int16x8 weights may have three fifths of their bytes, as tables that are read by row have 16 bits there.
 
 A model that was trained quantise-aware rounds as its int8 file does: `ranges` are then those that it was trained with, no weight
@@ -56,7 +58,7 @@ from cnnkit.evaluation.calibration import WORSE, held_against
 from cnnkit.evaluation.scoring import outputs
 from cnnkit.export import blame, checks
 from cnnkit.export.checks import Check
-from cnnkit.export.convert import convert, fitted, for_rounding
+from cnnkit.export.convert import convert, fitted, for_rounding, kept_steps
 from cnnkit.export.forms import Pixels
 from cnnkit.export.graph import graph_of, mismatch
 from cnnkit.export.half import LARGEST, Halved
@@ -202,6 +204,7 @@ class Chain:
         inputs: held-out ones, whose answers are compared.
         validation: inputs on which ranges are looked at.
         profile: for whom the files are.
+        keep_float: layers that stay float in an int8 file.
     """
 
     def __init__(
@@ -211,7 +214,9 @@ class Chain:
         inputs: np.ndarray,
         validation: np.ndarray,
         profile: Profile | None = None,
+        keep_float: Sequence[str] = (),
     ):
+        self.keep_float = tuple(keep_float)
         self.artifact, self.calibration, self.inputs, self.validation = artifact, calibration, inputs, validation
         self.profile = profile or Profile(artifact.model, artifact.metadata)
         self.trained = artifact.run_batch(inputs)
@@ -241,7 +246,8 @@ class Chain:
         if precision not in QUANTISED or (self.trained_ranges and precision != "int8"):
             return self.artifact.model
         if self._fitted is None:  # the same for all
-            self._fitted = fitted(self.artifact.model, precision, self.calibration, self.artifact.metadata)
+            about = self.artifact.metadata
+            self._fitted = fitted(self.artifact.model, precision, self.calibration, about, self.keep_float)
         return self._fitted
 
     def content(self, precision: str) -> bytes:
@@ -251,7 +257,8 @@ class Chain:
         return self._converted(self.model(precision), precision)
 
     def _converted(self, model: Any, precision: str) -> bytes:
-        return convert(model, precision, self.calibration, self.artifact.metadata, self.profile)
+        kept = {"keep_float": self.keep_float} if self.keep_float and precision == "int8" else {}
+        return convert(model, precision, self.calibration, self.artifact.metadata, self.profile, **kept)
 
     def opened(self, path: Path, precision: str) -> Faced:
         """Open a file as its client runs it, with the face of the trained model."""
@@ -291,7 +298,11 @@ class Chain:
             return {"layers": [], "said": f"Its layers cannot be told apart, as it is another network: {unlike}."}
         some = self.profile.inputs(self.kind.batch(self.inputs[:EXPLAINED]))
         rows = blame.losses(base, content, some, {layer.name for layer in self.artifact.model._flatten_layers()})
-        return {"layers": rows, "said": blame.said(rows, precision == "int8" and bool(self.profile.more))}
+        return {"layers": rows, "said": blame.said(rows, *self._left(precision))}
+
+    def _left(self, precision: str) -> tuple[bool, bool]:
+        """Say whether int16x8, and layers that stay float, are left to be tried."""
+        return precision == "int8" and bool(self.profile.more), precision == "int8" and not self.profile.foreign
 
     def checks(self, precision: str, content: bytes, path: Path) -> list[Check]:
         """Return the checks of a file, up to the one that those behind it need."""
@@ -313,16 +324,17 @@ class Chain:
         found.append(checks.facing(graph, shape, self.profile.dtypes(precision), task, self.profile.labels, pixels))
         if self.profile.foreign:
             found.append(checks.operators(graph, self.profile.lacks))
+        first = graph_of(base)
+        kept = kept_steps(first, model, self.keep_float) if precision == "int8" else []
         if precision in QUANTISED:
-            found.append(checks.integers(graph, QUANTISED[precision]))
+            found.append(checks.integers(graph, QUANTISED[precision], kept))
         if precision != "float32":
-            first = graph_of(base)
             found.append(checks.network(first, graph))
             if found[-1].passed:
                 found.append(checks.constants(first, graph))
                 if precision in QUANTISED:
                     looked = self.kind.calibration(self.calibration), self.validation
-                    found.append(checks.size(first, graph, QUANTISED[precision]))
+                    found.append(checks.size(first, graph, QUANTISED[precision], kept))
                     seen, others = map(self.profile.inputs, looked)
                     trained = self.trained_ranges if precision == "int8" else None
                     found += ranges(base, first, graph, seen, others, trained)
@@ -379,6 +391,7 @@ def export(
     profile: Profile | None = None,
     code: Callable[[Mapping[str, Faced]], Sequence[Path]] | None = None,
     explain: bool = False,
+    keep_float: Sequence[str] = (),
     progress: Any = lambda completed, text="": None,
 ) -> dict[str, Any]:
     """Convert a trained model and let each file through the gate.
@@ -400,6 +413,7 @@ def export(
         code: writes code that runs the files that passed, of which it is given each by its precision, or takes away older code
             where none did; returns what it wrote.
         explain: whether to find out which layers of files of integers lose most.
+        keep_float: layers that stay float in an int8 file.
         progress: called with (steps done, text), one step a model scored.
 
     Returns:
@@ -419,7 +433,7 @@ def export(
     calibration = task.as_read_by(artifact, train).read(chosen)[0]
     validated = held_out if validation is None or not len(validation) else validation
     inputs, looked_at = (_some(task, artifact, records, ANSWERS) for records in (held_out, validated))
-    chain = Chain(artifact, calibration, inputs, looked_at, profile)
+    chain = Chain(artifact, calibration, inputs, looked_at, profile, keep_float)
     verdicts: dict[str, Any] = {}
     runtimes: list[str] = []
     half = None
@@ -459,6 +473,8 @@ def export(
             verdict["passed"] = not verdict["refused"]
             listed = [check.to_dict() for check in measured]
             verdicts[precision] = {"file": path.name, "bytes": len(content), **verdict, "checks": listed}
+            if keep_float and precision == "int8":
+                verdicts[precision]["keep_float"] = list(keep_float)
             if explain and precision in QUANTISED:
                 verdicts[precision]["explained"] = chain.explained(precision, content)
             if verdict["passed"]:

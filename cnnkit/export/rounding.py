@@ -14,6 +14,7 @@ Source: Frantar et al. 2022, arXiv:2210.17323 (OPTQ); Nagel et al. 2020, arXiv:2
 """
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -25,18 +26,19 @@ _BATCH = 16
 _NUMBERS = 2**28  # of all layers' inputs, for which a batch is smaller: 1 GB; a volume has many
 
 
-def rounded(model: Any, images: np.ndarray) -> Any:
+def rounded(model: Any, images: np.ndarray, but: Collection[str] = ()) -> Any:
     """Return a copy of a model whose convolutions have weights on the converter's eight-bit steps.
 
     Args:
         model: `keras.Model` of one image input.
         images: (n, h, w, c) in [0, 255], or volumes (n, d, h, w, c), as the model meets them; 100 are enough.
+        but: layers whose weights stay as they are.
     """
     import keras
 
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
-    layers = [layer for layer in copy.layers if _fits(layer)]
+    layers = [layer for layer in copy.layers if _fits(layer) and layer.name not in but]
     for layer, second_moments in zip(layers, _second_moments(copy, layers, images), strict=True):
         kernel, *others = layer.get_weights()
         if second_moments.ndim == 3:  # depthwise: each channel has its own

@@ -1,9 +1,10 @@
 """`export`: files for a device, each through the gate."""
 
 import dataclasses
+import difflib
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def export(
     columns: Mapping[str, Any] | None = None,
     code: bool = True,
     explain: bool = False,
+    keep_float: Sequence[str] = (),
     tell: Reporter = SILENT,
 ) -> Exported:
     """Convert, and let each file through the gate.
@@ -61,6 +63,7 @@ def export(
         out: folder of the files; None: `export` in the run, and there a folder for each profile but LiteRT's.
         code: write programs that run the files beside them, with golden inputs (`cnnkit.export.samples`).
         explain: find out which layers of files of integers lose most.
+        keep_float: layers that stay float in the int8 file.
         columns: where other data has texts and labels.
         tell: hears of progress and warnings.
 
@@ -86,6 +89,8 @@ def export(
     if explain and not set(precisions) & set(QUANTISED):
         raise ConfigError(f"`explain` is for files of integers. Name one as `precision`: {', '.join(QUANTISED)}.")
     opened = keras_of(path, recipe.app)
+    if keep_float:
+        _refuse_kept(opened.model, client, precisions, keep_float)
     made_for = client(opened.model, opened.metadata)
     names = [gate.GATE]
     for name in precisions:
@@ -135,6 +140,7 @@ def export(
                 profile=made_for,
                 code=programs if code else None,
                 explain=explain,
+                keep_float=keep_float,
                 progress=update,
             )
     except GateRefused as error:
@@ -149,3 +155,24 @@ def export(
         write_report(recipe, run, splits, opened, answered, targets, tell=tell)
     verdict = run.document.get("scores", {}).get("test", {}).get("verdict") if run is not None else None
     return Exported(folder, document, gate.summary(document), verdict)
+
+
+def _refuse_kept(model: Any, client: Any, precisions: Sequence[str], keep_float: Sequence[str]) -> None:
+    """Raise where layers cannot stay float.
+
+    Raises:
+        ConfigError: a file, a client or a model that has no such layers, or no layer of a name.
+    """
+    from cnnkit.models import eight_bits
+
+    if client.foreign:
+        raise ConfigError(f"`keep_float` is not for {client.title}, whose files are int8 throughout. Leave it out.")
+    if "int8" not in precisions:
+        raise ConfigError("`keep_float` is for int8 files. Name int8 as `precision`, or leave it out.")
+    if eight_bits.ranges(model):
+        raise ConfigError("`keep_float` is not for a model that was trained with `quantise_aware`. Leave it out.")
+    names = [layer.name for layer in model._flatten_layers() if layer is not model]
+    for name in keep_float:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 3, 0.4) or names[:3]
+            raise ConfigError(f"`keep_float`: the model has no layer {name}. Near are {', '.join(near)}.")

@@ -93,7 +93,8 @@ def test_the_gate_writes_and_says_what_layers_lose_also_where_it_refuses(images,
     document = json.loads((tmp_path / gate.GATE).read_text())
     about = document["artifacts"]["int8"]["explained"]
     assert about["layers"][0]["layer"] == "conv2"
-    assert about["said"].startswith("Most is lost in conv2. Try `precision` int16x8 first")
+    order = "What may help, in this order: try `precision` int16x8; `keep_float` conv2; train with `quantise_aware`"
+    assert about["said"].startswith(f"Most is lost in conv2. {order}")
     console.begin()
     printing.gate(document)
     told = capsys.readouterr().out
