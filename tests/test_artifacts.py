@@ -1,13 +1,16 @@
 """Artifacts open alike, and none that carries code is ever executed."""
 
+import errno
 import json
+import tempfile
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 
 from cnnkit.device.model import with_decided
-from cnnkit.errors import ArtifactError
+from cnnkit.errors import ArtifactError, CnnkitError
 from cnnkit.evaluation.artifacts import open_artifact
 from cnnkit.evaluation.scoring import score
 from tests import toys
@@ -138,3 +141,15 @@ def test_what_was_decided_changes_only_what_it_names():
     assert after == {"temperature": 2.0, "labels": ["a"], "sure": 0.9, "detection": {"strides": [8], "threshold": 0.3}}
     assert before["detection"]["threshold"] == 0.5 and before["temperature"] == 1.0
     assert with_decided({}, {"detection": {"threshold": 0.3}}) == {"detection": {"threshold": 0.3}}
+
+
+def test_a_disk_that_is_full_where_keras_unpacks_is_not_a_damaged_model(toy_run, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(keras.saving, "load_model", full)
+    with pytest.raises(CnnkitError, match=f"No space left on the device while writing {tempfile.gettempdir()}"):
+        open_artifact(toy_run / "model.keras", "toy")
+    monkeypatch.setattr(keras.saving, "load_model", lambda *_, **__: 1 / 0)
+    with pytest.raises(ArtifactError, match="cannot be loaded: division by zero Train it again"):
+        open_artifact(toy_run / "model.keras", "toy")

@@ -244,7 +244,7 @@ class DeviceModel:
         own, whole = metadata_in(content, path)
         if not whole and not known and (why := refusal(path, content, "cnnkit.device.verification:check")):
             raise ArtifactError(f"{path} cannot be loaded: {why}. It is damaged, or not for this runtime. {AGAIN}")
-        doubt = f"{path} says nothing of itself: labels are numbers, and inputs get none of what its app does to them."
+        doubt = f"{path} says nothing of itself: labels are numbers, inputs get nothing of what its app does. Use one for LiteRT."
         old = f"{path} is of an older cnnkit and has no checksum: damage to it would not be seen. Export it again."
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 

@@ -7,6 +7,7 @@ between kinds of inputs, the halves of those say that its metadata name (`cnnkit
 A `.keras` file is looked into before Keras opens it; see `cnnkit.keras_files`.
 """
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from cnnkit.device.model import DeviceModel, read_metadata, refuse_no_numbers, with_decided
-from cnnkit.errors import ArtifactError, ArtifactNotFound
+from cnnkit.errors import ArtifactError, ArtifactNotFound, CnnkitError
+from cnnkit.files import system_errors
 from cnnkit.keras_files import refuse_code
 from cnnkit.registry import DEVICE, TRAINING, input_of, task_of
 from cnnkit.run import MODEL, Run
@@ -118,7 +120,10 @@ def _open_keras(path: Path) -> KerasArtifact:
     for kind in (task_of(metadata, TRAINING, path), input_of(metadata, TRAINING, path)):
         kind.layers()
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with system_errors(tempfile.gettempdir()):  # Keras unpacks the weights there
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except CnnkitError:
+        raise
     except Exception as error:  # Keras raises many kinds for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(f"{path} cannot be loaded: {reason[:200]} Train it again.") from error

@@ -341,6 +341,7 @@ class TestPython:
             "boxes, tiles": [
                 ("+ np.array([left, top] * 2", "+ np.array([0, 0] * 2"),
                 ("OVERLAP = 16.0", "OVERLAP = 0.0"),
+                ("\nTHRESHOLD = 0.4", "\nTHRESHOLD = 0.8"),
             ],
             "masks": [("scores.argmax(-1)", "scores.argmin(-1)"), ("INTER_AREA", "INTER_NEAREST")],
             "words": [
@@ -584,13 +585,23 @@ class TestJavaScript:
         folder, _, path = written("one label", "int8")
         assert javascript_of(folder, path) == []
 
-    def test_it_says_what_differs(self, written, tmp_path):
-        folder, _, path = written("one label")
+    @pytest.mark.parametrize(
+        ("name", "before", "after"),
+        [
+            ("one label", "LABELS[best]", "LABELS[0]"),
+            ("several labels", "SURE = 0.55", "SURE = 0.999"),
+            ("boxes, whole", "THRESHOLD = 0.4", "THRESHOLD = 0.8"),
+            ("words", "SURE = 0.4", "SURE = 0.99"),
+        ],
+    )
+    def test_it_says_what_differs(self, written, name, before, after, tmp_path):
+        folder, _, path = written(name)
         shutil.copytree(folder / "code", tmp_path / "code")
-        program = tmp_path / "code" / "classify.mjs"
+        (program,) = [file for file in (tmp_path / "code").glob("*.mjs") if file.name != "pixels.mjs"]
         text = program.read_text(encoding="utf-8")
-        program.write_text(text.replace("LABELS[best]", "LABELS[0]"), encoding="utf-8")
-        assert any("instead of" in line for line in javascript_of(tmp_path, path))
+        assert before in text
+        program.write_text(text.replace(before, after), encoding="utf-8")
+        assert any("input " in line for line in javascript_of(tmp_path, path))
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
