@@ -518,18 +518,22 @@ def quantise_aware() -> str:
     """Return the table of int8 files that were trained for, beside those of the same networks that were not."""
     found = read("quantise_aware")["rows"].values()
     lines = [
-        "| | seeds | test records | trained % | int8 after training % | trained for eight bits % | as trained, of 1,000 |",
-        "|---|---|---|---|---|---|---|",
+        "| | test records | trained % | int8 after training % (passed) | trained for eight bits % (passed) | alike, of 1,000 |",
+        "|---|---|---|---|---|---|",
     ]
     for case in dict.fromkeys(row["case"] for row in found):
         rows = [row for row in found if row["case"] == case]
-        means = (statistics.mean(row[key] for row in rows) for key in ("unrounded", "after", "aware"))
+
+        def mean(key: str, rows: list[dict[str, Any]] = rows) -> str:
+            passed = [row["gates"][key]["passed"] for row in rows if key in row["gates"]]
+            share = f" ({sum(passed)} of {len(passed)})" if passed else ""
+            return f"{100 * statistics.mean(row[key] for row in rows):.2f}{share}"
+
         cells = [
             QUANTISED[case],
-            f"{len(rows)}",
             f"{rows[0]['records']:,}",
-            *(f"{100 * value:.2f}" for value in means),
-            f"{1000 * min(row['alike'] for row in rows):.1f}",
+            *(mean(key) for key in ("unrounded", "after", "aware")),
+            f"{1000 * min(row['alike'] for row in rows):.0f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
