@@ -330,14 +330,21 @@ class TestPython:
         done = run(python_of(folder), "--check")
         assert done.returncode == 0 and "golden inputs: all as" in done.stdout, done.stdout + done.stderr
 
-    @pytest.mark.parametrize("name", ["one label", "several labels", "boxes, tiles", "masks", "words", "numbers"])
+    @pytest.mark.parametrize(
+        "name", ["one label", "several labels", "boxes, tiles", "masks", "words", "words, parts", "numbers"]
+    )
     def test_it_says_what_differs(self, written, name, tmp_path):
         """What would be wrong without a word: a label moved, a colour swapped, a threshold or a word lost, no numbers."""
         folder, _, path = written(name)
         faults = {
             "one label": [("LABELS[place]", "LABELS[place - 1]"), ("output[0] for", "output[0] * np.nan for")],
             "several labels": [("SURE = 0.55", "SURE = 0.999"), ("0.6, 0.9]", "0.6, 0.0]")],
-            "numbers": [("output[0] for", "output[0] * np.nan for"), ("].astype(float)", "].astype(float)[::-1]")],
+            "words, parts": [("BUCKETS = 50", "BUCKETS = 26"), ("NGRAM = 4", "NGRAM = 3")],
+            "numbers": [
+                ("HALF = [2.0", "HALF = [4.0"),
+                ("output[0] for", "output[0] * np.nan for"),
+                ("].astype(float)", "].astype(float)[::-1]"),
+            ],
             "boxes, tiles": [
                 ("+ np.array([left, top] * 2", "+ np.array([0, 0] * 2"),
                 ("OVERLAP = 16.0", "OVERLAP = 0.0"),
@@ -592,6 +599,8 @@ class TestJavaScript:
             ("several labels", "SURE = 0.55", "SURE = 0.999"),
             ("boxes, whole", "THRESHOLD = 0.4", "THRESHOLD = 0.8"),
             ("words", "SURE = 0.4", "SURE = 0.99"),
+            ("words, parts", "NGRAM = 4", "NGRAM = 3"),
+            ("numbers", "HALF = [2.0", "HALF = [4.0"),
         ],
     )
     def test_it_says_what_differs(self, written, name, before, after, tmp_path):

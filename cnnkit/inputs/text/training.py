@@ -69,7 +69,9 @@ class Text(InputGraph):
         rng = np.random.default_rng(0)
         strange = ("naïve", "日本語", "don't", "x_1", "👍🏽", '"quoted"', "$5\t(\\n)")
         chosen = [rng.choice(words, min(len(words), int(rng.integers(4, 12)))).tolist() for _ in range(count)]
-        return [" ".join([*some, strange[number % len(strange)], *some[:2]]) for number, some in enumerate(chosen)]
+        return [
+            " ".join([*some, strange[number % len(strange)], "Qzxvw", *some[:2]]) for number, some in enumerate(chosen)
+        ]
 
     def form(self, metadata: Mapping[str, Any]) -> Tokens:
         about = metadata["text"]
