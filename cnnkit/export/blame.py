@@ -92,7 +92,7 @@ def said(rows: Sequence[Mapping[str, Any]], sixteen: bool, floats: bool) -> str:
     worst = blamed(rows)
     more = f" and {len(worst) - NAMED} more" if len(worst) > NAMED else ""
     which = f"Most is lost in {', '.join(worst[:NAMED])}{more}." if worst else "No layer stands out: they lose alike."
-    tries = ["try `precision` int16x8"] * sixteen + [f"`keep_float` {(worst or ['with a layer'])[0]}"] * floats
+    tries = ["try `precision` int16x8"] * sixteen + [f"`keep_float` {name}" for name in worst[:1] if floats]
     tries += ["train with `quantise_aware` where the app has it"]
     return f"{which} What may help, in this order: {'; '.join(tries)}."
 
