@@ -26,7 +26,7 @@ PRIOR = 3.0  # records, as which a temperature of 1 counts
 COOLEST, WARMEST = 0.1, 10.0  # temperatures
 LEAST = 1e-30  # of a score whose logarithm is taken; float32 ends there
 SUREST = 16.0  # of a logit that is read from a sigmoid in float32, either way
-FLOOR = 1e-7  # chance that what is true has at least, in the NLL; float32 ends there
+FLOOR = 1e-7  # chance that what is true has at least, in the NLL of float32, which ends there
 STEP = 1 / 256  # of the scores of a file of eight bits
 WORSE = 0.01  # nats of NLL, by which a file is worth mentioning as worse than the trained model
 TEMPERATURE, OFFSET = "temperature", "offset"  # entries of the metadata
@@ -158,12 +158,14 @@ class Chances:
         right: bool (k,), whether it is.
         given: float (k,), the chance that was given to what is true; None: an answer that is not right makes its opposite true.
         owners: int (k,), the record that it is an answer to, from 0; None: each has one of its own.
+        least: chance that what is true is taken to have at least.
     """
 
     claimed: np.ndarray
     right: np.ndarray
     given: np.ndarray | None = None
     owners: np.ndarray | None = None
+    least: float = FLOOR
 
     @property
     def true(self) -> np.ndarray:
@@ -171,9 +173,9 @@ class Chances:
         claimed = self.claimed.astype(np.float64)
         return np.where(self.right, claimed, 1 - claimed) if self.given is None else self.given.astype(np.float64)
 
-    def losses(self, low: float = FLOOR, high: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    def losses(self, low: float | None = None, high: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
         """Return of each record the sum of its negative log-likelihoods, nats, and how many these are; of `low` to `high`."""
-        each = -np.log(np.clip(self.true, low, high))
+        each = -np.log(np.clip(self.true, self.least if low is None else low, high))
         if self.owners is None:
             return each, np.ones(len(each))
         return np.bincount(self.owners, each), np.bincount(self.owners).astype(np.float64)
@@ -215,6 +217,11 @@ class Chances:
         if before is not None:
             about["before"] = {"nll": before.nll()[0], "ece": before.ece()}
         return {"reliability": metrics.reliability(self.claimed, self.right), "calibration": about}
+
+
+def floor_of(metadata: Metadata) -> float:
+    """Return the least chance that scores of an artifact can mean: 0 of eight bits stands for what is below half a step."""
+    return STEP / 2 if metadata is not None and metadata.get("precision") == "int8" else FLOOR
 
 
 def calibrated(metadata: Metadata) -> bool:

@@ -5,6 +5,7 @@ from math import log
 import numpy as np
 import pytest
 
+from cnnkit.device.detection import Detections
 from cnnkit.evaluation import calibration
 from cnnkit.evaluation.calibration import (
     Chances,
@@ -17,6 +18,10 @@ from cnnkit.evaluation.calibration import (
     sigmoid,
     softmax,
 )
+from cnnkit.tasks.classification.scoring import Classification
+from cnnkit.tasks.classification.tagging import Tagging
+from cnnkit.tasks.detection.coco import Truth
+from cnnkit.tasks.detection.scoring import Detection
 
 # The temperature ------------------------------------------------------------------------------------------------------
 
@@ -97,6 +102,23 @@ def test_the_negative_log_likelihood_is_that_of_what_is_true():
     # of what stands for itself the opposite is true: 1 - 0.5
     assert Chances(chances.claimed, chances.right).nll()[0] == pytest.approx(-(log(0.8) + log(0.5) + log(0.9)) / 3)
     assert Chances(np.array([1.0]), np.array([False])).nll()[0] == pytest.approx(-log(1e-7)), "never endless"
+
+
+@pytest.mark.parametrize("task", [Classification(), Tagging(), Detection()], ids=lambda task: type(task).__name__)
+def test_a_score_of_nothing_in_eight_bits_stands_for_what_is_below_half_a_step(task):
+    for precision, least in (("float32", 1e-7), ("int8", 1 / 512)):
+        assert made(task, {"precision": precision}).nll()[0] == pytest.approx(-log(least))
+
+
+def made(task, metadata):
+    """Return the chances of an answer that is as wrong as can be."""
+    if isinstance(task, Detection):
+        there = Truth(np.array([[0, 0, 4, 4]], np.float32), np.array([0]), np.zeros(1, bool))
+        found = Detections(np.array([[8, 8, 9, 9]], np.float32), np.ones(1, np.float32), np.zeros(1, int))
+        return task.chances([found], [there], ("a",), metadata)
+    if isinstance(task, Tagging):
+        return task.chances({"scores": np.zeros((1, 1))}, np.ones((1, 1)), ("a",), metadata)
+    return task.chances({"scores": np.array([[1.0, 0.0]])}, np.array([1]), ("a", "b"), metadata)
 
 
 def test_records_with_several_answers_are_drawn_whole():

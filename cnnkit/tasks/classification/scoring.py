@@ -19,6 +19,7 @@ from cnnkit.evaluation.calibration import (
     Chances,
     best_temperature,
     calibrated,
+    floor_of,
     raw_logits,
     softmax,
 )
@@ -121,7 +122,7 @@ class OneClass(Task):
         """As `Task.chances`: of the answer, that it is right."""
         rows, scores = np.arange(len(targets)), outputs["scores"]
         said = outputs["said"] if "said" in outputs else self.answers(outputs, labels, metadata)
-        return Chances(scores[rows, said], said == targets, scores[rows, targets])
+        return Chances(scores[rows, said], said == targets, scores[rows, targets], least=floor_of(metadata))
 
     def tempered(
         self, artifact: Any, records: Any, offset: np.ndarray | None = None
@@ -368,7 +369,7 @@ class Classification(OneClass):
             return super().chances(outputs, targets, labels, metadata)
         place, patients = operating.looked_for(labels, metadata), outputs.get("patients")
         owners = None if patients is None else np.unique(patients, return_inverse=True)[1]
-        return Chances(outputs["scores"][:, place], targets == place, owners=owners)
+        return Chances(outputs["scores"][:, place], targets == place, owners=owners, least=floor_of(metadata))
 
     def columns(self, scores: Mapping[str, Any]) -> dict[str, str]:
         found = operating.columns(scores) if "sensitivity" in scores else super().columns(scores)

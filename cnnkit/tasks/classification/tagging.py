@@ -21,6 +21,7 @@ from cnnkit.evaluation.calibration import (
     as_learnt,
     best_temperature_of_each,
     calibrated,
+    floor_of,
     raw_odds,
     sigmoid,
 )
@@ -135,7 +136,9 @@ class Tagging(OneClass):
     ) -> Chances:
         """As `Task.chances`: of each label that a record was asked for, that it is there."""
         rows, places = np.nonzero(targets >= 0)
-        return Chances(outputs["scores"][rows, places], targets[rows, places] > 0.5, owners=rows)
+        return Chances(
+            outputs["scores"][rows, places], targets[rows, places] > 0.5, owners=rows, least=floor_of(metadata)
+        )
 
     def score(self, outputs: Outputs, targets: np.ndarray, labels: Sequence[str], metadata: Metadata = None) -> Scores:
         """Score probabilities, at the artifact's thresholds.

@@ -33,6 +33,7 @@ from cnnkit.evaluation.calibration import (
     as_learnt,
     best_scale,
     calibrated,
+    floor_of,
     raw_odds,
 )
 from cnnkit.evaluation.task import WORST, Done, Metadata, Task
@@ -114,7 +115,7 @@ class Detection(Task):
             hits = match.boxes[counted] >= 0
             parts.append((entry.scores[counted], hits, np.full(len(hits), image)))
         claimed, right, owners = (np.concatenate(part) for part in zip(*parts))
-        return Chances(claimed, right, owners=owners)
+        return Chances(claimed, right, owners=owners, least=floor_of(metadata))
 
     def score(self, found: Found, truth: list[Truth], labels: Sequence[str], metadata: Metadata = None) -> Scores:
         """Score detections, at the artifact's threshold where it has one; as `coco.score`, AP50 first."""
