@@ -128,10 +128,17 @@ def _mixed(converter: Any, model: Any, keep_float: Collection[str]) -> bytes:
 
     converter._experimental_calibrate_only = True
     calibrated = converter.convert()
-    steps = graph_of(calibrated).steps
-    kept = [steps[number].outputs[0].name for number in kept_steps(graph_of(calibrated), model, keep_float)]
     types = {"input_data_type": converter.inference_input_type, "output_data_type": converter.inference_output_type}
-    content: bytes = mlir_quantize(calibrated, **types, denylisted_nodes=kept)
+    steps = graph_of(calibrated).steps
+    kept = kept_steps(graph_of(calibrated), model, keep_float)
+    nodes = [steps[number].outputs[0].name for number in kept]
+    content: bytes = mlir_quantize(calibrated, **types, denylisted_nodes=nodes)
+    for number, step in enumerate(graph_of(content).steps):
+        if number in kept and step.outputs[0].limits is not None:  # it makes some anew before it looks at names
+            name = plain(step.outputs[0].name)
+            raise ConfigError(
+                f"`keep_float`: the converter leaves no layer of the kind {step.kind} float, as {name} is. Leave it out."
+            )
     return content
 
 

@@ -141,9 +141,11 @@ def graph_of(content: bytes, forms: bool = False) -> Graph:
         return names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "CUSTOM")
 
     readers: dict[int, set[str]] = {int(index): {"output"} for index in whole.outputs}
-    for operator in whole.operators or []:
+    for operator in reversed(whole.operators or []):  # what only changes the form is looked through: who reads that
+        kind = kind_of(operator)
+        reading = readers.get(int(operator.outputs[0]), set()) if kind in FORMS else {kind}
         for index in operator.inputs:
-            readers.setdefault(int(index), set()).add(kind_of(operator))
+            readers.setdefault(int(index), set()).update(reading)
     for operator in whole.operators or []:
         kind = kind_of(operator)
         read = [int(index) for index in operator.inputs]

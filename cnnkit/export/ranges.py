@@ -61,6 +61,11 @@ def ranges(
             for read in a.inputs:
                 if read is not None and read.data is None:
                     made_of.setdefault(read.index, []).extend(one.index for one in a.outputs if one.kind == "FLOAT32")
+        for one, left, other in zip(
+            a.inputs, b.inputs, b.given
+        ):  # what a float layer put out is rounded where it is read
+            if one and left and other and left.kind == "FLOAT32" and left.data is None and other.limits is not None:
+                groups.setdefault((other.scales[0], int(other.zeros[0])), []).append((one, other, a.place))
         for one, other in zip(a.outputs, b.outputs, strict=True):
             if b.kind in FIXED.get(other.kind, ()):
                 scale, zero = FIXED[other.kind][b.kind]

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from cnnkit.errors import ConfigError, GateRefused
-from cnnkit.evaluation.artifacts import open_artifact
+from cnnkit.evaluation.artifacts import KerasArtifact, open_artifact
 from cnnkit.explain.graph import followed
 from cnnkit.export import convert, gate
 from cnnkit.export.graph import graph_of
@@ -113,3 +113,33 @@ class TestRefusals:
         monkeypatch.setattr(eight_bits, "ranges", lambda model: {"conv2": (0.0, 1.0)})
         with pytest.raises(ConfigError, match="trained with `quantise_aware`"):
             export(toys.recipe(), toy_run, keep_float=["conv2"])
+
+
+@pytest.mark.parametrize("kept", [["logits"], ["conv"], ["depthwise"], ["conv", "depthwise", "logits"]], ids=str)
+def test_operators_of_every_kind_stay_float_beside_those_of_integers(kept, tmp_path):
+    """A reshape lies before the dense layer, and the converter leaves it out where both compute in one form."""
+    keras.utils.set_random_seed(0)
+    given = keras.Input((12, 12, 1), name="image")
+    x = layers.Conv2D(4, 3, activation="relu", name="conv")(given)
+    x = layers.DepthwiseConv2D(3, name="depthwise")(x)
+    x = layers.Flatten(name="flat")(layers.AveragePooling2D(2, name="pool")(x))
+    model = keras.Model(given, layers.Dense(3, name="logits")(x))
+    some = toys.splits(60, 3, 3).train.read(np.arange(60))[0]
+    about = toys.ABOUT | {"labels": ["a", "b", "c"], "temperature": 1.3}
+    chain = gate.Chain(KerasArtifact(tmp_path / "model.keras", model, about), some, some[:9], some[9:20], None, kept)
+    path = tmp_path / "x.tflite"
+    path.write_bytes(content := chain.content("int8"))
+    found = {check.name: check for check in chain.checks("int8", content, path)}
+    assert {"network", "constants", "integers", "size", "ranges"} <= set(found)
+    assert not [check.reason for check in found.values() if not check.passed]
+    assert not set(kept) & {row["layer"] for row in chain.explained("int8", content)["layers"]}
+
+
+def test_a_kind_of_layer_that_the_converter_cannot_leave_float_is_one_line():
+    given = keras.Input((12, 12, 1), name="image")
+    x = layers.Conv2DTranspose(3, 2, strides=2, name="up")(given)
+    model = keras.Model(given, layers.Dense(3, name="logits")(layers.GlobalAveragePooling2D()(x)))
+    some, about = np.ones((4, 12, 12, 1), np.float32), toys.ABOUT | {"labels": ["a", "b", "c"]}
+    with pytest.raises(ConfigError, match="no layer of the kind TRANSPOSE_CONV float, as up is") as caught:
+        convert.convert(model, "int8", some, about, None, ["up"])
+    assert "\n" not in str(caught.value)
