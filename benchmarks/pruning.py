@@ -4,8 +4,9 @@
     python benchmarks/pruning.py mnist-5000 --seeds 0 1 2    # 5,000 of MNIST's training images, all of its test
     python benchmarks/pruning.py mnist drawn-signs           # hours
 
-A seed has three runs: `whole`, `pruned` from it with half of the multiply-adds or fewer, and `nothing`, the network of the pruned
-one's widths with initial weights, which learns for as many epochs as the other two together. Float32 and int8 files of all are
+A seed has four runs: `whole`, `pruned` from it with half of the multiply-adds or fewer, and twice the network of the pruned one's
+widths with initial weights: `nothing` learns for as many epochs as the other two together, `short` for as many as the pruned one
+after the cut. Float32 and int8 files of all are
 scored on the test data; sign tests over the records that only one of two has right say whether they differ. Latency is that of
 LiteRT with one thread, the files by turns in one `bench`: `faster` is how many times as long the whole network's file takes.
 
@@ -46,7 +47,7 @@ CASES = {
     "drawn-signs": OTHERS["drawn-signs"],
 }
 PRECISIONS = ("float32", "int8")
-RUNS = ("whole", "pruned", "nothing")
+RUNS = ("whole", "pruned", "nothing", "short")
 
 
 def from_nothing(pruned: Run, epochs: int, path: Path) -> None:
@@ -108,8 +109,7 @@ def measured(app: str, paths: dict[str, Path]) -> dict[str, Any]:
                 }
                 for name in RUNS
             },
-            "against whole": compared(right["pruned"], right["whole"]),
-            "against nothing": compared(right["pruned"], right["nothing"]),
+            **{f"against {name}": compared(right["pruned"], right[name]) for name in RUNS if name != "pruned"},
             "faster": of["whole"]["times_as_long"] / of["pruned"]["times_as_long"],
         }
     return {
@@ -140,7 +140,8 @@ def main() -> None:
             cut = [*chosen, "--weights", str(paths["whole"]), "--prune", "0.5"]
             cut += ["--epochs", str(arguments.epochs)] if arguments.epochs else []
             after = results.trained(app, paths["pruned"], *cut, threads=arguments.threads)["settings"]["epochs"]
-            from_nothing(Run.open(paths["pruned"], app), before + after, paths["nothing"])
+            for name, epochs in (("nothing", before + after), ("short", after)):
+                from_nothing(Run.open(paths["pruned"], app), epochs, paths[name])
             row = {"case": case, **measured(app, paths)}
             for precision, found in row["files"].items():
                 accuracies = {name: found[name]["accuracy"] for name in RUNS}

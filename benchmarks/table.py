@@ -549,8 +549,8 @@ def pruning() -> str:
     """Return the table of pruned networks beside whole ones and beside the same widths from nothing: float32, int8."""
     found = read("pruning")["rows"]
     lines = [
-        "| | seeds | test records | multiply-adds | whole % | pruned % | from nothing % | pruned is faster, times |",
-        "|---|---|---|---|---|---|---|---|",
+        "| | seeds | test records | multiply-adds | whole % | pruned % | from nothing % | as long % | pruned is faster, times |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for case in dict.fromkeys(row["case"] for row in found):
         files = [row["files"] for row in found if row["case"] == case]
@@ -567,7 +567,10 @@ def pruning() -> str:
             f"{len(files)}",
             f"{row['records']:,}",
             f"{before / 1e6:.2f} M to {after / 1e6:.2f} M",
-            *(means(lambda one, n=name: 100 * one[n]["accuracy"], 2) for name in ("whole", "pruned", "nothing")),  # type: ignore[misc]
+            *(
+                means(lambda one, n=name: 100 * one[n]["accuracy"], 2)
+                for name in ("whole", "pruned", "nothing", "short")
+            ),  # type: ignore[misc]
             means(lambda one: one["faster"], 1),
         ]
         lines.append(f"| {' | '.join(cells)} |")

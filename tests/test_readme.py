@@ -88,5 +88,5 @@ def test_the_tables_are_those_of_the_benchmarks():
     specification.loader.exec_module(module)
     for page in module.PAGES:
         text = page.read_text(encoding="utf-8")
-        assert any(f"<!-- {name} -->" in text for name in ("accuracy", "photos", "scans", "signs", "steering", "text"))
+        assert "\n<!-- /" in text, f"{page} has no table"
         assert text == module.page(text), f"{page}: run `python benchmarks/table.py`"
