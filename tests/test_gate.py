@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from keras import layers
 
 from cnnkit.device.detection import Detections
-from cnnkit.errors import GateRefused
+from cnnkit.errors import CnnkitError, GateRefused
 from cnnkit.evaluation.artifacts import KerasArtifact, open_artifact
 from cnnkit.export import checks, container, convert, gate
 from cnnkit.export.graph import graph_of, plain
@@ -241,8 +242,8 @@ class TestImages:
     def test_rounding_that_does_more_than_round_is_stopped(self, images, monkeypatch, tmp_path):
         whole = convert.rounded
 
-        def wrong(model, some):
-            copy = whole(model, some)
+        def wrong(model, *given):
+            copy = whole(model, *given)
             kernel, *rest = copy.get_layer("conv2").get_weights()
             copy.get_layer("conv2").set_weights([kernel * 0.7, *rest])
             return copy
@@ -606,3 +607,18 @@ def test_rounding_by_effect_disturbs_less_than_the_nearest_steps(seed):
     assert worst > gate.DISTURBED and where == "depthwise"
     copy.get_layer("depthwise").set_weights([kernel, bias + 0.01])
     assert disturbance(model, copy, some) == (float("inf"), "depthwise")
+
+
+@pytest.mark.parametrize("activation", ["softplus", "mish"])
+@pytest.mark.parametrize("precision", ["int8", "int16x8"])
+def test_a_layer_whose_numbers_are_not_finite_is_named_where_the_converter_would_end_the_process(precision, activation):
+    image = keras.Input((8, 8, 3), name="image")
+    x = layers.Conv2D(4, 3, activation=activation, name="large")(image)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    model = keras.Model(image, layers.Dense(2, name="logits")(x))
+    model.get_layer("large").set_weights([np.full((3, 3, 3, 4), 1.0), np.zeros(4)])
+    about = {**toys.ABOUT, "format": 1, "labels": ["a", "b"], "input": {"kind": "image", "shape": [8, 8, 3]}}
+    some = np.full((40, 8, 8, 3), 200, np.float32)
+    chain = gate.Chain(KerasArtifact(Path("model.keras"), model, about), some, some, some)
+    with pytest.raises(CnnkitError, match=f"to {precision}: large .*numbers that are not finite"):
+        chain.content(precision)

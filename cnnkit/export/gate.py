@@ -61,7 +61,7 @@ from cnnkit.export.checks import Check
 from cnnkit.export.convert import convert, fitted, for_rounding, kept_steps
 from cnnkit.export.forms import Pixels
 from cnnkit.export.graph import graph_of, mismatch
-from cnnkit.export.half import LARGEST, Halved
+from cnnkit.export.half import LARGEST, Halved, beyond
 from cnnkit.export.profiles import Profile
 from cnnkit.export.profiles.profile import QUANTISED, Faced
 from cnnkit.export.ranges import ranges
@@ -75,6 +75,7 @@ from cnnkit.score import HEADLINE, MORE, SHARE, Score, Scores
 CALIBRATION_IMAGES = 512
 FEWEST_IMAGES = 32  # that are taken, however large they are
 ANSWERS = 64  # held-out inputs whose answers are compared as numbers
+FINITE = 32  # calibration inputs for which every layer has to put out finite numbers
 KERNELS = 0.2  # points, or the score's unit, that a file may score otherwise with other kernels
 EXPLAINED = 32  # of these, that layers are explained on
 ROUNDED = 64  # images on which rounded weights are compared
@@ -254,6 +255,14 @@ class Chain:
         """Convert; a float32 file also stands for the reference of others."""
         if precision == "float32":
             return self._base(precision)[0]
+        if precision.startswith("int"):
+            some = self.calibration[:: -(-len(self.calibration) // FINITE)]
+            where = beyond(self._base(precision)[0], self.profile.inputs(self.kind.calibration(some)), np.inf)
+            if where:  # the converter would end the process
+                raise CnnkitError(
+                    f"The model cannot be converted to {precision}: {where} puts out numbers that are not finite. "
+                    "Exponentials, as in softplus, do so: put a batch norm before it, or use another activation, and train anew."
+                )
         return self._converted(self.model(precision), precision)
 
     def _converted(self, model: Any, precision: str) -> bytes:

@@ -77,12 +77,13 @@ def in_half(content: bytes) -> bytes:
     return container.packed(model)
 
 
-def beyond(content: bytes, inputs: np.ndarray) -> str:
-    """Return the first layer of a file of `in_half` that puts out numbers which float16 does not hold; "": none does.
+def beyond(content: bytes, inputs: np.ndarray, most: float = _INFINITE) -> str:
+    """Return the first layer of a float32 file that puts out what is no number, or one that is too large; "": none does.
 
     Args:
-        content: of the file.
+        content: of the file; for what float16 does not hold, one of `in_half`.
         inputs: as the file takes them, (n, *shape).
+        most: what a number may not reach.
     """
     steps = [step for step in graph_of(content).steps if step.outputs[0].kind == "FLOAT32"]
     interpreter = watched(content)
@@ -92,7 +93,7 @@ def beyond(content: bytes, inputs: np.ndarray) -> str:
         interpreter.set_tensor(given["index"], np.asarray(example[None], given["dtype"]))
         interpreter.invoke()
         for number, step in enumerate(steps[:first]):
-            if not (np.abs(interpreter.get_tensor(step.outputs[0].index)) < _INFINITE).all():
+            if not (np.abs(interpreter.get_tensor(step.outputs[0].index)) < most).all():
                 first = number
                 break
     return steps[first].place if first < len(steps) else ""
