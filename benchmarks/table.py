@@ -457,7 +457,7 @@ def steering() -> str:
 CALIBRATED = {
     "digits": "embedded digits",
     "mnist": "MNIST",
-    "signs": "signs cut out, `gtsrb-small`, from nothing",
+    "signs": "signs cut out, `gtsrb-small` (EfficientNet-Lite0)",
     "scenes": "signs in drawn scenes (boxes)",
     "road": "signs in photos, `road-signs-877` (boxes)",
     "surfaces": "drawn surfaces",
