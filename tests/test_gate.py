@@ -218,21 +218,22 @@ class TestImages:
         if fault in ("weights", "norm") and precision in QUANTISED:
             assert ("conv2 (CONV_2D)" if fault == "weights" else "norm (CONV_2D)") in line, "the layer is named"
 
-    @pytest.mark.parametrize("precision", QUANTISED)
     @pytest.mark.parametrize(
-        "wrong",
+        ("precision", "wrong"),
         [
-            lambda images: images / 255.0,
-            np.zeros_like,
-            lambda images: images[:2],
-            REVERSED,
-            lambda images: np.random.default_rng(0).integers(0, 256, images.shape).astype("uint8"),
+            pytest.param(precision, wrong, id=f"{name}-{precision}")
+            for name, wrong in {
+                "divided": lambda images: images / 255.0,
+                "zeros": np.zeros_like,
+                "two": lambda images: images[:2],
+                "reversed": REVERSED,
+                "noise": lambda images: np.random.default_rng(0).integers(0, 256, images.shape).astype("uint8"),
+            }.items()
+            for precision in QUANTISED
+            if (name, precision) != ("reversed", "int16x8")  # ranges about 0 are the same
         ],
-        ids=["divided", "zeros", "two", "reversed", "noise"],
     )
     def test_wrong_calibration_is_stopped(self, images, monkeypatch, tmp_path, wrong, precision):
-        if precision == "int16x8" and wrong is REVERSED:
-            pytest.skip("ranges about 0 are the same")
         found, line = images.refused(
             monkeypatch, tmp_path, precision, lambda m, p, c, a: convert.convert(m, p, wrong(c), a)
         )
