@@ -19,11 +19,10 @@ from cnnkit.verbs import demo
 from cnnkit_digits.cli import main as digits
 from cnnkit_signs.cli import main as signs
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-from tests.browser import browser  # noqa: E402
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from tests.browser import browser
 
-PICTURE = ROOT / "docs" / "pictures" / "demo.jpg"
+PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "demo.jpg"
 SIZE = {"width": 620, "height": 760}
 THREE = [(-0.16, -0.28), (0, -0.36), (0.15, -0.28), (0.15, -0.12), (0, -0.03), (-0.04, -0.03), (0.03, -0.03)]
 THREE += [(0.18, 0.07), (0.18, 0.24), (0.03, 0.34), (-0.18, 0.27)]

@@ -6,7 +6,7 @@ python benchmarks/table.py
 import json
 import re
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,11 @@ TITLES = {
 def read(name: str) -> dict[str, Any]:
     """Return a benchmark's results."""
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def table(head: str, rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of cells, below a head that is a line of Markdown."""
+    return "\n".join([head, "|---" * (head.count("|") - 1) + "|", *(f"| {' | '.join(cells)} |" for cells in rows)])
 
 
 def accuracy() -> str:
@@ -470,10 +475,8 @@ CALIBRATED = {
 def calibration() -> str:
     """Return the table of how true scores are, without the temperature and with it."""
     found = read("calibration")["rows"]
-    lines = [
-        "| | seeds | test records | NLL without, with | ECE without, with | of true scores, up to | int8: NLL, ECE |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    head = "| | seeds | test records | NLL without, with | ECE without, with | of true scores, up to | int8: NLL, ECE |"
+    lines = []
     for case, title in CALIBRATED.items():
         rows = [row for row in found if row["case"] == case]
         if not rows:
@@ -491,16 +494,14 @@ def calibration() -> str:
             mean("trained", "with", "by_chance"),
             ", ".join(mean("int8", "with", key) for key in ("nll", "ece")),
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return table(head, lines)
 
 
 def micro() -> str:
     """Return the table of files in TensorFlow Lite Micro."""
-    lines = [
-        "| | parameters | test records | trained model % | file in TFLM % | answers equal % | flash kB | arena kB |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    head = "| | parameters | test records | trained model % | file in TFLM % | answers equal % | flash kB | arena kB |"
+    lines = []
     for name, row in read("micro")["rows"].items():
         cells = [
             name,
@@ -510,17 +511,15 @@ def micro() -> str:
             f"{row['flash'] / 1000:.0f}",
             f"{row['arena']['size'] / 1000:.0f}",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return table(head, lines)
 
 
 def quantise_aware() -> str:
     """Return the table of int8 files that were trained for, beside those of the same networks that were not."""
     found = read("quantise_aware")["rows"].values()
-    lines = [
-        "| | test records | trained % | int8 after training % (passed) | trained for eight bits % (passed) | alike, of 1,000 |",
-        "|---|---|---|---|---|---|",
-    ]
+    head = "| | test records | trained % | int8 after training % (passed) | trained for eight bits % (passed) | alike, of 1,000 |"
+    lines = []
     for case in dict.fromkeys(row["case"] for row in found):
         rows = [row for row in found if row["case"] == case]
 
@@ -535,8 +534,8 @@ def quantise_aware() -> str:
             *(mean(key) for key in ("unrounded", "after", "aware")),
             f"{1000 * min(row['alike'] for row in rows):.0f}",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return table(head, lines)
 
 
 QUANTISED = {
@@ -548,10 +547,10 @@ QUANTISED = {
 def pruning() -> str:
     """Return the table of pruned networks beside whole ones and beside the same widths from nothing: float32, int8."""
     found = read("pruning")["rows"]
-    lines = [
-        "| | seeds | test records | multiply-adds | whole % | pruned % | from nothing % | as long % | pruned is faster, times |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    head = (
+        "| | seeds | test records | multiply-adds | whole % | pruned % | from nothing % | as long % | faster, times |"
+    )
+    lines = []
     for case in dict.fromkeys(row["case"] for row in found):
         files = [row["files"] for row in found if row["case"] == case]
         row = next(row for row in found if row["case"] == case)
@@ -573,8 +572,8 @@ def pruning() -> str:
             ),  # type: ignore[misc]
             means(lambda one: one["faster"], 1),
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return table(head, lines)
 
 
 PRUNED = {

@@ -1,6 +1,5 @@
 """Quantise-aware training: what is folded computes the same, what rounds rounds as a device does, and a run learns with it."""
 
-import contextlib
 import json
 
 import keras
@@ -9,7 +8,6 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from keras import layers
 
-from cnnkit import training
 from cnnkit.device.detection import Plan
 from cnnkit.device.model import DeviceModel
 from cnnkit.errors import ArtifactError, CnnkitError, ConfigError
@@ -24,7 +22,7 @@ from cnnkit.models.detectors import detector
 from cnnkit.models.images import MODELS
 from cnnkit.models.small import spot_cnn
 from cnnkit.models.unets import unet
-from cnnkit.run import MODEL, ROUNDING, UNROUNDED, Run
+from cnnkit.run import MODEL, ROUNDING, UNROUNDED
 from cnnkit.training import fitting
 from cnnkit.training.eight_bits import Network, epochs_of
 from tests import toys
@@ -292,19 +290,7 @@ SETTINGS = {"data": "bars", "epochs": 10, "batch_size": 24, "learning_rate": 0.0
 
 def fit(path, until=None, **changes):
     """Train the toy with rounding at the end; `until`: stop as if killed after so many epochs."""
-
-    class Killed(Exception):
-        pass
-
-    def stop(state):
-        if state.epoch == until:
-            raise Killed
-
-    settings = toys.Settings(**{**SETTINGS, **changes})
-    run = Run.open(path) if path.exists() else Run.create(path, "toy", settings)
-    with contextlib.suppress(Killed):
-        training.fit(toys.recipe(), settings, toys.splits(), run, on_epoch=stop)
-    return run
+    return toys.fit(path, {**SETTINGS, **changes}, until)
 
 
 @pytest.fixture(scope="module")

@@ -176,7 +176,6 @@ def behind(content, metadata, labels=None):
 
 
 SCORES = ("scores",)
-REVERSED = lambda images: 255 - images  # noqa: E731
 PRECISE = {"float32": "answers", "float16": "constants", "int8": "constants", "int16x8": "constants"}
 
 
@@ -226,7 +225,7 @@ class TestImages:
                 "divided": lambda images: images / 255.0,
                 "zeros": np.zeros_like,
                 "two": lambda images: images[:2],
-                "reversed": REVERSED,
+                "reversed": lambda images: 255 - images,
                 "noise": lambda images: np.random.default_rng(0).integers(0, 256, images.shape).astype("uint8"),
             }.items()
             for precision in QUANTISED

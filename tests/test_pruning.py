@@ -1,6 +1,5 @@
 """Pruning: what was dead goes and the network computes the same, widths are those of devices, and a run goes on from it."""
 
-import contextlib
 import json
 
 import keras
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cnnkit import training
 from cnnkit.errors import CnnkitError, ConfigError
 from cnnkit.evaluation.artifacts import open_artifact
 from cnnkit.explain.layers import layer_table, totals
@@ -18,7 +16,7 @@ from cnnkit.models.images import MODELS
 from cnnkit.models.small import spot_cnn
 from cnnkit.models.unets import unet
 from cnnkit.report import sections
-from cnnkit.run import MODEL, UNROUNDED, Run
+from cnnkit.run import MODEL, UNROUNDED
 from cnnkit.training import fitting, pruning
 from cnnkit.training.pruning import Network
 from cnnkit.verbs.train import train
@@ -247,23 +245,7 @@ SETTINGS = {"data": "bars", "epochs": 4, "batch_size": 24, "learning_rate": 0.01
 
 def fit(path, until=None, **changes):
     """Train the toy; `until`: stop as if killed after so many epochs, 0: before the first."""
-
-    class Killed(Exception):
-        pass
-
-    def stop(state):
-        if state.epoch == until:
-            raise Killed
-
-    def loaded(found):
-        if until == 0:
-            raise Killed
-
-    settings = toys.Settings(**{**SETTINGS, **changes})
-    run = Run.open(path) if path.exists() else Run.create(path, "toy", settings)
-    with contextlib.suppress(Killed):
-        training.fit(toys.recipe(), settings, toys.splits(), run, on_epoch=stop, on_load=loaded)
-    return run
+    return toys.fit(path, {**SETTINGS, **changes}, until)
 
 
 def same(first, second):

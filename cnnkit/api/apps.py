@@ -50,7 +50,7 @@ def truths(work: Callable[..., Any], given: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: naming the argument.
     """
-    for name, parameter in inspect.signature(work).parameters.items():
+    for name, parameter in inspect.signature(work).parameters.items() if given else ():  # a signature takes 15 us
         kinds = typing.get_args(parameter.annotation) or (parameter.annotation,)
         if bool in kinds and name in given and type(plain(given[name])) not in (bool, *kinds):
             open_too = " or None" if types.NoneType in kinds else ""

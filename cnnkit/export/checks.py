@@ -33,6 +33,7 @@ SUM = 0.02  # that scores may miss 1 by, and a step of int8 for each two classes
 LARGE = {"INT8": 0.4, "INT16": 0.6}
 """What layers put out -> of the bytes of the float32 weights, that a file may have. A quarter is what weights of eight bits are
 made of, and a half tables that are read by row, of 16."""
+HUNDREDTH = 0.01  # of the step of a layer's output of 16 bits: a bias that is so far off changes nothing
 LARGEST_BIAS = 2.0**29  # steps: a bias beyond makes the converter take coarser weights
 
 
@@ -224,7 +225,6 @@ def constants(base: Graph, other: Graph) -> Check:
     return Check("constants", "steps of rounding from the float32 file", worst, STEPS, where)
 
 
-HUNDREDTH = 0.01  # of the step of a layer's output of 16 bits: a bias that is so far off changes nothing
 BIASES = ("INT32", "INT64")  # what they are in files of integers
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "CONV_3D")
 

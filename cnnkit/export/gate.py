@@ -255,7 +255,7 @@ class Chain:
         """Convert; a float32 file also stands for the reference of others."""
         if precision == "float32":
             return self._base(precision)[0]
-        if precision.startswith("int"):
+        if precision in QUANTISED:
             some = self.calibration[:: -(-len(self.calibration) // FINITE)]
             where = beyond(self._base(precision)[0], self.profile.inputs(self.kind.calibration(some)), np.inf)
             if where:  # the converter would end the process

@@ -4,6 +4,8 @@ The converter and the trainer are tested on them, in seconds instead of minutes;
 data. `number` and `series` are kinds that no app has, and `apps` brings both through every verb.
 """
 
+import contextlib
+
 import numpy as np
 
 from cnnkit.data.records import Splits
@@ -108,3 +110,24 @@ def recipe(data=None, **changes):
         }
         | changes
     )
+
+
+def fit(path, settings, until=None):
+    """Train the toy, or go on; return its run. `until`: stop as if killed after so many epochs, 0: before the first."""
+    from cnnkit import training
+    from cnnkit.run import Run
+
+    class Killed(Exception):
+        pass
+
+    def stop(epoch):
+        if epoch == until:
+            raise Killed
+
+    chosen = Settings(**settings)
+    run = Run.open(path) if path.exists() else Run.create(path, "toy", chosen)
+    with contextlib.suppress(Killed):
+        training.fit(
+            recipe(), chosen, splits(), run, on_epoch=lambda state: stop(state.epoch), on_load=lambda found: stop(0)
+        )
+    return run

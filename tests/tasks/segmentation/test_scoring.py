@@ -134,14 +134,19 @@ class Says:
         }
 
 
-def test_validation_data_decide_whether_small_pieces_count():
-    """Each answer has a speck beside its square; without it all is right."""
+def specked():
+    """Return squares, the same each with a speck beside it, and records of the squares."""
     truth = [boxes((1, 2 + k, 2), size=(64, 64)) for k in range(4)]
     pictures = [np.full((64, 64), k, np.uint8) for k in range(4)]
     specks = [codes.copy() for codes in truth]
     for codes in specks:
         codes[50:52, 50:52] = 1
-    made = records(pictures, truth, ("a",), shape=(64, 64, 1))
+    return truth, specks, records(pictures, truth, ("a",), shape=(64, 64, 1))
+
+
+def test_validation_data_decide_whether_small_pieces_count():
+    """Each answer has a speck beside its square; without it all is right."""
+    truth, specks, made = specked()
     decided = Segmentation(((1,),)).calibrate(Says(specks, ("a",)), made)
     assert decided["segmentation"]["smallest"] or decided["segmentation"]["largest"]
     untouched = Segmentation(((1,),)).calibrate(Says(truth, ("a",)), made)
@@ -150,12 +155,8 @@ def test_validation_data_decide_whether_small_pieces_count():
 
 def test_each_record_is_answered_by_what_never_saw_it():
     """The whole knows all records by heart; what answers them in its place has specks."""
-    truth = [boxes((1, 2 + k, 2), size=(64, 64)) for k in range(4)]
-    pictures = [np.full((64, 64), k, np.uint8) for k in range(4)]
-    specks = [codes.copy() for codes in truth]
-    for codes in specks:
-        codes[50:52, 50:52] = 1
-    made, task, asked = records(pictures, truth, ("a",), shape=(64, 64, 1)), Segmentation(((1,),)), []
+    truth, specks, made = specked()
+    task, asked = Segmentation(((1,),)), []
     task.answering = lambda artifact, index: asked.append(index) or Says(specks, ("a",))
     decided = task.calibrate(Says(truth, ("a",)), made)
     assert asked == [0, 1, 2, 3]
