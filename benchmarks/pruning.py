@@ -3,6 +3,7 @@
     python benchmarks/pruning.py digits --seeds 0 1 2
     python benchmarks/pruning.py mnist-5000 --seeds 0 1 2    # 5,000 of MNIST's training images, all of its test
     python benchmarks/pruning.py mnist drawn-signs           # hours
+    python benchmarks/pruning.py published --weights mobilenet_v2_0.35_224_no_top.weights.h5   # signs, from ImageNet's
 
 A seed has four runs: `whole`, `pruned` from it with half of the multiply-adds or fewer, and twice the network of the pruned one's
 widths with initial weights: `nothing` learns for as many epochs as the other two together, `short` for as many as the pruned one
@@ -45,9 +46,11 @@ CASES = {
     "mnist-5000": ("digits", ("--data", "mnist", "--limit", "5000")),
     "mnist": OTHERS["mnist"],
     "drawn-signs": OTHERS["drawn-signs"],
+    "published": ("signs", ("--task", "recognise", "--data", "gtsrb-small", "--validation", "0")),
 }
 PRECISIONS = ("float32", "int8")
 RUNS = ("whole", "pruned", "nothing", "short")
+ASKED = ("data", "limit", "validation", "model", "options", "image_size", "seed")  # of the whole network's settings
 
 
 def from_nothing(pruned: Run, epochs: int, path: Path) -> None:
@@ -55,7 +58,7 @@ def from_nothing(pruned: Run, epochs: int, path: Path) -> None:
     from cnnkit.training.pruning import Network, widths_in
 
     recipe = app_of(pruned.document["app"]).for_artifact(pruned.path)
-    asked = {name: pruned.document["settings"][name] for name in ("data", "limit", "model", "seed")}
+    asked = {name: pruned.document["settings"][name] for name in ASKED}
     builder = recipe.builders[asked["model"]]
 
     @functools.wraps(builder)
@@ -126,6 +129,9 @@ def main() -> None:
     parser.add_argument("cases", nargs="+", choices=CASES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--epochs", type=int, help="after the cut; by default as many as the whole network's")
+    parser.add_argument(
+        "--weights", default="imagenet", help="of `published`: imagenet, or the file of MobileNetV2 0.35"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmark"))
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -136,7 +142,10 @@ def main() -> None:
             paths = {"whole": arguments.runs / f"calibration-{case}-{seed}"}
             paths |= {name: arguments.runs / f"pruning-{name}-{case}-{seed}" for name in RUNS[1:]}
             chosen = (*words, "--seed", str(seed))
-            before = results.trained(app, paths["whole"], *chosen, threads=arguments.threads)["settings"]["epochs"]
+            start = ("--weights", arguments.weights) if case == "published" else ()
+            before = results.trained(app, paths["whole"], *chosen, *start, threads=arguments.threads)["settings"][
+                "epochs"
+            ]
             cut = [*chosen, "--weights", str(paths["whole"]), "--prune", "0.5"]
             cut += ["--epochs", str(arguments.epochs)] if arguments.epochs else []
             after = results.trained(app, paths["pruned"], *cut, threads=arguments.threads)["settings"]["epochs"]
