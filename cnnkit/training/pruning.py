@@ -8,8 +8,9 @@ Design choices:
   is put side by side keeps its place. A channel goes with all that makes it and reads it, so that a network whose channel was 0
   computes the same without it. What the network answers stays, and what is made of its input alone.
 - Widths are multiples of 8 and at least 8: kernels of devices compute 8 channels at once, or 16.
-- Every layer loses about the same share. Where the layers lost what their norms said was worth least for its multiply-adds, digits
-  were as often right, and LiteRT was slower, though it had less to multiply: layers of 8 filters are slow for what they compute.
+- Every layer loses about the same share. Where the layers lost what their norms said was worth least for its multiply-adds,
+  digits were as often right, and LiteRT was slower, though it had less to multiply: layers of 8 filters are slow for what they
+  compute.
 - It is for networks that are there. The same widths from nothing were as good on digits (`benchmarks/pruning.py`).
 - Training goes on as one from nothing; at a tenth of its learning rate digits were less often right.
 - A layer that is not known here is refused by name: what it does with channels might be another thing than is done to them.
